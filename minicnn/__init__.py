@@ -1,0 +1,30 @@
+"""minicnn: a convolutional-network engine from scratch, to read and to train with.
+
+Start reading at ``tensor.py`` and ``autograd.py`` (how a gradient is found), then any page of ``ops/`` (what it is).
+"""
+
+from . import functional, models, nn, optim
+from .autograd import Function, no_grad
+from .device import set_tier, tier
+from .gradcheck import gradcheck
+from .nn.summary import summary
+from .random import manual_seed
+from .tensor import Tensor, cat
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Function",
+    "Tensor",
+    "cat",
+    "functional",
+    "gradcheck",
+    "manual_seed",
+    "models",
+    "nn",
+    "no_grad",
+    "optim",
+    "set_tier",
+    "summary",
+    "tier",
+]

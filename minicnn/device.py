@@ -1,0 +1,111 @@
+"""Where arrays live and which implementation of an op runs: the whole dispatch.
+
+             tier "plain": written to be read       tier "fast": written to be run
+    "cpu"    NumPy, minicnn/ops/                    Numba + BLAS, kernels/cpu/
+    "cuda"   Numba CUDA, kernels/numba_cuda/        CUDA C++, kernels/cuda/
+
+An op's page calls ``self.run(conv2d_forward, ...)``. On the processor's plain tier that is the page's own NumPy
+function. In the other three quarters of the table it is the function *of the same name* in the module *of the
+same stem*: ``conv2d_forward`` of ``minicnn/ops/conv.py`` is mirrored by ``conv2d_forward`` of
+``kernels/cpu/conv.py``, and so on. Nothing is registered, and nothing falls back silently: a mirror that does
+not exist is an error that names the op, the device and the tier.
+"""
+
+import functools
+import importlib
+
+import numpy as np
+
+DEVICES = ("cpu", "cuda")
+TIERS = ("plain", "fast")
+MIRRORS = {("cpu", "fast"): "cpu", ("cuda", "plain"): "numba_cuda", ("cuda", "fast"): "cuda"}  # folders of kernels/
+
+_tier = "plain"
+
+
+class DeviceError(RuntimeError):
+    """A device that is not there, or an op without an implementation on it."""
+
+
+def current_tier():
+    """The tier that ops run on now: "plain" or "fast"."""
+    return _tier
+
+
+def set_tier(name):
+    """Choose the implementation, "plain" or "fast", for every op from now on."""
+    global _tier
+    if name not in TIERS:
+        raise ValueError(f"set_tier: unknown tier {name!r}; it is one of {', '.join(TIERS)}")
+    _tier = name
+
+
+class tier:
+    """``with tier("plain"): ...`` runs the ops of the block on that tier, then returns to the one before."""
+
+    def __init__(self, name):
+        self.name = name
+
+    def __enter__(self):
+        self.before = current_tier()
+        set_tier(self.name)
+
+    def __exit__(self, *exc_info):
+        set_tier(self.before)
+
+
+@functools.cache
+def implementation(reference, device, tier):
+    """The function that does `reference`'s work on `device` in `tier`; DeviceError if there is none."""
+    folder = MIRRORS.get((device, tier))
+    if folder is None:
+        return reference
+    stem = reference.__module__.rpartition(".")[2]
+    module_name = f"minicnn.kernels.{folder}.{stem}"
+    where = f"device {device!r}, tier {tier!r} (kernels/{folder}/{stem}.py)"
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not module_name.startswith(error.name):
+            raise  # the kernel file exists; what is missing is a library that it imports
+        raise DeviceError(f"{reference.__name__} has no kernel for {where}; use device 'cpu', tier 'plain'") from None
+    try:
+        return getattr(module, reference.__name__)
+    except AttributeError:
+        raise DeviceError(f"{reference.__name__} has no kernel for {where}; use device 'cpu', tier 'plain'") from None
+
+
+def array_module(array):
+    """The array library of `array`: numpy, or cupy for an array on the GPU."""
+    return np if isinstance(array, (np.ndarray, np.generic)) else _cupy()
+
+
+def as_array(value):
+    """`value` as an array again, where NumPy has made a scalar of an array without axes."""
+    return np.asarray(value) if isinstance(value, np.generic) else value
+
+
+def device_of(array):
+    """ "cpu" for a NumPy array, "cuda" for a CuPy array."""
+    return "cpu" if isinstance(array, (np.ndarray, np.generic)) else "cuda"
+
+
+def to_device(array, device):
+    """`array` on `device`: itself where it is there already, else a copy."""
+    if device not in DEVICES:
+        raise ValueError(f"unknown device {device!r}; it is one of {', '.join(DEVICES)}")
+    if device == device_of(array):
+        return array
+    return _cupy().asarray(array) if device == "cuda" else _cupy().asnumpy(array)
+
+
+@functools.cache
+def _cupy():
+    ways_out = "run on device 'cpu', or install the extra cuda12 or cuda13 on a machine with an NVIDIA GPU"
+    try:
+        import cupy  # an optional package: only whoever asks for the GPU needs it
+    except ImportError as error:
+        raise DeviceError(f"device 'cuda' needs CuPy, which cannot be imported ({error}); {ways_out}") from None
+    if not cupy.cuda.is_available():
+        raise DeviceError(f"device 'cuda': CuPy finds no NVIDIA GPU with a driver on this machine; {ways_out}")
+    return cupy

@@ -1,0 +1,36 @@
+"""Every op by the name and the arguments that ``torch.nn.functional`` gives it.
+
+import minicnn.functional as F
+y = F.relu(F.conv2d(x, weight, bias, padding=1))
+"""
+
+from .ops.activation import relu, sigmoid, tanh
+from .ops.arithmetic import residual_add
+from .ops.batchnorm import batch_norm
+from .ops.conv import conv2d
+from .ops.dropout import dropout
+from .ops.linear import linear
+from .ops.loss import cross_entropy
+from .ops.lrn import local_response_norm
+from .ops.pool import adaptive_avg_pool2d, avg_pool2d, max_pool2d
+from .ops.shape import flatten
+from .ops.softmax import log_softmax, softmax
+
+__all__ = [
+    "adaptive_avg_pool2d",
+    "avg_pool2d",
+    "batch_norm",
+    "conv2d",
+    "cross_entropy",
+    "dropout",
+    "flatten",
+    "linear",
+    "local_response_norm",
+    "log_softmax",
+    "max_pool2d",
+    "relu",
+    "residual_add",
+    "sigmoid",
+    "softmax",
+    "tanh",
+]

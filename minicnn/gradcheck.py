@@ -1,0 +1,71 @@
+"""Gradients against finite differences: how to know that a backward pass is right.
+
+For a function y = f(x), a random upstream gradient g of y's shape makes it one number, L = sum(g * y). Its gradient from
+``backward(g)`` must equal (L(x + eps e) - L(x - eps e)) / (2 eps) for every coordinate direction e.
+
+Why float64: the difference loses about half the digits, and float32 has only seven. Why a *random* g and not ones: the
+sum of a batch normalisation's output is a constant and so is that of a softmax; with ones, a backward pass that returns
+zeros passes. Why eps = 1e-5: the truncation error (eps^2) and the rounding error (1e-16/eps) are both near 1e-10, which
+lets the tolerances be a hundred times tighter than is usual. Keep values at least 10 eps away from kinks (ReLU at 0) and
+ties (max-pool).
+"""
+
+import numpy as np
+
+from .autograd import no_grad
+from .tensor import Tensor
+
+
+class GradcheckError(AssertionError):
+    """A gradient that disagrees with finite differences."""
+
+
+def gradcheck(function, inputs, *, eps=1e-5, atol=1e-7, rtol=1e-6, seed=0, directions=None):
+    """True if the gradients of `function` are right at `inputs`; GradcheckError says where they are not.
+
+    function    takes len(inputs) Tensors, returns one Tensor; must be deterministic (for dropout, seed it inside)
+    inputs      float64 arrays or Tensors; every one of them is checked
+    directions  None: every coordinate. A number: only the slopes along so many random directions for each input, for
+                functions whose coordinates are too many (a whole network)
+    """
+    arrays = [np.array(x) for x in inputs]
+    for i, array in enumerate(arrays):
+        if array.dtype != np.float64:
+            raise TypeError(f"gradcheck: input {i} is {array.dtype}; finite differences need float64")
+    rng = np.random.default_rng(seed)
+    tensors = [Tensor(array.copy(), requires_grad=True) for array in arrays]
+    y = function(*tensors)
+    upstream = rng.standard_normal(y.shape)
+    y.backward(upstream)
+
+    def value(i, direction):
+        moved = [Tensor(x + eps * direction if j == i else x) for j, x in enumerate(arrays)]
+        with no_grad():
+            return function(*moved).numpy()
+
+    for i, array in enumerate(arrays):
+        if tensors[i].grad is None:
+            raise GradcheckError(f"gradcheck: input {i} got no gradient")
+        grad = tensors[i].grad.numpy()
+        for name, direction in _directions(array.shape, directions, rng):
+            slope = float((upstream * (value(i, direction) - value(i, -direction))).sum() / (2 * eps))
+            claimed = float((grad * direction).sum())
+            if not abs(slope - claimed) <= atol + rtol * abs(slope):
+                raise GradcheckError(
+                    f"gradcheck: input {i}, shape {array.shape}, {name}: backward says {claimed:.9g}, "
+                    f"finite differences say {slope:.9g}, {abs(slope - claimed):.2g} apart"
+                )
+    return True
+
+
+def _directions(shape, count, rng):
+    """(name, array of `shape`): every coordinate direction, or `count` random ones of length 1."""
+    if count is None:
+        for index in np.ndindex(*shape):
+            direction = np.zeros(shape)
+            direction[index] = 1
+            yield f"index {index}", direction
+    else:
+        for k in range(count):
+            direction = rng.standard_normal(shape)
+            yield f"random direction {k}", direction / np.linalg.norm(direction)

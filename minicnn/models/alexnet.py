@@ -1,0 +1,114 @@
+"""AlexNet, twice: the network of 2012, and the one that torchvision's weights are for.
+
+                 alexnet_2012                               alexnet (torchvision)
+    input        227 x 227 (the paper prints 224, which     224 x 224 or larger; conv1 pads by 2
+                 its own arithmetic rules out)
+    conv1        96 filters 11 x 11, stride 4               64
+    conv2        256, 5 x 5                                 192
+    conv3..5     384, 384, 256, 3 x 3                       384, 256, 256
+    after        ReLU, then LRN, then pool (conv1, conv2)   ReLU, then pool
+    groups       2 in conv2, 4, 5: half of the network sat  1
+                 on each of two GPUs
+    parameters   60,965,224 (62,378,344 without groups)     61,100,840
+
+The often-quoted "60 million parameters" belong to the grouped network only. Some lecture notes pool *before* they
+normalise (as Caffe's CaffeNet does): ``alexnet_2012(pool_before_norm=True)``.
+"""
+
+from .. import nn
+
+
+class AlexNet(nn.Module):
+    """features (convolutions) -> average to 6 x 6 -> classifier (three fully connected layers)."""
+
+    def __init__(self, features, classifier):
+        super().__init__()
+        self.features = features
+        self.avgpool = nn.AdaptiveAvgPool2d((6, 6))
+        self.classifier = classifier
+
+    def forward(self, x):
+        x = self.avgpool(self.features(x))
+        return self.classifier(x.flatten(1))
+
+
+def alexnet(num_classes=1000, dropout=0.5, width=4096):
+    """The network of Krizhevsky, "One weird trick for parallelizing convolutional neural networks", 2014, with
+    torchvision's ``state_dict`` keys: 61,100,840 parameters. Takes (N, 3, H, W) with H, W >= 63.
+
+    width: neurons in each of the two hidden fully connected layers; 4096 is AlexNet.
+    """
+    features = nn.Sequential(
+        nn.Conv2d(3, 64, kernel_size=11, stride=4, padding=2),
+        nn.ReLU(inplace=True),
+        nn.MaxPool2d(kernel_size=3, stride=2),
+        nn.Conv2d(64, 192, kernel_size=5, padding=2),
+        nn.ReLU(inplace=True),
+        nn.MaxPool2d(kernel_size=3, stride=2),
+        nn.Conv2d(192, 384, kernel_size=3, padding=1),
+        nn.ReLU(inplace=True),
+        nn.Conv2d(384, 256, kernel_size=3, padding=1),
+        nn.ReLU(inplace=True),
+        nn.Conv2d(256, 256, kernel_size=3, padding=1),
+        nn.ReLU(inplace=True),
+        nn.MaxPool2d(kernel_size=3, stride=2),
+    )
+    classifier = nn.Sequential(
+        nn.Dropout(dropout),
+        nn.Linear(256 * 6 * 6, width),
+        nn.ReLU(inplace=True),
+        nn.Dropout(dropout),
+        nn.Linear(width, width),
+        nn.ReLU(inplace=True),
+        nn.Linear(width, num_classes),
+    )
+    return AlexNet(features, classifier)
+
+
+def alexnet_2012(num_classes=1000, dropout=0.5, width=4096, groups=2, pool_before_norm=False):
+    """The network of Krizhevsky et al., NIPS 2012, with its initial weights, for (N, 3, 227, 227).
+
+    groups=2: 60,965,224 parameters, the two-GPU network on one device; groups=1: 62,378,344.
+    pool_before_norm: conv -> ReLU -> pool -> LRN, the order of the lecture; the paper's is conv -> ReLU -> LRN -> pool.
+    """
+
+    def norm_and_pool():
+        norm = nn.LocalResponseNorm(5, alpha=1e-4, beta=0.75, k=2.0)
+        pool = nn.MaxPool2d(kernel_size=3, stride=2)
+        return (pool, norm) if pool_before_norm else (norm, pool)
+
+    features = nn.Sequential(
+        nn.Conv2d(3, 96, kernel_size=11, stride=4),
+        nn.ReLU(inplace=True),
+        *norm_and_pool(),
+        nn.Conv2d(96, 256, kernel_size=5, padding=2, groups=groups),
+        nn.ReLU(inplace=True),
+        *norm_and_pool(),
+        nn.Conv2d(256, 384, kernel_size=3, padding=1),
+        nn.ReLU(inplace=True),
+        nn.Conv2d(384, 384, kernel_size=3, padding=1, groups=groups),
+        nn.ReLU(inplace=True),
+        nn.Conv2d(384, 256, kernel_size=3, padding=1, groups=groups),
+        nn.ReLU(inplace=True),
+        nn.MaxPool2d(kernel_size=3, stride=2),
+    )
+    classifier = nn.Sequential(
+        nn.Linear(256 * 6 * 6, width),
+        nn.ReLU(inplace=True),
+        nn.Dropout(dropout),
+        nn.Linear(width, width),
+        nn.ReLU(inplace=True),
+        nn.Dropout(dropout),
+        nn.Linear(width, num_classes),
+    )
+    return init_2012(AlexNet(features, classifier))
+
+
+def init_2012(model):
+    """Weights N(0, 0.01); biases 1 in the 2nd, 4th and 5th convolution and the hidden fully connected layers, so that
+    their ReLUs start out alive, and 0 in the others (Krizhevsky et al., NIPS 2012, section 5)."""
+    layers = [m for m in model.modules() if isinstance(m, (nn.Conv2d, nn.Linear))]
+    for number, layer in enumerate(layers, start=1):
+        nn.init.normal_(layer.weight, std=0.01)
+        nn.init.constant_(layer.bias, 1.0 if number in (2, 4, 5, 6, 7) else 0.0)
+    return model

@@ -1,0 +1,142 @@
+"""summary: the table of a network's layers that lectures draw, with its totals."""
+
+import math
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+from ..autograd import no_grad
+from ..tensor import Tensor
+from .layers import Conv2d, Linear
+
+
+@dataclass(frozen=True)
+class Row:
+    """One layer, for one image."""
+
+    layer: str  # "features.0 Conv2d"
+    window: str  # "11x11 / 4, pad 2": filter, stride, padding
+    output: tuple  # the output volume, without the batch
+    parameters: int
+    multiply_adds: int
+    activation_bytes: int  # of the output; 0 where the layer writes into its input
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The rows of ``summary`` and, as text, the table."""
+
+    rows: list
+
+    @property
+    def parameters(self):
+        return sum(row.parameters for row in self.rows)
+
+    @property
+    def multiply_adds(self):
+        return sum(row.multiply_adds for row in self.rows)
+
+    @property
+    def activation_bytes(self):
+        return sum(row.activation_bytes for row in self.rows)
+
+    def __str__(self):
+        header = ["layer", "filter / stride, pad", "output volume", "parameters", "multiply-adds", "activations"]
+        body = [_texts(row) for row in self.rows]
+        total = Row("total", "", (), self.parameters, self.multiply_adds, self.activation_bytes)
+        table = [header, *body, _texts(total)]
+        widths = [max(len(line[i]) for line in table) for i in range(len(fields(Row)))]
+        lines = [
+            "  ".join(t.ljust(w) if i < 3 else t.rjust(w) for i, (t, w) in enumerate(zip(r, widths, strict=True)))
+            for r in table
+        ]
+        rule = "-" * len(lines[0])
+        return "\n".join([lines[0], rule, *lines[1:-1], rule, lines[-1]])
+
+
+def summary(model, input_shape):
+    """Print, and return, the table of `model`'s layers for one image of `input_shape` (C, H, W).
+
+    Multiply-adds are those of convolutions and fully connected layers; activations are float32 outputs. Found by running
+    one image of zeros through the model in evaluation mode; the model is left as it was.
+    """
+    rows = []
+    leaves = [(name, module) for name, module in model.named_modules() if not list(module.children())]
+    modes = {module: module.training for module in model.modules()}
+    parameter = next(model.parameters(), None)
+    image = np.zeros((1, *input_shape), np.float32 if parameter is None else parameter.dtype)
+    device = "cpu" if parameter is None else parameter.device
+    try:
+        for name, module in leaves:
+            module.forward = _recording(name, module, rows)
+        with no_grad():
+            model.eval()(Tensor(image).to(device))
+    finally:
+        for _, module in leaves:
+            del module.forward  # the class's own method is visible again
+        for module, mode in modes.items():
+            module.training = mode
+    result = Summary(rows)
+    print(result)
+    return result
+
+
+def _recording(name, module, rows):
+    """module.forward, noting down a Row for what passes."""
+    forward = module.forward
+
+    def record(x):
+        y = forward(x)
+        in_place = y.version is x.version  # also a view: no memory of its own
+        count = sum(p.size for p in module.parameters())
+        rows.append(
+            Row(
+                f"{name} {type(module).__name__}".strip(),
+                _window(module),
+                y.shape[1:],
+                count,
+                _multiply_adds(module, y),
+                0 if in_place else 4 * y.size,
+            )
+        )
+        return y
+
+    return record
+
+
+def _multiply_adds(module, y):
+    if isinstance(module, Conv2d):
+        return y.size * math.prod(module.weight.shape[1:])
+    if isinstance(module, Linear):
+        return y.size * module.in_features
+    return 0
+
+
+def _window(module):
+    """ "11x11 / 4, pad 2" for a layer with a window."""
+    if not hasattr(module, "kernel_size"):
+        return ""
+    kernel, stride, padding = (_sizes(v) for v in (module.kernel_size, module.stride, module.padding))
+    return f"{kernel if 'x' in kernel else f'{kernel}x{kernel}'} / {stride}, pad {padding}"
+
+
+def _sizes(value):
+    values = value if isinstance(value, tuple) else (value,)
+    return str(values[0]) if len(values) == 1 else "x".join(map(str, values))
+
+
+def _texts(row):
+    """The columns of a row as text."""
+    volume = " x ".join(map(str, row.output))
+    return [
+        row.layer,
+        row.window,
+        volume,
+        f"{row.parameters:,}",
+        f"{row.multiply_adds:,}",
+        _bytes(row.activation_bytes),
+    ]
+
+
+def _bytes(count):
+    return f"{count / 1024:,.0f} KiB"

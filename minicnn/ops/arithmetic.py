@@ -1,0 +1,212 @@
+"""Arithmetic, element by element: + - * / ** negation, exp, log, and the residual add.
+
+Shapes    a, b broadcast as in NumPy   ->   y; residual_add takes two equal shapes only
+Forward   add a + b     sub a - b     mul a * b     div a / b     pow a^p (p a number)     neg -a     exp e^a     log ln a
+Backward  add   grad_a = g          grad_b = g
+          sub   grad_a = g          grad_b = -g
+          mul   grad_a = g * b      grad_b = g * a
+          div   grad_a = g / b      grad_b = -g * a / b^2
+          pow   grad_a = g * p * a^(p-1)
+          neg   grad_a = -g         exp  grad_a = g * y         log  grad_a = g / a
+          An input that was broadcast was used many times: its gradient is summed over the axes it was stretched along.
+Saves     what the formulas name
+Mirrors   residual_add: none yet (kernels/*/arithmetic.*); the rest is plain array arithmetic, on either array library
+Test      tests/test_arithmetic.py
+"""
+
+import numbers
+
+import numpy as np
+
+from ..autograd import Function, Variable
+
+
+def residual_add(x, y):
+    """x + y of one shape: the shortcut of a residual block (He et al., CVPR 2016, eq. 1).
+
+    Unlike the operator ``+`` it never broadcasts: in a network, shapes that differ are a mistake. ValueError then.
+    """
+    if x.data.shape != y.data.shape:
+        raise ValueError(
+            f"residual_add: x {x.data.shape} and y {y.data.shape} must have one shape; give the shortcut a projection, or "
+            "use the operator + if you mean to broadcast"
+        )
+    return ResidualAdd.apply(x, y)
+
+
+def add(a, b):
+    return Add.apply(*operands(a, b))
+
+
+def sub(a, b):
+    return Sub.apply(*operands(a, b))
+
+
+def mul(a, b):
+    return Mul.apply(*operands(a, b))
+
+
+def div(a, b):
+    return Div.apply(*operands(a, b))
+
+
+def pow(a, exponent):
+    if not isinstance(exponent, numbers.Real):
+        raise TypeError(f"pow: the exponent must be a number, got a {type(exponent).__name__}")
+    return Pow.apply(a, exponent=float(exponent))
+
+
+def neg(a):
+    return Neg.apply(a)
+
+
+def exp(a):
+    return Exp.apply(a)
+
+
+def log(a):
+    return Log.apply(a)
+
+
+def astype(a, dtype):
+    """a in another float dtype; the gradient comes back in a's own."""
+    return AsType.apply(a, dtype=np.dtype(dtype))
+
+
+class ResidualAdd(Function):
+    def forward(self, x, y):
+        return self.run(residual_add_forward, x, y)
+
+    def backward(self, grad_out):
+        return grad_out, grad_out
+
+
+def residual_add_forward(x, y):
+    """x + y."""
+    return x + y
+
+
+class Add(Function):
+    def forward(self, a, b):
+        self.shapes = a.shape, b.shape
+        return a + b
+
+    def backward(self, grad_out):
+        return tuple(unbroadcast(grad_out, shape) for shape in self.shapes)
+
+
+class Sub(Function):
+    def forward(self, a, b):
+        self.shapes = a.shape, b.shape
+        return a - b
+
+    def backward(self, grad_out):
+        need_a, need_b = self.needs_input_grad
+        return (
+            unbroadcast(grad_out, self.shapes[0]) if need_a else None,
+            unbroadcast(-grad_out, self.shapes[1]) if need_b else None,
+        )
+
+
+class Mul(Function):
+    def forward(self, a, b):
+        self.save_for_backward(a, b)
+        return a * b
+
+    def backward(self, grad_out):
+        a, b = self.saved
+        need_a, need_b = self.needs_input_grad
+        return (
+            unbroadcast(grad_out * b, a.shape) if need_a else None,
+            unbroadcast(grad_out * a, b.shape) if need_b else None,
+        )
+
+
+class Div(Function):
+    def forward(self, a, b):
+        self.save_for_backward(a, b)
+        return a / b
+
+    def backward(self, grad_out):
+        a, b = self.saved
+        need_a, need_b = self.needs_input_grad
+        return (
+            unbroadcast(grad_out / b, a.shape) if need_a else None,
+            unbroadcast(-grad_out * a / (b * b), b.shape) if need_b else None,
+        )
+
+
+class Pow(Function):
+    def forward(self, a, exponent):
+        self.save_for_backward(a)
+        self.exponent = exponent
+        return a**exponent
+
+    def backward(self, grad_out):
+        (a,) = self.saved
+        if self.exponent == 0:
+            return np.zeros_like(a)
+        return grad_out * self.exponent * a ** (self.exponent - 1)
+
+
+class Neg(Function):
+    def forward(self, a):
+        return -a
+
+    def backward(self, grad_out):
+        return -grad_out
+
+
+class Exp(Function):
+    def forward(self, a):
+        y = np.exp(a)
+        self.save_for_backward(y)
+        return y
+
+    def backward(self, grad_out):
+        (y,) = self.saved
+        return grad_out * y
+
+
+class Log(Function):
+    def forward(self, a):
+        self.save_for_backward(a)
+        return np.log(a)
+
+    def backward(self, grad_out):
+        (a,) = self.saved
+        return grad_out / a
+
+
+class AsType(Function):
+    def forward(self, a, dtype):
+        self.dtype = a.dtype
+        return a.astype(dtype)
+
+    def backward(self, grad_out):
+        return grad_out.astype(self.dtype)
+
+
+def operands(a, b):
+    """Both as Variables: a number or an array beside a Variable becomes a constant; a number takes its dtype."""
+    variable = a if isinstance(a, Variable) else b
+    return tuple(v if isinstance(v, Variable) else variable.like(_constant(v, variable.data)) for v in (a, b))
+
+
+def _constant(value, array):
+    if not isinstance(value, numbers.Real):
+        return np.asarray(value)
+    if array.dtype.kind != "f" and not isinstance(value, numbers.Integral):
+        raise TypeError(
+            f"{value} beside a tensor of dtype {array.dtype} would be rounded; convert it with .astype(...)"
+        )
+    return np.full_like(array, value, shape=())
+
+
+def unbroadcast(grad, shape):
+    """Sum `grad` over the axes that broadcasting stretched, back to `shape`."""
+    if grad.shape == shape:
+        return grad
+    extra = grad.ndim - len(shape)
+    stretched = tuple(extra + i for i, n in enumerate(shape) if n == 1 and grad.shape[extra + i] != 1)
+    return grad.sum(axis=(*range(extra), *stretched)).reshape(shape)

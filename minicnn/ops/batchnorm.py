@@ -1,0 +1,138 @@
+"""Batch normalisation: every channel to mean 0 and variance 1, then a scale and a shift that are learnt.
+
+Shapes    x (N, C, ...)   weight, bias (C,) or None   ->   y (like x); M = number of values in a channel
+Forward   x_hat = (x - mean) * inv_std     inv_std = 1 / sqrt(var + eps)     y = weight * x_hat + bias
+          training    mean and var are those of this batch, over everything but the channel; var is the biased one
+                      (divided by M), in two passes: mean first, so that a large mean costs no digits
+          evaluation  mean and var are the running ones
+Backward  grad_bias = sum grad_out     grad_weight = sum grad_out * x_hat
+          evaluation  grad_x = weight * inv_std * grad_out
+          training    mean and var depend on x too, which takes the mean and the part along x_hat out of the gradient:
+                      grad_x = weight * inv_std * (grad_out - grad_bias/M - x_hat * grad_weight/M)
+Saves     x, weight, mean, inv_std (x_hat is made again)
+Running   running = (1 - momentum) * running + momentum * new, as in PyTorch: momentum weighs the *new* value (Caffe and
+values    Keras mean the opposite). What is stored is the unbiased variance, M/(M-1) times the biased one.
+Mirrors   none yet (kernels/*/batchnorm.*)       Test  tests/test_batchnorm.py
+Source    Ioffe and Szegedy, "Batch normalization: accelerating deep network training by reducing internal covariate
+          shift", ICML 2015
+"""
+
+import numpy as np
+
+from ..autograd import Function
+
+
+def batch_norm(input, running_mean, running_var, weight=None, bias=None, training=False, momentum=0.1, eps=1e-5):
+    """Normalise each channel of (N, C, ...), as ``torch.nn.functional.batch_norm`` does.
+
+    running_mean, running_var: Tensors (C,), or None in training. In training the batch's own statistics are used, and
+    the running ones are updated in place; an empty batch leaves them alone.
+    """
+    _check_shapes(input, running_mean, running_var, weight, bias, training)
+    running = None if running_mean is None else (running_mean.data, running_var.data)
+    return BatchNorm.apply(input, weight, bias, running=running, training=training, momentum=momentum, eps=eps)
+
+
+class BatchNorm(Function):
+    def forward(self, x, weight, bias, running, training, momentum, eps):
+        self.training = training
+        if training:
+            mean, var = self.run(batch_norm_statistics, x)
+            _update_running(running, mean, var, momentum, count=x.size // x.shape[1])
+        else:
+            mean, var = (array.copy() for array in running)  # what backward needs must not move in between
+        inv_std = 1 / np.sqrt(var + x.dtype.type(eps))
+        self.save_for_backward(x, mean, inv_std) if weight is None else self.save_for_backward(x, mean, inv_std, weight)
+        return self.run(batch_norm_forward, x, weight, bias, mean, inv_std)
+
+    def backward(self, grad_out):
+        x, mean, inv_std, *weight = self.saved
+        weight = weight[0] if weight else None
+        need_x, need_weight, need_bias = self.needs_input_grad
+        grad_weight = grad_bias = None
+        if need_weight or need_bias or self.training:
+            grad_weight, grad_bias = self.run(batch_norm_grad_weight_bias, grad_out, x, mean, inv_std)
+        sums = (grad_weight, grad_bias) if self.training else None
+        grad_x = self.run(batch_norm_grad_x, grad_out, x, weight, mean, inv_std, sums) if need_x else None
+        return grad_x, grad_weight, grad_bias
+
+
+def batch_norm_statistics(x):
+    """(mean, biased variance), each (C,), over everything but the channels; zeros for an empty batch."""
+    if x.size == 0:
+        return np.zeros(x.shape[1], x.dtype), np.zeros(x.shape[1], x.dtype)
+    axes = _all_but_channels(x)
+    mean = x.mean(axis=axes)
+    centred = x - _per_channel(mean, x)
+    return mean, np.square(centred, out=centred).mean(axis=axes)
+
+
+def batch_norm_forward(x, weight, bias, mean, inv_std):
+    """y = weight * (x - mean) * inv_std + bias."""
+    y = x - _per_channel(mean, x)
+    y *= _per_channel(inv_std if weight is None else inv_std * weight, x)
+    if bias is not None:
+        y += _per_channel(bias, x)
+    return y
+
+
+def batch_norm_grad_weight_bias(grad_out, x, mean, inv_std):
+    """(grad_weight, grad_bias), each (C,): the sums of grad_out * x_hat and of grad_out."""
+    axes = _all_but_channels(x)
+    grad_weight = (grad_out * (x - _per_channel(mean, x))).sum(axis=axes) * inv_std
+    return grad_weight, grad_out.sum(axis=axes)
+
+
+def batch_norm_grad_x(grad_out, x, weight, mean, inv_std, sums):
+    """grad_x; `sums` is (grad_weight, grad_bias) in training, None in evaluation."""
+    scale = _per_channel(inv_std if weight is None else inv_std * weight, x)
+    if sums is None:
+        return grad_out * scale
+    count = max(1, x.size // x.shape[1])
+    grad_weight, grad_bias = sums
+    grad_x = (x - _per_channel(mean, x)) * _per_channel(-inv_std * grad_weight / count, x)
+    grad_x += grad_out
+    grad_x -= _per_channel(grad_bias / count, x)
+    return np.multiply(grad_x, scale, out=grad_x)
+
+
+def _update_running(running, mean, var, momentum, count):
+    if running is None or count == 0:
+        return
+    for array, new in zip(running, (mean, var * (count / (count - 1))), strict=True):
+        array *= 1 - momentum
+        array += momentum * new
+
+
+def _all_but_channels(x):
+    return (0, *range(2, x.ndim))
+
+
+def _per_channel(values, x):
+    """(C,) values, shaped to broadcast over x (N, C, ...)."""
+    return values.reshape(-1, *[1] * (x.ndim - 2))
+
+
+def _check_shapes(x, running_mean, running_var, weight, bias, training):
+    shape = x.data.shape
+    if len(shape) < 2 or shape[1] == 0:
+        raise ValueError(f"batch_norm: input must be (N, C, ...) with at least one channel, got shape {shape}")
+    if training and x.data.size == shape[1]:
+        raise ValueError(
+            f"batch_norm: input of shape {shape} has one value in each channel, whose variance is 0; train with larger "
+            "batches, or use evaluation mode"
+        )
+    if (running_mean is None) != (running_var is None):
+        raise ValueError("batch_norm: running_mean and running_var must be given both or neither")
+    if running_mean is None and not training:
+        raise ValueError("batch_norm: evaluation (training=False) needs running_mean and running_var")
+    named = {"running_mean": running_mean, "running_var": running_var, "weight": weight, "bias": bias}
+    for name, value in named.items():
+        if value is not None and value.data.shape != (shape[1],):
+            raise ValueError(
+                f"batch_norm: {name} must have shape ({shape[1]},), one for each channel of input {shape}, got {value.data.shape}"
+            )
+        if value is not None and value.data.dtype != x.data.dtype:
+            raise TypeError(
+                f"batch_norm: {name} is {value.data.dtype} but input is {x.data.dtype}; convert one with .astype(...)"
+            )

@@ -1,0 +1,171 @@
+"""2-D convolution (cross-correlation), as im2col followed by one matrix product.
+
+Shapes    x (N, C, H, W)   weight (OC, C/groups, KH, KW)   bias (OC,) or None   ->   y (N, OC, OH, OW)
+          OH = (H + 2*padding - dilation*(KH-1) - 1) // stride + 1, OW likewise
+Forward   y[n,o,i,j] = bias[o] + sum_{c,u,v} xpad[n, c, i*stride + u*dilation, j*stride + v*dilation] * weight[o,c,u,v]
+Backward  grad_weight[o,c,u,v] = sum_{n,i,j} grad_out[n,o,i,j] * xpad[n, c, i*stride + u*dilation, j*stride + v*dilation]
+          grad_xpad[n,c,a,b] = sum of grad_out[n,o,i,j] * weight[o,c,u,v] over all o and all (i,u), (j,v) with
+          i*stride + u*dilation = a and j*stride + v*dilation = b; grad_x is what remains without the padding
+          grad_bias[o] = sum_{n,i,j} grad_out[n,o,i,j]
+As        With the windows of x as the columns of a matrix, col (C*KH*KW, N*OH*OW), and weight as (OC, C*KH*KW):
+matrices  y = weight @ col     grad_weight = grad_out @ col^T     grad_x = col2im(weight^T @ grad_out)
+          where col2im adds every entry of a column back to the pixel that im2col copied it from.
+          With groups, each group of C/groups channels is a product of its own.
+Saves     x, weight (col is made again in backward: it is up to KH*KW times larger than x)
+Mirrors   none yet (kernels/*/conv.*)            Test  tests/test_conv.py
+Source    Chellapilla et al., "High performance convolutional neural networks for document processing", 2006;
+          Krizhevsky et al., "ImageNet classification with deep convolutional neural networks", NIPS 2012, section 3.5
+          (groups)
+"""
+
+import numpy as np
+
+from ..autograd import Function
+from .geometry import check_images, output_size, pair, tap
+
+BLOCK_BYTES = 8 << 20  # the images are taken in blocks whose columns fit into a processor's cache
+
+
+def conv2d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
+    """Convolve images, as ``torch.nn.functional.conv2d`` does (the formula is at the top of this file).
+
+    input (N, C, H, W), weight (OC, C/groups, KH, KW), bias (OC,) or None, all of one float dtype
+    stride, dilation: int or (height, width); padding: the same, or "valid" (none) or "same" (the output is as
+    large as the input; only at stride 1). groups: C and OC are cut into that many parts which do not see each
+    other; groups=C is a depthwise convolution. Returns (N, OC, OH, OW).
+    """
+    _check_shapes(input, weight, bias, groups)
+    stride, dilation = pair("conv2d", "stride", stride, 1), pair("conv2d", "dilation", dilation, 1)
+    padding = _sides(padding, weight.data.shape[2:], stride, dilation)
+    output_size("conv2d", input.data.shape[2:], weight.data.shape[2:], stride, padding, dilation)
+    return Conv2d.apply(input, weight, bias, stride=stride, padding=padding, dilation=dilation, groups=groups)
+
+
+class Conv2d(Function):
+    def forward(self, x, weight, bias, stride, padding, dilation, groups):
+        self.save_for_backward(x, weight)
+        self.geometry = stride, padding, dilation, groups
+        return self.run(conv2d_forward, x, weight, bias, *self.geometry)
+
+    def backward(self, grad_out):
+        x, weight = self.saved
+        need_x, need_weight, need_bias = self.needs_input_grad
+        return (
+            self.run(conv2d_grad_x, grad_out, x.shape, weight, *self.geometry) if need_x else None,
+            self.run(conv2d_grad_weight, grad_out, x, weight.shape, *self.geometry) if need_weight else None,
+            self.run(conv2d_grad_bias, grad_out) if need_bias else None,
+        )
+
+
+def conv2d_forward(x, weight, bias, stride, padding, dilation, groups):
+    """y (N, OC, OH, OW) = weight @ im2col(x) + bias."""
+    out_channels, _, *kernel = weight.shape
+    out_size = output_size("conv2d", x.shape[2:], kernel, stride, padding, dilation)
+    y = np.empty((len(x), out_channels, *out_size), x.dtype)
+    matrix = weight.reshape(groups, out_channels // groups, -1)
+    for block in _blocks(x, kernel, out_size):
+        product = matrix @ im2col(x[block], kernel, stride, padding, dilation, groups)
+        y[block] = _to_images(product, y[block].shape)
+        if bias is not None:
+            y[block] += bias[:, None, None]
+    return y
+
+
+def conv2d_grad_x(grad_out, x_shape, weight, stride, padding, dilation, groups):
+    """grad_x (N, C, H, W) = col2im(weight^T @ grad_out)."""
+    out_channels, _, *kernel = weight.shape
+    grad_x = np.empty(x_shape, grad_out.dtype)
+    matrix = weight.reshape(groups, out_channels // groups, -1).swapaxes(1, 2)
+    for block in _blocks(grad_x, kernel, grad_out.shape[2:]):
+        grad_col = matrix @ _to_columns(grad_out[block], groups)
+        col2im(grad_col, grad_x[block], kernel, grad_out.shape[2:], stride, padding, dilation)
+    return grad_x
+
+
+def conv2d_grad_weight(grad_out, x, weight_shape, stride, padding, dilation, groups):
+    """grad_weight (OC, C/groups, KH, KW) = grad_out @ im2col(x)^T, summed over the images."""
+    out_channels, _, *kernel = weight_shape
+    grad_weight = np.zeros((groups, out_channels // groups, np.prod(weight_shape[1:], dtype=int)), x.dtype)
+    for block in _blocks(x, kernel, grad_out.shape[2:]):
+        col = im2col(x[block], kernel, stride, padding, dilation, groups)
+        grad_weight += _to_columns(grad_out[block], groups) @ col.swapaxes(1, 2)
+    return grad_weight.reshape(weight_shape)
+
+
+def conv2d_grad_bias(grad_out):
+    """grad_bias (OC,) = grad_out summed over images and positions."""
+    return grad_out.sum(axis=(0, 2, 3))
+
+
+def im2col(x, kernel, stride, padding, dilation, groups):
+    """The windows of x as columns: (groups, C/groups*KH*KW, N*OH*OW)."""
+    n, channels, *size = x.shape
+    out_size = output_size("conv2d", size, kernel, stride, padding, dilation)
+    xpad = np.pad(x, ((0, 0), (0, 0), *padding)) if np.any(padding) else x
+    col = np.empty((channels, *kernel, n, *out_size), x.dtype)
+    for u, v in np.ndindex(*kernel):
+        col[:, u, v] = xpad[tap(u, v, out_size, stride, dilation)].swapaxes(0, 1)
+    return col.reshape(groups, channels // groups * kernel[0] * kernel[1], -1)
+
+
+def col2im(col, images, kernel, out_size, stride, padding, dilation):
+    """The transpose of im2col: `images` (N, C, H, W) becomes, at each pixel, the sum of the pixel's copies in col."""
+    n, channels, height, width = images.shape
+    (top, bottom), (left, right) = padding
+    col = col.reshape(channels, *kernel, n, *out_size)
+    padded = np.zeros((channels, n, height + top + bottom, width + left + right), col.dtype)
+    for u, v in np.ndindex(*kernel):
+        padded[tap(u, v, out_size, stride, dilation)] += col[:, u, v]
+    images[...] = padded[:, :, top : top + height, left : left + width].swapaxes(0, 1)
+
+
+def _blocks(images, kernel, out_size):
+    """Slices of consecutive images, as many at a time as BLOCK_BYTES of columns hold."""
+    n, channels = images.shape[:2]
+    bytes_per_image = channels * kernel[0] * kernel[1] * out_size[0] * out_size[1] * images.itemsize
+    step = max(1, BLOCK_BYTES // max(1, bytes_per_image))
+    return [slice(start, start + step) for start in range(0, n, step)]
+
+
+def _to_columns(images, groups):
+    """(N, OC, OH, OW) -> (groups, OC/groups, N*OH*OW), the layout of a matrix product over columns."""
+    n, channels, height, width = images.shape
+    return images.swapaxes(0, 1).reshape(groups, channels // groups, n * height * width)
+
+
+def _to_images(matrix, shape):
+    """The way back: (groups, OC/groups, N*OH*OW) -> (N, OC, OH, OW)."""
+    n, channels, height, width = shape
+    return matrix.reshape(channels, n, height, width).swapaxes(0, 1)
+
+
+def _sides(padding, kernel, stride, dilation):
+    """The padding as ((top, bottom), (left, right))."""
+    if padding == "valid":
+        return (0, 0), (0, 0)
+    if padding == "same":
+        if stride != (1, 1):
+            raise ValueError(f'conv2d: padding="same" needs stride 1, got {stride}; give the padding in numbers')
+        totals = [d * (k - 1) for k, d in zip(kernel, dilation, strict=True)]
+        return tuple((total // 2, total - total // 2) for total in totals)
+    if isinstance(padding, str):
+        raise ValueError(f'conv2d: padding must be numbers, "same" or "valid", got {padding!r}')
+    return tuple((p, p) for p in pair("conv2d", "padding", padding, 0))
+
+
+def _check_shapes(x, weight, bias, groups):
+    check_images("conv2d", x)
+    if weight.data.ndim != 4 or 0 in (weight.data.shape[0], *weight.data.shape[2:]):
+        raise ValueError(f"conv2d: weight must be (OC, C/groups, KH, KW), none of them 0, got {weight.data.shape}")
+    channels, out_channels = x.data.shape[1], weight.data.shape[0]
+    if groups < 1 or channels % groups or out_channels % groups:
+        raise ValueError(
+            f"conv2d: groups must divide the {channels} input and the {out_channels} output channels, got {groups}"
+        )
+    if weight.data.shape[1] != channels // groups:
+        raise ValueError(
+            f"conv2d: weight of shape {weight.data.shape} takes {weight.data.shape[1]} channels in each of {groups} "
+            f"group(s), but input of shape {x.data.shape} has {channels // groups}"
+        )
+    if bias is not None and bias.data.shape != (out_channels,):
+        raise ValueError(f"conv2d: bias must have shape ({out_channels},), one for each filter, got {bias.data.shape}")

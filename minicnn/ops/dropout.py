@@ -1,0 +1,44 @@
+"""Dropout: in training, each value is set to zero with probability p; the others grow by 1/(1 - p).
+
+Shapes    x (any)   ->   y (the same)
+Forward   y = x * mask / (1 - p)     mask[i] = 1 if u[i] >= p, else 0     u uniform in [0, 1)
+Backward  grad_x = grad_out * mask / (1 - p)
+Saves     nothing: u is a pure function of (key, call) and of the position i ("counter-based": minicnn/random.py), so
+          backward draws the same numbers again, and so does a run that is repeated or resumed
+Note      "Inverted" dropout: the growth by 1/(1 - p) keeps the expected value, so that evaluation needs no change at
+          all. The 2012 network halved the outputs in evaluation instead.
+Mirrors   none yet (kernels/*/dropout.*)         Test  tests/test_dropout.py
+Source    Srivastava et al., "Dropout: a simple way to prevent neural networks from overfitting", JMLR 15, 2014
+"""
+
+import numpy as np
+
+from ..autograd import Function
+from ..random import next_dropout_stream, philox_uniform
+
+
+def dropout(input, p=0.5, training=True, inplace=False):
+    """Zero values with probability p in training; otherwise the input itself. Repeats under ``manual_seed``."""
+    if not 0 <= p <= 1:
+        raise ValueError(f"dropout: p must be a probability between 0 and 1, got {p}")
+    if not training or p == 0:
+        return input
+    return Dropout.apply(input, p=p, stream=next_dropout_stream(), inplace=inplace)
+
+
+class Dropout(Function):
+    def forward(self, x, p, stream, inplace):
+        self.draw = p, *stream
+        if inplace:
+            self.overwrite(x)
+        return self.run(dropout_forward, x, *self.draw, x if inplace else None)
+
+    def backward(self, grad_out):
+        return self.run(dropout_forward, grad_out, *self.draw, None)  # linear: its own gradient
+
+
+def dropout_forward(x, p, key, call, out):
+    """y = x * mask / (1 - p), written into `out` if that is not None."""
+    kept = philox_uniform(key, call, x.size).reshape(x.shape) >= p
+    scale = 0 if p == 1 else 1 / (1 - p)
+    return np.multiply(x, kept * x.dtype.type(scale), out=out)

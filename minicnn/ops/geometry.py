@@ -1,0 +1,64 @@
+"""How a window slides over an image: the sizes that convolution and pooling share, and their checks.
+
+Along one axis, a window of `kernel` taps, `dilation` apart, spans ``dilation * (kernel - 1) + 1`` positions. It
+starts `pad` positions before the image and moves by `stride`, so it comes to stand in
+
+    out = floor((size + pad_before + pad_after - dilation * (kernel - 1) - 1) / stride) + 1
+
+places. (Lecture notes sometimes print W' = (W - F + 2P) / (S + 1): wrong; the 1 is added to the quotient, and the
+division drops its remainder.) With ``ceil_mode`` it is rounded up instead, except that the last window must start
+inside the image or its leading padding.
+"""
+
+import math
+
+
+def pair(op, name, value, minimum):
+    """`value`, an int or two of them, as (height, width); ValueError below `minimum`, TypeError if not whole."""
+    values = tuple(value) if isinstance(value, (tuple, list)) else (value, value)
+    if len(values) != 2 or not all(hasattr(v, "__index__") for v in values):
+        raise TypeError(f"{op}: {name} must be an int or a pair of ints, got {value!r}")
+    if min(values) < minimum:
+        raise ValueError(f"{op}: {name} must be at least {minimum}, got {value!r}")
+    return int(values[0]), int(values[1])
+
+
+def check_images(op, x, min_channels=0):
+    """ValueError unless the Variable `x` holds images (N, C, H, W)."""
+    if x.data.ndim != 4:
+        raise ValueError(f"{op}: input must have the four axes (N, C, H, W), got shape {x.data.shape}")
+    if x.data.shape[1] < min_channels:
+        raise ValueError(f"{op}: input has no channels, shape {x.data.shape}")
+
+
+def output_size(op, size, kernel, stride, padding, dilation, ceil_mode=False):
+    """(OH, OW) for images of `size` (H, W); padding is ((top, bottom), (left, right)). ValueError if nothing fits."""
+    return tuple(
+        _positions(op, axis, *geometry, ceil_mode)
+        for axis, *geometry in zip(("height", "width"), size, kernel, stride, padding, dilation, strict=True)
+    )
+
+
+def _positions(op, axis, size, kernel, stride, padding, dilation, ceil_mode):
+    padded, span = size + sum(padding), dilation * (kernel - 1) + 1
+    if span > padded:
+        raise ValueError(
+            f"{op}: the window does not fit: its {axis} spans {span} (kernel {kernel}, dilation {dilation}), but the "
+            f"padded image has {padded} ({size} + {padding[0]} + {padding[1]}); use larger images or a smaller kernel"
+        )
+    if not ceil_mode:
+        return (padded - span) // stride + 1
+    positions = math.ceil((padded - span) / stride) + 1
+    starts_outside = (positions - 1) * stride >= size + padding[0]
+    return positions - 1 if starts_outside else positions
+
+
+def tap(u, v, out_size, stride, dilation):
+    """The index of what tap (u, v) of the window sees, over all positions: ``xpad[..., rows, columns]``."""
+    return (
+        ...,
+        *(
+            slice(at * d, at * d + (out - 1) * s + 1, s)
+            for at, out, s, d in zip((u, v), out_size, stride, dilation, strict=True)
+        ),
+    )

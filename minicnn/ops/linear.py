@@ -1,0 +1,91 @@
+"""Linear (fully connected) layers and matrix products.
+
+Shapes    linear  x (..., C)   weight (OC, C)   bias (OC,) or None   ->   y (..., OC)
+          matmul  a (..., I, K)   b (..., K, J)   ->   y (..., I, J); the leading axes broadcast
+Forward   linear  y = x @ weight^T + bias
+          matmul  y = a @ b
+Backward  linear  grad_x = grad_out @ weight     grad_weight = grad_out^T @ x     grad_bias = sum grad_out
+          matmul  grad_a = grad_out @ b^T        grad_b = a^T @ grad_out
+          (all leading axes are summed over where a gradient does not have them)
+Saves     the two factors
+Mirrors   none yet (kernels/*/linear.*)          Test  tests/test_linear.py
+Source    Rumelhart et al., "Learning representations by back-propagating errors", Nature 323, 1986
+"""
+
+from ..autograd import Function
+from .arithmetic import unbroadcast
+
+
+def linear(input, weight, bias=None):
+    """input @ weight.T + bias, as ``torch.nn.functional.linear``."""
+    x, w = input.data.shape, weight.data.shape
+    if len(w) != 2:
+        raise ValueError(f"linear: weight must be (OC, C), got shape {w}")
+    if not x or x[-1] != w[1]:
+        raise ValueError(f"linear: input of shape {x} must end in the {w[1]} features that weight {w} takes")
+    if bias is not None and bias.data.shape != w[:1]:
+        raise ValueError(
+            f"linear: bias must have shape {w[:1]}, one for each output of weight {w}, got {bias.data.shape}"
+        )
+    return Linear.apply(input, weight, bias)
+
+
+def matmul(a, b):
+    """The matrix product a @ b of Tensors with two axes or more, as ``numpy.matmul``."""
+    if min(a.data.ndim, b.data.ndim) < 2 or a.data.shape[-1] != b.data.shape[-2]:
+        raise ValueError(
+            f"matmul: cannot multiply {a.data.shape} by {b.data.shape}: (..., I, K) @ (..., K, J) is needed"
+        )
+    return MatMul.apply(a, b)
+
+
+class Linear(Function):
+    def forward(self, x, weight, bias):
+        self.save_for_backward(x, weight)
+        return self.run(linear_forward, x, weight, bias)
+
+    def backward(self, grad_out):
+        x, weight = self.saved
+        need_x, need_weight, need_bias = self.needs_input_grad
+        return (
+            self.run(linear_grad_x, grad_out, weight) if need_x else None,
+            self.run(linear_grad_weight, grad_out, x) if need_weight else None,
+            self.run(linear_grad_bias, grad_out) if need_bias else None,
+        )
+
+
+class MatMul(Function):
+    def forward(self, a, b):
+        self.save_for_backward(a, b)
+        return a @ b
+
+    def backward(self, grad_out):
+        a, b = self.saved
+        need_a, need_b = self.needs_input_grad
+        return (
+            unbroadcast(grad_out @ b.swapaxes(-1, -2), a.shape) if need_a else None,
+            unbroadcast(a.swapaxes(-1, -2) @ grad_out, b.shape) if need_b else None,
+        )
+
+
+def linear_forward(x, weight, bias):
+    """y (..., OC) = x @ weight^T + bias."""
+    y = x @ weight.T
+    if bias is not None:
+        y += bias
+    return y
+
+
+def linear_grad_x(grad_out, weight):
+    """grad_x (..., C) = grad_out @ weight."""
+    return grad_out @ weight
+
+
+def linear_grad_weight(grad_out, x):
+    """grad_weight (OC, C) = grad_out^T @ x, summed over the leading axes."""
+    return grad_out.reshape(-1, grad_out.shape[-1]).T @ x.reshape(-1, x.shape[-1])
+
+
+def linear_grad_bias(grad_out):
+    """grad_bias (OC,) = grad_out summed over the leading axes."""
+    return grad_out.sum(axis=tuple(range(grad_out.ndim - 1)))

@@ -1,0 +1,127 @@
+"""Cross-entropy: how many nats a prediction is away from the label.
+
+Shapes    logits x (N, C) or (N, C, d1, d2, ...), target (N,) or (N, d1, d2, ...): integers in [0, C)
+          ->   loss (), or the shape of target with reduction="none"
+Forward   logp = log_softmax(x) over the C classes, t = the target, w = the classes' weights (1 by default)
+          loss_n = (1 - s) * w_t * -logp[t]  +  s/C * sum_c w_c * -logp[c]            s = label_smoothing
+          "sum": sum_n loss_n     "mean": sum_n loss_n / sum_n w_t
+Backward  grad_x[n,c] = g_n * (q_n * softmax(x)[n,c] - p[n,c])
+          p[n,c] = (1 - s) * w_t * [c = t] + s/C * w_c          what each class's -logp is weighted with
+          q_n = sum_c p[n,c]                                    (1 without weights: softmax minus the smoothed label)
+          g_n = grad_out, divided by sum_n w_t for "mean"
+          A target equal to ignore_index contributes to neither.
+Saves     logp, and p is made again from target
+Mirrors   none yet (kernels/*/loss.*)            Test  tests/test_loss.py
+Source    Szegedy et al., "Rethinking the Inception architecture for computer vision", CVPR 2016, section 7 (smoothing)
+"""
+
+import numpy as np
+
+from ..autograd import Function, Variable
+from .softmax import log_softmax_forward
+
+
+def cross_entropy(input, target, weight=None, *, ignore_index=-100, reduction="mean", label_smoothing=0.0):
+    """The loss of classification, as ``torch.nn.functional.cross_entropy`` defines it.
+
+    input           scores ("logits") (N, C, ...), not probabilities
+    target          integer labels (N, ...): an array or a Tensor, each in [0, C) or equal to ignore_index
+    weight          (C,) weights of the classes, an array or a constant Tensor
+    reduction       "mean", "sum" or "none"
+    IndexError for a label out of range, TypeError for labels that are not integers, ValueError for an empty batch
+    or one whose every label is ignored.
+    """
+    if reduction not in ("mean", "sum", "none"):
+        raise ValueError(f'cross_entropy: reduction must be "mean", "sum" or "none", got {reduction!r}')
+    if not 0 <= label_smoothing <= 1:
+        raise ValueError(f"cross_entropy: label_smoothing must be between 0 and 1, got {label_smoothing}")
+    target = _checked_target(input, target, ignore_index)
+    weight = _checked_weight(input, weight)
+    return CrossEntropy.apply(
+        input,
+        target=target,
+        weight=weight,
+        ignore_index=ignore_index,
+        reduction=reduction,
+        label_smoothing=label_smoothing,
+    )
+
+
+class CrossEntropy(Function):
+    def forward(self, x, target, weight, ignore_index, reduction, label_smoothing):
+        self.target = target, weight, ignore_index, label_smoothing
+        self.reduction = reduction
+        loss, logp, total_weight = self.run(cross_entropy_forward, x, *self.target)
+        self.save_for_backward(logp)
+        self.divisor = total_weight if reduction == "mean" else x.dtype.type(1)
+        return loss if reduction == "none" else loss.sum() / self.divisor
+
+    def backward(self, grad_out):
+        (logp,) = self.saved
+        return self.run(cross_entropy_backward, grad_out / self.divisor, logp, *self.target)
+
+
+def cross_entropy_forward(x, target, weight, ignore_index, label_smoothing):
+    """(loss of each target, logp like x, the sum of the targets' weights)."""
+    logp = log_softmax_forward(x, 1)
+    p = _label_weights(x.shape, x.dtype, target, weight, ignore_index, label_smoothing)
+    counted = target != ignore_index
+    total_weight = counted.sum() if weight is None else weight[target[counted]].sum()
+    return -np.multiply(p, logp, where=p != 0, out=np.zeros_like(p)).sum(axis=1), logp, x.dtype.type(total_weight)
+
+
+def cross_entropy_backward(grad_loss, logp, target, weight, ignore_index, label_smoothing):
+    """grad_x like logp; grad_loss is () or one number for each target."""
+    p = _label_weights(logp.shape, logp.dtype, target, weight, ignore_index, label_smoothing)
+    grad_x = np.exp(logp) * p.sum(axis=1, keepdims=True) - p
+    return grad_x * (grad_loss if grad_loss.ndim == 0 else np.expand_dims(grad_loss, 1))
+
+
+def _label_weights(shape, dtype, target, weight, ignore_index, label_smoothing):
+    """p of the formula, (N, C, ...): what each class's -logp is weighted with in the loss of each target."""
+    counted = np.expand_dims(target != ignore_index, 1)
+    index = np.where(counted, np.expand_dims(target, 1), 0)
+    classes = np.ones(shape[1], dtype) if weight is None else weight
+    p = np.empty(shape, dtype)
+    p[...] = (label_smoothing / shape[1] * classes).reshape(-1, *[1] * (len(shape) - 2))
+    at_target = np.take_along_axis(p, index, axis=1) + (1 - label_smoothing) * classes[index]
+    np.put_along_axis(p, index, at_target, axis=1)
+    return p * counted
+
+
+def _checked_target(x, target, ignore_index):
+    target = np.asarray(target.data if isinstance(target, Variable) else target)
+    if target.dtype.kind not in "iu":
+        raise TypeError(f"cross_entropy: target must hold integer class numbers, got dtype {target.dtype}")
+    shape = x.data.shape
+    if x.data.ndim < 2 or target.shape != (shape[0], *shape[2:]):
+        raise ValueError(
+            f"cross_entropy: input must be (N, C, ...) and target (N, ...), one label for each row of C scores; "
+            f"got input {shape} and target {target.shape}"
+        )
+    counted = target[target != ignore_index]
+    if counted.size == 0:
+        raise ValueError(
+            f"cross_entropy: no labels to average over (target has shape {target.shape}, the rest ignored)"
+        )
+    if counted.min() < 0 or counted.max() >= shape[1]:
+        wrong = counted.min() if counted.min() < 0 else counted.max()
+        raise IndexError(
+            f"cross_entropy: target holds label {wrong}, but input of shape {shape} has classes 0 to {shape[1] - 1}"
+        )
+    return target
+
+
+def _checked_weight(x, weight):
+    if weight is None:
+        return None
+    weight = np.asarray(weight.data if isinstance(weight, Variable) else weight)
+    if weight.shape != (x.data.shape[1],):
+        raise ValueError(
+            f"cross_entropy: weight must have shape ({x.data.shape[1]},), one for each class, got {weight.shape}"
+        )
+    if weight.dtype != x.data.dtype:
+        raise TypeError(
+            f"cross_entropy: weight is {weight.dtype} but input is {x.data.dtype}; convert one with .astype(...)"
+        )
+    return weight

@@ -1,0 +1,83 @@
+"""Reductions: the sum, the mean or the maximum over some axes, or over all of them.
+
+Shapes    x (any)   dim: None (all axes), an int or a tuple of them (max: one)   ->   y without those axes, or with
+          length 1 there if keepdim
+Forward   sum   y = sum x     mean  y = sum x / M     max  y = the largest x
+Backward  sum   every x receives grad_out     mean  every x receives grad_out / M
+          max   the first of the largest receives grad_out, the others nothing
+Saves     max: where the largest stands
+Mirrors   none: plain array reductions, on either array library
+Test      tests/test_reduction.py
+"""
+
+import numpy as np
+
+from ..autograd import Function
+
+
+def sum(x, dim=None, keepdim=False):
+    return Sum.apply(x, axes=_axes("sum", x, dim), keepdim=keepdim)
+
+
+def mean(x, dim=None, keepdim=False):
+    axes = _axes("mean", x, dim)
+    if any(x.data.shape[axis] == 0 for axis in axes):
+        raise ValueError(f"mean: nothing to average over dim {dim} of shape {x.data.shape}")
+    return Mean.apply(x, axes=axes, keepdim=keepdim)
+
+
+def max(x, dim=None, keepdim=False):
+    axes = _axes("max", x, dim)
+    if dim is not None and len(axes) != 1:
+        raise ValueError(f"max: dim must be one axis or None, got {dim}")
+    if any(x.data.shape[axis] == 0 for axis in axes):
+        raise ValueError(f"max: no values over dim {dim} of shape {x.data.shape}")
+    return Max.apply(x, axis=None if dim is None else axes[0], keepdim=keepdim)
+
+
+class Sum(Function):
+    def forward(self, x, axes, keepdim):
+        self.x_shape, self.axes = x.shape, axes
+        return x.sum(axis=axes, keepdims=keepdim, dtype=x.dtype)
+
+    def backward(self, grad_out):
+        return np.broadcast_to(_keepdims(grad_out, self.x_shape, self.axes), self.x_shape)
+
+
+class Mean(Function):
+    def forward(self, x, axes, keepdim):
+        self.x_shape, self.axes = x.shape, axes
+        return x.mean(axis=axes, keepdims=keepdim)
+
+    def backward(self, grad_out):
+        count = np.prod([self.x_shape[axis] for axis in self.axes], dtype=int)
+        return np.broadcast_to(_keepdims(grad_out / count, self.x_shape, self.axes), self.x_shape)
+
+
+class Max(Function):
+    def forward(self, x, axis, keepdim):
+        self.x_shape, self.axis = x.shape, axis
+        self.winners = x.argmax(axis=axis, keepdims=True)
+        return x.max(axis=axis, keepdims=keepdim)
+
+    def backward(self, grad_out):
+        grad_x = np.zeros(self.x_shape, grad_out.dtype)
+        if self.axis is None:
+            grad_x.reshape(-1)[self.winners.reshape(-1)] = grad_out.reshape(-1)
+        else:
+            np.put_along_axis(grad_x, self.winners, _keepdims(grad_out, self.x_shape, (self.axis,)), self.axis)
+        return grad_x
+
+
+def _keepdims(reduced, x_shape, axes):
+    """`reduced` with length 1 at the axes that were summed away."""
+    return reduced.reshape([1 if axis in axes else n for axis, n in enumerate(x_shape)])
+
+
+def _axes(op, x, dim):
+    """dim as a tuple of axes counted from 0."""
+    ndim = x.data.ndim
+    dims = range(ndim) if dim is None else (dim if isinstance(dim, tuple) else (dim,))
+    if not all(-ndim <= d < ndim for d in dims):
+        raise ValueError(f"{op}: dim {dim} is not an axis of shape {x.data.shape}")
+    return tuple(d % ndim for d in dims)

@@ -1,0 +1,78 @@
+"""Random numbers: one seeded stream for each purpose, so that a run repeats and a checkpoint can hold them.
+
+    init      initial weights: a NumPy Generator
+    dropout   counter-based: (key, number of calls so far); the numbers are a pure function of these and of the
+              position in the array, so that every device draws the same mask and backward can draw it again
+
+The order of the training pictures and their augmentation need no state at all: they are functions of the seed,
+the epoch and the picture's index (``minicnn.data``).
+"""
+
+import numpy as np
+
+
+class Streams:
+    """The two streams above, started from `seed`."""
+
+    def __init__(self, seed):
+        init, dropout = np.random.SeedSequence(seed).spawn(2)
+        self.init = np.random.default_rng(init)
+        self.dropout_key = int(dropout.generate_state(1, np.uint64)[0])
+        self.dropout_calls = 0
+
+
+_streams = Streams(None)  # unseeded until manual_seed is called: different in every process
+
+
+def manual_seed(seed):
+    """Start every random stream of the library again from `seed`, a non-negative int."""
+    global _streams
+    _streams = Streams(seed)
+
+
+def init_generator():
+    """The NumPy Generator that initial weights are drawn from."""
+    return _streams.init
+
+
+def next_dropout_stream():
+    """(key, call): a stream of dropout numbers that nobody has used before."""
+    call = _streams.dropout_calls
+    _streams.dropout_calls += 1
+    return _streams.dropout_key, call
+
+
+def get_state():
+    """Every stream's state, as plain values that JSON can hold."""
+    return {
+        "init": _streams.init.bit_generator.state,
+        "dropout_key": _streams.dropout_key,
+        "dropout_calls": _streams.dropout_calls,
+    }
+
+
+def set_state(state):
+    """Continue exactly where ``get_state`` was called."""
+    _streams.init.bit_generator.state = state["init"]
+    _streams.dropout_key = state["dropout_key"]
+    _streams.dropout_calls = state["dropout_calls"]
+
+
+def philox_uniform(key, call, size):
+    """`size` uniform float32 numbers in [0, 1): the stream (key, call), from its beginning.
+
+    Philox4x32 with 10 rounds (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011): a block
+    cipher turns the counter (block number, call) into four 32-bit words, of which each number takes the upper 24
+    bits. Number i is word i % 4 of block i // 4, so that any of them can be computed alone, in any order.
+    """
+    mask, shift = np.uint64(0xFFFFFFFF), np.uint64(32)
+    block = np.arange((size + 3) // 4, dtype=np.uint64)
+    c0, c1 = block & mask, block >> shift
+    c2, c3 = np.uint64(call) & mask, np.uint64(call) >> shift
+    k0, k1 = np.uint64(key) & mask, np.uint64(key) >> shift
+    for _ in range(10):
+        p0, p1 = np.uint64(0xD2511F53) * c0, np.uint64(0xCD9E8D57) * c2
+        c0, c1, c2, c3 = (p1 >> shift) ^ c1 ^ k0, p1 & mask, (p0 >> shift) ^ c3 ^ k1, p0 & mask
+        k0, k1 = (k0 + np.uint64(0x9E3779B9)) & mask, (k1 + np.uint64(0xBB67AE85)) & mask
+    words = np.stack(np.broadcast_arrays(c0, c1, c2, c3), axis=-1).reshape(-1)[:size]
+    return (words >> np.uint64(8)).astype(np.float32) * np.float32(2.0**-24)
