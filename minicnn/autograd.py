@@ -17,7 +17,6 @@ Gradients are first-order: ``backward`` methods work on arrays and build no grap
 """
 
 import contextlib
-import copy
 import threading
 
 from .device import DeviceError, array_module, as_array, current_tier, device_of, implementation
@@ -43,10 +42,11 @@ def no_grad():
 class Version:
     """Counts in-place changes of one piece of memory; a tensor and its views share one counter."""
 
-    __slots__ = ("count",)
+    __slots__ = ("count", "has_views")
 
     def __init__(self):
         self.count = 0
+        self.has_views = False  # whether several tensors of a graph lie in this memory
 
 
 class Variable:
@@ -79,6 +79,21 @@ class Variable:
         return Variable(array)
 
 
+class Edge:
+    """What a node remembers of an input: the node it came out of (None for a leaf), the leaf, the kind of array.
+
+    Not the Variable itself: that would keep every intermediate array alive until backward, and a later in-place op may
+    make the Variable stand for another node.
+    """
+
+    __slots__ = ("dtype", "leaf", "node", "shape")
+
+    def __init__(self, variable):
+        self.node = variable.node
+        self.leaf = variable if variable.node is None else None
+        self.shape, self.dtype = variable.data.shape, variable.data.dtype
+
+
 class Function:
     """An op and, once applied, a node of the graph.
 
@@ -106,11 +121,14 @@ class Function:
         array = node.forward(*(None if v is None else v.data for v in inputs), **options)
         array = as_array(array)
         result = variables[0].like(array) if node._overwritten is None else node._overwritten
+        node._overwritten = None  # a node that held its own result would be a cycle
         for v in variables:
-            if array_module(array).may_share_memory(array, v.data):
+            if v is not result and array_module(array).may_share_memory(array, v.data):
                 result.version = v.version
+                result.version.has_views |= any(node.needs_input_grad)
         if any(node.needs_input_grad):
             node._saved = tuple(_Saved(array, [*variables, result]) for array in node._saved)
+            node.inputs = tuple(None if v is None else Edge(v) for v in inputs)
             result.requires_grad, result.node = True, node
         return result
 
@@ -121,8 +139,8 @@ class Function:
     def overwrite(self, array):
         """Announce, in ``forward``, that it is about to write its result into this input: ``inplace=True``.
 
-        The tensor then *becomes* the result, and the node's input is the tensor as it was in the graph before.
-        RuntimeError for a leaf that requires a gradient: the value it would be taken at is lost.
+        The tensor then *becomes* the result. RuntimeError for a leaf that requires a gradient (the value it would be
+        taken at is lost), and where a view shares the memory (its values would no longer be what the graph says).
         """
         variable = next(v for v in self.inputs if v is not None and v.data is array)
         if variable.requires_grad and variable.node is None and _grad_mode.enabled:
@@ -130,8 +148,11 @@ class Function:
                 f"{type(self).__name__}: inplace=True would overwrite a leaf of shape {array.shape} that requires a "
                 "gradient; use inplace=False"
             )
-        before = copy.copy(variable)
-        self.inputs = tuple(before if v is variable else v for v in self.inputs)
+        if variable.version.has_views and _grad_mode.enabled:
+            raise RuntimeError(
+                f"{type(self).__name__}: inplace=True would overwrite memory of shape {array.shape} that a view shares "
+                "(made by reshape, flatten, permute or indexing); use inplace=False"
+            )
         self._overwritten = variable
         variable.version.count += 1
 
@@ -188,16 +209,17 @@ def backward(root, grad, retain_graph=False):
             )
         grad_out = pending.pop(node, None)
         if grad_out is not None:
-            for variable, grad in zip(node.inputs, _gradients(node, grad_out), strict=True):
+            grads = _gradients(node, grad_out)
+            for i, (edge, grad) in enumerate(zip(node.inputs, grads, strict=True)):
                 if grad is None:
                     continue
-                if variable.node is None:
-                    owned = not array_module(grad).may_share_memory(grad, grad_out)
-                    _accumulate(variable, grad, owned)
-                elif variable.node in pending:
-                    pending[variable.node] = pending[variable.node] + grad  # never in place: it may be shared
+                if edge.node is None:
+                    others = [grad_out, *(entry.array for entry in node._saved), *grads[:i], *grads[i + 1 :]]
+                    _accumulate(edge.leaf, grad, owned=_is_alone(grad, others))
+                elif edge.node in pending:
+                    pending[edge.node] = pending[edge.node] + grad  # never in place: it may be shared
                 else:
-                    pending[variable.node] = grad
+                    pending[edge.node] = grad
         if not retain_graph:
             node.free()
 
@@ -212,7 +234,7 @@ def topological_order(root):
         elif node not in seen:
             seen.add(node)
             stack.append((node, True))
-            stack.extend((v.node, False) for v in node.inputs if v is not None and v.node is not None)
+            stack.extend((edge.node, False) for edge in node.inputs if edge is not None and edge.node is not None)
     return order
 
 
@@ -223,17 +245,23 @@ def _gradients(node, grad_out):
     grads = tuple(None if g is None else as_array(g) for g in (grads if isinstance(grads, tuple) else (grads,)))
     if len(grads) != len(node.inputs):
         raise RuntimeError(f"{op}.backward returned {len(grads)} gradients for {len(node.inputs)} inputs")
-    for i, (variable, needed, grad) in enumerate(zip(node.inputs, node.needs_input_grad, grads, strict=True)):
+    for i, (edge, needed, grad) in enumerate(zip(node.inputs, node.needs_input_grad, grads, strict=True)):
         if not needed:
             continue
         if grad is None:
             raise RuntimeError(f"{op}.backward returned no gradient for input {i}, which requires one")
-        if grad.shape != variable.data.shape or grad.dtype != variable.data.dtype:
+        if grad.shape != edge.shape or grad.dtype != edge.dtype:
             raise RuntimeError(
                 f"{op}.backward returned a gradient of shape {grad.shape}, {grad.dtype}, for input {i}, "
-                f"which has shape {variable.data.shape}, {variable.data.dtype}"
+                f"which has shape {edge.shape}, {edge.dtype}"
             )
     return tuple(grad if needed else None for grad, needed in zip(grads, node.needs_input_grad, strict=True))
+
+
+def _is_alone(array, others):
+    """Whether `array` owns its memory and shares it with none of the others (None among them is skipped)."""
+    shares = array_module(array).may_share_memory
+    return array.flags.owndata and not any(shares(array, other) for other in others if other is not None)
 
 
 def _accumulate(leaf, grad, owned):
@@ -247,7 +275,7 @@ def _accumulate(leaf, grad, owned):
 def _check_inputs(op, inputs, variables):
     for i, v in enumerate(inputs):
         if v is not None and not isinstance(v, Variable):
-            raise TypeError(f"{op}: input {i} is a {type(v).__name__}, not a Tensor; wrap it in minicnn.Tensor(...)")
+            raise TypeError(f"{op}: input {i} is a {type(v).__name__}, not a Tensor; wrap it in Tensor(...)")
     if len({v.data.dtype for v in variables}) > 1:
         dtypes = ", ".join(f"input {i}: {v.data.dtype}" for i, v in enumerate(inputs) if v is not None)
         raise TypeError(f"{op}: the inputs differ in dtype ({dtypes}); convert one with .astype(...)")

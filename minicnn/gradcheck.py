@@ -1,18 +1,19 @@
 """Gradients against finite differences: how to know that a backward pass is right.
 
-For a function y = f(x), a random upstream gradient g of y's shape makes it one number, L = sum(g * y). Its gradient from
-``backward(g)`` must equal (L(x + eps e) - L(x - eps e)) / (2 eps) for every coordinate direction e.
+For a function y = f(x), a random upstream gradient g of y's shape makes it one number, L = sum(g * y). Its gradient
+from ``backward(g)`` must equal (L(x + eps e) - L(x - eps e)) / (2 eps) for every coordinate direction e.
 
 Why float64: the difference loses about half the digits, and float32 has only seven. Why a *random* g and not ones: the
 sum of a batch normalisation's output is a constant and so is that of a softmax; with ones, a backward pass that returns
-zeros passes. Why eps = 1e-5: the truncation error (eps^2) and the rounding error (1e-16/eps) are both near 1e-10, which
-lets the tolerances be a hundred times tighter than is usual. Keep values at least 10 eps away from kinks (ReLU at 0) and
-ties (max-pool).
+zeros passes. Why eps = 1e-5: the truncation error (eps^2) and the rounding error (1e-16/eps) are both near 1e-10,
+which lets the tolerances be a hundred times tighter than is usual. Keep values at least 10 eps away from kinks (ReLU
+at 0) and ties (max-pool).
 """
 
 import numpy as np
 
 from .autograd import no_grad
+from .device import to_device
 from .tensor import Tensor
 
 
@@ -24,7 +25,7 @@ def gradcheck(function, inputs, *, eps=1e-5, atol=1e-7, rtol=1e-6, seed=0, direc
     """True if the gradients of `function` are right at `inputs`; GradcheckError says where they are not.
 
     function    takes len(inputs) Tensors, returns one Tensor; must be deterministic (for dropout, seed it inside)
-    inputs      float64 arrays or Tensors; every one of them is checked
+    inputs      float64 arrays or Tensors; every one of them is checked, Tensors on the device they are on
     directions  None: every coordinate. A number: only the slopes along so many random directions for each input, for
                 functions whose coordinates are too many (a whole network)
     """
@@ -32,16 +33,17 @@ def gradcheck(function, inputs, *, eps=1e-5, atol=1e-7, rtol=1e-6, seed=0, direc
     for i, array in enumerate(arrays):
         if array.dtype != np.float64:
             raise TypeError(f"gradcheck: input {i} is {array.dtype}; finite differences need float64")
+    devices = [x.device if isinstance(x, Tensor) else "cpu" for x in inputs]
     rng = np.random.default_rng(seed)
-    tensors = [Tensor(array.copy(), requires_grad=True) for array in arrays]
+    tensors = [Tensor(to_device(x.copy(), d), requires_grad=True) for x, d in zip(arrays, devices, strict=True)]
     y = function(*tensors)
     upstream = rng.standard_normal(y.shape)
-    y.backward(upstream)
+    y.backward(Tensor(to_device(upstream, y.device)))
 
     def value(i, direction):
-        moved = [Tensor(x + eps * direction if j == i else x) for j, x in enumerate(arrays)]
+        moved = [x + eps * direction if j == i else x for j, x in enumerate(arrays)]
         with no_grad():
-            return function(*moved).numpy()
+            return function(*(Tensor(to_device(x, d)) for x, d in zip(moved, devices, strict=True))).numpy()
 
     for i, array in enumerate(arrays):
         if tensors[i].grad is None:

@@ -18,13 +18,13 @@ def to_dot(tensor, names=None):
     shapes = {tensor.node: tensor.data.shape}
     leaves = {}
     for node in reversed(nodes):
-        for variable in node.inputs:
-            if variable is None:
+        for edge in node.inputs:
+            if edge is None:
                 continue
-            if variable.node is None:
-                leaves[id(variable)] = variable
+            if edge.node is None:
+                leaves[id(edge.leaf)] = edge.leaf
             else:
-                shapes[variable.node] = variable.data.shape
+                shapes[edge.node] = edge.shape
     numbers = {key: f"n{i}" for i, key in enumerate([*leaves, *nodes] or [id(tensor)])}
     for key, leaf in leaves.items() if nodes else {id(tensor): tensor}.items():
         colour = "lightblue" if leaf.requires_grad else "white"
@@ -32,9 +32,9 @@ def to_dot(tensor, names=None):
         lines.append(f'  {numbers[key]} [shape=box, style=filled, fillcolor={colour}, label="{label}"];')
     for node in nodes:
         lines.append(f'  {numbers[node]} [label="{type(node).__name__}\\n{_shape(shapes[node])}"];')
-        for variable in node.inputs:
-            if variable is not None:
-                start = numbers[variable.node or id(variable)]
+        for edge in node.inputs:
+            if edge is not None:
+                start = numbers[edge.node or id(edge.leaf)]
                 lines.append(f"  {start} -> {numbers[node]};")
     return "\n".join([*lines, "}"]) + "\n"
 

@@ -61,12 +61,19 @@ def set_state(state):
 def philox_uniform(key, call, size):
     """`size` uniform float32 numbers in [0, 1): the stream (key, call), from its beginning.
 
+    Number i is made of the upper 24 bits of word i % 4 of block i // 4, so that any of them can be computed alone.
+    """
+    words = philox_words(key, call, np.arange((size + 3) // 4, dtype=np.uint64)).reshape(-1)[:size]
+    return (words >> np.uint64(8)).astype(np.float32) * np.float32(2.0**-24)
+
+
+def philox_words(key, call, block):
+    """Four random 32-bit words, (len(block), 4) uint64, for each block number (uint64) of the stream (key, call).
+
     Philox4x32 with 10 rounds (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011): a block
-    cipher turns the counter (block number, call) into four 32-bit words, of which each number takes the upper 24
-    bits. Number i is word i % 4 of block i // 4, so that any of them can be computed alone, in any order.
+    cipher encrypts the counter (block number, call), 128 bits, with the key, 64 bits.
     """
     mask, shift = np.uint64(0xFFFFFFFF), np.uint64(32)
-    block = np.arange((size + 3) // 4, dtype=np.uint64)
     c0, c1 = block & mask, block >> shift
     c2, c3 = np.uint64(call) & mask, np.uint64(call) >> shift
     k0, k1 = np.uint64(key) & mask, np.uint64(key) >> shift
@@ -74,5 +81,4 @@ def philox_uniform(key, call, size):
         p0, p1 = np.uint64(0xD2511F53) * c0, np.uint64(0xCD9E8D57) * c2
         c0, c1, c2, c3 = (p1 >> shift) ^ c1 ^ k0, p1 & mask, (p0 >> shift) ^ c3 ^ k1, p0 & mask
         k0, k1 = (k0 + np.uint64(0x9E3779B9)) & mask, (k1 + np.uint64(0xBB67AE85)) & mask
-    words = np.stack(np.broadcast_arrays(c0, c1, c2, c3), axis=-1).reshape(-1)[:size]
-    return (words >> np.uint64(8)).astype(np.float32) * np.float32(2.0**-24)
+    return np.stack(np.broadcast_arrays(c0, c1, c2, c3), axis=-1)

@@ -118,7 +118,8 @@ class Tensor(Variable):
         grad = grad.data if isinstance(grad, Variable) else np.asarray(grad, self.dtype)
         if grad.shape != self.shape or grad.dtype != self.dtype:
             raise ValueError(
-                f"backward(): the upstream gradient has shape {grad.shape}, {grad.dtype}; the tensor {self.shape}, {self.dtype}"
+                f"backward(): the upstream gradient has shape {grad.shape}, {grad.dtype}; "
+                f"the tensor has {self.shape}, {self.dtype}"
             )
         backward(self, grad, retain_graph)
 

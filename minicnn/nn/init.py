@@ -16,6 +16,8 @@ import math
 
 from ..random import init_generator
 
+SQRT2 = math.sqrt(2)
+
 
 def normal_(tensor, mean=0.0, std=1.0):
     """Normal numbers."""
@@ -44,12 +46,12 @@ def xavier_uniform_(tensor, gain=1.0):
     return _uniform_std(tensor, gain * math.sqrt(2 / sum(fans(tensor))))
 
 
-def kaiming_normal_(tensor, mode="fan_in", gain=math.sqrt(2)):
+def kaiming_normal_(tensor, mode="fan_in", gain=SQRT2):
     """Normal numbers of variance gain^2 / fan; "fan_out" keeps the gradients' variance instead of the signals'."""
     return normal_(tensor, std=gain / math.sqrt(_fan(tensor, mode)))
 
 
-def kaiming_uniform_(tensor, mode="fan_in", gain=math.sqrt(2)):
+def kaiming_uniform_(tensor, mode="fan_in", gain=SQRT2):
     """Uniform numbers of the same variance."""
     return _uniform_std(tensor, gain / math.sqrt(_fan(tensor, mode)))
 

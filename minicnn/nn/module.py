@@ -32,6 +32,8 @@ class Module:
                 self.__dict__[table][name] = value
             else:
                 self.__dict__.get(table, {}).pop(name, None)  # what stood there before
+        if isinstance(value, Tensor) and name in self.__dict__.get("_buffers", {}):
+            self._buffers[name] = value
         super().__setattr__(name, value)
 
     def register_buffer(self, name, tensor):

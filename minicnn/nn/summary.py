@@ -57,22 +57,22 @@ class Summary:
 def summary(model, input_shape):
     """Print, and return, the table of `model`'s layers for one image of `input_shape` (C, H, W).
 
-    Multiply-adds are those of convolutions and fully connected layers; activations are float32 outputs. Found by running
-    one image of zeros through the model in evaluation mode; the model is left as it was.
+    Multiply-adds are those of convolutions and fully connected layers; activations are float32 outputs. Found by
+    running one image of zeros through the model in evaluation mode; the model is left as it was.
     """
     rows = []
-    leaves = [(name, module) for name, module in model.named_modules() if not list(module.children())]
+    leaves = {module: name for name, module in model.named_modules() if not list(module.children())}
     modes = {module: module.training for module in model.modules()}
     parameter = next(model.parameters(), None)
     image = np.zeros((1, *input_shape), np.float32 if parameter is None else parameter.dtype)
     device = "cpu" if parameter is None else parameter.device
     try:
-        for name, module in leaves:
+        for module, name in leaves.items():
             module.forward = _recording(name, module, rows)
         with no_grad():
             model.eval()(Tensor(image).to(device))
     finally:
-        for _, module in leaves:
+        for module in leaves:
             del module.forward  # the class's own method is visible again
         for module, mode in modes.items():
             module.training = mode

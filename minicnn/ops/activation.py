@@ -72,7 +72,7 @@ def relu_forward(x, out):
 
 def relu_backward(grad_out, y):
     """grad_x = grad_out where y > 0 (or NaN)."""
-    return grad_out * ~(y <= 0)
+    return np.where(y <= 0, 0, grad_out)
 
 
 def sigmoid_forward(x):

@@ -1,7 +1,7 @@
 """Arithmetic, element by element: + - * / ** negation, exp, log, and the residual add.
 
 Shapes    a, b broadcast as in NumPy   ->   y; residual_add takes two equal shapes only
-Forward   add a + b     sub a - b     mul a * b     div a / b     pow a^p (p a number)     neg -a     exp e^a     log ln a
+Forward   add a + b    sub a - b    mul a * b    div a / b    pow a^p (p a number)    neg -a    exp e^a    log ln a
 Backward  add   grad_a = g          grad_b = g
           sub   grad_a = g          grad_b = -g
           mul   grad_a = g * b      grad_b = g * a
@@ -28,8 +28,8 @@ def residual_add(x, y):
     """
     if x.data.shape != y.data.shape:
         raise ValueError(
-            f"residual_add: x {x.data.shape} and y {y.data.shape} must have one shape; give the shortcut a projection, or "
-            "use the operator + if you mean to broadcast"
+            f"residual_add: x {x.data.shape} and y {y.data.shape} must have one shape; give the shortcut a "
+            "projection, or use the operator + if you mean to broadcast"
         )
     return ResidualAdd.apply(x, y)
 

@@ -130,7 +130,8 @@ def _check_shapes(x, running_mean, running_var, weight, bias, training):
     for name, value in named.items():
         if value is not None and value.data.shape != (shape[1],):
             raise ValueError(
-                f"batch_norm: {name} must have shape ({shape[1]},), one for each channel of input {shape}, got {value.data.shape}"
+                f"batch_norm: {name} must have shape ({shape[1]},), one for each channel of input {shape}, "
+                f"got {value.data.shape}"
             )
         if value is not None and value.data.dtype != x.data.dtype:
             raise TypeError(

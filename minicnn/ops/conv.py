@@ -2,8 +2,8 @@
 
 Shapes    x (N, C, H, W)   weight (OC, C/groups, KH, KW)   bias (OC,) or None   ->   y (N, OC, OH, OW)
           OH = (H + 2*padding - dilation*(KH-1) - 1) // stride + 1, OW likewise
-Forward   y[n,o,i,j] = bias[o] + sum_{c,u,v} xpad[n, c, i*stride + u*dilation, j*stride + v*dilation] * weight[o,c,u,v]
-Backward  grad_weight[o,c,u,v] = sum_{n,i,j} grad_out[n,o,i,j] * xpad[n, c, i*stride + u*dilation, j*stride + v*dilation]
+Forward   y[n,o,i,j] = bias[o] + sum_{c,u,v} xpad[n,c, i*stride + u*dilation, j*stride + v*dilation] * weight[o,c,u,v]
+Backward  grad_weight[o,c,u,v] = sum_{n,i,j} grad_out[n,o,i,j] * xpad[n,c, i*stride + u*dilation, j*stride + v*dilation]
           grad_xpad[n,c,a,b] = sum of grad_out[n,o,i,j] * weight[o,c,u,v] over all o and all (i,u), (j,v) with
           i*stride + u*dilation = a and j*stride + v*dilation = b; grad_x is what remains without the padding
           grad_bias[o] = sum_{n,i,j} grad_out[n,o,i,j]
@@ -17,6 +17,8 @@ Source    Chellapilla et al., "High performance convolutional neural networks fo
           Krizhevsky et al., "ImageNet classification with deep convolutional neural networks", NIPS 2012, section 3.5
           (groups)
 """
+
+import math
 
 import numpy as np
 
@@ -62,12 +64,12 @@ def conv2d_forward(x, weight, bias, stride, padding, dilation, groups):
     out_channels, _, *kernel = weight.shape
     out_size = output_size("conv2d", x.shape[2:], kernel, stride, padding, dilation)
     y = np.empty((len(x), out_channels, *out_size), x.dtype)
-    matrix = weight.reshape(groups, out_channels // groups, -1)
+    matrix = weight.reshape(groups, out_channels // groups, math.prod(weight.shape[1:]))
     for block in _blocks(x, kernel, out_size):
         product = matrix @ im2col(x[block], kernel, stride, padding, dilation, groups)
-        y[block] = _to_images(product, y[block].shape)
         if bias is not None:
-            y[block] += bias[:, None, None]
+            product += bias.reshape(groups, -1, 1)
+        y[block] = _to_images(product, y[block].shape)
     return y
 
 
@@ -75,7 +77,7 @@ def conv2d_grad_x(grad_out, x_shape, weight, stride, padding, dilation, groups):
     """grad_x (N, C, H, W) = col2im(weight^T @ grad_out)."""
     out_channels, _, *kernel = weight.shape
     grad_x = np.empty(x_shape, grad_out.dtype)
-    matrix = weight.reshape(groups, out_channels // groups, -1).swapaxes(1, 2)
+    matrix = weight.reshape(groups, out_channels // groups, math.prod(weight.shape[1:])).swapaxes(1, 2)
     for block in _blocks(grad_x, kernel, grad_out.shape[2:]):
         grad_col = matrix @ _to_columns(grad_out[block], groups)
         col2im(grad_col, grad_x[block], kernel, grad_out.shape[2:], stride, padding, dilation)
@@ -85,7 +87,7 @@ def conv2d_grad_x(grad_out, x_shape, weight, stride, padding, dilation, groups):
 def conv2d_grad_weight(grad_out, x, weight_shape, stride, padding, dilation, groups):
     """grad_weight (OC, C/groups, KH, KW) = grad_out @ im2col(x)^T, summed over the images."""
     out_channels, _, *kernel = weight_shape
-    grad_weight = np.zeros((groups, out_channels // groups, np.prod(weight_shape[1:], dtype=int)), x.dtype)
+    grad_weight = np.zeros((groups, out_channels // groups, math.prod(weight_shape[1:])), x.dtype)
     for block in _blocks(x, kernel, grad_out.shape[2:]):
         col = im2col(x[block], kernel, stride, padding, dilation, groups)
         grad_weight += _to_columns(grad_out[block], groups) @ col.swapaxes(1, 2)
@@ -105,7 +107,7 @@ def im2col(x, kernel, stride, padding, dilation, groups):
     col = np.empty((channels, *kernel, n, *out_size), x.dtype)
     for u, v in np.ndindex(*kernel):
         col[:, u, v] = xpad[tap(u, v, out_size, stride, dilation)].swapaxes(0, 1)
-    return col.reshape(groups, channels // groups * kernel[0] * kernel[1], -1)
+    return col.reshape(groups, channels // groups * kernel[0] * kernel[1], n * out_size[0] * out_size[1])
 
 
 def col2im(col, images, kernel, out_size, stride, padding, dilation):

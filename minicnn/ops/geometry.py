@@ -41,16 +41,17 @@ def output_size(op, size, kernel, stride, padding, dilation, ceil_mode=False):
 
 def _positions(op, axis, size, kernel, stride, padding, dilation, ceil_mode):
     padded, span = size + sum(padding), dilation * (kernel - 1) + 1
-    if span > padded:
+    positions = (padded - span) // stride + 1
+    if ceil_mode:
+        positions = math.ceil((padded - span) / stride) + 1
+        if (positions - 1) * stride >= size + padding[0]:
+            positions -= 1
+    if positions < 1:
         raise ValueError(
             f"{op}: the window does not fit: its {axis} spans {span} (kernel {kernel}, dilation {dilation}), but the "
             f"padded image has {padded} ({size} + {padding[0]} + {padding[1]}); use larger images or a smaller kernel"
         )
-    if not ceil_mode:
-        return (padded - span) // stride + 1
-    positions = math.ceil((padded - span) / stride) + 1
-    starts_outside = (positions - 1) * stride >= size + padding[0]
-    return positions - 1 if starts_outside else positions
+    return positions
 
 
 def tap(u, v, out_size, stride, dilation):

@@ -12,6 +12,8 @@ Mirrors   none yet (kernels/*/linear.*)          Test  tests/test_linear.py
 Source    Rumelhart et al., "Learning representations by back-propagating errors", Nature 323, 1986
 """
 
+import math
+
 from ..autograd import Function
 from .arithmetic import unbroadcast
 
@@ -83,7 +85,8 @@ def linear_grad_x(grad_out, weight):
 
 def linear_grad_weight(grad_out, x):
     """grad_weight (OC, C) = grad_out^T @ x, summed over the leading axes."""
-    return grad_out.reshape(-1, grad_out.shape[-1]).T @ x.reshape(-1, x.shape[-1])
+    rows = math.prod(x.shape[:-1])
+    return grad_out.reshape(rows, grad_out.shape[-1]).T @ x.reshape(rows, x.shape[-1])
 
 
 def linear_grad_bias(grad_out):

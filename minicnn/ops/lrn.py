@@ -1,7 +1,7 @@
 """Local response normalisation: a strong response damps its neighbours in the other channels.
 
 Shapes    x (N, C, ...)   ->   y (the same)
-Forward   s[c] = k + alpha/size * sum of x[j]^2 over the window of c: j from c - size//2 to c + (size-1)//2, inside [0, C)
+Forward   s[c] = k + alpha/size * sum of x[j]^2 over the window of c: j from c - size//2 to c + (size-1)//2, in [0, C)
           y[c] = x[c] * s[c]^-beta
 Backward  x[c] counts in its own s[c] and in the s[j] of every window that c lies in, so
           grad_x[c] = grad_out[c] * s[c]^-beta
@@ -45,7 +45,7 @@ def local_response_norm_forward(x, size, alpha, beta, k):
 
 
 def local_response_norm_backward(grad_out, x, size, alpha, beta, k):
-    """grad_x = grad_out * s^-beta - 2*alpha*beta/size * x * (sum of grad_out * x * s^(-beta-1) over the mirrored window)."""
+    """grad_x: what passes straight through, minus x times what it did to its neighbours."""
     s = _scale(x, size, alpha, k)
     grad_x = grad_out * s**-beta
     across = _window_sum(grad_x * x / s, before=(size - 1) // 2, after=size // 2)

@@ -54,6 +54,8 @@ def adaptive_avg_pool2d(input, output_size):
     """
     check_images("adaptive_avg_pool2d", input)
     sizes = output_size if isinstance(output_size, (tuple, list)) else (output_size, output_size)
+    if len(sizes) != 2:
+        raise TypeError(f"adaptive_avg_pool2d: output_size must be an int or a pair of ints, got {output_size!r}")
     sizes = [have if want is None else want for want, have in zip(sizes, input.data.shape[2:], strict=True)]
     out_size = pair("adaptive_avg_pool2d", "output_size", sizes, 1)
     if 0 in input.data.shape[1:]:
@@ -94,26 +96,29 @@ class AdaptiveAvgPool2d(Function):
 
 
 def max_pool2d_forward(x, kernel, stride, padding, dilation, out_size):
-    """y (N, C, OH, OW): a running maximum over the taps of the window, each over all windows at once."""
+    """y (N, C, OH, OW): a running maximum over the taps of the window, each for all windows of an image at once."""
     xpad = _padded(x, kernel, stride, padding, dilation, out_size, -np.inf)
     y = np.full((*x.shape[:2], *out_size), -np.inf, x.dtype)
-    for u, v in np.ndindex(*kernel):
-        np.maximum(y, xpad[tap(u, v, out_size, stride, dilation)], out=y)
+    for y_n, xpad_n in zip(y, xpad, strict=True):  # one image at a time: it stays in the cache
+        for u, v in np.ndindex(*kernel):
+            np.maximum(y_n, xpad_n[tap(u, v, out_size, stride, dilation)], out=y_n)
     return y
 
 
 def max_pool2d_winners(x, y, kernel, stride, padding, dilation):
     """winners (N, C, OH, OW): for each window, the first tap u*KW + v that sees its maximum y."""
-    out_size = y.shape[2:]
+    out_size, taps = y.shape[2:], kernel[0] * kernel[1]
     xpad = _padded(x, kernel, stride, padding, dilation, out_size, -np.inf)
-    winners = np.empty(y.shape, np.min_scalar_type(kernel[0] * kernel[1] - 1))
-    for u, v in reversed(list(np.ndindex(*kernel))):  # the first of equals is written last
-        seen = xpad[tap(u, v, out_size, stride, dilation)]
-        np.copyto(winners, winners.dtype.type(u * kernel[1] + v), where=seen == y)
+    score = np.zeros(y.shape, np.min_scalar_type(taps))  # taps for tap 0, 1 for the last one: the first of equals wins
+    for score_n, y_n, xpad_n in zip(score, y, xpad, strict=True):
+        for number, (u, v) in enumerate(np.ndindex(*kernel)):
+            sees_maximum = xpad_n[tap(u, v, out_size, stride, dilation)] == y_n
+            np.maximum(score_n, sees_maximum * score.dtype.type(taps - number), out=score_n)
+    winners = np.subtract(score.dtype.type(taps), score, out=score)
     np.copyto(winners, _first_taps(kernel, stride, padding, dilation, out_size), where=np.isneginf(y), casting="unsafe")
     if np.isnan(y).any():
-        for u, v in np.ndindex(*kernel):
-            winners[np.isnan(xpad[tap(u, v, out_size, stride, dilation)])] = u * kernel[1] + v
+        for number, (u, v) in enumerate(np.ndindex(*kernel)):
+            winners[np.isnan(xpad[tap(u, v, out_size, stride, dilation)])] = number
     return winners
 
 
@@ -121,8 +126,9 @@ def max_pool2d_backward(grad_out, winners, x_shape, kernel, stride, padding, dil
     """grad_x (N, C, H, W): each pixel collects the gradients of the windows that it won."""
     out_size = grad_out.shape[2:]
     grad_pad = _padded_zeros(x_shape, grad_out.dtype, kernel, stride, padding, dilation, out_size)
-    for u, v in np.ndindex(*kernel):
-        grad_pad[tap(u, v, out_size, stride, dilation)] += grad_out * (winners == u * kernel[1] + v)
+    for grad_pad_n, grad_out_n, winners_n in zip(grad_pad, grad_out, winners, strict=True):
+        for number, (u, v) in enumerate(np.ndindex(*kernel)):
+            grad_pad_n[tap(u, v, out_size, stride, dilation)] += np.where(winners_n == number, grad_out_n, 0)
     return _unpadded(grad_pad, x_shape, padding)
 
 

@@ -10,6 +10,8 @@ Mirrors   none: plain array reductions, on either array library
 Test      tests/test_reduction.py
 """
 
+import math
+
 import numpy as np
 
 from ..autograd import Function
@@ -50,7 +52,7 @@ class Mean(Function):
         return x.mean(axis=axes, keepdims=keepdim)
 
     def backward(self, grad_out):
-        count = np.prod([self.x_shape[axis] for axis in self.axes], dtype=int)
+        count = math.prod(self.x_shape[axis] for axis in self.axes)
         return np.broadcast_to(_keepdims(grad_out / count, self.x_shape, self.axes), self.x_shape)
 
 
@@ -77,7 +79,7 @@ def _keepdims(reduced, x_shape, axes):
 def _axes(op, x, dim):
     """dim as a tuple of axes counted from 0."""
     ndim = x.data.ndim
-    dims = range(ndim) if dim is None else (dim if isinstance(dim, tuple) else (dim,))
+    dims = range(ndim) if dim is None else (dim if isinstance(dim, (tuple, list)) else (dim,))
     if not all(-ndim <= d < ndim for d in dims):
         raise ValueError(f"{op}: dim {dim} is not an axis of shape {x.data.shape}")
     return tuple(d % ndim for d in dims)

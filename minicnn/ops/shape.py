@@ -2,8 +2,8 @@
 
 Shapes    reshape x -> any shape of as many elements     permute: the axes in another order     x[index]: as in NumPy
           cat: tensors that differ in one axis only -> one tensor, one after the other along it
-Backward  the way back: reshape to x's shape; the inverse permutation; zeros with grad_out added at the index (an element
-          taken twice receives both); grad_out cut into the pieces
+Backward  the way back: reshape to x's shape; the inverse permutation; zeros with grad_out added at the index (an
+          element taken twice receives both); grad_out cut into the pieces
 Saves     nothing but shapes and indices; the results of the first three share memory with x where NumPy can
 Mirrors   none: works on either array library as it is
 Test      tests/test_shape.py
@@ -24,13 +24,15 @@ def reshape(x, shape):
         raise ValueError(f"reshape: {x.data.shape} ({x.data.size} elements) does not fit into {shape}") from None
 
 
-def flatten(x, start_dim=0, end_dim=-1):
+def flatten(input, start_dim=0, end_dim=-1):
     """The axes from start_dim to end_dim as one, as ``torch.flatten``."""
-    ndim = x.data.ndim
+    ndim = input.data.ndim
     if not (-ndim <= start_dim < ndim and -ndim <= end_dim < ndim and start_dim % ndim <= end_dim % ndim):
-        raise ValueError(f"flatten: start_dim {start_dim} to end_dim {end_dim} is no range of axes of {x.data.shape}")
-    start, end, shape = start_dim % ndim, end_dim % ndim, x.data.shape
-    return reshape(x, (*shape[:start], math.prod(shape[start : end + 1]), *shape[end + 1 :]))
+        raise ValueError(
+            f"flatten: start_dim {start_dim} to end_dim {end_dim} is no range of axes of {input.data.shape}"
+        )
+    start, end, shape = start_dim % ndim, end_dim % ndim, input.data.shape
+    return reshape(input, (*shape[:start], math.prod(shape[start : end + 1]), *shape[end + 1 :]))
 
 
 def permute(x, dims):
@@ -61,6 +63,8 @@ def cat(tensors, dim=0):
     tensors = tuple(tensors)
     if not tensors:
         raise ValueError("cat: no tensors to put together")
+    if not -tensors[0].data.ndim <= dim < tensors[0].data.ndim:
+        raise ValueError(f"cat: dim {dim} is not an axis of shape {tensors[0].data.shape}")
     try:
         return Cat.apply(*tensors, dim=dim)
     except ValueError:

@@ -8,7 +8,7 @@ epoch or an iteration as the user likes; every schedule can be saved and restore
     ReduceLROnPlateau   times `factor` after `patience` periods without improvement     AlexNet: "divided by 10 when the
                         validation error rate stopped improving" (Krizhevsky et al., NIPS 2012, section 5)
     CosineAnnealingLR   half a cosine from 1 to eta_min/lr (Loshchilov and Hutter, ICLR 2017, eq. 5)
-    LinearWarmup        from a small factor up to 1, and then another schedule (Goyal et al., arXiv 1706.02677, section 2.2)
+    LinearWarmup        from a small factor up to 1, then another schedule (Goyal et al., arXiv 1706.02677, section 2.2)
 """
 
 import math
@@ -115,7 +115,7 @@ class ReduceLROnPlateau(Schedule):
 
     def _improves(self, metric):
         if self.best is None:
-            return True
+            return not math.isnan(metric)
         margin = self.threshold * abs(self.best)
         return metric < self.best - margin if self.mode == "min" else metric > self.best + margin
 

@@ -4,7 +4,7 @@ Update    d = grad + weight_decay * w
           v = momentum * v + (1 - dampening) * d            the first time: v = d
           w = w - lr * v                                    nesterov: w - lr * (d + momentum * v)
 Note      As in PyTorch, lr stands outside the velocity. In the 2012 paper it stands inside,
-          v = 0.9 v - lr * (0.0005 w + grad): the same until lr changes, after which old velocity keeps the old lr there.
+          v = 0.9 v - lr * (0.0005 w + grad): the same until lr changes, since there old velocity keeps the old lr.
 Mirrors   none yet (kernels/*/sgd.*)             Test  tests/test_sgd.py
 Source    Polyak, "Some methods of speeding up the convergence of iteration methods", 1964; Sutskever et al., "On the
           importance of initialization and momentum in deep learning", ICML 2013 (nesterov)
@@ -71,8 +71,8 @@ class SGD:
         fits = len(shapes) == len(parameters) and len(state["groups"]) == len(self.param_groups)
         if not fits or any(s is not None and s != p.shape for s, p in zip(shapes, parameters, strict=True)):
             raise ValueError(
-                f"SGD.load_state_dict: the state is of {len(shapes)} parameters in {len(state['groups'])} groups, of other "
-                f"number or shapes than these {len(parameters)} in {len(self.param_groups)}"
+                f"SGD.load_state_dict: the state is of {len(shapes)} parameters in {len(state['groups'])} groups, "
+                f"of other number or shapes than these {len(parameters)} in {len(self.param_groups)}"
             )
         for group, saved in zip(self.param_groups, state["groups"], strict=True):
             group.update(saved)

@@ -1,0 +1,53 @@
+"""Pictures in, batches out: image folders, augmentation, normalising, the loader, and a sample set.
+
+The way of a picture through this package, one file per step:
+
+    folder.py     which files, which labels, decoding           path          -> PIL image, "RGB"
+    augment.py    resize, crop, flip, colour noise, per picture PIL image     -> uint8 (3, H, W)
+    loader.py     order, worker threads, bad files              many pictures -> uint8 (N, 3, H, W)
+    normalize.py  mean and scale, on the whole batch            uint8 batch   -> float32 batch
+    sample.py     a small synthetic set to run all of this on, drawn once into a cache folder
+
+Needs NumPy and Pillow only, and nothing else of minicnn.
+"""
+
+from .augment import (
+    CenterCrop,
+    ColorNoise,
+    Compose,
+    RandomCrop,
+    RandomFlip,
+    RandomShorterSide,
+    ResizeShorter,
+    TenCrop,
+    to_array,
+)
+from .folder import BadImage, DataError, ImageFolder, train_and_val
+from .loader import Batch, DataLoader, TooManyBadImages
+from .normalize import ChannelMean, ChannelMeanStd, MeanImage, Normalize
+from .sample import draw_sample, sample_dir
+
+__all__ = [
+    "BadImage",
+    "Batch",
+    "CenterCrop",
+    "ChannelMean",
+    "ChannelMeanStd",
+    "ColorNoise",
+    "Compose",
+    "DataError",
+    "DataLoader",
+    "ImageFolder",
+    "MeanImage",
+    "Normalize",
+    "RandomCrop",
+    "RandomFlip",
+    "RandomShorterSide",
+    "ResizeShorter",
+    "TenCrop",
+    "TooManyBadImages",
+    "draw_sample",
+    "sample_dir",
+    "to_array",
+    "train_and_val",
+]

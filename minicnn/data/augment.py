@@ -1,0 +1,255 @@
+"""Transforms of one picture: resize, crop, flip, colour noise; centre crop and ten crops for testing.
+
+A transform is called as `transform(image, rng)`: a PIL "RGB" image in, a PIL image out (TenCrop: an array),
+every random choice drawn from the `np.random.Generator` it is handed. It keeps no state of its own, so the
+same generator gives the same picture, in whichever thread. `to_array` ends the chain; the loader calls it.
+
+AlexNet's recipe (Krizhevsky et al. 2012, section 4.1) and what torchvision makes of it:
+
+    train  Compose([ResizeShorter(256), RandomCrop(227), RandomFlip(), ColorNoise.imagenet()])
+    test   Compose([ResizeShorter(256), CenterCrop(227)])   or   Compose([ResizeShorter(256), TenCrop(227)])
+
+The 2012 system first cut the central 256x256 of each picture: put CenterCrop(256) after ResizeShorter(256)
+for that. ResNet's recipe (He et al. 2015, section 3.4) resizes by RandomShorterSide(256, 480).
+"""
+
+import numpy as np
+
+
+def to_array(image):
+    """PIL "RGB" image -> uint8 (3, H, W), contiguous. An array (TenCrop's) passes through."""
+    if isinstance(image, np.ndarray):
+        return image
+    return np.ascontiguousarray(np.asarray(image).transpose(2, 0, 1))
+
+
+class Compose:
+    """The transforms one after another, all with the same generator."""
+
+    def __init__(self, transforms):
+        self.transforms = list(transforms)
+
+    def __call__(self, image, rng):
+        for transform in self.transforms:
+            image = transform(image, rng)
+        return image
+
+    def __repr__(self):
+        return f"Compose({self.transforms})"
+
+
+class ResizeShorter:
+    """Resize so that the shorter side has `size` pixels and the aspect ratio stays (the longer side rounds
+    down).
+
+    Pillow's antialiased bilinear filter, as torchvision on PIL images; without antialiasing trained nets lose
+    accuracy.
+    """
+
+    def __init__(self, size):
+        self.size = size
+
+    def __call__(self, image, rng=None):
+        from PIL import Image
+
+        width, height = image.size
+        shorter = min(width, height)
+        if shorter == self.size:
+            return image
+        new_size = (self.size * width // shorter, self.size * height // shorter)
+        return image.resize(new_size, Image.Resampling.BILINEAR)
+
+    def __repr__(self):
+        return f"ResizeShorter({self.size})"
+
+
+class RandomShorterSide:
+    """Resize to a shorter side drawn uniformly from low, ..., high: ResNet's scale jitter [256, 480]."""
+
+    def __init__(self, low=256, high=480):
+        if not 1 <= low <= high:
+            raise ValueError(f"RandomShorterSide: needs 1 <= low <= high, not low={low}, high={high}")
+        self.low = low
+        self.high = high
+
+    def __call__(self, image, rng):
+        return ResizeShorter(int(rng.integers(self.low, self.high + 1)))(image)
+
+    def __repr__(self):
+        return f"RandomShorterSide({self.low}, {self.high})"
+
+
+class CenterCrop:
+    """The central size x size pixels. Raises ValueError if the image is smaller."""
+
+    def __init__(self, size):
+        self.size = size
+
+    def __call__(self, image, rng=None):
+        room_x, room_y = _room(self, image)
+        return _crop(image, round(room_x / 2), round(room_y / 2), self.size)
+
+    def __repr__(self):
+        return f"CenterCrop({self.size})"
+
+
+class RandomCrop:
+    """size x size pixels, every position equally likely. Raises ValueError if the image is smaller."""
+
+    def __init__(self, size):
+        self.size = size
+
+    def __call__(self, image, rng):
+        room_x, room_y = _room(self, image)
+        left, top = rng.integers(0, (room_x + 1, room_y + 1))
+        return _crop(image, int(left), int(top), self.size)
+
+    def __repr__(self):
+        return f"RandomCrop({self.size})"
+
+
+class RandomFlip:
+    """Mirror left and right with probability p."""
+
+    def __init__(self, p=0.5):
+        if not 0 <= p <= 1:
+            raise ValueError(f"RandomFlip: p must lie in [0, 1], not {p}")
+        self.p = p
+
+    def __call__(self, image, rng):
+        return _mirror(image) if rng.random() < self.p else image
+
+    def __repr__(self):
+        return f"RandomFlip({self.p})"
+
+
+class TenCrop:
+    """Four corners and the centre of the picture, then of its mirror image -> uint8 (10, 3, size, size).
+
+    Each five in torchvision's order: top left, top right, bottom left, bottom right, centre. The net's ten
+    softmax outputs are averaged (Krizhevsky et al. 2012, section 4.1). Raises ValueError if the image is
+    smaller than a crop.
+    """
+
+    def __init__(self, size):
+        self.size = size
+
+    def __call__(self, image, rng=None):
+        room_x, room_y = _room(self, image)
+        corners = [(0, 0), (room_x, 0), (0, room_y), (room_x, room_y)]
+        places = [*corners, (round(room_x / 2), round(room_y / 2))]
+        views = [image, _mirror(image)]
+        return np.stack([to_array(_crop(view, x, y, self.size)) for view in views for x, y in places])
+
+    def __repr__(self):
+        return f"TenCrop({self.size})"
+
+
+class ColorNoise:
+    """PCA colour noise: one random shift of (R, G, B) per picture, along the directions in which colours
+    vary.
+
+        shift = 255 * P @ (alpha * lambda),   alpha ~ N(0, sigma), three numbers per picture
+
+    P's columns are the eigenvectors and lambda the eigenvalues of the 3x3 covariance of the training set's
+    pixels. The result is rounded and clipped to uint8.
+
+    Units. An eigenvalue is a variance: its size depends on the square of the unit. With pixels of 0..255
+    ImageNet's largest is 14,000, and alpha * lambda would be a shift of a thousand grey levels. The paper's
+    formula makes sense for pixels of 0..1, where it is .2175 and the shift has a standard deviation of 255 *
+    .1 * .2175 = 5.5 levels; so the covariance is taken of pixels / 255. The 2012 code did otherwise than the
+    paper says: its noise is proportional to standard deviations, sqrt(lambda), the same in any unit:
+    sqrt=True, 11.9 levels here. (It also divided the noisy picture by 1 + sigma after subtracting the mean.
+    That is left out.)
+
+    Source: Krizhevsky et al. 2012, section 4.1.
+    """
+
+    def __init__(self, sigma=0.1, sqrt=False, eigenvalues=None, eigenvectors=None):
+        if sigma < 0:
+            raise ValueError(f"ColorNoise: sigma must not be negative, it is {sigma}")
+        self.sigma = sigma
+        self.sqrt = sqrt
+        self.eigenvalues = None  # float64 (3,), descending, of pixels in 0..1
+        self.eigenvectors = None  # float64 (3, 3), one per column; rows are R, G, B
+        if eigenvalues is not None:
+            self.load_state_dict({"eigenvalues": eigenvalues, "eigenvectors": eigenvectors})
+
+    @classmethod
+    def imagenet(cls, sigma=0.1, sqrt=False):
+        """ImageNet's eigenvalues and eigenvectors, as published with fb.resnet.torch
+        (datasets/imagenet.lua)."""
+        vectors = [[-0.5675, 0.7192, 0.4009], [-0.5808, -0.0045, -0.8140], [-0.5836, -0.6948, 0.4203]]
+        return cls(sigma, sqrt, [0.2175, 0.0188, 0.0045], vectors)
+
+    def fit(self, images):
+        """Find eigenvalues and eigenvectors over an iterable of uint8 (3, H, W) or (N, 3, H, W). Returns
+        self."""
+        count = 0
+        total = np.zeros(3)  # whole numbers below 2**53 in float64: the sums are exact
+        products = np.zeros((3, 3))
+        for image in images:
+            image = np.asarray(image)
+            if image.dtype != np.uint8 or image.ndim not in (3, 4) or image.shape[-3] != 3:
+                raise ValueError(f"ColorNoise.fit: expected uint8 ([N,] 3, H, W), got {image.dtype} {image.shape}")
+            for one in image.reshape(-1, *image.shape[-3:]):
+                pixels = one.reshape(3, -1).astype(np.float64)
+                count += pixels.shape[1]
+                total += pixels.sum(axis=1)
+                products += pixels @ pixels.T
+        if count == 0:
+            raise ValueError("ColorNoise.fit: there was no image to fit on")
+        mean = total / count
+        covariance = (products / count - np.outer(mean, mean)) / 255**2
+        values, vectors = np.linalg.eigh(covariance)
+        vectors *= np.sign(vectors[np.abs(vectors).argmax(axis=0), range(3)])  # LAPACKs differ in the sign
+        self.eigenvalues = np.maximum(values[::-1], 0)
+        self.eigenvectors = np.ascontiguousarray(vectors[:, ::-1])
+        return self
+
+    def __call__(self, image, rng):
+        if self.eigenvalues is None:
+            raise ValueError("ColorNoise is not fitted: call fit(images) or use ColorNoise.imagenet()")
+        size = np.sqrt(self.eigenvalues) if self.sqrt else self.eigenvalues
+        shift = 255 * self.eigenvectors @ (rng.normal(0, self.sigma, 3) * size)
+        table = np.rint(np.arange(256) + shift[:, None]).clip(0, 255)  # (3, 256): new value of each old one
+        return image.point(table.astype(int).ravel().tolist())
+
+    def state_dict(self):
+        return {"eigenvalues": self.eigenvalues, "eigenvectors": self.eigenvectors}
+
+    def load_state_dict(self, state):
+        values = np.array(state["eigenvalues"], dtype=np.float64)
+        vectors = np.array(state["eigenvectors"], dtype=np.float64)
+        if values.shape != (3,) or vectors.shape != (3, 3):
+            raise ValueError(
+                "ColorNoise: eigenvalues must have shape (3,) and eigenvectors (3, 3), "
+                f"not {values.shape} and {vectors.shape}"
+            )
+        self.eigenvalues, self.eigenvectors = values, vectors
+
+    def __repr__(self):
+        fitted = "" if self.eigenvalues is not None else ", not fitted"
+        return f"ColorNoise(sigma={self.sigma}, sqrt={self.sqrt}{fitted})"
+
+
+def _room(transform, image):
+    """How far the crop can move in x and in y."""
+    width, height = image.size
+    size = transform.size
+    if width < size or height < size:
+        raise ValueError(
+            f"{type(transform).__name__}: cannot cut {size}x{size} from an image of {width}x{height} pixels; "
+            f"put ResizeShorter({size}) or larger before it"
+        )
+    return width - size, height - size
+
+
+def _crop(image, left, top, size):
+    return image.crop((left, top, left + size, top + size))
+
+
+def _mirror(image):
+    from PIL import Image
+
+    return image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)

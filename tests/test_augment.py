@@ -1,0 +1,192 @@
+"""Transforms: torchvision as the oracle for geometry, exact arithmetic for colour noise."""
+
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from minicnn.data import (
+    CenterCrop,
+    ColorNoise,
+    Compose,
+    RandomCrop,
+    RandomFlip,
+    RandomShorterSide,
+    ResizeShorter,
+    TenCrop,
+    to_array,
+)
+
+
+def generator(seed=0):
+    return np.random.default_rng(seed)
+
+
+def random_image(width, height, seed=0):
+    return Image.fromarray(generator(seed).integers(0, 256, (height, width, 3), dtype=np.uint8))
+
+
+def coordinates(width, height):
+    """Red holds x, green holds y: a crop then tells where it was cut."""
+    y, x = np.mgrid[:height, :width].astype(np.uint8)
+    return Image.fromarray(np.stack([x, y, 0 * x], axis=-1))
+
+
+SIZES = [(50, 31), (31, 50), (40, 40), (33, 47), (21, 21), (100, 22)]
+
+
+def test_to_array_is_channels_first_and_contiguous():
+    image = random_image(7, 5)
+    array = to_array(image)
+    assert array.shape == (3, 5, 7) and array.dtype == np.uint8 and array.flags["C_CONTIGUOUS"]
+    assert (array[2, 4, 6] == np.asarray(image)[4, 6, 2]).all()
+    assert to_array(array) is array
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_resize_and_crops_equal_torchvisions(size):
+    transforms = pytest.importorskip("torchvision.transforms")
+    image = random_image(*size)
+    for side in (21, 30, 57):
+        theirs = transforms.Resize(side)(image)
+        assert np.array_equal(to_array(ResizeShorter(side)(image)), to_array(theirs))
+    assert np.array_equal(to_array(CenterCrop(20)(image)), to_array(transforms.CenterCrop(20)(image)))
+    theirs = np.stack([to_array(crop) for crop in transforms.TenCrop(20)(image)])
+    assert np.array_equal(TenCrop(20)(image), theirs)
+
+
+def test_resize_keeps_an_image_that_already_fits():
+    image = random_image(40, 30)
+    assert ResizeShorter(30)(image) is image
+
+
+def test_random_crop_reaches_every_position_and_no_other():
+    rng, image = generator(), coordinates(9, 7)
+    seen = set()
+    for _ in range(400):
+        crop = to_array(RandomCrop(5)(image, rng))
+        assert crop.shape == (3, 5, 5)
+        seen.add((int(crop[0, 0, 0]), int(crop[1, 0, 0])))
+    assert seen == {(x, y) for x in range(5) for y in range(3)}
+
+
+def test_flip_mirrors_left_and_right_half_the_time():
+    rng, image = generator(), coordinates(4, 3)
+    first = [int(to_array(RandomFlip()(image, rng))[0, 0, 0]) for _ in range(400)]
+    assert set(first) == {0, 3}
+    assert 160 < first.count(3) < 240
+    assert to_array(RandomFlip(1)(image, rng))[1, :, 0].tolist() == [0, 1, 2]
+    assert RandomFlip(0)(image, rng) is image
+
+
+def test_random_shorter_side_draws_both_ends():
+    rng, image = generator(), random_image(40, 30)
+    sides = {min(RandomShorterSide(10, 12)(image, rng).size) for _ in range(50)}
+    assert sides == {10, 11, 12}
+
+
+def test_ten_crops_of_a_constant_image_are_the_centre_crop():
+    image = Image.new("RGB", (30, 25), (9, 99, 199))
+    crops = TenCrop(20)(image)
+    assert crops.shape == (10, 3, 20, 20) and crops.dtype == np.uint8
+    assert (crops == to_array(CenterCrop(20)(image))).all()
+
+
+def test_ten_crops_come_in_the_documented_order():
+    crops = TenCrop(4)(coordinates(10, 8))
+    corners = [(int(crop[0, 0, 0]), int(crop[1, 0, 0])) for crop in crops]
+    assert corners[:5] == [(0, 0), (6, 0), (0, 4), (6, 4), (3, 2)]
+    mirrored = crops[5:, :, :, ::-1]  # the top left of the mirror image is the top right of the picture
+    assert (mirrored == crops[[1, 0, 3, 2, 4]]).all()
+
+
+@pytest.mark.parametrize("transform", [CenterCrop(20), RandomCrop(20), TenCrop(20)])
+@pytest.mark.parametrize("size", [(19, 30), (30, 19)])
+def test_a_crop_from_a_smaller_image_names_the_sizes_and_the_way_out(transform, size):
+    message = f"{type(transform).__name__}: cannot cut 20x20 from an image of {size[0]}x{size[1]} pixels; put ResizeS"
+    with pytest.raises(ValueError, match=message):
+        transform(random_image(*size), generator())
+
+
+def test_compose_repeats_with_the_same_generator_and_prints_itself():
+    recipe = Compose([RandomShorterSide(24, 40), RandomCrop(20), RandomFlip(), ColorNoise.imagenet()])
+    image = random_image(50, 40)
+    results = [to_array(recipe(image, generator(seed))) for seed in (1, 1, 2)]
+    assert results[0].shape == (3, 20, 20)
+    assert np.array_equal(results[0], results[1])
+    assert not np.array_equal(results[0], results[2])
+    assert repr(recipe) == (
+        "Compose([RandomShorterSide(24, 40), RandomCrop(20), RandomFlip(0.5), ColorNoise(sigma=0.1, sqrt=False)])"
+    )
+
+
+@pytest.mark.parametrize("make", [lambda: RandomShorterSide(9, 8), lambda: RandomFlip(1.5), lambda: ColorNoise(-1)])
+def test_impossible_settings_are_refused(make):
+    with pytest.raises(ValueError, match=r"9|1\.5|-1"):
+        make()
+
+
+# --- colour noise ---
+
+
+def correlated_images(count=6):
+    rng = generator(3)
+    mix = np.array([[30, 12, 2], [28, -3, -6], [31, -10, 3]])
+    return [(128 + mix @ rng.normal(size=(3, 40))).clip(0, 255).astype(np.uint8).reshape(3, 8, 5) for _ in range(count)]
+
+
+def test_fit_equals_the_eigenvectors_of_the_pixels_covariance():
+    images = correlated_images()
+    noise = ColorNoise().fit(images)
+    pixels = np.concatenate([image.reshape(3, -1) for image in images], axis=1) / 255
+    covariance = np.cov(pixels, bias=True)
+    rebuilt = noise.eigenvectors @ np.diag(noise.eigenvalues) @ noise.eigenvectors.T
+    assert np.allclose(rebuilt, covariance, rtol=0, atol=1e-12)
+    assert (np.diff(noise.eigenvalues) <= 0).all()
+    assert np.allclose(noise.eigenvectors.T @ noise.eigenvectors, np.eye(3))
+
+
+def test_fit_takes_batches_too():
+    images = correlated_images()
+    one, many = ColorNoise().fit(images), ColorNoise().fit([np.stack(images[:4]), np.stack(images[4:])])
+    assert np.array_equal(one.eigenvalues, many.eigenvalues)
+    assert np.array_equal(one.eigenvectors, many.eigenvectors)
+
+
+@pytest.mark.parametrize("sqrt, sigma", [(False, 30), (True, 2)])
+def test_the_shift_is_p_times_alpha_lambda_rounded_and_clipped(sqrt, sigma):
+    noise = ColorNoise(sigma, sqrt).fit(correlated_images())
+    image = random_image(9, 8)
+    alpha = generator(7).normal(0, sigma, 3)
+    size = noise.eigenvalues**0.5 if sqrt else noise.eigenvalues
+    shift = 255 * noise.eigenvectors @ (alpha * size)
+    expected = np.rint(to_array(image) + shift[:, None, None]).clip(0, 255)
+    assert np.abs(shift).max() > 1
+    assert np.array_equal(to_array(noise(image, generator(7))), expected)
+
+
+@pytest.mark.parametrize("sqrt, levels", [(False, 5.5), (True, 11.9)])
+def test_imagenets_noise_has_the_documented_size(sqrt, levels):
+    noise, rng = ColorNoise.imagenet(sqrt=sqrt), generator()
+    grey = Image.new("RGB", (1, 1), (128, 128, 128))
+    shifts = np.array([to_array(noise(grey, rng)).ravel() - 128.0 for _ in range(4000)])
+    assert np.std(shifts @ noise.eigenvectors[:, 0]) == pytest.approx(levels, rel=0.05)
+
+
+def test_state_round_trips():
+    fitted, restored = ColorNoise().fit(correlated_images()), ColorNoise()
+    restored.load_state_dict(fitted.state_dict())
+    image = random_image(5, 5)
+    assert np.array_equal(to_array(fitted(image, generator())), to_array(restored(image, generator())))
+
+
+def test_colour_noise_errors():
+    with pytest.raises(ValueError, match="not fitted: call fit"):
+        ColorNoise()(random_image(5, 5), generator())
+    with pytest.raises(ValueError, match="no image to fit on"):
+        ColorNoise().fit([])
+    with pytest.raises(ValueError, match=re.escape("got float64 (3, 4, 4)")):
+        ColorNoise().fit([np.zeros((3, 4, 4))])
+    with pytest.raises(ValueError, match=r"\(3,\).*not \(2,\)"):
+        ColorNoise(eigenvalues=[1, 2], eigenvectors=np.eye(3))
