@@ -204,8 +204,8 @@ def backward(root, grad, retain_graph=False):
         node = order.pop()
         if node.freed:
             raise RuntimeError(
-                f"backward() came to a {type(node).__name__} whose saved arrays an earlier backward() has freed; run the "
-                "forward pass again, or pass retain_graph=True to the earlier call"
+                f"backward() came to a {type(node).__name__} whose saved arrays an earlier backward() has freed; run "
+                "the forward pass again, or pass retain_graph=True to the earlier call"
             )
         grad_out = pending.pop(node, None)
         if grad_out is not None:

@@ -8,6 +8,7 @@ import numpy as np
 from ..autograd import no_grad
 from ..tensor import Tensor
 from .layers import Conv2d, Linear
+from .watch import watch
 
 
 @dataclass(frozen=True)
@@ -60,20 +61,15 @@ def summary(model, input_shape):
     Multiply-adds are those of convolutions and fully connected layers; activations are float32 outputs. Found by
     running one image of zeros through the model in evaluation mode; the model is left as it was.
     """
-    rows = []
-    leaves = {module: name for name, module in model.named_modules() if not list(module.children())}
-    modes = {module: module.training for module in model.modules()}
     parameter = next(model.parameters(), None)
     image = np.zeros((1, *input_shape), np.float32 if parameter is None else parameter.dtype)
     device = "cpu" if parameter is None else parameter.device
+    modes = {module: module.training for module in model.modules()}
+    rows = []
     try:
-        for module, name in leaves.items():
-            module.forward = _recording(name, module, rows)
-        with no_grad():
+        with no_grad(), watch(model, lambda *passing: rows.append(_row(*passing))):
             model.eval()(Tensor(image).to(device))
     finally:
-        for module in leaves:
-            del module.forward  # the class's own method is visible again
         for module, mode in modes.items():
             module.training = mode
     result = Summary(rows)
@@ -81,27 +77,17 @@ def summary(model, input_shape):
     return result
 
 
-def _recording(name, module, rows):
-    """module.forward, noting down a Row for what passes."""
-    forward = module.forward
-
-    def record(x):
-        y = forward(x)
-        in_place = y.version is x.version  # also a view: no memory of its own
-        count = sum(p.size for p in module.parameters())
-        rows.append(
-            Row(
-                f"{name} {type(module).__name__}".strip(),
-                _window(module),
-                y.shape[1:],
-                count,
-                _multiply_adds(module, y),
-                0 if in_place else 4 * y.size,
-            )
-        )
-        return y
-
-    return record
+def _row(name, layer, x, y):
+    """The row of a layer that has made y of x."""
+    in_place = y.version is x.version  # also a view: no memory of its own
+    return Row(
+        f"{name} {type(layer).__name__}".strip(),
+        _window(layer),
+        y.shape[1:],
+        sum(p.size for p in layer.parameters()),
+        _multiply_adds(layer, y),
+        0 if in_place else 4 * y.size,
+    )
 
 
 def _multiply_adds(module, y):

@@ -1,0 +1,84 @@
+"""Train and test AlexNet on folders of pictures.
+
+    python examples/alexnet_imagenet.py                         on a small set of synthetic pictures, drawn on the spot
+    python examples/alexnet_imagenet.py /data/imagenet          the real thing: DIR/train/<class>/*, DIR/val/<class>/*
+    python examples/alexnet_imagenet.py --resume runs/alexnet-imagenet-1/checkpoint_last.npz
+    python examples/alexnet_imagenet.py -e --resume runs/alexnet-imagenet-1/checkpoint_best.npz --tta 10crop
+
+The settings are those of Krizhevsky et al., "ImageNet classification with deep convolutional neural networks", NIPS
+2012, section 5: batches of 128, momentum 0.9, weight decay 0.0005, lr 0.01 (twice that for biases), divided by 10
+whenever the validation error stops improving, about 90 epochs.
+"""
+
+import sys
+
+from minicnn import models, nn, optim
+from minicnn.train import Recipe, main, make_parser
+
+ARCHS = {
+    "alexnet": {"image_size": 224, "preprocess": "mean_std"},
+    "alexnet_2012": {"image_size": 227, "preprocess": "mean_image"},
+}
+SAMPLE = {  # ten classes of synthetic textures, on a laptop: the same layers and optimiser, on less of everything
+    "image_size": 67,
+    "shorter_side": 75,
+    "width": 256,
+    "init": "xavier",
+    "batch_size": 32,
+    "lr": 0.005,
+    "dropout": 0.2,
+    "epochs": 16,
+    "patience": 2,
+    "color_noise": 0.0,
+}
+
+
+def arguments():
+    parser = make_parser("Train and test AlexNet on folders of pictures.", archs=list(ARCHS))
+    alexnet = parser.add_argument_group("AlexNet")
+    alexnet.add_argument("--dropout", type=float, default=0.5, help="probability to drop a neuron")
+    alexnet.add_argument("--width", type=int, default=4096, help="neurons in each hidden fully connected layer")
+    alexnet.add_argument("--init", choices=("own", "xavier", "he"), default="own", help="weights; own: the arch's")
+    alexnet.add_argument("--groups", type=int, choices=(1, 2), default=2, help="of alexnet_2012: 2 is the paper's")
+    alexnet.add_argument("--pool-before-norm", action="store_true", help="of alexnet_2012: the other order of the two")
+    return parser
+
+
+def defaults(args):
+    """What depends on the architecture; and without DIR, what the sample set needs."""
+    return ARCHS[args.arch] | ({} if args.dir or args.dummy else SAMPLE)
+
+
+def note(args):
+    if args.dir or args.dummy:
+        return ""
+    changed = ", ".join(f"{name} {getattr(args, name)}" for name in SAMPLE)
+    return (
+        "No DIR given, so the pictures are synthetic: ten classes of textures, drawn once into a cache folder.\n"
+        f"AlexNet's settings were changed for them: {changed}."
+    )
+
+
+def build_model(args, num_classes):
+    if args.arch == "alexnet":
+        model = models.alexnet(num_classes, args.dropout, args.width)
+    else:
+        model = models.alexnet_2012(num_classes, args.dropout, args.width, args.groups, args.pool_before_norm)
+    if args.init != "own":
+        for layer in model.modules():
+            if isinstance(layer, (nn.Conv2d, nn.Linear)):
+                spread = nn.init.xavier_normal_ if args.init == "xavier" else nn.init.kaiming_normal_
+                spread(layer.weight)
+                nn.init.constant_(layer.bias, 0.0)
+    return model
+
+
+def build_optimizer(args, model):
+    optimizer = optim.SGD(optim.weights_and_biases(model, args.lr, args.wd), args.lr, args.momentum)
+    return optimizer, optim.lr_scheduler.ReduceLROnPlateau(optimizer, factor=0.1, patience=args.patience)
+
+
+RECIPE = Recipe(build_model, build_optimizer, defaults, note)
+
+if __name__ == "__main__":
+    sys.exit(main(arguments(), RECIPE))

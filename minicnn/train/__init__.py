@@ -1,0 +1,34 @@
+"""Training: the loop, what it is watched by, and what it leaves on the disk.
+
+Read in this order:
+
+    trainer.py      the loop and the state of a run           evaluate.py     testing: crops, ensembles
+    meters.py       averages, top-k, the clock                nonfinite.py    where a loss stopped being a number
+    checkpoint.py   one file that is right or refused         restore.py      its weights into a model
+    log.py          log.csv, progress, TensorBoard            files.py        whole files or none
+    interrupt.py    Ctrl-C                                    environment.py  what the last bits depend on
+
+and, for programs with a command line, experiment.py (what happens), arguments.py, pictures.py, output.py, testing.py.
+"""
+
+from .arguments import make_parser
+from .checkpoint import CheckpointError, load_checkpoint, save_checkpoint
+from .evaluate import Classifier, evaluate
+from .experiment import Recipe, main
+from .interrupt import Interrupted
+from .nonfinite import TrainingError
+from .trainer import Trainer
+
+__all__ = [
+    "CheckpointError",
+    "Classifier",
+    "Interrupted",
+    "Recipe",
+    "Trainer",
+    "TrainingError",
+    "evaluate",
+    "load_checkpoint",
+    "main",
+    "make_parser",
+    "save_checkpoint",
+]

@@ -1,0 +1,149 @@
+"""The command line that the training examples share, with the names of PyTorch's ImageNet example.
+
+A setting comes from the first of these that has it: the command line; the checkpoint given to --resume; what the
+program sets for its architecture and data; the default below.
+"""
+
+import argparse
+
+from ..device import DEVICES, TIERS, current_tier
+from .checkpoint import CheckpointError, load_checkpoint
+
+OF_THIS_CALL = ("resume", "evaluate", "ensemble", "tta", "output_dir")  # what a checkpoint does not remember
+MAY_CHANGE = (  # when a run is resumed; anything else would make it another run
+    *OF_THIS_CALL,
+    "dir",
+    "epochs",
+    "workers",
+    "print_freq",
+    "checkpoint_every",
+    "tensorboard",
+    "max_bad_fraction",
+    "device",
+    "tier",
+)
+
+
+def make_parser(description, archs):
+    """The shared parser; `archs`: the names for --arch, the default first. Programs add their own flags to it."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=_Help, allow_abbrev=False)
+    parser.add_argument(
+        "dir", metavar="DIR", nargs="?", help="pictures, DIR/train/<class>/* and DIR/val/<class>/*, or DIR/<class>/*"
+    )
+    parser.add_argument("-a", "--arch", choices=archs, default=archs[0], help="the network")
+
+    data = parser.add_argument_group("pictures")
+    data.add_argument("--dummy", action="store_true", help="random pictures, no files")
+    data.add_argument("-j", "--workers", type=whole(0), default=4, help="threads that decode pictures")
+    data.add_argument("--image-size", type=whole(1), help="pixels, after cropping (default: the arch's)")
+    data.add_argument("--shorter-side", type=whole(1), default=256, help="pixels, before cropping")
+    data.add_argument(
+        "--preprocess",
+        choices=("mean_image", "channel_mean", "mean_std"),
+        help="what is subtracted (default: the arch's)",
+    )
+    data.add_argument(
+        "--no-augment", action="store_true", help="train on the centre crop, neither flipped nor recoloured"
+    )
+    data.add_argument("--color-noise", type=number(0), default=0.1, help="sigma of the PCA colour noise; 0: none")
+    data.add_argument("--val-fraction", type=number(0, 0.9), default=0.1, help="split off from a folder without val/")
+    data.add_argument("--max-bad-fraction", type=number(0, 1), default=0.001, help="unreadable pictures to put up with")
+
+    training = parser.add_argument_group("training")
+    training.add_argument("--epochs", type=whole(1), default=90, help="passes over the training pictures")
+    training.add_argument("-b", "--batch-size", type=whole(1), default=128, help="pictures to a step")
+    training.add_argument("--lr", "--learning-rate", type=number(0), default=0.01, help="learning rate, to begin with")
+    training.add_argument("--momentum", type=number(0, 1), default=0.9, help="of the velocity")
+    training.add_argument("--wd", "--weight-decay", type=number(0), default=5e-4, help="weight decay")
+    training.add_argument("--patience", type=whole(0), default=5, help="epochs without improvement before lr / 10")
+    training.add_argument("--seed", type=whole(0), default=0, help="of weights, order, augmentation and dropout")
+
+    run = parser.add_argument_group("the run")
+    run.add_argument("--device", choices=DEVICES, default="cpu")
+    run.add_argument("--tier", choices=TIERS, default=current_tier(), help="written to be read, or to be run")
+    run.add_argument("--resume", metavar="CHECKPOINT", help="go on with its run, with its settings")
+    run.add_argument("--output-dir", metavar="DIR", help="a new folder (default: runs/<arch>-<pictures>-<number>)")
+    run.add_argument("-p", "--print-freq", type=whole(1), default=10, help="batches between lines of progress")
+    run.add_argument("--checkpoint-every", type=whole(0), default=0, help="batches; 0: at the end of an epoch only")
+    run.add_argument("--tensorboard", action="store_true", help="log for TensorBoard too")
+
+    testing = parser.add_argument_group("testing")
+    testing.add_argument("-e", "--evaluate", action="store_true", help="test the checkpoint given to --resume, and end")
+    testing.add_argument("--ensemble", metavar="CHECKPOINT", nargs="+", help="test several together, and end")
+    testing.add_argument("--tta", choices=("10crop",), help="test on ten crops of each picture")
+    return parser
+
+
+class _Help(argparse.ArgumentDefaultsHelpFormatter):
+    """Shows those defaults that say something."""
+
+    def _get_help_string(self, action):
+        says_nothing = action.default is None or action.default is False
+        return action.help if says_nothing else super()._get_help_string(action)
+
+
+def parse(parser, argv, choose_defaults):
+    """(arguments, state of the checkpoint to go on with or test first, or None).
+
+    choose_defaults(arguments) -> {name: value} of defaults that depend on other arguments. Raises CheckpointError.
+    """
+    args = parser.parse_args(argv)
+    if args.evaluate and not (args.resume or args.ensemble):
+        parser.error("--evaluate needs --resume CHECKPOINT or --ensemble CHECKPOINT ...")
+    if args.ensemble and args.resume:
+        parser.error("--ensemble names all its checkpoints; leave --resume out")
+    if args.tta and not (args.evaluate or args.ensemble):
+        parser.error("--tta goes with --evaluate or --ensemble")
+    if args.dir and args.dummy:
+        parser.error("--dummy takes no DIR")
+    source = args.ensemble[0] if args.ensemble else args.resume
+    if source is None:
+        parser.set_defaults(**choose_defaults(args))
+        return parser.parse_args(argv), None
+
+    state = load_checkpoint(source)
+    saved = state.get("settings", {})
+    parser.set_defaults(**saved)
+    args = parser.parse_args(argv)
+    for name, value in saved.items():
+        if name not in MAY_CHANGE and getattr(args, name, None) != value:
+            raise CheckpointError(
+                f"{source} is of a run with {name} {value}, not {getattr(args, name, None)}; it goes on with its own "
+                f"settings: leave {flag(name)} out"
+            )
+    return args, state
+
+
+def settings(args):
+    """What a checkpoint remembers of the arguments."""
+    return {name: value for name, value in vars(args).items() if name not in OF_THIS_CALL}
+
+
+def flag(name):
+    return "--" + name.replace("_", "-")
+
+
+def whole(least):
+    """An argparse type: a whole number, `least` or more."""
+
+    def convert(text):
+        value = int(text)
+        if value < least:
+            raise argparse.ArgumentTypeError(f"must be {least} or more, got {text}")
+        return value
+
+    convert.__name__ = "whole number"
+    return convert
+
+
+def number(least, most=float("inf")):
+    """An argparse type: a number between `least` and `most`."""
+
+    def convert(text):
+        value = float(text)
+        if not least <= value <= most or value == float("inf"):
+            raise argparse.ArgumentTypeError(f"must lie between {least} and {most}, got {text}")
+        return value
+
+    convert.__name__ = "number"
+    return convert

@@ -1,0 +1,41 @@
+"""What a result depends on besides the program: versions, processor, number of threads.
+
+BLAS adds up a matrix product in another order when it has another number of threads, and so do other versions and
+processors: the last bits differ. Bit for bit, a run can be continued only in the environment that it was begun in.
+"""
+
+import os
+import platform
+
+import numpy as np
+
+from ..device import current_tier
+
+THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS")
+
+
+def environment(device="cpu"):
+    """{name: text}."""
+    blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
+    return {
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "blas": f"{blas['name']} {blas['version']}",
+        "blas threads": _threads(),
+        "processor": platform.machine(),
+        "device": f"{device}, tier {current_tier()}",
+    }
+
+
+def differences(before, now):
+    """ "numpy 2.1 then, 2.2 now; ...": empty if nothing differs."""
+    return "; ".join(
+        f"{name} {before.get(name)} then, {now[name]} now" for name in now if before.get(name) != now[name]
+    )
+
+
+def _threads():
+    for name in THREAD_VARIABLES:
+        if os.environ.get(name):
+            return os.environ[name]
+    return str(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count())

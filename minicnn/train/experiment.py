@@ -1,0 +1,110 @@
+"""What an example program does around the training loop: from the command line to the output folder."""
+
+import sys
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from .. import random
+from ..autograd import no_grad
+from ..data import DataError, Normalize
+from ..device import DeviceError, set_tier
+from ..tensor import Tensor
+from .arguments import parse, settings
+from .checkpoint import CheckpointError
+from .environment import environment
+from .files import write_json
+from .interrupt import Interrupted
+from .log import summary_writer
+from .nonfinite import TrainingError
+from .output import output_folder, write_results
+from .pictures import fit_normalizer, loader, open_pictures, train_transform, val_transform
+from .setting import SettingError, as_setting_error
+from .testing import test_checkpoints
+from .trainer import Trainer
+
+
+class Recipe(NamedTuple):
+    """What one example does differently from another."""
+
+    model: Callable  # (arguments, number of classes) -> a new model
+    optimizer: Callable  # (arguments, model) -> (optimizer, schedule)
+    defaults: Callable  # (arguments) -> {name: value}: defaults that depend on other arguments
+    note: Callable  # (arguments) -> what the user should know about this run before it begins; "" for nothing
+
+
+def main(parser, recipe, argv=None):
+    """Run the program with the arguments `argv` (None: the command line's). Returns its exit code.
+
+    0; 2 for an input that cannot be used, and 1 for a training that broke down, each with one line on stderr; 130 after
+    Ctrl-C, with a line that says how to go on.
+    """
+    try:
+        args, state = parse(parser, argv, recipe.defaults)
+        set_tier(args.tier)
+        (test_checkpoints if args.evaluate or args.ensemble else train)(args, recipe, state)
+        return 0
+    except Interrupted as stop:
+        print(f"stopped; to go on: python {sys.argv[0]} --resume {stop}")
+        return 130
+    except KeyboardInterrupt:
+        return 130
+    except TrainingError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except (DataError, CheckpointError, SettingError, DeviceError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+
+
+def train(args, recipe, state):
+    """Train from the beginning, or from `state`; everything worth keeping is in the output folder then."""
+    train_set, val_set = open_pictures(args)
+    random.manual_seed(args.seed)
+    with as_setting_error():
+        train_loader = loader(args, train_set, train_transform(args), shuffle=True)
+        val_loader = loader(args, val_set, val_transform(args))
+        model = recipe.model(args, len(train_set.classes))
+        try_out(model, args.image_size)
+        optimizer, schedule = recipe.optimizer(args, model.to(args.device))
+    if args.tensorboard:
+        summary_writer()  # an error now, if it is missing, before anything is written
+    folder = output_folder(args)
+    if note := recipe.note(args):
+        print(note)
+    print(
+        f"{args.arch}, {sum(p.size for p in model.parameters()):,} parameters, on {args.device}: {len(train_set):,} "
+        f"training and {len(val_set):,} validation pictures of {len(train_set.classes)} classes",
+        flush=True,
+    )
+    if val_loader is None:
+        print("there are no pictures to validate on, so the training error is watched instead")
+    trainer = Trainer(
+        model,
+        optimizer,
+        schedule,
+        train_loader,
+        val_loader,
+        Normalize.from_state_dict(state["normalize"]) if state else fit_normalizer(args, train_set),
+        folder=folder,
+        epochs=args.epochs,
+        device=args.device,
+        settings=settings(args),
+        classes=train_set.classes,
+        print_every=args.print_freq,
+        checkpoint_every=args.checkpoint_every,
+        tensorboard=args.tensorboard,
+    )
+    if state:
+        trainer.load_state_dict(state, args.resume)
+        state.clear()  # twice as large as the model
+    write_json(folder / "args.json", {**vars(args), "environment": environment(args.device)})
+    trainer.fit()
+    write_results(args, trainer)
+
+
+@no_grad()
+def try_out(model, image_size):
+    """One blank picture through `model`: a ValueError now, and not an hour later, if it is too small."""
+    model.eval()(Tensor(np.zeros((1, 3, image_size, image_size), np.float32)))

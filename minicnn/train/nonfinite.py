@@ -1,0 +1,47 @@
+"""A loss that is infinite or not a number: where it began."""
+
+import numpy as np
+
+from ..autograd import no_grad
+from ..device import array_module
+from ..nn.watch import watch
+
+
+class TrainingError(RuntimeError):
+    """Training cannot go on; the message says where it stopped and why."""
+
+
+def is_finite(tensor):
+    return bool(array_module(tensor.data).isfinite(tensor.data).all())
+
+
+def first_not_finite(model):
+    """The name of the first parameter or buffer that holds an infinite number or NaN; None if there is none."""
+    return next((name for name, tensor in model.state_dict().items() if not is_finite(tensor)), None)
+
+
+@np.errstate(all="ignore")
+def explain(model, images):
+    """One clause that says where the numbers ceased to be finite: a parameter, the input, or a layer's output."""
+    if name := first_not_finite(model):
+        return f"parameter {name} is not finite; an earlier step was too large"
+    if not is_finite(images):
+        return "the normalised pictures are not finite"
+    if layer := _first_layer(model, images):
+        return f"the output of {layer} is the first that is not finite"
+    largest = max(float(np.abs(p.numpy()).max()) for p in model.parameters())
+    return f"every layer's output is finite; the largest weight is {largest:.3g}"
+
+
+@no_grad()
+def _first_layer(model, images):
+    """Run the model again and find the first layer whose output is not finite."""
+    found = []
+
+    def look(name, layer, x, y):
+        if not is_finite(y):
+            found.append(f"{name} ({type(layer).__name__})")
+
+    with watch(model, look):
+        model(images)
+    return found[0] if found else None

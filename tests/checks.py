@@ -1,0 +1,123 @@
+"""What the tests of every op assert, written once, and the places that every op is tested on."""
+
+import contextlib
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+
+from minicnn import Tensor, gradcheck
+from minicnn.device import to_device
+
+
+class Place(NamedTuple):
+    """A device, and the tier of implementations to run there."""
+
+    device: str
+    tier: str
+
+    def __str__(self):
+        return f"{self.device}-{self.tier}"
+
+    def tensor(self, array, requires_grad=False):
+        return Tensor(to_device(array, self.device), requires_grad)
+
+
+PLACES = [Place("cpu", "plain")]  # a test with an argument `place` runs once on each of these, on that tier
+
+
+def check_gradients(place, function, arrays, *, atol=1e-7, rtol=1e-6, **options):
+    """The gradient of every array (None: an argument left out) against finite differences."""
+
+    def call(*tensors):
+        remaining = iter(tensors)
+        return function(*(None if a is None else next(remaining) for a in arrays), **options)
+
+    assert gradcheck(call, [place.tensor(a) for a in arrays if a is not None], atol=atol, rtol=rtol)
+
+
+def check_equals_torch(place, function, torch_function, arrays, *, tolerance=1e-10, **options):
+    """The result and the gradient of every array against PyTorch's, for a random upstream gradient."""
+    y, grads = run(place, function, arrays, **options)
+    expected_y, expected_grads = run_torch(torch_function, arrays, **options)
+    check_close(y, expected_y, tolerance)
+    for grad, expected in zip(grads, expected_grads, strict=True):
+        if expected is not None:
+            check_close(grad, expected, tolerance)
+
+
+def check_float32(place, function, arrays, *, tolerance=2e-4, **options):
+    """float32 stays float32, forward and backward, and comes out as float64 does but for rounding."""
+    y, grads = run(place, function, [None if a is None else a.astype(np.float32) for a in arrays], **options)
+    same = [None if a is None else a.astype(np.float32).astype(np.float64) for a in arrays]
+    expected_y, expected_grads = run(place, function, same, **options)
+    for value, expected in zip([y, *grads], [expected_y, *expected_grads], strict=True):
+        if expected is not None:
+            assert value.dtype == np.float32
+            check_close(value, expected, tolerance * max(1, np.abs(expected).max(initial=0)))
+
+
+def check_refuses_mixed_dtypes(place, function, arrays, **options):
+    """Each array in turn in float32 among float64 ones: a TypeError that names both."""
+    for i in range(len(arrays)):
+        mixed = [place.tensor(a.astype(np.float32) if j == i else a) for j, a in enumerate(arrays)]
+        with raises(TypeError, "float32", "float64", "astype"):
+            function(*mixed, **options)
+
+
+def check_close(value, expected, tolerance):
+    assert value.shape == expected.shape
+    np.testing.assert_allclose(value, expected, rtol=tolerance, atol=tolerance)
+
+
+def run(place, function, arrays, **options):
+    """(y, the gradient of each array) as NumPy arrays."""
+    tensors = [None if a is None else place.tensor(a, requires_grad=True) for a in arrays]
+    y = function(*tensors, **options)
+    y.backward(place.tensor(upstream(y.numpy())))
+    return y.numpy(), [None if t is None else t.grad.numpy() for t in tensors]
+
+
+def run_torch(function, arrays, **options):
+    """The same, by PyTorch."""
+    import torch
+
+    tensors = [None if a is None else torch.from_numpy(np.array(a, order="C")).requires_grad_() for a in arrays]
+    y = function(*tensors, **options)
+    y.backward(torch.from_numpy(upstream(y.detach().numpy()).copy(order="C")))
+    return y.detach().numpy(), [None if t is None else t.grad.numpy() for t in tensors]
+
+
+def forward(place, function, *arrays, **options):
+    """y alone, as a NumPy array."""
+    return function(*(None if a is None else place.tensor(np.asarray(a)) for a in arrays), **options).numpy()
+
+
+def gradient(place, function, array, upstream_gradient=None, **options):
+    """The gradient of one array, for the given upstream gradient (ones where it does not matter)."""
+    x = place.tensor(np.asarray(array), requires_grad=True)
+    y = function(x, **options)
+    values = np.ones(y.shape, y.dtype) if upstream_gradient is None else np.asarray(upstream_gradient, y.dtype)
+    y.backward(place.tensor(values))
+    return x.grad.numpy()
+
+
+def upstream(y):
+    """A random gradient of y's shape and dtype, in Fortran order and read-only, which backward must put up with."""
+    grad = np.array(np.random.default_rng(0).standard_normal(y.shape), y.dtype, order="F")
+    grad.flags.writeable = False
+    return grad
+
+
+def leaf(*values):
+    """A Tensor of float64 numbers that requires a gradient."""
+    return Tensor(np.array(values), requires_grad=True)
+
+
+@contextlib.contextmanager
+def raises(error, *parts):
+    """``pytest.raises`` of an error whose message has all the parts in it."""
+    with pytest.raises(error) as caught:
+        yield
+    for part in parts:
+        assert str(part) in str(caught.value)

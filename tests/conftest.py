@@ -1,0 +1,53 @@
+"""How many examples hypothesis tries, where the ops run, and what was skipped.
+
+pytest                               50 examples a test
+pytest --hypothesis-profile=ci       200, always the same ones
+pytest --hypothesis-profile=nightly  5000
+"""
+
+import collections
+import contextlib
+import os
+
+import pytest
+from checks import PLACES
+from hypothesis import HealthCheck, settings
+
+from minicnn import tier
+
+COMMON = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow], "print_blob": True}
+settings.register_profile("dev", max_examples=50, **COMMON)
+settings.register_profile("ci", max_examples=200, derandomize=True, database=None, **COMMON)
+settings.register_profile("nightly", max_examples=5000, **COMMON)
+settings.load_profile("ci" if os.environ.get("CI") else "dev")
+
+
+def pytest_generate_tests(metafunc):
+    if "place" in metafunc.fixturenames:
+        metafunc.parametrize("place", PLACES, ids=str)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item):
+    place = item.callspec.params.get("place") if hasattr(item, "callspec") else None
+    with tier(place.tier) if place else contextlib.nullcontext():
+        return (yield)
+
+
+@pytest.fixture(scope="session")
+def torch():
+    """PyTorch, or a skip that says that it is missing."""
+    return pytest.importorskip("torch", reason="PyTorch, the oracle of this test, is not installed")
+
+
+@pytest.fixture(scope="session")
+def torchvision(torch):
+    return pytest.importorskip("torchvision", reason="torchvision, the oracle of this test, is not installed")
+
+
+def pytest_terminal_summary(terminalreporter):
+    """The number of skipped tests, and of each reason."""
+    skipped = terminalreporter.stats.get("skipped", [])
+    reasons = collections.Counter(report.longrepr[2].removeprefix("Skipped: ") for report in skipped)
+    listed = "; ".join(f"{count} because {reason}" for reason, count in reasons.items())
+    terminalreporter.write_line(f"skipped tests: {len(skipped)}{f' ({listed})' if listed else ''}")

@@ -1,0 +1,77 @@
+"""ReLU, sigmoid and tanh: slopes, the kink at 0, saturation, NaN, and overwriting the input."""
+
+import numpy as np
+import pytest
+from checks import check_close, check_equals_torch, check_float32, check_gradients, forward, gradient
+from hypothesis import given
+from strategies import ONE_SHAPE, away_from_zero, cases
+
+import minicnn.functional as F
+from minicnn import Tensor
+
+ACTIVATIONS = [F.relu, F.sigmoid, F.tanh]
+every_activation = pytest.mark.parametrize("function", ACTIVATIONS)
+
+
+@every_activation
+@given(case=cases(ONE_SHAPE))
+def test_gradients(place, function, case):
+    check_gradients(place, function, case.arrays(away_from_zero))
+
+
+@every_activation
+@given(case=cases(ONE_SHAPE))
+def test_equals_torch(place, torch, function, case):
+    check_equals_torch(place, function, getattr(torch.nn.functional, function.__name__), case.arrays(away_from_zero))
+
+
+@every_activation
+@given(case=cases(ONE_SHAPE))
+def test_float32(place, function, case):
+    check_float32(place, function, case.arrays(away_from_zero))
+
+
+@given(case=cases(ONE_SHAPE, layouts=("C", "F", "negative stride", "sliced", "channels last")))
+def test_inplace_relu_in_a_graph(place, case):
+    """On a result, not on a leaf: (2 x) is overwritten."""
+    check_gradients(place, lambda x: F.relu(x * 2, inplace=True), case.arrays(away_from_zero))
+
+
+def test_inplace_relu_writes_into_the_input(place):
+    x = place.tensor(np.array([-1.0, 2.0]))
+    assert F.relu(x, inplace=True) is x
+    check_close(x.numpy(), np.array([0.0, 2.0]), 0)
+
+
+def test_relu_at_its_kink_and_at_nan(place):
+    x = np.array([0.0, -0.0, np.nan, np.inf, -np.inf])
+    check_close(forward(place, F.relu, x), np.array([0, 0, np.nan, np.inf, 0]), 0)
+    check_close(gradient(place, F.relu, x), np.array([0.0, 0, 1, 1, 0]), 0)
+
+
+def test_relu_stops_an_infinite_gradient(place):
+    grad = gradient(place, F.relu, np.array([-1.0, 1.0]), np.array([np.inf, -np.inf]))
+    check_close(grad, np.array([0, -np.inf]), 0)
+
+
+@pytest.mark.parametrize("function, low", [(F.sigmoid, 0.0), (F.tanh, -1.0)])
+def test_saturation_without_overflow(place, function, low):
+    x = np.array([-1e4, 1e4, -np.inf, np.inf])
+    with np.errstate(all="raise", under="ignore"):
+        check_close(forward(place, function, x), np.array([low, 1, low, 1]), 0)
+        assert not gradient(place, function, x).any()
+
+
+def test_sigmoid_keeps_small_probabilities(place):
+    check_close(forward(place, F.sigmoid, np.array([-700.0])) / np.exp(-700.0), np.array([1.0]), 1e-12)
+
+
+@every_activation
+def test_empty(place, function):
+    assert gradient(place, function, np.empty((0, 3))).shape == (0, 3)
+
+
+def test_an_array_is_not_a_tensor():
+    with pytest.raises(TypeError, match="ReLU: input 0 is a ndarray, not a Tensor"):
+        F.relu(np.ones(3))
+    assert isinstance(F.relu(Tensor(np.ones(3))), Tensor)

@@ -1,0 +1,139 @@
+"""Operators, with broadcasting; powers, exp and log; numbers and arrays beside a Tensor; the residual add."""
+
+import operator
+
+import numpy as np
+import pytest
+from checks import (
+    check_close,
+    check_equals_torch,
+    check_float32,
+    check_gradients,
+    check_refuses_mixed_dtypes,
+    forward,
+    gradient,
+    raises,
+)
+from hypothesis import given
+from hypothesis import strategies as st
+from strategies import ONE_SHAPE, TWO_BROADCAST_SHAPES, TWO_EQUAL_SHAPES, away_from_zero, cases, positive
+
+import minicnn.functional as F
+from minicnn import Tensor
+
+BINARY = [operator.add, operator.sub, operator.mul, operator.truediv]
+UNARY = {
+    "neg": operator.neg,
+    "exp": lambda x: x.exp(),
+    "log": lambda x: x.log(),
+    "number on the left": lambda x: 2 - 3 / x,
+    "number on the right": lambda x: (x * 4 + 1) / 2 - 5,
+    "array on the right": lambda x: x**2,
+}
+every_operator = pytest.mark.parametrize("function", BINARY)
+every_unary = pytest.mark.parametrize("function", UNARY.values(), ids=UNARY.keys())
+POWERS = st.sampled_from([-2, -0.5, 0, 1, 2, 3, 0.75])
+
+
+@every_operator
+@given(case=cases(TWO_BROADCAST_SHAPES))
+def test_gradients(place, function, case):
+    check_gradients(place, function, case.arrays(away_from_zero))
+
+
+@every_operator
+@given(case=cases(TWO_BROADCAST_SHAPES))
+def test_equals_torch(place, torch, function, case):
+    check_equals_torch(place, function, function, case.arrays(away_from_zero))
+
+
+@every_operator
+@given(case=cases(TWO_BROADCAST_SHAPES))
+def test_float32(place, function, case):
+    check_float32(place, function, case.arrays(away_from_zero))
+
+
+@every_unary
+@given(case=cases(ONE_SHAPE))
+def test_gradients_of_one_argument(place, function, case):
+    check_gradients(place, function, case.arrays(positive))
+
+
+@every_unary
+@given(case=cases(ONE_SHAPE))
+def test_one_argument_equals_torch(place, torch, function, case):
+    check_equals_torch(place, function, function, case.arrays(positive))
+    check_float32(place, function, case.arrays(positive))
+
+
+@given(case=cases(ONE_SHAPE), exponent=POWERS)
+def test_powers(place, torch, case, exponent):
+    check_gradients(place, lambda x: x**exponent, case.arrays(positive))
+    check_equals_torch(place, lambda x: x**exponent, lambda x: x**exponent, case.arrays(positive))
+
+
+def test_powers_at_zero(place):
+    x = np.array([0.0, -2.0])
+    check_close(gradient(place, lambda t: t**0, x), np.array([0.0, 0.0]), 0)
+    check_close(gradient(place, lambda t: t**1, x), np.array([1.0, 1.0]), 0)
+    check_close(gradient(place, lambda t: t**2, x), np.array([0.0, -4.0]), 0)
+
+
+def test_one_tensor_on_both_sides(place):
+    check_close(gradient(place, lambda x: x * x - x / x, np.array([3.0, -2.0])), np.array([6.0, -4.0]), 1e-15)
+
+
+@given(case=cases(TWO_EQUAL_SHAPES))
+def test_residual_add(place, case):
+    arrays = case.arrays()
+    check_close(forward(place, F.residual_add, *arrays), arrays[0] + arrays[1], 0)
+    check_gradients(place, F.residual_add, arrays)
+    check_float32(place, F.residual_add, arrays)
+
+
+def test_residual_add_never_broadcasts():
+    with raises(ValueError, "residual_add", "(2, 3, 4, 4)", "(2, 3, 1, 1)", "operator +"):
+        F.residual_add(Tensor(np.ones((2, 3, 4, 4))), Tensor(np.ones((2, 3, 1, 1))))
+
+
+@pytest.mark.parametrize("make", [lambda x, a: x * a, lambda x, a: a * x], ids=["tensor * array", "array * tensor"])
+def test_an_array_beside_a_tensor_is_a_constant(make):
+    x, array = Tensor(np.ones(3), requires_grad=True), np.array([[1.0, 2, 3], [4, 5, 6]])
+    y = make(x, array)
+    assert isinstance(y, Tensor)
+    y.backward(np.ones((2, 3)))
+    check_close(x.grad.numpy(), np.array([5.0, 7, 9]), 0)
+
+
+def test_numbers_take_the_tensors_dtype():
+    x = Tensor(np.ones(2, np.float32))
+    for y in (x + 1, 2.5 * x, x / 3, 1 - x, x**0.5, x * np.float64(2)):
+        assert y.dtype == np.float32
+
+
+@every_operator
+def test_mixed_dtypes(place, function):
+    check_refuses_mixed_dtypes(place, function, [np.ones((2, 3)), np.ones(3)])
+
+
+def test_mixed_dtypes_name_the_op():
+    with pytest.raises(TypeError, match=r"Mul: .*input 0: float32, input 1: float64"):
+        Tensor(np.ones(2, np.float32)) * np.ones(2)
+
+
+def test_a_fraction_beside_integers_is_not_rounded():
+    with raises(TypeError, "0.5", "int64", "astype"):
+        Tensor(np.arange(3)) * 0.5
+    assert (Tensor(np.arange(3)) * 2).dtype == np.int64
+
+
+def test_an_exponent_is_a_number():
+    with raises(TypeError, "pow", "exponent", "Tensor"):
+        Tensor(np.ones(2)) ** Tensor(np.ones(2))
+
+
+def test_astype_brings_the_gradient_back():
+    x = Tensor(np.ones(3, np.float32), requires_grad=True)
+    y = x.astype(np.float64) * 2
+    y.backward(np.ones(3))
+    assert y.dtype == np.float64 and x.grad.dtype == np.float32

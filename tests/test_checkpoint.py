@@ -1,0 +1,187 @@
+"""Checkpoints: the same state and the same bytes back, every damage noticed, the old file kept when writing fails."""
+
+import builtins
+import errno
+import os
+import tracemalloc
+
+import hypothesis.strategies as st
+import numpy as np
+import pytest
+from hypothesis import given, settings
+
+from minicnn import Tensor
+from minicnn.train import CheckpointError, load_checkpoint, save_checkpoint
+from minicnn.train.files import atomic_write, sweep
+
+STATE = {
+    "model": {"weight": np.arange(6, dtype=np.float32).reshape(2, 3), "bias": Tensor(np.float64([1.5, np.nan]))},
+    "velocities": [None, np.zeros((0, 2)), np.asfortranarray(np.eye(3)), np.int64(7)],
+    "scalar": np.array(2.5),
+    "plain": {"lr": 0.1 + 0.2, "inf": float("inf"), "big": 2**100, "flag": True, "text": "Größe", "none": None},
+    "empty": [{}, []],
+}
+
+
+def assert_same(found, expected):
+    if isinstance(expected, dict):
+        assert list(found) == list(expected)
+        for key in expected:
+            assert_same(found[key], expected[key])
+    elif isinstance(expected, (list, tuple)):
+        assert len(found) == len(expected)
+        for one, other in zip(found, expected, strict=True):
+            assert_same(one, other)
+    elif isinstance(expected, (np.ndarray, Tensor)):
+        expected = np.asarray(expected)
+        assert found.dtype == expected.dtype
+        np.testing.assert_array_equal(found, expected)
+    else:
+        assert found == expected
+        assert type(found) in (type(expected), int)
+
+
+@pytest.fixture
+def saved(tmp_path):
+    path = tmp_path / "checkpoint.npz"
+    save_checkpoint(path, STATE)
+    return path
+
+
+def test_comes_back(saved):
+    assert_same(load_checkpoint(saved), STATE)
+
+
+def test_is_an_npz_file(saved):
+    with np.load(saved, allow_pickle=False) as archive:
+        np.testing.assert_array_equal(archive["model/weight"], STATE["model"]["weight"])
+
+
+def test_equal_states_make_equal_files(saved, tmp_path, monkeypatch):
+    monkeypatch.setattr("time.time", lambda: 2e9)
+    other = {**STATE, "velocities": [None, np.zeros((0, 2)), np.eye(3), 7]}  # another memory layout
+    save_checkpoint(tmp_path / "other.npz", other)
+    assert (tmp_path / "other.npz").read_bytes() == saved.read_bytes()
+    save_checkpoint(tmp_path / "again.npz", load_checkpoint(saved))
+    assert (tmp_path / "again.npz").read_bytes() == saved.read_bytes()
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.data())
+def test_every_flipped_bit_and_truncation_is_noticed(tmp_path_factory, data):
+    path = tmp_path_factory.getbasetemp() / "damaged.npz"
+    save_checkpoint(path, STATE)
+    content = bytearray(path.read_bytes())
+    position = data.draw(st.integers(0, len(content) - 1), label="byte")
+    if data.draw(st.booleans(), label="truncate"):
+        content = content[:position]
+    else:
+        content[position] ^= 1 << data.draw(st.integers(0, 7), label="bit")
+    path.write_bytes(content)
+    with pytest.raises(CheckpointError, match=r"damaged\.npz is damaged .* use another checkpoint"):
+        load_checkpoint(path)
+
+
+@pytest.mark.parametrize("content", [b"", b"hello", b"x" * 5000, bytes(64)])
+def test_other_files_are_refused(tmp_path, content):
+    path = tmp_path / "weights.pth"
+    path.write_bytes(content)
+    with pytest.raises(CheckpointError, match=r"weights\.pth is damaged or no minicnn checkpoint"):
+        load_checkpoint(path)
+
+
+def test_plain_npz_is_refused(tmp_path):
+    np.savez(tmp_path / "plain.npz", a=np.ones(3))
+    with pytest.raises(CheckpointError, match="no minicnn checkpoint"):
+        load_checkpoint(tmp_path / "plain.npz")
+
+
+def test_missing_file_and_folder(tmp_path):
+    with pytest.raises(CheckpointError, match=r"nowhere\.npz: No such file"):
+        load_checkpoint(tmp_path / "nowhere.npz")
+    with pytest.raises(CheckpointError, match="Is a directory"):
+        load_checkpoint(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("state", "message"),
+    [
+        ({1: 2}, "must be text"),
+        ({"a": {"$array": "b"}}, "keys of a must be text"),
+        ({"a": {"b": object()}}, "a/b is a object"),
+        ({"a": {"b": np.ones(1)}, "a/b": np.ones(1)}, "two arrays would both be called a/b"),
+    ],
+)
+def test_states_that_cannot_be_written(tmp_path, state, message):
+    with pytest.raises(TypeError, match=message):
+        save_checkpoint(tmp_path / "c.npz", state)
+    assert not list(tmp_path.iterdir())
+
+
+def test_objects_are_never_pickled(tmp_path):
+    with pytest.raises(ValueError, match="Object arrays cannot be saved"):
+        save_checkpoint(tmp_path / "c.npz", {"a": np.array([object()])})
+    assert not list(tmp_path.iterdir())
+
+
+class FullDisk:
+    """A file on a disk that has room for so many bytes."""
+
+    def __init__(self, file, room):
+        self.file, self.room = file, room
+
+    def write(self, data):
+        self.room -= len(data)
+        if self.room < 0:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return self.file.write(data)
+
+    def __getattr__(self, name):
+        return getattr(self.file, name)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc_info):
+        self.file.close()
+
+
+@pytest.mark.parametrize("room", [0, 100, 900, 1500])
+def test_full_disk_leaves_the_old_file(saved, monkeypatch, room):
+    before = saved.read_bytes()
+    assert room < len(before)
+    real_open = builtins.open
+    monkeypatch.setattr(builtins, "open", lambda *args, **kwargs: FullDisk(real_open(*args, **kwargs), room))
+    with pytest.raises(CheckpointError, match=r"cannot write checkpoint .*No space left.*unchanged"):
+        save_checkpoint(saved, {**STATE, "new": np.ones(10)})
+    monkeypatch.undo()
+    assert saved.read_bytes() == before
+    assert list(saved.parent.iterdir()) == [saved]
+
+
+def test_data_is_on_the_disk_before_it_has_the_name(saved, monkeypatch):
+    calls = []
+    for name in ("fsync", "replace"):
+        real = getattr(os, name)
+        monkeypatch.setattr(os, name, lambda *args, name=name, real=real: (calls.append(name), real(*args)))
+    save_checkpoint(saved, STATE)
+    assert calls == ["fsync", "replace", "fsync"]  # the file, the name, the folder
+
+
+def test_unfinished_files_are_swept(tmp_path):
+    with pytest.raises(KeyboardInterrupt), atomic_write(tmp_path / "a"):
+        raise KeyboardInterrupt
+    assert not list(tmp_path.iterdir())
+    (tmp_path / ".checkpoint_last.npz.unfinished").write_bytes(b"half")
+    (tmp_path / ".mine").write_bytes(b"whole")
+    sweep(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [".mine"]
+
+
+def test_no_second_copy_in_memory(tmp_path):
+    state = {"weights": [np.ones(1 << 20) for _ in range(4)]}  # 32 MiB
+    tracemalloc.start()
+    save_checkpoint(tmp_path / "c.npz", state)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 24 << 20

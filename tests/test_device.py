@@ -1,0 +1,116 @@
+"""The dispatch: names find mirrors, tiers come and go, and what is missing says so."""
+
+import subprocess
+import sys
+import types
+
+import numpy as np
+import pytest
+from checks import raises
+
+import minicnn.functional as F
+from minicnn import Tensor, device, set_tier, tier
+from minicnn.device import DeviceError, current_tier, implementation
+from minicnn.ops.conv import conv2d_forward
+
+NAME = "minicnn.kernels.cpu.conv"
+
+
+@pytest.fixture
+def fresh_dispatch(monkeypatch):
+    """Forgets which implementations were found, before and after; a tier "fast" without any kernel file."""
+    implementation.cache_clear()
+    monkeypatch.setitem(sys.modules, NAME, None)
+    yield monkeypatch
+    implementation.cache_clear()
+
+
+def ones(*shapes):
+    return [Tensor(np.ones(s)) for s in shapes]
+
+
+def test_the_plain_tier_of_the_processor_is_the_page_itself():
+    assert implementation(conv2d_forward, "cpu", "plain") is conv2d_forward
+
+
+def test_a_mirror_is_found_by_its_name(fresh_dispatch):
+    mirror = types.ModuleType(NAME)
+    mirror.conv2d_forward = lambda x, weight, bias, *geometry: np.full((1, 1), 42.0)
+    fresh_dispatch.setitem(sys.modules, NAME, mirror)
+    with tier("fast"):
+        assert F.conv2d(*ones((1, 1, 2, 2), (1, 1, 2, 2))).item() == 42
+    assert F.conv2d(*ones((1, 1, 2, 2), (1, 1, 2, 2))).item() == 4
+
+
+def test_backward_runs_on_the_tier_of_the_forward_pass(fresh_dispatch):
+    mirror = types.ModuleType(NAME)
+    mirror.conv2d_forward = conv2d_forward
+    mirror.conv2d_grad_x = lambda grad_out, x_shape, *rest: np.full(x_shape, 42.0)
+    fresh_dispatch.setitem(sys.modules, NAME, mirror)
+    x, weight = Tensor(np.ones((1, 1, 2, 2)), requires_grad=True), Tensor(np.ones((1, 1, 2, 2)))
+    with tier("fast"):
+        y = F.conv2d(x, weight)
+    y.backward(np.ones(y.shape))
+    assert (x.grad.numpy() == 42).all()
+
+
+@pytest.mark.parametrize("mirror", [None, types.ModuleType(NAME)], ids=["no file", "no function"])
+def test_a_missing_mirror_names_op_device_and_tier(fresh_dispatch, mirror):
+    fresh_dispatch.setitem(sys.modules, NAME, mirror)  # None: as if there were no such file
+    with tier("fast"), raises(DeviceError, "conv2d_forward", "'cpu'", "'fast'", "kernels/cpu/conv.py", "'plain'"):
+        F.conv2d(*ones((1, 1, 2, 2), (1, 1, 2, 2)))
+
+
+def test_a_library_that_a_kernel_lacks_is_not_a_missing_mirror(fresh_dispatch):
+    def import_module(name):
+        raise ModuleNotFoundError("No module named 'numba'", name="numba")
+
+    fresh_dispatch.setattr("importlib.import_module", import_module)
+    with tier("fast"), pytest.raises(ModuleNotFoundError, match="numba"):
+        F.conv2d(*ones((1, 1, 2, 2), (1, 1, 2, 2)))
+
+
+def test_the_tier_is_restored():
+    before = current_tier()
+    other = "fast" if before == "plain" else "plain"
+    with pytest.raises(KeyError), tier(other):
+        assert current_tier() == other
+        raise KeyError
+    assert current_tier() == before
+    set_tier(other)
+    assert current_tier() == other
+    set_tier(before)
+
+
+def test_unknown_names():
+    with raises(ValueError, "set_tier", "'quick'", "plain", "fast"):
+        set_tier("quick")
+    with raises(ValueError, "'tpu'", "cpu", "cuda"):
+        Tensor([1.0]).to("tpu")
+
+
+def test_a_machine_without_a_gpu_gives_the_reason_and_the_ways_out(monkeypatch):
+    monkeypatch.setitem(sys.modules, "cupy", None)
+    device._cupy.cache_clear()
+    try:
+        with raises(DeviceError, "'cuda'", "CuPy", "cpu", "cuda12", "cuda13"):
+            Tensor([1.0]).to("cuda")
+    finally:
+        device._cupy.cache_clear()
+
+
+def test_cupy_without_a_gpu(monkeypatch):
+    cupy = types.ModuleType("cupy")
+    cupy.cuda = types.SimpleNamespace(is_available=lambda: False)
+    monkeypatch.setitem(sys.modules, "cupy", cupy)
+    device._cupy.cache_clear()
+    try:
+        with raises(DeviceError, "'cuda'", "no NVIDIA GPU", "cpu"):
+            Tensor([1.0]).to("cuda")
+    finally:
+        device._cupy.cache_clear()
+
+
+def test_importing_minicnn_imports_no_gpu_library():
+    program = "import sys, minicnn; sys.exit(any(name.partition('.')[0] in ('cupy', 'numba') for name in sys.modules))"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

@@ -1,0 +1,62 @@
+"""Local response normalisation, with alpha large enough for the part across channels to show."""
+
+import numpy as np
+import pytest
+from checks import check_close, check_equals_torch, check_float32, check_gradients, forward, gradient, raises
+from hypothesis import given
+from strategies import responses
+
+import minicnn.functional as F
+from minicnn import Tensor
+
+
+@given(case=responses())
+def test_gradients(place, case):
+    check_gradients(place, F.local_response_norm, case.arrays(), **case.options)
+
+
+@given(case=responses())
+def test_equals_torch(place, torch, case):
+    check_equals_torch(
+        place, F.local_response_norm, torch.nn.functional.local_response_norm, case.arrays(), **case.options
+    )
+
+
+@given(case=responses())
+def test_float32(place, case):
+    check_float32(place, F.local_response_norm, case.arrays(), **case.options)
+
+
+def test_an_even_window_reaches_further_back(place):
+    x = np.ones((1, 5, 1))
+    y = forward(place, F.local_response_norm, x, size=4, alpha=4.0, beta=1.0, k=0.0)
+    check_close(1 / y[0, :, 0], np.array([2.0, 3, 4, 4, 3]), 1e-12)  # channels c-2 to c+1 that exist
+
+
+def test_a_window_of_one_channel(place):
+    x = np.array([[[1.0], [2.0]]])
+    check_close(forward(place, F.local_response_norm, x, size=1, alpha=3.0, beta=1.0, k=1.0), x / (1 + 3 * x**2), 1e-12)
+
+
+def test_the_gradient_across_channels(place):
+    """y_0 = x_0 / (1 + x_0^2 + x_1^2) for three channels in one window: dy_0/dx_1 = -2 x_0 x_1 / s^2."""
+    x, only_y0 = np.array([[[1.0], [2.0]]]), np.array([[[1.0], [0.0]]])
+    grad = gradient(place, F.local_response_norm, x, only_y0, size=3, alpha=3.0, beta=1.0, k=1.0)
+    check_close(grad[0, :, 0], np.array([1 / 6 - 2 / 36, -4 / 36]), 1e-12)
+
+
+def test_empty_batch(place):
+    x = np.empty((0, 3, 2))
+    assert forward(place, F.local_response_norm, x, size=3).shape == x.shape
+    assert gradient(place, F.local_response_norm, x, size=3).shape == x.shape
+
+
+@pytest.mark.parametrize("size", [0, -1, 2.5])
+def test_size_must_be_a_number_of_channels(size):
+    with raises(ValueError, "local_response_norm", "size", size):
+        F.local_response_norm(Tensor(np.ones((1, 2, 3))), size)
+
+
+def test_input_must_have_channels_and_positions():
+    with raises(ValueError, "local_response_norm", "input", "(2, 3)"):
+        F.local_response_norm(Tensor(np.ones((2, 3))), 3)

@@ -1,0 +1,130 @@
+"""Is the suite awake? Each wrong version of the engine in mutations.txt must be rejected by the test it names.
+
+A mutation is put into force by exchanging the code of the functions it changes, which reaches every module that has
+imported them, and taken back afterwards.
+"""
+
+import contextlib
+import importlib
+import inspect
+import itertools
+import types
+from pathlib import Path
+
+import pytest
+from checks import PLACES
+from hypothesis import Phase, Verbosity, settings
+from mutations import read
+
+import minicnn
+from minicnn.device import current_tier, set_tier, tier
+
+MUTATIONS = read()
+ENGINE = Path(minicnn.__file__).parent
+REJECTIONS = (Exception, pytest.fail.Exception)  # the second: pytest.raises that saw no error
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.name)
+def test_is_rejected(mutation):
+    with in_force(mutation), pytest.raises(REJECTIONS) as caught:
+        run_check(mutation.check, max_examples=100)
+    assert not isinstance(caught.value, (NameError, SyntaxError)), "the mutation is no program"
+
+
+@pytest.mark.parametrize("check", sorted({mutation.check for mutation in MUTATIONS}))
+def test_the_check_itself_runs(check):
+    """Else everything would be "rejected"."""
+    run_check(check, max_examples=3)
+
+
+def test_names_are_different():
+    names = [mutation.name for mutation in MUTATIONS]
+    assert len(names) >= 45 and len(set(names)) == len(names)
+
+
+# Putting a mutation into force
+
+
+@contextlib.contextmanager
+def in_force(mutation):
+    path = ENGINE / mutation.file
+    source = path.read_text()
+    assert source.count(mutation.old) == 1, f"{source.count(mutation.old)} times in {mutation.file}: {mutation.old}"
+    assert mutation.old.count("\n") == mutation.new.count("\n"), "the functions below would move to other lines"
+    right = functions(compile(source, path, "exec"))
+    wrong = functions(compile(source.replace(mutation.old, mutation.new), path, "exec"))
+    module = importlib.import_module("minicnn." + mutation.file.removesuffix(".py").replace("/", "."))
+    changed = [function_named(module, name) for name in right if right[name] != wrong[name]]
+    assert changed, "no function is changed"
+    tier_before = current_tier()
+    try:
+        for function in changed:
+            function.__code__ = wrong[function.__qualname__]
+        yield
+    finally:
+        for function in changed:
+            function.__code__ = right[function.__qualname__]
+        set_tier(tier_before)
+
+
+def functions(code):
+    """{qualified name: code} of the functions and methods in the code of a module or class."""
+    found = {}
+    for part in code.co_consts:
+        if isinstance(part, types.CodeType):
+            found |= functions(part) if "__qualname__" in part.co_names else {part.co_qualname: part}
+    return found
+
+
+def function_named(module, qualified_name):
+    value = module
+    for name in qualified_name.split("."):
+        value = inspect.getattr_static(value, name)
+    return inspect.unwrap(value)
+
+
+# Running a test as pytest would
+
+
+def run_check(name, max_examples):
+    """Call the test "file.function" with everything it is parametrised with, each time on few examples."""
+    stem, _, function = name.partition(".")
+    test = getattr(importlib.import_module(stem), function)
+    few = settings(
+        max_examples=max_examples,
+        phases=[Phase.generate],
+        derandomize=True,
+        database=None,
+        deadline=None,
+        verbosity=Verbosity.quiet,
+        report_multiple_bugs=False,
+    )
+    for arguments in combinations(test):
+        with pytest.MonkeyPatch.context() as monkeypatch:
+            if "monkeypatch" in arguments:
+                arguments["monkeypatch"] = monkeypatch
+            if hasattr(test, "hypothesis"):
+                monkeypatch.setattr(test, "_hypothesis_internal_use_settings", few)
+            with tier(arguments["place"].tier) if "place" in arguments else contextlib.nullcontext():
+                test(**arguments)
+
+
+def combinations(test):
+    """The arguments of each call: the product of the parametrize marks, the place, and the fixtures by name."""
+    wanted = inspect.signature(test).parameters
+    sets = [parameter_sets(mark) for mark in getattr(test, "pytestmark", []) if mark.name == "parametrize"]
+    if "place" in wanted:
+        sets.append([{"place": place} for place in PLACES])
+    fixtures = {name: None for name in ("monkeypatch", "torch") if name in wanted}
+    if "torch" in fixtures:
+        fixtures["torch"] = pytest.importorskip("torch", reason="PyTorch, the oracle of this test, is not installed")
+    for chosen in itertools.product(*sets):
+        yield dict(itertools.chain(fixtures.items(), *(part.items() for part in chosen)))
+
+
+def parameter_sets(mark):
+    """[{argument: value}] of a parametrize mark."""
+    names = [name.strip() for name in mark.args[0].split(",")]
+    values = [getattr(value, "values", value if len(names) > 1 else (value,)) for value in mark.args[1]]
+    return [dict(zip(names, value, strict=True)) for value in values]

@@ -1,0 +1,82 @@
+"""Sum, mean and max over any axes."""
+
+import numpy as np
+import pytest
+from checks import check_close, check_equals_torch, check_float32, check_gradients, forward, gradient, raises
+from hypothesis import given
+from strategies import distinct, reductions, with_axis
+
+from minicnn import Tensor
+from minicnn.ops import reduction
+
+AVERAGES = [reduction.sum, reduction.mean]
+# "broadcast" repeats values, and finite differences are wrong where the maximum is not alone
+DISTINCT = with_axis(layouts=("C", "F", "negative stride", "sliced", "read-only"))
+
+
+@pytest.mark.parametrize("function", AVERAGES)
+@given(case=reductions())
+def test_sum_and_mean(place, torch, function, case):
+    check_gradients(place, function, case.arrays(), **case.options)
+    check_equals_torch(place, function, getattr(torch, function.__name__), case.arrays(), **case.options)
+    check_float32(place, function, case.arrays(), **case.options)
+
+
+@given(case=DISTINCT)
+def test_max_over_one_axis(place, torch, case):
+    for keepdim in (False, True):
+        options = case.options | {"keepdim": keepdim}
+        check_gradients(place, reduction.max, case.arrays(distinct), **options)
+        check_equals_torch(place, reduction.max, torch.amax, case.arrays(distinct), **options)
+        check_float32(place, reduction.max, case.arrays(distinct), **options)
+
+
+@given(case=DISTINCT)
+def test_max_over_everything(place, case):
+    (x,) = case.arrays(distinct)
+    assert forward(place, reduction.max, x) == x.max()
+    check_gradients(place, reduction.max, [x])
+
+
+def test_the_first_of_equals_gets_the_gradient(place):
+    x = np.array([[1.0, 3.0, 3.0], [2.0, 2.0, 2.0]])
+    check_close(gradient(place, reduction.max, x, dim=1), np.array([[0.0, 1, 0], [1, 0, 0]]), 0)
+    check_close(gradient(place, reduction.max, x), np.array([[0.0, 1, 0], [0, 0, 0]]), 0)
+
+
+def test_nan_is_the_maximum(place):
+    assert np.isnan(forward(place, reduction.max, np.array([1.0, np.nan, 2.0])))
+
+
+@pytest.mark.parametrize("function", AVERAGES)
+def test_gradients_add_up_over_two_passes(function):
+    x = Tensor(np.ones((2, 3), np.float32), requires_grad=True)
+    for _ in range(2):
+        function(x).backward()
+    check_close(x.grad.numpy(), np.full((2, 3), 2 if function is reduction.sum else 2 / 6, np.float32), 1e-6)
+
+
+def test_integers_and_lists_of_axes():
+    x = Tensor(np.arange(6).reshape(2, 3))
+    assert x.sum().item() == 15 and x.max(1).numpy().tolist() == [2, 5] and x.argmax(1).numpy().tolist() == [2, 2]
+    assert x.sum([0, 1]).item() == 15
+
+
+def test_sum_of_nothing_is_zero(place):
+    assert forward(place, reduction.sum, np.empty((0, 3)), dim=0).tolist() == [0, 0, 0]
+    assert gradient(place, reduction.sum, np.empty((0, 3)), dim=0).shape == (0, 3)
+
+
+@pytest.mark.parametrize(
+    "function, shape, dim, parts",
+    [
+        (reduction.sum, (2, 3), 2, ["sum", "dim 2", "(2, 3)"]),
+        (reduction.mean, (2, 3), -3, ["mean", "dim -3", "(2, 3)"]),
+        (reduction.mean, (2, 0), 1, ["mean", "dim 1", "(2, 0)"]),
+        (reduction.max, (2, 0), 1, ["max", "dim 1", "(2, 0)"]),
+        (reduction.max, (2, 3), (0, 1), ["max", "one axis", "(0, 1)"]),
+    ],
+)
+def test_errors(function, shape, dim, parts):
+    with raises(ValueError, *parts):
+        function(Tensor(np.ones(shape)), dim)

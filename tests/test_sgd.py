@@ -1,0 +1,169 @@
+"""SGD against torch.optim.SGD, step by step, and interrupted halfway."""
+
+import copy
+
+import numpy as np
+import pytest
+from checks import check_close, raises
+from hypothesis import given
+from hypothesis import strategies as st
+from strategies import PERHAPS, SEEDS
+
+from minicnn import nn
+from minicnn.optim import SGD, weights_and_biases
+
+SHAPES = [(3, 2, 2), (4,), ()]
+SETTINGS = st.fixed_dictionaries(
+    {
+        "lr": st.sampled_from([0.1, 1e-3]),
+        "momentum": st.sampled_from([0.0, 0.9]),
+        "dampening": st.sampled_from([0.0, 0.3]),
+        "weight_decay": st.sampled_from([0.0, 5e-4, 0.1]),
+        "nesterov": PERHAPS,
+    }
+).map(lambda s: s | ({"momentum": 0.9, "dampening": 0.0} if s["nesterov"] else {}))
+
+
+def parameters(seed, shapes=SHAPES, dtype=np.float64):
+    rng = np.random.default_rng(seed)
+    return [nn.Parameter(np.array(rng.standard_normal(shape), dtype)) for shape in shapes]
+
+
+def gradients(seed, step, shapes=SHAPES):
+    """One for each parameter; in some steps a parameter has none."""
+    rng = np.random.default_rng([seed, step])
+    return [None if rng.random() < 0.2 else np.array(rng.standard_normal(shape)) for shape in shapes]
+
+
+def take_steps(optimizer, tensors, seed, steps):
+    for step in steps:
+        for tensor, grad in zip(tensors, gradients(seed, step), strict=True):
+            tensor.grad = None if grad is None else tensor.like(grad)
+        optimizer.step()
+
+
+@given(settings=SETTINGS, seed=SEEDS)
+def test_equals_torch(torch, settings, seed):
+    ours = parameters(seed)
+    theirs = [torch.nn.Parameter(torch.from_numpy(p.numpy().copy())) for p in ours]
+    optimizer, oracle = SGD(ours, **settings), torch.optim.SGD(theirs, **settings)
+    for step in range(8):
+        take_steps(optimizer, ours, seed, [step])
+        for parameter, grad in zip(theirs, gradients(seed, step), strict=True):
+            parameter.grad = None if grad is None else torch.from_numpy(grad)
+        oracle.step()
+    for our, their in zip(ours, theirs, strict=True):
+        check_close(our.numpy(), their.detach().numpy(), 1e-12)
+
+
+@given(settings=SETTINGS, seed=SEEDS)
+def test_continues_exactly_from_a_saved_state(settings, seed):
+    whole, half = parameters(seed), parameters(seed)
+    take_steps(SGD(whole, **settings), whole, seed, range(6))
+    first = SGD(half, **settings)
+    take_steps(first, half, seed, range(3))
+    second = SGD(half, lr=9.0)
+    second.load_state_dict(copy.deepcopy(first.state_dict()))
+    take_steps(second, half, seed, range(3, 6))
+    for a, b in zip(whole, half, strict=True):
+        assert np.array_equal(a.numpy(), b.numpy())
+
+
+def test_the_first_steps_by_hand():
+    """With w = 1, gradient 1, decay 0.5: d = 1.5, v = 1.5, w = 0.85; then d = 1.425, v = 0.75 + 1.425, w = 0.6325."""
+    (w,) = parameters(0, [(1,)])
+    w.detach()[...] = 1
+    optimizer = SGD([w], lr=0.1, momentum=0.5, weight_decay=0.5)
+    for expected in (0.85, 0.6325):
+        w.grad = w.like(np.array([1.0]))
+        optimizer.step()
+        check_close(w.numpy(), np.array([expected]), 1e-15)
+
+
+@pytest.mark.parametrize("shape", [(70_000,), (2, 3, 40_000), (3, 70_000)])
+def test_arrays_larger_than_a_block(shape):
+    (w,) = parameters(0, [shape])
+    before, grad = w.numpy().copy(), np.random.default_rng(1).standard_normal(shape)
+    w.grad = w.like(grad)
+    SGD([w], lr=0.5, momentum=0.9, weight_decay=0.1).step()
+    check_close(w.numpy(), before - 0.5 * (grad + 0.1 * before), 1e-14)
+
+
+def test_float32_stays_float32():
+    (w,) = parameters(0, [(3,)], np.float32)
+    w.grad = w.like(np.ones(3, np.float32))
+    optimizer = SGD([w], lr=0.1, momentum=0.9, weight_decay=0.1)
+    optimizer.step()
+    assert w.dtype == np.float32 and optimizer.state_dict()["velocities"][0].dtype == np.float32
+
+
+def test_groups_have_their_own_settings():
+    a, b = parameters(0, [(2,), (2,)])
+    before = a.numpy().copy(), b.numpy().copy()
+    optimizer = SGD([{"params": [a], "lr": 1.0}, {"params": [b], "weight_decay": 0.5}], lr=0.1)
+    for p in (a, b):
+        p.grad = p.like(np.ones(2))
+    optimizer.step()
+    check_close(a.numpy(), before[0] - 1, 1e-15)
+    check_close(b.numpy(), before[1] - 0.1 * (1 + 0.5 * before[1]), 1e-15)
+
+
+def test_a_step_is_seen_by_a_graph_that_saved_the_weight():
+    (w,) = parameters(0, [(2,)])
+    y = (w * w).sum()
+    w.grad = w.like(np.ones(2))
+    SGD([w], lr=0.1).step()
+    with raises(RuntimeError, "Mul", "in place"):
+        y.backward()
+
+
+def test_zero_grad():
+    (w,) = parameters(0, [(2,)])
+    w.grad = w.like(np.ones(2))
+    SGD(iter([w]), lr=0.1).zero_grad()
+    assert w.grad is None
+
+
+def test_weights_and_biases():
+    model = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm2d(4), nn.Conv2d(1, 2, 3))
+    model[0].freeze()
+    weights, biases = weights_and_biases(model, lr=0.1, weight_decay=5e-4)
+    assert [p.shape for p in weights["params"]] == [(2, 1, 3, 3)] and weights["lr"] == 0.1
+    assert [p.shape for p in biases["params"]] == [(4,), (4,), (2,)]
+    assert (weights["weight_decay"], biases["lr"], biases["weight_decay"]) == (5e-4, 0.2, 0.0)
+
+
+@pytest.mark.parametrize(
+    "settings, parts",
+    [
+        ({"lr": -0.1}, ["lr", "-0.1"]),
+        ({"lr": 0.1, "momentum": -1}, ["momentum", "-1"]),
+        ({"lr": 0.1, "weight_decay": np.nan}, ["weight_decay", "nan"]),
+        ({"lr": 0.1, "nesterov": True}, ["nesterov", "momentum"]),
+        ({"lr": 0.1, "nesterov": True, "momentum": 0.9, "dampening": 0.1}, ["nesterov", "dampening"]),
+    ],
+)
+def test_impossible_settings(settings, parts):
+    with raises(ValueError, "SGD", *parts):
+        SGD(parameters(0), **settings)
+
+
+def test_parameters_must_be_there_and_different():
+    with raises(ValueError, "SGD", "no parameters"):
+        SGD([], lr=0.1)
+    w = parameters(0)[0]
+    with raises(ValueError, "SGD", "twice"):
+        SGD([{"params": [w]}, {"params": [w]}], lr=0.1)
+
+
+@pytest.mark.parametrize("shapes", [[(3, 2, 2), (4,)], [(3, 2, 2), (5,), ()]])
+def test_a_state_of_other_parameters_is_refused(shapes):
+    other = parameters(0, shapes)
+    saved = SGD(other, lr=0.5, momentum=0.9)
+    for p in other:
+        p.grad = p.like(np.ones(p.shape))
+    saved.step()
+    optimizer = SGD(parameters(0), lr=0.1)
+    with raises(ValueError, "SGD.load_state_dict", f"{len(shapes)} parameters", "these 3"):
+        optimizer.load_state_dict(saved.state_dict())
+    assert optimizer.param_groups[0]["lr"] == 0.1
