@@ -27,8 +27,8 @@ SAMPLE = {  # ten classes of synthetic textures, on a laptop: the same layers an
     "batch_size": 32,
     "lr": 0.005,
     "dropout": 0.2,
-    "epochs": 16,
-    "patience": 2,
+    "epochs": 15,
+    "patience": 1,
     "color_noise": 0.0,
 }
 

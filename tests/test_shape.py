@@ -74,6 +74,11 @@ def test_cat(place, torch, data, seed):
     check_equals_torch(place, lambda *t: cat(t, dim), lambda *t: torch.cat(t, dim), arrays)
 
 
+def test_cat_of_anything_that_can_be_iterated():
+    x = Tensor(np.ones((2, 3)))
+    assert cat(iter([x, x])).shape == (4, 3)
+
+
 def test_views_share_memory():
     x = Tensor(np.arange(6.0))
     for view in (x.reshape(2, 3), x.flatten(), x[1:], x.reshape(2, 3).permute(1, 0)):
