@@ -113,7 +113,7 @@ class Function:
         """Run the op on Variables (None for one that is absent) and link the result into the graph."""
         node = cls()
         variables = [v for v in inputs if v is not None]
-        _check_inputs(cls.__name__, inputs, variables)
+        _check_inputs(cls, inputs)
         node.device, node.tier = device_of(variables[0].data), current_tier()
         node.needs_input_grad = tuple(_grad_mode.enabled and v is not None and v.requires_grad for v in inputs)
 
@@ -164,7 +164,13 @@ class Function:
         return tuple(entry.array for entry in self._saved)
 
     def run(self, reference, *args):
-        """Call `reference`, or its mirror for the device and the tier this node was applied on."""
+        """Call `reference`, or its mirror for the device and the tier this node was applied on.
+
+        Its first argument is the input, or the gradient: TypeError unless that is float32 or float64.
+        """
+        if args[0].dtype.kind != "f":
+            what = f"{reference.__name__}: the input is {args[0].dtype}"
+            raise TypeError(f"{what}, not float32 or float64; convert it with .astype(...)")
         return implementation(reference, self.device, self.tier)(*args)
 
     def free(self):
@@ -272,13 +278,19 @@ def _accumulate(leaf, grad, owned):
         leaf.grad.data += grad
 
 
-def _check_inputs(op, inputs, variables):
-    for i, v in enumerate(inputs):
-        if v is not None and not isinstance(v, Variable):
-            raise TypeError(f"{op}: input {i} is a {type(v).__name__}, not a Tensor; wrap it in Tensor(...)")
-    if len({v.data.dtype for v in variables}) > 1:
-        dtypes = ", ".join(f"input {i}: {v.data.dtype}" for i, v in enumerate(inputs) if v is not None)
+def _check_inputs(function, inputs):
+    """Variables of one dtype on one device, or None; what is not is named as ``forward`` names it."""
+    op, code = function.__name__, function.forward.__code__
+    names = code.co_varnames[1 : code.co_argcount] or [f"input {i}" for i in range(len(inputs))]  # (self, *arrays)
+    named = [(name, v) for name, v in zip(names, inputs, strict=False) if v is not None]
+    if not named:
+        raise TypeError(f"{op}: {names[0]} is None, not a Tensor")
+    for name, v in named:
+        if not isinstance(v, Variable):
+            raise TypeError(f"{op}: {name} is a {type(v).__name__}, not a Tensor; wrap it in Tensor(...)")
+    if len({v.data.dtype for _, v in named}) > 1:
+        dtypes = ", ".join(f"{name}: {v.data.dtype}" for name, v in named)
         raise TypeError(f"{op}: the inputs differ in dtype ({dtypes}); convert one with .astype(...)")
-    if len({device_of(v.data) for v in variables}) > 1:
-        devices = ", ".join(f"input {i}: {device_of(v.data)}" for i, v in enumerate(inputs) if v is not None)
+    if len({device_of(v.data) for _, v in named}) > 1:
+        devices = ", ".join(f"{name}: {device_of(v.data)}" for name, v in named)
         raise DeviceError(f"{op}: the inputs are on different devices ({devices}); move one with .to(...)")

@@ -1,4 +1,4 @@
-"""Pictures of a run: the curves of its log, and the filters that it has learnt."""
+"""Pictures of a run: the curves of its log, the filters it has learnt, and the pictures it has learnt from."""
 
 import csv
 
@@ -43,18 +43,23 @@ def save_filters(weight, path, zoom=6):
     Each is stretched to the full range of brightness on its own. Three channels are red, green and blue (as the first
     layer sees them); of any other number the mean over the channels is shown in grey.
     """
-    from PIL import Image
-
     filters = np.asarray(weight)
     if filters.shape[1] != 3:
         filters = np.repeat(filters.mean(axis=1, keepdims=True), 3, axis=1)
     low, high = (bound(filters, axis=(1, 2, 3), keepdims=True) for bound in (np.min, np.max))
     pixels = np.rint(255 * (filters - low) / np.maximum(high - low, 1e-12)).astype(np.uint8)
-    count, _, height, width = pixels.shape
+    save_pictures(pixels, path, zoom)
+
+
+def save_pictures(pictures, path, zoom=1):
+    """Pictures of one size, uint8 (N, 3, H, W), in a grid as a PNG of `zoom` x `zoom` pixels for each of theirs."""
+    from PIL import Image
+
+    count, _, height, width = pictures.shape
     columns = int(np.ceil(np.sqrt(1.5 * count)))
     rows = -(-count // columns)
     grid = np.full((3, rows * (height + 1) + 1, columns * (width + 1) + 1), 255, np.uint8)
-    for i, picture in enumerate(pixels):
+    for i, picture in enumerate(pictures):
         top, left = 1 + i // columns * (height + 1), 1 + i % columns * (width + 1)
         grid[:, top : top + height, left : left + width] = picture
     grid = grid.transpose(1, 2, 0).repeat(zoom, axis=0).repeat(zoom, axis=1)

@@ -9,6 +9,8 @@ import collections
 import contextlib
 import os
 
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before NumPy is imported: on small shapes threads only wait
+
 import pytest
 from checks import PLACES
 from hypothesis import HealthCheck, settings

@@ -72,6 +72,6 @@ def test_empty(place, function):
 
 
 def test_an_array_is_not_a_tensor():
-    with pytest.raises(TypeError, match="ReLU: input 0 is a ndarray, not a Tensor"):
+    with pytest.raises(TypeError, match="ReLU: x is a ndarray, not a Tensor"):
         F.relu(np.ones(3))
     assert isinstance(F.relu(Tensor(np.ones(3))), Tensor)

@@ -117,8 +117,14 @@ def test_mixed_dtypes(place, function):
 
 
 def test_mixed_dtypes_name_the_op():
-    with pytest.raises(TypeError, match=r"Mul: .*input 0: float32, input 1: float64"):
+    with pytest.raises(TypeError, match=r"Mul: .*a: float32, b: float64"):
         Tensor(np.ones(2, np.float32)) * np.ones(2)
+
+
+@every_operator
+def test_shapes_that_do_not_broadcast(place, function):
+    with raises(ValueError, function.__name__.removeprefix("true"), "(2, 3)", "(2,)", "do not broadcast"):
+        function(place.tensor(np.ones((2, 3))), place.tensor(np.ones(2)))
 
 
 def test_a_fraction_beside_integers_is_not_rounded():

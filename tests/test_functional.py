@@ -3,9 +3,11 @@
 import inspect
 import re
 
+import numpy as np
 import pytest
 
 import minicnn.functional as F
+from minicnn import Tensor
 
 OWN = {"residual_add"}  # not in PyTorch
 
@@ -35,3 +37,30 @@ def test_signature_is_pytorchs(torch, name):
 def test_everything_is_listed():
     functions = {name for name, value in vars(F).items() if inspect.isfunction(value)}
     assert functions == set(F.__all__)
+
+
+IMAGE = Tensor(np.ones((1, 2, 3, 3)))
+CALLS = {
+    "conv2d": lambda x: F.conv2d(x, IMAGE),
+    "conv2d weight": lambda x: F.conv2d(IMAGE, x),
+    "max_pool2d": lambda x: F.max_pool2d(x, 2),
+    "avg_pool2d": lambda x: F.avg_pool2d(x, 2),
+    "adaptive_avg_pool2d": lambda x: F.adaptive_avg_pool2d(x, 2),
+    "local_response_norm": lambda x: F.local_response_norm(x, 3),
+    "batch_norm": lambda x: F.batch_norm(x, None, None, training=True),
+    "linear": lambda x: F.linear(x, IMAGE),
+    "softmax": lambda x: F.softmax(x, 1),
+    "cross_entropy": lambda x: F.cross_entropy(x, [0]),
+    "residual_add": lambda x: F.residual_add(x, IMAGE),
+    "ReLU": F.relu,
+    "Tanh": F.tanh,
+}
+
+
+@pytest.mark.parametrize("name", CALLS)
+@pytest.mark.parametrize("value", [None, [[1.0]], np.ones((1, 2, 3, 3))], ids=["None", "list", "array"])
+def test_what_is_no_tensor_is_refused_by_name(name, value):
+    with pytest.raises(
+        TypeError, match=f"{name.split()[0]}: .* is .*{'None' if value is None else type(value).__name__}"
+    ):
+        CALLS[name](value)

@@ -1,5 +1,7 @@
 """Initial weights: their variance, their limits, and what they do to a deep network."""
 
+import inspect
+
 import numpy as np
 import pytest
 from checks import raises
@@ -31,7 +33,7 @@ def weight(shape=SHAPE):
         (init.kaiming_normal_, 2 / FAN_IN),
         (init.kaiming_uniform_, 2 / FAN_IN),
         (lambda w: init.kaiming_normal_(w, mode="fan_out"), 2 / FAN_OUT),
-        (lambda w: init.kaiming_uniform_(w, mode="fan_out", gain=1), 1 / FAN_OUT),
+        (lambda w: init.kaiming_uniform_(w, mode="fan_out", nonlinearity="linear"), 1 / FAN_OUT),
         (lambda w: init.uniform_(w, -1, 1), 1 / 3),
     ],
 )
@@ -103,3 +105,23 @@ def test_layers_start_as_pytorchs_do(layer, fan_in):
         values = parameter.numpy()
         assert np.abs(values).max() <= bound * (1 + 1e-6) and np.abs(values).max() > 0.95 * bound
         assert abs(values.var() / (bound**2 / 3) - 1) < 0.3
+
+
+@pytest.mark.parametrize("name, param", [("linear", 0), ("sigmoid", 0), ("tanh", 0), ("relu", 0), ("leaky_relu", 0.2)])
+def test_gains_are_pytorchs(torch, name, param):
+    assert init.calculate_gain(name, param) == pytest.approx(torch.nn.init.calculate_gain(name, param))
+
+
+@pytest.mark.parametrize(
+    "name", ["normal_", "uniform_", "constant_", "xavier_normal_", "kaiming_normal_", "kaiming_uniform_"]
+)
+def test_arguments_are_pytorchs(torch, name):
+    ours, theirs = (inspect.signature(getattr(module, name)).parameters for module in (init, torch.nn.init))
+    for parameter in ours.values():
+        assert parameter.default == theirs[parameter.name].default
+    assert list(theirs)[: len(ours)] == list(ours)
+
+
+def test_an_unknown_nonlinearity():
+    with pytest.raises(ValueError, match="leaky_relu, got 'swish'"):
+        init.calculate_gain("swish")

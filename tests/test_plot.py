@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from minicnn.plot import save_curves, save_filters
+from minicnn.plot import save_curves, save_filters, save_pictures
 
 LOG = """epoch,lr,train_loss,train_top1,val_loss,val_top1
 1,0.01,2.3,10,2.2,20
@@ -39,6 +39,15 @@ def test_filters_of_other_layers_are_grey(tmp_path):
     found = pixels(tmp_path / "filters.png")
     assert found.shape == (2 * (2 * 4 + 1), 2 * (3 * 5 + 1), 3)
     assert (found == found[..., :1]).all()
+
+
+def test_pictures_stand_in_order(tmp_path):
+    pictures = np.random.default_rng(0).integers(0, 256, (5, 3, 4, 6), np.uint8)
+    save_pictures(pictures, tmp_path / "pictures.png")
+    found = pixels(tmp_path / "pictures.png")
+    assert found.shape == (2 * (4 + 1) + 1, 3 * (6 + 1) + 1, 3)
+    assert (found[1:5, 8:14] == pictures[1].transpose(1, 2, 0)).all()
+    assert (found[6:10, 1:7] == pictures[3].transpose(1, 2, 0)).all()
 
 
 @pytest.mark.parametrize("log", [LOG, LOG.replace("2.2,20", ",").replace("1.5,50", ","), LOG[: LOG.index("2,0.001")]])

@@ -10,13 +10,13 @@ y = W x with fan_in inputs to each output, the variance of y is fan_in * var(W) 
                         (He et al., "Delving deep into rectifiers", ICCV 2015, eq. 10); this is what ResNet uses
     constant_           biases: 0; or 1 in some of AlexNet's layers, so that their ReLUs start out alive; or "slightly
                         positive", such as 0.01
+
+Names, arguments and defaults are those of ``torch.nn.init``.
 """
 
 import math
 
 from ..random import init_generator
-
-SQRT2 = math.sqrt(2)
 
 
 def normal_(tensor, mean=0.0, std=1.0):
@@ -25,15 +25,15 @@ def normal_(tensor, mean=0.0, std=1.0):
     return _fill(tensor, numbers * std + mean)
 
 
-def uniform_(tensor, low=0.0, high=1.0):
-    """Uniform numbers in [low, high)."""
+def uniform_(tensor, a=0.0, b=1.0):
+    """Uniform numbers in [a, b)."""
     numbers = init_generator().random(tensor.shape, tensor.dtype)
-    return _fill(tensor, numbers * (high - low) + low)
+    return _fill(tensor, numbers * (b - a) + a)
 
 
-def constant_(tensor, value):
+def constant_(tensor, val):
     """One value everywhere."""
-    return _fill(tensor, value)
+    return _fill(tensor, val)
 
 
 def xavier_normal_(tensor, gain=1.0):
@@ -46,14 +46,32 @@ def xavier_uniform_(tensor, gain=1.0):
     return _uniform_std(tensor, gain * math.sqrt(2 / sum(fans(tensor))))
 
 
-def kaiming_normal_(tensor, mode="fan_in", gain=SQRT2):
-    """Normal numbers of variance gain^2 / fan; "fan_out" keeps the gradients' variance instead of the signals'."""
-    return normal_(tensor, std=gain / math.sqrt(_fan(tensor, mode)))
+def kaiming_normal_(tensor, a=0.0, mode="fan_in", nonlinearity="leaky_relu"):
+    """Normal numbers of variance gain^2 / fan.
+
+    mode: "fan_in" keeps the signals' variance from layer to layer, "fan_out" the gradients'. nonlinearity: what follows
+    the layer, and a, its slope below 0 (of "leaky_relu", which is a ReLU at a = 0), give the gain.
+    """
+    return normal_(tensor, std=calculate_gain(nonlinearity, a) / math.sqrt(_fan(tensor, mode)))
 
 
-def kaiming_uniform_(tensor, mode="fan_in", gain=SQRT2):
+def kaiming_uniform_(tensor, a=0.0, mode="fan_in", nonlinearity="leaky_relu"):
     """Uniform numbers of the same variance."""
-    return _uniform_std(tensor, gain / math.sqrt(_fan(tensor, mode)))
+    return _uniform_std(tensor, calculate_gain(nonlinearity, a) / math.sqrt(_fan(tensor, mode)))
+
+
+def calculate_gain(nonlinearity, param=0.0):
+    """By how much a layer's weights must make up for what the nonlinearity behind it takes away."""
+    gains = {
+        "linear": 1.0,
+        "sigmoid": 1.0,
+        "tanh": 5 / 3,
+        "relu": math.sqrt(2),
+        "leaky_relu": math.sqrt(2 / (1 + param**2)),
+    }
+    if nonlinearity not in gains:
+        raise ValueError(f"calculate_gain: nonlinearity must be one of {', '.join(gains)}, got {nonlinearity!r}")
+    return gains[nonlinearity]
 
 
 def fans(tensor):

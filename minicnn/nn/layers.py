@@ -19,7 +19,7 @@ class Conv2d(Module):
             raise ValueError(
                 f"Conv2d: groups {groups} must divide in_channels {in_channels} and out_channels {out_channels}"
             )
-        kernel = kernel_size if isinstance(kernel_size, tuple) else (kernel_size, kernel_size)
+        kernel = tuple(kernel_size) if isinstance(kernel_size, (tuple, list)) else (kernel_size, kernel_size)
         self.in_channels, self.out_channels, self.kernel_size = in_channels, out_channels, kernel
         self.stride, self.padding, self.dilation, self.groups = stride, padding, dilation, groups
         _add_weight_and_bias(self, (out_channels, in_channels // groups, *kernel), bias)
@@ -224,6 +224,6 @@ class CrossEntropyLoss(Module):
 
 def _add_weight_and_bias(module, shape, bias):
     """PyTorch's default: both uniform, of variance 1 / (3 fan_in)."""
-    module.weight = init.kaiming_uniform_(Parameter(np.empty(shape, np.float32)), gain=math.sqrt(1 / 3))
+    module.weight = init.kaiming_uniform_(Parameter(np.empty(shape, np.float32)), a=math.sqrt(5))
     bound = 1 / math.sqrt(max(1, init.fans(module.weight)[0]))
     module.bias = init.uniform_(Parameter(np.empty(shape[0], np.float32)), -bound, bound) if bias else None

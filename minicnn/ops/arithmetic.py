@@ -19,6 +19,7 @@ import numbers
 import numpy as np
 
 from ..autograd import Function, Variable
+from .arguments import check_tensors
 
 
 def residual_add(x, y):
@@ -26,6 +27,7 @@ def residual_add(x, y):
 
     Unlike the operator ``+`` it never broadcasts: in a network, shapes that differ are a mistake. ValueError then.
     """
+    check_tensors("residual_add", {"x": x, "y": y})
     if x.data.shape != y.data.shape:
         raise ValueError(
             f"residual_add: x {x.data.shape} and y {y.data.shape} must have one shape; give the shortcut a "
@@ -35,19 +37,19 @@ def residual_add(x, y):
 
 
 def add(a, b):
-    return Add.apply(*operands(a, b))
+    return Add.apply(*operands("add", a, b))
 
 
 def sub(a, b):
-    return Sub.apply(*operands(a, b))
+    return Sub.apply(*operands("sub", a, b))
 
 
 def mul(a, b):
-    return Mul.apply(*operands(a, b))
+    return Mul.apply(*operands("mul", a, b))
 
 
 def div(a, b):
-    return Div.apply(*operands(a, b))
+    return Div.apply(*operands("div", a, b))
 
 
 def pow(a, exponent):
@@ -187,10 +189,18 @@ class AsType(Function):
         return grad_out.astype(self.dtype)
 
 
-def operands(a, b):
+def operands(op, a, b):
     """Both as Variables: a number or an array beside a Variable becomes a constant; a number takes its dtype."""
     variable = a if isinstance(a, Variable) else b
-    return tuple(v if isinstance(v, Variable) else variable.like(_constant(v, variable.data)) for v in (a, b))
+    a, b = (v if isinstance(v, Variable) else variable.like(_constant(v, variable.data)) for v in (a, b))
+    try:
+        np.broadcast_shapes(a.data.shape, b.data.shape)
+    except ValueError:
+        raise ValueError(
+            f"{op}: shapes {a.data.shape} and {b.data.shape} do not broadcast; counted from the last axis, lengths "
+            "must be equal, or one of them 1"
+        ) from None
+    return a, b
 
 
 def _constant(value, array):

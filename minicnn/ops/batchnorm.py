@@ -20,6 +20,7 @@ Source    Ioffe and Szegedy, "Batch normalization: accelerating deep network tra
 import numpy as np
 
 from ..autograd import Function
+from .arguments import check_tensors
 
 
 def batch_norm(input, running_mean, running_var, weight=None, bias=None, training=False, momentum=0.1, eps=1e-5):
@@ -28,6 +29,8 @@ def batch_norm(input, running_mean, running_var, weight=None, bias=None, trainin
     running_mean, running_var: Tensors (C,), or None in training. In training the batch's own statistics are used, and
     the running ones are updated in place; an empty batch leaves them alone.
     """
+    optional = {"running_mean": running_mean, "running_var": running_var, "weight": weight, "bias": bias}
+    check_tensors("batch_norm", {"input": input}, optional)
     _check_shapes(input, running_mean, running_var, weight, bias, training)
     running = None if running_mean is None else (running_mean.data, running_var.data)
     return BatchNorm.apply(input, weight, bias, running=running, training=training, momentum=momentum, eps=eps)

@@ -23,6 +23,7 @@ import math
 import numpy as np
 
 from ..autograd import Function
+from .arguments import check_tensors
 from .geometry import check_images, output_size, pair, tap
 
 BLOCK_BYTES = 8 << 20  # the images are taken in blocks whose columns fit into a processor's cache
@@ -36,6 +37,7 @@ def conv2d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
     large as the input; only at stride 1). groups: C and OC are cut into that many parts which do not see each
     other; groups=C is a depthwise convolution. Returns (N, OC, OH, OW).
     """
+    check_tensors("conv2d", {"input": input, "weight": weight}, {"bias": bias})
     _check_shapes(input, weight, bias, groups)
     stride, dilation = pair("conv2d", "stride", stride, 1), pair("conv2d", "dilation", dilation, 1)
     padding = _sides(padding, weight.data.shape[2:], stride, dilation)

@@ -12,6 +12,8 @@ inside the image or its leading padding.
 
 import math
 
+from .arguments import check_tensors
+
 
 def pair(op, name, value, minimum):
     """`value`, an int or two of them, as (height, width); ValueError below `minimum`, TypeError if not whole."""
@@ -25,6 +27,7 @@ def pair(op, name, value, minimum):
 
 def check_images(op, x, min_channels=0):
     """ValueError unless the Variable `x` holds images (N, C, H, W)."""
+    check_tensors(op, {"input": x})
     if x.data.ndim != 4:
         raise ValueError(f"{op}: input must have the four axes (N, C, H, W), got shape {x.data.shape}")
     if x.data.shape[1] < min_channels:

@@ -15,11 +15,13 @@ Source    Rumelhart et al., "Learning representations by back-propagating errors
 import math
 
 from ..autograd import Function
+from .arguments import check_tensors
 from .arithmetic import unbroadcast
 
 
 def linear(input, weight, bias=None):
     """input @ weight.T + bias, as ``torch.nn.functional.linear``."""
+    check_tensors("linear", {"input": input, "weight": weight}, {"bias": bias})
     x, w = input.data.shape, weight.data.shape
     if len(w) != 2:
         raise ValueError(f"linear: weight must be (OC, C), got shape {w}")
@@ -34,6 +36,7 @@ def linear(input, weight, bias=None):
 
 def matmul(a, b):
     """The matrix product a @ b of Tensors with two axes or more, as ``numpy.matmul``."""
+    check_tensors("matmul", {"a": a, "b": b})
     if min(a.data.ndim, b.data.ndim) < 2 or a.data.shape[-1] != b.data.shape[-2]:
         raise ValueError(
             f"matmul: cannot multiply {a.data.shape} by {b.data.shape}: (..., I, K) @ (..., K, J) is needed"

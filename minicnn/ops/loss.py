@@ -18,6 +18,7 @@ Source    Szegedy et al., "Rethinking the Inception architecture for computer vi
 import numpy as np
 
 from ..autograd import Function, Variable
+from .arguments import check_tensors
 from .softmax import log_softmax_forward
 
 
@@ -35,6 +36,7 @@ def cross_entropy(input, target, weight=None, *, ignore_index=-100, reduction="m
         raise ValueError(f'cross_entropy: reduction must be "mean", "sum" or "none", got {reduction!r}')
     if not 0 <= label_smoothing <= 1:
         raise ValueError(f"cross_entropy: label_smoothing must be between 0 and 1, got {label_smoothing}")
+    check_tensors("cross_entropy", {"input": input})
     target = _checked_target(input, target, ignore_index)
     weight = _checked_weight(input, weight)
     return CrossEntropy.apply(

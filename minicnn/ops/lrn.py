@@ -18,10 +18,12 @@ Source    Krizhevsky et al., NIPS 2012, section 3.3 (k = 2, size = 5, alpha = 1e
 import numpy as np
 
 from ..autograd import Function
+from .arguments import check_tensors
 
 
 def local_response_norm(input, size, alpha=1e-4, beta=0.75, k=1.0):
     """Normalise (N, C, ...) across neighbouring channels, as ``torch.nn.functional.local_response_norm`` does."""
+    check_tensors("local_response_norm", {"input": input})
     if input.data.ndim < 3:
         raise ValueError(f"local_response_norm: input must be (N, C, ...), got shape {input.data.shape}")
     if not hasattr(size, "__index__") or size < 1:

@@ -1,6 +1,7 @@
 """The output folder of a run: where it is, and the summary and pictures that the run ends with."""
 
 import statistics
+from contextlib import closing
 from pathlib import Path
 
 from .. import plot
@@ -10,6 +11,8 @@ from .meters import duration
 from .pictures import data_name
 from .setting import SettingError
 from .trainer import BEST, LAST
+
+SHOWN = 54  # training pictures, as the network sees them, to check augmentation by eye
 
 
 def output_folder(args):
@@ -34,13 +37,14 @@ def output_folder(args):
 
 
 def write_results(args, trainer):
-    """summary.json, curves.png and filters.png; the last lines on the screen say where they are."""
+    """summary.json, curves.png, filters.png and pictures.png; the last lines on the screen say where they are."""
     folder, rows = trainer.folder, read_log(trainer.folder / "log.csv")
     if not rows:
         print(f"nothing to do: {args.resume} has {trainer.epoch} epochs already; give a larger --epochs")
         return
     last = {name: float(value) if value else None for name, value in rows[-1].items()}
     parameters = list(trainer.model.parameters())
+    loaders = [loader for loader in (trainer.train_loader, trainer.val_loader) if loader is not None]
     summary = {
         "val_top1": last["val_top1"],
         "val_top5": last["val_top5"],
@@ -50,15 +54,18 @@ def write_results(args, trainer):
         "epochs": trainer.epoch,
         "parameters": sum(parameter.size for parameter in parameters),
         "seconds": round(sum(float(row["seconds"]) for row in rows), 1),
+        "unreadable_pictures": sum(len(loader.bad) for loader in loaders),
         "arch": args.arch,
         "pictures": args.dir or ("random" if args.dummy else "minicnn's synthetic sample set"),
     }
     write_json(folder / "summary.json", summary)
     plot.save_curves(folder / "log.csv", folder / "curves.png")
+    with closing(trainer.train_loader.epoch(0)) as batches:
+        plot.save_pictures(next(batches).images[:SHOWN], folder / "pictures.png")
     plot.save_filters(next(p for p in parameters if p.ndim == 4), folder / "filters.png")
     watched = "train_top1" if last["val_top1"] is None else "val_top1"
     print(f"{watched} {last[watched]:.2f} % after {trainer.epoch} epochs, {duration(summary['seconds'])}. In {folder}:")
-    print(f"  summary.json  log.csv  args.json  curves.png  filters.png  {BEST}  {LAST}")
+    print(f"  summary.json  log.csv  args.json  curves.png  filters.png  pictures.png  {BEST}  {LAST}")
 
 
 def _unused(folder, name):
