@@ -12,7 +12,6 @@ import argparse
 import json
 import os
 import platform
-import resource
 import statistics
 import subprocess
 import sys
@@ -42,6 +41,8 @@ def main():
 
 def compare(args):
     """Run every side `rounds` times in turns, print the table, write the raw figures."""
+    from minicnn.train.environment import cpu_name  # not above: PyTorch's process shall hold nothing of minicnn
+
     runs = {side: [] for side in SIDES}
     for _ in range(args.rounds):
         for side in SIDES:
@@ -76,6 +77,8 @@ def run_in_process(side, args):
 
 def measure(args):
     """Seconds of each timed step and the peak memory of this process."""
+    import resource  # Windows has none
+
     step, versions = (minicnn_step if args.side == "minicnn" else torch_step)(args)
     step()
     seconds = []
@@ -138,15 +141,6 @@ def torch_step(args):
         return loss.item()
 
     return step, {"torch": torch.__version__, "torchvision": torchvision.__version__}
-
-
-def cpu_name():
-    """The processor's name, as the system gives it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ import sys
 
 from minicnn import models, nn, optim
 from minicnn.train import Recipe, main, make_parser
+from minicnn.train.arguments import number, whole
 
 ARCHS = {
     "alexnet": {"image_size": 224, "preprocess": "mean_std"},
@@ -36,8 +37,8 @@ SAMPLE = {  # ten classes of synthetic textures, on a laptop: the same layers an
 def arguments():
     parser = make_parser("Train and test AlexNet on folders of pictures.", archs=list(ARCHS))
     alexnet = parser.add_argument_group("AlexNet")
-    alexnet.add_argument("--dropout", type=float, default=0.5, help="probability to drop a neuron")
-    alexnet.add_argument("--width", type=int, default=4096, help="neurons in each hidden fully connected layer")
+    alexnet.add_argument("--dropout", type=number(0, 1), default=0.5, help="probability to drop a neuron")
+    alexnet.add_argument("--width", type=whole(1), default=4096, help="neurons in each hidden fully connected layer")
     alexnet.add_argument("--init", choices=("own", "xavier", "he"), default="own", help="weights; own: the arch's")
     alexnet.add_argument("--groups", type=int, choices=(1, 2), default=2, help="of alexnet_2012: 2 is the paper's")
     alexnet.add_argument("--pool-before-norm", action="store_true", help="of alexnet_2012: the other order of the two")

@@ -8,9 +8,11 @@ pytest --hypothesis-profile=nightly  5000
 import collections
 import contextlib
 import os
+import shutil
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before NumPy is imported: on small shapes threads only wait
 
+import programs
 import pytest
 from checks import PLACES
 from hypothesis import HealthCheck, settings
@@ -47,6 +49,28 @@ def torch():
 @pytest.fixture(scope="session")
 def torchvision(torch):
     return pytest.importorskip("torchvision", reason="torchvision, the oracle of this test, is not installed")
+
+
+@pytest.fixture(scope="session")
+def pictures(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pictures")
+    programs.draw(folder / "train", ["dark", "light"], 4)
+    programs.draw(folder / "val", ["dark", "light"], 3)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def trained(pictures, tmp_path_factory):
+    """The output folder of a run of two epochs."""
+    folder = tmp_path_factory.mktemp("trained") / "run"
+    assert programs.run(pictures, programs.SMALL, "--epochs 2 --dropout 0 --output-dir", folder) == 0
+    return folder
+
+
+@pytest.fixture
+def ours(trained, tmp_path):
+    """A copy of it, to change."""
+    return shutil.copytree(trained, tmp_path / "ours")
 
 
 def pytest_terminal_summary(terminalreporter):

@@ -1,6 +1,5 @@
-"""examples/alexnet_imagenet.py from its command line: what a run leaves, how it goes on, what it says to bad input."""
+"""examples/alexnet_imagenet.py from its command line: what a run leaves, how it is tested, how it goes on."""
 
-import importlib.util
 import json
 import os
 import shutil
@@ -9,80 +8,24 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 from PIL import Image
+from programs import PROGRAM, SMALL, draw, example, fails, run
 
 from minicnn import nn
 from minicnn.train.arguments import parse
 from minicnn.train.log import read_log
 
-PROGRAM = Path(__file__).parent.parent / "examples" / "alexnet_imagenet.py"
 FILES = {
     "args.json",
     "checkpoint_best.npz",
     "checkpoint_last.npz",
     "curves.png",
     "filters.png",
+    "pictures.png",
     "log.csv",
     "summary.json",
 }
-SMALL = "--image-size 64 --shorter-side 66 --width 8 -b 4 -j 1 -p 1 --epochs 1"
-
-
-def load_example():
-    spec = importlib.util.spec_from_file_location("alexnet_imagenet", PROGRAM)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-example = load_example()
-
-
-def run(*words):
-    """The program's exit code; the words may be texts of several arguments, or Paths."""
-    argv = [arg for word in words for arg in (word.split() if isinstance(word, str) else [str(word)])]
-    return example.main(example.arguments(), example.RECIPE, argv)
-
-
-def draw(folder, classes, count):
-    for label, name in enumerate(classes):
-        (folder / name).mkdir(parents=True)
-        for i in range(count):
-            rng = np.random.default_rng([label, i])
-            pixels = rng.integers(100 * label, 100 * label + 99, (70, 66 + 8 * i, 3), np.uint8)
-            Image.fromarray(pixels).save(folder / name / f"{i}.JPEG")
-
-
-@pytest.fixture(scope="module")
-def pictures(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("pictures")
-    draw(folder / "train", ["dark", "light"], 4)
-    draw(folder / "val", ["dark", "light"], 3)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def trained(pictures, tmp_path_factory):
-    """The output folder of a run of two epochs."""
-    folder = tmp_path_factory.mktemp("trained") / "run"
-    assert run(pictures, SMALL, "--epochs 2 --dropout 0 --output-dir", folder) == 0
-    return folder
-
-
-@pytest.fixture
-def ours(trained, tmp_path):
-    """A copy of it, to change."""
-    return shutil.copytree(trained, tmp_path / "ours")
-
-
-def fails(capsys, *words, code=2):
-    """The one line that the program ends with."""
-    assert run(*words) == code
-    err = capsys.readouterr().err
-    assert err.startswith("error: ") and err.count("\n") == 1, err
-    return err
 
 
 # What a run leaves
@@ -167,12 +110,25 @@ def test_evaluate_repeats_the_validation(pictures, trained, capsys):
     assert {path: path.read_bytes() for path in trained.iterdir()} == before
 
 
+def test_only_the_network_is_fixed_in_a_test(pictures, trained, tmp_path, capsys):
+    shutil.copytree(pictures / "val", tmp_path / "pictures" / "val")  # and no train/
+    last = trained / "checkpoint_last.npz"
+    assert run(tmp_path / "pictures", "-e -b 5 --shorter-side 70 --resume", last) == 0
+    assert "6 pictures, 1 network" in capsys.readouterr().out
+    assert "width 8, not 9" in fails(capsys, "-e --width 9 --resume", last)
+
+
 def test_ensemble(pictures, trained, tmp_path, capsys):
     both = trained / "checkpoint_best.npz", trained / "checkpoint_last.npz"
     assert run("--tta 10crop --output-dir", tmp_path / "test", "--ensemble", *both) == 0
     assert "the mean of 2 networks, 10crop" in capsys.readouterr().out
     summary = json.loads((tmp_path / "test" / "summary.json").read_text())
     assert summary["pictures"] == 6 and summary["checkpoints"] == [str(path) for path in both]
+
+
+def test_a_test_does_not_begin_if_its_result_cannot_be_written(ours, capsys, monkeypatch):
+    monkeypatch.setattr("minicnn.train.testing.evaluate", None)
+    assert "is not empty" in fails(capsys, "-e --output-dir", ours, "--resume", ours / "checkpoint_last.npz")
 
 
 # Going on
@@ -218,109 +174,3 @@ def test_ctrl_c(pictures, tmp_path):
     assert "Traceback" not in err
     assert run("--resume", last, "--epochs 3") == 0
     assert len(read_log(tmp_path / "run" / "log.csv")) >= 3
-
-
-# Bad input
-
-
-def test_another_run_is_not_overwritten(pictures, ours, capsys):
-    before = {path: path.read_bytes() for path in ours.iterdir()}
-    assert "is not empty; pass --resume" in fails(capsys, pictures, SMALL, "--output-dir", ours)
-    assert {path: path.read_bytes() for path in ours.iterdir()} == before
-
-
-def broken(tmp_path, pictures, what):
-    """A copy of the pictures in which something is wrong."""
-    folder = shutil.copytree(pictures, tmp_path / "broken")
-    if what == "no val":
-        shutil.rmtree(folder / "val")
-    elif what == "empty class":
-        (folder / "train" / "nothing").mkdir()
-    elif what == "other classes":
-        (folder / "val" / "dark").rename(folder / "val" / "black")
-    elif what == "bad pictures":
-        for path in (folder / "train" / "dark").iterdir():
-            path.write_bytes(path.read_bytes()[:300])
-    return folder
-
-
-@pytest.mark.parametrize(
-    ("what", "message"),
-    [
-        ("no val", "no val/"),
-        ("empty class", "nothing"),
-        ("other classes", "black"),
-        ("bad pictures", "of 8 pictures are unreadable"),
-    ],
-)
-def test_bad_folders(pictures, tmp_path, capsys, what, message):
-    folder = broken(tmp_path, pictures, what)
-    assert message in fails(capsys, folder, SMALL, "--output-dir", tmp_path / "run")
-
-
-def test_missing_folder(tmp_path, capsys):
-    assert "there is no such folder" in fails(capsys, tmp_path / "nowhere", "--output-dir", tmp_path / "run")
-    assert not list(tmp_path.iterdir())
-
-
-@pytest.mark.parametrize(
-    ("flags", "message"),
-    [
-        ("--image-size 40", "larger than the padded input|kernel"),
-        ("--image-size 99", "cannot be cut from"),
-        ("--device cuda", "cuda"),
-        ("--dropout 2", "dropout"),
-    ],
-)
-def test_bad_settings(pictures, tmp_path, capsys, flags, message):
-    if "cuda" in flags and shutil.which("nvidia-smi"):
-        pytest.skip("there is a GPU here")
-    err = fails(capsys, pictures, SMALL, flags, "--output-dir", tmp_path / "run")
-    assert any(part in err for part in message.split("|")), err
-    assert not list(tmp_path.iterdir())
-
-
-@pytest.mark.parametrize("damage", ["flip", "truncate", "foreign", "missing"])
-@pytest.mark.parametrize("flags", ["--resume", "-e --resume", "--ensemble"])
-def test_bad_checkpoints(ours, capsys, damage, flags):
-    path = ours / "checkpoint_last.npz"
-    content = bytearray(path.read_bytes())
-    if damage == "flip":
-        content[len(content) // 2] ^= 1
-    path.write_bytes(content[: len(content) // 3] if damage == "truncate" else content)
-    if damage == "foreign":
-        np.savez(path, weight=np.ones(3))
-    if damage == "missing":
-        path.unlink()
-    before = {path: path.read_bytes() for path in ours.iterdir()}
-    assert str(path) in fails(capsys, flags, path)
-    assert {path: path.read_bytes() for path in ours.iterdir()} == before
-
-
-def test_tensorboard_missing(pictures, tmp_path, capsys, monkeypatch):
-    monkeypatch.setitem(sys.modules, "tensorboardX", None)
-    assert "tensorboardX" in fails(capsys, pictures, SMALL, "--tensorboard --output-dir", tmp_path / "run")
-    assert not list(tmp_path.iterdir())
-
-
-def test_output_that_cannot_be_written(pictures, tmp_path, capsys):
-    (tmp_path / "file").write_text("here")
-    assert "cannot be made" in fails(capsys, pictures, SMALL, "--output-dir", tmp_path / "file" / "run")
-    assert (tmp_path / "file").read_text() == "here"
-
-
-def test_training_that_breaks_down(pictures, tmp_path, capsys):
-    words = (pictures, SMALL, "--lr 1e30 --momentum 0 --epochs 3 --output-dir", tmp_path / "run")
-    with np.errstate(all="ignore"):
-        err = fails(capsys, *words, code=1)
-    assert "is not finite" in err and "smaller --lr" in err
-
-
-@pytest.mark.parametrize(
-    "flags", ["--epochs 0", "--lr -1", "--lr nan", "-e", "--tta 10crop", "--arch vgg", "--dummy DIR"]
-)
-def test_bad_arguments(flags, capsys):
-    with pytest.raises(SystemExit) as stop:
-        run(flags)
-    assert stop.value.code == 2
-    assert "error: " in capsys.readouterr().err

@@ -248,6 +248,17 @@ def test_another_run_is_refused(stopped, changes, message):
     assert trainer.epoch == 0
 
 
+@pytest.mark.parametrize("part", ["position", "scores", "random", "schedule", "normalize", "optimizer"])
+@pytest.mark.parametrize("foreign", [None, {}, {"kind": 3}])
+def test_foreign_parts_are_refused(stopped, part, foreign):
+    trainer = small_trainer(stopped.parent)
+    before = weights(trainer)
+    with pytest.raises(CheckpointError, match=f"{LAST}: its {part} cannot be used"):
+        trainer.load_state_dict(load_checkpoint(stopped) | {part: foreign}, stopped)
+    assert all(np.array_equal(before[key], array) for key, array in weights(trainer).items())
+    assert trainer.epoch == trainer.batch == 0
+
+
 def test_other_classes_are_refused(stopped):
     trainer = small_trainer(stopped.parent)
     trainer.classes[0] = "zebra"

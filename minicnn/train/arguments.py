@@ -7,7 +7,8 @@ program sets for its architecture and data; the default below.
 import argparse
 
 from ..device import DEVICES, TIERS, current_tier
-from .checkpoint import CheckpointError, load_checkpoint
+from .checkpoint import CheckpointError
+from .restore import load_run, unusable
 
 OF_THIS_CALL = ("resume", "evaluate", "ensemble", "tta", "output_dir")  # what a checkpoint does not remember
 MAY_CHANGE = (  # when a run is resumed; anything else would make it another run
@@ -22,6 +23,7 @@ MAY_CHANGE = (  # when a run is resumed; anything else would make it another run
     "device",
     "tier",
 )
+MAY_CHANGE_IN_A_TEST = (*MAY_CHANGE, "batch_size", "shorter_side")
 
 
 def make_parser(description, archs):
@@ -101,17 +103,44 @@ def parse(parser, argv, choose_defaults):
         parser.set_defaults(**choose_defaults(args))
         return parser.parse_args(argv), None
 
-    state = load_checkpoint(source)
-    saved = state.get("settings", {})
+    state = load_run(source)
+    check_settings(state["settings"], args, source, parser)
+    saved = {name: state["settings"][name] for name in settings(args)}
+    if unset := [name for name in choose_defaults(args) if saved[name] is None]:
+        raise unusable(source, "settings", f"they lack {', '.join(unset)}")
+    may_change = MAY_CHANGE_IN_A_TEST if args.evaluate or args.ensemble else MAY_CHANGE
     parser.set_defaults(**saved)
     args = parser.parse_args(argv)
+    if args.dir and args.dummy:
+        raise CheckpointError(f"{source} is of a run on random pictures (--dummy); leave DIR out")
     for name, value in saved.items():
-        if name not in MAY_CHANGE and getattr(args, name, None) != value:
+        if name not in may_change and getattr(args, name, None) != value:
             raise CheckpointError(
                 f"{source} is of a run with {name} {value}, not {getattr(args, name, None)}; it goes on with its own "
                 f"settings: leave {flag(name)} out"
             )
     return args, state
+
+
+def check_settings(saved, args, source, parser=None):
+    """CheckpointError if the settings of a checkpoint are not all there, or, given the parser, not what it takes."""
+    missing = [name for name in settings(args) if name not in saved]
+    if missing:
+        raise unusable(source, "settings", f"they lack {', '.join(missing)}")
+    for action in parser._actions if parser else ():
+        if action.dest in settings(args) and not _takes(action, saved[action.dest]):
+            raise unusable(source, "settings", f"{action.dest} is {saved[action.dest]!r}")
+
+
+def _takes(action, value):
+    """Whether `value` is one that the command line could have given to this argument."""
+    if value is None or action.nargs == 0:  # a flag
+        return value is action.default or isinstance(value, bool)
+    try:
+        converted = (action.type or str)(str(value))
+    except (ValueError, argparse.ArgumentTypeError):
+        return False
+    return converted == value and (action.choices is None or value in action.choices)
 
 
 def settings(args):

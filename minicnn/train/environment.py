@@ -6,6 +6,8 @@ processors: the last bits differ. Bit for bit, a run can be continued only in th
 
 import os
 import platform
+from importlib.metadata import version
+from pathlib import Path
 
 import numpy as np
 
@@ -20,9 +22,10 @@ def environment(device="cpu"):
     return {
         "python": platform.python_version(),
         "numpy": np.__version__,
+        "pillow": version("pillow"),  # it decodes and resizes the pictures
         "blas": f"{blas['name']} {blas['version']}",
         "blas threads": _threads(),
-        "processor": platform.machine(),
+        "processor": cpu_name(),  # BLAS chooses its kernels by it
         "device": f"{device}, tier {current_tier()}",
     }
 
@@ -32,6 +35,15 @@ def differences(before, now):
     return "; ".join(
         f"{name} {before.get(name)} then, {now[name]} now" for name in now if before.get(name) != now[name]
     )
+
+
+def cpu_name():
+    """The processor's name, as the system gives it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
 
 
 def _threads():

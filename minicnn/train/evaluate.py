@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..autograd import no_grad
+from ..data import DataError
 from ..nn import Module
 from ..ops.softmax import log_softmax_forward
 from ..tensor import Tensor
@@ -27,6 +28,7 @@ def evaluate(classifiers, loader, device="cpu", after_batch=None):
 
     The loader's batches are uint8 (N, C, H, W), or (N, crops, C, H, W). after_batch(position, scores), if given, is
     called after each of them. Returns ``Scores``: loss (of the mean probabilities, in nats), top1 and top5 in %, count.
+    Raises DataError if none of the pictures could be read.
     """
     for classifier in classifiers:
         classifier.model.eval()
@@ -37,6 +39,9 @@ def evaluate(classifiers, loader, device="cpu", after_batch=None):
         result.update(float(loss), log_p, batch.labels)
         if after_batch is not None:
             after_batch(batch.position, result)
+    if not result.count:
+        path, reason = next(iter(loader.bad.items()), ("there are none", "the loader is empty"))
+        raise DataError(f"no validation picture could be read; the first: {path}: {reason}")
     return result
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from .. import random
 from ..autograd import no_grad
-from ..data import DataError, Normalize
+from ..data import DataError
 from ..device import DeviceError, set_tier
 from ..tensor import Tensor
 from .arguments import parse, settings
@@ -20,6 +20,7 @@ from .log import summary_writer
 from .nonfinite import TrainingError
 from .output import output_folder, write_results
 from .pictures import fit_normalizer, loader, open_pictures, train_transform, val_transform
+from .restore import load_normalizer
 from .setting import SettingError, as_setting_error
 from .testing import test_checkpoints
 from .trainer import Trainer
@@ -80,13 +81,18 @@ def train(args, recipe, state):
     )
     if val_loader is None:
         print("there are no pictures to validate on, so the training error is watched instead")
+    if state:
+        normalize = load_normalizer(state, args.image_size, args.resume)
+    else:
+        with as_setting_error():
+            normalize = fit_normalizer(args, train_set)
     trainer = Trainer(
         model,
         optimizer,
         schedule,
         train_loader,
         val_loader,
-        Normalize.from_state_dict(state["normalize"]) if state else fit_normalizer(args, train_set),
+        normalize,
         folder=folder,
         epochs=args.epochs,
         device=args.device,

@@ -12,6 +12,7 @@ from ..data import (
     ColorNoise,
     Compose,
     DataLoader,
+    ImageFolder,
     MeanImage,
     RandomCrop,
     RandomFlip,
@@ -48,6 +49,13 @@ def open_pictures(args):
     if args.dummy:
         return RandomPictures(10 * args.batch_size, args.seed), RandomPictures(2 * args.batch_size, args.seed + 1)
     return train_and_val(args.dir or draw_sample(), args.val_fraction, args.seed)
+
+
+def open_test_pictures(args, classes):
+    """The pictures to test on, of these classes: DIR/val alone if there is one, or what open_pictures validates on."""
+    if args.dir and (Path(args.dir) / "val").is_dir():
+        return ImageFolder(Path(args.dir) / "val", classes)
+    return open_pictures(args)[1]
 
 
 def data_name(args):

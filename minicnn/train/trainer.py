@@ -24,8 +24,9 @@ from .interrupt import Interrupt, Interrupted
 from .log import Log, Progress
 from .meters import Clock, Scores, duration
 from .nonfinite import TrainingError, explain, first_not_finite, is_finite
-from .restore import load_model
+from .restore import fits, load_model, reading, unusable
 
+CHECKED = ("position", "scores", "random", "schedule", "normalize", "optimizer")  # before any of them is loaded
 LAST, BEST = "checkpoint_last.npz", "checkpoint_best.npz"
 
 
@@ -188,7 +189,10 @@ class Trainer:
 
     @property
     def advice(self):
-        return f"The checkpoints in {self.folder} are those of before; try a smaller --lr."
+        before = (
+            f"The checkpoints in {self.folder} are those of before; try" if (self.folder / LAST).exists() else "Try"
+        )
+        return f"{before} a smaller --lr."
 
     def tell_bad_pictures(self):
         for loader in filter(None, (self.train_loader, self.val_loader)):
@@ -221,7 +225,15 @@ class Trainer:
         }
 
     def load_state_dict(self, state, source="the checkpoint"):
-        """Continue where the run stood whose state this is; CheckpointError if it does not fit. source: its path."""
+        """Continue where the run stood whose state this is. source: its path.
+
+        Raises CheckpointError, and nothing is changed, if a part of it is missing or built otherwise than this
+        trainer's, or if it is of another model, of other classes or, within an epoch, of other batches.
+        """
+        own = self.state_dict()
+        for part in CHECKED:
+            if not fits(state.get(part), own[part]):
+                raise unusable(source, part, "it is not built like this run's")
         position = state["position"]
         if position["batch"] and position["order"] != self.order():
             raise CheckpointError(
@@ -229,13 +241,13 @@ class Trainer:
                 "resume with the same pictures, batch size and seed"
             )
         load_model(self.model, state, self.classes, source)
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.schedule.load_state_dict(state["schedule"])
-        self.normalize.load_state_dict(state["normalize"])
-        self.scores.load_state_dict(state["scores"])
+        for part in ("optimizer", "schedule", "normalize", "scores"):
+            with reading(source, part):
+                getattr(self, part).load_state_dict(state[part])
+        with reading(source, "random"):
+            random.set_state(state["random"])
         self.train_loader.bad = dict(state["bad_pictures"])
         self.epoch, self.batch, self.best = position["epoch"], position["batch"], state["best"]
-        random.set_state(state["random"])
         if changed := differences(state["environment"], environment(self.device)):
             print(f"note: the last bits may differ from an uninterrupted run's: {changed}")
 
