@@ -12,10 +12,12 @@ mean and std are rounded once, to float32.
 Source: Krizhevsky et al. 2012, section 2; Simonyan and Zisserman 2014, section 2.1.
 """
 
+from abc import ABC, abstractmethod
+
 import numpy as np
 
 
-class Normalize:
+class Normalize(ABC):
     """What the three share: `fit(batches)`, `normalize(batch)`, and the state for a checkpoint."""
 
     fields = ("mean",)  # the fitted float32 arrays, by attribute name
@@ -24,16 +26,16 @@ class Normalize:
         for name in self.fields:
             setattr(self, name, None)
 
+    @abstractmethod
     def fit(self, batches):
         """Fit on an iterable of uint8 (N, C, H, W) arrays. Returns self.
 
         Raises TypeError for another dtype, ValueError for another shape or for no pictures at all.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def __call__(self, batch):
         """uint8 (N, C, H, W) or (N, 10, C, H, W) -> float32 of that shape, C-contiguous."""
-        raise NotImplementedError
 
     def state_dict(self):
         self._check_fitted()
