@@ -1,5 +1,17 @@
 """Networks assembled from ``minicnn.nn``."""
 
 from .alexnet import AlexNet, alexnet, alexnet_2012
+from .resnet import ResNet, cifar_resnet, resnet18, resnet34, resnet50, resnet101, resnet152
 
-__all__ = ["AlexNet", "alexnet", "alexnet_2012"]
+__all__ = [
+    "AlexNet",
+    "ResNet",
+    "alexnet",
+    "alexnet_2012",
+    "cifar_resnet",
+    "resnet18",
+    "resnet34",
+    "resnet50",
+    "resnet101",
+    "resnet152",
+]

@@ -1,0 +1,191 @@
+"""Residual networks: blocks that learn what to add to their input (He et al., CVPR 2016).
+
+    x ──► conv ─ bn ─ relu ─ conv ─ bn ───────────────────► + ──► relu      BasicBlock: ResNet-18, -34, all for CIFAR
+    x ──► 1x1 ─ bn ─ relu ─ 3x3 ─ bn ─ relu ─ 1x1 ─ bn ───► + ──► relu      Bottleneck: ResNet-50, -101, -152
+    └───────────────────── shortcut ──────────────────────┘
+
+If the best that a block can do is nothing, its weights need only go to zero. A plain network (``residual=False``) would
+have to learn the identity there, which is why deep plain networks train worse than shallow ones (the paper's figure 1).
+
+Where a block changes the shape, its shortcut has to do so too (section 3.3). Option A takes every second pixel and adds
+channels of zeros, without parameters; B projects by a 1x1 convolution there, as torchvision does; C does so everywhere.
+Every convolution is followed by batch norm, and its weights start out as in He et al., ICCV 2015.
+
+Note      torchvision strides in the 3x3 convolution of a bottleneck ("v1.5"), the paper in the 1x1 before it
+          (``paper_stride=True``). Lecture notes that print weight decay 1e-5 and "Xavier" for ResNet are wrong: it was
+          trained with 1e-4, from He's initial weights.
+"""
+
+import numpy as np
+
+from .. import functional as F
+from .. import nn
+from ..tensor import Tensor, cat
+
+
+class BasicBlock(nn.Module):
+    """Two 3x3 convolutions, the first with the stride."""
+
+    expansion = 1
+
+    def __init__(self, in_channels, channels, stride, shortcut, residual, paper_stride):
+        super().__init__()
+        self.conv1 = _conv(in_channels, channels, 3, stride)
+        self.bn1 = nn.BatchNorm2d(channels)
+        self.relu = nn.ReLU(inplace=True)
+        self.conv2 = _conv(channels, channels, 3)
+        self.bn2 = nn.BatchNorm2d(channels)
+        self.downsample = _shortcut(shortcut, in_channels, channels, stride) if residual else None
+        self.residual = residual
+
+    def forward(self, x):
+        y = self.relu(self.bn1(self.conv1(x)))
+        y = self.bn2(self.conv2(y))
+        return self.relu(_add_shortcut(self, x, y))
+
+
+class Bottleneck(nn.Module):
+    """1x1 down to `channels`, 3x3, 1x1 up to four times as many: about as costly as a BasicBlock of `channels`."""
+
+    expansion = 4
+
+    def __init__(self, in_channels, channels, stride, shortcut, residual, paper_stride):
+        super().__init__()
+        stride1, stride2 = (stride, 1) if paper_stride else (1, stride)
+        out_channels = channels * self.expansion
+        self.conv1 = _conv(in_channels, channels, 1, stride1)
+        self.bn1 = nn.BatchNorm2d(channels)
+        self.conv2 = _conv(channels, channels, 3, stride2)
+        self.bn2 = nn.BatchNorm2d(channels)
+        self.conv3 = _conv(channels, out_channels, 1)
+        self.bn3 = nn.BatchNorm2d(out_channels)
+        self.relu = nn.ReLU(inplace=True)
+        self.downsample = _shortcut(shortcut, in_channels, out_channels, stride) if residual else None
+        self.residual = residual
+
+    def forward(self, x):
+        y = self.relu(self.bn1(self.conv1(x)))
+        y = self.relu(self.bn2(self.conv2(y)))
+        y = self.bn3(self.conv3(y))
+        return self.relu(_add_shortcut(self, x, y))
+
+
+class ZeroPad(nn.Module):
+    """Option A: every `stride`-th pixel, and channels of zeros behind those that there are."""
+
+    def __init__(self, out_channels, stride):
+        super().__init__()
+        self.out_channels, self.stride = out_channels, stride
+
+    def forward(self, x):
+        x = x[:, :, :: self.stride, :: self.stride]
+        n, channels, height, width = x.shape
+        zeros = np.zeros((n, self.out_channels - channels, height, width), x.dtype)
+        return cat([x, Tensor(zeros).to(x.device)], dim=1)
+
+
+class ResNet(nn.Module):
+    """stem (a dict of named layers) -> layer1, layer2, ... of blocks -> global average -> fc.
+
+    Each layer after the first halves the size. depths, widths: blocks of each layer, and their channels.
+    """
+
+    def __init__(self, stem, block, depths, widths, num_classes, shortcut, residual, paper_stride):
+        super().__init__()
+        if shortcut not in ("A", "B", "C"):
+            raise ValueError(f'ResNet: shortcut must be "A", "B" or "C", got {shortcut!r}')
+        for name, layer in stem.items():
+            setattr(self, name, layer)
+        channels = widths[0]
+        for i, (depth, width) in enumerate(zip(depths, widths, strict=True)):
+            blocks = []
+            for number in range(depth):
+                stride = 2 if i > 0 and number == 0 else 1
+                blocks.append(block(channels, width, stride, shortcut, residual, paper_stride))
+                channels = width * block.expansion
+            setattr(self, f"layer{i + 1}", nn.Sequential(*blocks))
+        self.avgpool = nn.AdaptiveAvgPool2d((1, 1))
+        self.fc = nn.Linear(channels, num_classes)
+
+    def forward(self, x):
+        return self.fc(self.features(x, "avgpool").flatten(1))
+
+    def features(self, x, name):
+        """What comes out of the stage `name`: "conv1", ..., "layer1", "layer2", ..., "avgpool"."""
+        stages = {stage: module for stage, module in self._modules.items() if stage != "fc"}
+        if name not in stages:
+            raise ValueError(f"ResNet.features: there is no stage {name!r}; there are {', '.join(stages)}")
+        for stage, module in stages.items():
+            x = module(x)
+            if stage == name:
+                return x
+
+
+def resnet18(num_classes=1000, shortcut="B", residual=True):
+    """11,689,512 parameters, torchvision's ``state_dict`` keys, as have the other four."""
+    return _imagenet(BasicBlock, (2, 2, 2, 2), num_classes, shortcut, residual)
+
+
+def resnet34(num_classes=1000, shortcut="B", residual=True):
+    """21,797,672 parameters."""
+    return _imagenet(BasicBlock, (3, 4, 6, 3), num_classes, shortcut, residual)
+
+
+def resnet50(num_classes=1000, shortcut="B", residual=True, paper_stride=False):
+    """25,557,032 parameters."""
+    return _imagenet(Bottleneck, (3, 4, 6, 3), num_classes, shortcut, residual, paper_stride)
+
+
+def resnet101(num_classes=1000, shortcut="B", residual=True, paper_stride=False):
+    """44,549,160 parameters."""
+    return _imagenet(Bottleneck, (3, 4, 23, 3), num_classes, shortcut, residual, paper_stride)
+
+
+def resnet152(num_classes=1000, shortcut="B", residual=True, paper_stride=False):
+    """60,192,808 parameters."""
+    return _imagenet(Bottleneck, (3, 8, 36, 3), num_classes, shortcut, residual, paper_stride)
+
+
+def cifar_resnet(depth, shortcut="A", residual=True, num_classes=10):
+    """The nets of the paper's section 4.2, for pictures of 32 x 32: depth 6n + 2, 16, 32 and 64 channels.
+
+    20, 32, 44, 56, 110 and 1202 have 269,722, 464,154, 658,586, 853,018, 1,727,962 and 19,421,274 parameters.
+    """
+    if depth < 8 or (depth - 2) % 6:
+        raise ValueError(f"cifar_resnet: depth must be 6n + 2, such as 20, 32, 44, 56, 110 or 1202, got {depth}")
+    stem = {"conv1": _conv(3, 16, 3), "bn1": nn.BatchNorm2d(16), "relu": nn.ReLU(inplace=True)}
+    depths = (depth - 2) // 6, (depth - 2) // 6, (depth - 2) // 6
+    return ResNet(stem, BasicBlock, depths, (16, 32, 64), num_classes, shortcut, residual, paper_stride=False)
+
+
+def _imagenet(block, depths, num_classes, shortcut, residual, paper_stride=False):
+    stem = {
+        "conv1": _conv(3, 64, 7, stride=2),
+        "bn1": nn.BatchNorm2d(64),
+        "relu": nn.ReLU(inplace=True),
+        "maxpool": nn.MaxPool2d(kernel_size=3, stride=2, padding=1),
+    }
+    return ResNet(stem, block, depths, (64, 128, 256, 512), num_classes, shortcut, residual, paper_stride)
+
+
+def _conv(in_channels, out_channels, kernel_size, stride=1):
+    """A convolution that keeps the size but for the stride; without bias, which batch norm behind it has."""
+    conv = nn.Conv2d(in_channels, out_channels, kernel_size, stride, padding=kernel_size // 2, bias=False)
+    nn.init.kaiming_normal_(conv.weight, mode="fan_out", nonlinearity="relu")
+    return conv
+
+
+def _shortcut(option, in_channels, out_channels, stride):
+    """The module of a shortcut; None where it is the identity."""
+    same_shape = stride == 1 and in_channels == out_channels
+    if same_shape and option != "C":
+        return None
+    if option == "A":
+        return ZeroPad(out_channels, stride)
+    return nn.Sequential(_conv(in_channels, out_channels, 1, stride), nn.BatchNorm2d(out_channels))
+
+
+def _add_shortcut(block, x, y):
+    if not block.residual:
+        return y
+    return F.residual_add(x if block.downsample is None else block.downsample(x), y)

@@ -1,0 +1,133 @@
+"""ResNet: parameters, torchvision's keys and numbers, shortcuts, stages, plain nets, and depth without recursion."""
+
+import numpy as np
+import pytest
+from checks import check_close, raises
+
+import minicnn.functional as F
+from minicnn import Tensor, manual_seed, models, no_grad
+from minicnn.models.resnet import ZeroPad
+
+PARAMETERS = {
+    "resnet18": 11_689_512,
+    "resnet34": 21_797_672,
+    "resnet50": 25_557_032,
+    "resnet101": 44_549_160,
+    "resnet152": 60_192_808,
+}
+CIFAR_PARAMETERS = {20: 269_722, 32: 464_154, 44: 658_586, 56: 853_018, 110: 1_727_962, 1202: 19_421_274}
+
+
+def count(model):
+    return sum(p.size for p in model.parameters())
+
+
+def twins(torch, torchvision, name):
+    """Ours and torchvision's in float64, with the same random weights and running statistics."""
+    torch.manual_seed(0)
+    theirs = getattr(torchvision.models, name)(num_classes=7).double()
+    for module in theirs.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            torch.nn.init.normal_(module.running_mean, std=0.1)
+            torch.nn.init.uniform_(module.running_var, 0.5, 2)
+            torch.nn.init.uniform_(module.weight, 0.5, 1.5)
+            torch.nn.init.normal_(module.bias, std=0.1)
+    ours = getattr(models, name)(num_classes=7).astype(np.float64)
+    ours.load_state_dict(theirs.state_dict())
+    return ours, theirs
+
+
+def images(size=64, count=2):
+    return np.random.default_rng(0).standard_normal((count, 3, size, size + 9))
+
+
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_parameters_and_keys_are_torchvisions(torchvision, name):
+    theirs = getattr(torchvision.models, name)().state_dict()
+    ours = getattr(models, name)()
+    assert count(ours) == PARAMETERS[name]
+    assert ours.state_dict().keys() == {key for key in theirs if not key.endswith("num_batches_tracked")}
+
+
+@pytest.mark.parametrize("depth", CIFAR_PARAMETERS)
+def test_parameters_of_the_cifar_nets(depth):
+    assert count(models.cifar_resnet(depth)) == CIFAR_PARAMETERS[depth]
+
+
+@pytest.mark.parametrize("name", ["resnet18", "resnet34", "resnet50"])
+def test_logits_are_torchvisions(torch, torchvision, name):
+    ours, theirs = twins(torch, torchvision, name)
+    with no_grad(), torch.no_grad():
+        expected = theirs.eval()(torch.from_numpy(images())).numpy()
+        check_close(ours.eval()(Tensor(images())).numpy(), expected, 1e-9)
+
+
+@pytest.mark.parametrize("name", ["resnet18", "resnet50"])
+def test_gradients_and_running_statistics_are_torchvisions(torch, torchvision, name):
+    ours, theirs = twins(torch, torchvision, name)
+    F.cross_entropy(ours(Tensor(images())), [1, 4]).backward()
+    torch.nn.functional.cross_entropy(theirs(torch.from_numpy(images())), torch.tensor([1, 4])).backward()
+    expected = dict(theirs.named_parameters())
+    for key, parameter in ours.named_parameters():
+        check_close(parameter.grad.numpy(), expected[key].grad.numpy(), 1e-8)
+    for key, buffer in ours.named_buffers():
+        check_close(buffer.numpy(), theirs.state_dict()[key].numpy(), 1e-10)
+
+
+def test_the_papers_stride_stands_in_the_1x1():
+    ours, paper = models.resnet50(), models.resnet50(paper_stride=True)
+    assert (ours.layer2[0].conv1.stride, ours.layer2[0].conv2.stride) == (1, 2)
+    assert (paper.layer2[0].conv1.stride, paper.layer2[0].conv2.stride) == (2, 1)
+    assert count(ours) == count(paper)
+
+
+def test_shortcuts():
+    counts = {option: count(models.cifar_resnet(20, shortcut=option)) for option in "ABC"}
+    projections = {"B": 16 * 32 + 2 * 32 + 32 * 64 + 2 * 64}
+    projections["C"] = projections["B"] + sum(blocks * (c * c + 2 * c) for blocks, c in ((3, 16), (2, 32), (2, 64)))
+    assert counts["A"] == count(models.cifar_resnet(20, residual=False)) == CIFAR_PARAMETERS[20]
+    assert {option: counts[option] - counts["A"] for option in "BC"} == projections
+    with raises(ValueError, "shortcut", "'D'"):
+        models.cifar_resnet(20, shortcut="D")
+
+
+def test_zero_padding_takes_every_second_pixel():
+    x = np.arange(2.0 * 3 * 5 * 4).reshape(2, 3, 5, 4)
+    y = ZeroPad(5, stride=2)(Tensor(x)).numpy()
+    check_close(y[:, :3], x[:, :, ::2, ::2], 0)
+    assert y.shape == (2, 5, 3, 2) and not y[:, 3:].any()
+
+
+@pytest.mark.parametrize("residual", [True, False])
+def test_a_block_whose_weights_are_zero(residual):
+    """With the shortcut it passes on what comes in, without it nothing."""
+    manual_seed(0)
+    model = models.cifar_resnet(8, residual=residual).eval()
+    block = model.layer1[0]
+    block.bn2.weight.detach()[...] = 0.0
+    x = np.abs(np.random.default_rng(0).standard_normal((1, 16, 4, 5), dtype=np.float32))
+    check_close(block(Tensor(x)).numpy(), x if residual else 0 * x, 1e-6)
+
+
+def test_stages_by_name():
+    model, x = models.resnet18(num_classes=5).eval(), Tensor(images().astype(np.float32))
+    with no_grad():
+        assert model.features(x, "conv1").shape == (2, 64, 32, 37)
+        assert model.features(x, "layer3").shape == (2, 256, 4, 5)
+        check_close(model.fc(model.features(x, "avgpool").flatten(1)).numpy(), model(x).numpy(), 0)
+    with raises(ValueError, "'layer9'", "layer1", "avgpool"):
+        model.features(x, "layer9")
+
+
+def test_1202_layers_train_without_recursion():
+    manual_seed(0)
+    model = models.cifar_resnet(1202)
+    loss = F.cross_entropy(model(Tensor(images(8).astype(np.float32))), [3, 5])
+    loss.backward()
+    assert all(np.isfinite(p.grad.numpy()).all() for p in model.parameters())
+
+
+@pytest.mark.parametrize("depth", [7, 21, 2])
+def test_depths_that_do_not_exist(depth):
+    with raises(ValueError, "depth", "6n + 2", depth):
+        models.cifar_resnet(depth)
