@@ -86,7 +86,7 @@ def as_array(value):
 
 
 def device_of(array):
-    """ "cpu" for a NumPy array, "cuda" for a CuPy array."""
+    """Where an array lives: "cpu" for a NumPy array, "cuda" for a CuPy array."""
     return "cpu" if isinstance(array, (np.ndarray, np.generic)) else "cuda"
 
 

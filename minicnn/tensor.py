@@ -54,7 +54,7 @@ class Tensor(Variable):
 
     @property
     def device(self):
-        """ "cpu" or "cuda"."""
+        """Where the array lives: "cpu" or "cuda"."""
         return device_of(self.data)
 
     def item(self):

@@ -259,6 +259,16 @@ def test_foreign_parts_are_refused(stopped, part, foreign):
     assert trainer.epoch == trainer.batch == 0
 
 
+def test_velocities_of_another_number_are_refused(stopped):
+    trainer = small_trainer(stopped.parent)
+    before = weights(trainer)
+    state = load_checkpoint(stopped)
+    state["optimizer"]["velocities"].pop()
+    with pytest.raises(CheckpointError, match="its optimizer cannot be used"):
+        trainer.load_state_dict(state, stopped)
+    assert all(np.array_equal(before[key], array) for key, array in weights(trainer).items())
+
+
 def test_other_classes_are_refused(stopped):
     trainer = small_trainer(stopped.parent)
     trainer.classes[0] = "zebra"

@@ -39,8 +39,7 @@ class Compose:
 
 
 class ResizeShorter:
-    """Resize so that the shorter side has `size` pixels and the aspect ratio stays (the longer side rounds
-    down).
+    """Resize so that the shorter side has `size` pixels and the aspect ratio stays (the longer side rounds down).
 
     Pillow's antialiased bilinear filter, as torchvision on PIL images; without antialiasing trained nets lose
     accuracy.
@@ -146,8 +145,7 @@ class TenCrop:
 
 
 class ColorNoise:
-    """PCA colour noise: one random shift of (R, G, B) per picture, along the directions in which colours
-    vary.
+    """PCA colour noise: one random shift of (R, G, B) per picture, along the directions in which colours vary.
 
         shift = 255 * P @ (alpha * lambda),   alpha ~ N(0, sigma), three numbers per picture
 

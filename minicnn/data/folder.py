@@ -50,8 +50,7 @@ class ImageFolder:
     .classes  sorted class names          .samples  [(path, label)], label = position in .classes
     classes   the names to expect, for instance those of the training set; anything else is a DataError.
 
-    Raises DataError for a missing folder, one without class folders, an empty class folder, unexpected
-    classes.
+    Raises DataError for a missing folder, one without class folders, an empty class folder, unexpected classes.
     """
 
     def __init__(self, root, classes=None):

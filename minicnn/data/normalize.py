@@ -1,5 +1,4 @@
-"""Normalising: uint8 batches in, float32 batches around zero out. Fitted on the training set, applied to
-every set.
+"""Normalising: uint8 batches in, float32 batches around zero out. Fitted on the training set, applied to every set.
 
     MeanImage       x - mean[c, h, w]        AlexNet and the ResNet paper; values stay on the 0..255 scale
     ChannelMean     x - mean[c]              VGG; values stay on the 0..255 scale

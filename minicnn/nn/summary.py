@@ -99,7 +99,7 @@ def _multiply_adds(module, y):
 
 
 def _window(module):
-    """ "11x11 / 4, pad 2" for a layer with a window."""
+    """Filter, stride and padding of a layer with a window, such as "11x11 / 4, pad 2"."""
     if not hasattr(module, "kernel_size"):
         return ""
     kernel, stride, padding = (_sizes(v) for v in (module.kernel_size, module.stride, module.padding))
@@ -107,7 +107,7 @@ def _window(module):
 
 
 def _sizes(value):
-    values = value if isinstance(value, tuple) else (value,)
+    values = value if isinstance(value, (tuple, list)) else (value,)
     return str(values[0]) if len(values) == 1 else "x".join(map(str, values))
 
 

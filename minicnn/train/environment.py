@@ -31,7 +31,7 @@ def environment(device="cpu"):
 
 
 def differences(before, now):
-    """ "numpy 2.1 then, 2.2 now; ...": empty if nothing differs."""
+    """What has changed, as text, such as "numpy 2.1 then, 2.2 now"; empty if nothing has."""
     return "; ".join(
         f"{name} {before.get(name)} then, {now[name]} now" for name in now if before.get(name) != now[name]
     )

@@ -60,7 +60,7 @@ def fits(saved, own):
     if isinstance(own, dict):
         return isinstance(saved, dict) and saved.keys() == own.keys() and all(fits(saved[key], own[key]) for key in own)
     if isinstance(own, list):
-        return isinstance(saved, list) and all(map(fits, saved, own))
+        return isinstance(saved, list) and len(saved) == len(own) and all(map(fits, saved, own))
     if isinstance(own, (int, float)):
         return isinstance(saved, (int, float))
     return np.shape(saved) == own.shape if hasattr(own, "shape") else True
