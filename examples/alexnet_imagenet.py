@@ -13,8 +13,10 @@ whenever the validation error stops improving, about 90 epochs.
 import sys
 
 from minicnn import models, nn, optim
+from minicnn.data import ColorNoise
 from minicnn.train import Recipe, main, make_parser
 from minicnn.train.arguments import number, whole
+from minicnn.train.pictures import crop_and_flip
 
 ARCHS = {
     "alexnet": {"image_size": 224, "preprocess": "mean_std"},
@@ -37,6 +39,8 @@ SAMPLE = {  # ten classes of synthetic textures, on a laptop: the same layers an
 def arguments():
     parser = make_parser("Train and test AlexNet on folders of pictures.", archs=list(ARCHS))
     alexnet = parser.add_argument_group("AlexNet")
+    alexnet.add_argument("--patience", type=whole(0), default=5, help="epochs without improvement before lr / 10")
+    alexnet.add_argument("--color-noise", type=number(0), default=0.1, help="sigma of the PCA colour noise; 0: none")
     alexnet.add_argument("--dropout", type=number(0, 1), default=0.5, help="probability to drop a neuron")
     alexnet.add_argument("--width", type=whole(1), default=4096, help="neurons in each hidden fully connected layer")
     alexnet.add_argument("--init", choices=("own", "xavier", "he"), default="own", help="weights; own: the arch's")
@@ -79,7 +83,13 @@ def build_optimizer(args, model):
     return optimizer, optim.lr_scheduler.ReduceLROnPlateau(optimizer, factor=0.1, patience=args.patience)
 
 
-RECIPE = Recipe(build_model, build_optimizer, defaults, note)
+def augment(args):
+    """A random crop of the picture or of its mirror image, in another light (section 4.1)."""
+    noise = [ColorNoise.imagenet(args.color_noise)] if args.color_noise else []
+    return crop_and_flip(args, *noise)
+
+
+RECIPE = Recipe(build_model, build_optimizer, defaults, augment, note)
 
 if __name__ == "__main__":
     sys.exit(main(arguments(), RECIPE))

@@ -7,34 +7,57 @@ import numpy as np
 
 def save_curves(log_csv, path):
     """Loss, top-1 accuracy and learning rate over the epochs of a log.csv, as a PNG."""
+    log = _Log(log_csv)
+    canvas, panels = _panels(("loss (nats)", "top-1 accuracy (%)", "learning rate"))
+    for axes, quantity in zip(panels, ("loss", "top1"), strict=False):
+        for split, name in (("train", "training"), ("val", "validation")):
+            log.draw(axes, f"{split}_{quantity}", name)
+        axes.legend()
+    log.draw(panels[2], "lr", "learning rate")
+    if all(float(row["lr"]) > 0 for row in log.rows):
+        panels[2].set_yscale("log")
+    canvas.print_png(str(path))
+
+
+def save_comparison(logs, path):
+    """Top-1 accuracy in training and in validation over the epochs of several runs, {name: log.csv}, as a PNG."""
+    canvas, panels = _panels(("training top-1 (%)", "validation top-1 (%)"))
+    for name, log_csv in logs.items():
+        log = _Log(log_csv)
+        for axes, split in zip(panels, ("train", "val"), strict=True):
+            log.draw(axes, f"{split}_top1", name)
+    panels[0].legend()
+    canvas.print_png(str(path))
+
+
+class _Log:
+    """The rows of a log.csv."""
+
+    def __init__(self, path):
+        with open(path, newline="") as file:
+            self.rows = list(csv.DictReader(file))
+
+    def draw(self, axes, column, name):
+        points = [(int(row["epoch"]), float(row[column])) for row in self.rows if row[column]]
+        if points:
+            axes.plot(*zip(*points, strict=True), marker=".", label=name)
+
+
+def _panels(labels):
+    """A canvas, and axes over the epochs side by side, one for each label of a y axis."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg  # slow to import, and only needed here
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
-    with open(log_csv, newline="") as file:
-        rows = list(csv.DictReader(file))
-    panels = (
-        ("loss (nats)", {"training": "train_loss", "validation": "val_loss"}),
-        ("top-1 accuracy (%)", {"training": "train_top1", "validation": "val_top1"}),
-        ("learning rate", {"learning rate": "lr"}),
-    )
     figure = Figure(figsize=(12, 3.6), layout="constrained")
-    canvas = FigureCanvasAgg(figure)
-    for axes, (label, curves) in zip(figure.subplots(1, len(panels)), panels, strict=True):
-        for name, column in curves.items():
-            points = [(int(row["epoch"]), float(row[column])) for row in rows if row[column]]
-            if points:
-                axes.plot(*zip(*points, strict=True), marker=".", label=name)
+    panels = figure.subplots(1, len(labels))
+    for axes, label in zip(panels, labels, strict=True):
         axes.set_xlabel("epoch")
-        axes.set_xlim(0, len(rows) + 1)
+        axes.set_xlim(left=0)
         axes.set_ylabel(label)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(alpha=0.3)
-        if len(curves) > 1:
-            axes.legend()
-    if all(float(row["lr"]) > 0 for row in rows):
-        axes.set_yscale("log")
-    canvas.print_png(str(path))
+    return FigureCanvasAgg(figure), panels
 
 
 def save_filters(weight, path, zoom=6):

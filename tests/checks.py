@@ -6,7 +6,8 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from minicnn import Tensor, gradcheck
+import minicnn.functional as F
+from minicnn import Tensor, gradcheck, manual_seed
 from minicnn.device import to_device
 
 
@@ -121,3 +122,21 @@ def raises(error, *parts):
         yield
     for part in parts:
         assert str(part) in str(caught.value)
+
+
+def check_network_gradients(model, images, target, *, seed=2):
+    """The gradient of a whole float64 network with a cross-entropy behind it: along two random directions for each
+    parameter that is trained and for the images, with dropout that draws the same masks again.
+
+    Among thousands of ReLUs some stand close to 0: the step is small, so that none of them is switched by it.
+    """
+    homes = [(m, name) for m in model.modules() for name, p in m._parameters.items() if p.requires_grad]
+    arrays = [getattr(*home).numpy() for home in homes]
+
+    def loss(x, *parameters):
+        for home, parameter in zip(homes, parameters, strict=True):
+            setattr(*home, parameter)
+        manual_seed(seed)
+        return F.cross_entropy(model(x), target)
+
+    assert gradcheck(loss, [images, *arrays], directions=2, eps=1e-7, atol=1e-8)

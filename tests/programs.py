@@ -1,4 +1,4 @@
-"""Running examples/alexnet_imagenet.py on small pictures, for its tests."""
+"""Running the examples on small pictures, for their tests."""
 
 import importlib.util
 from pathlib import Path
@@ -6,12 +6,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-PROGRAM = Path(__file__).parent.parent / "examples" / "alexnet_imagenet.py"
+EXAMPLES = Path(__file__).parent.parent / "examples"
+PROGRAM = EXAMPLES / "alexnet_imagenet.py"
 SMALL = "--image-size 64 --shorter-side 66 --width 8 -b 4 -j 1 -p 1 --epochs 1"
 
 
-def load_example():
-    spec = importlib.util.spec_from_file_location("alexnet_imagenet", PROGRAM)
+def load_example(path=PROGRAM):
+    spec = importlib.util.spec_from_file_location(path.stem, path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
@@ -20,10 +21,14 @@ def load_example():
 example = load_example()
 
 
-def run(*words):
-    """The program's exit code; the words may be texts of several arguments, or Paths."""
-    argv = [arg for word in words for arg in (word.split() if isinstance(word, str) else [str(word)])]
-    return example.main(example.arguments(), example.RECIPE, argv)
+def arguments(words):
+    """The list of arguments; the words may be texts of several arguments, or Paths."""
+    return [arg for word in words for arg in (word.split() if isinstance(word, str) else [str(word)])]
+
+
+def run(*words, program=example):
+    """The program's exit code."""
+    return program.main(program.arguments(), program.RECIPE, arguments(words))
 
 
 def draw(folder, classes, count):
@@ -31,7 +36,7 @@ def draw(folder, classes, count):
         (folder / name).mkdir(parents=True)
         for i in range(count):
             rng = np.random.default_rng([label, i])
-            pixels = rng.integers(100 * label, 100 * label + 99, (70, 66 + 8 * i, 3), np.uint8)
+            pixels = rng.integers(75 * label, 75 * label + 99, (70, 66 + 8 * i, 3), np.uint8)
             Image.fromarray(pixels).save(folder / name / f"{i}.JPEG")
 
 

@@ -15,6 +15,7 @@ from minicnn.data import (
     RandomShorterSide,
     ResizeShorter,
     TenCrop,
+    WithMirror,
     to_array,
 )
 
@@ -99,6 +100,13 @@ def test_ten_crops_come_in_the_documented_order():
     assert corners[:5] == [(0, 0), (6, 0), (0, 4), (6, 4), (3, 2)]
     mirrored = crops[5:, :, :, ::-1]  # the top left of the mirror image is the top right of the picture
     assert (mirrored == crops[[1, 0, 3, 2, 4]]).all()
+
+
+def test_the_whole_picture_and_its_mirror_image():
+    image = coordinates(10, 8)
+    both = WithMirror()(image)
+    assert both.shape == (2, 3, 8, 10) and both.dtype == np.uint8
+    assert (both[0] == to_array(image)).all() and (both[1] == both[0, :, :, ::-1]).all()
 
 
 @pytest.mark.parametrize("transform", [CenterCrop(20), RandomCrop(20), TenCrop(20)])

@@ -13,6 +13,7 @@ from PIL import Image
 from programs import PROGRAM, SMALL, draw, example, fails, run
 
 from minicnn import nn
+from minicnn.train import load_checkpoint, save_checkpoint
 from minicnn.train.arguments import parse
 from minicnn.train.log import read_log
 
@@ -64,7 +65,7 @@ def test_no_dir_is_the_synthetic_sample_in_a_new_folder(pictures, tmp_path, caps
 
 def test_random_pictures(tmp_path):
     assert run("--dummy", SMALL, "-b 2 --output-dir", tmp_path / "run") == 0
-    assert json.loads((tmp_path / "run" / "summary.json").read_text())["pictures"] == "random"
+    assert json.loads((tmp_path / "run" / "summary.json").read_text())["pictures"] == "dummy"
 
 
 def test_without_validation_pictures(tmp_path, capsys):
@@ -124,6 +125,27 @@ def test_ensemble(pictures, trained, tmp_path, capsys):
     assert "the mean of 2 networks, 10crop" in capsys.readouterr().out
     summary = json.loads((tmp_path / "test" / "summary.json").read_text())
     assert summary["pictures"] == 6 and summary["checkpoints"] == [str(path) for path in both]
+
+
+def test_several_scales(pictures, trained, tmp_path, capsys):
+    last = trained / "checkpoint_last.npz"
+    assert run("-e --scales 64 --resume", last) == run("-e --shorter-side 64 --resume", last) == 0
+    one, same = (line for line in capsys.readouterr().out.splitlines() if "1 network" in line)
+    assert "1 crop at 64 pixels: loss" in one and one.split("loss")[1] == same.split("loss")[1]
+    assert run("-e --tta 10crop --scales 64 70 81 --output-dir", tmp_path / "test", "--resume", last) == 0
+    assert "6 pictures, 1 network, 10crop at 64, 70, 81 pixels: loss" in capsys.readouterr().out
+    assert json.loads((tmp_path / "test" / "summary.json").read_text())["views"] == "10crop at 64, 70, 81 pixels"
+
+
+def test_dense(ours, capsys):
+    path = ours / "checkpoint_last.npz"
+    state = load_checkpoint(path)
+    state["settings"] |= {"image_size": 224, "shorter_side": 224}
+    save_checkpoint(path, state)
+    assert run("-e --tta dense --scales 224 250 --resume", path) == 0
+    assert "6 pictures, 1 network, dense at 224, 250 pixels: loss" in capsys.readouterr().out
+    assert run("--tta dense --ensemble", path, path) == 0
+    assert "6 pictures, the mean of 2 networks, dense: loss" in capsys.readouterr().out
 
 
 def test_a_test_does_not_begin_if_its_result_cannot_be_written(ours, capsys, monkeypatch):

@@ -1,6 +1,7 @@
 """examples/alexnet_imagenet.py from its command line: what it says to bad input. One line, and nothing is changed."""
 
 import json
+import re
 import shutil
 import sys
 
@@ -106,6 +107,8 @@ def test_bad_checkpoints(ours, capsys, damage, flags):
         ("settings", {"image_size": None}),
         ("settings", {"image_size": "large"}),
         ("settings", {"dropout": [1]}),
+        ("settings", {"classes": "dark"}),
+        ("settings", {"classes": ["dark", 1]}),
         ("classes", [1, 2]),
         ("normalize", {}),
         ("normalize", {"kind": "MeanImage", "mean": np.zeros((3, 5, 5))}),
@@ -137,6 +140,25 @@ def test_crafted_checkpoints_are_not_tested(trained, ours, capsys, part):
     for words in (("-e --resume", path), ("--ensemble", path), ("--ensemble", trained / path.name, path)):
         err = fails(capsys, *words)
         assert str(path) in err and part in err
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ("--scales 70 60", "--image-size 64 cannot be cut from pictures of --scales 60"),
+        ("--tta 10crop --scales 60", "--scales 60"),
+        ("--tta dense", "trained on 64 pixels, it cannot do --tta dense: .* 1 x 1, smaller than the 6 x 6"),
+    ],
+)
+def test_scales_and_views_that_do_not_fit(trained, capsys, flags, message):
+    assert re.search(message, fails(capsys, "-e", flags, "--resume", trained / "checkpoint_last.npz"))
+
+
+def test_a_mean_picture_has_one_size(ours, capsys):
+    path = ours / "checkpoint_last.npz"
+    save_checkpoint(path, load_checkpoint(path) | {"normalize": {"kind": "MeanImage", "mean": np.zeros((3, 64, 64))}})
+    err = fails(capsys, "-e --tta dense --resume", path)
+    assert str(path) in err and "64 pixels" in err and "--preprocess channel_mean or mean_std" in err
 
 
 def test_no_readable_validation_picture(pictures, tmp_path, capsys):
@@ -176,7 +198,18 @@ def test_training_that_breaks_down(pictures, tmp_path, capsys):
 
 @pytest.mark.parametrize(
     "flags",
-    ["--epochs 0", "--lr -1", "--lr nan", "--dropout 2", "--width 0", "-e", "--tta 10crop", "--arch vgg", "--dummy D"],
+    [
+        "--epochs 0",
+        "--lr -1",
+        "--lr nan",
+        "--dropout 2",
+        "--width 0",
+        "-e",
+        "--tta 10crop",
+        "--scales 256",
+        "--arch vgg",
+        "--dummy D",
+    ],
 )
 def test_bad_arguments(flags, capsys):
     with pytest.raises(SystemExit) as stop:

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from minicnn.data import draw_sample, sample_dir, train_and_val
+from minicnn.cache import cache_dir
+from minicnn.data import draw_sample, train_and_val
 from minicnn.data.sample import PATTERNS, SIDES, draw_picture
 
 
@@ -120,13 +121,13 @@ def test_colours_and_brightness_do_not_give_the_class_away():
 
 def test_the_cache_folder_follows_the_environment(monkeypatch):
     monkeypatch.setenv("MINICNN_CACHE", "/elsewhere")
-    assert sample_dir() == Path("/elsewhere")
+    assert cache_dir() == Path("/elsewhere")
     monkeypatch.delenv("MINICNN_CACHE")
     monkeypatch.setattr(sys, "platform", "linux")
     monkeypatch.setenv("XDG_CACHE_HOME", "/xdg")
-    assert sample_dir() == Path("/xdg/minicnn")
+    assert cache_dir() == Path("/xdg/minicnn")
     monkeypatch.delenv("XDG_CACHE_HOME")
-    assert sample_dir() == Path.home() / ".cache" / "minicnn"
+    assert cache_dir() == Path.home() / ".cache" / "minicnn"
     monkeypatch.setattr(sys, "platform", "win32")
     monkeypatch.setenv("LOCALAPPDATA", "/local")
-    assert sample_dir() == Path("/local/minicnn")
+    assert cache_dir() == Path("/local/minicnn")

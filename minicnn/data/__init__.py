@@ -3,29 +3,34 @@
 The way of a picture through this package, one file per step:
 
     folder.py     which files, which labels, decoding           path          -> PIL image, "RGB"
+    published.py  CIFAR-10 and Flowers-102, through torchvision               -> PIL image, "RGB"
+    subset.py     some classes, some pictures of each
     augment.py    resize, crop, flip, colour noise, per picture PIL image     -> uint8 (3, H, W)
     loader.py     order, worker threads, bad files              many pictures -> uint8 (N, 3, H, W)
     normalize.py  mean and scale, on the whole batch            uint8 batch   -> float32 batch
     sample.py     a small synthetic set to run all of this on, drawn once into a cache folder
 
-Needs NumPy and Pillow only, and nothing else of minicnn.
+Needs NumPy and Pillow only (published.py: torchvision), and of minicnn only cache.py.
 """
 
 from .augment import (
     CenterCrop,
     ColorNoise,
     Compose,
+    Pad,
     RandomCrop,
     RandomFlip,
     RandomShorterSide,
     ResizeShorter,
     TenCrop,
+    WithMirror,
     to_array,
 )
 from .folder import BadImage, DataError, ImageFolder, train_and_val
 from .loader import Batch, DataLoader, TooManyBadImages
 from .normalize import ChannelMean, ChannelMeanStd, MeanImage, Normalize
-from .sample import draw_sample, sample_dir
+from .sample import draw_sample
+from .subset import only_classes, some_per_class
 
 __all__ = [
     "BadImage",
@@ -40,14 +45,17 @@ __all__ = [
     "ImageFolder",
     "MeanImage",
     "Normalize",
+    "Pad",
     "RandomCrop",
     "RandomFlip",
     "RandomShorterSide",
     "ResizeShorter",
     "TenCrop",
     "TooManyBadImages",
+    "WithMirror",
     "draw_sample",
-    "sample_dir",
+    "only_classes",
+    "some_per_class",
     "to_array",
     "train_and_val",
 ]

@@ -1,7 +1,7 @@
 """Transforms of one picture: resize, crop, flip, colour noise; centre crop and ten crops for testing.
 
-A transform is called as `transform(image, rng)`: a PIL "RGB" image in, a PIL image out (TenCrop: an array),
-every random choice drawn from the `np.random.Generator` it is handed. It keeps no state of its own, so the
+A transform is called as `transform(image, rng)`: a PIL "RGB" image in, a PIL image out (TenCrop, WithMirror: an
+array), every random choice drawn from the `np.random.Generator` it is handed. It keeps no state of its own, so the
 same generator gives the same picture, in whichever thread. `to_array` ends the chain; the loader calls it.
 
 AlexNet's recipe (Krizhevsky et al. 2012, section 4.1) and what torchvision makes of it:
@@ -10,7 +10,8 @@ AlexNet's recipe (Krizhevsky et al. 2012, section 4.1) and what torchvision make
     test   Compose([ResizeShorter(256), CenterCrop(227)])   or   Compose([ResizeShorter(256), TenCrop(227)])
 
 The 2012 system first cut the central 256x256 of each picture: put CenterCrop(256) after ResizeShorter(256)
-for that. ResNet's recipe (He et al. 2015, section 3.4) resizes by RandomShorterSide(256, 480).
+for that. ResNet's recipe (He et al. 2015, section 3.4) resizes by RandomShorterSide(256, 480), and tests on
+whole pictures, Compose([ResizeShorter(side), WithMirror()]), of the sides 224, 256, 384, 480 and 640.
 """
 
 import numpy as np
@@ -107,6 +108,21 @@ class RandomCrop:
         return f"RandomCrop({self.size})"
 
 
+class Pad:
+    """`border` black pixels on every side: RandomCrop behind it shifts the picture by up to so many (He et al. 2015,
+    section 4.2: 4 for CIFAR)."""
+
+    def __init__(self, border):
+        self.border = border
+
+    def __call__(self, image, rng=None):
+        width, height = image.size
+        return image.crop((-self.border, -self.border, width + self.border, height + self.border))
+
+    def __repr__(self):
+        return f"Pad({self.border})"
+
+
 class RandomFlip:
     """Mirror left and right with probability p."""
 
@@ -142,6 +158,16 @@ class TenCrop:
 
     def __repr__(self):
         return f"TenCrop({self.size})"
+
+
+class WithMirror:
+    """The whole picture and its mirror image -> uint8 (2, 3, H, W), for networks that take any size."""
+
+    def __call__(self, image, rng=None):
+        return np.stack([to_array(image), to_array(_mirror(image))])
+
+    def __repr__(self):
+        return "WithMirror()"
 
 
 class ColorNoise:

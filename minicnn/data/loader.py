@@ -36,7 +36,7 @@ class TooManyBadImages(DataError):
 
 
 class Batch(NamedTuple):
-    images: np.ndarray  # uint8 (N, C, H, W); (N, 10, C, H, W) after TenCrop
+    images: np.ndarray  # uint8 (N, C, H, W); (N, views, C, H, W) after TenCrop, WithMirror
     labels: np.ndarray  # int64 (N,)
     indices: np.ndarray  # int64 (N,): which samples of the data set these are
     position: int  # 0, 1, ...: which batch of the epoch this is

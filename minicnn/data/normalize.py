@@ -5,8 +5,8 @@
     ChannelMeanStd  (x - mean[c]) / std[c]   torchvision; zero mean and unit standard deviation
 
 Pixels are taken as they come, 0..255, and mean and std are in that unit. Batches are (N, C, H, W), or
-(N, 10, C, H, W) from TenCrop. Sums run over integers, so a fit is exact in whatever order the pictures come;
-mean and std are rounded once, to float32.
+(N, views, C, H, W) from TenCrop and WithMirror. Sums run over integers, so a fit is exact in whatever order the
+pictures come; mean and std are rounded once, to float32.
 
 Source: Krizhevsky et al. 2012, section 2; Simonyan and Zisserman 2014, section 2.1.
 """
@@ -34,7 +34,7 @@ class Normalize(ABC):
 
     @abstractmethod
     def __call__(self, batch):
-        """uint8 (N, C, H, W) or (N, 10, C, H, W) -> float32 of that shape, C-contiguous."""
+        """uint8 (N, C, H, W) or (N, views, C, H, W) -> float32 of that shape, C-contiguous."""
 
     def state_dict(self):
         self._check_fitted()

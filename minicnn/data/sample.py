@@ -11,35 +11,26 @@ about the distance to its edge, with a period near 1. Drawing it is then one vec
 - d / pixel, 0, 1), which also antialiases the edges.
 """
 
-import os
-import sys
 import tempfile
 from pathlib import Path
 
 import numpy as np
 
+from ..cache import cache_dir
+
 VERSION = 1  # raise it whenever another picture would be drawn from the same seed: old caches are then left alone
 SIDES = (72, 160)  # pixels; height and width are drawn from this range, each for itself
 
 
-def sample_dir():
-    """The cache folder: MINICNN_CACHE, else the system's place for caches (XDG_CACHE_HOME, LOCALAPPDATA) /
-    minicnn."""
-    if chosen := os.environ.get("MINICNN_CACHE"):
-        return Path(chosen)
-    variable, fallback = ("LOCALAPPDATA", "AppData/Local") if sys.platform == "win32" else ("XDG_CACHE_HOME", ".cache")
-    return Path(os.environ.get(variable) or Path.home() / fallback) / "minicnn"
-
-
 def draw_sample(folder=None, seed=0, train_per_class=150, val_per_class=50):
-    """Draw the set into a folder of its own under `folder` (default: sample_dir()), once -> that folder's
+    """Draw the set into a folder of its own under `folder` (default: cache_dir()), once -> that folder's
     path.
 
     It holds train/<class>/*.JPEG, val/<class>/*.JPEG and a README.txt. A complete set of the same version,
     seed and size is used as it is. It is drawn under another name and renamed at the end, so a half-drawn one
     is never used.
     """
-    folder = Path(folder) if folder is not None else sample_dir()
+    folder = Path(folder) if folder is not None else cache_dir()
     target = folder / f"sample-v{VERSION}-seed{seed}-{train_per_class}+{val_per_class}"
     per_class = {"train": train_per_class, "val": val_per_class}
     if _is_complete(target, per_class):

@@ -1,6 +1,7 @@
 """Networks assembled from ``minicnn.nn``."""
 
 from .alexnet import AlexNet, alexnet, alexnet_2012
+from .dense import fully_convolutional
 from .resnet import ResNet, cifar_resnet, resnet18, resnet34, resnet50, resnet101, resnet152
 
 __all__ = [
@@ -9,6 +10,7 @@ __all__ = [
     "alexnet",
     "alexnet_2012",
     "cifar_resnet",
+    "fully_convolutional",
     "resnet18",
     "resnet34",
     "resnet50",

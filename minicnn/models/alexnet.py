@@ -17,6 +17,8 @@ normalise (as Caffe's CaffeNet does): ``alexnet_2012(pool_before_norm=True)``.
 
 from .. import nn
 
+_IN_A_LAYER = nn.Conv2d, nn.Linear, nn.ReLU, nn.LocalResponseNorm, nn.MaxPool2d
+
 
 class AlexNet(nn.Module):
     """features (convolutions) -> average to 6 x 6 -> classifier (three fully connected layers)."""
@@ -30,6 +32,15 @@ class AlexNet(nn.Module):
     def forward(self, x):
         x = self.avgpool(self.features(x))
         return self.classifier(x.flatten(1))
+
+    @property
+    def stages(self):
+        """Where the network may be cut: the name of what ends each layer of the paper (ReLU, LRN or pooling behind the
+        weights), from the input on, without the last one."""
+        layers = {name: m for name, m in self.named_modules() if isinstance(m, _IN_A_LAYER)}
+        names = list(layers)
+        starts = [i for i, name in enumerate(names) if isinstance(layers[name], (nn.Conv2d, nn.Linear))]
+        return [names[start - 1] for start in starts[1:]]
 
 
 def alexnet(num_classes=1000, dropout=0.5, width=4096):

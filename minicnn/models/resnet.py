@@ -108,17 +108,19 @@ class ResNet(nn.Module):
         self.fc = nn.Linear(channels, num_classes)
 
     def forward(self, x):
-        return self.fc(self.features(x, "avgpool").flatten(1))
+        *stages, fc = self.children()
+        for stage in stages:
+            x = stage(x)
+        return fc(x.flatten(1))
 
     def features(self, x, name):
-        """What comes out of the stage `name`: "conv1", ..., "layer1", "layer2", ..., "avgpool"."""
-        stages = {stage: module for stage, module in self._modules.items() if stage != "fc"}
-        if name not in stages:
-            raise ValueError(f"ResNet.features: there is no stage {name!r}; there are {', '.join(stages)}")
-        for stage, module in stages.items():
-            x = module(x)
-            if stage == name:
-                return x
+        """What comes out of the layer `name`: "conv1", "layer3", "layer3.0.bn2", ...; see ``nn.output_of``."""
+        return nn.output_of(self, name, x)
+
+    @property
+    def stages(self):
+        """Where the network may be cut: the names of the layers of blocks, from the input on."""
+        return [name for name in self._modules if name.startswith("layer")]
 
 
 def resnet18(num_classes=1000, shortcut="B", residual=True):

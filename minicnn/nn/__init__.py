@@ -20,6 +20,7 @@ from .layers import (
     Tanh,
 )
 from .module import Module, Parameter
+from .watch import input_of, output_of, watch
 
 __all__ = [
     "AdaptiveAvgPool2d",
@@ -41,4 +42,7 @@ __all__ = [
     "Softmax",
     "Tanh",
     "init",
+    "input_of",
+    "output_of",
+    "watch",
 ]

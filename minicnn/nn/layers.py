@@ -130,14 +130,14 @@ class AdaptiveAvgPool2d(Module):
 
 
 class Dropout(Module):
-    """``F.dropout``, in training mode only."""
+    """``F.dropout``, in training mode only, and not where the network is frozen."""
 
     def __init__(self, p=0.5, inplace=False):
         super().__init__()
         self.p, self.inplace = p, inplace
 
     def forward(self, x):
-        return F.dropout(x, self.p, self.training, self.inplace)
+        return F.dropout(x, self.p, self.training and not self.frozen, self.inplace)
 
     def extra_repr(self):
         return f"p={self.p}, inplace={self.inplace}"

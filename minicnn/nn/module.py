@@ -124,7 +124,8 @@ class Module:
         return self.train(False)
 
     def freeze(self, frozen=True):
-        """Exclude every parameter below from training, and keep batch norm's running statistics as they are."""
+        """Exclude every parameter below from training, and compute as in evaluation, whatever the mode: batch norm
+        keeps its running statistics as they are, and uses them; dropout drops nothing. Returns the module."""
         for module in self.modules():
             module.frozen = frozen
         for parameter in self.parameters():

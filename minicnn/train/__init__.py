@@ -2,7 +2,7 @@
 
 Read in this order:
 
-    trainer.py      the loop and the state of a run           evaluate.py     testing: crops, ensembles
+    trainer.py      the loop and the state of a run           evaluate.py     testing: crops, scales, ensembles
     meters.py       averages, top-k, the clock                nonfinite.py    where a loss stopped being a number
     checkpoint.py   one file that is right or refused         restore.py      its weights into a model
     log.py          log.csv, progress, TensorBoard            files.py        whole files or none
@@ -14,9 +14,10 @@ and, for programs with a command line, experiment.py (what happens), arguments.p
 from .arguments import make_parser
 from .checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 from .evaluate import Classifier, evaluate
-from .experiment import Recipe, main
+from .experiment import Recipe, exit_code, main, run
 from .interrupt import Interrupted
 from .nonfinite import TrainingError
+from .setting import SettingError
 from .trainer import Trainer
 
 __all__ = [
@@ -24,11 +25,14 @@ __all__ = [
     "Classifier",
     "Interrupted",
     "Recipe",
+    "SettingError",
     "Trainer",
     "TrainingError",
     "evaluate",
+    "exit_code",
     "load_checkpoint",
     "main",
     "make_parser",
+    "run",
     "save_checkpoint",
 ]

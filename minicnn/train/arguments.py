@@ -10,7 +10,7 @@ from ..device import DEVICES, TIERS, current_tier
 from .checkpoint import CheckpointError
 from .restore import load_run, unusable
 
-OF_THIS_CALL = ("resume", "evaluate", "ensemble", "tta", "output_dir")  # what a checkpoint does not remember
+OF_THIS_CALL = ("resume", "evaluate", "ensemble", "tta", "scales", "output_dir")  # what a checkpoint does not remember
 MAY_CHANGE = (  # when a run is resumed; anything else would make it another run
     *OF_THIS_CALL,
     "dir",
@@ -47,8 +47,9 @@ def make_parser(description, archs):
     data.add_argument(
         "--no-augment", action="store_true", help="train on the centre crop, neither flipped nor recoloured"
     )
-    data.add_argument("--color-noise", type=number(0), default=0.1, help="sigma of the PCA colour noise; 0: none")
     data.add_argument("--val-fraction", type=number(0, 0.9), default=0.1, help="split off from a folder without val/")
+    data.add_argument("--classes", metavar="CLASS", nargs="+", help="only the pictures of these")
+    data.add_argument("--train-per-class", metavar="COUNT", type=whole(1), help="train on so many of each class")
     data.add_argument("--max-bad-fraction", type=number(0, 1), default=0.001, help="unreadable pictures to put up with")
 
     training = parser.add_argument_group("training")
@@ -57,7 +58,6 @@ def make_parser(description, archs):
     training.add_argument("--lr", "--learning-rate", type=number(0), default=0.01, help="learning rate, to begin with")
     training.add_argument("--momentum", type=number(0, 1), default=0.9, help="of the velocity")
     training.add_argument("--wd", "--weight-decay", type=number(0), default=5e-4, help="weight decay")
-    training.add_argument("--patience", type=whole(0), default=5, help="epochs without improvement before lr / 10")
     training.add_argument("--seed", type=whole(0), default=0, help="of weights, order, augmentation and dropout")
 
     run = parser.add_argument_group("the run")
@@ -72,7 +72,8 @@ def make_parser(description, archs):
     testing = parser.add_argument_group("testing")
     testing.add_argument("-e", "--evaluate", action="store_true", help="test the checkpoint given to --resume, and end")
     testing.add_argument("--ensemble", metavar="CHECKPOINT", nargs="+", help="test several together, and end")
-    testing.add_argument("--tta", choices=("10crop",), help="test on ten crops of each picture")
+    testing.add_argument("--tta", choices=("10crop", "dense"), help="test on ten crops, or fully convolutionally")
+    testing.add_argument("--scales", metavar="PIXELS", type=whole(1), nargs="+", help="test on several shorter sides")
     return parser
 
 
@@ -94,8 +95,8 @@ def parse(parser, argv, choose_defaults):
         parser.error("--evaluate needs --resume CHECKPOINT or --ensemble CHECKPOINT ...")
     if args.ensemble and args.resume:
         parser.error("--ensemble names all its checkpoints; leave --resume out")
-    if args.tta and not (args.evaluate or args.ensemble):
-        parser.error("--tta goes with --evaluate or --ensemble")
+    if (args.tta or args.scales) and not (args.evaluate or args.ensemble):
+        parser.error("--tta and --scales go with --evaluate or --ensemble")
     if args.dir and args.dummy:
         parser.error("--dummy takes no DIR")
     source = args.ensemble[0] if args.ensemble else args.resume
@@ -136,11 +137,14 @@ def _takes(action, value):
     """Whether `value` is one that the command line could have given to this argument."""
     if value is None or action.nargs == 0:  # a flag
         return value is action.default or isinstance(value, bool)
+    if isinstance(value, list) != (action.nargs == "+"):
+        return False
+    entries = value if action.nargs == "+" else [value]
     try:
-        converted = (action.type or str)(str(value))
+        converted = [(action.type or str)(str(entry)) for entry in entries]
     except (ValueError, argparse.ArgumentTypeError):
         return False
-    return converted == value and (action.choices is None or value in action.choices)
+    return converted == entries and (action.choices is None or all(entry in action.choices for entry in entries))
 
 
 def settings(args):

@@ -1,9 +1,13 @@
 """Testing: what fraction of pictures a network, or several together, classify right.
 
-A picture may be seen as several crops, and by several networks. Each view gives probabilities (softmax); their mean
-decides, as in Krizhevsky et al., NIPS 2012, sections 4.1 (ten crops) and 6.1 (seven networks).
+A picture may be seen as several crops, at several scales, and by several networks. Each view gives probabilities
+(softmax); their mean decides, as in Krizhevsky et al., NIPS 2012, sections 4.1 (ten crops) and 6.1 (seven networks).
+A fully-convolutional network gives scores at many positions of a view: their mean, before the softmax, is the view's
+score (Simonyan and Zisserman, ICLR 2015, section 3.2). He et al., CVPR 2016, section 3.4, average the scales' scores
+too; here scales are views like any others, and probabilities are averaged.
 """
 
+from itertools import zip_longest
 from typing import NamedTuple
 
 import numpy as np
@@ -23,26 +27,41 @@ class Classifier(NamedTuple):
     normalize: object
 
 
-def evaluate(classifiers, loader, device="cpu", after_batch=None):
-    """Test one classifier, or the mean of several, on every picture of `loader`.
+def evaluate(classifiers, loaders, device="cpu", after_batch=None):
+    """Test one classifier, or the mean of several, on every picture of a loader; or of several, one for each scale.
 
-    The loader's batches are uint8 (N, C, H, W), or (N, crops, C, H, W). after_batch(position, scores), if given, is
-    called after each of them. Returns ``Scores``: loss (of the mean probabilities, in nats), top1 and top5 in %, count.
-    Raises DataError if none of the pictures could be read.
+    loaders: a ``DataLoader``, or several of them, of the same pictures in the same batches. Their batches are uint8
+    (N, C, H, W), or (N, views, C, H, W). after_batch(position, scores), if given, is called after each of them.
+    Returns ``Scores``: loss (of the mean probabilities, in nats), top1 and top5 in %, count.
+    Raises DataError if none of the pictures could be read, ValueError if the loaders' pictures differ.
     """
+    loaders = loaders if isinstance(loaders, (list, tuple)) else [loaders]
     for classifier in classifiers:
         classifier.model.eval()
     result = Scores()
-    for batch in loader.epoch(0):
-        log_p = log_mean([view for c in classifiers for view in log_probabilities(c, batch.images, device)])
+    for batches in in_step(loaders):
+        batch = batches[0]
+        pairs = [(classifier, each.images) for each in batches for classifier in classifiers]
+        log_p = log_mean([view for pair in pairs for view in log_probabilities(*pair, device)])
         loss = -np.take_along_axis(log_p, batch.labels[:, None], axis=1).mean()
         result.update(float(loss), log_p, batch.labels)
         if after_batch is not None:
             after_batch(batch.position, result)
     if not result.count:
-        path, reason = next(iter(loader.bad.items()), ("there are none", "the loader is empty"))
+        path, reason = next(iter(loaders[0].bad.items()), ("there are none", "the loader is empty"))
         raise DataError(f"no validation picture could be read; the first: {path}: {reason}")
     return result
+
+
+def in_step(loaders):
+    """One batch of each loader at a time. A picture that cannot be read is missing from all of them."""
+    for batches in zip_longest(*(loader.epoch(0) for loader in loaders)):
+        if any(batch is None or not np.array_equal(batch.indices, batches[0].indices) for batch in batches):
+            raise ValueError(
+                "evaluate: the loaders hand over different pictures; give them the same data set and batch size, and "
+                "do not shuffle"
+            )
+        yield batches
 
 
 @no_grad()
@@ -52,6 +71,8 @@ def log_probabilities(classifier, images, device="cpu"):
     count, crops = views.shape[:2]
     pixels = classifier.normalize(views).reshape(count * crops, *views.shape[2:])
     scores = classifier.model(Tensor(pixels).to(device)).numpy()
+    if scores.ndim == 4:  # one for each position
+        scores = scores.mean(axis=(2, 3))
     return log_softmax_forward(scores, 1).reshape(count, crops, -1).swapaxes(0, 1)
 
 

@@ -4,13 +4,9 @@ import sys
 from collections.abc import Callable
 from typing import NamedTuple
 
-import numpy as np
-
 from .. import random
-from ..autograd import no_grad
 from ..data import DataError
 from ..device import DeviceError, set_tier
-from ..tensor import Tensor
 from .arguments import parse, settings
 from .checkpoint import CheckpointError
 from .environment import environment
@@ -19,9 +15,9 @@ from .interrupt import Interrupted
 from .log import summary_writer
 from .nonfinite import TrainingError
 from .output import output_folder, write_results
-from .pictures import fit_normalizer, loader, open_pictures, train_transform, val_transform
+from .pictures import chosen_pictures, fit_normalizer, loader, open_pictures, val_transform
 from .restore import load_normalizer
-from .setting import SettingError, as_setting_error
+from .setting import SettingError, as_setting_error, try_out
 from .testing import test_checkpoints
 from .trainer import Trainer
 
@@ -32,19 +28,35 @@ class Recipe(NamedTuple):
     model: Callable  # (arguments, number of classes) -> a new model
     optimizer: Callable  # (arguments, model) -> (optimizer, schedule)
     defaults: Callable  # (arguments) -> {name: value}: defaults that depend on other arguments
-    note: Callable  # (arguments) -> what the user should know about this run before it begins; "" for nothing
+    augment: Callable  # (arguments) -> the transform of training pictures; pictures.crop_and_flip is one
+    note: Callable = lambda args: ""  # (arguments) -> what the user should know about this run before it begins
+    pictures: Callable = open_pictures  # (arguments) -> (training, validation pictures)
+    sample: str = "sample"  # the name of the pictures that there are without DIR
+    schedule_each: str = "epoch"  # or "batch"
+    normalizer: Callable = fit_normalizer  # (arguments, training pictures) -> fitted
+    prepare: Callable = lambda args, *parts: parts  # (arguments, model, normaliser, two loaders) -> what is trained
 
 
 def main(parser, recipe, argv=None):
-    """Run the program with the arguments `argv` (None: the command line's). Returns its exit code.
+    """Run the program with the arguments `argv` (None: the command line's). Returns its exit code."""
+    return exit_code(run, parser, recipe, argv)
+
+
+def run(parser, recipe, argv=None):
+    """What ``main`` does; its errors are raised."""
+    args, state = parse(parser, argv, recipe.defaults)
+    set_tier(args.tier)
+    (test_checkpoints if args.evaluate or args.ensemble else train)(args, recipe, state)
+
+
+def exit_code(program, *args):
+    """Call program(*args) and return the exit code that the shell shall see.
 
     0; 2 for an input that cannot be used, and 1 for a training that broke down, each with one line on stderr; 130 after
     Ctrl-C, with a line that says how to go on.
     """
     try:
-        args, state = parse(parser, argv, recipe.defaults)
-        set_tier(args.tier)
-        (test_checkpoints if args.evaluate or args.ensemble else train)(args, recipe, state)
+        program(*args)
         return 0
     except Interrupted as stop:
         print(f"stopped; to go on: python {sys.argv[0]} --resume {stop}")
@@ -61,17 +73,18 @@ def main(parser, recipe, argv=None):
 
 def train(args, recipe, state):
     """Train from the beginning, or from `state`; everything worth keeping is in the output folder then."""
-    train_set, val_set = open_pictures(args)
+    train_set, val_set = chosen_pictures(args, recipe.pictures)
     random.manual_seed(args.seed)
     with as_setting_error():
-        train_loader = loader(args, train_set, train_transform(args), shuffle=True)
+        augment = val_transform if args.no_augment else recipe.augment
+        train_loader = loader(args, train_set, augment(args), shuffle=True)
         val_loader = loader(args, val_set, val_transform(args))
         model = recipe.model(args, len(train_set.classes))
         try_out(model, args.image_size)
         optimizer, schedule = recipe.optimizer(args, model.to(args.device))
     if args.tensorboard:
         summary_writer()  # an error now, if it is missing, before anything is written
-    folder = output_folder(args)
+    folder = output_folder(args, recipe.sample)
     if note := recipe.note(args):
         print(note)
     print(
@@ -85,7 +98,9 @@ def train(args, recipe, state):
         normalize = load_normalizer(state, args.image_size, args.resume)
     else:
         with as_setting_error():
-            normalize = fit_normalizer(args, train_set)
+            normalize = recipe.normalizer(args, train_set)
+    pictures = train_loader  # `prepare` may put something else into its place
+    model, normalize, train_loader, val_loader = recipe.prepare(args, model, normalize, train_loader, val_loader)
     trainer = Trainer(
         model,
         optimizer,
@@ -95,6 +110,7 @@ def train(args, recipe, state):
         normalize,
         folder=folder,
         epochs=args.epochs,
+        schedule_each=recipe.schedule_each,
         device=args.device,
         settings=settings(args),
         classes=train_set.classes,
@@ -107,10 +123,4 @@ def train(args, recipe, state):
         state.clear()  # twice as large as the model
     write_json(folder / "args.json", {**vars(args), "environment": environment(args.device)})
     trainer.fit()
-    write_results(args, trainer)
-
-
-@no_grad()
-def try_out(model, image_size):
-    """One blank picture through `model`: a ValueError now, and not an hour later, if it is too small."""
-    model.eval()(Tensor(np.zeros((1, 3, image_size, image_size), np.float32)))
+    write_results(args, trainer, pictures, recipe.sample)

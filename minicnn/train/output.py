@@ -15,13 +15,14 @@ from .trainer import BEST, LAST
 SHOWN = 54  # training pictures, as the network sees them, to check augmentation by eye
 
 
-def output_folder(args):
-    """--output-dir; without it the folder of the run that is resumed, or a new one under runs/. It is made if need be.
+def output_folder(args, sample):
+    """--output-dir; without it the folder of the run that is resumed, or a new one under runs/, named after the
+    architecture and the pictures (`sample`: those that the program takes without DIR). It is made if need be.
 
     SettingError if it cannot be made, or holds anything, unless that is the run which is resumed.
     """
     resumed = Path(args.resume).parent if args.resume and not args.evaluate else None
-    folder = Path(args.output_dir or resumed or _unused(Path("runs"), f"{args.arch}-{data_name(args)}"))
+    folder = Path(args.output_dir or resumed or _unused(Path("runs"), f"{args.arch}-{data_name(args, sample)}"))
     goes_on = resumed is not None and folder.resolve() == resumed.resolve()
     if not goes_on and folder.is_dir() and any(folder.iterdir()):
         raise SettingError(
@@ -36,8 +37,11 @@ def output_folder(args):
     return folder
 
 
-def write_results(args, trainer):
-    """summary.json, curves.png, filters.png and pictures.png; the last lines on the screen say where they are."""
+def write_results(args, trainer, pictures, sample):
+    """summary.json, curves.png, filters.png and pictures.png; the last lines on the screen say where they are.
+
+    pictures: the loader of the training pictures, whether the trainer has seen these or features of them.
+    """
     folder, rows = trainer.folder, read_log(trainer.folder / "log.csv")
     if not rows:
         print(f"nothing to do: {args.resume} has {trainer.epoch} epochs already; give a larger --epochs")
@@ -56,11 +60,11 @@ def write_results(args, trainer):
         "seconds": round(sum(float(row["seconds"]) for row in rows), 1),
         "unreadable_pictures": sum(len(loader.bad) for loader in loaders),
         "arch": args.arch,
-        "pictures": args.dir or ("random" if args.dummy else "minicnn's synthetic sample set"),
+        "pictures": args.dir or data_name(args, sample),
     }
     write_json(folder / "summary.json", summary)
     plot.save_curves(folder / "log.csv", folder / "curves.png")
-    with closing(trainer.train_loader.epoch(0)) as batches:
+    with closing(pictures.epoch(0)) as batches:
         plot.save_pictures(next(batches).images[:SHOWN], folder / "pictures.png")
     plot.save_filters(next(p for p in parameters if p.ndim == 4), folder / "filters.png")
     watched = "train_top1" if last["val_top1"] is None else "val_top1"

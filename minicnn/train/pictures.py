@@ -9,16 +9,19 @@ from ..data import (
     CenterCrop,
     ChannelMean,
     ChannelMeanStd,
-    ColorNoise,
     Compose,
     DataLoader,
     ImageFolder,
     MeanImage,
+    Pad,
     RandomCrop,
     RandomFlip,
     ResizeShorter,
     TenCrop,
+    WithMirror,
     draw_sample,
+    only_classes,
+    some_per_class,
     train_and_val,
 )
 
@@ -51,35 +54,57 @@ def open_pictures(args):
     return train_and_val(args.dir or draw_sample(), args.val_fraction, args.seed)
 
 
-def open_test_pictures(args, classes):
-    """The pictures to test on, of these classes: DIR/val alone if there is one, or what open_pictures validates on."""
+def open_test_pictures(args, classes, open_pictures):
+    """The pictures to test on, of these classes: DIR/val alone if there is one, or what training validates on."""
     if args.dir and (Path(args.dir) / "val").is_dir():
-        return ImageFolder(Path(args.dir) / "val", classes)
-    return open_pictures(args)[1]
+        folder = ImageFolder(Path(args.dir) / "val", None if args.classes else classes)
+        return only_classes(folder, args.classes) if args.classes else folder
+    return chosen_pictures(args, open_pictures)[1]
 
 
-def data_name(args):
-    return "dummy" if args.dummy else Path(args.dir).resolve().name if args.dir else "sample"
+def chosen_pictures(args, open_pictures):
+    """(train, val) of --classes, with --train-per-class pictures of each to train on."""
+    train, val = open_pictures(args)
+    if args.classes:
+        train, val = only_classes(train, args.classes), only_classes(val, args.classes)
+    if args.train_per_class:
+        train = some_per_class(train, args.train_per_class, args.seed)
+    return train, val
 
 
-def train_transform(args):
-    """AlexNet's: a random crop of the picture or of its mirror image, with another illumination (2012, section 4.1)."""
-    if args.no_augment:
-        return val_transform(args)
-    noise = [ColorNoise.imagenet(args.color_noise)] if args.color_noise else []
-    return Compose([_resize(args), RandomCrop(args.image_size), RandomFlip(), *noise])
+def data_name(args, sample):
+    """What the pictures are called; `sample`: what the program takes without DIR."""
+    return "dummy" if args.dummy else Path(args.dir).resolve().name if args.dir else sample
 
 
-def val_transform(args):
-    crop = TenCrop if args.tta == "10crop" else CenterCrop
-    return Compose([_resize(args), crop(args.image_size)])
+def crop_and_flip(args, *more):
+    """A random crop of the picture or of its mirror image, and whatever is to happen to it then."""
+    return Compose([_resize(args), RandomCrop(args.image_size), RandomFlip(), *more])
+
+
+def shift_and_flip(args):
+    """The whole picture, shifted by up to an eighth of its size (4 pixels of CIFAR's 32), or its mirror image."""
+    size = args.image_size
+    return Compose([ResizeShorter(size), CenterCrop(size), Pad(size // 8), RandomCrop(size), RandomFlip()])
+
+
+def val_transform(args, scale=None):
+    """The centre crop, or the views of --tta, of a picture of one of the --scales (None: of --shorter-side)."""
+    views = {"10crop": TenCrop(args.image_size), "dense": WithMirror()}
+    return Compose([_resize(args, scale), views.get(args.tta, CenterCrop(args.image_size))])
+
+
+def test_loaders(args, pictures):
+    """A loader of `pictures` for each of the --scales."""
+    return [loader(args, pictures, val_transform(args, scale)) for scale in args.scales or [None]]
 
 
 def loader(args, pictures, transform, shuffle=False):
-    """A loader of `pictures`; None if there are none. With ten crops of each, a batch has a tenth of them."""
+    """A loader of `pictures`; None if there are none. With ten crops of each, a batch has a tenth of them; whole
+    pictures (--tta dense), each of its own size, come one by one."""
     if not len(pictures):
         return None
-    batch_size = max(1, args.batch_size // 10) if args.tta == "10crop" else args.batch_size
+    batch_size = {"10crop": max(1, args.batch_size // 10), "dense": 1}.get(args.tta, args.batch_size)
     return DataLoader(
         pictures,
         batch_size,
@@ -98,9 +123,8 @@ def fit_normalizer(args, train):
     return NORMALIZERS[args.preprocess]().fit(batch.images for batch in islice(batches, count))
 
 
-def _resize(args):
-    if args.shorter_side < args.image_size:
-        raise ValueError(
-            f"--image-size {args.image_size} cannot be cut from pictures of --shorter-side {args.shorter_side}"
-        )
-    return ResizeShorter(args.shorter_side)
+def _resize(args, scale=None):
+    flag, side = ("--shorter-side", args.shorter_side) if scale is None else ("--scales", scale)
+    if side < args.image_size:
+        raise ValueError(f"--image-size {args.image_size} cannot be cut from pictures of {flag} {side}")
+    return ResizeShorter(side)

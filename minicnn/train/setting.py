@@ -1,6 +1,11 @@
-"""The error of a setting that a run cannot work with."""
+"""Settings that a run cannot work with: their error, and how to find out before the run."""
 
 import contextlib
+
+import numpy as np
+
+from ..autograd import no_grad
+from ..tensor import Tensor
 
 
 class SettingError(ValueError):
@@ -14,3 +19,9 @@ def as_setting_error():
         yield
     except ValueError as error:
         raise SettingError(str(error)) from error
+
+
+@no_grad()
+def try_out(model, image_size):
+    """One blank picture through `model`: a ValueError now, and not an hour later, if it is too small."""
+    model.eval()(Tensor(np.zeros((1, 3, image_size, image_size), np.float32)))

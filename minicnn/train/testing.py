@@ -1,40 +1,44 @@
-"""Testing checkpoints from the command line: one, or an ensemble, on one crop of each picture or on ten."""
+"""Testing checkpoints from the command line: one, or an ensemble, on one view of each picture or on many."""
 
 from argparse import Namespace
 
-from ..data import DataError
+from ..data import DataError, MeanImage
+from ..models import fully_convolutional
 from .arguments import check_settings
 from .checkpoint import CheckpointError
 from .evaluate import Classifier, evaluate
 from .files import write_json
 from .log import Progress
 from .output import output_folder
-from .pictures import loader, open_test_pictures, val_transform
+from .pictures import open_test_pictures, test_loaders
 from .restore import load_model, load_normalizer, load_run, reading
-from .setting import as_setting_error
+from .setting import SettingError, as_setting_error, try_out
 
 
 def test_checkpoints(args, recipe, state):
     """Test the checkpoint given to --resume (its state: `state`), or those of --ensemble, on the validation set."""
-    pictures = open_test_pictures(args, state["classes"])
+    pictures = open_test_pictures(args, state["classes"], recipe.pictures)
     if not len(pictures):
         raise DataError(f"{args.dir} has no validation pictures to test on; add val/, or raise --val-fraction")
     with as_setting_error():
-        batches = loader(args, pictures, val_transform(args))
+        loaders = test_loaders(args, pictures)
     paths = args.ensemble or [args.resume]
     classifiers = [load_classifier(paths[0], state, args, recipe, pictures.classes)]
     for path in paths[1:]:
         classifiers.append(load_classifier(path, load_run(path), args, recipe, pictures.classes))
-    folder = output_folder(args) if args.output_dir else None  # an error now, and not after the test
-    with Progress("validation", len(batches), every=args.print_freq) as progress:
-        result = evaluate(classifiers, batches, args.device, lambda i, scores: progress.update(i + 1, str(scores)))
-    for path, reason in batches.bad.items():
+    folder = output_folder(args, recipe.sample) if args.output_dir else None  # an error now, and not after the test
+    with Progress("validation", len(loaders[0]), every=args.print_freq) as progress:
+        result = evaluate(classifiers, loaders, args.device, lambda i, scores: progress.update(i + 1, str(scores)))
+    for path, reason in loaders[0].bad.items():
         print(f"skipped an unreadable picture: {path}: {reason}")
+    views = args.tta or "1 crop"
+    if args.scales:
+        views += f" at {', '.join(map(str, args.scales))} pixels"
     if folder:
         values = {f"val_{name}": value for name, value in result.values().items()}
-        write_json(folder / "summary.json", {**values, "pictures": result.count, "checkpoints": paths})
+        write_json(folder / "summary.json", {**values, "pictures": result.count, "views": views, "checkpoints": paths})
     networks = "1 network" if len(paths) == 1 else f"the mean of {len(paths)} networks"
-    print(f"validation, {result.count} pictures, {networks}, {args.tta or '1 crop'}: {result}")
+    print(f"validation, {result.count} pictures, {networks}, {views}: {result}")
 
 
 def load_classifier(path, state, args, recipe, classes):
@@ -46,4 +50,22 @@ def load_classifier(path, state, args, recipe, classes):
     with reading(path, "settings"):
         model = recipe.model(own, len(classes))
     load_model(model, state, classes, path)
-    return Classifier(model.to(args.device), load_normalizer(state, args.image_size, path))
+    normalize = load_normalizer(state, args.image_size, path)
+    if args.tta == "dense":
+        model = as_dense(model, normalize, args.image_size, path)
+    return Classifier(model.to(args.device), normalize)
+
+
+def as_dense(model, normalize, image_size, path):
+    """The network of the checkpoint at `path` as one of pictures of any size; SettingError if it cannot be that."""
+    if isinstance(normalize, MeanImage):
+        raise SettingError(
+            f"{path} subtracts a mean picture of {image_size} pixels, and --tta dense takes pictures of any size; test "
+            "it by --tta 10crop, or train with --preprocess channel_mean or mean_std"
+        )
+    try:
+        dense = fully_convolutional(model)
+        try_out(dense, image_size)
+    except ValueError as error:
+        raise SettingError(f"{path}: trained on {image_size} pixels, it cannot do --tta dense: {error}") from error
+    return dense

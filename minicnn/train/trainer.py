@@ -33,7 +33,8 @@ LAST, BEST = "checkpoint_last.npz", "checkpoint_best.npz"
 class Trainer:
     """Trains any model that turns pictures into scores, one per class.
 
-    model, optimizer, schedule    the schedule is stepped once an epoch, with the top-1 error in % as its metric
+    model, optimizer, schedule    the schedule is stepped after each epoch, with the top-1 error in % as its metric, or,
+                                  with schedule_each="batch", after each batch, without a metric
     train_loader, val_loader      ``minicnn.data.DataLoader``s; without val_loader (None) the training error is watched
     normalize                     fitted; uint8 batch -> float32 batch
     folder                        an existing folder that log.csv and the checkpoints are written into
@@ -53,6 +54,7 @@ class Trainer:
         *,
         folder,
         epochs,
+        schedule_each="epoch",
         device="cpu",
         settings=None,
         classes=(),
@@ -62,7 +64,7 @@ class Trainer:
     ):
         self.model, self.optimizer, self.schedule = model, optimizer, schedule
         self.train_loader, self.val_loader, self.normalize = train_loader, val_loader, normalize
-        self.folder, self.epochs, self.device = Path(folder), epochs, device
+        self.folder, self.epochs, self.schedule_each, self.device = Path(folder), epochs, schedule_each, device
         self.settings, self.classes = dict(settings or {}), list(classes)
         self.print_every, self.checkpoint_every, self.tensorboard = print_every, checkpoint_every, tensorboard
         self.epoch = self.batch = 0  # how many epochs are over, and how many batches of the present one
@@ -114,6 +116,8 @@ class Trainer:
             self.stop_at(batch, loss.item(), images)
         loss.backward()
         self.optimizer.step()
+        if self.schedule_each == "batch":
+            self.schedule.step()
         return loss.item(), scores.numpy()
 
     def validate(self):
@@ -145,7 +149,8 @@ class Trainer:
             flush=True,
         )
         self.tell_bad_pictures()
-        self.schedule.step(100 - top1)
+        if self.schedule_each == "epoch":
+            self.schedule.step(100 - top1)
         self.epoch, self.batch, self.scores = self.epoch + 1, 0, Scores()
         if self.best is None or top1 > self.best["top1"]:
             self.best = {"epoch": self.epoch, "top1": top1}

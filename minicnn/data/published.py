@@ -1,0 +1,77 @@
+"""Published data sets, as torchvision downloads and reads them: CIFAR-10 and Flowers-102.
+
+Source    Krizhevsky, "Learning multiple layers of features from tiny images", 2009 (60,000 pictures of 32 x 32);
+          Nilsback and Zisserman, "Automated flower classification over a large number of classes", ICVGIP 2008
+"""
+
+from pathlib import Path
+from typing import NamedTuple
+
+from .folder import BadImage, DataError
+
+
+class Item(NamedTuple):
+    """Which picture of which split."""
+
+    split: str
+    index: int
+
+    def __str__(self):
+        return f"{self.split} picture {self.index}"
+
+
+class PublishedSet:
+    """One split of a torchvision data set, which gives (PIL image, label) for an index, as a set of pictures."""
+
+    def __init__(self, dataset, split, labels, classes):
+        self.dataset, self.classes = dataset, list(classes)
+        self.samples = [(Item(split, i), int(label)) for i, label in enumerate(labels)]
+
+    def __len__(self):
+        return len(self.samples)
+
+    def load(self, index):
+        """Picture `index` -> PIL image of mode "RGB". Raises BadImage."""
+        item, _ = self.samples[index]
+        try:
+            image, _ = self.dataset[item.index]
+        except (OSError, SyntaxError, ValueError) as error:
+            raise BadImage(item, f"{type(error).__name__}: {error}") from error
+        return image.convert("RGB")
+
+
+def cifar10(root, download=True):
+    """(train, test) of CIFAR-10, 50,000 and 10,000 pictures of ten classes; downloaded into `root` if need be."""
+    splits = [_open("CIFAR10", root, download, train=train) for train in (True, False)]
+    return tuple(
+        PublishedSet(dataset, name, dataset.targets, dataset.classes)
+        for dataset, name in zip(splits, ("train", "test"), strict=True)
+    )
+
+
+def flowers102(root, download=True):
+    """(train, val) of Flowers-102, ten pictures of each of 102 flowers in both; downloaded into `root` if need be."""
+    names = ("train", "val")
+    splits = [_open("Flowers102", root, download, split=name) for name in names]
+    classes = getattr(splits[0], "classes", None) or [f"flower {label + 1}" for label in range(102)]
+    return tuple(
+        PublishedSet(dataset, name, dataset._labels, classes) for dataset, name in zip(splits, names, strict=True)
+    )
+
+
+def _open(name, root, download, **split):
+    try:
+        from torchvision import datasets  # an optional package: only whoever asks for these sets needs it
+
+        Path(root).mkdir(parents=True, exist_ok=True)
+        return getattr(datasets, name)(str(root), download=download, **split)
+    except ImportError as error:
+        raise DataError(
+            f"{name} is read by torchvision, and Flowers102 with SciPy's help ({error}); pip install "
+            "'minicnn[datasets]', or give a folder of pictures"
+        ) from None
+    except (RuntimeError, OSError) as error:
+        raise DataError(
+            f"{name} could be neither found in {root} nor downloaded: {error}; look at the connection, or give a "
+            "folder of pictures"
+        ) from error

@@ -1,0 +1,63 @@
+"""A classifier slid over a larger picture: the fully connected layers of AlexNet or ResNet as convolutions.
+
+A fully connected layer that looks at a 6 x 6 window of feature map is a 6 x 6 convolution whose output is one position;
+on a larger map the same weights give a score for every position of the window, and what the windows share is computed
+once. The fully connected layers behind it are 1 x 1 convolutions.
+
+             window     what the scores (N, classes, H', W') at a position say
+    AlexNet  6 x 6      exactly what the network would say of that window of the feature map. A picture of 224 x 224 has
+                        one window. A step of one position is 32 pixels.
+    ResNet   1 x 1      what the last layer makes of one position of the feature map. Averaging and a linear layer may
+                        change places, so the mean over all positions is the network's own output, at any size; it is
+                        not what the network would say of a crop, for the convolutions see beyond the crop's edges.
+
+The mean over positions is the picture's score. AlexNet itself takes any size, by averaging the map to 6 x 6, which
+squeezes a larger picture into one window and stretches a smaller one; here a smaller one is an error.
+
+Sources   Sermanet et al., "OverFeat", ICLR 2014; Simonyan and Zisserman, ICLR 2015, section 3.2 (the mean over
+          positions); Long et al., CVPR 2015; He et al., CVPR 2016, section 3.4
+"""
+
+from .. import functional as F
+from .. import nn
+from .alexnet import AlexNet
+from .resnet import ResNet
+
+
+def fully_convolutional(model):
+    """The network that maps (N, 3, H, W), of any H and W that are large enough, to scores (N, classes, H', W').
+
+    It is made of the layers of `model`, an AlexNet or a ResNet, not of copies: training, moving or loading one of the
+    two changes the other. Raises ValueError for any other model.
+    """
+    if isinstance(model, AlexNet):
+        classifier, window = [], model.avgpool.output_size
+        for layer in model.classifier:
+            if isinstance(layer, nn.Linear):
+                layer, window = SlidingLinear(layer, window), (1, 1)
+            classifier.append(layer)
+        return nn.Sequential(*model.features, *classifier)
+    if isinstance(model, ResNet) and isinstance(model.fc, nn.Linear):
+        *stages, _, fc = model.children()
+        return nn.Sequential(*stages, SlidingLinear(fc, (1, 1)))
+    raise ValueError(
+        f"fully_convolutional: takes an AlexNet, or a ResNet whose fc is an nn.Linear, not {type(model).__name__}"
+    )
+
+
+class SlidingLinear(nn.Module):
+    """`linear`, a layer of window[0] * window[1] * C inputs, on every such window of a feature map (N, C, H, W)."""
+
+    def __init__(self, linear, window):
+        super().__init__()
+        self.linear, self.window = linear, window
+
+    def forward(self, x):
+        height, width = self.window
+        if x.shape[2] < height or x.shape[3] < width:
+            raise ValueError(
+                f"fully_convolutional: the feature map is {x.shape[2]} x {x.shape[3]}, smaller than the {height} x "
+                f"{width} that the classifier looks at; take larger pictures"
+            )
+        weight = self.linear.weight.reshape(self.linear.out_features, -1, height, width)
+        return F.conv2d(x, weight, self.linear.bias)

@@ -1,0 +1,69 @@
+"""AlexNet and ResNet are torchvision's: the same keys, and from the same weights the same numbers, layer by layer, the
+same gradients and the same training."""
+
+import numpy as np
+import pytest
+from parity import CLASSES, check_same_numbers, images, our_layers, their_layers, twins
+
+import minicnn.functional as F
+from minicnn import Tensor, no_grad
+from minicnn.optim import SGD
+
+NETS = ["alexnet", "resnet18", "resnet34", "resnet50", "resnet101", "resnet152"]
+DTYPES = [(np.float32, 1e-4), (np.float64, 1e-9)]
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_the_output_of_every_layer(torch, torchvision, name):
+    """Within 1e-4 (float32) or 1e-9 (float64) of the layer's largest number; the logits within 1e-4 or 1e-9."""
+    ours, theirs = twins(torch, torchvision, name)
+    ours.eval(), theirs.eval()
+    for dtype, tolerance in DTYPES:
+        x = images().astype(dtype)
+        with no_grad(), torch.no_grad():
+            values = our_layers(ours.astype(dtype), Tensor(x))
+            expected = their_layers(theirs.to(torch.from_numpy(x).dtype), torch.from_numpy(x))
+        assert [layer for layer, _ in values] == [layer for layer, _ in expected]
+        for (layer, value), (_, other) in zip(values, expected, strict=True):
+            assert value.dtype == dtype
+            check_same_numbers(value, other, tolerance, layer)
+        logits, other = values[-1][1], expected[-1][1]
+        assert logits.shape == (2, CLASSES) and 0.5 < np.abs(other).max() < 200
+        assert np.abs(logits - other).max() <= tolerance
+
+
+@pytest.mark.parametrize(
+    ("name", "dtype", "tolerance"),
+    [
+        ("alexnet", np.float32, 1e-4),
+        ("resnet18", np.float32, 1e-4),
+        ("resnet18", np.float64, 1e-9),
+        ("resnet50", np.float64, 1e-9),  # in float32, its batch norms of 24 numbers magnify the rounding to several %
+    ],
+)
+def test_three_steps_of_training(torch, torchvision, name, dtype, tolerance):
+    """Every gradient of the first step, and every weight and running statistic after three, within `tolerance` of the
+    largest number of its array; and how far it has moved, a small difference of large numbers, within 100 times that.
+    """
+    ours, theirs = twins(torch, torchvision, name)
+    ours, theirs = ours.astype(dtype), theirs.to(torch.from_numpy(np.zeros(1, dtype)).dtype)
+    before = {key: tensor.numpy().copy() for key, tensor in ours.state_dict().items()}
+    settings = {"lr": 0.001, "momentum": 0.9, "weight_decay": 5e-4}
+    our_sgd, their_sgd = SGD(ours.parameters(), **settings), torch.optim.SGD(theirs.parameters(), **settings)
+    for step in range(3):
+        x, labels = np.roll(images(4), step).astype(dtype), [step, 2, 5, 1]
+        our_sgd.zero_grad()
+        their_sgd.zero_grad()
+        F.cross_entropy(ours(Tensor(x)), labels).backward()
+        torch.nn.functional.cross_entropy(theirs(torch.from_numpy(x)), torch.tensor(labels)).backward()
+        if step == 0:
+            expected = {key: parameter.grad.numpy() for key, parameter in theirs.named_parameters()}
+            for key, parameter in ours.named_parameters():
+                check_same_numbers(parameter.grad.numpy(), expected[key], tolerance, f"the gradient of {key}")
+        our_sgd.step()
+        their_sgd.step()
+    expected = {key: tensor.numpy() for key, tensor in theirs.state_dict().items()}
+    for key, tensor in ours.state_dict().items():
+        check_same_numbers(tensor.numpy(), expected[key], tolerance, key)
+        moved, same_way = tensor.numpy() - before[key], expected[key] - before[key]
+        check_same_numbers(moved, same_way, 100 * tolerance, f"how far {key} has moved")
