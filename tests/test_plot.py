@@ -6,8 +6,9 @@ import sys
 import numpy as np
 import pytest
 from PIL import Image
+from programs import EXAMPLES, load_example
 
-from minicnn.plot import save_curves, save_filters, save_pictures
+from minicnn.plot import save_comparison, save_curves, save_filters, save_pictures
 
 LOG = """epoch,lr,train_loss,train_top1,val_loss,val_top1
 1,0.01,2.3,10,2.2,20
@@ -69,3 +70,29 @@ def test_matplotlib_is_imported_only_when_needed_and_has_no_state(tmp_path):
         "assert 'matplotlib.pyplot' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_a_comparison_shows_each_run(tmp_path):
+    """One more run changes the picture, the order of epochs it stands at does too; a column without values is no error."""
+    (tmp_path / "a.csv").write_text(LOG)
+    (tmp_path / "b.csv").write_text(LOG.replace("60", "70"))
+    (tmp_path / "unvalidated.csv").write_text(LOG.replace(",2.2,20", ",,").replace(",1.5,50", ",,"))
+    drawn = []
+    for names in (["a"], ["a", "b"], ["b", "a"], ["a", "unvalidated"]):
+        save_comparison({name: tmp_path / f"{name}.csv" for name in names}, tmp_path / "comparison.png")
+        drawn.append(pixels(tmp_path / "comparison.png"))
+    assert len({array.tobytes() for array in drawn}) == 4
+
+
+def test_runs_are_compared_from_the_command_line(tmp_path, capsys):
+    compare_runs = load_example(EXAMPLES / "compare_runs.py")
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "log.csv").write_text(LOG)
+    out = str(tmp_path / "both.png")
+    compare_runs.main([str(tmp_path / "one"), str(tmp_path / "two"), "--out", out])
+    save_comparison({name: tmp_path / name / "log.csv" for name in ("one", "two")}, tmp_path / "expected.png")
+    assert (pixels(out) == pixels(tmp_path / "expected.png")).all()
+    with pytest.raises(SystemExit):
+        compare_runs.main([str(tmp_path / "three")])
+    assert "three" in capsys.readouterr().err

@@ -1,5 +1,7 @@
 """ResNet (its numbers: test_parity.py): parameters, shortcuts, stages, plain nets, and depth without recursion."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from checks import check_close, raises
@@ -87,6 +89,25 @@ def test_1202_layers_train_without_recursion():
     loss = F.cross_entropy(model(Tensor(images(8).astype(np.float32))), [3, 5])
     loss.backward()
     assert all(np.isfinite(p.grad.numpy()).all() for p in model.parameters())
+
+
+def test_memory_grows_linearly_with_depth():
+    """18 layers more cost the same wherever they are added; a graph that kept what it needs no more would not."""
+
+    def peak(depth):
+        manual_seed(0)
+        model = models.cifar_resnet(depth)
+        x = Tensor(images(16).astype(np.float32))
+        tracemalloc.start()
+        try:
+            F.cross_entropy(model(x), [3, 5]).backward()
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    peaks = [peak(depth) for depth in (20, 38, 56, 74)]
+    steps = np.diff(peaks)
+    assert (steps > 0).all() and steps.max() < 1.1 * steps.min()
 
 
 @pytest.mark.parametrize("depth", [7, 21, 2])

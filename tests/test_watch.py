@@ -8,8 +8,7 @@ from minicnn import Tensor, manual_seed, models, nn, no_grad
 from minicnn.nn import input_of, output_of, watch
 
 
-@pytest.fixture
-def model():
+def network():
     manual_seed(0)
     return models.cifar_resnet(8).eval()
 
@@ -18,7 +17,8 @@ def images():
     return Tensor(np.random.default_rng(0).standard_normal((2, 3, 8, 10), dtype=np.float32))
 
 
-def test_every_layer_is_seen_in_order(model):
+def test_every_layer_is_seen_in_order():
+    model = network()
     seen = []
     with no_grad(), watch(model, lambda name, layer, x, y: seen.append((name, layer, y.numpy().copy()))):
         model(images())
@@ -34,7 +34,8 @@ def test_every_layer_is_seen_in_order(model):
     assert {name for name, *_ in seen} == {name for name, m in model.named_modules() if not list(m.children())}
 
 
-def test_afterwards_the_network_is_as_before(model):
+def test_afterwards_the_network_is_as_before():
+    model = network()
     with pytest.raises(RuntimeError), watch(model, lambda *args: None):
         raise RuntimeError
     assert not any("forward" in module.__dict__ for module in model.modules())
@@ -43,14 +44,16 @@ def test_afterwards_the_network_is_as_before(model):
     assert not any("forward" in module.__dict__ for module in model.modules())
 
 
-def test_only_some_modules(model):
+def test_only_some_modules():
+    model = network()
     shapes = {}
     with no_grad(), watch(model, lambda name, layer, x, y: shapes.update({name: (x.shape, y.shape)}), ["layer2", "fc"]):
         model(images())
     assert shapes == {"layer2": ((2, 16, 8, 10), (2, 32, 4, 5)), "fc": ((2, 64), (2, 10))}
 
 
-def test_the_output_of_any_layer(model):
+def test_the_output_of_any_layer():
+    model = network()
     block = model.layer2[0]
     with no_grad():
         x = model.layer1(model.relu(model.bn1(model.conv1(images()))))
@@ -62,20 +65,23 @@ def test_the_output_of_any_layer(model):
         check_close(output_of(model, "", images()).numpy(), model(images()).numpy(), 0)
 
 
-def test_nothing_behind_it_is_computed(model):
+def test_nothing_behind_it_is_computed():
+    model = network()
     ran = []
     with no_grad(), watch(model, lambda name, *rest: ran.append(name)):
         output_of(nn.Sequential(model), "0.layer1", images())
     assert ran and not any(name.startswith(("layer2", "fc")) for name in ran)
 
 
-def test_gradients_pass_through_features(model):
+def test_gradients_pass_through_features():
+    model = network()
     x = Tensor(images().numpy(), requires_grad=True)
     model.features(x, "layer1").sum().backward()
     assert np.abs(x.grad.numpy()).max() > 0
 
 
-def test_layers_that_there_are_not(model):
+def test_layers_that_there_are_not():
+    model = network()
     with raises(ValueError, "'layer9'", "layer1", "avgpool", "fc"):
         model.features(images(), "layer9")
 
