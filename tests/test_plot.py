@@ -73,7 +73,7 @@ def test_matplotlib_is_imported_only_when_needed_and_has_no_state(tmp_path):
 
 
 def test_a_comparison_shows_each_run(tmp_path):
-    """One more run changes the picture, the order of epochs it stands at does too; a column without values is no error."""
+    """One more run changes the figure, and so does their order; a column without values is no error."""
     (tmp_path / "a.csv").write_text(LOG)
     (tmp_path / "b.csv").write_text(LOG.replace("60", "70"))
     (tmp_path / "unvalidated.csv").write_text(LOG.replace(",2.2,20", ",,").replace(",1.5,50", ",,"))
