@@ -5,5 +5,5 @@ from setuptools import find_packages, setup
 setup(
     packages=[*find_packages(include=["minicnn", "minicnn.*"]), "minicnn.kernels"],
     package_dir={"minicnn.kernels": "kernels"},
-    package_data={"minicnn.kernels": ["*.cu", "*.cuh"]},
+    package_data={"minicnn.kernels": ["*.cu", "*.cuh"], "minicnn.pretrained": ["*.txt"]},
 )

@@ -2,6 +2,7 @@
 
 from .alexnet import AlexNet, alexnet, alexnet_2012
 from .dense import fully_convolutional
+from .names import create
 from .resnet import ResNet, cifar_resnet, resnet18, resnet34, resnet50, resnet101, resnet152
 
 __all__ = [
@@ -10,6 +11,7 @@ __all__ = [
     "alexnet",
     "alexnet_2012",
     "cifar_resnet",
+    "create",
     "fully_convolutional",
     "resnet18",
     "resnet34",

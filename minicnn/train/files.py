@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import secrets
 from pathlib import Path
 
 SUFFIX = ".unfinished"
@@ -15,7 +16,7 @@ def atomic_write(path):
     The bytes go to a file beside it, reach the disk (fsync) and only then take the name, in one step (os.replace).
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.name}{SUFFIX}")
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}{SUFFIX}")  # no other process writes to it
     try:
         with open(temporary, "wb") as file:
             yield file

@@ -1,0 +1,98 @@
+"""Name what is on pictures: the most probable classes, with their probabilities.
+
+python examples/classify.py photo.jpg more.jpg                      ResNet-50, downloaded once (98 MB)
+python examples/classify.py photo.jpg --arch resnet18               45 MB
+python examples/classify.py photo.jpg --arch alexnet --weights alexnet-owt-7be5be79.pth
+python examples/classify.py photo.jpg --weights runs/.../checkpoint_best.npz        with its own classes
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from minicnn import models, pretrained
+from minicnn.data import BadImage, CenterCrop, Compose, ResizeShorter, to_array
+from minicnn.data.folder import load_image
+from minicnn.pretrained import WeightsError
+from minicnn.train import CheckpointError, Classifier
+from minicnn.train.arguments import whole
+from minicnn.train.evaluate import log_mean, log_probabilities
+from minicnn.train.restore import load_model, load_normalizer, load_run, reading
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description="Name what is on pictures.")
+    parser.add_argument("pictures", metavar="PICTURE", nargs="+", help="a JPEG or PNG file")
+    parser.add_argument("-a", "--arch", choices=pretrained.ARCHS, default="resnet50", help="default: resnet50")
+    names = "IMAGENET1K_V1, IMAGENET1K_V2, a .pth, a .safetensors or a checkpoint of minicnn"
+    parser.add_argument("--weights", metavar="NAME|FILE", default="DEFAULT", help=names)
+    parser.add_argument("--top", type=whole(1), default=5, help="classes to print (default: 5)")
+    return parser
+
+
+def choose(args):
+    """(classifier, transform, names of its classes), as --arch and --weights say."""
+    path = Path(args.weights)
+    if path.suffix == ".npz":
+        return of_checkpoint(path)
+    if path.is_file():
+        weights = pretrained.get(args.arch)
+        model = pretrained.load(weights, file=path)
+        count = pretrained.head(model).out_features
+        classes = weights.classes if count == len(weights.classes) else [f"class {label}" for label in range(count)]
+    else:
+        try:
+            weights = pretrained.get(args.arch, args.weights)
+        except WeightsError as error:
+            raise WeightsError(f"{error}, and there is no such file") from None
+        model, classes = pretrained.load(weights), weights.classes
+    return Classifier(model, weights.normalize()), weights.transform(), classes
+
+
+def of_checkpoint(path):
+    """The same of a checkpoint that training has written, tried out on a blank picture."""
+    state = load_run(path)
+    with reading(path, "settings"):
+        arch, size, shorter_side = (state["settings"][name] for name in ("arch", "image_size", "shorter_side"))
+        model = models.create(arch, len(state["classes"]))
+    load_model(model, state, state["classes"], path)
+    classifier = Classifier(model.eval(), load_normalizer(state, size, path))
+    transform = Compose([ResizeShorter(shorter_side), CenterCrop(size)])
+    with reading(path, "settings"):
+        classify(classifier, transform, Image.new("RGB", (size, size)))
+    return classifier, transform, state["classes"]
+
+
+def classify(classifier, transform, image):
+    """The probability of each class for a PIL image, an array (classes,)."""
+    picture = to_array(transform(image, None))
+    return np.exp(log_mean(log_probabilities(classifier, picture[None])))[0]
+
+
+def main(argv=None):
+    """The exit code: 0, or 2 with a line on stderr for the weights, or for each picture, that cannot be used."""
+    args = arguments().parse_args(argv)
+    try:
+        classifier, transform, classes = choose(args)
+    except (WeightsError, CheckpointError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    code = 0
+    for path in args.pictures:
+        try:
+            probabilities = classify(classifier, transform, load_image(path))
+        except BadImage as error:
+            print(f"error: {error}", file=sys.stderr)
+            code = 2
+        else:
+            print(path)
+            for label in np.argsort(-probabilities)[: args.top]:
+                print(f"  {100 * probabilities[label]:5.1f} %  {classes[label]}")
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

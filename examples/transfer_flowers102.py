@@ -1,0 +1,191 @@
+"""Transfer what a network has learnt from a million pictures to a small set of others.
+
+    python examples/transfer_flowers102.py                           Flowers-102, downloaded by torchvision, ResNet-18
+    python examples/transfer_flowers102.py DIR --arch resnet50 --weights IMAGENET1K_V1 --probes --scratch
+    python examples/transfer_flowers102.py DIR --arch resnet20 --weights runs/resnet20-cifar10-1/checkpoint_best.npz
+    python examples/transfer_flowers102.py --resume runs/resnet18-flowers102-1/option2/checkpoint_last.npz
+
+Both options of the lectures are run, one after the other, and drawn in one figure:
+
+    option 1   the network is frozen but for a new head: a linear classifier on its features. They are computed once.
+    option 2   everything is trained, each stage of the network at a smaller lr than the one behind it.
+
+--scratch adds the same network without the weights, --probes a linear classifier on each earlier stage. DIR is laid out
+as for the other examples. --weights takes a name (torchvision's, downloaded once), a .pth or .safetensors file, or a
+checkpoint of these examples. Published for Flowers-102: 86.8 % with a linear classifier on features of a network of
+2012's kind (Sharif Razavian et al., "CNN features off-the-shelf", 2014, which trains on twice as many pictures).
+"""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from minicnn import Tensor, models, nn, optim, plot, pretrained
+from minicnn.cache import cache_dir
+from minicnn.data import ChannelMeanStd
+from minicnn.data.published import flowers102
+from minicnn.models import names
+from minicnn.pretrained import LinearProbe, freeze_backbone, freeze_to, layer_groups, on_features, replace_head
+from minicnn.train import Recipe, SettingError, exit_code, make_parser, run
+from minicnn.train.arguments import number
+from minicnn.train.log import read_log
+from minicnn.train.output import output_folder
+from minicnn.train.pictures import chosen_pictures, crop_and_flip, fit_normalizer, open_pictures, shift_and_flip
+from minicnn.train.restore import load_normalizer, load_run
+
+LITTLE = 100  # pictures of a class; the lecture gives no number
+ADVICE = {  # the lecture's table: for pictures very similar to those of the weights, and for very different ones
+    "very little data": (
+        "use a linear classifier on the top layer (option 1)",
+        "you're in trouble ... try linear classifiers from different stages (--probes)",
+    ),
+    "quite a lot of data": (
+        "fine-tune a few layers (option 2 with --freeze-to STAGE)",
+        "fine-tune a larger number of layers (option 2), or start from scratch (--scratch)",
+    ),
+}
+
+
+def arguments():
+    parser = make_parser("Transfer a trained network to other pictures.", archs=[*names.IMAGENET, *names.CIFAR])
+    parser.set_defaults(lr=0.01, wd=1e-4, epochs=30, batch_size=32)
+    transfer = parser.add_argument_group("transfer")
+    transfer.add_argument("--weights", metavar="NAME|FILE", default="DEFAULT", help="what the network knows already")
+    transfer.add_argument("--scratch", action="store_true", help="also train without the weights, for comparison")
+    transfer.add_argument("--probes", action="store_true", help="also train a linear classifier on each stage")
+    transfer.add_argument("--factor", type=number(0, 1), default=0.4, help="option 2: lr of a stage, of the next one's")
+    transfer.add_argument("--freeze-to", metavar="STAGE", help="option 2: keep the network as it is up to there")
+    transfer.add_argument("--augment-features", action="store_true", help="option 1: augment, and cache nothing")
+    transfer.add_argument("--option", choices=("1", "2", "scratch", "probe"), help="run this one only")
+    transfer.add_argument("--stage", help="what the probe of --option probe looks at")
+    return parser
+
+
+def defaults(args):
+    small = {"image_size": 32, "shorter_side": 32, "preprocess": "mean_image"}
+    size = small if args.arch in names.CIFAR else {"image_size": 224, "preprocess": "mean_std"}
+    return {**size, "no_augment": args.no_augment or on_fixed_features(args)}
+
+
+def on_fixed_features(args):
+    """Whether the network in front of the head is frozen and always sees the same pictures."""
+    return args.option == "probe" or (args.option == "1" and not args.augment_features)
+
+
+# One network
+
+
+def trained_model(args):
+    if args.arch in names.CIFAR and args.weights == "DEFAULT":
+        raise SettingError(f"there are no published weights for {args.arch}; give it some of your own: --weights FILE")
+    if args.arch in names.CIFAR or Path(args.weights).is_file():
+        return pretrained.from_file(lambda classes: models.create(args.arch, classes), args.weights)
+    return pretrained.load(args.arch, args.weights)
+
+
+def build_model(args, num_classes):
+    has_checkpoint = args.resume or args.ensemble  # then all weights are in there
+    fresh = args.option == "scratch" or has_checkpoint
+    model = models.create(args.arch, num_classes) if fresh else replace_head(trained_model(args), num_classes)
+    if args.option == "probe":
+        blank = Tensor(np.zeros((1, 3, args.image_size, args.image_size), np.float32))
+        channels = nn.output_of(model.eval(), args.stage, blank).shape[1]
+        return LinearProbe(model, args.stage, channels, num_classes)
+    if args.option == "1":
+        freeze_backbone(model)
+    if args.option == "2" and args.freeze_to:
+        freeze_to(model, args.freeze_to)
+    return model
+
+
+def build_optimizer(args, model):
+    if args.option == "2":
+        params = layer_groups(model, args.lr, args.factor)
+    else:
+        params = [p for p in model.parameters() if p.requires_grad]
+    optimizer = optim.SGD(params, args.lr, args.momentum, weight_decay=args.wd)
+    return optimizer, optim.lr_scheduler.CosineAnnealingLR(optimizer, args.epochs)
+
+
+def pictures(args):
+    return open_pictures(args) if args.dir or args.dummy else flowers102(cache_dir() / "flowers102")
+
+
+def augment(args):
+    return shift_and_flip(args) if args.arch in names.CIFAR else crop_and_flip(args)
+
+
+def normalizer(args, train):
+    """The one that the weights were trained with, as far as it is known; the scratch network gets the same."""
+    if args.weights.endswith(".npz"):
+        return load_normalizer(load_run(args.weights), args.image_size, args.weights)
+    return fit_normalizer(args, train) if args.arch in names.CIFAR else ChannelMeanStd.imagenet()
+
+
+def prepare(args, model, normalize, *loaders):
+    """Features instead of pictures, computed once, where they are fixed."""
+    if on_fixed_features(args):
+        return on_features(model, normalize, *loaders, device=args.device)
+    return model, normalize, *loaders
+
+
+RECIPE = Recipe(
+    build_model,
+    build_optimizer,
+    defaults,
+    augment=augment,
+    pictures=pictures,
+    sample="flowers102",
+    normalizer=normalizer,
+    prepare=prepare,
+)
+
+
+# Several of them, one after the other, compared
+
+
+def transfer(argv=None):
+    """What the command line asks for."""
+    parser = arguments()
+    args = parser.parse_args(argv)
+    if args.option == "probe" and not args.stage:
+        parser.error("--option probe needs --stage")
+    if args.option or args.resume or args.ensemble or args.evaluate:
+        run(arguments(), RECIPE, argv)
+        return
+    parser.set_defaults(**defaults(args))
+    args = parser.parse_args(argv)
+    print(advice(chosen_pictures(args, pictures)[0]))
+    folder = output_folder(args, "flowers102")
+    runs = {"option1": ["--option", "1"], "option2": ["--option", "2"]}
+    if args.scratch:
+        runs["scratch"] = ["--option", "scratch"]
+    if args.probes:
+        stages = models.create(args.arch, 1).stages
+        runs |= {f"probe-{stage}": ["--option", "probe", "--stage", stage] for stage in stages}
+    given = sys.argv[1:] if argv is None else argv
+    for name, more in runs.items():
+        print(f"\n{name}")
+        run(arguments(), RECIPE, [*given, *more, "--output-dir", str(folder / name)])
+    logs = {name: folder / name / "log.csv" for name in runs}
+    plot.save_comparison(logs, folder / "comparison.png")
+    print(f"\nvalidation top-1 after {args.epochs} epochs; the curves are in {folder / 'comparison.png'}")
+    for name, log in logs.items():
+        print(f"  {float(read_log(log)[-1]['val_top1']):6.2f} %  {name}")
+
+
+def advice(train):
+    """The lecture's table, for as many pictures as there are."""
+    count = len(train) / len(train.classes)
+    amount = "very little data" if count < LITTLE else "quite a lot of data"
+    similar, different = ADVICE[amount]
+    return (
+        f"{len(train):,} training pictures, {count:.0f} of each class: {amount}. The lectures' advice, if they are\n"
+        f"  very similar to those that the weights were trained on:  {similar}\n"
+        f"  very different from those:                               {different}"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(exit_code(transfer))

@@ -1,0 +1,43 @@
+"""Other people's weights: what there is, fetched once, read without PyTorch, and made one's own.
+
+weights.py      which weights there are, and what pictures they take
+download.py     fetched once, checked by their SHA-256
+loading.py      from a file of any of three kinds into a network
+pth.py          files of torch.save        unpickle.py    without running the code in them
+safetensors.py  the other common format    dtypes.py      numbers from bytes
+transfer.py     another head, frozen parts, learning rates by depth, probes
+features.py     what a frozen backbone makes of the pictures, computed once
+
+model = pretrained.load("resnet50")
+weights = pretrained.get("resnet50")       # .transform() .normalize() .classes .top1 .url
+"""
+
+from .download import fetch
+from .error import WeightsError
+from .features import on_features
+from .loading import from_file, load, load_file, read_weights
+from .pth import read_pth
+from .safetensors import read_safetensors
+from .transfer import LinearProbe, freeze_backbone, freeze_to, head, layer_groups, replace_head
+from .weights import ARCHS, Weights, get
+
+__all__ = [
+    "ARCHS",
+    "LinearProbe",
+    "Weights",
+    "WeightsError",
+    "fetch",
+    "freeze_backbone",
+    "freeze_to",
+    "from_file",
+    "get",
+    "head",
+    "layer_groups",
+    "load",
+    "load_file",
+    "on_features",
+    "read_pth",
+    "read_safetensors",
+    "read_weights",
+    "replace_head",
+]

@@ -1,0 +1,75 @@
+"""Files from the web, once: kept in a cache folder, and right to the last bit or not there at all.
+
+The names of torchvision's files end in the first 8 hex digits of their SHA-256, resnet18-f37072fd.pth. They are checked
+when a file arrives and each time it is used again. A file gets its name when all of it has arrived, so that an
+interruption leaves nothing, and two processes at once only do the work twice.
+"""
+
+import hashlib
+import http.client
+import re
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+from tqdm import tqdm
+
+from ..cache import cache_dir
+from ..train.files import atomic_write
+from .error import WeightsError
+
+TIMEOUT = 30  # seconds without a byte
+BLOCK = 1 << 20
+
+
+def fetch(url, folder=None):
+    """The path of the file at `url`, downloaded into `folder` (default: weights/ in the cache folder) if need be.
+
+    A file already there is used if its checksum is right, and fetched anew otherwise. WeightsError if it cannot be
+    fetched, saying how to fetch it by hand; ValueError if its name carries no checksum.
+    """
+    name = url.rpartition("/")[2]
+    checksum = re.search(r"-([0-9a-f]{8,64})\.\w+$", name)
+    if not checksum:
+        raise ValueError(f"fetch: {url} must end in the first hex digits of its SHA-256, like resnet18-f37072fd.pth")
+    checksum = checksum[1]
+    path = Path(folder) / name if folder is not None else cache_dir() / "weights" / name
+    try:
+        if path.exists() and _sha256(path).startswith(checksum):
+            return path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_write(path) as file:
+            found = _download(url, file)
+            if not found.startswith(checksum):
+                raise WeightsError(_cannot(url, path, f"what arrived has another SHA-256, {found[: len(checksum)]}..."))
+    except (OSError, http.client.HTTPException) as error:
+        raise WeightsError(_cannot(url, path, getattr(error, "reason", None) or error)) from error
+    return path
+
+
+def _download(url, file):
+    """Write what is at `url` into a file -> its SHA-256 in hex."""
+    digest = hashlib.sha256()
+    with urllib.request.urlopen(url, timeout=TIMEOUT) as response:
+        length = int(response.headers.get("Content-Length") or 0)
+        name = url.rpartition("/")[2]
+        with tqdm(total=length or None, desc=name, unit="B", unit_scale=True, disable=None) as bar:
+            while block := response.read(BLOCK):
+                file.write(block)
+                digest.update(block)
+                bar.update(len(block))
+        if file.tell() < length:
+            raise http.client.HTTPException(f"the connection broke after {file.tell():,} of {length:,} bytes")
+    return digest.hexdigest()
+
+
+def _sha256(path):
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _cannot(url, path, reason):
+    return (
+        f"cannot fetch {url}: {reason}; fetch it by hand and put it at {path} (the variable MINICNN_CACHE chooses "
+        "another cache folder), or give a file of your own"
+    )

@@ -1,0 +1,23 @@
+"""The one error of weights that cannot be used."""
+
+import contextlib
+
+LONGEST = 200  # characters of a reason, which may quote from the file
+
+
+class WeightsError(ValueError):
+    """Weights that cannot be found, fetched, read or fitted in; the message names the file and says what to do."""
+
+
+@contextlib.contextmanager
+def reading(path, kind):
+    """What fails inside the block, while the file at `path` is read as `kind`, becomes a WeightsError."""
+    try:
+        yield
+    except WeightsError:
+        raise
+    except OSError as error:
+        raise WeightsError(f"cannot read weights {path}: {error.strerror or error}; check the path") from error
+    except Exception as error:  # of a damaged file: BadZipFile, IndexError, struct.error, OverflowError ...
+        reason = str(error)[:LONGEST] or type(error).__name__
+        raise WeightsError(f"{path} is damaged or not {kind}: {reason}; fetch or copy it again") from error

@@ -1,0 +1,96 @@
+"""Features that are computed once: what a frozen backbone makes of a picture does not change while the head learns.
+
+With nothing augmented, an epoch over the features of N pictures costs N small matrix products instead of N passes
+through the whole network. The rest of training does not notice: features are a set of "pictures" of their own, and
+``HeadOnly`` is the network as far as the optimiser, checkpoints and logs are concerned.
+"""
+
+import numpy as np
+
+from .. import nn
+from ..autograd import no_grad
+from ..data import DataLoader
+from ..tensor import Tensor
+from .transfer import head, head_name
+
+
+class FeatureSet:
+    """What the head of `model` gets to see of each picture of a loader: float32 (D, 1, 1), in the order of the set.
+
+    Unreadable pictures are left out, as the loader does; it must not augment.
+    """
+
+    @no_grad()
+    def __init__(self, model, normalize, loader, device="cpu"):
+        name = head_name(model)
+        model.eval()
+        features, kept = [], []
+        in_order = DataLoader(
+            loader.dataset,
+            loader.batch_size,
+            loader.transform,
+            shuffle=False,
+            workers=loader.workers,
+            max_bad_fraction=loader.max_bad_fraction,
+        )
+        for batch in in_order.epoch(0):
+            images = Tensor(normalize(batch.images)).to(device)
+            features.append(nn.input_of(model, name, images).numpy())
+            kept.extend(batch.indices)
+        self.bad = in_order.bad
+        self.features = np.concatenate(features)[:, :, None, None]
+        self.samples = [loader.dataset.samples[i] for i in kept]
+        self.classes = loader.dataset.classes
+
+    def __len__(self):
+        return len(self.samples)
+
+    def load(self, index):
+        return self.features[index]
+
+
+class HeadOnly(nn.Module):
+    """A network that is fed features (N, D, 1, 1): only its head runs. Parameters and state are the whole network's."""
+
+    def __init__(self, model):
+        super().__init__()
+        self.network = model
+
+    def forward(self, features):
+        return head(self.network)(features.flatten(1))
+
+    def named_modules(self, prefix=""):
+        return self.network.named_modules(prefix)
+
+
+class Unchanged:
+    """Features need no normalising; what is saved is the normaliser of the pictures, for those who test on pictures."""
+
+    def __init__(self, normalize):
+        self.normalize = normalize
+
+    def __call__(self, features):
+        return features
+
+    def state_dict(self):
+        return self.normalize.state_dict()
+
+    def load_state_dict(self, state):
+        self.normalize.load_state_dict(state)
+
+
+def on_features(model, normalize, *loaders, device="cpu"):
+    """The same (model, normalize, loaders...) for a ``Trainer``, on features instead of pictures. A loader may be
+    None."""
+    return HeadOnly(model), Unchanged(normalize), *(_on_features(model, normalize, each, device) for each in loaders)
+
+
+def _on_features(model, normalize, loader, device):
+    if loader is None:
+        return None
+    features = FeatureSet(model, normalize, loader, device)
+    again = DataLoader(
+        features, loader.batch_size, lambda feature, rng: feature, shuffle=loader.shuffle, seed=loader.seed, workers=0
+    )
+    again.bad = features.bad
+    return again

@@ -1,0 +1,95 @@
+"""Transfer learning: what another network has learnt, as the beginning of one's own.
+
+A network is cut into a *backbone*, which turns a picture into features, and a *head*, its last fully connected layer,
+which turns features into scores. The backbone's weights have seen a million pictures; the head is begun anew.
+
+    option 1   freeze the backbone, train the head          replace_head, freeze_backbone
+    option 2   train everything, earlier layers slower      replace_head, layer_groups; freeze_to: all but the first
+    probe      a linear classifier on an earlier stage      LinearProbe: what is known there already?
+
+Earlier layers, edges and colours, serve any pictures and need little change; later ones know the old classes (Yosinski
+et al., "How transferable are features in deep neural networks?", NIPS 2014). Linear probes: Alain and Bengio,
+"Understanding intermediate layers using linear classifier probes", 2016.
+"""
+
+from .. import nn
+
+
+def head_name(model):
+    """The dotted name of the head: the last Linear. ValueError if there is none."""
+    names = [name for name, module in model.named_modules() if isinstance(module, nn.Linear)]
+    if not names:
+        raise ValueError(f"transfer: {type(model).__name__} has no Linear layer to be its head")
+    return names[-1]
+
+
+def head(model):
+    """The head itself."""
+    return dict(model.named_modules())[head_name(model)]
+
+
+def replace_head(model, num_classes):
+    """Put a new head for `num_classes` in the place of the old one, with fresh weights. Returns the model."""
+    parent, _, name = head_name(model).rpartition(".")
+    old = head(model)
+    new = nn.Linear(old.in_features, num_classes, bias=old.bias is not None).astype(old.weight.dtype)
+    setattr(dict(model.named_modules())[parent], name, new.to(old.weight.device))
+    return model
+
+
+def freeze_backbone(model):
+    """Freeze everything but the head: see ``Module.freeze``. Returns the model."""
+    model.freeze()
+    head(model).freeze(False)
+    return model
+
+
+def freeze_to(model, stage):
+    """Freeze the network from its input to the end of `stage`, one of ``model.stages``. Returns the model."""
+    if stage not in model.stages:
+        raise ValueError(f"freeze_to: {type(model).__name__} has no stage {stage!r}; it has {', '.join(model.stages)}")
+    for part in stage_layers(model)[: model.stages.index(stage) + 1]:
+        for layer in part:
+            layer.freeze()
+    return model
+
+
+def layer_groups(model, lr, factor):
+    """Parameter groups for an optimiser: what is behind the last stage learns at `lr`, and each stage at `factor` times
+    the rate of the one behind it (Howard and Ruder, ACL 2018, section 3.2, where factor is 1/2.6). Frozen parameters
+    are left out."""
+    groups = []
+    for distance, layers in enumerate(reversed(stage_layers(model))):
+        params = [p for layer in layers for p in layer.parameters() if p.requires_grad]
+        if params:
+            groups.insert(0, {"params": params, "lr": lr * factor**distance})
+    return groups
+
+
+def stage_layers(model):
+    """The layers of each stage of the network, and of what is behind the last one: a list of lists, from the input on.
+
+    ``model.stages`` names the layers that end a stage."""
+    layers = {name: module for name, module in model.named_modules() if not list(module.children())}
+    parts, names = [], list(layers)
+    for stage in model.stages:
+        end = 1 + max(i for i, name in enumerate(names) if f"{name}.".startswith(f"{stage}."))
+        parts.append([layers[name] for name in names[:end]])
+        names = names[end:]
+    return [*parts, [layers[name] for name in names]]
+
+
+class LinearProbe(nn.Module):
+    """A linear classifier on the output of one stage of a frozen network, averaged over the positions of the picture.
+
+    backbone: any network (its weights are frozen); stage: the name of a layer; channels: how many it gives out.
+    """
+
+    def __init__(self, backbone, stage, channels, num_classes):
+        super().__init__()
+        self.backbone, self.stage = backbone.freeze(), stage
+        self.head = nn.Linear(channels, num_classes)
+
+    def forward(self, x):
+        y = nn.output_of(self.backbone, self.stage, x)
+        return self.head(y.mean(dim=(2, 3)) if y.ndim == 4 else y)

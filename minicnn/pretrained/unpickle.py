@@ -1,0 +1,154 @@
+"""Pickles read as data: a machine that can build dicts, lists, tuples, plain values and tensors, and nothing else.
+
+A pickle is a program for a machine with a stack. BININT pushes a number, TUPLE2 makes a pair of the upper two values,
+GLOBAL pushes any function of any module, by its name, and REDUCE calls it. That is how ``pickle.load`` runs the code of
+strangers. This machine knows the instructions that weights need, and its GLOBALS are the table below: what a file
+cannot name it cannot call. Splitting the bytes into instructions is left to the standard library's pickletools, which
+executes none.
+
+Bounded: there are never more values than the file has instructions, of which at most MOST_STEPS are taken. Nothing is
+copied, compared or hashed but plain keys, so the small pickles that unfold into gigabytes, or into hours, stay small.
+"""
+
+import pickletools
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from .dtypes import BFLOAT16
+from .error import WeightsError
+
+MOST_STEPS = 1_000_000  # less than a second; weights take some thirty for each tensor
+CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False, "EMPTY_TUPLE": ()}
+VALUES = {"BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT", "BINUNICODE", "SHORT_BINUNICODE"}
+VALUES |= {"BINSTRING", "SHORT_BINSTRING"}  # Python 2's text
+KEYS = (str, int, float, type(None))
+
+
+@dataclass
+class Storage:
+    """A run of `size` numbers somewhere in the file; `array` (size,) once they have been read."""
+
+    key: str
+    dtype: np.dtype
+    size: int
+    array: np.ndarray = None
+
+
+class StoredTensor(NamedTuple):
+    """A tensor as torch describes it: a window on a storage. offset and strides count numbers, not bytes."""
+
+    storage: Storage
+    offset: int
+    shape: tuple
+    strides: tuple
+
+
+def new_dict():
+    return {}
+
+
+def rebuild_tensor(storage, offset, shape, strides, requires_grad, hooks, metadata=None):
+    return StoredTensor(storage, offset, shape, strides)
+
+
+def rebuild_parameter(data, requires_grad, hooks):
+    return data
+
+
+DTYPES = {"Float": "<f4", "Double": "<f8", "Half": "<f2", "Long": "<i8", "Int": "<i4", "Short": "<i2"}
+DTYPES |= {"Char": "i1", "Byte": "u1", "Bool": "?", "BFloat16": BFLOAT16}
+GLOBALS = {f"torch {name}Storage": np.dtype(dtype) for name, dtype in DTYPES.items()}
+GLOBALS |= {
+    "collections OrderedDict": new_dict,
+    "torch._utils _rebuild_tensor_v2": rebuild_tensor,
+    "torch._utils _rebuild_parameter": rebuild_parameter,
+}
+
+
+def unpickle(file, path):
+    """Read one pickle from a binary file, from where it stands to behind the pickle's end -> (value, storages).
+
+    storages: {key: Storage} of the storages that the tensors in the value look at, their numbers yet unread. path: what
+    messages call the file. WeightsError if the pickle calls anything that is not in GLOBALS; other exceptions if it is
+    damaged.
+    """
+    stack, marks, memo, storages = [], [], {}, {}
+
+    def cut(start):
+        values = stack[start:]
+        del stack[start:]
+        return values
+
+    for step, (opcode, operand, _) in enumerate(pickletools.genops(file)):
+        if step == MOST_STEPS:
+            raise ValueError(f"its pickle has more than {MOST_STEPS:,} instructions")
+        name = opcode.name
+        if name in VALUES:
+            stack.append(operand)
+        elif name in CONSTANTS:
+            stack.append(CONSTANTS[name])
+        elif name == "EMPTY_DICT":
+            stack.append({})
+        elif name == "EMPTY_LIST":
+            stack.append([])
+        elif name in ("BINPUT", "LONG_BINPUT"):
+            memo[operand] = stack[-1]
+        elif name == "MEMOIZE":
+            memo[len(memo)] = stack[-1]
+        elif name in ("BINGET", "LONG_BINGET"):
+            stack.append(memo[operand])
+        elif name == "MARK":
+            marks.append(len(stack))
+        elif name == "TUPLE":
+            stack.append(tuple(cut(marks.pop())))
+        elif name in ("TUPLE1", "TUPLE2", "TUPLE3"):
+            stack.append(tuple(cut(-int(name[-1]))))
+        elif name in ("SETITEM", "SETITEMS"):
+            items = cut(-2 if name == "SETITEM" else marks.pop())
+            set_items(stack[-1], items)
+        elif name in ("APPEND", "APPENDS"):
+            items = cut(-1 if name == "APPEND" else marks.pop())
+            list.extend(stack[-1], items)
+        elif name == "GLOBAL":
+            stack.append(look_up(operand, path))
+        elif name == "STACK_GLOBAL":
+            stack.append(look_up(str.join(" ", cut(-2)), path))
+        elif name == "REDUCE":
+            function, arguments = cut(-2)
+            stack.append(function(*arguments))
+        elif name == "BUILD":
+            stack.pop()  # the attributes of the object below, such as a state dict's _metadata: no weights
+        elif name == "BINPERSID":
+            stack.append(find_storage(storages, *stack.pop()))
+        elif name == "STOP":
+            return stack.pop(), storages
+        elif name not in ("PROTO", "FRAME"):
+            raise ValueError(f"its pickle has the instruction {name}, which weights do not need")
+
+
+def set_items(target, items):
+    for key, value in zip(items[::2], items[1::2], strict=True):
+        if not isinstance(key, KEYS):
+            raise ValueError(f"a dict in it has a {type(key).__name__} for a key")
+        dict.__setitem__(target, key, value)
+
+
+def look_up(name, path):
+    if name not in GLOBALS:
+        raise WeightsError(
+            f"{path} would run code: it calls {name[:80].replace(' ', '.')!r}, which is none of the few functions that "
+            "build tensors; where you trust it, load it with PyTorch and save the weights alone: "
+            "torch.save(model.state_dict(), path)"
+        )
+    return GLOBALS[name]
+
+
+def find_storage(storages, kind, dtype, key, location, size, view=None):
+    """The storage of a "persistent id"; each is named once for every tensor that looks at it."""
+    storage = Storage(key, dtype, size)
+    proper = isinstance(key, str) and isinstance(dtype, np.dtype) and type(size) is int and size >= 0
+    if not proper or kind != "storage" or view is not None or storages.setdefault(key, storage) != storage:
+        raise ValueError("a storage in it is described in no known way")
+    return storages[key]

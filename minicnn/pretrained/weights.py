@@ -1,0 +1,91 @@
+"""Which weights there are: torchvision's, trained on ImageNet, for the architectures of minicnn.models.
+
+V1 are the classic recipes. V2 are the same networks trained by a newer recipe (600 epochs, label smoothing, mixup,
+CutMix, longer schedules), for pictures resized to 232 pixels instead of 256.
+
+Accuracies are torchvision's own: single central crop of 224 pixels, ImageNet 2012's 50,000 validation pictures.
+imagenet_classes.txt has torchvision's names of the 1,000 classes, a line each, in the order of their WordNet ids.
+
+Source: torchvision.models, and https://pytorch.org/vision/stable/models.html
+"""
+
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+from .. import models
+from ..data import CenterCrop, ChannelMeanStd, Compose, ResizeShorter
+from .error import WeightsError
+
+FOLDER = "https://download.pytorch.org/models/"
+
+
+class Weights(NamedTuple):
+    """One set of weights, and how pictures have to be prepared for it."""
+
+    arch: str  # the name for models.create
+    name: str
+    url: str  # the file's name ends in the first 8 hex digits of its SHA-256
+    top1: float  # % of the validation pictures classified right,
+    top5: float  # and with the right class among the first five
+    parameters: int
+    shorter_side: int = 256  # pixels, before the crop
+    image_size: int = 224
+
+    @property
+    def classes(self):
+        """The names of the 1,000 classes, in the order of the network's outputs."""
+        return imagenet_classes()
+
+    def build(self, num_classes=1000):
+        """A new network, with its initial weights."""
+        return models.create(self.arch, num_classes)
+
+    def transform(self):
+        """PIL image -> PIL image of the network's size, to be called as transform(image, rng)."""
+        return Compose([ResizeShorter(self.shorter_side), CenterCrop(self.image_size)])
+
+    def normalize(self):
+        """uint8 (N, 3, H, W) -> what the network takes."""
+        return ChannelMeanStd.imagenet()
+
+
+def _weights(arch, name, file, top1, top5, parameters):
+    return Weights(arch, name, FOLDER + file, top1, top5, parameters, 232 if name == "IMAGENET1K_V2" else 256)
+
+
+V1, V2 = "IMAGENET1K_V1", "IMAGENET1K_V2"
+WEIGHTS = (  # of each architecture the default last
+    _weights("alexnet", V1, "alexnet-owt-7be5be79.pth", 56.522, 79.066, 61_100_840),
+    _weights("resnet18", V1, "resnet18-f37072fd.pth", 69.758, 89.078, 11_689_512),
+    _weights("resnet34", V1, "resnet34-b627a593.pth", 73.314, 91.420, 21_797_672),
+    _weights("resnet50", V1, "resnet50-0676ba61.pth", 76.130, 92.862, 25_557_032),
+    _weights("resnet50", V2, "resnet50-11ad3fa6.pth", 80.858, 95.434, 25_557_032),
+    _weights("resnet101", V1, "resnet101-63fe2227.pth", 77.374, 93.546, 44_549_160),
+    _weights("resnet101", V2, "resnet101-cd907fc2.pth", 81.886, 95.780, 44_549_160),
+    _weights("resnet152", V1, "resnet152-394f9c45.pth", 78.312, 94.046, 60_192_808),
+    _weights("resnet152", V2, "resnet152-f82ba261.pth", 82.284, 96.002, 60_192_808),
+)
+ARCHS = tuple(dict.fromkeys(weights.arch for weights in WEIGHTS))
+
+
+def get(arch, name="DEFAULT"):
+    """The Weights of that architecture and name, "IMAGENET1K_V1", "IMAGENET1K_V2" or "DEFAULT", torchvision's default.
+
+    WeightsError, a ValueError, if there are none.
+    """
+    found = {weights.name: weights for weights in WEIGHTS if weights.arch == arch}
+    if not found:
+        raise WeightsError(f"pretrained: there are no weights for {arch!r}, only for {', '.join(ARCHS)}")
+    if name == "DEFAULT":
+        return list(found.values())[-1]
+    if name not in found:
+        raise WeightsError(f"pretrained: {arch} has no weights {name!r}; it has {', '.join(found)} and DEFAULT")
+    return found[name]
+
+
+@cache
+def imagenet_classes():
+    """The names of ImageNet 2012's 1,000 classes, a tuple."""
+    text = Path(__file__).with_name("imagenet_classes.txt").read_text(encoding="utf-8")
+    return tuple(text.splitlines())

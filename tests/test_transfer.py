@@ -1,0 +1,240 @@
+"""Transfer: the head, freezing (gradients, statistics, bits), smaller rates for earlier layers, probes, features."""
+
+import numpy as np
+import pytest
+from checks import check_close, check_network_gradients, raises
+from PIL import Image
+
+import minicnn.functional as F
+from minicnn import Tensor, manual_seed, models, nn, no_grad
+from minicnn.data import ChannelMean, DataLoader
+from minicnn.optim import SGD
+from minicnn.pretrained.features import FeatureSet, on_features
+from minicnn.pretrained.transfer import (
+    LinearProbe,
+    freeze_backbone,
+    freeze_to,
+    head,
+    head_name,
+    layer_groups,
+    replace_head,
+    stage_layers,
+)
+
+
+def images(count=4, size=12, dtype=np.float32):
+    return np.random.default_rng(0).standard_normal((count, 3, size, size + 2)).astype(dtype)
+
+
+def lived_in(model):
+    """The model with running statistics and scales that are not those of the beginning."""
+    rng = np.random.default_rng(1)
+    for layer in model.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            layer.running_mean[...] = rng.normal(0, 0.3, layer.running_mean.shape)
+            layer.running_var[...] = rng.uniform(0.5, 2, layer.running_var.shape)
+            layer.weight.detach()[...] = rng.uniform(0.5, 1.5, layer.weight.shape)
+    return model
+
+
+def copies(model):
+    return {key: value.numpy().copy() for key, value in model.state_dict().items()}
+
+
+def train(model, params, steps=3):
+    optimizer = SGD(params, lr=0.1, momentum=0.9, weight_decay=1e-2)
+    model.train()
+    for _ in range(steps):
+        optimizer.zero_grad()
+        F.cross_entropy(model(Tensor(images())), [0, 1, 2, 0]).backward()
+        optimizer.step()
+
+
+@pytest.mark.parametrize("make", [models.cifar_resnet, lambda depth, **kw: models.alexnet(width=8, **kw)])
+def test_a_new_head(make):
+    manual_seed(0)
+    model = make(8, num_classes=10).astype(np.float64)
+    before = copies(model)
+    assert replace_head(model, 3) is model
+    name = head_name(model)
+    assert head(model).weight.shape[0] == 3 and head(model).weight.dtype == np.float64
+    after = copies(model)
+    assert before.keys() == after.keys()
+    changed = {key for key in before if before[key].shape != after[key].shape or (before[key] != after[key]).any()}
+    assert changed == {f"{name}.weight", f"{name}.bias"}
+
+
+def test_a_network_without_a_head():
+    with raises(ValueError, "Sequential", "Linear"):
+        replace_head(nn.Sequential(nn.Conv2d(3, 4, 1)), 3)
+
+
+def test_option_1_leaves_the_backbone_bit_for_bit():
+    manual_seed(0)
+    model = freeze_backbone(lived_in(models.cifar_resnet(8, num_classes=3)))
+    before = copies(model)
+    train(model, [p for p in model.parameters() if p.requires_grad])
+    for key, value in copies(model).items():
+        assert (value.tobytes() == before[key].tobytes()) != key.startswith("fc."), key
+
+
+def test_even_an_optimizer_of_all_parameters_leaves_the_frozen_ones():
+    manual_seed(0)
+    model = freeze_backbone(lived_in(models.cifar_resnet(8, num_classes=3)))
+    before = copies(model)
+    train(model, model.parameters())
+    assert all(value.tobytes() == before[key].tobytes() for key, value in copies(model).items() if key[:2] != "fc")
+
+
+def test_a_frozen_network_computes_as_in_evaluation_whatever_its_mode():
+    manual_seed(0)
+    for model in (lived_in(models.cifar_resnet(8)), models.alexnet(num_classes=3, width=8)):
+        x = Tensor(images(size=70))
+        with no_grad():
+            expected = model.eval()(x).numpy()
+            check_close(model.freeze().train()(x).numpy(), expected, 0)
+
+
+def test_gradients_of_a_network_with_frozen_batch_norm():
+    """Its statistics are constants then: the gradient is another one than in training."""
+    manual_seed(0)
+    model = lived_in(models.cifar_resnet(8, shortcut="B", num_classes=3).astype(np.float64))
+    for layer in model.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            layer.freeze()
+            for parameter in layer.parameters():
+                parameter.requires_grad_(True)
+    before = {key: buffer.numpy().copy() for key, buffer in model.named_buffers()}
+    check_network_gradients(model.train(), images(2, 9, np.float64), [0, 2])
+    for key, buffer in model.named_buffers():
+        assert buffer.numpy().tobytes() == before[key].tobytes(), key
+
+
+def test_stages_have_every_layer_once():
+    for model in (
+        models.resnet18(3),
+        models.cifar_resnet(8),
+        models.alexnet(3, width=8),
+        models.alexnet_2012(3, width=8),
+    ):
+        parts = stage_layers(model)
+        assert len(parts) == len(model.stages) + 1
+        layers = [layer for part in parts for layer in part]
+        assert layers == [m for m in model.modules() if not list(m.children())]
+        assert head(model) in parts[-1]
+
+
+def test_each_stage_of_alexnet_ends_one_layer_of_weights():
+    for model in (models.alexnet(3, width=8), models.alexnet_2012(3, width=8)):
+        for part in stage_layers(model):
+            assert sum(isinstance(layer, (nn.Conv2d, nn.Linear)) for layer in part) == 1
+
+
+def test_earlier_layers_learn_more_slowly():
+    model = models.cifar_resnet(8)
+    groups = layer_groups(model, lr=0.1, factor=0.5)
+    assert [group["lr"] for group in groups] == pytest.approx([0.0125, 0.025, 0.05, 0.1])
+    names = {id(p): name for name, p in model.named_parameters()}
+    stages = [{names[id(p)].partition(".")[0] for p in group["params"]} for group in groups]
+    assert stages == [{"conv1", "bn1", "layer1"}, {"layer2"}, {"layer3"}, {"fc"}]
+    assert sum(len(group["params"]) for group in groups) == len(list(model.parameters()))
+
+
+def test_freezing_up_to_a_stage():
+    model = freeze_to(models.cifar_resnet(8), "layer2")
+    trained = {name.partition(".")[0] for name, p in model.named_parameters() if p.requires_grad}
+    assert trained == {"layer3", "fc"}
+    assert model.bn1.frozen and model.layer2[0].bn2.frozen and not model.layer3[0].bn1.frozen
+    assert [group["lr"] for group in layer_groups(model, 1.0, 0.1)] == pytest.approx([0.1, 1.0])
+    with raises(ValueError, "layer9", "layer1", "layer3"):
+        freeze_to(model, "layer9")
+
+
+def test_a_probe_sees_the_mean_of_its_stage():
+    manual_seed(0)
+    model = lived_in(models.cifar_resnet(8))
+    probe = LinearProbe(model, "layer2", 32, 3)
+    x = Tensor(images())
+    with no_grad():
+        stage = model.features(x, "layer2").mean(dim=(2, 3))
+        check_close(probe.train()(x).numpy(), F.linear(stage, probe.head.weight, probe.head.bias).numpy(), 0)
+    before = copies(model)
+    train(probe, probe.parameters())
+    assert all(value.tobytes() == before[key].tobytes() for key, value in copies(model).items())
+
+
+# Features that are computed once
+
+
+class Noise:
+    """Pictures of noise; number 3 cannot be read."""
+
+    classes = ("a", "b", "c")
+
+    def __init__(self, count, bad=()):
+        self.samples = [(f"noise {i}", i % 3) for i in range(count)]
+        self.bad = bad
+
+    def __len__(self):
+        return len(self.samples)
+
+    def load(self, index):
+        from minicnn.data import BadImage
+
+        if index in self.bad:
+            raise BadImage(f"noise {index}", "not a picture")
+        pixels = np.random.default_rng(index).integers(0, 256, (10, 12, 3), np.uint8)
+        return Image.fromarray(pixels)
+
+
+def unchanged(image, rng=None):
+    return image
+
+
+def loader(pictures, shuffle=False):
+    return DataLoader(pictures, 4, unchanged, shuffle=shuffle, seed=5, workers=0, max_bad_fraction=1)
+
+
+def frozen_network():
+    """(A network whose head alone is trained, its normaliser.)"""
+    manual_seed(0)
+    model = freeze_backbone(lived_in(models.cifar_resnet(8, num_classes=3)))
+    return model, ChannelMean().fit([np.stack([np.asarray(Noise(9).load(i)).transpose(2, 0, 1) for i in range(9)])])
+
+
+def test_cached_features_train_the_same_head():
+    model, normalize = frozen_network()
+    model.train()
+    pictures, first = loader(Noise(10), shuffle=True), copies(model)
+    heads = []
+    for cached in (False, True):
+        model.load_state_dict(first)
+        parts = on_features(model, normalize, pictures) if cached else (model, normalize, pictures)
+        network, prepare, batches = parts
+        network.train()
+        optimizer = SGD(head(model).parameters(), lr=0.1, momentum=0.9)
+        for epoch in range(2):
+            for batch in batches.epoch(epoch):
+                optimizer.zero_grad()
+                F.cross_entropy(network(Tensor(prepare(batch.images))), batch.labels).backward()
+                optimizer.step()
+        heads.append(copies(model))
+        assert (heads[-1]["fc.weight"] != first["fc.weight"]).all()
+    for key in first:
+        check_close(heads[0][key], heads[1][key], 1e-5)
+
+
+def test_features_leave_out_what_cannot_be_read():
+    pictures = Noise(7, bad=(3,))
+    features = FeatureSet(*frozen_network(), loader(pictures, shuffle=True))
+    assert [key for key, _ in features.samples] == [f"noise {i}" for i in (0, 1, 2, 4, 5, 6)]
+    assert features.bad == {"noise 3": "not a picture"} and features.load(0).shape == (64, 1, 1)
+
+
+def test_what_is_saved_on_features_is_the_network():
+    model, normalize = frozen_network()
+    network, prepare, none = on_features(model, normalize, None)
+    assert none is None
+    assert network.state_dict().keys() == model.state_dict().keys()
+    assert [id(p) for p in network.parameters()] == [id(p) for p in model.parameters()]
+    assert (prepare.state_dict()["mean"] == normalize.mean).all()
