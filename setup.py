@@ -2,8 +2,14 @@
 
 from setuptools import find_packages, setup
 
+KERNELS = [f"minicnn.kernels.{name}" for name in find_packages("kernels")]
+
 setup(
-    packages=[*find_packages(include=["minicnn", "minicnn.*"]), "minicnn.kernels"],
+    packages=[*find_packages(include=["minicnn", "minicnn.*"]), "minicnn.kernels", *KERNELS],
     package_dir={"minicnn.kernels": "kernels"},
-    package_data={"minicnn.kernels": ["*.cu", "*.cuh"], "minicnn.pretrained": ["*.txt"]},
+    package_data={
+        "minicnn.kernels.cuda": ["*.cu"],
+        "minicnn.kernels.cuda.emulator": ["*.h", "*.cpp"],
+        "minicnn.pretrained": ["*.txt"],
+    },
 )

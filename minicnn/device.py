@@ -9,12 +9,17 @@ function. In the other three quarters of the table it is the function *of the sa
 same stem*: ``conv2d_forward`` of ``minicnn/ops/conv.py`` is mirrored by ``conv2d_forward`` of
 ``kernels/cpu/conv.py``, and so on. Nothing is registered, and nothing falls back silently: a mirror that does
 not exist is an error that names the op, the device and the tier.
+
+Arrays on "cuda" are CuPy's; with ``MINICNN_EMULATE_GPU=1`` they are NumPy arrays that say so (``emulated.py``), and the
+GPU's kernels run on the processor.
 """
 
 import functools
 import importlib
 
 import numpy as np
+
+from .emulated import EmulatedArray, emulating, on_device
 
 DEVICES = ("cpu", "cuda")
 TIERS = ("plain", "fast")
@@ -76,7 +81,7 @@ def implementation(reference, device, tier):
 
 
 def array_module(array):
-    """The array library of `array`: numpy, or cupy for an array on the GPU."""
+    """The array library of `array`: numpy, or cupy for an array on the GPU (an emulated one is NumPy's)."""
     return np if isinstance(array, (np.ndarray, np.generic)) else _cupy()
 
 
@@ -86,8 +91,8 @@ def as_array(value):
 
 
 def device_of(array):
-    """Where an array lives: "cpu" for a NumPy array, "cuda" for a CuPy array."""
-    return "cpu" if isinstance(array, (np.ndarray, np.generic)) else "cuda"
+    """Where an array lives: "cpu" for a NumPy array, "cuda" for a CuPy array or an emulated one."""
+    return "cpu" if isinstance(array, (np.ndarray, np.generic)) and not isinstance(array, EmulatedArray) else "cuda"
 
 
 def to_device(array, device):
@@ -96,12 +101,17 @@ def to_device(array, device):
         raise ValueError(f"unknown device {device!r}; it is one of {', '.join(DEVICES)}")
     if device == device_of(array):
         return array
-    return _cupy().asarray(array) if device == "cuda" else _cupy().asnumpy(array)
+    if device == "cuda":
+        return on_device(np.array(array)) if emulating() else _cupy().asarray(array)
+    return np.array(array) if isinstance(array, EmulatedArray) else _cupy().asnumpy(array)
 
 
 @functools.cache
 def _cupy():
-    ways_out = "run on device 'cpu', or install the extra cuda12 or cuda13 on a machine with an NVIDIA GPU"
+    ways_out = (
+        "run on device 'cpu', set MINICNN_EMULATE_GPU=1 to try the GPU's kernels on the processor, or install the "
+        "extra cuda12 or cuda13 on a machine with an NVIDIA GPU"
+    )
     try:
         import cupy  # an optional package: only whoever asks for the GPU needs it
     except ImportError as error:

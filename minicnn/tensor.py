@@ -114,8 +114,8 @@ class Tensor(Variable):
                 raise ValueError(
                     f"backward() of a tensor of shape {self.shape} needs the upstream gradient, of that shape"
                 )
-            grad = np.ones_like(self.data)
-        grad = grad.data if isinstance(grad, Variable) else np.asarray(grad, self.dtype)
+            grad = Tensor(np.ones_like(self.data))
+        grad = grad.data if isinstance(grad, Variable) else to_device(np.asarray(grad, self.dtype), self.device)
         if grad.shape != self.shape or grad.dtype != self.dtype:
             raise ValueError(
                 f"backward(): the upstream gradient has shape {grad.shape}, {grad.dtype}; "

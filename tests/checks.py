@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 import minicnn.functional as F
-from minicnn import Tensor, gradcheck, manual_seed
-from minicnn.device import to_device
+from minicnn import Tensor, gradcheck, manual_seed, tier
+from minicnn.device import DeviceError, to_device
+from minicnn.kernels.cuda.emulator.compiler import compiler
 
 
 class Place(NamedTuple):
@@ -23,8 +24,28 @@ class Place(NamedTuple):
     def tensor(self, array, requires_grad=False):
         return Tensor(to_device(array, self.device), requires_grad)
 
+    @contextlib.contextmanager
+    def active(self):
+        """Ops inside run on this tier; device "cuda" is the emulated GPU."""
+        with pytest.MonkeyPatch.context() as monkeypatch, tier(self.tier):
+            if self.device == "cuda":
+                monkeypatch.setenv("MINICNN_EMULATE_GPU", "1")
+            yield
 
-PLACES = [Place("cpu", "plain")]  # a test with an argument `place` runs once on each of these, on that tier
+
+PLACES = [Place("cpu", "plain"), Place("cuda", "fast")]  # a test with an argument `place` runs once on each of these
+
+
+def there_is_a_compiler():
+    try:
+        return bool(compiler())
+    except DeviceError:
+        return False
+
+
+needs_compiler = pytest.mark.skipif(
+    not there_is_a_compiler(), reason="the emulated GPU needs a C++20 compiler: c++, g++, clang++ or what CXX names"
+)
 
 
 def check_gradients(place, function, arrays, *, atol=1e-7, rtol=1e-6, **options):
@@ -76,6 +97,7 @@ def run(place, function, arrays, **options):
     tensors = [None if a is None else place.tensor(a, requires_grad=True) for a in arrays]
     y = function(*tensors, **options)
     y.backward(place.tensor(upstream(y.numpy())))
+    assert {t.device for t in (y, *(t.grad for t in tensors if t is not None))} == {place.device}
     return y.numpy(), [None if t is None else t.grad.numpy() for t in tensors]
 
 

@@ -14,10 +14,8 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before NumPy is imported: 
 
 import programs
 import pytest
-from checks import PLACES
+from checks import PLACES, needs_compiler
 from hypothesis import HealthCheck, settings
-
-from minicnn import tier
 
 COMMON = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow], "print_blob": True}
 settings.register_profile("dev", max_examples=50, **COMMON)
@@ -28,13 +26,18 @@ settings.load_profile("ci" if os.environ.get("CI") else "dev")
 
 def pytest_generate_tests(metafunc):
     if "place" in metafunc.fixturenames:
-        metafunc.parametrize("place", PLACES, ids=str)
+        places = [pytest.param(p, marks=[needs_compiler] if p.device == "cuda" else []) for p in PLACES]
+        metafunc.parametrize("place", places, ids=[str(p) for p in PLACES])
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item):
     place = item.callspec.params.get("place") if hasattr(item, "callspec") else None
-    with tier(place.tier) if place else contextlib.nullcontext():
+    with place.active() if place else contextlib.nullcontext(), pytest.MonkeyPatch.context() as monkeypatch:
+        if place and place.device == "cuda" and hasattr(item.obj, "hypothesis"):  # a kernel here takes its time
+            given = getattr(item.obj, "_hypothesis_internal_use_settings", None) or settings.default
+            few = settings(given, max_examples=min(given.max_examples, max(10, given.max_examples // 5)))
+            monkeypatch.setattr(item.obj, "_hypothesis_internal_use_settings", few)
         return (yield)
 
 
@@ -56,6 +59,15 @@ def pictures(tmp_path_factory):
     folder = tmp_path_factory.mktemp("pictures")
     programs.draw(folder / "train", ["dark", "light"], 4)
     programs.draw(folder / "val", ["dark", "light"], 3)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory):
+    """Pictures of three classes, five of each to train on and two to validate on."""
+    folder = tmp_path_factory.mktemp("three-classes")
+    for split, count in (("train", 5), ("val", 2)):
+        programs.draw(folder / split, ["dark", "light", "night"], count)
     return folder
 
 

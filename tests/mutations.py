@@ -21,9 +21,9 @@ class Mutation(NamedTuple):
     check: str
 
 
-def read():
+def read(name="mutations.txt"):
     mutations = []
-    for section in re.split("^== ", Path(__file__).with_suffix(".txt").read_text(), flags=re.MULTILINE)[1:]:
+    for section in re.split("^== ", Path(__file__).with_name(name).read_text(), flags=re.MULTILINE)[1:]:
         file, *entries = section.strip().split("\n\n")
         mutations += [_mutation(file, entry.splitlines()) for entry in entries]
     return mutations

@@ -10,7 +10,7 @@ Backward  add   grad_a = g          grad_b = g
           neg   grad_a = -g         exp  grad_a = g * y         log  grad_a = g / a
           An input that was broadcast was used many times: its gradient is summed over the axes it was stretched along.
 Saves     what the formulas name
-Mirrors   residual_add: none yet (kernels/*/arithmetic.*); the rest is plain array arithmetic, on either array library
+Mirrors   residual_add: kernels/cuda/arithmetic.cu; the rest is plain array arithmetic, on either array library
 Test      tests/test_arithmetic.py
 """
 

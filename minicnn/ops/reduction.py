@@ -63,7 +63,7 @@ class Max(Function):
         return x.max(axis=axis, keepdims=keepdim)
 
     def backward(self, grad_out):
-        grad_x = np.zeros(self.x_shape, grad_out.dtype)
+        grad_x = np.zeros_like(grad_out, shape=self.x_shape)
         if self.axis is None:
             grad_x.reshape(-1)[self.winners.reshape(-1)] = grad_out.reshape(-1)
         else:

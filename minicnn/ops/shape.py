@@ -14,6 +14,7 @@ import math
 import numpy as np
 
 from ..autograd import Function, Variable
+from ..device import array_module
 
 
 def reshape(x, shape):
@@ -96,8 +97,8 @@ class GetItem(Function):
         return x[index]
 
     def backward(self, grad_out):
-        grad_x = np.zeros(self.x_shape, grad_out.dtype)
-        np.add.at(grad_x, self.index, grad_out)
+        grad_x = np.zeros_like(grad_out, shape=self.x_shape)
+        array_module(grad_x).add.at(grad_x, self.index, grad_out)
         return grad_x
 
 

@@ -1,0 +1,130 @@
+"""The build gate: every kernel compiled for every generation of GPUs, on a machine that need not have one.
+
+    python -m minicnn.kernels.check
+
+NVRTC, NVIDIA's compiler as a library, turns each .cu file of ``kernels/cuda/`` into machine code for compute capability
+7.5, 8.0, 9.0 and 10.0 and says what each kernel takes: registers, shared memory, and spills, which are registers that
+did not fit and lie in slow memory: an error. Occupancy is how many of a multiprocessor's threads can be there at once,
+in theory, in blocks of 256 threads, which is what every kernel is launched with.
+
+Needs the packages cuda-bindings and nvidia-cuda-nvrtc, which PyTorch's CUDA builds bring along; neither driver nor GPU.
+
+Source    NVIDIA, CUDA C++ Programming Guide, "Technical specifications per compute capability" (the limits below)
+"""
+
+import re
+import sys
+from typing import NamedTuple
+
+from .cuda.launch import THREADS
+from .cuda.source import FOLDER, REAL_TYPES, kernels
+
+
+class Multiprocessor(NamedTuple):
+    """What the blocks on one multiprocessor share."""
+
+    threads: int
+    blocks: int
+    shared: int  # bytes
+    reserved: int  # bytes of shared memory that each block costs beyond its own
+    registers: int = 65536
+
+
+ARCHITECTURES = {
+    75: Multiprocessor(1024, 16, 64 << 10, 0),
+    80: Multiprocessor(2048, 32, 164 << 10, 1 << 10),
+    90: Multiprocessor(2048, 32, 228 << 10, 1 << 10),
+    100: Multiprocessor(2048, 32, 228 << 10, 1 << 10),
+}
+WARP, WARP_REGISTERS = 32, 256  # threads; registers are handed to a warp in such portions
+
+
+class Usage(NamedTuple):
+    """What one kernel takes on one architecture."""
+
+    file: str
+    kernel: str
+    real: str
+    architecture: int
+    registers: int
+    shared: int
+    spills: int
+
+    @property
+    def occupancy(self):
+        """The share of the multiprocessor's threads that fit, in %."""
+        has = ARCHITECTURES[self.architecture]
+        warps = THREADS // WARP
+        per_warp = -(-self.registers * WARP // WARP_REGISTERS) * WARP_REGISTERS
+        fit = [has.blocks, has.threads // (warps * WARP), has.registers // (per_warp * warps)]
+        if self.shared:
+            fit.append(has.shared // (self.shared + has.reserved))
+        return 100 * min(fit) * warps * WARP / has.threads
+
+
+def check_file(path, architecture):
+    """The Usage of every kernel of a .cu file, in float and in double. RuntimeError with the compiler's message if it
+    does not compile."""
+    names = [(kernel, real) for kernel in kernels(path) for real in REAL_TYPES.values()]
+    lowered, log = compile_cubin(path, [f"{kernel}<{real}>" for kernel, real in names], architecture)
+    found = {entry: _usage(part) for entry, part in _per_entry(log)}
+    return [
+        Usage(path.name, kernel, real, architecture, *found[entry])
+        for (kernel, real), entry in zip(names, lowered, strict=True)
+    ]
+
+
+def compile_cubin(path, expressions, architecture):
+    """(the mangled name of each name expression, what ptxas has to say)."""
+    from cuda.bindings import nvrtc  # an optional package: only the gate needs it
+
+    def call(function, *arguments):
+        status, *results = function(*arguments)
+        if status != nvrtc.nvrtcResult.NVRTC_SUCCESS:
+            raise RuntimeError(f"{path.name}, sm_{architecture}: {status.name}\n{_log(nvrtc, program)}")
+        return results[0] if results else None
+
+    program = nvrtc.nvrtcCreateProgram(path.read_bytes(), path.name.encode(), 0, [], [])[1]
+    for expression in expressions:
+        call(nvrtc.nvrtcAddNameExpression, program, expression.encode())
+    options = [f"--gpu-architecture=sm_{architecture}".encode(), b"--std=c++17", b"--ptxas-options=-v"]
+    call(nvrtc.nvrtcCompileProgram, program, len(options), options)
+    lowered = [call(nvrtc.nvrtcGetLoweredName, program, expression.encode()).decode() for expression in expressions]
+    return lowered, _log(nvrtc, program)
+
+
+def _log(nvrtc, program):
+    log = b" " * nvrtc.nvrtcGetProgramLogSize(program)[1]
+    nvrtc.nvrtcGetProgramLog(program, log)
+    return log.rstrip(b"\0 ").decode()
+
+
+def _per_entry(log):
+    """(mangled name, what is said of it) of each kernel in ptxas's log."""
+    parts = re.split(r"Compiling entry function '(\w+)'", log)[1:]
+    return zip(parts[::2], parts[1::2], strict=True)
+
+
+def _usage(text):
+    """(registers, bytes of static shared memory, bytes spilled)."""
+    stores, loads = (int(n) for n in re.search(r"(\d+) bytes spill stores, (\d+) bytes spill loads", text).groups())
+    shared = re.search(r"(\d+) bytes smem", text)
+    return int(re.search(r"Used (\d+) registers", text)[1]), int(shared[1]) if shared else 0, stores + loads
+
+
+def main():
+    """Print the table. Returns 1 if a kernel spills, else 0."""
+    usages = [u for path in sorted(FOLDER.glob("*.cu")) for sm in ARCHITECTURES for u in check_file(path, sm)]
+    print(f"{'file':16} {'kernel':36} {'T':6} {'sm':>4} {'registers':>9} {'shared':>7} {'spills':>6} {'occupancy':>9}")
+    for u in usages:
+        print(
+            f"{u.file:16} {u.kernel:36} {u.real:6} {u.architecture:4} {u.registers:9} {u.shared:7} {u.spills:6} "
+            f"{u.occupancy:7.0f} %"
+        )
+    spilling = [u for u in usages if u.spills]
+    print(f"{len(usages)} kernels, {len(spilling)} of them with spills")
+    return 1 if spilling else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,55 @@
+"""Launches batchnorm.cu; mirrors minicnn/ops/batchnorm.py."""
+
+import math
+
+from .launch import THREADS, Kernel, blocks, contiguous, empty
+
+_statistics = Kernel("batchnorm.cu", "batch_norm_statistics")
+_forward = Kernel("batchnorm.cu", "batch_norm_forward")
+_grad_weight_bias = Kernel("batchnorm.cu", "batch_norm_grad_weight_bias")
+_grad_x = Kernel("batchnorm.cu", "batch_norm_grad_x")
+
+
+def batch_norm_statistics(x):
+    """(mean, biased variance), each (C,), over everything but the channels; zeros for an empty batch."""
+    n, channels, inner = _sizes(x)
+    mean, var = empty(x, (channels,)), empty(x, (channels,))
+    if x.size == 0:
+        mean[...] = var[...] = 0
+    else:
+        _statistics(channels, THREADS, contiguous(x), mean, var, n, channels, inner)
+    return mean, var
+
+
+def batch_norm_forward(x, weight, bias, mean, inv_std):
+    """y = weight * (x - mean) * inv_std + bias."""
+    _, channels, inner = _sizes(x)
+    x, weight, bias, mean, inv_std = map(contiguous, (x, weight, bias, mean, inv_std))
+    y = empty(x, x.shape)
+    _forward(blocks(x.size), THREADS, x, weight, bias, mean, inv_std, y, channels, inner, x.size)
+    return y
+
+
+def batch_norm_grad_weight_bias(grad_out, x, mean, inv_std):
+    """(grad_weight, grad_bias), each (C,): the sums of grad_out * x_hat and of grad_out."""
+    n, channels, inner = _sizes(x)
+    grad_out, x, mean, inv_std = map(contiguous, (grad_out, x, mean, inv_std))
+    sums = empty(x, (channels,)), empty(x, (channels,))
+    _grad_weight_bias(channels, THREADS, grad_out, x, mean, inv_std, *sums, n, channels, inner)
+    return sums
+
+
+def batch_norm_grad_x(grad_out, x, weight, mean, inv_std, sums):
+    """grad_x; `sums` is (grad_weight, grad_bias) in training, None in evaluation."""
+    _, channels, inner = _sizes(x)
+    grad_weight, grad_bias = sums or (None, None)
+    arrays = map(contiguous, (grad_out, x, weight, mean, inv_std, grad_weight, grad_bias))
+    grad_x = empty(x, x.shape)
+    count = x.size // channels
+    _grad_x(blocks(x.size), THREADS, *arrays, grad_x, channels, inner, count, x.size)
+    return grad_x
+
+
+def _sizes(x):
+    """(N, C, values of a channel in one image)."""
+    return x.shape[0], x.shape[1], math.prod(x.shape[2:])

@@ -1,0 +1,90 @@
+"""Launches conv.cu; mirrors minicnn/ops/conv.py. The last two functions are the lower rungs of its ladder."""
+
+import math
+
+from minicnn.ops.geometry import output_size
+
+from .launch import THREADS, Kernel, blocks, contiguous, empty
+from .matmul import multiply
+
+_direct = Kernel("conv.cu", "conv2d_direct")
+_im2col = Kernel("conv.cu", "im2col")
+_forward = Kernel("conv.cu", "conv2d_forward")
+_grad_x = Kernel("conv.cu", "conv2d_grad_x")
+_grad_weight = Kernel("conv.cu", "conv2d_grad_weight")
+_grad_bias = Kernel("conv.cu", "conv2d_grad_bias")
+_PIECE, _BLOCK = 64, (16, 16)  # ROWS and COLUMNS of conv.cu, and the block that works them out
+
+
+def conv2d_forward(x, weight, bias, stride, padding, dilation, groups):
+    """y (N, OC, OH, OW) = weight @ im2col(x) + bias, where im2col(x) is nowhere in memory."""
+    y, geometry = _output(x, weight, stride, padding, dilation, groups)
+    grid = _grid(len(weight) // groups, len(x) * math.prod(y.shape[2:]), groups)
+    _forward(grid, _BLOCK, *map(contiguous, (x, weight, bias)), y, *geometry)
+    return y
+
+
+def conv2d_grad_x(grad_out, x_shape, weight, stride, padding, dilation, groups):
+    """grad_x (N, C, H, W): each pixel collects from the outputs that saw it."""
+    grad_x = empty(grad_out, x_shape)
+    geometry = _geometry(x_shape, weight.shape, grad_out.shape, stride, padding, dilation, groups)
+    grid = _grid(x_shape[1] // groups, x_shape[0] * math.prod(x_shape[2:]), groups)
+    _grad_x(grid, _BLOCK, contiguous(grad_out), contiguous(weight), grad_x, *geometry)
+    return grad_x
+
+
+def conv2d_grad_weight(grad_out, x, weight_shape, stride, padding, dilation, groups):
+    """grad_weight (OC, C/groups, KH, KW) = grad_out @ im2col(x)^T, summed over the images."""
+    grad_weight = empty(x, weight_shape)
+    geometry = _geometry(x.shape, weight_shape, grad_out.shape, stride, padding, dilation, groups)
+    grid = _grid(weight_shape[0] // groups, math.prod(weight_shape[1:]), groups)
+    _grad_weight(grid, _BLOCK, contiguous(grad_out), contiguous(x), grad_weight, *geometry)
+    return grad_weight
+
+
+def conv2d_grad_bias(grad_out):
+    """grad_bias (OC,) = grad_out summed over images and positions."""
+    n, channels, height, width = grad_out.shape
+    grad_bias = empty(grad_out, (channels,))
+    _grad_bias(channels, THREADS, contiguous(grad_out), grad_bias, n, channels, height * width)
+    return grad_bias
+
+
+def conv2d_by_direct_sums(x, weight, bias, stride, padding, dilation, groups):
+    """conv2d_forward by conv2d_direct."""
+    y, geometry = _output(x, weight, stride, padding, dilation, groups)
+    _direct(blocks(y.size), THREADS, *map(contiguous, (x, weight, bias)), y, *geometry)
+    return y
+
+
+def conv2d_by_im2col(x, weight, bias, stride, padding, dilation, groups):
+    """conv2d_forward by im2col, image by image, and a product for each group."""
+    y, geometry = _output(x, weight, stride, padding, dilation, groups)
+    depth, area, filters = math.prod(weight.shape[1:]), math.prod(y.shape[2:]), len(weight) // groups
+    x, matrix = contiguous(x), contiguous(weight).reshape(groups, filters, depth)
+    col = empty(x, (groups, depth, area))
+    for image in range(len(x)):
+        _im2col(blocks(col.size), THREADS, x, col, image, *geometry)
+        for group in range(groups):
+            channels = slice(group * filters, (group + 1) * filters)
+            y[image, channels] = multiply(matrix[group], col[group]).reshape(filters, *y.shape[2:])
+    if bias is not None:
+        y += bias.reshape(-1, 1, 1)
+    return y
+
+
+def _output(x, weight, stride, padding, dilation, groups):
+    """(y to be filled, the kernels' geometry)."""
+    out_size = output_size("conv2d", x.shape[2:], weight.shape[2:], stride, padding, dilation)
+    y = empty(x, (len(x), len(weight), *out_size))
+    return y, _geometry(x.shape, weight.shape, y.shape, stride, padding, dilation, groups)
+
+
+def _geometry(x_shape, weight_shape, y_shape, stride, padding, dilation, groups):
+    """GEOMETRY of conv.cu."""
+    (top, _), (left, _) = padding
+    return *x_shape, *y_shape[1:], *weight_shape[2:], *stride, top, left, *dilation, groups
+
+
+def _grid(rows, columns, groups):
+    return math.ceil(columns / _PIECE), math.ceil(rows / _PIECE), groups

@@ -1,0 +1,41 @@
+// Dropout: y = x * mask / (1 - p), with the mask worked out where it is needed and never stored. It is its own
+// gradient.
+//
+// Threads   one for every 4 elements, in a grid-stride loop: one block of the cipher gives 4 words, element i takes
+//           word i % 4 of block i / 4, upper 24 bits: the very numbers of philox_uniform in minicnn/random.py
+// Memory    a thread's 4 elements are neighbours, its neighbours' the next ones; no shared memory, no barrier
+// Launch    blocks of 256, ceil(size / 4 / 256) of them
+// Bound by  memory: 1 read and 1 write an element; 10 rounds of 2 multiplications for every 4 elements
+//
+// y may be x itself (inplace=True), so neither is __restrict__.
+
+struct Words {
+    unsigned int at[4];
+};
+
+// Philox4x32 with 10 rounds (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011): encrypts the
+// counter (block number, call) with the key
+__device__ inline Words philox(unsigned long long key, unsigned long long call, unsigned long long block) {
+    unsigned int c0 = block, c1 = block >> 32, c2 = call, c3 = call >> 32, k0 = key, k1 = key >> 32;
+    for (int round = 0; round < 10; round++) {
+        unsigned int high0 = __umulhi(0xD2511F53u, c0), low0 = 0xD2511F53u * c0;
+        unsigned int high1 = __umulhi(0xCD9E8D57u, c2), low1 = 0xCD9E8D57u * c2;
+        c0 = high1 ^ c1 ^ k0, c1 = low1, c2 = high0 ^ c3 ^ k1, c3 = low0;
+        k0 += 0x9E3779B9u, k1 += 0xBB67AE85u;
+    }
+    return {{c0, c1, c2, c3}};
+}
+
+// `scale` is 1 / (1 - p), or 0 for p = 1
+template <typename T>
+__global__ void dropout_forward(const T *x, T *y, long long size, float p, T scale, unsigned long long key,
+                                unsigned long long call) {
+    long long step = (long long)gridDim.x * blockDim.x, quads = (size + 3) / 4;
+    for (long long q = (long long)blockIdx.x * blockDim.x + threadIdx.x; q < quads; q += step) {  // [0, ceil(size / 4))
+        Words words = philox(key, call, q);
+        for (int e = 0; e < 4 && q * 4 + e < size; e++) {
+            bool kept = (words.at[e] >> 8) * 5.9604644775390625e-08f >= p;  // 2^-24: u in [0, 1)
+            y[q * 4 + e] = x[q * 4 + e] * (kept ? scale : T(0));
+        }
+    }
+}

@@ -1,0 +1,103 @@
+"""CUDA kernels on the processor: the same .cu text, compiled by the host's C++ compiler, every access checked.
+
+cuda.h       what a .cu file may say
+fibers.cpp   the scheduler: each thread of a block a fiber, barriers, warps
+memory.cpp   the checks: is each access within an array, is it a race?
+compiler.py  from a .cu file to a library
+"""
+
+import ctypes
+import functools
+import shutil
+import subprocess
+import threading
+
+from ..source import KernelError
+from .compiler import library, runtime
+
+_one_at_a_time = threading.Lock()  # all launches share the scheduler's memory
+
+
+class _Index(ctypes.Structure):
+    _fields_ = [(axis, ctypes.c_uint) for axis in "xyz"]
+
+
+class _Parameter(ctypes.Structure):
+    _fields_ = [
+        ("name", ctypes.c_char_p),
+        ("base", ctypes.c_void_p),
+        ("bytes", ctypes.c_uint64),
+        ("itemsize", ctypes.c_uint32),
+        ("writable", ctypes.c_uint32),
+    ]
+
+
+class _Launch(ctypes.Structure):
+    _fields_ = [
+        ("kernel", ctypes.c_void_p),
+        ("arguments", ctypes.POINTER(ctypes.c_void_p)),
+        ("grid", _Index),
+        ("block", _Index),
+        ("dynamic_shared", ctypes.c_uint64),
+        ("parameters", ctypes.POINTER(_Parameter)),
+        ("parameter_count", ctypes.c_uint64),
+    ]
+
+
+class _Report(ctypes.Structure):
+    _fields_ = [("text", ctypes.c_char * 1000), ("offset", ctypes.c_uint64)]
+
+
+def launch(kernel, real, grid, block, values, shared):
+    """Run every block of `kernel` (a ``launch.Kernel``) with T = `real`; `values` are arrays, None or NumPy numbers.
+
+    KernelError for whatever a GPU would have answered with garbage: the kernel, its line, the block and the thread.
+    """
+    path = library(kernel.path)
+    code = _load(path)[f"emulate_{kernel.name}_{real}"]
+    pairs = list(zip(kernel.parameters, values, strict=True))
+    arguments = [
+        ctypes.c_void_p(_address(v)) if p.is_array else ctypes.create_string_buffer(v.tobytes()) for p, v in pairs
+    ]
+    arrays = sorted(((p, v) for p, v in pairs if p.is_array and v is not None), key=lambda pair: pair[0].is_const)
+    parameters = [_Parameter(p.name.encode(), _address(v), v.nbytes, v.itemsize, not p.is_const) for p, v in arrays]
+    order = _Launch(
+        ctypes.cast(code, ctypes.c_void_p),
+        (ctypes.c_void_p * len(pairs))(*map(ctypes.addressof, arguments)),
+        _Index(*grid),
+        _Index(*block),
+        shared,
+        (_Parameter * len(parameters))(*parameters),
+        len(parameters),
+    )
+    report = _Report()
+    with _one_at_a_time:
+        failed = _load_runtime(runtime()).emulator_launch(ctypes.byref(order), ctypes.byref(report))
+    if failed:
+        where = _line(path, report.offset, kernel.path.name) if report.offset else kernel.path.name
+        raise KernelError(f"{kernel.name}<{real}> ({where}): {report.text.decode()}")
+
+
+def _address(array):
+    return None if array is None else array.ctypes.data
+
+
+@functools.cache
+def _load_runtime(path):
+    return ctypes.CDLL(path, ctypes.RTLD_GLOBAL)  # the kernels' libraries find their barriers in it
+
+
+@functools.cache
+def _load(path):
+    _load_runtime(runtime())
+    return ctypes.CDLL(path)
+
+
+def _line(path, offset, name):
+    """ "activation.cu:23", or the name alone where binutils is not installed."""
+    if shutil.which("addr2line") is None:
+        return name
+    command = ["addr2line", "-i", "-e", path, hex(offset)]
+    frames = subprocess.run(command, capture_output=True, text=True, check=False).stdout.splitlines()
+    lines = [frame.rpartition(":")[2].split()[0] for frame in frames if f"/{name}:" in frame]
+    return f"{name}:{lines[0]}" if lines else name

@@ -1,0 +1,101 @@
+"""From a .cu file to a library of the host's C++ compiler, kept under the hash of everything that went into it."""
+
+import functools
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+from minicnn.cache import cache_dir
+from minicnn.device import DeviceError
+
+from ..source import REAL_TYPES, KernelError, kernels, without_comments
+
+FOLDER = Path(__file__).parent
+FLAGS = ["-std=c++20", "-O1", "-g", "-fPIC", "-fno-strict-aliasing", "-U_FORTIFY_SOURCE"]
+WATCHED = ["-fsanitize=thread,alignment"]  # only for the calls that they put before each access: memory.cpp answers
+
+_SHARED = re.compile(r"(?<!extern )__shared__\s+(?:alignas\((\w+)\)\s+)?([\w ]+?)\s+(\w+)\s*((?:\[[^\]]*\]\s*)*);")
+_DYNAMIC = re.compile(r"extern\s+__shared__\s+([\w ]+?)\s+(\w+)\s*\[\s*\]\s*;")
+
+
+@functools.cache
+def compiler():
+    """The C++ compiler: $CXX, or the first of c++, g++ and clang++ that there is; DeviceError without one."""
+    for name in (os.environ.get("CXX"), "c++", "g++", "clang++"):
+        if name and shutil.which(name):
+            return name
+    raise DeviceError(
+        "MINICNN_EMULATE_GPU=1 compiles the kernels for the processor, which needs a C++20 compiler, but there is no "
+        "c++, g++ or clang++; install one, name it in the variable CXX, or run on device 'cpu'"
+    )
+
+
+@functools.cache
+def runtime():
+    """The path of the emulator's own library."""
+    text = '#include "fibers.cpp"\n#include "memory.cpp"\n'
+    parts = [(FOLDER / name).read_text() for name in ("runtime.h", "fibers.cpp", "memory.cpp")]
+    return _build("emulator.cpp", text, [f"-I{FOLDER}", "-O2"], parts)
+
+
+@functools.cache
+def library(path):
+    """The path of the library with every kernel of a .cu file, each in float and in double, as emulate_NAME_TYPE."""
+    text = f'#include "cuda.h"\n#line 1 "{path}"\n{rewrite(path)}\n' + "".join(
+        f'extern "C" void emulate_{name}_{real}(void **arguments) {{ emulator::call({name}<{real}>, arguments); }}\n'
+        for name in kernels(path)
+        for real in REAL_TYPES.values()
+    )
+    undefined = [] if os.uname().sysname != "Darwin" else ["-undefined", "dynamic_lookup"]
+    return _build(path.name, text, [f"-I{FOLDER}", *undefined], [(FOLDER / "cuda.h").read_text()], WATCHED)
+
+
+def rewrite(path):
+    """The file's text with its shared arrays declared as C++ can: line by line the same."""
+    text, number = without_comments(path.read_text(encoding="utf-8")), iter(range(1000))
+    text = _DYNAMIC.sub(r'\1 *\2 = emulator::dynamic_shared<\1>(@NUMBER@, "\2", __LINE__);', text)
+    text = _SHARED.sub(_as_reference, text)
+    if forbidden := re.search(r"__shared__[^;]*;?|__constant__|__managed__", text):
+        line = text.count("\n", 0, forbidden.start()) + 1
+        raise KernelError(
+            f"{path.name}:{line}: the emulator cannot read {forbidden[0]!r}; shared arrays are declared one by one, as "
+            "__shared__ TYPE name[SIZE]; or extern __shared__ TYPE name[];"
+        )
+    return re.sub("@NUMBER@", lambda _: str(next(number)), text)
+
+
+def _as_reference(declaration):
+    alignment, kind, name, sizes = declaration.groups()
+    alignment = alignment or f"alignof({kind})"
+    return f'auto &{name} = emulator::shared<{kind} {sizes}, {alignment}>(@NUMBER@, "{name}", __LINE__);'
+
+
+def _build(name, text, options, parts, watched=()):
+    """Compile `text` unless its library is there already; `parts` are the files that it includes."""
+    command = [compiler(), *FLAGS, *options]
+    content = "\0".join([*command, *watched, text, *parts])
+    path = cache_dir() / "emulator" / f"{Path(name).stem}-{hashlib.sha256(content.encode()).hexdigest()[:20]}.so"
+    if path.exists():
+        return str(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        source, made, built = (Path(folder, file) for file in (name, "made.o", "built.so"))
+        source.write_text(text, encoding="utf-8")
+        compiling = [*command, *watched, "-c", "-x", "c++", str(source), "-o", str(made)]
+        linking = [
+            *command,
+            "-shared",
+            str(made),
+            "-o",
+            str(built),
+        ]  # without `watched`, which would bring in a library
+        for step in (compiling, linking):
+            done = subprocess.run(step, capture_output=True, text=True, check=False)
+            if done.returncode:
+                raise KernelError(f"{name} does not compile:\n{done.stderr.strip()}")
+        os.replace(built, path)  # at once, or a process beside this one could load half of it
+    return str(path)

@@ -1,0 +1,254 @@
+// The emulator's eyes: every memory access of a kernel comes by here, is it within an array, is it a race?
+//
+// Kernels are compiled with -fsanitize=thread,alignment, which makes the compiler call __tsan_read4(address) and the
+// like before each access. These calls are answered here, and not by the sanitizers' own library: it knows the
+// operating system's threads, while here all are one, and what orders two accesses is CUDA's barriers.
+//
+// Each word (4 bytes) of shared memory, and of each global array that the launch may write, remembers who wrote it last
+// and two of those who read it since (in an array of bytes: whoever wrote one of the four). Two accesses to a word, one
+// of them a write, are in order if
+//   the same thread made them,
+//   or two threads of a block, with a __syncthreads between them (the epoch has grown),
+//   or two threads of a warp, with a __syncwarp or a shuffle between them (the warp's clocks know),
+//   or both are atomic;
+// blocks are never in order. Anything else is a race, even if this once the result came out right.
+
+#include "runtime.h"
+
+#include <cstdlib>
+#include <cstring>
+#include <initializer_list>
+
+namespace emulator {
+namespace {
+
+constexpr size_t WORD = 4, GAP = 256;  // bytes between shared arrays that belong to nobody
+constexpr unsigned MAX_SHARED_ARRAYS = 64;
+
+struct Access {
+    uint32_t epoch;                                           // 0: nobody
+    uint32_t thread : 10, atomic : 1, bytes : 4, clock : 17;  // which of the word's bytes; of the thread's warp
+};
+
+struct Cell {
+    Access writer, readers[2];
+};
+
+struct SharedArray {
+    const char *name;
+    char *base;
+    size_t bytes, itemsize;
+};
+
+Cell **cells;  // of each parameter; nullptr where the kernel may only read
+const Parameter *latest;
+alignas(256) char shared_memory[SHARED_BYTES + 2 * (MAX_SHARED_ARRAYS + 1) * GAP];
+Cell shared_cells[sizeof shared_memory / WORD];
+SharedArray shared_arrays[MAX_SHARED_ARRAYS];  // by the number of the declaration; base is nullptr before it is reached
+size_t shared_end, shared_used;
+
+// Whether what `then` did is certain to have happened before what the current thread does now.
+bool in_order(const Access &then, bool global) {
+    if (!then.epoch) return true;
+    if (then.epoch < first_epoch) return !global;  // another block, whose shared memory was another
+    if (then.epoch < epoch || then.thread == current_thread) return true;
+    return then.thread / WARP == current_thread / WARP && warp_clock[current_thread][then.thread % WARP] >= then.clock;
+}
+
+[[noreturn]] void report_race(const Access &then, bool it_wrote, bool write, const char *name, size_t index,
+                              const void *code) {
+    const char *verbs[] = {"reads", "writes"}, *past[] = {"has read", "has written"};
+    if (then.epoch < first_epoch)
+        fail(code, "race between blocks: thread %s of block %s %s %s[%zu], which another block of this launch %s",
+             thread_name(current_thread).text, block_name(blocks_done).text, verbs[write], name, index, past[it_wrote]);
+    bool one_warp = then.thread / WARP == current_thread / WARP;
+    fail(code, "race%s: thread %s of block %s %s %s[%zu], which thread %s %s with no %s in between",
+         one_warp ? " within a warp" : "", thread_name(current_thread).text, block_name(blocks_done).text, verbs[write],
+         name, index, thread_name(then.thread).text, past[it_wrote],
+         one_warp ? "__syncwarp or __syncthreads" : "__syncthreads");
+}
+
+// Which two readers to remember: the last, and if possible one of another block or of another warp.
+void remember_reader(Cell &cell, const Access &self) {
+    Access &last = cell.readers[0], &other = cell.readers[1];
+    bool other_block = other.epoch && other.epoch < first_epoch;
+    bool other_warp = other.epoch == epoch && other.thread / WARP != self.thread / WARP;
+    if (last.epoch && (last.epoch != epoch || last.thread != self.thread)) {
+        if ((last.epoch < first_epoch) || !(other_block || other_warp)) other = last;
+    }
+    last = self;
+}
+
+// An access to the bytes from `offset` on of an array whose first word's cell is `first`
+void check_race(Cell *first, size_t offset, size_t bytes, bool write, bool atomic, bool global, const char *name,
+                size_t itemsize, const void *code) {
+    Access self{epoch, current_thread, atomic, 0, warp_clock[current_thread][current_thread % WARP]};
+    for (size_t word = offset / WORD; word * WORD < offset + bytes; word++) {
+        size_t low = word * WORD < offset ? offset - word * WORD : 0, high = offset + bytes - word * WORD;
+        self.bytes = (0xf << low) & (high < WORD ? (1 << high) - 1 : 0xf);
+        Cell &cell = first[word];
+        if (cell.writer.bytes & self.bytes && !(atomic && cell.writer.atomic) && !in_order(cell.writer, global))
+            report_race(cell.writer, true, write, name, offset / itemsize, code);
+        if (!write) {
+            remember_reader(cell, self);
+            continue;
+        }
+        for (const Access &reader : cell.readers)
+            if (reader.bytes & self.bytes && !in_order(reader, global))
+                report_race(reader, false, write, name, offset / itemsize, code);
+        cell = {self, {}};
+    }
+}
+
+size_t distance(const char *address, const char *base, size_t bytes) {
+    return address < base ? base - address : address >= base + bytes ? address - base - bytes + 1 : 0;
+}
+
+[[noreturn]] void report_outside(const char *address, size_t bytes, bool write, const char *name, const char *base,
+                                 size_t length, size_t itemsize, const void *code) {
+    long long offset = address - base, item = static_cast<long long>(itemsize);
+    long long index = offset >= 0 ? offset / item : -((-offset + item - 1) / item);
+    fail(code, "out of bounds: thread %s of block %s %s %zu bytes at %s[%lld], which has %zu elements",
+         thread_name(current_thread).text, block_name(blocks_done).text, write ? "writes" : "reads", bytes, name, index,
+         length / itemsize);
+}
+
+[[noreturn]] void report_nowhere(const char *address, size_t bytes, bool write, const void *code) {
+    const Parameter *nearest = nullptr;
+    for (size_t i = 0; i < launch->parameter_count; i++) {
+        const Parameter &p = launch->parameters[i];
+        if (!nearest || distance(address, p.base, p.bytes) < distance(address, nearest->base, nearest->bytes))
+            nearest = &p;
+    }
+    if (!nearest)
+        fail(code, "out of bounds: thread %s of block %s %s %zu bytes that belong to no array",
+             thread_name(current_thread).text, block_name(blocks_done).text, write ? "writes" : "reads", bytes);
+    report_outside(address, bytes, write, nearest->name, nearest->base, nearest->bytes, nearest->itemsize, code);
+}
+
+void access_shared(char *address, size_t bytes, bool write, bool atomic, const void *code) {
+    const SharedArray *nearest = nullptr;
+    for (const SharedArray &array : shared_arrays) {
+        if (!array.base) continue;
+        if (address >= array.base && address + bytes <= array.base + array.bytes) {
+            Cell *first = shared_cells + (array.base - shared_memory) / WORD;
+            return check_race(first, address - array.base, bytes, write, atomic, false, array.name, array.itemsize,
+                              code);
+        }
+        if (!nearest || distance(address, array.base, array.bytes) < distance(address, nearest->base, nearest->bytes))
+            nearest = &array;
+    }
+    if (!nearest) report_nowhere(address, bytes, write, code);
+    report_outside(address, bytes, write, nearest->name, nearest->base, nearest->bytes, nearest->itemsize, code);
+}
+
+void access_global(char *address, size_t bytes, bool write, bool atomic, const void *code) {
+    const Parameter *p = latest, *end = launch->parameters + launch->parameter_count;
+    if (!p || address < p->base || address + bytes > p->base + p->bytes)
+        for (p = launch->parameters; p < end; p++)
+            if (address >= p->base && address + bytes <= p->base + p->bytes) break;
+    if (p == end) {
+        for (const Index *known : {&threadIdx, &blockIdx, &blockDim, &gridDim})
+            if (address >= reinterpret_cast<const char *>(known) && address < reinterpret_cast<const char *>(known + 1))
+                return;
+        report_nowhere(address, bytes, write, code);
+    }
+    latest = p;
+    Cell *of_parameter = cells[p - launch->parameters];
+    if (!of_parameter) return;
+    check_race(of_parameter, address - p->base, bytes, write, atomic, true, p->name, p->itemsize, code);
+}
+
+}  // namespace
+
+// `bytes` at `address` are about to be read, or written, by the current thread; `code` is where.
+void check_access(void *where, size_t bytes, bool write, bool atomic, const void *code) {
+    char *address = static_cast<char *>(where);
+    if (static_cast<size_t>(address - stacks) < MAX_THREADS * STACK_BYTES) return;  // a thread's own variables
+    if (address >= shared_memory && address < shared_memory + sizeof shared_memory)
+        access_shared(address, bytes, write, atomic, code);
+    else
+        access_global(address, bytes, write, atomic, code);
+}
+
+void begin_launch() {
+    if (epoch > UINT32_MAX / 2) {  // long before it starts again from 0, which means nobody
+        memset(shared_cells, 0, sizeof shared_cells);
+        epoch = 0;
+    }
+    latest = nullptr;
+    cells = static_cast<Cell **>(calloc(launch->parameter_count + 1, sizeof(Cell *)));
+    for (size_t i = 0; i < launch->parameter_count; i++)
+        if (launch->parameters[i].writable)
+            cells[i] = static_cast<Cell *>(calloc(launch->parameters[i].bytes / WORD + 1, sizeof(Cell)));
+    memset(shared_arrays, 0, sizeof shared_arrays);
+    shared_end = GAP;
+    shared_used = 0;
+}
+
+void end_launch() {
+    for (size_t i = 0; i < launch->parameter_count; i++) free(cells[i]);
+    free(cells);
+}
+
+// What a block finds in shared memory is whatever the last one left there: here it is NaN, in float and in double.
+void begin_block() { memset(shared_memory, 0xff, shared_end); }
+
+// The shared array of declaration number `number`, the same for every thread of a block (cuda.h). It lies at a multiple
+// of `alignment`, and of nothing larger: a GPU promises no more.
+void *shared_array(unsigned number, const char *name, size_t bytes, size_t itemsize, size_t alignment, unsigned line) {
+    bool dynamic = bytes == 0;
+    if (dynamic) bytes = launch->dynamic_shared;
+    if (number >= MAX_SHARED_ARRAYS) fail(nullptr, "line %u: more than %u shared arrays", line, MAX_SHARED_ARRAYS);
+    SharedArray &array = shared_arrays[number];
+    if (!array.base) {
+        if ((shared_used += bytes) > SHARED_BYTES)
+            fail(nullptr, "line %u: with %s, the block has %zu bytes of shared memory; %zu is the most", line, name,
+                 shared_used, SHARED_BYTES);
+        array = {name, shared_memory + shared_end + alignment, bytes, itemsize};
+        memset(array.base, 0xff, bytes);
+        shared_end += (alignment + bytes + 2 * GAP - 1) / GAP * GAP;
+    }
+    return array.base;
+}
+
+}  // namespace emulator
+
+// ---- What the compiler calls before each access
+
+#define SEEN(address, bytes, write) emulator::check_access(address, bytes, write, false, __builtin_return_address(0))
+#define ACCESS(bytes)                                                     \
+    void __tsan_read##bytes(void *p) { SEEN(p, bytes, false); }           \
+    void __tsan_write##bytes(void *p) { SEEN(p, bytes, true); }           \
+    void __tsan_volatile_read##bytes(void *p) { SEEN(p, bytes, false); }  \
+    void __tsan_volatile_write##bytes(void *p) { SEEN(p, bytes, true); }  \
+    void __tsan_unaligned_read##bytes(void *p) { SEEN(p, bytes, false); } \
+    void __tsan_unaligned_write##bytes(void *p) { SEEN(p, bytes, true); }
+
+extern "C" {
+ACCESS(1)
+ACCESS(2)
+ACCESS(4)
+ACCESS(8)
+ACCESS(16)
+void __tsan_read_range(void *p, size_t n) { SEEN(p, n, false); }
+void __tsan_write_range(void *p, size_t n) { SEEN(p, n, true); }
+void *__tsan_memcpy(void *to, void *from, size_t n) {  // by name in clang
+    SEEN(from, n, false);
+    SEEN(to, n, true);
+    return memcpy(to, from, n);
+}
+void *__tsan_memset(void *p, int byte, size_t n) {
+    SEEN(p, n, true);
+    return memset(p, byte, n);
+}
+void __ubsan_handle_type_mismatch_v1(const void *, const void *) {
+    using namespace emulator;
+    fail(__builtin_return_address(0),
+         "misaligned: thread %s of block %s takes an address for a wider number than may lie there",
+         thread_name(current_thread).text, block_name(blocks_done).text);
+}
+void __tsan_func_entry(void *) {}
+void __tsan_func_exit() {}
+void __tsan_init() {}
+}

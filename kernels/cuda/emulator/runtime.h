@@ -1,0 +1,81 @@
+// What the emulator's parts know of each other: who runs now, and how a launch is given up.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <cstdio>
+
+namespace emulator {
+
+constexpr unsigned WARP = 32, MAX_THREADS = 1024;
+constexpr size_t SHARED_BYTES = 48 << 10;  // what every GPU gives a block without being asked for more
+
+struct Index {
+    unsigned x, y, z;
+};
+
+}  // namespace emulator
+
+extern emulator::Index threadIdx, blockIdx, blockDim, gridDim;
+
+namespace emulator {
+
+// An array handed to the launch. Python lists the arrays that the kernel may write first.
+struct Parameter {
+    const char *name;
+    char *base;
+    uint64_t bytes;
+    uint32_t itemsize;
+    uint32_t writable;
+};
+
+struct Launch {
+    void (*kernel)(void **arguments);
+    void **arguments;
+    Index grid, block;
+    uint64_t dynamic_shared;
+    const Parameter *parameters;
+    uint64_t parameter_count;
+};
+
+struct Report {
+    char text[1000];
+    uint64_t offset;  // of the code in its library, for the line number; 0 where the text has it already
+};
+
+extern const Launch *launch;  // the one that runs
+extern char *stacks;          // of all fibers; nullptr before the first launch
+constexpr size_t STACK_BYTES = 256 << 10;
+
+// The thread that runs now, counted from 0 in its block, and the clocks of barriers (memory.cpp reads them).
+extern unsigned current_thread, threads_in_block;
+extern uint32_t epoch;                          // grows at each block's start and each __syncthreads
+extern uint32_t first_epoch;                    // of this block
+extern uint32_t warp_clock[MAX_THREADS][WARP];  // [t][l]: what thread t knows of lane l of its warp
+extern uint64_t blocks_done;                    // blocks before this one
+
+// Memory (memory.cpp)
+void begin_launch();
+void begin_block();
+void end_launch();
+
+// Give the launch up with a report (fibers.cpp). `code`: an address in the kernel, or nullptr.
+[[noreturn]] void fail(const void *code, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+// "(1, 0, 0)" for thread number `thread` of a block, or block number `block` of the grid
+struct Text {
+    char text[48];
+};
+
+inline Text place(uint64_t number, const Index &sizes) {
+    Text name;
+    unsigned x = number % sizes.x, y = number / sizes.x % sizes.y, z = number / sizes.x / sizes.y;
+    snprintf(name.text, sizeof name.text, "(%u, %u, %u)", x, y, z);
+    return name;
+}
+
+inline Text thread_name(unsigned thread) { return place(thread, blockDim); }
+
+inline Text block_name(uint64_t block) { return place(block, gridDim); }
+
+}  // namespace emulator

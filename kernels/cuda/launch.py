@@ -1,0 +1,153 @@
+"""Launching a kernel, with everything checked that a GPU does not check.
+
+A kernel receives bare addresses and bytes. An array of another dtype, with gaps in it or on the other side of the bus,
+or a number of another width, gives no error there but garbage, or the death of the process.
+"""
+
+import functools
+import math
+import numbers
+
+import numpy as np
+
+from minicnn.device import array_module, device_of
+from minicnn.emulated import EmulatedArray
+
+from . import emulator
+from .source import FOLDER, REAL_TYPES, KernelError, kernels
+
+THREADS = 256  # of a block, where nothing speaks for another number
+MAX_THREADS, MAX_BLOCK, MAX_GRID = 1024, (1024, 1024, 64), (2**31 - 1, 65535, 65535)
+MAX_SHARED = 48 << 10  # bytes that every GPU gives a block
+
+
+class Kernel:
+    """``Kernel("activation.cu", "relu_forward")(grid, block, *arguments, shared=0)``.
+
+    grid, block  an int, or a tuple of one to three, x first; nothing happens where one of them is 0
+    arguments    in the order of the kernel's parameters: arrays (or None: a null pointer) and numbers
+    shared       bytes of dynamic shared memory
+
+    T is the dtype of the arrays that stand for ``T *``. TypeError and ValueError name the kernel and the parameter.
+    """
+
+    def __init__(self, file, name):
+        self.path, self.name = FOLDER / file, name
+        if name not in kernels(self.path):
+            raise KernelError(f"{file} has no kernel {name}, a template <typename T> __global__ void {name}(...)")
+        self.parameters = kernels(self.path)[name]
+
+    def __call__(self, grid, block, *arguments, shared=0):
+        grid, block = self._sizes("grid", grid, MAX_GRID), self._sizes("block", block, MAX_BLOCK)
+        if math.prod(block) > MAX_THREADS:
+            raise ValueError(f"{self}: block {block} has {math.prod(block)} threads; {MAX_THREADS} is the most")
+        if not 0 <= shared <= MAX_SHARED:
+            raise ValueError(f"{self}: {shared} bytes of shared memory; a block can have 0 to {MAX_SHARED}")
+        if len(arguments) != len(self.parameters):
+            takes = ", ".join(str(p) for p in self.parameters)
+            raise TypeError(f"{self} takes {len(self.parameters)} arguments ({takes}), got {len(arguments)}")
+        real = self._real(arguments)
+        values = [self._checked(p, a, real) for p, a in zip(self.parameters, arguments, strict=True)]
+        arrays = [a for p, a in zip(self.parameters, arguments, strict=True) if p.is_array and a is not None]
+        if len({str(getattr(a, "device", None)) for a in arrays}) > 1:
+            raise ValueError(f"{self}: the arrays are on several GPUs: {', '.join(str(a.device) for a in arrays)}")
+        if 0 in grid or 0 in block:
+            return
+        if isinstance(arrays[0], EmulatedArray):
+            emulator.launch(self, REAL_TYPES[real], grid, block, values, shared)
+        else:
+            _gpu_kernel(self.path, f"{self.name}<{REAL_TYPES[real]}>")(
+                grid, block, _pointers(values), shared_mem=shared
+            )
+
+    def __str__(self):
+        return f"{self.name} ({self.path.name})"
+
+    def _sizes(self, what, sizes, limits):
+        sizes = (sizes,) if isinstance(sizes, numbers.Integral) else tuple(sizes)
+        if not 1 <= len(sizes) <= 3 or not all(isinstance(n, numbers.Integral) for n in sizes):
+            raise TypeError(f"{self}: {what} must be one to three whole numbers, got {sizes}")
+        sizes = tuple(int(n) for n in sizes) + (1,) * (3 - len(sizes))
+        if not all(0 <= n <= limit for n, limit in zip(sizes, limits, strict=True)):
+            raise ValueError(f"{self}: {what} {sizes} is not between 0 and {limits}")
+        return sizes
+
+    def _real(self, arguments):
+        """The dtype that T stands for."""
+        given = [(p, a) for p, a in zip(self.parameters, arguments, strict=True) if p.is_array and p.type == "T"]
+        given = [(p.name, a.dtype) for p, a in given if hasattr(a, "dtype")]
+        if not given:
+            raise TypeError(f"{self}: no array says what T is")
+        if len({dtype for _, dtype in given}) > 1:
+            raise TypeError(f"{self}: T cannot be {' and '.join(f'{dtype} ({name})' for name, dtype in given)}")
+        name, dtype = given[0]
+        if dtype not in REAL_TYPES:
+            raise TypeError(f"{self}: {name} is {dtype}; T is float32 or float64")
+        return dtype
+
+    def _checked(self, parameter, value, real):
+        """The array as it is, or the number in the parameter's dtype."""
+        what = f"{self}: parameter {parameter}"
+        dtype = parameter.dtype(real)
+        if not parameter.is_array:
+            return _number(what, dtype, value)
+        if value is None:
+            return None
+        if not hasattr(value, "dtype") or not hasattr(value, "flags"):
+            raise TypeError(f"{what} takes an array, got a {type(value).__name__}")
+        if device_of(value) != "cuda":
+            raise TypeError(f"{what} takes an array on device 'cuda', got one on 'cpu'; move it with to_device")
+        if value.dtype != dtype:
+            raise TypeError(f"{what} takes {dtype}, got an array of {value.dtype}")
+        if not value.flags.c_contiguous:
+            raise ValueError(f"{what} takes a C-contiguous array, got shape {value.shape} with strides {value.strides}")
+        if not parameter.is_const and not getattr(value.flags, "writeable", True):  # CuPy's arrays have no such flag
+            raise ValueError(f"{what} is written to, but the array of shape {value.shape} is read-only")
+        return value
+
+
+def blocks(count, threads=THREADS):
+    """How many blocks of so many threads it takes for `count` elements; never more than a grid-stride loop needs."""
+    return min(math.ceil(count / threads), 65535)
+
+
+def contiguous(array):
+    """`array`, or a C-contiguous copy of it; None stays None."""
+    return array if array is None or array.flags.c_contiguous else array.copy(order="C")
+
+
+def empty(like, shape, dtype=None):
+    """An array of that shape with any content, on the device (and, by default, of the dtype) of `like`."""
+    return array_module(like).empty_like(like, dtype=dtype, order="C", shape=shape)
+
+
+def _number(what, dtype, value):
+    if isinstance(value, np.ndarray) or not isinstance(value, (numbers.Real, np.bool_)):
+        raise TypeError(f"{what} takes a number, got a {type(value).__name__}")
+    if dtype.kind == "f":
+        return dtype.type(value)
+    if not isinstance(value, (numbers.Integral, np.bool_)):
+        raise TypeError(f"{what} takes a whole number, got {value!r}")
+    low, high = (0, 1) if dtype.kind == "b" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
+    if not low <= int(value) <= high:
+        raise ValueError(f"{what} takes {low} to {high}, got {value}")
+    return dtype.type(int(value))
+
+
+def _pointers(values):
+    """For CuPy: None as the address 0."""
+    return tuple(np.uint64(0) if value is None else value for value in values)
+
+
+@functools.cache
+def _gpu_module(path):
+    """The file compiled by NVRTC, with every kernel in float and in double; CuPy keeps the result on disk."""
+    import cupy  # an optional package: whoever comes here has an array of it
+
+    names = [f"{name}<{real}>" for name in kernels(path) for real in REAL_TYPES.values()]
+    return cupy.RawModule(code=path.read_text(encoding="utf-8"), options=("-std=c++17",), name_expressions=names)
+
+
+@functools.cache
+def _gpu_kernel(path, name):
+    return _gpu_module(path).get_function(name)

@@ -1,0 +1,61 @@
+// Cross-entropy of logp (N, C, inner), the logarithms of the probabilities (softmax.cu), and target (N, inner).
+//
+//    p[c] = (1 - smoothing) * w_t * [c = t] + smoothing / C * w_c      the weight of class c's -logp, 0 for an ignored
+//    target forward   loss = -sum of p[c] * logp[c]
+//    backward  grad_x[c] = grad_loss * (sum of p * e^logp[c] - p[c])
+//
+// Threads   a warp for each of the N * inner targets; its lanes take classes lane, lane + 32, ..., and shuffles add up:
+//           no shared memory, no barrier
+// Memory    coalesced where inner = 1; otherwise neighbouring lanes read `inner` apart
+// Launch    blocks of 256, ceil(targets / 8) of them; a warp without a target leaves as a whole
+// Bound by  memory: logp is read once and grad_x written once, for about 5 operations
+
+template <typename T>
+__device__ T class_weight(int c, long long target, const T *weight, int C, bool ignored, T smoothing) {
+    if (ignored) return T(0);
+    T p = smoothing / C * (weight ? weight[c] : T(1));
+    if (c == target) p += (T(1) - smoothing) * (weight ? weight[c] : T(1));
+    return p;
+}
+
+template <typename T>
+__device__ T warp_sum(T value) {
+    for (int lanes = 16; lanes > 0; lanes /= 2) value += __shfl_xor_sync(0xffffffffu, value, lanes);
+    return value;
+}
+
+template <typename T>
+__global__ void cross_entropy_forward(const T *__restrict__ logp, const long long *__restrict__ target,
+                                      const T *__restrict__ weight, T *__restrict__ loss, long long targets, int C,
+                                      long long inner, long long ignore_index, T smoothing) {
+    long long n = ((long long)blockIdx.x * blockDim.x + threadIdx.x) / 32;  // [0, targets)
+    if (n >= targets) return;
+    long long first = n / inner * C * inner + n % inner, label = target[n];
+    T sum = T(0);
+    for (int c = threadIdx.x % 32; c < C; c += 32) {
+        T p = class_weight(c, label, weight, C, label == ignore_index, smoothing);
+        if (p != T(0)) sum -= p * logp[first + c * inner];  // 0 times minus infinity would be NaN
+    }
+    sum = warp_sum(sum);
+    if (threadIdx.x % 32 == 0) loss[n] = sum;
+}
+
+// grad_loss has one number for each target, or one for all (grad_stride 0)
+template <typename T>
+__global__ void cross_entropy_backward(const T *__restrict__ grad_loss, long long grad_stride,
+                                       const T *__restrict__ logp, const long long *__restrict__ target,
+                                       const T *__restrict__ weight, T *__restrict__ grad_x, long long targets, int C,
+                                       long long inner, long long ignore_index, T smoothing) {
+    long long n = ((long long)blockIdx.x * blockDim.x + threadIdx.x) / 32;  // [0, targets)
+    if (n >= targets) return;
+    long long first = n / inner * C * inner + n % inner, label = target[n];
+    bool ignored = label == ignore_index;
+    T total = T(0);
+    for (int c = threadIdx.x % 32; c < C; c += 32) total += class_weight(c, label, weight, C, ignored, smoothing);
+    total = warp_sum(total);
+    for (int c = threadIdx.x % 32; c < C; c += 32) {
+        long long i = first + c * inner;
+        T p = class_weight(c, label, weight, C, ignored, smoothing);
+        grad_x[i] = grad_loss[n * grad_stride] * (total * exp(logp[i]) - p);
+    }
+}

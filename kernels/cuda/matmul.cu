@@ -1,0 +1,156 @@
+// Matrix products, c (I, J) = a (I, K) @ b (K, J) + bias (J,), as a ladder: each kernel is the last with one idea more.
+//
+// A factor may be stored transposed: element (i, k) of a is a[i * a_row + k * a_column], that of b likewise, where one
+// of the two strides is 1. bias may be a null pointer. I, J, K may be anything: beyond an edge zeros are loaded,
+// nothing is skipped, so that every thread reaches every barrier.
+//
+// Operations: 2 I J K in each of them. What changes is how many bytes are fetched for them, counted for 4-byte numbers:
+//
+//   kernel             fetched from global memory      read from shared memory    of one multiply-add
+//   matmul_naive       up to 32 + 4 bytes              -
+//   matmul_coalesced   4 + 4/32 bytes                  -
+//   matmul_shared      8/16 bytes                      8 bytes
+//   matmul_register    8/64 bytes                      8/4 bytes
+//   matmul_vector      8/64 bytes                      8/4 bytes, in a quarter of the instructions
+
+constexpr int TILE = 16;  // of matmul_shared: TILE x TILE results of a block of as many threads
+constexpr int ROWS = 64;  // of matmul_register and _vector: ROWS x COLUMNS results of a block,
+constexpr int COLUMNS = 64;
+constexpr int DEPTH = 16;          // from DEPTH columns of a and rows of b at a time,
+constexpr int EACH = 4;            // EACH x EACH of them by each of its 256 threads
+constexpr int SIDE = ROWS / EACH;  // which stand as SIDE x SIDE
+
+// 1. One thread for each result. Neighbouring threads have neighbouring rows i: at each k, a warp touches 32 rows of a,
+//    each in another line of memory, of which it uses 4 bytes.
+//    Launch: grid (ceil(I / 16), ceil(J / 16)), block (16, 16)
+template <typename T>
+__global__ void matmul_naive(const T *__restrict__ a, const T *__restrict__ b, const T *__restrict__ bias,
+                             T *__restrict__ c, int I, int J, int K, long long a_row, long long a_column,
+                             long long b_row, long long b_column) {
+    int i = blockIdx.x * blockDim.x + threadIdx.x;  // [0, I)
+    int j = blockIdx.y * blockDim.y + threadIdx.y;  // [0, J)
+    if (i >= I || j >= J) return;
+    T sum = bias ? bias[j] : T(0);
+    for (int k = 0; k < K; k++) sum += a[i * a_row + k * a_column] * b[k * b_row + j * b_column];
+    c[(long long)i * J + j] = sum;
+}
+
+// 2. What changed: x and y, so that neighbouring threads have neighbouring columns j. At each k a warp reads
+//    neighbouring numbers of b, and one number of a that all its threads share. What it bought: whole lines of memory
+//    are used, 4 bytes of b a multiply-add and hardly any of a, and the results are written next to one another.
+//    Launch: grid (ceil(J / 32), ceil(I / 8)), block (32, 8)
+template <typename T>
+__global__ void matmul_coalesced(const T *__restrict__ a, const T *__restrict__ b, const T *__restrict__ bias,
+                                 T *__restrict__ c, int I, int J, int K, long long a_row, long long a_column,
+                                 long long b_row, long long b_column) {
+    int j = blockIdx.x * blockDim.x + threadIdx.x;  // [0, J)
+    int i = blockIdx.y * blockDim.y + threadIdx.y;  // [0, I)
+    if (i >= I || j >= J) return;
+    T sum = bias ? bias[j] : T(0);
+    for (int k = 0; k < K; k++) sum += a[i * a_row + k * a_column] * b[k * b_row + j * b_column];
+    c[(long long)i * J + j] = sum;
+}
+
+// 3. What changed: a block fetches a TILE x TILE piece of a and one of b into shared memory, once, and each number is
+//    then read by TILE threads. What it bought: 1/TILE of the bytes from global memory.
+//    Barriers: the first, so that the pieces are whole before they are read; the second, so that they are read before
+//    the next ones overwrite them. The loop runs as often for every thread.
+//    Launch: grid (ceil(J / TILE), ceil(I / TILE)), block (TILE, TILE)
+template <typename T>
+__global__ void matmul_shared(const T *__restrict__ a, const T *__restrict__ b, const T *__restrict__ bias,
+                              T *__restrict__ c, int I, int J, int K, long long a_row, long long a_column,
+                              long long b_row, long long b_column) {
+    __shared__ T a_tile[TILE][TILE + 1];  // the + 1 puts a column's numbers into different banks
+    __shared__ T b_tile[TILE][TILE + 1];
+    int x = threadIdx.x, y = threadIdx.y;  // [0, TILE)
+    int j = blockIdx.x * TILE + x, i = blockIdx.y * TILE + y;
+    T sum = T(0);
+    for (int k0 = 0; k0 < K; k0 += TILE) {
+        a_tile[y][x] = i < I && k0 + x < K ? a[i * a_row + (k0 + x) * a_column] : T(0);
+        b_tile[y][x] = j < J && k0 + y < K ? b[(k0 + y) * b_row + j * b_column] : T(0);
+        __syncthreads();
+        for (int k = 0; k < TILE; k++) sum += a_tile[y][k] * b_tile[k][x];
+        __syncthreads();
+    }
+    if (i < I && j < J) c[(long long)i * J + j] = sum + (bias ? bias[j] : T(0));
+}
+
+// Fetch the DEPTH x WIDTH piece from (k0, first) on: tile[k][n] = matrix[(first + n) * stride_n + (k0 + k) * stride_k],
+// or 0 beyond `count` and K. Neighbouring threads go along the axis whose stride is 1: every fetch is coalesced.
+template <typename T, int WIDTH, int PITCH>
+__device__ void fetch(T (&tile)[DEPTH][PITCH], const T *matrix, int first, int count, long long stride_n, int k0, int K,
+                      long long stride_k, int thread) {
+    for (int e = thread; e < DEPTH * WIDTH; e += SIDE * SIDE) {  // [0, DEPTH * WIDTH)
+        int k = stride_k == 1 ? e % DEPTH : e / WIDTH;           // [0, DEPTH)
+        int n = stride_k == 1 ? e / DEPTH : e % WIDTH;           // [0, WIDTH)
+        bool inside = first + n < count && k0 + k < K;
+        tile[k][n] = inside ? matrix[(first + n) * stride_n + (k0 + k) * stride_k] : T(0);
+    }
+}
+
+// 4. What changed: a thread has EACH x EACH results in its registers instead of one. For each k it reads EACH numbers
+//    of a and EACH of b from shared memory and makes EACH * EACH multiply-adds of them. What it bought: 1/EACH of the
+//    reads of shared memory, which bounded the kernel before, and with larger pieces 1/4 of the bytes from global
+//    memory. The rows of a thread are SIDE apart, and its columns too: neighbouring threads read neighbouring banks.
+//    Launch: grid (ceil(I / ROWS), ceil(J / COLUMNS)), block (SIDE, SIDE)
+template <typename T>
+__global__ void matmul_register(const T *__restrict__ a, const T *__restrict__ b, const T *__restrict__ bias,
+                                T *__restrict__ c, int I, int J, int K, long long a_row, long long a_column,
+                                long long b_row, long long b_column) {
+    __shared__ T a_tile[DEPTH][ROWS + 1];
+    __shared__ T b_tile[DEPTH][COLUMNS + 1];
+    int x = threadIdx.x, y = threadIdx.y, thread = y * SIDE + x;  // x, y: [0, SIDE)
+    int i0 = blockIdx.x * ROWS, j0 = blockIdx.y * COLUMNS;
+    T sum[EACH][EACH] = {};
+    for (int k0 = 0; k0 < K; k0 += DEPTH) {
+        fetch<T, ROWS>(a_tile, a, i0, I, a_row, k0, K, a_column, thread);
+        fetch<T, COLUMNS>(b_tile, b, j0, J, b_column, k0, K, b_row, thread);
+        __syncthreads();
+        for (int k = 0; k < DEPTH; k++)
+            for (int r = 0; r < EACH; r++)
+                for (int s = 0; s < EACH; s++) sum[r][s] += a_tile[k][y + r * SIDE] * b_tile[k][x + s * SIDE];
+        __syncthreads();
+    }
+    for (int r = 0; r < EACH; r++)
+        for (int s = 0; s < EACH; s++) {
+            int i = i0 + y + r * SIDE, j = j0 + x + s * SIDE;
+            if (i < I && j < J) c[(long long)i * J + j] = sum[r][s] + (bias ? bias[j] : T(0));
+        }
+}
+
+template <typename T>
+struct alignas(16) Four {
+    T at[EACH];
+};
+
+// 5. What changed: a thread's rows are neighbours, and its columns too, so that it reads its EACH numbers of a (and of
+//    b) from shared memory in one instruction of 16 bytes. What it bought: a quarter of the instructions that are no
+//    multiply-adds. The pieces begin at, and their rows are, a multiple of 16 bytes: else such a read is an error.
+//    Launch: as matmul_register
+template <typename T>
+__global__ void matmul_vector(const T *__restrict__ a, const T *__restrict__ b, const T *__restrict__ bias,
+                              T *__restrict__ c, int I, int J, int K, long long a_row, long long a_column,
+                              long long b_row, long long b_column) {
+    __shared__ alignas(16) T a_tile[DEPTH][ROWS + 4];
+    __shared__ alignas(16) T b_tile[DEPTH][COLUMNS + 4];
+    int x = threadIdx.x, y = threadIdx.y, thread = y * SIDE + x;  // x, y: [0, SIDE)
+    int i0 = blockIdx.x * ROWS, j0 = blockIdx.y * COLUMNS;
+    T sum[EACH][EACH] = {};
+    for (int k0 = 0; k0 < K; k0 += DEPTH) {
+        fetch<T, ROWS>(a_tile, a, i0, I, a_row, k0, K, a_column, thread);
+        fetch<T, COLUMNS>(b_tile, b, j0, J, b_column, k0, K, b_row, thread);
+        __syncthreads();
+        for (int k = 0; k < DEPTH; k++) {
+            Four<T> of_a = *reinterpret_cast<const Four<T> *>(&a_tile[k][y * EACH]);
+            Four<T> of_b = *reinterpret_cast<const Four<T> *>(&b_tile[k][x * EACH]);
+            for (int r = 0; r < EACH; r++)
+                for (int s = 0; s < EACH; s++) sum[r][s] += of_a.at[r] * of_b.at[s];
+        }
+        __syncthreads();
+    }
+    for (int r = 0; r < EACH; r++)
+        for (int s = 0; s < EACH; s++) {
+            int i = i0 + y * EACH + r, j = j0 + x * EACH + s;
+            if (i < I && j < J) c[(long long)i * J + j] = sum[r][s] + (bias ? bias[j] : T(0));
+        }
+}

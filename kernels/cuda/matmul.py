@@ -1,0 +1,34 @@
+"""Launches matmul.cu: the ladder by name, and the best of it for the ops that are matrix products."""
+
+import math
+
+from .launch import Kernel, contiguous, empty
+
+# How many rows and columns of the result a block works out, its threads, and whether blockIdx.x counts rows
+LADDER = {
+    "matmul_naive": (16, 16, (16, 16), True),
+    "matmul_coalesced": (8, 32, (32, 8), False),
+    "matmul_shared": (16, 16, (16, 16), False),
+    "matmul_register": (64, 64, (16, 16), True),
+    "matmul_vector": (64, 64, (16, 16), True),
+}
+_kernels = {name: Kernel("matmul.cu", name) for name in LADDER}
+
+
+def multiply(a, b, bias=None, *, a_is_transposed=False, b_is_transposed=False, kernel="matmul_vector"):
+    """c (I, J) = a (I, K) @ b (K, J) + bias (J,); a transposed factor is given as (K, I), or as (J, K)."""
+    a, b = contiguous(a), contiguous(b)
+    (rows, depth), a_strides = _as_stored(a, a_is_transposed)
+    (_, columns), b_strides = _as_stored(b, b_is_transposed)
+    c = empty(a, (rows, columns))
+    of_rows, of_columns, block, rows_first = LADDER[kernel]
+    grid = math.ceil(rows / of_rows), math.ceil(columns / of_columns)
+    grid = grid if rows_first else grid[::-1]
+    _kernels[kernel](grid, block, a, b, contiguous(bias), c, rows, columns, depth, *a_strides, *b_strides)
+    return c
+
+
+def _as_stored(matrix, is_transposed):
+    """(shape, strides in elements) of the factor that `matrix` (or its transpose) is."""
+    shape, strides = matrix.shape, (matrix.shape[1], 1)
+    return (shape[::-1], strides[::-1]) if is_transposed else (shape, strides)

@@ -1,0 +1,175 @@
+// Max, average and adaptive pooling of `planes` = N * C images, forward and backward.
+//
+// Threads   one for each number that is written, in a grid-stride loop: forward an output, backward an input pixel,
+//           which collects from the windows that it lies in (a gather: nobody else writes there, so no atomics)
+// Memory    neighbouring threads write neighbouring numbers and read them `stride` apart; windows overlap, and what
+//           they share comes from the cache; no shared memory, no barrier
+// Launch    blocks of 256, ceil(count / 256) of them
+// Bound by  memory: KH * KW comparisons or additions for each number written
+//
+// Output (i, j) sees rows i * SH - PT + u * DH, u in [0, KH), and columns likewise; what lies outside is skipped.
+
+struct Place {
+    long long plane;
+    int row, column;
+};
+
+__device__ inline Place place(long long i, int height, int width) {
+    return {i / width / height, int(i / width % height), int(i % width)};
+}
+
+// The first of equals wins, but the last NaN
+template <typename T>
+__device__ bool better(T value, T best) {
+    return value > best || value != value;
+}
+
+template <typename T>
+__global__ void max_pool2d_forward(const T *__restrict__ x, T *__restrict__ y, long long count, int H, int W, int OH,
+                                   int OW, int KH, int KW, int SH, int SW, int PT, int PL, int DH, int DW) {
+    long long step = (long long)gridDim.x * blockDim.x;
+    for (long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x; i < count; i += step) {  // [0, count)
+        Place out = place(i, OH, OW);
+        T best = T(__int_as_float(0xff800000));
+        for (int u = 0; u < KH; u++)
+            for (int v = 0; v < KW; v++) {
+                int h = out.row * SH - PT + u * DH, w = out.column * SW - PL + v * DW;
+                if (h < 0 || h >= H || w < 0 || w >= W) continue;
+                T value = x[(out.plane * H + h) * W + w];
+                if (better(value, best)) best = value;
+            }
+        y[i] = best;
+    }
+}
+
+// Which tap u * KW + v won; where all is -infinity, the first tap behind the padding
+template <typename T>
+__global__ void max_pool2d_winners(const T *__restrict__ x, int *__restrict__ winners, long long count, int H, int W,
+                                   int OH, int OW, int KH, int KW, int SH, int SW, int PT, int PL, int DH, int DW) {
+    long long step = (long long)gridDim.x * blockDim.x;
+    for (long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x; i < count; i += step) {  // [0, count)
+        Place out = place(i, OH, OW);
+        T best = T(__int_as_float(0xff800000));
+        int before_h = max(0, PT - out.row * SH), before_w = max(0, PL - out.column * SW);
+        int winner = (before_h + DH - 1) / DH * KW + (before_w + DW - 1) / DW;
+        for (int u = 0; u < KH; u++)
+            for (int v = 0; v < KW; v++) {
+                int h = out.row * SH - PT + u * DH, w = out.column * SW - PL + v * DW;
+                if (h < 0 || h >= H || w < 0 || w >= W) continue;
+                T value = x[(out.plane * H + h) * W + w];
+                if (better(value, best)) {
+                    best = value;
+                    winner = u * KW + v;
+                }
+            }
+        winners[i] = winner;
+    }
+}
+
+// Tap u of which output sees row h? output(h, u) * S - P + u * D = h, or -1: none.
+__device__ inline int output_of(int h, int u, int stride, int padding, int dilation, int outputs) {
+    int start = h + padding - u * dilation;
+    return start >= 0 && start % stride == 0 && start / stride < outputs ? start / stride : -1;
+}
+
+template <typename T>
+__global__ void max_pool2d_backward(const T *__restrict__ grad_out, const int *__restrict__ winners,
+                                    T *__restrict__ grad_x, long long count, int H, int W, int OH, int OW, int KH,
+                                    int KW, int SH, int SW, int PT, int PL, int DH, int DW) {
+    long long step = (long long)gridDim.x * blockDim.x;
+    for (long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x; i < count; i += step) {  // [0, planes * H * W)
+        Place pixel = place(i, H, W);
+        T sum = T(0);
+        for (int u = 0; u < KH; u++)
+            for (int v = 0; v < KW; v++) {
+                int row = output_of(pixel.row, u, SH, PT, DH, OH), column = output_of(pixel.column, v, SW, PL, DW, OW);
+                if (row < 0 || column < 0) continue;
+                long long out = (pixel.plane * OH + row) * OW + column;
+                if (winners[out] == u * KW + v) sum += grad_out[out];
+            }
+        grad_x[i] = sum;
+    }
+}
+
+// How many rows the window of output i counts; PB: the padding behind
+__device__ inline int extent(int i, int size, int kernel, int stride, int before, int behind, bool count_padding) {
+    int start = i * stride - before, end = min(start + kernel, size + behind);
+    return count_padding ? end - start : min(end, size) - max(start, 0);
+}
+
+// y = the sum of each window / divisor; divisor 0: the number of pixels counted
+template <typename T>
+__global__ void avg_pool2d_forward(const T *__restrict__ x, T *__restrict__ y, long long count, int H, int W, int OH,
+                                   int OW, int KH, int KW, int SH, int SW, int PT, int PL, int PB, int PR,
+                                   bool count_padding, T divisor) {
+    long long step = (long long)gridDim.x * blockDim.x;
+    for (long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x; i < count; i += step) {  // [0, count)
+        Place out = place(i, OH, OW);
+        int top = out.row * SH - PT, left = out.column * SW - PL;
+        T sum = T(0);
+        for (int h = max(top, 0); h < min(top + KH, H); h++)
+            for (int w = max(left, 0); w < min(left + KW, W); w++) sum += x[(out.plane * H + h) * W + w];
+        T pixels =
+            T(extent(out.row, H, KH, SH, PT, PB, count_padding)) * extent(out.column, W, KW, SW, PL, PR, count_padding);
+        y[i] = sum / (divisor == T(0) ? pixels : divisor);
+    }
+}
+
+template <typename T>
+__global__ void avg_pool2d_backward(const T *__restrict__ grad_out, T *__restrict__ grad_x, long long count, int H,
+                                    int W, int OH, int OW, int KH, int KW, int SH, int SW, int PT, int PL, int PB,
+                                    int PR, bool count_padding, T divisor) {
+    long long step = (long long)gridDim.x * blockDim.x;
+    for (long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x; i < count; i += step) {  // [0, planes * H * W)
+        Place pixel = place(i, H, W);
+        T sum = T(0);
+        for (int u = 0; u < KH; u++)
+            for (int v = 0; v < KW; v++) {
+                int row = output_of(pixel.row, u, SH, PT, 1, OH), column = output_of(pixel.column, v, SW, PL, 1, OW);
+                if (row < 0 || column < 0) continue;
+                T pixels =
+                    T(extent(row, H, KH, SH, PT, PB, count_padding)) * extent(column, W, KW, SW, PL, PR, count_padding);
+                sum += grad_out[(pixel.plane * OH + row) * OW + column] / (divisor == T(0) ? pixels : divisor);
+            }
+        grad_x[i] = sum;
+    }
+}
+
+// Adaptive: output i averages rows floor(i * H / OH) to ceil((i + 1) * H / OH) - 1
+__device__ inline int first_row(int i, int size, int outputs) { return int((long long)i * size / outputs); }
+__device__ inline int end_row(int i, int size, int outputs) {
+    return int(((long long)(i + 1) * size + outputs - 1) / outputs);
+}
+
+template <typename T>
+__global__ void adaptive_avg_pool2d_forward(const T *__restrict__ x, T *__restrict__ y, long long count, int H, int W,
+                                            int OH, int OW) {
+    long long step = (long long)gridDim.x * blockDim.x;
+    for (long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x; i < count; i += step) {  // [0, count)
+        Place out = place(i, OH, OW);
+        int top = first_row(out.row, H, OH), bottom = end_row(out.row, H, OH);
+        int left = first_row(out.column, W, OW), right = end_row(out.column, W, OW);
+        T sum = T(0);
+        for (int h = top; h < bottom; h++)
+            for (int w = left; w < right; w++) sum += x[(out.plane * H + h) * W + w];
+        y[i] = sum / (T(bottom - top) * (right - left));
+    }
+}
+
+// The windows that hold row h are floor(h * OH / H) to floor(((h + 1) * OH - 1) / H)
+template <typename T>
+__global__ void adaptive_avg_pool2d_backward(const T *__restrict__ grad_out, T *__restrict__ grad_x, long long count,
+                                             int H, int W, int OH, int OW) {
+    long long step = (long long)gridDim.x * blockDim.x;
+    for (long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x; i < count; i += step) {  // [0, planes * H * W)
+        Place pixel = place(i, H, W);
+        T sum = T(0);
+        for (int row = first_row(pixel.row, OH, H); row < end_row(pixel.row, OH, H); row++)
+            for (int column = first_row(pixel.column, OW, W); column < end_row(pixel.column, OW, W); column++) {
+                int height = end_row(row, H, OH) - first_row(row, H, OH);
+                int width = end_row(column, W, OW) - first_row(column, W, OW);
+                sum += grad_out[(pixel.plane * OH + row) * OW + column] / (T(height) * width);
+            }
+        grad_x[i] = sum;
+    }
+}

@@ -1,0 +1,50 @@
+"""Arrays that stand for GPU memory where there is no GPU: device "cuda" under ``MINICNN_EMULATE_GPU=1``.
+
+An ``EmulatedArray`` is a NumPy array that knows where it would live. As with CuPy's arrays, NumPy's functions work on
+it and results stay there, single numbers too (as arrays without axes), and an array of the other device beside it is an
+error: what runs here does not wait for a GPU to be found wrong.
+"""
+
+import os
+
+import numpy as np
+
+
+def emulating():
+    """Whether device "cuda" is emulated."""
+    return os.environ.get("MINICNN_EMULATE_GPU", "") not in ("", "0")
+
+
+class EmulatedArray(np.ndarray):
+    """A NumPy array that lives on device "cuda"."""
+
+    def __array_ufunc__(self, ufunc, method, *inputs, out=(), **options):
+        for array in (*inputs, *out):
+            if isinstance(array, np.ndarray) and not isinstance(array, EmulatedArray):
+                raise TypeError(
+                    f"{ufunc.__name__}: one array is on device 'cuda', another (shape {array.shape}) is a NumPy array "
+                    "on 'cpu'; move one with to_device"
+                )
+        if out:
+            options["out"] = tuple(None if array is None else array.view(np.ndarray) for array in out)
+        result = getattr(ufunc, method)(*(_on_host(value) for value in inputs), **options)
+        return out[0] if len(out) == 1 else on_device(result)
+
+    def __array_function__(self, function, types, args, kwargs):
+        return on_device(super().__array_function__(function, types, args, kwargs))
+
+    def __getitem__(self, index):
+        return on_device(super().__getitem__(index))
+
+
+def on_device(value):
+    """Arrays (NumPy numbers too, and tuples and lists of them) as EmulatedArrays of the same memory; else `value`."""
+    if isinstance(value, (tuple, list)):
+        return type(value)([on_device(part) for part in value])
+    if isinstance(value, np.generic):
+        value = np.asarray(value)
+    return value.view(EmulatedArray) if isinstance(value, np.ndarray) else value
+
+
+def _on_host(value):
+    return value.view(np.ndarray) if isinstance(value, EmulatedArray) else value

@@ -1,0 +1,55 @@
+"""Whole training steps on the emulated GPU: every op together, and the processor's numbers."""
+
+import numpy as np
+import pytest
+from checks import Place, check_close, needs_compiler
+
+import minicnn.functional as F
+from minicnn import manual_seed, nn
+from minicnn.models.resnet import cifar_resnet
+from minicnn.optim import SGD
+
+pytestmark = needs_compiler
+
+
+def small_alexnet():
+    return nn.Sequential(
+        nn.Conv2d(3, 8, kernel_size=5, stride=2, padding=2),
+        nn.ReLU(inplace=True),
+        nn.LocalResponseNorm(5, alpha=1.0, k=2.0),
+        nn.MaxPool2d(3, 2),
+        nn.Conv2d(8, 12, kernel_size=3, padding=1, groups=2),
+        nn.ReLU(inplace=True),
+        nn.MaxPool2d(3, 2),
+        nn.Flatten(),
+        nn.Dropout(0.5),
+        nn.Linear(48, 20),
+        nn.ReLU(inplace=True),
+        nn.Linear(20, 10),
+    )
+
+
+@pytest.mark.parametrize(
+    "make, size", [(small_alexnet, (22, 24)), (lambda: cifar_resnet(8), (8, 8))], ids=["alexnet", "resnet"]
+)
+def test_two_steps_are_the_processors(make, size):
+    on_processor, on_gpu = (two_steps(place, make, size) for place in (Place("cpu", "plain"), Place("cuda", "fast")))
+    for name, array in on_processor.items():
+        check_close(on_gpu[name], array, 1e-5)
+
+
+def two_steps(place, make, size):
+    """The loss, and every parameter and buffer after two steps."""
+    with place.active():
+        manual_seed(0)
+        model = make().to(place.device)
+        rng = np.random.default_rng(0)
+        images, labels = rng.standard_normal((4, 3, *size)).astype(np.float32), np.array([3, 1, 4, 1])
+        optimiser = SGD(model.parameters(), lr=0.05, momentum=0.9, weight_decay=1e-3, nesterov=True)
+        for _ in range(2):
+            optimiser.zero_grad()
+            loss = F.cross_entropy(model(place.tensor(images)), labels, label_smoothing=0.1)
+            loss.backward()
+            optimiser.step()
+        assert loss.device == place.device and all(p.grad.device == place.device for p in model.parameters())
+        return {"loss": loss.numpy(), **{key: np.asarray(value) for key, value in model.state_dict().items()}}

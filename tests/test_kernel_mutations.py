@@ -1,0 +1,83 @@
+"""Would a mistake in a CUDA kernel be noticed? kernel_mutations.txt names some, each with the check that must do so.
+
+== linear.cu
+a barrier under a guard: linear returned        the check below, and a word of the emulator's report, if it is one
+-     __syncthreads();                          what stands there, exactly once
++     if (column < columns) __syncthreads();    what takes its place
+"""
+
+import contextlib
+
+import numpy as np
+import pytest
+import test_kernel_sizes
+from checks import check_close, needs_compiler
+from mutations import read
+
+from minicnn.kernels.cuda import activation, emulator, matmul
+from minicnn.kernels.cuda.source import FOLDER, KernelError
+
+pytestmark = needs_compiler
+
+MUTATIONS = read("kernel_mutations.txt")
+CHECKS = sorted({mutation.check.split()[0] for mutation in MUTATIONS})
+
+
+@pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.name)
+def test_is_noticed(tmp_path, mutation):
+    check, *report = mutation.check.split()
+    with in_force(mutation, tmp_path), pytest.raises((KernelError, AssertionError)) as caught:
+        run_check(check)
+    assert "does not compile" not in str(caught.value)
+    assert not report or (caught.type is KernelError and report[0] in str(caught.value)), caught.value
+
+
+@pytest.mark.parametrize("check", CHECKS)
+def test_the_check_itself_runs(check):
+    run_check(check)
+
+
+@contextlib.contextmanager
+def in_force(mutation, folder):
+    text = (FOLDER / mutation.file).read_text()
+    assert text.count(mutation.old) == 1, f"{text.count(mutation.old)} times in {mutation.file}: {mutation.old}"
+    wrong, right = folder / mutation.file, emulator.library
+    wrong.write_text(text.replace(mutation.old, mutation.new))
+
+    def library(path):
+        if path.name != mutation.file:
+            return right(path)
+        with pytest.MonkeyPatch.context() as monkeypatch:
+            monkeypatch.setenv("MINICNN_CACHE", str(folder))  # nobody needs it again
+            return right(wrong)
+
+    emulator.library = library
+    try:
+        yield
+    finally:
+        emulator.library = right
+
+
+def run_check(name):
+    """A function below, or the comparisons of an op's kernels with its page."""
+    if name in globals():
+        return globals()[name]()
+    for reference, *arguments in test_kernel_sizes.CASES:
+        if reference.__module__.endswith(f".{name}"):
+            test_kernel_sizes.test_equals_the_reference(reference, arguments)
+
+
+def products():
+    a, b = (np.random.default_rng(0).standard_normal(shape) for shape in ((70, 40), (40, 65)))
+    for kernel in matmul.LADDER:
+        c = matmul.multiply(*map(test_kernel_sizes.there, (a, b)), kernel=kernel)
+        np.testing.assert_allclose(np.asarray(c), a @ b, rtol=1e-11, atol=1e-11)
+
+
+def nan_through_relu():
+    x = np.array([np.nan, 1.0])
+    check_close(np.asarray(activation.relu_forward(test_kernel_sizes.there(x), None)), x, 0)
+
+
+def any_grid():
+    test_kernel_sizes.test_any_grid_is_right_for_a_grid_stride_loop(3, 7)

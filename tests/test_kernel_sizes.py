@@ -1,0 +1,89 @@
+"""CUDA kernels on more than one block, warp or piece, which the small shapes of the other tests never need."""
+
+import numpy as np
+import pytest
+from checks import Place, needs_compiler
+
+from minicnn.device import implementation
+from minicnn.emulated import on_device
+from minicnn.kernels.cuda.launch import Kernel
+from minicnn.ops import activation, arithmetic, batchnorm, conv, dropout, linear, loss, lrn, pool, softmax
+
+pytestmark = needs_compiler
+
+RNG = np.random.default_rng(0)
+
+
+def normal(*shape):
+    return RNG.standard_normal(shape)
+
+
+X, CHANNEL = normal(5, 3, 13, 17), np.exp(normal(3))
+WEIGHT, GRAD = normal(70, 4, 3, 3), normal(2, 70, 9, 8)
+GEOMETRY = (1, 1), ((1, 1), (2, 1)), (1, 1), 1
+SCORES, LABELS = normal(40, 100), RNG.integers(0, 100, 40)
+WINDOW = (3, 2), (2, 1), ((1, 1), (1, 1))
+WINNERS = RNG.integers(0, 6, (5, 3, 7, 18), np.int32)
+CASES = [
+    (activation.relu_forward, normal(300, 301), None),
+    (activation.sigmoid_backward, normal(7, 1000), normal(7, 1000)),
+    (arithmetic.residual_add_forward, X, X * 2),
+    (batchnorm.batch_norm_statistics, X),
+    (batchnorm.batch_norm_forward, X, CHANNEL, None, CHANNEL, CHANNEL),
+    (batchnorm.batch_norm_grad_weight_bias, X * 2, X, CHANNEL, CHANNEL),
+    (batchnorm.batch_norm_grad_x, X * 2, X, CHANNEL, CHANNEL, CHANNEL, (CHANNEL, CHANNEL)),
+    (conv.conv2d_forward, normal(2, 4, 9, 7), WEIGHT, normal(70), *GEOMETRY),
+    (conv.conv2d_grad_x, GRAD, (2, 4, 9, 7), WEIGHT, *GEOMETRY),
+    (conv.conv2d_grad_weight, GRAD, normal(2, 4, 9, 7), WEIGHT.shape, *GEOMETRY),
+    (conv.conv2d_grad_bias, X),
+    (dropout.dropout_forward, normal(3, 1001), 0.3, 12345, 6, None),
+    (linear.linear_forward, normal(3, 41, 33), normal(70, 33), normal(70)),
+    (linear.linear_grad_x, normal(130, 70), normal(70, 33)),
+    (linear.linear_grad_weight, normal(130, 70), normal(130, 33)),
+    (linear.linear_grad_bias, normal(130, 70)),
+    (loss.cross_entropy_forward, SCORES, LABELS, np.exp(normal(100)), -100, 0.1),
+    (loss.cross_entropy_backward, normal(40), SCORES, LABELS, np.exp(normal(100)), LABELS[0], 0.1),
+    (lrn.local_response_norm_forward, normal(2, 9, 5, 30), 5, 1.0, 0.75, 2.0),
+    (lrn.local_response_norm_backward, normal(2, 9, 5, 30), normal(2, 9, 5, 30), 4, 1.0, 0.75, 2.0),
+    (pool.max_pool2d_forward, X, *WINDOW, (1, 1), (7, 18)),
+    (pool.max_pool2d_winners, X, pool.max_pool2d_forward(X, *WINDOW, (1, 1), (7, 18)), *WINDOW, (1, 1)),
+    (pool.max_pool2d_backward, normal(5, 3, 7, 18), WINNERS, X.shape, *WINDOW, (1, 1)),
+    (pool.avg_pool2d_forward, X, *WINDOW, (7, 18), True, None),
+    (pool.avg_pool2d_backward, normal(5, 3, 7, 18), X.shape, *WINDOW, False, None),
+    (pool.adaptive_avg_pool2d_forward, X, (4, 5)),
+    (pool.adaptive_avg_pool2d_backward, normal(5, 3, 4, 5), X.shape),
+    (softmax.softmax_forward, normal(20, 100, 2), 1),
+    (softmax.log_softmax_forward, SCORES, -1),
+    (softmax.softmax_backward, normal(40, 100), SCORES, 1),
+    (softmax.log_softmax_backward, normal(20, 40, 3), normal(20, 40, 3), 1),
+]
+ON_HOST = {loss.cross_entropy_forward: (1, 2), loss.cross_entropy_backward: (2, 3)}  # labels and class weights
+
+
+def there(value):
+    if isinstance(value, tuple):
+        return tuple(there(part) for part in value)
+    return on_device(value.copy()) if isinstance(value, np.ndarray) else value
+
+
+@pytest.mark.parametrize("reference, arguments", [pytest.param(f, a, id=f.__name__) for f, *a in CASES])
+def test_equals_the_reference(reference, arguments):
+    host = ON_HOST.get(reference, ())
+    moved = [a if i in host else there(a) for i, a in enumerate(arguments)]
+    with Place("cuda", "fast").active():
+        values, expected = implementation(reference, "cuda", "fast")(*moved), reference(*arguments)
+    if not isinstance(expected, tuple):
+        values, expected = (values,), (expected,)
+    for value, wanted in zip(values, expected, strict=True):
+        np.testing.assert_allclose(np.asarray(value), wanted, rtol=1e-11, atol=1e-11)
+
+
+@pytest.mark.parametrize("grid, block", [(1, 1), (1, 32), (3, 7), (100, 256)])
+def test_any_grid_is_right_for_a_grid_stride_loop(grid, block):
+    x = normal(1000)
+    y = on_device(np.zeros(1000))
+    Kernel("activation.cu", "tanh_forward")(grid, block, on_device(x), y, 1000)
+    np.testing.assert_allclose(np.asarray(y), np.tanh(x), rtol=1e-14)
+    dropped = on_device(np.zeros(1000))
+    Kernel("dropout.cu", "dropout_forward")(grid, block, on_device(x), dropped, 1000, 0.3, 1 / 0.7, 12345, 6)
+    np.testing.assert_allclose(np.asarray(dropped), dropout.dropout_forward(x, 0.3, 12345, 6, None), rtol=1e-14)

@@ -1,0 +1,124 @@
+"""The CUDA kernels beside one another and beside the reference: every rung of a ladder, every op's mirror."""
+
+import importlib
+import inspect
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from checks import check_close, needs_compiler
+from hypothesis import given
+from hypothesis import strategies as st
+from strategies import convolutions
+
+import minicnn
+from minicnn.device import implementation
+from minicnn.emulated import on_device
+from minicnn.kernels.cuda import conv, matmul
+from minicnn.ops.conv import conv2d_forward
+from minicnn.ops.geometry import pair
+from minicnn.optim.sgd import sgd_update
+from minicnn.random import philox_uniform
+
+pytestmark = needs_compiler
+
+TOLERANCE = {np.float32: 1e-4, np.float64: 1e-12}
+SIZES = st.sampled_from([1, 2, 3, 7, 15, 16, 17, 31, 33, 63, 64, 65, 70])
+
+
+def there(array):
+    return None if array is None else on_device(np.array(array, order="C"))
+
+
+def reference_functions():
+    """Every function that an op's page, or the optimiser, looks up by ``run`` or ``implementation``."""
+    engine = Path(minicnn.__file__).parent
+    for path in (*sorted((engine / "ops").glob("*.py")), engine / "optim" / "sgd.py"):
+        module = importlib.import_module(f"minicnn.{path.parent.name}.{path.stem}")
+        for name in sorted(set(re.findall(r"(?:self\.run|= implementation)\((\w+)", path.read_text()))):
+            yield pytest.param(getattr(module, name), id=name)
+
+
+@pytest.mark.parametrize("reference", list(reference_functions()))
+def test_every_op_has_a_mirror_of_its_name_and_arguments(reference):
+    mirror = implementation(reference, "cuda", "fast")
+    assert mirror.__name__ == reference.__name__ and mirror is not reference
+    assert list(inspect.signature(mirror).parameters) == list(inspect.signature(reference).parameters)
+
+
+@pytest.mark.parametrize("kernel", list(matmul.LADDER))
+@pytest.mark.parametrize("dtype", list(TOLERANCE))
+@pytest.mark.parametrize(
+    "a_is_transposed, b_is_transposed", [(False, False), (False, True), (True, False), (True, True)]
+)
+@given(rows=SIZES, columns=SIZES, depth=SIZES | st.just(0), biased=st.booleans(), seed=st.integers(0, 2**32 - 1))
+def test_products(kernel, dtype, a_is_transposed, b_is_transposed, rows, columns, depth, biased, seed):
+    rng = np.random.default_rng(seed)
+    a, b = (rng.standard_normal(shape).astype(dtype) for shape in ((rows, depth), (depth, columns)))
+    bias = rng.standard_normal(columns).astype(dtype) if biased else None
+    c = matmul.multiply(
+        there(a.T if a_is_transposed else a),
+        there(b.T if b_is_transposed else b),
+        there(bias),
+        a_is_transposed=a_is_transposed,
+        b_is_transposed=b_is_transposed,
+        kernel=kernel,
+    )
+    check_close(np.asarray(c), a @ b + (0 if bias is None else bias), TOLERANCE[dtype])
+
+
+@pytest.mark.parametrize("rung", [conv.conv2d_by_direct_sums, conv.conv2d_by_im2col, conv.conv2d_forward])
+@given(case=convolutions())
+def test_convolutions(rung, case):
+    options = case.options
+    padding = 1 if isinstance(options["padding"], str) else options["padding"]  # here it is numbers already
+    sides = tuple((p, p) for p in pair("conv2d", "padding", padding, 0))
+    stride, dilation = (pair("conv2d", name, options[name], 1) for name in ("stride", "dilation"))
+    geometry = stride, sides, dilation, options["groups"]
+    x, weight, bias = case.arrays()
+    y = rung(there(x), there(weight), there(bias), *geometry)
+    check_close(np.asarray(y), conv2d_forward(x, weight, bias, *geometry), 1e-12)
+
+
+def test_more_than_one_piece_of_a_convolution():
+    rng = np.random.default_rng(0)
+    x, weight = rng.standard_normal((2, 4, 9, 11)), rng.standard_normal((130, 2, 3, 3))
+    geometry = (1, 1), ((1, 1), (2, 0)), (1, 1), 2
+    y = conv.conv2d_forward(there(x), there(weight), None, *geometry)
+    check_close(np.asarray(y), conv2d_forward(x, weight, None, *geometry), 1e-12)
+
+
+@pytest.mark.parametrize("dtype", list(TOLERANCE))
+@pytest.mark.parametrize("size", [1, 4, 5, 1030])
+def test_dropout_draws_the_numbers_of_the_reference(dtype, size):
+    dropout = importlib.import_module("minicnn.kernels.cuda.dropout")
+    key, call = 0xFEDCBA9876543210, 2**33 + 5
+    y = dropout.dropout_forward(there(np.ones(size, dtype)), 0.25, key, call, None)
+    assert np.array_equal(np.asarray(y) > 0, philox_uniform(key, call, size) >= np.float32(0.25))
+
+
+@pytest.mark.parametrize("shape", [(), (7,), (300, 3)])
+@pytest.mark.parametrize(
+    "momentum, dampening, nesterov", [(0, 0, False), (0.9, 0, False), (0.9, 0.3, False), (0.9, 0, True)]
+)
+@pytest.mark.parametrize("weight_decay", [0, 0.1])
+def test_steps_of_sgd(shape, momentum, dampening, nesterov, weight_decay):
+    rng = np.random.default_rng(0)
+    w, grad, velocity = rng.standard_normal((3, *shape))
+    arrays = [np.array(w), np.array(grad), np.array(velocity) if momentum else None]
+    mirrored = [there(array) for array in arrays]
+    settings = 0.1, momentum, dampening, weight_decay, nesterov
+    sgd_update(*arrays, *settings)
+    implementation(sgd_update, "cuda", "fast")(*mirrored, *settings)
+    for array, mirror in zip(arrays, mirrored, strict=True):
+        assert array is None or np.allclose(array, np.asarray(mirror), rtol=1e-12, atol=1e-12)
+
+
+def test_steps_of_sgd_on_a_parameter_with_gaps():
+    w, grad, velocity = (there(np.arange(12.0).reshape(3, 4) + i) for i in range(3))
+    expected = [np.array(w.T), np.array(grad.T), np.array(velocity.T)]
+    sgd_update(*expected, 0.1, 0.9, 0, 0, False)
+    implementation(sgd_update, "cuda", "fast")(w.T, grad.T, velocity.T, 0.1, 0.9, 0, 0, False)
+    check_close(np.asarray(w.T), expected[0], 1e-12)
+    check_close(np.asarray(velocity.T), expected[2], 1e-12)
