@@ -36,7 +36,7 @@ def arguments():
 def choose(args):
     """(classifier, transform, names of its classes), as --arch and --weights say."""
     path = Path(args.weights)
-    if path.suffix == ".npz":
+    if pretrained.is_checkpoint(path):
         return of_checkpoint(path)
     if path.is_file():
         weights = pretrained.get(args.arch)
@@ -57,7 +57,7 @@ def of_checkpoint(path):
     state = load_run(path)
     with reading(path, "settings"):
         arch, size, shorter_side = (state["settings"][name] for name in ("arch", "image_size", "shorter_side"))
-        model = models.create(arch, len(state["classes"]))
+        model = models.create(arch, len(state["classes"]), state["settings"])
     load_model(model, state, state["classes"], path)
     classifier = Classifier(model.eval(), load_normalizer(state, size, path))
     transform = Compose([ResizeShorter(shorter_side), CenterCrop(size)])

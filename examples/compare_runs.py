@@ -2,14 +2,38 @@
 
     python examples/compare_runs.py runs/resnet20 runs/plain20 runs/resnet56 runs/plain56 --out comparison.png
 
-A run is an output folder of any training example; its name in the figure is that of the folder.
+A run is an output folder of any training example; its name in the figure is that of the folder, or the path as it is
+given where several folders have that name.
 """
 
 import argparse
+import csv
 import sys
+from collections import Counter
 from pathlib import Path
 
 from minicnn import plot
+
+
+def names(runs):
+    """What each run is called in the figure: {name: folder}."""
+    runs = list(dict.fromkeys(runs))
+    count = Counter(run.absolute().name for run in runs)
+    return {str(run) if count[run.absolute().name] > 1 else run.absolute().name: run for run in runs}
+
+
+def problem(log):
+    """What is wrong with a log.csv; None if it can be drawn."""
+    if not log.is_file():
+        return f"there is no {log}; give the output folders of runs"
+    try:
+        with open(log, newline="") as file:
+            rows = list(csv.DictReader(file))
+        for row in rows:
+            int(row["epoch"]), [float(row[column] or 0) for column in ("train_top1", "val_top1")]
+    except (KeyError, ValueError, TypeError, csv.Error):
+        return f"{log} is not the log of a run; give the output folders of runs"
+    return None if rows else f"{log} has no epoch yet; wait until the first one is over, or leave the run out"
 
 
 def main(argv=None):
@@ -17,11 +41,14 @@ def main(argv=None):
     parser.add_argument("runs", metavar="RUN", nargs="+", type=Path, help="output folders")
     parser.add_argument("--out", default="comparison.png", help="the figure, a PNG")
     args = parser.parse_args(argv)
-    logs = {run.name: run / "log.csv" for run in args.runs}
+    logs = {name: run / "log.csv" for name, run in names(args.runs).items()}
     for log in logs.values():
-        if not log.is_file():
-            parser.error(f"there is no {log}; give the output folders of runs")
-    plot.save_comparison(logs, args.out)
+        if message := problem(log):
+            parser.error(message)
+    try:
+        plot.save_comparison(logs, args.out)
+    except OSError as error:
+        parser.error(f"cannot write {args.out}: {error.strerror or error}; choose another --out")
     print(f"drawn: {args.out}")
 
 

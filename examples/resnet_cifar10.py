@@ -15,15 +15,14 @@ import sys
 from minicnn import models, optim
 from minicnn.cache import cache_dir
 from minicnn.data.published import cifar10
+from minicnn.models import names
 from minicnn.train import Recipe, main, make_parser
 from minicnn.train.arguments import whole
 from minicnn.train.pictures import open_pictures, shift_and_flip
 
-DEPTHS = {f"resnet{depth}": depth for depth in (20, 32, 44, 56, 110, 1202)}
-
 
 def arguments():
-    parser = make_parser("Train and test ResNets on CIFAR-10 or folders of small pictures.", archs=list(DEPTHS))
+    parser = make_parser("Train and test ResNets on CIFAR-10 or folders of small pictures.", archs=list(names.CIFAR))
     parser.set_defaults(lr=0.1, wd=1e-4, epochs=164)  # 164 epochs of 391 steps: 64,000 steps on CIFAR-10
     resnet = parser.add_argument_group("ResNet")
     resnet.add_argument("--plain", action="store_true", help="no shortcuts")
@@ -36,7 +35,7 @@ def arguments():
 
 
 def defaults(args):
-    warmup = 400 if DEPTHS[args.arch] >= 110 else 0
+    warmup = 400 if args.arch in ("resnet110", "resnet1202") else 0
     return {"image_size": 32, "shorter_side": 32, "preprocess": "mean_image", "warmup": warmup}
 
 
@@ -45,7 +44,7 @@ def note(args):
 
 
 def build_model(args, num_classes):
-    return models.cifar_resnet(DEPTHS[args.arch], args.shortcut, residual=not args.plain, num_classes=num_classes)
+    return models.create(args.arch, num_classes, vars(args))
 
 
 def build_optimizer(args, model):

@@ -118,5 +118,5 @@ def check_bounded(content, reason=None):
         seconds, peak = time.perf_counter() - start, tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert seconds < 5  # tracemalloc alone makes it five times slower
+    assert seconds < 30  # on a busy machine, and under tracemalloc; what it guards against takes hours
     assert peak < 40 * len(content) + (4 << 20)

@@ -8,8 +8,9 @@ from PIL import Image
 from programs import EXAMPLES, load_example
 from test_download import serving
 
-from minicnn import models, pretrained
-from minicnn.data import ChannelMean
+from minicnn import Tensor, manual_seed, models, no_grad, pretrained
+from minicnn import functional as F
+from minicnn.data import CenterCrop, ChannelMean
 from minicnn.pretrained import weights
 from minicnn.train import load_checkpoint, save_checkpoint
 from minicnn.train.restore import PARTS
@@ -81,6 +82,25 @@ def test_a_checkpoint_brings_its_classes_and_its_normaliser(folder, capsys, monk
     assert sum(float(line.split()[0]) for line in lines) == pytest.approx(100, abs=0.2)
     normalize, picture = seen[-1]
     assert isinstance(normalize, ChannelMean) and picture.shape == (1, 3, 64, 64)
+
+
+def test_the_probabilities_of_a_checkpoint(folder, tmp_path, capsys):
+    """Batch norm normalises by what it has kept, not by the one picture."""
+    manual_seed(0)
+    model = models.create("resnet20", 3).eval()
+    width, height = Image.open(folder / "a.jpg").size
+    image = CenterCrop(64)(Image.open(folder / "a.jpg").resize((72 * width // height, 72), Image.Resampling.BILINEAR))
+    pixels = Tensor(np.asarray(image).transpose(2, 0, 1)[None].astype(np.float32) - 120)
+    with no_grad():
+        model.fc.weight.data /= np.abs(model(pixels).numpy()).max()  # lest one class have all of the probability
+        probabilities = F.softmax(model(pixels), dim=1).numpy()[0]
+    state = load_checkpoint(folder / "flowers.npz") | {"model": model.state_dict()}
+    save_checkpoint(tmp_path / "flowers.npz", state)
+    assert run(folder / "a.jpg", "--weights", tmp_path / "flowers.npz") == 0
+    found = [line.split(" %  ") for line in capsys.readouterr().out.splitlines()[1:]]
+    assert [name for _, name in found] == [state["classes"][label] for label in np.argsort(-probabilities)]
+    expected = 100 * np.sort(probabilities)[::-1]
+    assert expected[2] > 1 and [float(p) for p, _ in found] == pytest.approx(expected, abs=0.06)
 
 
 def test_weights_for_other_classes(torch, folder, tmp_path, capsys):

@@ -154,6 +154,14 @@ def test_scales_and_views_that_do_not_fit(trained, capsys, flags, message):
     assert re.search(message, fails(capsys, "-e", flags, "--resume", trained / "checkpoint_last.npz"))
 
 
+def test_networks_of_one_ensemble_take_one_size(trained, ours, capsys):
+    path = ours / "checkpoint_last.npz"
+    state = load_checkpoint(path)
+    save_checkpoint(path, state | {"settings": state["settings"] | {"image_size": 66}})
+    err = fails(capsys, "--ensemble", trained / "checkpoint_last.npz", path)
+    assert f"{path} takes pictures of 66 pixels, the first one of 64" in err
+
+
 def test_a_mean_picture_has_one_size(ours, capsys):
     path = ours / "checkpoint_last.npz"
     save_checkpoint(path, load_checkpoint(path) | {"normalize": {"kind": "MeanImage", "mean": np.zeros((3, 64, 64))}})

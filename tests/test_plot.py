@@ -6,8 +6,8 @@ import sys
 import numpy as np
 import pytest
 from PIL import Image
-from programs import EXAMPLES, load_example
 
+from minicnn import plot
 from minicnn.plot import save_comparison, save_curves, save_filters, save_pictures
 
 LOG = """epoch,lr,train_loss,train_top1,val_loss,val_top1
@@ -84,15 +84,15 @@ def test_a_comparison_shows_each_run(tmp_path):
     assert len({array.tobytes() for array in drawn}) == 4
 
 
-def test_runs_are_compared_from_the_command_line(tmp_path, capsys):
-    compare_runs = load_example(EXAMPLES / "compare_runs.py")
-    for name in ("one", "two"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "log.csv").write_text(LOG)
-    out = str(tmp_path / "both.png")
-    compare_runs.main([str(tmp_path / "one"), str(tmp_path / "two"), "--out", out])
-    save_comparison({name: tmp_path / name / "log.csv" for name in ("one", "two")}, tmp_path / "expected.png")
-    assert (pixels(out) == pixels(tmp_path / "expected.png")).all()
-    with pytest.raises(SystemExit):
-        compare_runs.main([str(tmp_path / "three")])
-    assert "three" in capsys.readouterr().err
+def test_a_comparison_has_training_and_validation_in_their_panels(tmp_path, monkeypatch):
+    (tmp_path / "a.csv").write_text(LOG)
+    (tmp_path / "b.csv").write_text(LOG.replace("60", "70").replace("50", "55"))
+    made, real = [], plot._panels
+    monkeypatch.setattr(plot, "_panels", lambda labels: made.append(real(labels)) or made[-1])
+    save_comparison({name: tmp_path / f"{name}.csv" for name in ("a", "b")}, tmp_path / "comparison.png")
+    ((_, panels),) = made
+    drawn = {axes.get_ylabel(): [line.get_xydata().tolist() for line in axes.lines] for axes in panels}
+    assert drawn == {
+        "training top-1 (%)": [[[1, 10], [2, 60]], [[1, 10], [2, 70]]],
+        "validation top-1 (%)": [[[1, 20], [2, 50]], [[1, 20], [2, 55]]],
+    }

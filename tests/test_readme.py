@@ -3,9 +3,15 @@
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 import minicnn.functional as F
+from minicnn import manual_seed, models, pretrained
+from minicnn.pretrained import loading
+from minicnn.pretrained.weights import WEIGHTS
+from minicnn.train import save_checkpoint
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -18,11 +24,40 @@ def test_every_link_leads_somewhere():
     assert not missing
 
 
-def test_the_library_example_runs(capsys):
-    (block,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+
+
+def run_block(block, capsys):
     exec(compile(block, "README.md", "exec"), {})
-    printed = capsys.readouterr().out
+    return capsys.readouterr().out
+
+
+def test_the_library_example_runs(capsys):
+    printed = run_block(BLOCKS[1], capsys)
     assert "digraph" in printed and "60,965,224" in printed
+
+
+def test_the_example_of_weights_runs(tmp_path, monkeypatch, capsys):
+    """With a photograph of noise, and random weights where the download would be."""
+    manual_seed(0)
+    weights = tmp_path / "weights.npz"
+    save_checkpoint(weights, {"model": models.resnet50().state_dict()})
+    monkeypatch.setattr(loading, "fetch", lambda url: weights)
+    monkeypatch.chdir(tmp_path)
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (240, 320, 3), np.uint8)).save("photo.jpg")
+    name, shape = run_block(BLOCKS[0], capsys).splitlines()
+    assert name in pretrained.get("resnet50").classes and shape == "(1, 1024, 14, 14)"
+
+
+def test_the_table_of_weights():
+    rows = re.findall(
+        r"^\| (\w+) (IMAGENET\w+)(.*?) \| ([\d,]+) \| ([\d.]+), ([\d.]+) \| (\d+), (\d+) \|", README, re.M
+    )
+    stated = {(arch, name): [float(cell.replace(",", "")) for cell in cells] for arch, name, _, *cells in rows}
+    there_are = {(w.arch, w.name): [w.parameters, w.top1, w.top5, w.shorter_side, w.image_size] for w in WEIGHTS}
+    assert stated == there_are
+    defaults = {arch: name for arch, name, default, *_ in rows if "default" in default}
+    assert all(pretrained.get(arch).name == name for arch, name in defaults.items()) and len(defaults) == 3
 
 
 def test_line_counts_of_the_reading_order():

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 from PIL import Image
-from programs import EXAMPLES, draw, load_example, run
+from programs import EXAMPLES, load_example, run
 
 from minicnn.data import Pad
 from minicnn.data.published import PublishedSet
@@ -15,14 +15,6 @@ from minicnn.train.pictures import shift_and_flip
 
 example = load_example(EXAMPLES / "resnet_cifar10.py")
 SMALL = "--image-size 8 --shorter-side 8 -b 4 -j 0 -p 100 --epochs 2"
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("pictures")
-    draw(folder / "train", ["dark", "light", "night"], 5)
-    draw(folder / "val", ["dark", "light", "night"], 2)
-    return folder
 
 
 def train(folder, out, words=""):
@@ -84,7 +76,7 @@ def test_some_classes_and_some_pictures(folder, tmp_path, capsys):
 
 
 def test_pictures_are_shifted_by_an_eighth_and_flipped():
-    args = example.arguments().parse_args(["--image-size", "32"])
+    args = example.arguments().parse_args(["--image-size", "32", "--shorter-side", "32"])
     pixels = np.random.default_rng(0).integers(1, 256, (32, 32, 3), np.uint8)
     image, rng = Image.fromarray(pixels), np.random.default_rng(1)
     padded = np.pad(pixels, ((4, 4), (4, 4), (0, 0)))

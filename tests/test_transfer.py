@@ -7,7 +7,7 @@ from PIL import Image
 
 import minicnn.functional as F
 from minicnn import Tensor, manual_seed, models, nn, no_grad
-from minicnn.data import ChannelMean, DataLoader
+from minicnn.data import BadImage, ChannelMean, DataError, DataLoader, TooManyBadImages
 from minicnn.optim import SGD
 from minicnn.pretrained.features import FeatureSet, on_features
 from minicnn.pretrained.transfer import (
@@ -124,6 +124,13 @@ def test_stages_have_every_layer_once():
         assert head(model) in parts[-1]
 
 
+def test_weights_beside_layers_have_no_place():
+    model = models.cifar_resnet(8)
+    model.layer2[0].gain = nn.Parameter(np.ones(3, np.float32))
+    with raises(ValueError, "layer2.0", "weights beside layers"):
+        layer_groups(model, 0.1, 0.5)
+
+
 def test_each_stage_of_alexnet_ends_one_layer_of_weights():
     for model in (models.alexnet(3, width=8), models.alexnet_2012(3, width=8)):
         for part in stage_layers(model):
@@ -133,10 +140,10 @@ def test_each_stage_of_alexnet_ends_one_layer_of_weights():
 def test_earlier_layers_learn_more_slowly():
     model = models.cifar_resnet(8)
     groups = layer_groups(model, lr=0.1, factor=0.5)
-    assert [group["lr"] for group in groups] == pytest.approx([0.0125, 0.025, 0.05, 0.1])
+    assert [group["lr"] for group in groups] == pytest.approx([0.1, 0.05, 0.025, 0.0125])
     names = {id(p): name for name, p in model.named_parameters()}
     stages = [{names[id(p)].partition(".")[0] for p in group["params"]} for group in groups]
-    assert stages == [{"conv1", "bn1", "layer1"}, {"layer2"}, {"layer3"}, {"fc"}]
+    assert stages == [{"fc"}, {"layer3"}, {"layer2"}, {"conv1", "bn1", "layer1"}]
     assert sum(len(group["params"]) for group in groups) == len(list(model.parameters()))
 
 
@@ -145,7 +152,7 @@ def test_freezing_up_to_a_stage():
     trained = {name.partition(".")[0] for name, p in model.named_parameters() if p.requires_grad}
     assert trained == {"layer3", "fc"}
     assert model.bn1.frozen and model.layer2[0].bn2.frozen and not model.layer3[0].bn1.frozen
-    assert [group["lr"] for group in layer_groups(model, 1.0, 0.1)] == pytest.approx([0.1, 1.0])
+    assert [group["lr"] for group in layer_groups(model, 1.0, 0.1)] == pytest.approx([1.0, 0.1])
     with raises(ValueError, "layer9", "layer1", "layer3"):
         freeze_to(model, "layer9")
 
@@ -179,8 +186,6 @@ class Noise:
         return len(self.samples)
 
     def load(self, index):
-        from minicnn.data import BadImage
-
         if index in self.bad:
             raise BadImage(f"noise {index}", "not a picture")
         pixels = np.random.default_rng(index).integers(0, 256, (10, 12, 3), np.uint8)
@@ -229,6 +234,33 @@ def test_features_leave_out_what_cannot_be_read():
     features = FeatureSet(*frozen_network(), loader(pictures, shuffle=True))
     assert [key for key, _ in features.samples] == [f"noise {i}" for i in (0, 1, 2, 4, 5, 6)]
     assert features.bad == {"noise 3": "not a picture"} and features.load(0).shape == (64, 1, 1)
+
+
+def test_features_of_pictures_none_of_which_can_be_read():
+    with raises(DataError, "none of the 3", "noise 0", "not a picture"):
+        FeatureSet(*frozen_network(), loader(Noise(3, bad=(0, 1, 2))))
+
+
+def test_features_put_up_with_as_many_unreadable_pictures_as_the_loader():
+    pictures = loader(Noise(6, bad=(3, 4)))
+    *_, features = on_features(*frozen_network(), pictures)
+    assert features.bad == {"noise 3": "not a picture", "noise 4": "not a picture"}
+    pictures.max_bad_fraction = 0.1
+    with raises(TooManyBadImages, "noise 3"):
+        on_features(*frozen_network(), pictures)
+
+
+def test_features_are_those_of_evaluation():
+    """Of a network that is not frozen, too: running statistics are used and left alone."""
+    manual_seed(0)
+    model, normalize = lived_in(models.cifar_resnet(8, num_classes=3)), frozen_network()[1]
+    before = copies(model)
+    features = FeatureSet(model.train(), normalize, loader(Noise(4)))
+    assert all(value.tobytes() == before[key].tobytes() for key, value in copies(model).items())
+    batch = next(loader(Noise(4)).epoch(0))
+    with no_grad():
+        expected = model.eval().features(Tensor(normalize(batch.images)), "avgpool").numpy()
+    check_close(features.features, expected, 1e-6)
 
 
 def test_what_is_saved_on_features_is_the_network():

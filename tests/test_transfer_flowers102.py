@@ -1,12 +1,14 @@
 """examples/transfer_flowers102.py: both options and what they are compared with, the advice, weights of every kind."""
 
+from argparse import Namespace
+
 import numpy as np
 import pytest
-from programs import EXAMPLES, arguments, draw, load_example
+from programs import EXAMPLES, arguments, load_example
 
 from minicnn import manual_seed, models
 from minicnn.data.published import PublishedSet
-from minicnn.train import exit_code, load_checkpoint
+from minicnn.train import Trainer, exit_code, load_checkpoint
 from minicnn.train.log import read_log
 
 example = load_example(EXAMPLES / "transfer_flowers102.py")
@@ -16,14 +18,6 @@ SMALL = "--arch resnet20 --image-size 8 --shorter-side 8 -b 4 -j 0 -p 100 --epoc
 
 def transfer(*words):
     return exit_code(example.transfer, arguments(words))
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("pictures")
-    draw(folder / "train", ["dark", "light", "night"], 5)
-    draw(folder / "val", ["dark", "light", "night"], 2)
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -106,6 +100,55 @@ def test_a_run_is_tested_and_goes_on_without_the_weights(compared, weights, name
     assert load_checkpoint(tmp_path / "more" / "checkpoint_last.npz")["position"]["epoch"] == 4
 
 
+@pytest.mark.parametrize("option", ["1", "2", "probe --stage layer2"])
+def test_a_run_that_is_interrupted_ends_in_the_same_bits(folder, weights, tmp_path, option, monkeypatch):
+    words = f"{SMALL} --option {option} --checkpoint-every 1 --output-dir"
+    assert transfer(folder, "--weights", weights, words, tmp_path / "whole") == 0
+    done, train_batch = [], Trainer.train_batch
+
+    def until_the_sixth(self, batch):
+        done.append(batch)
+        if len(done) == 6:
+            raise KeyboardInterrupt
+        return train_batch(self, batch)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "train_batch", until_the_sixth)
+        assert transfer(folder, "--weights", weights, words, tmp_path / "cut") == 130
+    last = tmp_path / "cut" / "checkpoint_last.npz"
+    assert load_checkpoint(last)["position"]["epoch"] < 3
+    assert transfer("--resume", last) == 0
+    parts = [load_checkpoint(tmp_path / name / "checkpoint_last.npz") for name in ("whole", "cut")]
+    for part in ("model", "position", "scores", "best"):
+        assert str(parts[0][part]) == str(parts[1][part])
+    assert all(parts[0]["model"][key].tobytes() == value.tobytes() for key, value in parts[1]["model"].items())
+
+
+def test_a_plain_network_stays_one(folder, tmp_path):
+    """Its keys are those of the network with shortcuts; that it has none stands in the checkpoint alone."""
+    words = "--image-size 8 --shorter-side 8 -b 4 -j 0 -p 100 --epochs 1 --lr 0.01 --plain --output-dir"
+    assert cifar.main(cifar.arguments(), cifar.RECIPE, arguments([folder, words, tmp_path / "plain"])) == 0
+    plain = (tmp_path / "plain" / "checkpoint_last.npz").rename(tmp_path / "plain.ckpt")  # its name says nothing
+    assert transfer(folder, SMALL, "--option 1 --weights", plain, "--output-dir", tmp_path / "out") == 0
+    found = load_checkpoint(tmp_path / "out" / "checkpoint_last.npz")
+    assert found["settings"]["network"] == {"plain": True, "shortcut": "A"}
+    assert found["normalize"]["mean"].tobytes() == load_checkpoint(plain)["normalize"]["mean"].tobytes()
+    model = example.new_model(Namespace(arch="resnet20", weights="", network=found["settings"]["network"]), 3)
+    assert not model.layer1[0].residual
+
+
+def test_without_validation_pictures(folder, weights, tmp_path, capsys):
+    words = "--val-fraction 0 --weights"
+    assert transfer(folder / "train", SMALL, words, weights, "--output-dir", tmp_path / "out") == 0
+    assert "train_top1 after 3 epochs" in capsys.readouterr().out
+
+
+def test_another_normaliser_is_fitted_on_request(folder, weights, tmp_path):
+    words = "--option 1 --preprocess channel_mean --weights"
+    assert transfer(folder, SMALL, words, weights, "--output-dir", tmp_path / "out") == 0
+    assert load_checkpoint(tmp_path / "out" / "checkpoint_last.npz")["normalize"]["kind"] == "ChannelMean"
+
+
 def test_the_normaliser_is_that_of_the_weights(compared, weights):
     theirs = load_checkpoint(weights)["normalize"]["mean"]
     for name in ("option1", "option2", "scratch"):
@@ -130,6 +173,8 @@ def test_torchs_weights_of_another_number_of_classes(folder, tmp_path, torch):
 )
 def test_the_advice_of_the_lectures(per_class, amount, advice):
     text = example.advice(PublishedSet(None, "train", [0, 1] * per_class, "ab"))
+    similar, different = (line.partition(":")[2] for line in text.splitlines()[1:])
+    assert (advice in similar, "--probes" in different or "--scratch" in different) == (True, True)
     assert f"{2 * per_class} training pictures, {per_class} of each class: {amount}" in text and advice in text
 
 
@@ -151,9 +196,11 @@ def test_weights_that_do_not_fit(folder, weights, tmp_path, capsys):
     assert "no class" in fails(capsys, folder, SMALL, "--classes x y --weights", weights, "--output-dir", out)
     err = fails(capsys, folder, SMALL, "--option 2 --freeze-to fc --output-dir", out, "--weights", weights)
     assert "'fc'" in err and "layer3" in err
+    err = fails(capsys, folder, SMALL, "--freeze-to layer9 --output-dir", out, "--weights", weights)
+    assert "'layer9'" in err
     err = fails(capsys, folder, SMALL, "--option probe --stage no --output-dir", out, "--weights", weights)
     assert "'no'" in err
-    assert not list(tmp_path.glob("out/**/*.npz"))
+    assert not out.exists()
 
 
 def test_a_probe_needs_a_stage(folder, weights, capsys):

@@ -43,8 +43,9 @@ def test_the_list_is_torchvisions(torchvision):
         assert pretrained.get(arch).url == theirs.DEFAULT.url
 
 
-def test_the_number_of_parameters():
-    ours = pretrained.get("resnet18")
+@pytest.mark.parametrize("arch", weights.ARCHS)
+def test_the_number_of_parameters(arch):
+    ours = pretrained.get(arch)
     assert sum(p.size for p in ours.build().parameters()) == ours.parameters
 
 
@@ -152,6 +153,7 @@ def test_another_architecture(torch, resnet18, tmp_path):
     refuses(models.resnet18(), tmp_path / "shape.pth", "bn1.bias: (63,), not (64,)")
     torch.save({**state, "fc.weight": torch.zeros(1000, 9)}, tmp_path / "head.pth")
     refuses(models.resnet18(), tmp_path / "head.pth", "fc.weight: (1000, 9), not (1000, 512)")
+    refuses(models.resnet18(10), tmp_path / "head.pth", "fc.weight: (1000, 9), not (10, 512)", "same architecture")
     del state["bn1.bias"]
     torch.save(state, tmp_path / "less.pth")
     refuses(models.resnet18(), tmp_path / "less.pth", "1 keys are missing (bn1.bias)")

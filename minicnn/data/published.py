@@ -34,10 +34,11 @@ class PublishedSet:
         """Picture `index` -> PIL image of mode "RGB". Raises BadImage."""
         item, _ = self.samples[index]
         try:
-            image, _ = self.dataset[item.index]
-        except (OSError, SyntaxError, ValueError) as error:
+            return self.dataset[item.index][0].convert("RGB")
+        except MemoryError:
+            raise
+        except Exception as error:  # decoders raise OSError, SyntaxError, struct.error, zlib.error, IndexError ...
             raise BadImage(item, f"{type(error).__name__}: {error}") from error
-        return image.convert("RGB")
 
 
 def cifar10(root, download=True):

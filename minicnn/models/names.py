@@ -7,12 +7,28 @@ from .resnet import cifar_resnet, resnet18, resnet34, resnet50, resnet101, resne
 
 IMAGENET = {make.__name__: make for make in (resnet18, resnet34, resnet50, resnet101, resnet152, alexnet, alexnet_2012)}
 CIFAR = {f"resnet{depth}": partial(cifar_resnet, depth) for depth in (20, 32, 44, 56, 110, 1202)}
+SETTINGS = {  # of the training programs, that make a network what it is
+    "alexnet": ("dropout", "width"),
+    "alexnet_2012": ("dropout", "width", "groups", "pool_before_norm"),
+    **dict.fromkeys(CIFAR, ("plain", "shortcut")),
+}
 
 
-def create(arch, num_classes):
-    """A new network, such as "alexnet", "resnet50" (for ImageNet) or "resnet56" (for CIFAR). ValueError for a name that
-    is neither in IMAGENET nor in CIFAR."""
+def create(arch, num_classes, settings=None):
+    """A new network, such as "alexnet", "resnet50" (for ImageNet) or "resnet56" (for CIFAR).
+
+    settings: those of a program that trains such networks; the ones that are none of the network's are passed over.
+    ValueError for a name that is neither in IMAGENET nor in CIFAR.
+    """
     known = IMAGENET | CIFAR
     if arch not in known:
         raise ValueError(f"models.create: there is no network {arch!r}; there are {', '.join(known)}")
-    return known[arch](num_classes=num_classes)
+    options = network_settings(arch, settings or {})
+    if "plain" in options:
+        options["residual"] = not options.pop("plain")
+    return known[arch](num_classes=num_classes, **options)
+
+
+def network_settings(arch, settings):
+    """The part of a program's settings that makes the network `arch` what it is."""
+    return {name: settings[name] for name in SETTINGS.get(arch, ()) if name in settings}

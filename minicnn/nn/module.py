@@ -108,8 +108,9 @@ class Module:
             raise ValueError(
                 f"load_state_dict: {len(wrong)} shapes differ from this {type(self).__name__}'s{_some(wrong)}"
             )
+        new = {key: Tensor(arrays[key].astype(tensor.dtype)).to(tensor.device) for key, tensor in own.items()}
         for key, tensor in own.items():
-            tensor[...] = Tensor(arrays[key].astype(tensor.dtype)).to(tensor.device)
+            tensor[...] = new[key]
 
     # Its mode and its place
 

@@ -15,7 +15,7 @@ weights = pretrained.get("resnet50")       # .transform() .normalize() .classes 
 from .download import fetch
 from .error import WeightsError
 from .features import on_features
-from .loading import from_file, load, load_file, read_weights
+from .loading import from_file, is_checkpoint, load, load_file, read_weights
 from .pth import read_pth
 from .safetensors import read_safetensors
 from .transfer import LinearProbe, freeze_backbone, freeze_to, head, layer_groups, replace_head
@@ -32,6 +32,7 @@ __all__ = [
     "from_file",
     "get",
     "head",
+    "is_checkpoint",
     "layer_groups",
     "load",
     "load_file",

@@ -1,8 +1,8 @@
 """Files from the web, once: kept in a cache folder, and right to the last bit or not there at all.
 
 The names of torchvision's files end in the first 8 hex digits of their SHA-256, resnet18-f37072fd.pth. They are checked
-when a file arrives and each time it is used again. A file gets its name when all of it has arrived, so that an
-interruption leaves nothing, and two processes at once only do the work twice.
+when a file arrives and each time it is used again. A file gets its name when all of it has arrived, so that there
+is never half of one under that name, and two processes at once only do the work twice.
 """
 
 import hashlib

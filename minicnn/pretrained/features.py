@@ -9,8 +9,9 @@ import numpy as np
 
 from .. import nn
 from ..autograd import no_grad
-from ..data import DataLoader
+from ..data import DataError, DataLoader
 from ..tensor import Tensor
+from ..train.log import Progress
 from .transfer import head, head_name
 
 
@@ -33,11 +34,16 @@ class FeatureSet:
             workers=loader.workers,
             max_bad_fraction=loader.max_bad_fraction,
         )
-        for batch in in_order.epoch(0):
-            images = Tensor(normalize(batch.images)).to(device)
-            features.append(nn.input_of(model, name, images).numpy())
-            kept.extend(batch.indices)
+        with Progress("features", len(in_order)) as progress:
+            for batch in in_order.epoch(0):
+                images = Tensor(normalize(batch.images)).to(device)
+                features.append(nn.input_of(model, name, images).numpy())
+                kept.extend(batch.indices)
+                progress.update(batch.position + 1, "")
         self.bad = in_order.bad
+        if not kept:
+            path, reason = next(iter(self.bad.items()))
+            raise DataError(f"none of the {len(loader.dataset)} pictures could be read; the first: {path}: {reason}")
         self.features = np.concatenate(features)[:, :, None, None]
         self.samples = [loader.dataset.samples[i] for i in kept]
         self.classes = loader.dataset.classes

@@ -4,6 +4,7 @@ import zipfile
 
 import numpy as np
 
+from .. import nn
 from ..train.checkpoint import HEADER, CheckpointError, load_checkpoint
 from .download import fetch
 from .error import WeightsError, reading
@@ -45,10 +46,10 @@ def load_file(model, path):
 def read_weights(path):
     """{key: array} of a file, whose content tells its kind: .pth, .safetensors or a minicnn checkpoint."""
     with reading(path, "weights"):
+        if is_checkpoint(path):
+            return _read_checkpoint(path)
         with open(path, "rb") as file:
             start = file.read(16)
-            if start.startswith(ZIP_START) and HEADER in zipfile.ZipFile(file).namelist():
-                return _read_checkpoint(path)
         if start.startswith(ZIP_START) or start.startswith(b"\x80"):  # a pickle
             return read_pth(path)
         if start[8:9] == b"{":
@@ -57,6 +58,15 @@ def read_weights(path):
         f"{path} holds no weights, {f'it begins with {start}' if start else 'it is empty'}; "
         "give a .pth, a .safetensors or a minicnn checkpoint"
     )
+
+
+def is_checkpoint(path):
+    """Whether the file at `path` is a minicnn checkpoint, by its content."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return HEADER in archive.namelist()
+    except (OSError, zipfile.BadZipFile):
+        return False
 
 
 def _read_checkpoint(path):
@@ -70,8 +80,8 @@ def _read_checkpoint(path):
 
 
 def _fill(model, state, path):
-    classes, own = _classes(model, state), head(model).out_features
-    if classes not in (None, own):
+    classes = _classes(model, state)
+    if classes is not None and classes != (own := head(model).out_features):
         raise WeightsError(
             f"{path} is for {classes} classes, and this {type(model).__name__} for {own}; build it with "
             f"num_classes={classes}, load the file, and then give it a new head: pretrained.replace_head(model, {own})"
@@ -85,5 +95,7 @@ def _fill(model, state, path):
 
 def _classes(model, state):
     """How many classes a state dict's head is for; None if it has no head that fits behind the model's backbone."""
+    if not any(isinstance(layer, nn.Linear) for layer in model.modules()):
+        return None
     shape = np.shape(state.get(f"{head_name(model)}.weight"))
     return shape[0] if len(shape) == 2 and shape[1] == head(model).in_features else None

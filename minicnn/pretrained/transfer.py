@@ -55,22 +55,25 @@ def freeze_to(model, stage):
 
 
 def layer_groups(model, lr, factor):
-    """Parameter groups for an optimiser: what is behind the last stage learns at `lr`, and each stage at `factor` times
-    the rate of the one behind it (Howard and Ruder, ACL 2018, section 3.2, where factor is 1/2.6). Frozen parameters
-    are left out."""
+    """Parameter groups for an optimiser, from the head to the input: the head, and what else is behind the last stage,
+    learns at `lr`, each stage at `factor` times the rate of the one behind it (Howard and Ruder, ACL 2018, section 3.2,
+    where factor is 1/2.6). Frozen parameters are left out."""
     groups = []
     for distance, layers in enumerate(reversed(stage_layers(model))):
         params = [p for layer in layers for p in layer.parameters() if p.requires_grad]
         if params:
-            groups.insert(0, {"params": params, "lr": lr * factor**distance})
+            groups.append({"params": params, "lr": lr * factor**distance})
     return groups
 
 
 def stage_layers(model):
     """The layers of each stage of the network, and of what is behind the last one: a list of lists, from the input on.
 
-    ``model.stages`` names the layers that end a stage."""
+    ``model.stages`` names the layers that end a stage. ValueError for a module that has weights beside modules of its
+    own, for then its place between them is not known."""
     layers = {name: module for name, module in model.named_modules() if not list(module.children())}
+    if mixed := [name for name, module in model.named_modules() if module._parameters and name not in layers]:
+        raise ValueError(f"transfer: {mixed[0] or type(model).__name__!r} has weights beside layers; make them a layer")
     parts, names = [], list(layers)
     for stage in model.stages:
         end = 1 + max(i for i, name in enumerate(names) if f"{name}.".startswith(f"{stage}."))

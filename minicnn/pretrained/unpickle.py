@@ -24,6 +24,7 @@ CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False, "EMPTY_TUPLE": ()
 VALUES = {"BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT", "BINUNICODE", "SHORT_BINUNICODE"}
 VALUES |= {"BINSTRING", "SHORT_BINSTRING"}  # Python 2's text
 KEYS = (str, int, float, type(None))
+MOST_KEY_BITS = 60  # multiples of 2**61 - 1 have all the same hash, and a dict of them takes hours
 
 
 @dataclass
@@ -130,8 +131,8 @@ def unpickle(file, path):
 
 def set_items(target, items):
     for key, value in zip(items[::2], items[1::2], strict=True):
-        if not isinstance(key, KEYS):
-            raise ValueError(f"a dict in it has a {type(key).__name__} for a key")
+        if not isinstance(key, KEYS) or (isinstance(key, int) and key.bit_length() > MOST_KEY_BITS):
+            raise ValueError(f"a dict in it has a {type(key).__name__} for a key that weights do not need")
         dict.__setitem__(target, key, value)
 
 

@@ -1,7 +1,7 @@
 """Which weights there are: torchvision's, trained on ImageNet, for the architectures of minicnn.models.
 
 V1 are the classic recipes. V2 are the same networks trained by a newer recipe (600 epochs, label smoothing, mixup,
-CutMix, longer schedules), for pictures resized to 232 pixels instead of 256.
+CutMix), for pictures resized to 232 pixels instead of 256.
 
 Accuracies are torchvision's own: single central crop of 224 pixels, ImageNet 2012's 50,000 validation pictures.
 imagenet_classes.txt has torchvision's names of the 1,000 classes, a line each, in the order of their WordNet ids.

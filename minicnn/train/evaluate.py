@@ -1,7 +1,7 @@
 """Testing: what fraction of pictures a network, or several together, classify right.
 
 A picture may be seen as several crops, at several scales, and by several networks. Each view gives probabilities
-(softmax); their mean decides, as in Krizhevsky et al., NIPS 2012, sections 4.1 (ten crops) and 6.1 (seven networks).
+(softmax); their mean decides, as in Krizhevsky et al., NIPS 2012, sections 4.1 (ten crops) and 6 (seven networks).
 A fully-convolutional network gives scores at many positions of a view: their mean, before the softmax, is the view's
 score (Simonyan and Zisserman, ICLR 2015, section 3.2). He et al., CVPR 2016, section 3.4, average the scales' scores
 too; here scales are views like any others, and probabilities are averaged.

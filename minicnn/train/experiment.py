@@ -16,7 +16,7 @@ from .log import summary_writer
 from .nonfinite import TrainingError
 from .output import output_folder, write_results
 from .pictures import chosen_pictures, fit_normalizer, loader, open_pictures, val_transform
-from .restore import load_normalizer
+from .restore import load_model, load_normalizer
 from .setting import SettingError, as_setting_error, try_out
 from .testing import test_checkpoints
 from .trainer import Trainer
@@ -96,6 +96,7 @@ def train(args, recipe, state):
         print("there are no pictures to validate on, so the training error is watched instead")
     if state:
         normalize = load_normalizer(state, args.image_size, args.resume)
+        load_model(model, state, train_set.classes, args.resume)  # `prepare` may look through it
     else:
         with as_setting_error():
             normalize = recipe.normalizer(args, train_set)

@@ -54,17 +54,17 @@ def open_pictures(args):
     return train_and_val(args.dir or draw_sample(), args.val_fraction, args.seed)
 
 
-def open_test_pictures(args, classes, open_pictures):
+def open_test_pictures(args, classes, source):
     """The pictures to test on, of these classes: DIR/val alone if there is one, or what training validates on."""
     if args.dir and (Path(args.dir) / "val").is_dir():
         folder = ImageFolder(Path(args.dir) / "val", None if args.classes else classes)
         return only_classes(folder, args.classes) if args.classes else folder
-    return chosen_pictures(args, open_pictures)[1]
+    return chosen_pictures(args, source)[1]
 
 
-def chosen_pictures(args, open_pictures):
-    """(train, val) of --classes, with --train-per-class pictures of each to train on."""
-    train, val = open_pictures(args)
+def chosen_pictures(args, source):
+    """(train, val) of what source(args) opens: of --classes, with --train-per-class pictures of each to train on."""
+    train, val = source(args)
     if args.classes:
         train, val = only_classes(train, args.classes), only_classes(val, args.classes)
     if args.train_per_class:
@@ -83,9 +83,9 @@ def crop_and_flip(args, *more):
 
 
 def shift_and_flip(args):
-    """The whole picture, shifted by up to an eighth of its size (4 pixels of CIFAR's 32), or its mirror image."""
+    """The middle of the picture, shifted by up to an eighth (4 pixels of CIFAR's 32), or its mirror image."""
     size = args.image_size
-    return Compose([ResizeShorter(size), CenterCrop(size), Pad(size // 8), RandomCrop(size), RandomFlip()])
+    return Compose([_resize(args), CenterCrop(size), Pad(size // 8), RandomCrop(size), RandomFlip()])
 
 
 def val_transform(args, scale=None):
