@@ -112,17 +112,30 @@ def _usage(text):
     return int(re.search(r"Used (\d+) registers", text)[1]), int(shared[1]) if shared else 0, stores + loads
 
 
+def table(usages):
+    """Lines: a kernel in each; for each architecture its registers, bytes of shared memory, spills, and occupancy."""
+    by_kernel = {}
+    for usage in usages:
+        by_kernel.setdefault((usage.file, usage.kernel, usage.real), []).append(usage)
+    columns = "".join(f" | sm_{architecture:<3} reg shared spill occ" for architecture in ARCHITECTURES)
+    yield f"{'file':14} {'kernel':34} {'T':6}{columns}"
+    for names, each in by_kernel.items():
+        cells = (f" | {u.registers:10} {u.shared:6} {u.spills:5} {u.occupancy:2.0f} %" for u in each)
+        yield "{:14} {:34} {:6}".format(*names) + "".join(cells)
+
+
 def main():
-    """Print the table. Returns 1 if a kernel spills, else 0."""
-    usages = [u for path in sorted(FOLDER.glob("*.cu")) for sm in ARCHITECTURES for u in check_file(path, sm)]
-    print(f"{'file':16} {'kernel':36} {'T':6} {'sm':>4} {'registers':>9} {'shared':>7} {'spills':>6} {'occupancy':>9}")
-    for u in usages:
-        print(
-            f"{u.file:16} {u.kernel:36} {u.real:6} {u.architecture:4} {u.registers:9} {u.shared:7} {u.spills:6} "
-            f"{u.occupancy:7.0f} %"
-        )
-    spilling = [u for u in usages if u.spills]
-    print(f"{len(usages)} kernels, {len(spilling)} of them with spills")
+    """Print the table. Returns 1 if a kernel spills or does not compile, else 0."""
+    try:
+        usages = [
+            usage for path in sorted(FOLDER.glob("*.cu")) for sm in ARCHITECTURES for usage in check_file(path, sm)
+        ]
+    except (ImportError, RuntimeError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    print(*table(usages), sep="\n")
+    spilling = [usage for usage in usages if usage.spills]
+    print(f"{len(usages)} kernels compiled, {len(spilling)} of them with spills")
     return 1 if spilling else 0
 
 
