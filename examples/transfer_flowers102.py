@@ -105,8 +105,8 @@ def build_model(args, num_classes):
     fresh = args.option == "scratch" or has_checkpoint
     model = new_model(args, num_classes) if fresh else replace_head(trained_model(args), num_classes)
     if args.option == "probe":
-        blank = Tensor(np.zeros((1, 3, args.image_size, args.image_size), np.float32))
-        channels = nn.output_of(model.eval(), args.stage, blank).shape[1]
+        blank = Tensor(np.zeros((1, 3, args.image_size, args.image_size), np.float32)).to(args.device)
+        channels = nn.output_of(model.to(args.device).eval(), args.stage, blank).shape[1]
         return LinearProbe(model, args.stage, channels, num_classes)
     if args.option == "1":
         freeze_backbone(model)

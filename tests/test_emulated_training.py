@@ -5,7 +5,8 @@ import pytest
 from checks import Place, check_close, needs_compiler
 
 import minicnn.functional as F
-from minicnn import manual_seed, nn
+from minicnn import Tensor, manual_seed, nn
+from minicnn.device import to_device
 from minicnn.models.resnet import cifar_resnet
 from minicnn.optim import SGD
 
@@ -53,3 +54,29 @@ def two_steps(place, make, size):
             optimiser.step()
         assert loss.device == place.device and all(p.grad.device == place.device for p in model.parameters())
         return {"loss": loss.numpy(), **{key: np.asarray(value) for key, value in model.state_dict().items()}}
+
+
+def test_training_goes_on_from_what_was_saved():
+    """Weights and velocities are read from NumPy arrays, as a checkpoint has them, and live on the device again."""
+    ends = []
+    for saved_between in (False, True):
+        with Place("cuda", "fast").active():
+            manual_seed(0)
+            model = nn.Sequential(nn.Linear(5, 4), nn.ReLU(), nn.Linear(4, 3)).to("cuda")
+            optimiser = SGD(model.parameters(), lr=0.1, momentum=0.9)
+            for step in range(2):
+                if step == 1 and saved_between:
+                    weights = {key: np.asarray(value) for key, value in model.state_dict().items()}
+                    state = optimiser.state_dict()
+                    state["velocities"] = [to_device(v, "cpu") for v in state["velocities"]]
+                    manual_seed(1)
+                    model = nn.Sequential(nn.Linear(5, 4), nn.ReLU(), nn.Linear(4, 3)).to("cuda")
+                    model.load_state_dict(weights)
+                    optimiser = SGD(model.parameters(), lr=0.1, momentum=0.9)
+                    optimiser.load_state_dict(state)
+                optimiser.zero_grad()
+                x = Tensor(np.random.default_rng(step).standard_normal((4, 5)).astype(np.float32)).to("cuda")
+                F.cross_entropy(model(x), np.array([0, 1, 2, 0])).backward()
+                optimiser.step()
+            ends.append({key: np.asarray(value).tobytes() for key, value in model.state_dict().items()})
+    assert ends[0] == ends[1]

@@ -12,7 +12,7 @@ Source    Polyak, "Some methods of speeding up the convergence of iteration meth
 
 import numpy as np
 
-from ..device import current_tier, implementation
+from ..device import current_tier, implementation, to_device
 
 BLOCK = 1 << 16  # elements updated at a time: their five arrays stay in a processor's cache
 
@@ -77,7 +77,7 @@ class SGD:
         for group, saved in zip(self.param_groups, state["groups"], strict=True):
             group.update(saved)
         self._velocities = [
-            None if v is None else np.array(v, dtype=p.dtype)
+            None if v is None else to_device(np.array(to_device(v, "cpu"), dtype=p.dtype), p.device)
             for v, p in zip(state["velocities"], parameters, strict=True)
         ]
 

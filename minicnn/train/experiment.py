@@ -79,9 +79,9 @@ def train(args, recipe, state):
         augment = val_transform if args.no_augment else recipe.augment
         train_loader = loader(args, train_set, augment(args), shuffle=True)
         val_loader = loader(args, val_set, val_transform(args))
-        model = recipe.model(args, len(train_set.classes))
+        model = recipe.model(args, len(train_set.classes)).to(args.device)
         try_out(model, args.image_size)
-        optimizer, schedule = recipe.optimizer(args, model.to(args.device))
+        optimizer, schedule = recipe.optimizer(args, model)
     if args.tensorboard:
         summary_writer()  # an error now, if it is missing, before anything is written
     folder = output_folder(args, recipe.sample)

@@ -24,4 +24,5 @@ def as_setting_error():
 @no_grad()
 def try_out(model, image_size):
     """One blank picture through `model`: a ValueError now, and not an hour later, if it is too small."""
-    model.eval()(Tensor(np.zeros((1, 3, image_size, image_size), np.float32)))
+    blank = Tensor(np.zeros((1, 3, image_size, image_size), np.float32))
+    model.eval()(blank.to(next(model.parameters()).device))
