@@ -130,7 +130,12 @@ def main():
         usages = [
             usage for path in sorted(FOLDER.glob("*.cu")) for sm in ARCHITECTURES for usage in check_file(path, sm)
         ]
-    except (ImportError, RuntimeError) as error:
+    except ImportError as error:
+        print(
+            f"error: this needs NVRTC ({error}): pip install cuda-bindings nvidia-cuda-nvrtc; no GPU", file=sys.stderr
+        )
+        return 1
+    except RuntimeError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     print(*table(usages), sep="\n")

@@ -68,16 +68,17 @@ def implementation(reference, device, tier):
     stem = reference.__module__.rpartition(".")[2]
     module_name = f"minicnn.kernels.{folder}.{stem}"
     where = f"device {device!r}, tier {tier!r} (kernels/{folder}/{stem}.py)"
+    way_out = f"choose tier {'plain' if device == 'cpu' else 'fast'!r}, or device 'cpu', tier 'plain'"
     try:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         if error.name is None or not module_name.startswith(error.name):
             raise  # the kernel file exists; what is missing is a library that it imports
-        raise DeviceError(f"{reference.__name__} has no kernel for {where}; use device 'cpu', tier 'plain'") from None
+        raise DeviceError(f"{reference.__name__} has no kernel for {where}; {way_out}") from None
     try:
         return getattr(module, reference.__name__)
     except AttributeError:
-        raise DeviceError(f"{reference.__name__} has no kernel for {where}; use device 'cpu', tier 'plain'") from None
+        raise DeviceError(f"{reference.__name__} has no kernel for {where}; {way_out}") from None
 
 
 def array_module(array):

@@ -41,6 +41,7 @@ class _Log:
         points = [(int(row["epoch"]), float(row[column])) for row in self.rows if row[column]]
         if points:
             axes.plot(*zip(*points, strict=True), marker=".", label=name)
+            axes.set_xlim(left=0)
 
 
 def _panels(labels):
@@ -53,7 +54,6 @@ def _panels(labels):
     panels = figure.subplots(1, len(labels))
     for axes, label in zip(panels, labels, strict=True):
         axes.set_xlabel("epoch")
-        axes.set_xlim(left=0)
         axes.set_ylabel(label)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(alpha=0.3)

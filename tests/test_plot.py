@@ -72,6 +72,17 @@ def test_matplotlib_is_imported_only_when_needed_and_has_no_state(tmp_path):
     subprocess.run([sys.executable, "-c", program], check=True)
 
 
+@pytest.mark.parametrize("last", [2, 40])
+def test_every_epoch_is_on_the_picture(tmp_path, monkeypatch, last):
+    (tmp_path / "log.csv").write_text(LOG.replace("2,0.001", f"{last},0.001"))
+    panels = []
+    monkeypatch.setattr(plot, "_panels", lambda labels, real=plot._panels: panels.append(real(labels)) or panels[-1])
+    save_curves(tmp_path / "log.csv", tmp_path / "curves.png")
+    save_comparison({"run": tmp_path / "log.csv"}, tmp_path / "comparison.png")
+    for _, axes in panels:
+        assert all(each.get_xlim()[0] == 0 and each.get_xlim()[1] >= last for each in axes)
+
+
 def test_a_comparison_shows_each_run(tmp_path):
     """One more run changes the figure, and so does their order; a column without values is no error."""
     (tmp_path / "a.csv").write_text(LOG)

@@ -71,7 +71,8 @@ def test_line_counts_of_the_reading_order():
 @pytest.mark.parametrize("row", re.findall(r"^\| `(\w+)`(.*)$", README, re.MULTILINE), ids=lambda row: row[0])
 def test_op_table_row(row):
     name, rest = row
-    page, test = re.findall(r"\]\(([^)]+)\)", rest)
+    page, *kernel, test = re.findall(r"\]\(([^)]+)\)", rest)
+    assert all(Path(path).stem == Path(page).stem for path in kernel)
     assert getattr(F, name).__module__ == page.removesuffix(".py").replace("/", ".")
     assert Path(test).stem == "test_" + Path(page).stem
 

@@ -38,7 +38,7 @@ def make_parser(description, archs):
     data.add_argument("--dummy", action="store_true", help="random pictures, no files")
     data.add_argument("-j", "--workers", type=whole(0), default=4, help="threads that decode pictures")
     data.add_argument("--image-size", type=whole(1), help="pixels, after cropping (default: the arch's)")
-    data.add_argument("--shorter-side", type=whole(1), default=256, help="pixels, before cropping")
+    data.add_argument("--shorter-side", type=whole(1), default=256, help="pixels, before cropping; 32 for CIFAR's nets")
     data.add_argument(
         "--preprocess",
         choices=("mean_image", "channel_mean", "mean_std"),
@@ -61,7 +61,7 @@ def make_parser(description, archs):
     training.add_argument("--seed", type=whole(0), default=0, help="of weights, order, augmentation and dropout")
 
     run = parser.add_argument_group("the run")
-    run.add_argument("--device", choices=DEVICES, default="cpu")
+    run.add_argument("--device", choices=DEVICES, default="cpu", help="where the network is")
     run.add_argument("--tier", choices=TIERS, default=current_tier(), help="written to be read, or to be run")
     run.add_argument("--resume", metavar="CHECKPOINT", help="go on with its run, with its settings")
     run.add_argument("--output-dir", metavar="DIR", help="a new folder (default: runs/<arch>-<pictures>-<number>)")
