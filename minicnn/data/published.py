@@ -68,8 +68,8 @@ def _open(name, root, download, **split):
         return getattr(datasets, name)(str(root), download=download, **split)
     except ImportError as error:
         raise DataError(
-            f"{name} is read by torchvision, which is not all there ({error}); pip install 'minicnn[datasets]', or give "
-            "a folder of pictures"
+            f"{name} is read by torchvision, which is not all there ({error}); pip install 'minicnn[datasets]', or "
+            "give a folder of pictures"
         ) from None
     except (RuntimeError, OSError) as error:
         raise DataError(
