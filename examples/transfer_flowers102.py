@@ -17,6 +17,7 @@ classifier on features of a network of 2012's kind, 86.8 % with augmented pictur
 features off-the-shelf", 2014, who train on twice as many pictures).
 """
 
+import functools
 import sys
 from argparse import Namespace
 from pathlib import Path
@@ -70,13 +71,20 @@ def defaults(args):
     """The sizes of the architecture, or those that the weights were trained with, where a checkpoint tells."""
     chosen = {"no_augment": args.no_augment or on_fixed_features(args)}
     if pretrained.is_checkpoint(args.weights):
-        theirs = load_run(args.weights)["settings"]
+        theirs = about_checkpoint(args.weights)["settings"]
         with reading(args.weights, "settings"):
             sizes = {name: int(theirs[name]) for name in ("image_size", "shorter_side")}
             return {**chosen, **sizes, "network": names.network_settings(args.arch, theirs)}
     if args.arch in names.CIFAR:
         return {**chosen, "image_size": 32, "shorter_side": 32, "preprocess": "mean_image"}
     return {**chosen, "image_size": 224}
+
+
+@functools.cache
+def about_checkpoint(path):
+    """What a checkpoint says of its network, without the weights; the file may be large, and several runs ask."""
+    state = load_run(path)
+    return {"settings": state["settings"], "normalize": state["normalize"]}
 
 
 def on_fixed_features(args):
@@ -137,7 +145,7 @@ def normalizer(args, train):
     if args.preprocess:
         return fit_normalizer(args, train)
     if pretrained.is_checkpoint(args.weights):
-        return load_normalizer(load_run(args.weights), args.image_size, args.weights)
+        return load_normalizer(about_checkpoint(args.weights), args.image_size, args.weights)
     return ChannelMeanStd.imagenet()
 
 

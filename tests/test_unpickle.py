@@ -60,7 +60,7 @@ BOMBS = {
     "many copies": op("EMPTY_LIST") + op("MARK") + op("NONE") * 9999 + op("APPENDS") + op("BINPUT", b"\x01")
     + (glob("collections", "OrderedDict") + op("BINGET", b"\x01") + op("TUPLE1") + op("REDUCE")) * 9999,
     "keys of one hash": op("EMPTY_DICT") + op("MARK")
-    + b"".join(number(k * (2**61 - 1)) + op("NONE") for k in range(150_000)) + op("SETITEMS"),
+    + b"".join(number(k * (2**61 - 1)) + op("NONE") for k in range(90_000)) + op("SETITEMS"),
     "deep lists": op("EMPTY_LIST") * 50_000 + op("APPEND") * 49_999,
     "a list in itself": op("EMPTY_LIST") + op("BINPUT", b"\x01") + op("BINGET", b"\x01") + op("APPEND"),
 }  # fmt: skip
