@@ -19,7 +19,7 @@ Gradients are first-order: ``backward`` methods work on arrays and build no grap
 import contextlib
 import threading
 
-from .device import DeviceError, array_module, as_array, current_tier, device_of, implementation
+from .device import DeviceError, array_module, as_array, current_tier, device_of, implementation, naming_memory_errors
 
 
 class _GradMode(threading.local):
@@ -118,7 +118,8 @@ class Function:
         node.needs_input_grad = tuple(_grad_mode.enabled and v is not None and v.requires_grad for v in inputs)
 
         node.inputs = inputs
-        array = node.forward(*(None if v is None else v.data for v in inputs), **options)
+        with naming_memory_errors(cls.__name__):
+            array = node.forward(*(None if v is None else v.data for v in inputs), **options)
         array = as_array(array)
         result = variables[0].like(array) if node._overwritten is None else node._overwritten
         node._overwritten = None  # a node that held its own result would be a cycle
@@ -247,7 +248,8 @@ def topological_order(root):
 def _gradients(node, grad_out):
     """What ``node.backward`` returns, one entry per input, checked."""
     op = type(node).__name__
-    grads = node.backward(grad_out)
+    with naming_memory_errors(f"{op}.backward"):
+        grads = node.backward(grad_out)
     grads = tuple(None if g is None else as_array(g) for g in (grads if isinstance(grads, tuple) else (grads,)))
     if len(grads) != len(node.inputs):
         raise RuntimeError(f"{op}.backward returned {len(grads)} gradients for {len(node.inputs)} inputs")

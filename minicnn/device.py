@@ -14,11 +14,13 @@ Arrays on "cuda" are CuPy's; with ``MINICNN_EMULATE_GPU=1`` they are NumPy array
 GPU's kernels run on the processor.
 """
 
+import contextlib
 import functools
 import importlib
 
 import numpy as np
 
+from .deferred import raise_found
 from .emulated import EmulatedArray, emulating, on_device
 
 DEVICES = ("cpu", "cuda")
@@ -30,6 +32,24 @@ _tier = "plain"
 
 class DeviceError(RuntimeError):
     """A device that is not there, or an op without an implementation on it."""
+
+
+class OutOfMemoryError(MemoryError):
+    """An op that asked for more memory than its device has left."""
+
+
+@contextlib.contextmanager
+def naming_memory_errors(op):
+    """``with naming_memory_errors("Conv2d"): ...`` turns a MemoryError into one that names the op.
+
+    Both array libraries say how many bytes they were asked for. What the op had allocated is free again.
+    """
+    try:
+        yield
+    except MemoryError as error:
+        raise OutOfMemoryError(
+            f"{op}: {error}; use a smaller batch or smaller pictures, and no_grad() where no gradients are needed"
+        ) from None
 
 
 def current_tier():
@@ -97,13 +117,24 @@ def device_of(array):
 
 
 def to_device(array, device):
-    """`array` on `device`: itself where it is there already, else a copy."""
+    """`array` on `device`: itself where it is there already, else a copy.
+
+    A copy to the processor waits for the GPU, and raises what kernels have found wrong (``deferred.py``).
+    """
     if device not in DEVICES:
         raise ValueError(f"unknown device {device!r}; it is one of {', '.join(DEVICES)}")
     if device == device_of(array):
         return array
     if device == "cuda":
-        return on_device(np.array(array)) if emulating() else _cupy().asarray(array)
+        with naming_memory_errors(f"to_device of shape {array.shape}"):
+            return on_device(np.array(array)) if emulating() else _cupy().asarray(array)
+    host = copy_to_host(array)
+    raise_found()
+    return host
+
+
+def copy_to_host(array):
+    """The values of an array on "cuda" as a NumPy array, whatever kernels have found."""
     return np.array(array) if isinstance(array, EmulatedArray) else _cupy().asnumpy(array)
 
 
@@ -117,6 +148,10 @@ def _cupy():
         import cupy  # an optional package: only whoever asks for the GPU needs it
     except ImportError as error:
         raise DeviceError(f"device 'cuda' needs CuPy, which cannot be imported ({error}); {ways_out}") from None
-    if not cupy.cuda.is_available():
+    try:
+        available = cupy.cuda.is_available()
+    except cupy.cuda.runtime.CUDARuntimeError as error:  # a driver that is too old for this CuPy's CUDA, for one
+        raise DeviceError(f"device 'cuda': the driver refuses CuPy {cupy.__version__} ({error}); {ways_out}") from None
+    if not available:
         raise DeviceError(f"device 'cuda': CuPy finds no NVIDIA GPU with a driver on this machine; {ways_out}")
     return cupy

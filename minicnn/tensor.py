@@ -59,7 +59,7 @@ class Tensor(Variable):
 
     def item(self):
         """The one number it holds, as a Python number."""
-        return self.data.item()
+        return self.numpy().item()
 
     def numpy(self):
         """The values as a NumPy array: the tensor's own memory on the processor, a copy from the GPU."""

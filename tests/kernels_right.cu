@@ -143,3 +143,10 @@ __global__ void arithmetic_words(const T *x, float *y, T *like) {
     y[7] = max(2.0f, nanf(""));
     y[8] = __longlong_as_double(__double_as_longlong(2.5));
 }
+
+// Arrays that the kernel is told of by address and size: row t of the grid has array t
+template <typename T>
+__global__ void add_one_to_each(const T *one, const unsigned long long *tables) {
+    T *array = reinterpret_cast<T *>(tables[2 * blockIdx.y]);
+    if (threadIdx.x < tables[2 * blockIdx.y + 1]) array[threadIdx.x] += one[0];
+}

@@ -10,7 +10,8 @@ from checks import raises
 
 import minicnn.functional as F
 from minicnn import Tensor, device, set_tier, tier
-from minicnn.device import DeviceError, current_tier, implementation
+from minicnn.autograd import Function
+from minicnn.device import DeviceError, OutOfMemoryError, current_tier, implementation
 from minicnn.ops.conv import conv2d_forward
 
 NAME = "minicnn.kernels.cpu.conv"
@@ -109,6 +110,47 @@ def test_cupy_without_a_gpu(monkeypatch):
             Tensor([1.0]).to("cuda")
     finally:
         device._cupy.cache_clear()
+
+
+def test_a_driver_that_is_too_old(monkeypatch):
+    class CUDARuntimeError(RuntimeError):
+        pass
+
+    def is_available():
+        raise CUDARuntimeError("cudaErrorInsufficientDriver: CUDA driver version is insufficient")
+
+    cupy = types.ModuleType("cupy")
+    cupy.__version__ = "14.2.0"
+    runtime = types.SimpleNamespace(CUDARuntimeError=CUDARuntimeError)
+    cupy.cuda = types.SimpleNamespace(is_available=is_available, runtime=runtime)
+    monkeypatch.setitem(sys.modules, "cupy", cupy)
+    device._cupy.cache_clear()
+    try:
+        with raises(DeviceError, "'cuda'", "driver", "14.2.0", "cudaErrorInsufficientDriver", "cpu"):
+            Tensor([1.0]).to("cuda")
+    finally:
+        device._cupy.cache_clear()
+
+
+def test_out_of_memory_names_the_op_and_the_bytes_and_leaves_the_rest_usable():
+    class Greedy(Function):
+        def forward(self, x):
+            return x.copy()
+
+        def backward(self, grad_out):
+            return np.empty((2**25, 2**20))
+
+    huge = Tensor(np.broadcast_to(np.float32(1), (2**25, 2**20)))  # one number, seen 2**45 times
+    x = Tensor([1.0, 2.0], requires_grad=True)
+    for compute, op in (
+        (huge.exp, "Exp"),
+        (lambda: huge + 1, "Add"),
+        (Greedy.apply(x).sum().backward, "Greedy.backward"),
+    ):
+        with raises(OutOfMemoryError, op, "TiB", "smaller batch"):
+            compute()
+    (x * 3).sum().backward()
+    assert (x.grad.numpy() == 3).all()
 
 
 def test_importing_minicnn_imports_no_gpu_library():

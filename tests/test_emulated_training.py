@@ -5,8 +5,9 @@ import pytest
 from checks import Place, check_close, needs_compiler
 
 import minicnn.functional as F
-from minicnn import Tensor, manual_seed, nn
+from minicnn import Tensor, device, manual_seed, nn
 from minicnn.device import to_device
+from minicnn.emulated import EmulatedArray
 from minicnn.models.resnet import cifar_resnet
 from minicnn.optim import SGD
 
@@ -54,6 +55,32 @@ def two_steps(place, make, size):
             optimiser.step()
         assert loss.device == place.device and all(p.grad.device == place.device for p in model.parameters())
         return {"loss": loss.numpy(), **{key: np.asarray(value) for key, value in model.state_dict().items()}}
+
+
+@pytest.mark.parametrize("make", [small_alexnet, lambda: cifar_resnet(8)], ids=["alexnet", "resnet"])
+def test_a_step_does_not_wait_for_the_gpu(monkeypatch, make):
+    """Nothing is copied to the host, and no value is looked at, before the loss is asked for."""
+
+    def waited(*_):
+        raise AssertionError("the host waits for a value")
+
+    with Place("cuda", "fast").active():
+        model = make().to("cuda")
+        images = to_device(np.zeros((4, 3, 22, 24), np.float32), "cuda")
+        labels = to_device(np.array([3, 1, 4, 1]), "cuda")
+        optimiser = SGD(model.parameters(), lr=0.05, momentum=0.9)
+        with monkeypatch.context() as watched:
+            for name in ("__bool__", "__float__", "__int__", "__index__", "item", "tolist"):
+                watched.setattr(EmulatedArray, name, waited, raising=False)
+            watched.setattr(device, "copy_to_host", waited)
+            for _ in range(2):
+                optimiser.zero_grad()
+                loss = F.cross_entropy(model(Tensor(images)), labels)
+                loss.backward()
+                optimiser.step()
+            with pytest.raises(AssertionError):
+                loss.item()
+        assert np.isfinite(loss.item())
 
 
 def test_training_goes_on_from_what_was_saved():

@@ -1,5 +1,7 @@
 """Launching: the .cu text says what a kernel takes, and whatever else is handed to it is refused by name."""
 
+import sys
+import types
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +10,7 @@ from checks import needs_compiler, raises
 
 from minicnn.emulated import on_device
 from minicnn.kernels.cuda import launch
-from minicnn.kernels.cuda.launch import Kernel, KernelError, blocks, contiguous, empty
+from minicnn.kernels.cuda.launch import Kernel, KernelError, address, blocks, contiguous, empty
 from minicnn.kernels.cuda.source import Parameter, kernels
 
 pytestmark = needs_compiler
@@ -150,6 +152,47 @@ def test_cupy_arrays_go_to_the_module_of_the_file(monkeypatch, sum_blocks):
     )
     assert arguments == (x, y, 4) and isinstance(arguments[2], np.int32)
     assert null == 0 and null.dtype == np.uint64
+
+
+def test_a_file_that_the_gpus_compiler_refuses(monkeypatch, tmp_path):
+    """With a stand-in for CuPy, whose compiler complains of the text that it is given."""
+
+    class CompileException(Exception):
+        pass
+
+    class RawModule:
+        def __init__(self, code, options, name_expressions):
+            self.code, self.asked = code, name_expressions
+
+        def compile(self):
+            raise CompileException(f"{self.code.splitlines()[0]}: error in line 2 of {self.asked}")
+
+    cupy = types.ModuleType("cupy")
+    cupy.RawModule = RawModule
+    cupy.cuda = types.SimpleNamespace(compiler=types.SimpleNamespace(CompileException=CompileException))
+    monkeypatch.setitem(sys.modules, "cupy", cupy)
+    path = tmp_path / "broken.cu"
+    path.write_text("template <typename T>\n__global__ void broken(T *x) { x[0] = y; }\n")
+    with raises(KernelError, "broken.cu does not compile", '#line 1 "broken.cu"', "broken<float>", "broken<double>"):
+        launch._gpu_kernel(path, "broken<float>")
+
+
+def test_arrays_reached_through_a_table():
+    """A kernel that is given addresses may touch the arrays that it reaches, and nothing beside them."""
+    add = Kernel(RIGHT, "add_one_to_each")
+    arrays = [ones(5), ones(3, 2)]
+    table = on_device(np.array([(address(a), a.size) for a in arrays], np.uint64))
+    one = ones(1)
+    add((1, 2), 8, one, table, reaches=arrays)
+    assert all((np.asarray(a) == 2).all() for a in arrays)
+    with raises(KernelError, "add_one_to_each", "out of bounds"):
+        add((1, 2), 8, one, table, reaches=arrays[:1])
+    table[1, 1] = 7
+    with raises(KernelError, "add_one_to_each", "reaches[1]", "6"):
+        add((1, 2), 8, one, table, reaches=arrays)
+    for wrong, error, part in ((ones(2, dtype=np.float64), TypeError, "float64"), (np.ones(2), TypeError, "'cpu'")):
+        with raises(error, "add_one_to_each", "reaches[1]", part):
+            add((1, 2), 8, one, table, reaches=[arrays[0], wrong])
 
 
 def test_arrays_of_two_gpus(monkeypatch, sum_blocks):

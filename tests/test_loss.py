@@ -2,12 +2,24 @@
 
 import numpy as np
 import pytest
-from checks import check_close, check_equals_torch, check_float32, check_gradients, forward, gradient, raises
+from checks import (
+    PLACES,
+    Place,
+    check_close,
+    check_equals_torch,
+    check_float32,
+    check_gradients,
+    forward,
+    gradient,
+    needs_compiler,
+    raises,
+)
 from hypothesis import given
 from strategies import classifications
 
 import minicnn.functional as F
 from minicnn import Tensor
+from minicnn.device import to_device
 
 
 def labels_and_options(case):
@@ -123,3 +135,39 @@ X = (2, 3)
 def test_errors(x, target, options, error, parts):
     with raises(error, "cross_entropy", *parts):
         F.cross_entropy(Tensor(np.ones(x)), np.asarray(target), **options)
+
+
+@pytest.fixture(params=[pytest.param(p, marks=needs_compiler) for p in PLACES if p.device == "cuda"], ids=str)
+def gpu(request):
+    with request.param.active():
+        yield request.param
+
+
+def test_labels_on_the_gpu_count_as_on_the_host(gpu):
+    x, target = np.random.default_rng(0).standard_normal((5, 3)), np.array([2, 0, -100, 1, 1])
+    weight = np.array([1.0, 2.0, 3.0])
+    there = {"target": gpu.tensor(target), "weight": gpu.tensor(weight)}
+    expected = forward(Place("cpu", "plain"), F.cross_entropy, x, target=target, weight=weight)
+    check_close(forward(gpu, F.cross_entropy, x, **there), expected, 1e-12)
+    expected = gradient(Place("cpu", "plain"), F.cross_entropy, x, target=target, weight=weight)
+    check_close(gradient(gpu, F.cross_entropy, x, **there), expected, 1e-12)
+
+
+@pytest.mark.parametrize("wrong", [3, -1, 2**40])
+@pytest.mark.parametrize("weight", [None, np.ones(3)])
+def test_a_label_out_of_range_on_the_gpu_is_told_with_the_next_value(gpu, wrong, weight):
+    x = gpu.tensor(np.zeros((4, 3)), requires_grad=True)
+    loss = F.cross_entropy(x, to_device(np.array([0, wrong, 1, 2]), "cuda"), weight)
+    loss.backward()
+    with raises(IndexError, "cross_entropy", f"label {wrong}", "0 to 2"):
+        x.grad.numpy()
+    assert np.isnan(loss.item())
+    assert np.isfinite(F.cross_entropy(x, to_device(np.array([0, 0, 1, 2]), "cuda"), weight).item())
+
+
+def test_shapes_and_dtypes_of_labels_on_the_gpu_are_checked_at_once(gpu):
+    x = gpu.tensor(np.zeros((4, 3)))
+    with raises(TypeError, "integer class numbers", "float64"):
+        F.cross_entropy(x, gpu.tensor(np.zeros(4)))
+    with raises(ValueError, "(4, 3)", "(3,)"):
+        F.cross_entropy(x, gpu.tensor(np.zeros(3, int)))

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from minicnn.data import ChannelMean, ChannelMeanStd, MeanImage, Normalize
+from minicnn.device import device_of, to_device
 
 KINDS = [MeanImage, ChannelMean, ChannelMeanStd]
 SHIFT = np.array([0, 90, 200])[:, None, None]
@@ -33,6 +34,17 @@ def test_equals_plain_float64(kind):
     out = kind().fit(in_batches(train))(batch)
     assert out.dtype == np.float32 and out.flags["C_CONTIGUOUS"]
     assert np.allclose(out, plain(kind, train, batch), rtol=1e-6, atol=2e-5)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_batch_on_the_gpu_is_normalised_there(kind, monkeypatch):
+    monkeypatch.setenv("MINICNN_EMULATE_GPU", "1")
+    train, batch = pictures(), pictures(4, seed=1)
+    normalize = kind().fit(in_batches(train))
+    for _ in range(2):
+        there = normalize(to_device(batch, "cuda"))
+        assert device_of(there) == "cuda" and np.array_equal(to_device(there, "cpu"), normalize(batch))
+        normalize.fit([batch])  # what was moved before is not used again
 
 
 def test_channel_mean_std_gives_zero_mean_and_unit_deviation():

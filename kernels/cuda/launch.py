@@ -14,7 +14,7 @@ from minicnn.device import array_module, device_of
 from minicnn.emulated import EmulatedArray
 
 from . import emulator
-from .source import FOLDER, REAL_TYPES, KernelError, kernels
+from .source import FOLDER, REAL_TYPES, KernelError, Parameter, kernels
 
 THREADS = 256  # of a block, where nothing speaks for another number
 MAX_THREADS, MAX_BLOCK, MAX_GRID = 1024, (1024, 1024, 64), (2**31 - 1, 65535, 65535)
@@ -22,11 +22,12 @@ MAX_SHARED = 48 << 10  # bytes that every GPU gives a block
 
 
 class Kernel:
-    """``Kernel("activation.cu", "relu_forward")(grid, block, *arguments, shared=0)``.
+    """``Kernel("activation.cu", "relu_forward")(grid, block, *arguments, shared=0, reaches=())``.
 
     grid, block  an int, or a tuple of one to three, x first; nothing happens where one of them is 0
     arguments    in the order of the kernel's parameters: arrays (or None: a null pointer) and numbers
     shared       bytes of dynamic shared memory
+    reaches      the arrays of T whose addresses stand in a table among the arguments
 
     T is the dtype of the arrays that stand for ``T *``. TypeError and ValueError name the kernel and the parameter.
     """
@@ -37,7 +38,7 @@ class Kernel:
             raise KernelError(f"{file} has no kernel {name}, a template <typename T> __global__ void {name}(...)")
         self.parameters = kernels(self.path)[name]
 
-    def __call__(self, grid, block, *arguments, shared=0):
+    def __call__(self, grid, block, *arguments, shared=0, reaches=()):
         grid, block = self._sizes("grid", grid, MAX_GRID), self._sizes("block", block, MAX_BLOCK)
         if math.prod(block) > MAX_THREADS:
             raise ValueError(f"{self}: block {block} has {math.prod(block)} threads; {MAX_THREADS} is the most")
@@ -48,13 +49,14 @@ class Kernel:
             raise TypeError(f"{self} takes {len(self.parameters)} arguments ({takes}), got {len(arguments)}")
         real = self._real(arguments)
         values = [self._checked(p, a, real) for p, a in zip(self.parameters, arguments, strict=True)]
-        arrays = [a for p, a in zip(self.parameters, arguments, strict=True) if p.is_array and a is not None]
+        reached = [self._checked(Parameter(f"reaches[{i}]", "T", True, True), a, real) for i, a in enumerate(reaches)]
+        arrays = [a for p, a in zip(self.parameters, arguments, strict=True) if p.is_array and a is not None] + reached
         if len({str(getattr(a, "device", None)) for a in arrays}) > 1:
             raise ValueError(f"{self}: the arrays are on several GPUs: {', '.join(str(a.device) for a in arrays)}")
         if 0 in grid or 0 in block:
             return
         if isinstance(arrays[0], EmulatedArray):
-            emulator.launch(self, REAL_TYPES[real], grid, block, values, shared)
+            emulator.launch(self, REAL_TYPES[real], grid, block, values, shared, reached)
         else:
             _gpu_kernel(self.path, f"{self.name}<{REAL_TYPES[real]}>")(
                 grid, block, _pointers(values), shared_mem=shared
@@ -116,6 +118,13 @@ def contiguous(array):
     return array if array is None or array.flags.c_contiguous else array.copy(order="C")
 
 
+def address(array):
+    """Where an array begins, for a table of arrays; 0 for None."""
+    if array is None:
+        return 0
+    return array.ctypes.data if isinstance(array, EmulatedArray) else array.data.ptr
+
+
 def empty(like, shape, dtype=None):
     """An array of that shape with any content, on the device (and, by default, of the dtype) of `like`."""
     return array_module(like).empty_like(like, dtype=dtype, order="C", shape=shape)
@@ -145,7 +154,13 @@ def _gpu_module(path):
     import cupy  # an optional package: whoever comes here has an array of it
 
     names = [f"{name}<{real}>" for name in kernels(path) for real in REAL_TYPES.values()]
-    return cupy.RawModule(code=path.read_text(encoding="utf-8"), options=("-std=c++17",), name_expressions=names)
+    text = f'#line 1 "{path.name}"\n' + path.read_text(encoding="utf-8")  # what the compiler calls it in its messages
+    module = cupy.RawModule(code=text, options=("-std=c++17",), name_expressions=names)
+    try:
+        module.compile()
+    except cupy.cuda.compiler.CompileException as error:
+        raise KernelError(f"{path.name} does not compile for this GPU:\n{error}") from None
+    return module
 
 
 @functools.cache

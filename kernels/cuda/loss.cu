@@ -1,8 +1,11 @@
 // Cross-entropy of logp (N, C, inner), the logarithms of the probabilities (softmax.cu), and target (N, inner).
 //
 //    p[c] = (1 - smoothing) * w_t * [c = t] + smoothing / C * w_c      the weight of class c's -logp, 0 for an ignored
-//    target forward   loss = -sum of p[c] * logp[c]
+//                                                                      target
+//    forward   loss = -sum of p[c] * logp[c],  counted = w_t, 0 for an ignored target
 //    backward  grad_x[c] = grad_loss * (sum of p * e^logp[c] - p[c])
+//
+// A label t out of range makes its loss NaN, and the lowest of them is left in `wrong` for the host to find.
 //
 // Threads   a warp for each of the N * inner targets; its lanes take classes lane, lane + 32, ..., and shuffles add up:
 //           no shared memory, no barrier
@@ -26,18 +29,23 @@ __device__ T warp_sum(T value) {
 
 template <typename T>
 __global__ void cross_entropy_forward(const T *__restrict__ logp, const long long *__restrict__ target,
-                                      const T *__restrict__ weight, T *__restrict__ loss, long long targets, int C,
-                                      long long inner, long long ignore_index, T smoothing) {
+                                      const T *__restrict__ weight, T *__restrict__ loss, T *__restrict__ counted,
+                                      long long *__restrict__ wrong, long long targets, int C, long long inner,
+                                      long long ignore_index, T smoothing) {
     long long n = ((long long)blockIdx.x * blockDim.x + threadIdx.x) / 32;  // [0, targets)
     if (n >= targets) return;
     long long first = n / inner * C * inner + n % inner, label = target[n];
+    bool ignored = label == ignore_index, known = label >= 0 && label < C;
     T sum = T(0);
     for (int c = threadIdx.x % 32; c < C; c += 32) {
-        T p = class_weight(c, label, weight, C, label == ignore_index, smoothing);
+        T p = class_weight(c, label, weight, C, ignored, smoothing);
         if (p != T(0)) sum -= p * logp[first + c * inner];  // 0 times minus infinity would be NaN
     }
     sum = warp_sum(sum);
-    if (threadIdx.x % 32 == 0) loss[n] = sum;
+    if (threadIdx.x % 32 != 0) return;
+    if (!ignored && !known) atomicMin(wrong, label);
+    loss[n] = ignored || known ? sum : T(__int_as_float(0x7fc00000));
+    counted[n] = ignored || !known ? T(0) : weight ? weight[label] : T(1);
 }
 
 // grad_loss has one number for each target, or one for all (grad_stride 0)

@@ -1,10 +1,8 @@
-"""Launches loss.cu; mirrors minicnn/ops/loss.py. Labels and class weights come as NumPy arrays and are moved here."""
+"""Launches loss.cu; mirrors minicnn/ops/loss.py. Labels and class weights are on the GPU here."""
 
 import math
 
-import numpy as np
-
-from minicnn.device import to_device
+from minicnn.kernels.labels import wrong_label
 
 from .launch import THREADS, Kernel, contiguous, empty
 from .softmax import log_softmax_forward
@@ -16,26 +14,22 @@ _backward = Kernel("loss.cu", "cross_entropy_backward")
 def cross_entropy_forward(x, target, weight, ignore_index, label_smoothing):
     """(loss of each target, logp like x, the sum of the targets' weights)."""
     logp = log_softmax_forward(x, 1)
-    loss = empty(x, target.shape)
-    counted = target != ignore_index
-    total_weight = counted.sum() if weight is None else weight[target[counted]].sum()
-    labels, weights = _moved(target, weight)
-    _forward(_grid(loss), THREADS, logp, labels, weights, loss, *_sizes(x), ignore_index, label_smoothing)
-    return loss, logp, x.dtype.type(total_weight)
+    loss, counted = empty(x, target.shape), empty(x, target.shape)
+    arrays = logp, _labels(target), contiguous(weight), loss, counted, wrong_label(x)
+    _forward(_grid(loss), THREADS, *arrays, *_sizes(x), ignore_index, label_smoothing)
+    return loss, logp, counted.sum()
 
 
 def cross_entropy_backward(grad_loss, logp, target, weight, ignore_index, label_smoothing):
     """grad_x like logp; grad_loss is () or one number for each target."""
-    labels, weights = _moved(target, weight)
     grad_x, stride = empty(logp, logp.shape), min(1, grad_loss.ndim)
-    arrays = contiguous(grad_loss), stride, contiguous(logp), labels, weights, grad_x
-    _backward(_grid(labels), THREADS, *arrays, *_sizes(logp), ignore_index, label_smoothing)
+    arrays = contiguous(grad_loss), stride, contiguous(logp), _labels(target), contiguous(weight), grad_x
+    _backward(_grid(target), THREADS, *arrays, *_sizes(logp), ignore_index, label_smoothing)
     return grad_x
 
 
-def _moved(target, weight):
-    labels = to_device(np.ascontiguousarray(target, np.int64), "cuda")
-    return labels, None if weight is None else to_device(np.ascontiguousarray(weight), "cuda")
+def _labels(target):
+    return contiguous(target.astype("int64", copy=False))
 
 
 def _grid(targets):

@@ -4,7 +4,9 @@ from .launch import THREADS, Kernel, blocks, contiguous, empty
 
 _max_forward = Kernel("pool.cu", "max_pool2d_forward")
 _max_winners = Kernel("pool.cu", "max_pool2d_winners")
+_max_winners_wide = Kernel("pool.cu", "max_pool2d_winners_wide")
 _max_backward = Kernel("pool.cu", "max_pool2d_backward")
+_max_backward_wide = Kernel("pool.cu", "max_pool2d_backward_wide")
 _avg_forward = Kernel("pool.cu", "avg_pool2d_forward")
 _avg_backward = Kernel("pool.cu", "avg_pool2d_backward")
 _adaptive_forward = Kernel("pool.cu", "adaptive_avg_pool2d_forward")
@@ -18,15 +20,19 @@ def max_pool2d_forward(x, kernel, stride, padding, dilation, out_size):
 
 
 def max_pool2d_winners(x, y, kernel, stride, padding, dilation):
-    """winners (N, C, OH, OW) int32: for each window, the first tap u*KW + v that sees its maximum y."""
-    winners = empty(x, y.shape, "int32")
-    return _run(_max_winners, winners, [x], x.shape[2:], y.shape[2:], *kernel, *stride, *_before(padding), *dilation)
+    """winners (N, C, OH, OW) uint8 (int32 where a window has more than 256 taps): for each window, the first tap
+    u*KW + v that sees its maximum y."""
+    one_byte = kernel[0] * kernel[1] <= 256
+    winners = empty(x, y.shape, "uint8" if one_byte else "int32")
+    run = _max_winners if one_byte else _max_winners_wide
+    return _run(run, winners, [x], x.shape[2:], y.shape[2:], *kernel, *stride, *_before(padding), *dilation)
 
 
 def max_pool2d_backward(grad_out, winners, x_shape, kernel, stride, padding, dilation):
     """grad_x (N, C, H, W): each pixel collects the gradients of the windows that it won."""
     grad_x, sizes = empty(grad_out, x_shape), (x_shape[2:], grad_out.shape[2:])
-    return _run(_max_backward, grad_x, [grad_out, winners], *sizes, *kernel, *stride, *_before(padding), *dilation)
+    run = _max_backward if winners.dtype == "uint8" else _max_backward_wide
+    return _run(run, grad_x, [grad_out, winners], *sizes, *kernel, *stride, *_before(padding), *dilation)
 
 
 def avg_pool2d_forward(x, kernel, stride, padding, out_size, count_include_pad, divisor_override):

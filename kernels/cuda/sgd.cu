@@ -1,16 +1,28 @@
-// Stochastic gradient descent with momentum: one pass over a parameter does the whole update.
+// Stochastic gradient descent with momentum: one launch for all parameters, one pass over each.
 //
-// Threads   one for each weight, in a grid-stride loop
+// A network has hundreds of parameters, most of them small: a launch for each would take longer than the work. So the
+// kernel is given no arrays but a table of their addresses.
+//
+//    tensors[t] = addresses of w, grad, velocity (0: no momentum), number of weights
+//    settings[t] = lr, momentum, dampening, weight_decay, nesterov (0 or 1)
+//
+// Threads   row t of the grid's blocks has parameter t: one thread for each weight, in a grid-stride loop
 // Memory    coalesced: 3 reads (w, grad, velocity) and 2 writes (w, velocity) a weight; no shared memory, no barrier
-// Launch    blocks of 256, ceil(size / 256) of them
+// Launch    blocks of 256; as many in a row as the largest parameter asks for, but no more than keep a GPU busy: the
+//           rows of small parameters are mostly blocks that leave at once
 // Bound by  memory: about 8 operations for 5 * sizeof(T) bytes
 //
 //    d = grad + weight_decay * w;   v = momentum * v + (1 - dampening) * d;   w -= lr * v, or lr * (d + momentum * v)
-// velocity is a null pointer where there is no momentum: w -= lr * d
 template <typename T>
-__global__ void sgd_update(T *__restrict__ w, const T *__restrict__ grad, T *__restrict__ velocity, long long size,
-                           T lr, T momentum, T dampening, T weight_decay, bool nesterov) {
-    long long step = (long long)gridDim.x * blockDim.x;
+__global__ void sgd_update(const unsigned long long *__restrict__ tensors, const T *__restrict__ settings) {
+    int t = blockIdx.y;  // [0, parameters)
+    T *w = reinterpret_cast<T *>(tensors[4 * t]);
+    const T *grad = reinterpret_cast<const T *>(tensors[4 * t + 1]);
+    T *velocity = reinterpret_cast<T *>(tensors[4 * t + 2]);
+    long long size = tensors[4 * t + 3], step = (long long)gridDim.x * blockDim.x;
+    T lr = settings[5 * t], momentum = settings[5 * t + 1], dampening = settings[5 * t + 2];
+    T weight_decay = settings[5 * t + 3];
+    bool nesterov = settings[5 * t + 4] != T(0);
     for (long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x; i < size; i += step) {  // [0, size)
         T d = weight_decay == T(0) ? grad[i] : grad[i] + weight_decay * w[i];
         if (velocity) {

@@ -1,14 +1,25 @@
 """Launches sgd.cu; mirrors minicnn/optim/sgd.py."""
 
-from .launch import THREADS, Kernel, blocks, contiguous
+import numpy as np
+
+from minicnn.device import to_device
+
+from .launch import THREADS, Kernel, address, blocks, contiguous
 
 _update = Kernel("sgd.cu", "sgd_update")
+MOST_BLOCKS = 1024  # for one parameter
 
 
-def sgd_update(w, grad, velocity, lr, momentum, dampening, weight_decay, nesterov):
-    """One step, in place on w and velocity (None if momentum is 0)."""
-    arrays = contiguous(w), contiguous(grad), contiguous(velocity)
-    _update(blocks(w.size), THREADS, *arrays, w.size, lr, momentum, dampening, weight_decay, nesterov)
-    for array, updated in ((w, arrays[0]), (velocity, arrays[2])):
-        if updated is not array:  # it had gaps: the update was done on a copy
-            array[...] = updated
+def sgd_update(parameters, gradients, velocities, settings):
+    """One step of every parameter, in place on parameters and velocities (None where there is no momentum)."""
+    given = list(zip(parameters, gradients, velocities, strict=True))
+    arrays = [tuple(map(contiguous, each)) for each in given]
+    tensors = np.array([(*map(address, each), each[0].size) for each in arrays], np.uint64)
+    tables = tensors, np.array(settings, parameters[0].dtype)
+    grid = min(blocks(max(w.size for w in parameters)), MOST_BLOCKS), len(parameters)
+    reaches = [array for each in arrays for array in each if array is not None]
+    _update(grid, THREADS, *(to_device(table, "cuda") for table in tables), reaches=reaches)
+    for each, used in zip(given, arrays, strict=True):
+        for array, updated in zip(each, used, strict=True):
+            if updated is not array:  # it had gaps: the update was done on a copy
+                array[...] = updated

@@ -5,7 +5,8 @@
     ChannelMeanStd  (x - mean[c]) / std[c]   torchvision; zero mean and unit standard deviation
 
 Pixels are taken as they come, 0..255, and mean and std are in that unit. Batches are (N, C, H, W), or
-(N, views, C, H, W) from TenCrop and WithMirror. Sums run over integers, so a fit is exact in whatever order the
+(N, views, C, H, W) from TenCrop and WithMirror; one that is on the GPU is normalised there (its bytes are a quarter of
+the floats' to move). Sums run over integers, so a fit is exact in whatever order the
 pictures come; mean and std are rounded once, to float32.
 
 Source: Krizhevsky et al. 2012, section 2; Simonyan and Zisserman 2014, section 2.1.
@@ -14,6 +15,8 @@ Source: Krizhevsky et al. 2012, section 2; Simonyan and Zisserman 2014, section 
 from abc import ABC, abstractmethod
 
 import numpy as np
+
+from ..device import device_of, to_device
 
 
 class Normalize(ABC):
@@ -24,6 +27,7 @@ class Normalize(ABC):
     def __init__(self):
         for name in self.fields:
             setattr(self, name, None)
+        self._moved = {}  # fitted arrays on the GPU, by name, each with what it is a copy of
 
     @abstractmethod
     def fit(self, batches):
@@ -34,7 +38,7 @@ class Normalize(ABC):
 
     @abstractmethod
     def __call__(self, batch):
-        """uint8 (N, C, H, W) or (N, views, C, H, W) -> float32 of that shape, C-contiguous."""
+        """uint8 (N, C, H, W) or (N, views, C, H, W) -> float32 of that shape on its device, C-contiguous."""
 
     def state_dict(self):
         self._check_fitted()
@@ -56,6 +60,15 @@ class Normalize(ABC):
         normalize = kinds[state["kind"]]()
         normalize.load_state_dict(state)
         return normalize
+
+    def _beside(self, batch, name):
+        """The fitted array `name` on the device of `batch`, to which it is moved once."""
+        values, device = getattr(self, name), device_of(batch)
+        if device == "cpu":
+            return values
+        if self._moved.get(name, (None,))[0] is not values:
+            self._moved[name] = values, to_device(values, device)
+        return self._moved[name][1]
 
     def _check_fitted(self):
         if any(getattr(self, name) is None for name in self.fields):
@@ -105,7 +118,9 @@ class MeanImage(Normalize):
     def __call__(self, batch):
         self._check_fitted()
         self._check_batch(batch, self.mean.shape, dims=(4, 5))
-        return np.subtract(batch, self.mean, dtype=np.float32, order="C")
+        out = batch.astype(np.float32, order="C")
+        out -= self._beside(batch, "mean")
+        return out
 
     def _fixed_sizes(self, picture):
         return picture
@@ -122,7 +137,9 @@ class ChannelMean(Normalize):
     def __call__(self, batch):
         self._check_fitted()
         self._check_batch(batch, self._fixed_sizes(self.mean.shape), dims=(4, 5))
-        return np.subtract(batch, self.mean[:, None, None], dtype=np.float32, order="C")
+        out = batch.astype(np.float32, order="C")
+        out -= self._beside(batch, "mean")[:, None, None]
+        return out
 
     def _fixed_sizes(self, picture):
         return (picture[0], None, None)
@@ -153,7 +170,7 @@ class ChannelMeanStd(ChannelMean):
 
     def __call__(self, batch):
         out = super().__call__(batch)
-        out /= self.std[:, None, None]
+        out /= self._beside(batch, "std")[:, None, None]
         return out
 
     def _set(self, mean, std):

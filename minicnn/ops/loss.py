@@ -18,6 +18,7 @@ Source    Szegedy et al., "Rethinking the Inception architecture for computer vi
 import numpy as np
 
 from ..autograd import Function, Variable
+from ..device import device_of, to_device
 from .arguments import check_tensors
 from .softmax import log_softmax_forward
 
@@ -30,7 +31,8 @@ def cross_entropy(input, target, weight=None, *, ignore_index=-100, reduction="m
     weight          (C,) weights of the classes, an array or a constant Tensor
     reduction       "mean", "sum" or "none"
     IndexError for a label out of range, TypeError for labels that are not integers, ValueError for an empty batch
-    or one whose every label is ignored.
+    or one whose every label is ignored. Labels that are on the GPU already are not waited for: one out of range makes
+    the loss NaN and is an IndexError when a value is next copied to the host, and with all ignored the mean is NaN.
     """
     if reduction not in ("mean", "sum", "none"):
         raise ValueError(f'cross_entropy: reduction must be "mean", "sum" or "none", got {reduction!r}')
@@ -92,7 +94,7 @@ def _label_weights(shape, dtype, target, weight, ignore_index, label_smoothing):
 
 
 def _checked_target(x, target, ignore_index):
-    target = np.asarray(target.data if isinstance(target, Variable) else target)
+    target = _array(target)
     if target.dtype.kind not in "iu":
         raise TypeError(f"cross_entropy: target must hold integer class numbers, got dtype {target.dtype}")
     shape = x.data.shape
@@ -101,6 +103,12 @@ def _checked_target(x, target, ignore_index):
             f"cross_entropy: input must be (N, C, ...) and target (N, ...), one label for each row of C scores; "
             f"got input {shape} and target {target.shape}"
         )
+    if device_of(target) == "cpu":
+        _check_labels(target, shape, ignore_index)
+    return to_device(target, device_of(x.data))
+
+
+def _check_labels(target, shape, ignore_index):
     counted = target[target != ignore_index]
     if counted.size == 0:
         raise ValueError(
@@ -111,13 +119,12 @@ def _checked_target(x, target, ignore_index):
         raise IndexError(
             f"cross_entropy: target holds label {wrong}, but input of shape {shape} has classes 0 to {shape[1] - 1}"
         )
-    return target
 
 
 def _checked_weight(x, weight):
     if weight is None:
         return None
-    weight = np.asarray(weight.data if isinstance(weight, Variable) else weight)
+    weight = _array(weight)
     if weight.shape != (x.data.shape[1],):
         raise ValueError(
             f"cross_entropy: weight must have shape ({x.data.shape[1]},), one for each class, got {weight.shape}"
@@ -126,4 +133,14 @@ def _checked_weight(x, weight):
         raise TypeError(
             f"cross_entropy: weight is {weight.dtype} but input is {x.data.dtype}; convert one with .astype(...)"
         )
-    return weight
+    return to_device(weight, device_of(x.data))
+
+
+def _array(value):
+    """The array of a Tensor, an array of either device as it is, or anything else that np.asarray takes."""
+    value = value.data if isinstance(value, Variable) else value
+    return (
+        value
+        if hasattr(value, "__array_interface__") or hasattr(value, "__cuda_array_interface__")
+        else np.asarray(value)
+    )

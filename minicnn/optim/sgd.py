@@ -12,7 +12,7 @@ Source    Polyak, "Some methods of speeding up the convergence of iteration meth
 
 import numpy as np
 
-from ..device import current_tier, implementation, to_device
+from ..device import current_tier, implementation, naming_memory_errors, to_device
 
 BLOCK = 1 << 16  # elements updated at a time: their five arrays stay in a processor's cache
 
@@ -46,13 +46,19 @@ class SGD:
         self._velocities = [None] * len(everything)
 
     def step(self):
-        """Change every parameter that has a gradient."""
-        velocities = iter(range(len(self._velocities)))
-        for group in self.param_groups:
-            for parameter in group["params"]:
-                i = next(velocities)
-                if parameter.grad is not None:
-                    self._velocities[i] = _step_one(parameter, self._velocities[i], group)
+        """Change every parameter that has a gradient: all those on one device, of one dtype, in one call."""
+        together = {}
+        for i, (parameter, group) in enumerate(self._members()):
+            if parameter.grad is not None:
+                together.setdefault((parameter.device, parameter.dtype), []).append((i, parameter, group))
+        for (device, _), members in together.items():
+            settings = [self._settings(i, parameter, group) for i, parameter, group in members]
+            parameters = [parameter.data for _, parameter, _ in members]
+            gradients = [parameter.grad.data for _, parameter, _ in members]
+            velocities = [self._velocities[i] for i, _, _ in members]
+            implementation(sgd_update, device, current_tier())(parameters, gradients, velocities, settings)
+            for _, parameter, _ in members:
+                parameter.version.count += 1
 
     def zero_grad(self):
         """Forget every gradient, so that the next backward pass starts from nothing."""
@@ -82,7 +88,19 @@ class SGD:
         ]
 
     def _parameters(self):
-        return [p for group in self.param_groups for p in group["params"]]
+        return [p for p, _ in self._members()]
+
+    def _members(self):
+        """(parameter, its group) of each parameter."""
+        return [(p, group) for group in self.param_groups for p in group["params"]]
+
+    def _settings(self, i, parameter, group):
+        """(lr, momentum, dampening, weight_decay, nesterov) for this step; the first one makes the velocity."""
+        dampening = group["dampening"]
+        if self._velocities[i] is None and group["momentum"]:
+            with naming_memory_errors("SGD.step"):
+                self._velocities[i], dampening = np.zeros_like(parameter.data), 0.0
+        return group["lr"], group["momentum"], dampening, group["weight_decay"], group["nesterov"]
 
 
 def weights_and_biases(model, lr, weight_decay, bias_lr=2.0, bias_decay=0.0):
@@ -95,20 +113,18 @@ def weights_and_biases(model, lr, weight_decay, bias_lr=2.0, bias_decay=0.0):
     ]
 
 
-def _step_one(parameter, velocity, group):
-    """Update one parameter in place; returns its velocity (None without momentum)."""
-    dampening = group["dampening"]
-    if velocity is None and group["momentum"]:
-        velocity, dampening = np.zeros_like(parameter.data), 0.0
-    settings = group["lr"], group["momentum"], dampening, group["weight_decay"], group["nesterov"]
-    update = implementation(sgd_update, parameter.device, current_tier())
-    update(parameter.data, parameter.grad.data, velocity, *settings)
-    parameter.version.count += 1
-    return velocity
+def sgd_update(parameters, gradients, velocities, settings):
+    """The update at the top of this file, in place: lists of arrays, as long as one another.
+
+    velocities    arrays, or None where there is no momentum
+    settings      (lr, momentum, dampening, weight_decay, nesterov) of each parameter
+    """
+    for w, grad, velocity, rates in zip(parameters, gradients, velocities, settings, strict=True):
+        _update(w, grad, velocity, *rates)
 
 
-def sgd_update(w, grad, velocity, lr, momentum, dampening, weight_decay, nesterov):
-    """The update at the top of this file, in place on w and velocity (None if momentum is 0)."""
+def _update(w, grad, velocity, lr, momentum, dampening, weight_decay, nesterov):
+    """One parameter, block by block."""
     if w.ndim == 0:
         w, grad, velocity = w.reshape(1), grad.reshape(1), None if velocity is None else velocity.reshape(1)
     rows = max(1, BLOCK // max(1, w[:1].size))

@@ -10,6 +10,7 @@ import numpy as np
 from .. import nn
 from ..autograd import no_grad
 from ..data import DataError, DataLoader
+from ..device import to_device
 from ..tensor import Tensor
 from ..train.log import Progress
 from .transfer import head, head_name
@@ -36,7 +37,7 @@ class FeatureSet:
         )
         with Progress("features", len(in_order)) as progress:
             for batch in in_order.epoch(0):
-                images = Tensor(normalize(batch.images)).to(device)
+                images = Tensor(normalize(to_device(batch.images, device)))
                 features.append(nn.input_of(model, name, images).numpy())
                 kept.extend(batch.indices)
                 progress.update(batch.position + 1, "")

@@ -14,6 +14,7 @@ import numpy as np
 
 from ..autograd import no_grad
 from ..data import DataError
+from ..device import to_device
 from ..nn import Module
 from ..ops.softmax import log_softmax_forward
 from ..tensor import Tensor
@@ -69,8 +70,8 @@ def log_probabilities(classifier, images, device="cpu"):
     """The classifier's log-softmax of each view of N pictures: an array (views, N, classes)."""
     views = images[:, None] if images.ndim == 4 else images
     count, crops = views.shape[:2]
-    pixels = classifier.normalize(views).reshape(count * crops, *views.shape[2:])
-    scores = classifier.model(Tensor(pixels).to(device)).numpy()
+    pixels = classifier.normalize(to_device(views, device)).reshape(count * crops, *views.shape[2:])
+    scores = classifier.model(Tensor(pixels)).numpy()
     if scores.ndim == 4:  # one for each position
         scores = scores.mean(axis=(2, 3))
     return log_softmax_forward(scores, 1).reshape(count, crops, -1).swapaxes(0, 1)

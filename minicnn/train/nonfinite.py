@@ -3,7 +3,7 @@
 import numpy as np
 
 from ..autograd import no_grad
-from ..device import array_module
+from ..device import array_module, as_array, to_device
 from ..nn.watch import watch
 
 
@@ -12,7 +12,8 @@ class TrainingError(RuntimeError):
 
 
 def is_finite(tensor):
-    return bool(array_module(tensor.data).isfinite(tensor.data).all())
+    finite = array_module(tensor.data).isfinite(tensor.data).all()
+    return bool(to_device(as_array(finite), "cpu"))
 
 
 def first_not_finite(model):

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from .. import functional as F
 from .. import random
+from ..device import to_device
 from ..tensor import Tensor
 from .checkpoint import CheckpointError, save_checkpoint
 from .environment import differences, environment
@@ -23,7 +24,7 @@ from .files import sweep
 from .interrupt import Interrupt, Interrupted
 from .log import Log, Progress
 from .meters import Clock, Scores, duration
-from .nonfinite import TrainingError, explain, first_not_finite, is_finite
+from .nonfinite import TrainingError, explain, first_not_finite
 from .restore import fits, load_model, reading, unusable
 
 CHECKED = ("position", "scores", "random", "schedule", "normalize", "optimizer")  # before any of them is loaded
@@ -107,18 +108,23 @@ class Trainer:
         return {"data_seconds": loader.wait_seconds, "images_per_second": clock.images_per_second}
 
     def train_batch(self, batch):
-        """One step downhill. Returns the loss, a float, and the scores, an array (N, classes)."""
+        """One step downhill. Returns the loss, a float, and the scores, an array (N, classes).
+
+        Pictures go to the device as bytes. On a GPU all of forward and backward is under way before the loss is asked
+        for, which is the one time that the step waits.
+        """
         self.optimizer.zero_grad()
-        images = Tensor(self.normalize(batch.images)).to(self.device)
+        images = Tensor(self.normalize(to_device(batch.images, self.device)))
         scores = self.model(images)
         loss = F.cross_entropy(scores, batch.labels)
-        if not is_finite(loss):
-            self.stop_at(batch, loss.item(), images)
         loss.backward()
+        value, predicted = loss.item(), scores.numpy()
+        if not math.isfinite(value):
+            self.stop_at(batch, value, images)
         self.optimizer.step()
         if self.schedule_each == "batch":
             self.schedule.step()
-        return loss.item(), scores.numpy()
+        return value, predicted
 
     def validate(self):
         """The ``Scores`` of the validation set, or None without one."""

@@ -48,8 +48,9 @@ class _Report(ctypes.Structure):
     _fields_ = [("text", ctypes.c_char * 1000), ("offset", ctypes.c_uint64)]
 
 
-def launch(kernel, real, grid, block, values, shared):
-    """Run every block of `kernel` (a ``launch.Kernel``) with T = `real`; `values` are arrays, None or NumPy numbers.
+def launch(kernel, real, grid, block, values, shared, reached=()):
+    """Run every block of `kernel` (a ``launch.Kernel``) with T = `real`; `values` are arrays, None or NumPy numbers,
+    `reached` the arrays whose addresses the kernel finds in one of them.
 
     KernelError for whatever a GPU would have answered with garbage: the kernel, its line, the block and the thread.
     """
@@ -60,7 +61,8 @@ def launch(kernel, real, grid, block, values, shared):
         ctypes.c_void_p(_address(v)) if p.is_array else ctypes.create_string_buffer(v.tobytes()) for p, v in pairs
     ]
     arrays = sorted(((p, v) for p, v in pairs if p.is_array and v is not None), key=lambda pair: pair[0].is_const)
-    parameters = [_Parameter(p.name.encode(), _address(v), v.nbytes, v.itemsize, not p.is_const) for p, v in arrays]
+    parameters = [_parameter(p.name, v, not p.is_const) for p, v in arrays]
+    parameters += [_parameter(f"reaches[{i}]", v, True) for i, v in enumerate(reached)]
     order = _Launch(
         ctypes.cast(code, ctypes.c_void_p),
         (ctypes.c_void_p * len(pairs))(*map(ctypes.addressof, arguments)),
@@ -76,6 +78,10 @@ def launch(kernel, real, grid, block, values, shared):
     if failed:
         where = _line(path, report.offset, kernel.path.name) if report.offset else kernel.path.name
         raise KernelError(f"{kernel.name}<{real}> ({where}): {report.text.decode()}")
+
+
+def _parameter(name, array, writable):
+    return _Parameter(name.encode(), _address(array), array.nbytes, array.itemsize, writable)
 
 
 def _address(array):
