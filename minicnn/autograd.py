@@ -267,9 +267,10 @@ def _gradients(node, grad_out):
 
 
 def _is_alone(array, others):
-    """Whether `array` owns its memory and shares it with none of the others (None among them is skipped)."""
-    shares = array_module(array).may_share_memory
-    return array.flags.owndata and not any(shares(array, other) for other in others if other is not None)
+    """Whether `array` is all there is in its memory and shares it with none of the others (None is skipped)."""
+    shares, owner = array_module(array).may_share_memory, array if array.base is None else array.base
+    is_whole = getattr(owner, "nbytes", array.nbytes) == array.nbytes
+    return is_whole and not any(shares(array, other) for other in others if other is not None)
 
 
 def _accumulate(leaf, grad, owned):
