@@ -8,8 +8,8 @@ setup(
     packages=[*find_packages(include=["minicnn", "minicnn.*"]), "minicnn.kernels", *KERNELS],
     package_dir={"minicnn.kernels": "kernels"},
     package_data={
-        "minicnn.kernels.cuda": ["*.cu"],
-        "minicnn.kernels.cuda.emulator": ["*.h", "*.cpp"],
+        "minicnn.kernels.cuda": ["*.cu", "*.cuh"],
+        "minicnn.kernels.cuda.emulator": ["*.h", "*.cuh", "*.cpp"],
         "minicnn.pretrained": ["*.txt"],
     },
 )

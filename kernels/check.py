@@ -4,10 +4,11 @@
 
 NVRTC, NVIDIA's compiler as a library, turns each .cu file of ``kernels/cuda/`` into machine code for compute capability
 7.5, 8.0, 9.0 and 10.0 and says what each kernel takes: registers, shared memory, and spills, which are registers that
-did not fit and lie in slow memory: an error. Occupancy is how many of a multiprocessor's threads can be there at once,
-in theory, in blocks of 256 threads, which is what every kernel is launched with.
+did not fit, or arrays with an index that the compiler does not know, and lie in slow memory: an error. Occupancy is how
+many of a multiprocessor's threads can be there at once, in theory, in blocks of 256 threads, which is what almost every
+kernel is launched with. For ``kernels/numba_cuda/``, Numba and NVIDIA's linker say the same (``ptx.py`` there).
 
-Needs the packages cuda-bindings and nvidia-cuda-nvrtc, which PyTorch's CUDA builds bring along; neither driver nor GPU.
+Needs what ``pip install 'numba-cuda[cu13]'`` brings along; neither driver nor GPU.
 
 Source    NVIDIA, CUDA C++ Programming Guide, "Technical specifications per compute capability" (the limits below)
 """
@@ -17,7 +18,7 @@ import sys
 from typing import NamedTuple
 
 from .cuda.launch import THREADS
-from .cuda.source import FOLDER, REAL_TYPES, kernels
+from .cuda.source import FOLDER, kernels, text, types
 
 
 class Multiprocessor(NamedTuple):
@@ -63,9 +64,9 @@ class Usage(NamedTuple):
 
 
 def check_file(path, architecture):
-    """The Usage of every kernel of a .cu file, in float and in double. RuntimeError with the compiler's message if it
+    """The Usage of every kernel of a .cu file, for each T. RuntimeError with the compiler's message if it
     does not compile."""
-    names = [(kernel, real) for kernel in kernels(path) for real in REAL_TYPES.values()]
+    names = [(kernel, real) for kernel in kernels(path) for real in types(path).values()]
     lowered, log = compile_cubin(path, [f"{kernel}<{real}>" for kernel, real in names], architecture)
     found = {entry: _usage(part) for entry, part in _per_entry(log)}
     return [
@@ -84,7 +85,7 @@ def compile_cubin(path, expressions, architecture):
             raise RuntimeError(f"{path.name}, sm_{architecture}: {status.name}\n{_log(nvrtc, program)}")
         return results[0] if results else None
 
-    program = nvrtc.nvrtcCreateProgram(path.read_bytes(), path.name.encode(), 0, [], [])[1]
+    program = nvrtc.nvrtcCreateProgram(text(path).encode(), path.name.encode(), 0, [], [])[1]
     for expression in expressions:
         call(nvrtc.nvrtcAddNameExpression, program, expression.encode())
     options = [f"--gpu-architecture=sm_{architecture}".encode(), b"--std=c++17", b"--ptxas-options=-v"]
@@ -106,10 +107,17 @@ def _per_entry(log):
 
 
 def _usage(text):
-    """(registers, bytes of static shared memory, bytes spilled)."""
-    stores, loads = (int(n) for n in re.search(r"(\d+) bytes spill stores, (\d+) bytes spill loads", text).groups())
+    """(registers, bytes of static shared memory, bytes in slow memory: spills, and arrays that no register can be)."""
+    frame, stores, loads = map(int, re.search(r"(\d+) bytes stack.*?(\d+) bytes.*?(\d+) bytes", text).groups())
     shared = re.search(r"(\d+) bytes smem", text)
-    return int(re.search(r"Used (\d+) registers", text)[1]), int(shared[1]) if shared else 0, stores + loads
+    return int(re.search(r"Used (\d+) registers", text)[1]), int(shared[1]) if shared else 0, max(frame, stores + loads)
+
+
+def numba_usages():
+    """The Usage of every kernel of Numba's."""
+    from .numba_cuda.ptx import check_kernels  # not before: this decides that the GPU of this process is not emulated
+
+    return [Usage(*each) for each in check_kernels(ARCHITECTURES)]
 
 
 def table(usages):
@@ -118,10 +126,10 @@ def table(usages):
     for usage in usages:
         by_kernel.setdefault((usage.file, usage.kernel, usage.real), []).append(usage)
     columns = "".join(f" | sm_{architecture:<3} reg shared spill occ" for architecture in ARCHITECTURES)
-    yield f"{'file':14} {'kernel':34} {'T':6}{columns}"
+    yield f"{'file':14} {'kernel':43} {'T':6}{columns}"
     for names, each in by_kernel.items():
         cells = (f" | {u.registers:10} {u.shared:6} {u.spills:5} {u.occupancy:2.0f} %" for u in each)
-        yield "{:14} {:34} {:6}".format(*names) + "".join(cells)
+        yield "{:14} {:43} {:6}".format(*names) + "".join(cells)
 
 
 def main():
@@ -130,9 +138,11 @@ def main():
         usages = [
             usage for path in sorted(FOLDER.glob("*.cu")) for sm in ARCHITECTURES for usage in check_file(path, sm)
         ]
+        usages += numba_usages()
     except ImportError as error:
         print(
-            f"error: this needs NVRTC ({error}): pip install cuda-bindings nvidia-cuda-nvrtc; no GPU", file=sys.stderr
+            f"error: this needs NVIDIA's compilers ({error}): pip install nvidia-cuda-nvrtc 'numba-cuda[cu13]'; no GPU",
+            file=sys.stderr,
         )
         return 1
     except RuntimeError as error:

@@ -14,7 +14,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before NumPy is imported: 
 
 import programs
 import pytest
-from checks import PLACES, needs_compiler
+from checks import PLACES, PYTHON_GPU, needs_compiler
 from hypothesis import HealthCheck, settings
 
 COMMON = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow], "print_blob": True}
@@ -26,7 +26,7 @@ settings.load_profile("ci" if os.environ.get("CI") else "dev")
 
 def pytest_generate_tests(metafunc):
     if "place" in metafunc.fixturenames:
-        places = [pytest.param(p, marks=[needs_compiler] if p.device == "cuda" else []) for p in PLACES]
+        places = [pytest.param(p, marks=[needs_compiler] if str(p) == "cuda-fast" else []) for p in PLACES]
         metafunc.parametrize("place", places, ids=[str(p) for p in PLACES])
 
 
@@ -36,7 +36,8 @@ def pytest_runtest_call(item):
     with place.active() if place else contextlib.nullcontext(), pytest.MonkeyPatch.context() as monkeypatch:
         if place and place.device == "cuda" and hasattr(item.obj, "hypothesis"):  # a kernel here takes its time
             given = getattr(item.obj, "_hypothesis_internal_use_settings", None) or settings.default
-            few = settings(given, max_examples=min(given.max_examples, max(10, given.max_examples // 5)))
+            most = 4 if place == PYTHON_GPU else max(10, given.max_examples // 5)
+            few = settings(given, max_examples=min(given.max_examples, most))
             monkeypatch.setattr(item.obj, "_hypothesis_internal_use_settings", few)
         return (yield)
 

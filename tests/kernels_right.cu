@@ -1,5 +1,7 @@
 // Kernels that test_emulator.py runs: each one uses what a GPU has, rightly.
 
+#include "tensor_cores.cuh"
+
 // Which thread of which block wrote element i; a grid and a block of up to three dimensions
 template <typename T>
 __global__ void where_am_i(T *like, int *thread, int *block) {
@@ -149,4 +151,18 @@ template <typename T>
 __global__ void add_one_to_each(const T *one, const unsigned long long *tables) {
     T *array = reinterpret_cast<T *>(tables[2 * blockIdx.y]);
     if (threadIdx.x < tables[2 * blockIdx.y + 1]) array[threadIdx.x] += one[0];
+}
+
+// y = x backwards, 16 bytes at a time, by copies that arrive while the thread goes on; beyond `count` fours zeros
+template <typename T>
+__global__ void reverse_by_copies(const T *x, T *y, int count) {
+    __shared__ alignas(16) unsigned char tile[64][16];
+    int four = threadIdx.x;  // [0, 64)
+    copy_async(tile[four], reinterpret_cast<const unsigned char *>(x) + 16 * four, four < count);
+    close_group();
+    close_group();  // an empty one
+    wait_for_groups<1>();
+    __syncthreads();
+    for (int n = 0; n < 16 / int(sizeof(T)); n++)
+        y[four * 16 / sizeof(T) + n] = reinterpret_cast<const T *>(tile[63 - four])[n];
 }

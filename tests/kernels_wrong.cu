@@ -1,6 +1,8 @@
 // Kernels that test_emulator.py must catch: each one has one mistake that people make. `// here` marks the line of the
 // report.
 
+#include "tensor_cores.cuh"
+
 template <typename T>
 __global__ void read_past_the_end(const T *x, T *y, int size) {
     int i = blockIdx.x * blockDim.x + threadIdx.x;
@@ -178,4 +180,57 @@ __global__ void too_much_shared(T *y) {
     __shared__ double big[6145];  // here
     big[threadIdx.x] = 1;
     y[threadIdx.x] = T(big[threadIdx.x]);
+}
+
+template <typename T>
+__global__ void copies_without_a_barrier(const T *x, T *y) {
+    __shared__ alignas(16) float tile[32][4];
+    copy_async(tile[threadIdx.x], x, true);  // here
+    close_group();
+    wait_for_groups<0>();
+    y[threadIdx.x] = tile[31 - threadIdx.x][0];
+}
+
+template <typename T>
+__global__ void copy_over_what_is_read(const T *x, T *y) {
+    __shared__ alignas(16) float tile[32][4];
+    tile[threadIdx.x][0] = 1;
+    __syncthreads();
+    y[threadIdx.x] = tile[(threadIdx.x + 1) % 32][0];
+    copy_async(tile[threadIdx.x], x, true);  // here
+    close_group();
+    wait_for_groups<0>();
+}
+
+template <typename T>
+__global__ void copies_without_a_wait(const T *x, T *y) {
+    __shared__ alignas(16) T tile[32 * 16 / sizeof(T)];
+    copy_async(&tile[threadIdx.x * (16 / sizeof(T))], x, true);
+    close_group();
+    wait_for_groups<1>();
+    __syncthreads();
+    y[threadIdx.x] = tile[threadIdx.x * (16 / sizeof(T))];
+}
+
+template <typename T>
+__global__ void a_copy_past_the_end(const float *x, T *y) {
+    __shared__ alignas(16) float tile[32][4];
+    copy_async(tile[threadIdx.x], x + 4 * threadIdx.x, true);  // here
+    y[threadIdx.x] = T(0);
+}
+
+template <typename T>
+__global__ void a_misaligned_copy(const float *x, T *y) {
+    __shared__ alignas(16) float tile[32][4];
+    copy_async(tile[threadIdx.x], x + 1, true);  // here
+    y[threadIdx.x] = T(0);
+}
+
+template <typename T>
+__global__ void half_a_warp_multiplies(T *y) {
+    float sum[4] = {};
+    unsigned a[4] = {}, b[2] = {};
+    if (threadIdx.x < 16) return;
+    multiply_add<tf32>(sum, a, b);  // here
+    y[threadIdx.x] = T(sum[0]);
 }

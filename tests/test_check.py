@@ -7,7 +7,7 @@ pytest.importorskip("cuda.bindings.nvrtc", reason="the build gate needs NVRTC: c
 
 from minicnn.kernels import check
 from minicnn.kernels.check import ARCHITECTURES, Usage, check_file, table
-from minicnn.kernels.cuda.source import FOLDER, kernels
+from minicnn.kernels.cuda.source import FOLDER, kernels, types
 
 FILES = sorted(FOLDER.glob("*.cu"))
 
@@ -28,7 +28,7 @@ template <typename T> __global__ void __launch_bounds__(1024) many(T *x) {
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
 def test_every_kernel_compiles_without_spills(path, architecture):
     usages = check_file(path, architecture)
-    assert {(u.kernel, u.real) for u in usages} == {(k, real) for k in kernels(path) for real in ("float", "double")}
+    assert {(u.kernel, u.real) for u in usages} == {(k, real) for k in kernels(path) for real in types(path).values()}
     for usage in usages:
         assert usage.spills == 0, f"{usage.kernel}<{usage.real}> spills {usage.spills} bytes on sm_{architecture}"
         assert usage.registers > 0 and 0 < usage.occupancy <= 100
@@ -39,14 +39,32 @@ def test_spills_are_seen_and_refused(tmp_path, monkeypatch, capsys):
     assert all(usage.spills for usage in check_file(tmp_path / "many.cu", 80))
     monkeypatch.setattr(check, "FOLDER", tmp_path)
     monkeypatch.setattr(check, "ARCHITECTURES", {80: ARCHITECTURES[80]})
+    monkeypatch.setattr(check, "numba_usages", lambda: [])  # tests/test_numba_cuda.py has them
     assert check.main() == 1
     assert "2 kernels compiled, 2 of them with spills" in capsys.readouterr().out
+
+
+LOCAL = """
+template <typename T> __global__ void local(T *x, int i) {
+    T kept[64];
+    for (int k = 0; k < 64; k++) kept[k * i % 64] = x[k];
+    x[0] = kept[i];
+}
+"""
+
+
+def test_an_array_in_slow_memory_is_seen(tmp_path):
+    (tmp_path / "local.cu").write_text(LOCAL)
+    assert [usage.spills for usage in check_file(tmp_path / "local.cu", 80)] == [256, 512]
 
 
 def test_a_file_that_does_not_compile(tmp_path, monkeypatch, capsys):
     path = tmp_path / "broken.cu"
     path.write_text("template <typename T>\n__global__ void broken(T *x) {\n    x[0] = y;\n}\n")
     with raises(RuntimeError, "broken.cu(3)", "y", "sm_90"):
+        check_file(path, 90)
+    path.write_text('#include "tensor_cores.cuh"\n' + path.read_text())
+    with raises(RuntimeError, "broken.cu(4)", "y", "sm_90"):
         check_file(path, 90)
     monkeypatch.setattr(check, "FOLDER", tmp_path)
     assert check.main() == 1

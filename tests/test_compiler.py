@@ -12,11 +12,21 @@ from minicnn.kernels.cuda.launch import Kernel, KernelError
 
 pytestmark = needs_compiler
 
+KERNEL = "template <typename T>\n__global__ void broken(T *y) {\n    y[0] = nonsense;\n}\n"
+
 
 def test_a_kernel_that_does_not_compile(tmp_path):
     path = tmp_path / "broken.cu"
-    path.write_text("// a comment\ntemplate <typename T>\n__global__ void broken(T *y) {\n    y[0] = nonsense;\n}\n")
+    path.write_text("// a comment\n" + KERNEL)
     with raises(KernelError, "broken.cu does not compile", "broken.cu:4:", "nonsense"):
+        Kernel(path, "broken")(1, 1, on_device(np.zeros(1, np.float32)))
+
+
+def test_lines_are_counted_past_what_is_included(tmp_path):
+    path = tmp_path / "broken.cu"
+    path.write_text('// T: tf32\n#include "own.cuh"\n#include "tensor_cores.cuh"\n' + KERNEL)
+    (tmp_path / "own.cuh").write_text("constexpr int OWN = 1;\n\n\n")
+    with raises(KernelError, "broken.cu does not compile", "broken.cu:6:", "nonsense"):
         Kernel(path, "broken")(1, 1, on_device(np.zeros(1, np.float32)))
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from checks import Place, check_close, needs_compiler
+from checks import PYTHON_GPU, Place, check_close, needs_compiler
 
 import minicnn.functional as F
 from minicnn import Tensor, device, manual_seed, nn
@@ -36,6 +36,40 @@ def small_alexnet():
 )
 def test_two_steps_are_the_processors(make, size):
     on_processor, on_gpu = (two_steps(place, make, size) for place in (Place("cpu", "plain"), Place("cuda", "fast")))
+    for name, array in on_processor.items():
+        check_close(on_gpu[name], array, 1e-5)
+
+
+class LittleResNet(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv1, self.bn1 = nn.Conv2d(3, 4, kernel_size=3, stride=2, padding=1, bias=False), nn.BatchNorm2d(4)
+        self.conv2, self.bn2 = nn.Conv2d(4, 4, kernel_size=3, padding=1, bias=False), nn.BatchNorm2d(4)
+        self.fc = nn.Linear(4, 10)
+
+    def forward(self, x):
+        x = F.relu(self.bn1(self.conv1(x)))
+        x = F.relu(F.residual_add(self.bn2(self.conv2(x)), x))
+        return self.fc(F.adaptive_avg_pool2d(x, 1).reshape(-1, 4))
+
+
+def little_alexnet():
+    return nn.Sequential(
+        nn.Conv2d(3, 4, kernel_size=5, stride=2, padding=2),
+        nn.ReLU(inplace=True),
+        nn.LocalResponseNorm(3, alpha=1.0, k=2.0),
+        nn.MaxPool2d(3, 2),
+        nn.Conv2d(4, 6, kernel_size=3, padding=1, groups=2),
+        nn.Flatten(),
+        nn.Dropout(0.5),
+        nn.Linear(12, 10),
+    )
+
+
+@pytest.mark.parametrize("make, size", [(little_alexnet, (6, 9)), (LittleResNet, (3, 5))], ids=["alexnet", "resnet"])
+def test_two_steps_of_numbas_kernels_are_the_processors(make, size):
+    """Smaller than the others: here Python runs every thread."""
+    on_processor, on_gpu = (two_steps(place, make, size) for place in (Place("cpu", "plain"), PYTHON_GPU))
     for name, array in on_processor.items():
         check_close(on_gpu[name], array, 1e-5)
 

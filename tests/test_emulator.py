@@ -122,6 +122,15 @@ def test_vectors():
     equal(y, 2 * x)
 
 
+@both_types
+def test_asynchronous_copies(dtype):
+    per_copy = 16 // np.dtype(dtype).itemsize
+    x, y = numbers((64, per_copy), dtype), zeros((64, per_copy), dtype)
+    run("reverse_by_copies", 1, 64, x[:50], y, 50)
+    equal(y[14:], x[49::-1])
+    equal(y[:14], np.zeros((14, per_copy)))
+
+
 def test_arithmetic():
     x, y = numbers(1), zeros(9)
     run("arithmetic_words", 1, 1, x, y, x)
@@ -229,6 +238,23 @@ def array(size):
             ["(3, 0, 0)", "x[threadIdx.x] < T(3)"],
         ),
         ("too_much_shared", 1, 4, (array(4),), ["big", "49160 bytes"]),
+        (
+            "copies_without_a_barrier",
+            1,
+            32,
+            (array(32), array(32)),
+            ["within a warp", "writes tile[", "has read"],
+        ),
+        (
+            "copy_over_what_is_read",
+            1,
+            32,
+            (array(32), array(32)),
+            ["within a warp", "writes tile[0]", "(31, 0, 0) has read"],
+        ),
+        ("a_copy_past_the_end", 1, 32, (array(16), array(32)), ["(4, 0, 0)", "reads 16 bytes at x[16]"]),
+        ("a_misaligned_copy", 1, 1, (array(16), array(1)), ["misaligned", "16 bytes", "(0, 0, 0)"]),
+        ("half_a_warp_multiplies", 1, 32, (array(32),), ["(31, 0, 0)", "not all there"]),
     ],
 )
 def test_reports(name, grid, block, arguments, parts):
@@ -240,7 +266,11 @@ def test_reports(name, grid, block, arguments, parts):
 
 
 def test_every_wrong_kernel_is_tried():
-    marked = set(re.findall(r"__global__ void (\w+)", WRONG.read_text())) - {"uninitialised_shared", "absent_lane"}
+    marked = set(re.findall(r"__global__ void (\w+)", WRONG.read_text())) - {
+        "uninitialised_shared",
+        "absent_lane",
+        "copies_without_a_wait",
+    }
     (mark,) = test_reports.pytestmark
     assert {case[0] for case in mark.args[1]} == marked
 
@@ -248,6 +278,12 @@ def test_every_wrong_kernel_is_tried():
 def test_uninitialised_shared_memory_is_nan():
     y = zeros(32, np.float64)
     Kernel(WRONG, "uninitialised_shared")(1, 32, y)
+    assert np.isnan(np.asarray(y)).all()
+
+
+def test_a_copy_that_was_not_waited_for_is_nan():
+    y = zeros(32, np.float64)
+    Kernel(WRONG, "copies_without_a_wait")(1, 32, numbers(32, np.float64), y)
     assert np.isnan(np.asarray(y)).all()
 
 

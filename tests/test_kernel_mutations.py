@@ -11,10 +11,11 @@ import contextlib
 import numpy as np
 import pytest
 import test_kernel_sizes
+import test_tensor_cores
 from checks import check_close, needs_compiler
 from mutations import read
 
-from minicnn.kernels.cuda import activation, emulator, matmul
+from minicnn.kernels.cuda import activation, emulator, matmul, tensor_cores
 from minicnn.kernels.cuda.source import FOLDER, KernelError
 
 pytestmark = needs_compiler
@@ -45,11 +46,16 @@ def in_force(mutation, folder):
     wrong.write_text(text.replace(mutation.old, mutation.new))
 
     def library(path):
-        if path.name != mutation.file:
+        if f'#include "{mutation.file}"' in path.read_text():
+            includes = folder / path.name
+            includes.write_text(path.read_text())
+        elif path.name == mutation.file:
+            includes = wrong
+        else:
             return right(path)
         with pytest.MonkeyPatch.context() as monkeypatch:
             monkeypatch.setenv("MINICNN_CACHE", str(folder))  # nobody needs it again
-            return right(wrong)
+            return right(includes)
 
     emulator.library = library
     try:
@@ -72,6 +78,27 @@ def products():
     for kernel in matmul.LADDER:
         c = matmul.multiply(*map(test_kernel_sizes.there, (a, b)), kernel=kernel)
         np.testing.assert_allclose(np.asarray(c), a @ b, rtol=1e-11, atol=1e-11)
+
+
+def tensor_products():
+    a, b = (np.random.default_rng(0).standard_normal(shape).astype(np.float32) for shape in ((40, 150), (150, 70)))
+    for name in ("tf32", "bfloat16"):
+        c = tensor_cores.multiply(*map(test_kernel_sizes.there, (a, b)), None, name)
+        test_tensor_cores.check_within(c, a.astype(float) @ b, np.abs(a).astype(float) @ np.abs(b), name)
+
+
+def tensor_convolutions():
+    test_tensor_cores.test_nan_stays_in_the_windows_that_see_it("float16", 3)
+    x, weight, geometry = (2, 9, 11, 7), (20, 9, 3, 2), ((2, 2), ((1, 0), (1, 1)), (1, 1), 1)
+    for name in ("tf32", "float16"):
+        test_tensor_cores.check_convolution(
+            name, test_tensor_cores.normal(*x), test_tensor_cores.normal(*weight), None, *geometry
+        )
+
+
+def tensor_parts():
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        test_tensor_cores.test_sums_in_parts("bfloat16", monkeypatch)
 
 
 def nan_through_relu():

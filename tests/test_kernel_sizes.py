@@ -35,6 +35,7 @@ CASES = [
     (conv.conv2d_forward, normal(2, 4, 9, 7), WEIGHT, normal(70), *GEOMETRY),
     (conv.conv2d_grad_x, GRAD, (2, 4, 9, 7), WEIGHT, *GEOMETRY),
     (conv.conv2d_grad_weight, GRAD, normal(2, 4, 9, 7), WEIGHT.shape, *GEOMETRY),
+    (conv.conv2d_grad_weight, normal(3, 6, 15, 14), normal(3, 4, 15, 13), (6, 2, 3, 3), *GEOMETRY[:3], 2),  # two splits
     (conv.conv2d_grad_bias, X),
     (dropout.dropout_forward, normal(3, 1001), 0.3, 12345, 6, None),
     (linear.linear_forward, normal(3, 41, 33), normal(70, 33), normal(70)),
@@ -57,7 +58,6 @@ CASES = [
     (softmax.softmax_backward, normal(40, 100), SCORES, 1),
     (softmax.log_softmax_backward, normal(20, 40, 3), normal(20, 40, 3), 1),
 ]
-ON_HOST = {loss.cross_entropy_forward: (1, 2), loss.cross_entropy_backward: (2, 3)}  # labels and class weights
 
 
 def there(value):
@@ -68,8 +68,7 @@ def there(value):
 
 @pytest.mark.parametrize("reference, arguments", [pytest.param(f, a, id=f.__name__) for f, *a in CASES])
 def test_equals_the_reference(reference, arguments):
-    host = ON_HOST.get(reference, ())
-    moved = [a if i in host else there(a) for i, a in enumerate(arguments)]
+    moved = [there(argument) for argument in arguments]
     with Place("cuda", "fast").active():
         values, expected = implementation(reference, "cuda", "fast")(*moved), reference(*arguments)
     if not isinstance(expected, tuple):

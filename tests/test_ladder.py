@@ -8,15 +8,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from checks import check_close, needs_compiler
-from hypothesis import given
+from checks import Place, check_close, needs_compiler
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import convolutions
 
 import minicnn
 from minicnn.device import implementation
 from minicnn.emulated import on_device
-from minicnn.kernels.cuda import conv, matmul
+from minicnn.kernels.cuda import conv, matmul, split
 from minicnn.ops.conv import conv2d_forward
 from minicnn.ops.geometry import pair
 from minicnn.optim.sgd import sgd_update
@@ -25,7 +25,7 @@ from minicnn.random import philox_uniform
 pytestmark = needs_compiler
 
 TOLERANCE = {np.float32: 1e-4, np.float64: 1e-12}
-SIZES = st.sampled_from([1, 2, 3, 7, 15, 16, 17, 31, 33, 63, 64, 65, 70])
+SIZES = st.sampled_from([1, 2, 3, 7, 15, 16, 17, 31, 33, 63, 64, 65, 70, 130])
 
 
 @pytest.fixture(autouse=True)
@@ -46,9 +46,11 @@ def reference_functions():
             yield pytest.param(getattr(module, name), id=name)
 
 
+@pytest.mark.parametrize("tier", ["plain", "fast"])
 @pytest.mark.parametrize("reference", list(reference_functions()))
-def test_every_op_has_a_mirror_of_its_name_and_arguments(reference):
-    mirror = implementation(reference, "cuda", "fast")
+def test_every_op_has_a_mirror_of_its_name_and_arguments(reference, tier):
+    with Place("cuda", tier).active():
+        mirror = implementation(reference, "cuda", tier)
     assert mirror.__name__ == reference.__name__ and mirror is not reference
     assert list(inspect.signature(mirror).parameters) == list(inspect.signature(reference).parameters)
 
@@ -58,6 +60,7 @@ def test_every_op_has_a_mirror_of_its_name_and_arguments(reference):
 @pytest.mark.parametrize(
     "a_is_transposed, b_is_transposed", [(False, False), (False, True), (True, False), (True, True)]
 )
+@settings(max_examples=40)  # 28 times
 @given(rows=SIZES, columns=SIZES, depth=SIZES | st.just(0), biased=st.booleans(), seed=st.integers(0, 2**32 - 1))
 def test_products(kernel, dtype, a_is_transposed, b_is_transposed, rows, columns, depth, biased, seed):
     rng = np.random.default_rng(seed)
@@ -72,6 +75,29 @@ def test_products(kernel, dtype, a_is_transposed, b_is_transposed, rows, columns
         kernel=kernel,
     )
     check_close(np.asarray(c), a @ b + (0 if bias is None else bias), TOLERANCE[dtype])
+
+
+@pytest.mark.parametrize("busy, chosen", [(7, "matmul_double"), (6, "matmul_large")])
+def test_the_rung_that_is_chosen(monkeypatch, busy, chosen):
+    monkeypatch.setattr(split, "BUSY", busy)
+    monkeypatch.setattr(matmul, "_kernels", {chosen: matmul._kernels[chosen]})
+    a, b = np.ones((300, 3)), np.ones((3, 200))
+    check_close(np.asarray(matmul.multiply(there(a), there(b))), a @ b, 0)
+
+
+@pytest.mark.parametrize(
+    "positions, tiles, splits",
+    [(0, 1, (1, 1)), (600, 1, (2, 300)), (601, 1, (2, 301)), (10**6, 128, (2, 500000)), (10**6, 200, (1, 10**6))],
+)
+def test_how_a_long_sum_is_split(positions, tiles, splits):
+    assert split.cut(positions, tiles, 256) == splits
+
+
+def test_every_position_is_in_one_split():
+    for positions in range(1, 9000, 37):
+        for multiple in (1, 32):
+            splits, length = split.cut(positions, 9, 256, multiple)
+            assert (splits - 1) * length < positions <= splits * length and length % multiple == 0
 
 
 @pytest.mark.parametrize("rung", [conv.conv2d_by_direct_sums, conv.conv2d_by_im2col, conv.conv2d_forward])

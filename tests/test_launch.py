@@ -140,7 +140,7 @@ def test_cupy_arrays_go_to_the_module_of_the_file(monkeypatch, sum_blocks):
     monkeypatch.setattr(
         launch, "_gpu_kernel", lambda *asked: lambda *given, **options: launched.append((asked, given, options))
     )
-    monkeypatch.setattr(launch, "device_of", lambda array: "cuda")
+    monkeypatch.setattr("minicnn.kernels.arguments.device_of", lambda array: "cuda")
     x, y = Array(), Array()
     sum_blocks((2, 3), 4, x, y, 4, shared=16)
     sum_blocks(1, 4, x, None, 4)
@@ -202,7 +202,7 @@ def test_arrays_of_two_gpus(monkeypatch, sum_blocks):
         def __init__(self, device):
             self.device = device
 
-    monkeypatch.setattr(launch, "device_of", lambda array: "cuda")
+    monkeypatch.setattr("minicnn.kernels.arguments.device_of", lambda array: "cuda")
     with raises(ValueError, "sum_blocks", "several GPUs", "GPU 0, GPU 1"):
         sum_blocks(1, 4, Array("GPU 0"), Array("GPU 1"), 4)
 

@@ -2,9 +2,10 @@
 //
 //   conv2d_direct   one thread for each output, the sum as the formula has it
 //   im2col          explicit: the windows as the columns of a matrix in memory, then a product (matmul.cu)
-//   conv2d_forward, conv2d_grad_x, conv2d_grad_weight
+//   conv2d_forward, conv2d_grad_x, conv2d_grad_weight with sum_parts
 //                   implicit: the products of minicnn/ops/conv.py, but the matrix is nowhere: a block gathers the piece
-//                   of it that it is about to multiply straight into shared memory. These are the shipped ones.
+//                   of it that it is about to multiply straight into shared memory. These are the shipped ones,
+//                   and tensor_conv.cu has them once more with fewer digits.
 //
 // Sizes: x (N, C, H, W), weight (OC, CG, KH, KW) with CG = C / groups, y (N, OC, OH, OW), OG = OC / groups. Output (oh,
 // ow) sees with tap (u, v) the pixel (oh * SH - PT + u * DH, ow * SW - PL + v * DW), or 0 outside the image.
@@ -15,10 +16,11 @@
 
 constexpr int THREADS = 256;
 constexpr int ROWS = 64;     // ROWS x COLUMNS results of a block, EACH x EACH of each thread, from pieces DEPTH deep:
-constexpr int COLUMNS = 64;  // as matmul_vector in matmul.cu
+constexpr int COLUMNS = 64;  // as matmul_double in matmul.cu
 constexpr int DEPTH = 16;
 constexpr int EACH = 4;
 constexpr int SIDE = ROWS / EACH;
+constexpr int PART = DEPTH * ROWS / THREADS;  // numbers of a piece that one thread fetches
 
 // 1. Threads one for each output, in a grid-stride loop; neighbours have neighbouring ow. Every operand comes from
 //    global memory (or a cache): 2 numbers fetched for 2 operations.    Launch: blocks of 256
@@ -57,39 +59,99 @@ __global__ void im2col(const T *__restrict__ x, T *__restrict__ col, int image, 
     }
 }
 
+// A number as three digits, n = (a * B + b) * C + c. Divisions, some 20 instructions each on a GPU, find the digits
+// once; from then on they are counted on like an odometer, by additions alone.
+struct Digits {
+    int a, b, c;
+};
+
+struct Radices {
+    int B, C;
+    __device__ Digits of(int n) const { return {n / C / B, n / C % B, n % C}; }
+    __device__ void add(Digits &to, Digits step) const {
+        to.c += step.c;
+        if (to.c >= C) to.c -= C, to.b++;
+        to.b += step.b;
+        if (to.b >= B) to.b -= B, to.a++;
+        to.a += step.a;
+    }
+};
+
 template <typename T>
 struct alignas(16) Four {
     T at[EACH];
 };
 
-// result(i, j) = the sum over k of a(i, k) * b(k, j), i in [0, I), j in [0, J), k in [0, K), where a and b are not
-// matrices but functions that fetch one number. matmul_vector of matmul.cu, which explains it; A_ALONG_K, B_ALONG_K:
-// whether neighbouring threads shall fetch neighbouring k, because that is how the numbers lie in memory.
+// A thread's share of the pieces of a factor: PART numbers of each, fetched into registers and later put into shared
+// memory. Columns are n, in [0, count). ALONG_K: the numbers are of one k and of PART columns, so that neighbouring
+// threads fetch neighbouring k; otherwise of one column and PART k, and neighbouring threads have neighbouring columns.
+template <typename T, bool ALONG_K>
+struct Share {
+    static constexpr int COUNT = ALONG_K ? PART : 1, STEP = ALONG_K ? DEPTH : DEPTH / PART;
+    int thread, k, n[COUNT];
+    Digits digits_of_k, step, digits_of_n[COUNT];
+
+    __device__ Share(int thread, int first_n, int first_k, Radices of_n, Radices of_k) : thread(thread) {
+        k = first_k + (ALONG_K ? thread % DEPTH : thread / COLUMNS);
+        digits_of_k = of_k.of(k);
+        step = of_k.of(STEP);
+        for (int q = 0; q < COUNT; q++) {
+            n[q] = first_n + (ALONG_K ? thread / DEPTH + q * (THREADS / DEPTH) : thread % COLUMNS);
+            digits_of_n[q] = of_n.of(n[q]);
+        }
+    }
+
+    // The next piece's, number(k, its digits, n, its digits) or, beyond an edge, 0
+    template <typename Number>
+    __device__ void fetch(T (&part)[PART], int count, int last_k, Radices of_k, Number number) {
+        for (int p = 0; p < PART; p++) {
+            int q = ALONG_K ? p : 0;
+            part[p] = n[q] < count && k < last_k ? number(k, digits_of_k, n[q], digits_of_n[q]) : T(0);
+            if (ALONG_K && p < PART - 1) continue;
+            k += STEP;
+            of_k.add(digits_of_k, step);
+        }
+    }
+
+    __device__ void put(T (&tile)[DEPTH][COLUMNS + 4], const T (&part)[PART]) const {
+        for (int p = 0; p < PART; p++)
+            if (ALONG_K)
+                tile[thread % DEPTH][thread / DEPTH + p * (THREADS / DEPTH)] = part[p];
+            else
+                tile[thread / COLUMNS + p * (DEPTH / PART)][thread % COLUMNS] = part[p];
+    }
+};
+
+// result(i, j) = the sum over k in [first, last) of a(i, k) * b(k, j), i in [0, I), j in [0, J), where a and b are not
+// matrices but functions that find one number, from k, the digits of k, i or j, and its digits.
 //    Threads   block (SIDE, SIDE); blockIdx.x counts pieces of columns (pixels: many), blockIdx.y pieces of rows
-//    Barriers  two for each piece; the loop runs as often for every thread, and beyond an edge zeros are fetched
+//    Shared    two buffers, as in matmul_double of matmul.cu, which explains them
+//    Barriers  one for each piece; the loop runs as often for every thread, and beyond an edge zeros are fetched
 template <typename T, bool A_ALONG_K, bool B_ALONG_K, typename A, typename B, typename Store>
-__device__ void product(int I, int J, int K, A a, B b, Store store) {
-    __shared__ alignas(16) T a_tile[DEPTH][ROWS + 4];
-    __shared__ alignas(16) T b_tile[DEPTH][COLUMNS + 4];
-    int x = threadIdx.x, y = threadIdx.y;  // [0, SIDE)
+__device__ void product(int I, int J, int first, int last, Radices of_j, Radices of_k, A a, B b, Store store) {
+    __shared__ alignas(16) T a_tile[2][DEPTH][ROWS + 4];
+    __shared__ alignas(16) T b_tile[2][DEPTH][COLUMNS + 4];
+    int x = threadIdx.x, y = threadIdx.y, thread = y * SIDE + x;  // x, y: [0, SIDE)
     int i0 = blockIdx.y * ROWS, j0 = blockIdx.x * COLUMNS;
-    T sum[EACH][EACH] = {};
-    for (int k0 = 0; k0 < K; k0 += DEPTH) {
-        for (int e = y * SIDE + x; e < DEPTH * ROWS; e += THREADS) {
-            int k = A_ALONG_K ? e % DEPTH : e / ROWS, i = A_ALONG_K ? e / DEPTH : e % ROWS;
-            a_tile[k][i] = i0 + i < I && k0 + k < K ? a(i0 + i, k0 + k) : T(0);
-        }
-        for (int e = y * SIDE + x; e < DEPTH * COLUMNS; e += THREADS) {
-            int k = B_ALONG_K ? e % DEPTH : e / COLUMNS, j = B_ALONG_K ? e / DEPTH : e % COLUMNS;
-            b_tile[k][j] = j0 + j < J && k0 + k < K ? b(k0 + k, j0 + j) : T(0);
-        }
-        __syncthreads();
+    Share<T, A_ALONG_K> of_a(thread, i0, first, {1, 1}, of_k);
+    Share<T, B_ALONG_K> of_b(thread, j0, first, of_j, of_k);
+    T sum[EACH][EACH] = {}, a_part[PART], b_part[PART];
+    of_a.fetch(a_part, I, last, of_k, a);
+    of_b.fetch(b_part, J, last, of_k, b);
+    of_a.put(a_tile[0], a_part);
+    of_b.put(b_tile[0], b_part);
+    __syncthreads();
+    for (int k0 = first, now = 0; k0 < last; k0 += DEPTH, now ^= 1) {  // now: [0, 2)
+        of_a.fetch(a_part, I, last, of_k, a);
+        of_b.fetch(b_part, J, last, of_k, b);
         for (int k = 0; k < DEPTH; k++) {
-            Four<T> of_a = *reinterpret_cast<const Four<T> *>(&a_tile[k][y * EACH]);
-            Four<T> of_b = *reinterpret_cast<const Four<T> *>(&b_tile[k][x * EACH]);
+            Four<T> four_a = *reinterpret_cast<const Four<T> *>(&a_tile[now][k][y * EACH]);
+            Four<T> four_b = *reinterpret_cast<const Four<T> *>(&b_tile[now][k][x * EACH]);
             for (int r = 0; r < EACH; r++)
-                for (int s = 0; s < EACH; s++) sum[r][s] += of_a.at[r] * of_b.at[s];
+                for (int s = 0; s < EACH; s++) sum[r][s] += four_a.at[r] * four_b.at[s];
         }
+        of_a.put(a_tile[now ^ 1], a_part);
+        of_b.put(b_tile[now ^ 1], b_part);
         __syncthreads();
     }
     for (int r = 0; r < EACH; r++)
@@ -98,63 +160,90 @@ __device__ void product(int I, int J, int K, A a, B b, Store store) {
 }
 
 // 3. What changed: col(k, j) is worked out where it is needed. What it bought: the matrix is neither written nor read,
-//    only x. What it costs: divisions to find the pixel of each k and j.
+//    only x. What it costs: the pixel of each k and j must be found, which takes some ten additions and comparisons.
 //    Rows are a group's OG filters, columns the N * OH * OW positions, k counts (c, u, v); blockIdx.z is the group.
 //    Operations 2 OG K N OH OW for each group; bound by arithmetic where OG and K are large
 template <typename T>
 __global__ void conv2d_forward(const T *__restrict__ x, const T *__restrict__ weight, const T *__restrict__ bias,
                                T *__restrict__ y, GEOMETRY) {
-    int group = blockIdx.z, CG = C / groups, OG = OC / groups, taps = KH * KW, area = OH * OW, K = CG * taps;
-    auto filter = [=](int o, int k) { return weight[(long long)(group * OG + o) * K + k]; };
-    auto window = [=](int k, int position) {
-        int n = position / area, oh = position % area / OW, ow = position % OW;
-        int c = group * CG + k / taps, h = oh * SH - PT + k % taps / KW * DH, w = ow * SW - PL + k % KW * DW;
+    int group = blockIdx.z, CG = C / groups, OG = OC / groups, area = OH * OW, K = CG * KH * KW;
+    auto filter = [=](int k, Digits, int o, Digits) { return weight[(long long)(group * OG + o) * K + k]; };
+    auto window = [=](int, Digits tap, int, Digits position) {
+        int c = group * CG + tap.a, h = position.b * SH - PT + tap.b * DH, w = position.c * SW - PL + tap.c * DW;
         bool inside = h >= 0 && h < H && w >= 0 && w < W;
-        return inside ? x[(((long long)n * C + c) * H + h) * W + w] : T(0);
+        return inside ? x[(((long long)position.a * C + c) * H + h) * W + w] : T(0);
     };
     auto store = [=](int o, int position, T sum) {
         int n = position / area, channel = group * OG + o;
         y[((long long)n * OC + channel) * area + position % area] = sum + (bias ? bias[channel] : T(0));
     };
-    product<T, true, false>(OG, N * area, K, filter, window, store);
+    product<T, true, false>(OG, N * area, 0, K, {OH, OW}, {KH, KW}, filter, window, store);
 }
+
+// Division of n >= 0 by a number that is known before: one multiplication. n * divisor must be below 2^32.
+struct Divider {
+    int divisor;
+    unsigned long long magic;  // 2^32 / divisor, rounded up
+    __device__ explicit Divider(int divisor) : divisor(divisor), magic(0xffffffffu / divisor + 1ull) {}
+    __device__ int quotient(int n) const { return int(n * magic >> 32); }
+};
 
 // grad_x: rows are a group's CG channels, columns the N * H * W pixels, k counts (o, u, v): which output saw this pixel
 // with this tap? With a stride, only one k in SH * SW finds one; the others multiply zeros.
 template <typename T>
 __global__ void conv2d_grad_x(const T *__restrict__ grad_out, const T *__restrict__ weight, T *__restrict__ grad_x,
                               GEOMETRY) {
-    int group = blockIdx.z, CG = C / groups, OG = OC / groups, taps = KH * KW, area = H * W, K = OG * taps;
-    auto filter = [=](int c, int k) { return weight[((long long)(group * OG + k / taps) * CG + c) * taps + k % taps]; };
-    auto seen_by = [=](int k, int pixel) {
-        int n = pixel / area, o = group * OG + k / taps;
-        int top = pixel % area / W + PT - k % taps / KW * DH, left = pixel % W + PL - k % KW * DW;
-        int oh = top / SH, ow = left / SW;
-        bool saw = top >= 0 && left >= 0 && top % SH == 0 && left % SW == 0 && oh < OH && ow < OW;
-        return saw ? grad_out[(((long long)n * OC + o) * OH + oh) * OW + ow] : T(0);
+    int group = blockIdx.z, CG = C / groups, OG = OC / groups, taps = KH * KW, area = H * W;
+    Divider by_SH(SH), by_SW(SW);
+    auto filter = [=](int, Digits tap, int c, Digits) {
+        return weight[((long long)(group * OG + tap.a) * CG + c) * taps + tap.b * KW + tap.c];
+    };
+    auto seen_by = [=](int, Digits tap, int, Digits pixel) {
+        int top = pixel.b + PT - tap.b * DH, left = pixel.c + PL - tap.c * DW;
+        if (top < 0 || left < 0) return T(0);
+        int oh = by_SH.quotient(top), ow = by_SW.quotient(left), o = group * OG + tap.a;
+        bool saw = oh * SH == top && ow * SW == left && oh < OH && ow < OW;
+        return saw ? grad_out[(((long long)pixel.a * OC + o) * OH + oh) * OW + ow] : T(0);
     };
     auto store = [=](int c, int pixel, T sum) {
         grad_x[((long long)(pixel / area) * C + group * CG + c) * area + pixel % area] = sum;
     };
-    product<T, false, false>(CG, N * area, K, filter, seen_by, store);
+    product<T, false, false>(CG, N * area, 0, OG * taps, {H, W}, {KH, KW}, filter, seen_by, store);
 }
 
-// grad_weight: rows are a group's OG filters, columns their CG * KH * KW weights, k counts the N * OH * OW positions
+// grad_weight: rows are a group's OG filters, columns their CG * KH * KW weights, k counts the N * OH * OW positions:
+// few results, each a very long sum. One block for every 64 x 64 of them would leave a GPU idle, so the positions are
+// cut into `splits` of `length` each (split-K): parts (splits, OC, CG, KH, KW) is what each of them gives, and
+// sum_parts adds that up.    blockIdx.z: [0, groups * splits)
 template <typename T>
-__global__ void conv2d_grad_weight(const T *__restrict__ grad_out, const T *__restrict__ x, T *__restrict__ grad_weight,
-                                   GEOMETRY) {
-    int group = blockIdx.z, CG = C / groups, OG = OC / groups, taps = KH * KW, area = OH * OW, J = CG * taps;
-    auto gradient = [=](int o, int position) {
-        return grad_out[((long long)(position / area) * OC + group * OG + o) * area + position % area];
+__global__ void conv2d_grad_weight(const T *__restrict__ grad_out, const T *__restrict__ x, T *__restrict__ parts,
+                                   int length, GEOMETRY) {
+    int group = blockIdx.z % groups, split = blockIdx.z / groups;
+    int CG = C / groups, OG = OC / groups, area = OH * OW, J = CG * KH * KW;
+    int first = split * length, last = min(first + length, N * area);
+    auto gradient = [=](int, Digits position, int o, Digits) {
+        long long channel = (long long)position.a * OC + group * OG + o;
+        return grad_out[channel * area + position.b * OW + position.c];
     };
-    auto window = [=](int position, int j) {
-        int n = position / area, oh = position % area / OW, ow = position % OW;
-        int c = group * CG + j / taps, h = oh * SH - PT + j % taps / KW * DH, w = ow * SW - PL + j % KW * DW;
+    auto window = [=](int, Digits position, int, Digits tap) {
+        int c = group * CG + tap.a, h = position.b * SH - PT + tap.b * DH, w = position.c * SW - PL + tap.c * DW;
         bool inside = h >= 0 && h < H && w >= 0 && w < W;
-        return inside ? x[(((long long)n * C + c) * H + h) * W + w] : T(0);
+        return inside ? x[(((long long)position.a * C + c) * H + h) * W + w] : T(0);
     };
-    auto store = [=](int o, int j, T sum) { grad_weight[(long long)(group * OG + o) * J + j] = sum; };
-    product<T, true, true>(OG, J, N * area, gradient, window, store);
+    auto store = [=](int o, int j, T sum) { parts[((long long)split * OC + group * OG + o) * J + j] = sum; };
+    product<T, true, true>(OG, J, first, last, {KH, KW}, {OH, OW}, gradient, window, store);
+}
+
+// y (size,) = parts (splits, size) summed over the splits, one thread for each element, always in the same order.
+//    Launch: blocks of 256, in a grid-stride loop. Bound by memory: an addition for sizeof(T) bytes, coalesced
+template <typename T>
+__global__ void sum_parts(const T *__restrict__ parts, T *__restrict__ y, int splits, long long size) {
+    long long step = (long long)gridDim.x * blockDim.x;
+    for (long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x; i < size; i += step) {  // [0, size)
+        T sum = parts[i];
+        for (int split = 1; split < splits; split++) sum += parts[split * size + i];
+        y[i] = sum;
+    }
 }
 
 // grad_bias: the sum of each channel of grad_out (N, OC, area). A block for each channel, partial sums in a fixed order.

@@ -2,10 +2,15 @@
 
 import math
 
+import numpy as np
+
 from minicnn.ops.geometry import output_size
 
+from . import tensor_cores
 from .launch import THREADS, Kernel, blocks, contiguous, empty
 from .matmul import multiply
+from .precision import current_precision
+from .split import add_up, cut
 
 _direct = Kernel("conv.cu", "conv2d_direct")
 _im2col = Kernel("conv.cu", "im2col")
@@ -14,10 +19,14 @@ _grad_x = Kernel("conv.cu", "conv2d_grad_x")
 _grad_weight = Kernel("conv.cu", "conv2d_grad_weight")
 _grad_bias = Kernel("conv.cu", "conv2d_grad_bias")
 _PIECE, _BLOCK = 64, (16, 16)  # ROWS and COLUMNS of conv.cu, and the block that works them out
+_SHORTEST = 256  # positions of a split: below that it would cost more to add up than it saves
 
 
 def conv2d_forward(x, weight, bias, stride, padding, dilation, groups):
     """y (N, OC, OH, OW) = weight @ im2col(x) + bias, where im2col(x) is nowhere in memory."""
+    if x.dtype == np.float32 and current_precision() != "float32":
+        geometry = stride, padding, dilation, groups
+        return tensor_cores.conv2d_forward(x, weight, bias, *geometry, current_precision())
     y, geometry = _output(x, weight, stride, padding, dilation, groups)
     grid = _grid(len(weight) // groups, len(x) * math.prod(y.shape[2:]), groups)
     _forward(grid, _BLOCK, *map(contiguous, (x, weight, bias)), y, *geometry)
@@ -26,6 +35,9 @@ def conv2d_forward(x, weight, bias, stride, padding, dilation, groups):
 
 def conv2d_grad_x(grad_out, x_shape, weight, stride, padding, dilation, groups):
     """grad_x (N, C, H, W): each pixel collects from the outputs that saw it."""
+    if grad_out.dtype == np.float32 and current_precision() != "float32":
+        geometry = stride, padding, dilation, groups
+        return tensor_cores.conv2d_grad_x(grad_out, x_shape, weight, *geometry, current_precision())
     grad_x = empty(grad_out, x_shape)
     geometry = _geometry(x_shape, weight.shape, grad_out.shape, stride, padding, dilation, groups)
     grid = _grid(x_shape[1] // groups, x_shape[0] * math.prod(x_shape[2:]), groups)
@@ -35,11 +47,18 @@ def conv2d_grad_x(grad_out, x_shape, weight, stride, padding, dilation, groups):
 
 def conv2d_grad_weight(grad_out, x, weight_shape, stride, padding, dilation, groups):
     """grad_weight (OC, C/groups, KH, KW) = grad_out @ im2col(x)^T, summed over the images."""
-    grad_weight = empty(x, weight_shape)
+    if x.dtype == np.float32 and current_precision() != "float32":
+        geometry = stride, padding, dilation, groups
+        return tensor_cores.conv2d_grad_weight(grad_out, x, weight_shape, *geometry, current_precision())
     geometry = _geometry(x.shape, weight_shape, grad_out.shape, stride, padding, dilation, groups)
-    grid = _grid(weight_shape[0] // groups, math.prod(weight_shape[1:]), groups)
-    _grad_weight(grid, _BLOCK, contiguous(grad_out), contiguous(x), grad_weight, *geometry)
-    return grad_weight
+    columns, rows, _ = _grid(weight_shape[0] // groups, math.prod(weight_shape[1:]), groups)
+    positions = len(x) * math.prod(grad_out.shape[2:])
+    splits, length = cut(positions, columns * rows * groups, _SHORTEST)
+    parts = empty(x, (splits, *weight_shape))
+    _grad_weight(
+        (columns, rows, groups * splits), _BLOCK, contiguous(grad_out), contiguous(x), parts, length, *geometry
+    )
+    return add_up(parts)
 
 
 def conv2d_grad_bias(grad_out):

@@ -10,11 +10,13 @@ import numbers
 
 import numpy as np
 
-from minicnn.device import array_module, device_of
 from minicnn.emulated import EmulatedArray
+from minicnn.kernels.arguments import check_array, check_one_gpu, contiguous, empty, number
 
 from . import emulator
-from .source import FOLDER, REAL_TYPES, KernelError, Parameter, kernels
+from .source import FOLDER, KernelError, Parameter, kernels, text, types
+
+__all__ = ["contiguous", "empty"]  # besides what is defined here
 
 THREADS = 256  # of a block, where nothing speaks for another number
 MAX_THREADS, MAX_BLOCK, MAX_GRID = 1024, (1024, 1024, 64), (2**31 - 1, 65535, 65535)
@@ -51,14 +53,13 @@ class Kernel:
         values = [self._checked(p, a, real) for p, a in zip(self.parameters, arguments, strict=True)]
         reached = [self._checked(Parameter(f"reaches[{i}]", "T", True, True), a, real) for i, a in enumerate(reaches)]
         arrays = [a for p, a in zip(self.parameters, arguments, strict=True) if p.is_array and a is not None] + reached
-        if len({str(getattr(a, "device", None)) for a in arrays}) > 1:
-            raise ValueError(f"{self}: the arrays are on several GPUs: {', '.join(str(a.device) for a in arrays)}")
+        check_one_gpu(self, arrays)
         if 0 in grid or 0 in block:
             return
         if isinstance(arrays[0], EmulatedArray):
-            emulator.launch(self, REAL_TYPES[real], grid, block, values, shared, reached)
+            emulator.launch(self, types(self.path)[real], grid, block, values, shared, reached)
         else:
-            _gpu_kernel(self.path, f"{self.name}<{REAL_TYPES[real]}>")(
+            _gpu_kernel(self.path, f"{self.name}<{types(self.path)[real]}>")(
                 grid, block, _pointers(values), shared_mem=shared
             )
 
@@ -83,8 +84,8 @@ class Kernel:
         if len({dtype for _, dtype in given}) > 1:
             raise TypeError(f"{self}: T cannot be {' and '.join(f'{dtype} ({name})' for name, dtype in given)}")
         name, dtype = given[0]
-        if dtype not in REAL_TYPES:
-            raise TypeError(f"{self}: {name} is {dtype}; T is float32 or float64")
+        if dtype not in types(self.path):
+            raise TypeError(f"{self}: {name} is {dtype}; T is {' or '.join(map(str, types(self.path)))}")
         return dtype
 
     def _checked(self, parameter, value, real):
@@ -92,17 +93,10 @@ class Kernel:
         what = f"{self}: parameter {parameter}"
         dtype = parameter.dtype(real)
         if not parameter.is_array:
-            return _number(what, dtype, value)
+            return number(what, dtype, value)
         if value is None:
             return None
-        if not hasattr(value, "dtype") or not hasattr(value, "flags"):
-            raise TypeError(f"{what} takes an array, got a {type(value).__name__}")
-        if device_of(value) != "cuda":
-            raise TypeError(f"{what} takes an array on device 'cuda', got one on 'cpu'; move it with to_device")
-        if value.dtype != dtype:
-            raise TypeError(f"{what} takes {dtype}, got an array of {value.dtype}")
-        if not value.flags.c_contiguous:
-            raise ValueError(f"{what} takes a C-contiguous array, got shape {value.shape} with strides {value.strides}")
+        check_array(what, value, dtype)
         if not parameter.is_const and not getattr(value.flags, "writeable", True):  # CuPy's arrays have no such flag
             raise ValueError(f"{what} is written to, but the array of shape {value.shape} is read-only")
         return value
@@ -113,34 +107,11 @@ def blocks(count, threads=THREADS):
     return min(math.ceil(count / threads), 65535)
 
 
-def contiguous(array):
-    """`array`, or a C-contiguous copy of it; None stays None."""
-    return array if array is None or array.flags.c_contiguous else array.copy(order="C")
-
-
 def address(array):
     """Where an array begins, for a table of arrays; 0 for None."""
     if array is None:
         return 0
     return array.ctypes.data if isinstance(array, EmulatedArray) else array.data.ptr
-
-
-def empty(like, shape, dtype=None):
-    """An array of that shape with any content, on the device (and, by default, of the dtype) of `like`."""
-    return array_module(like).empty_like(like, dtype=dtype, order="C", shape=shape)
-
-
-def _number(what, dtype, value):
-    if isinstance(value, np.ndarray) or not isinstance(value, (numbers.Real, np.bool_)):
-        raise TypeError(f"{what} takes a number, got a {type(value).__name__}")
-    if dtype.kind == "f":
-        return dtype.type(value)
-    if not isinstance(value, (numbers.Integral, np.bool_)):
-        raise TypeError(f"{what} takes a whole number, got {value!r}")
-    low, high = (0, 1) if dtype.kind == "b" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
-    if not low <= int(value) <= high:
-        raise ValueError(f"{what} takes {low} to {high}, got {value}")
-    return dtype.type(int(value))
 
 
 def _pointers(values):
@@ -150,12 +121,12 @@ def _pointers(values):
 
 @functools.cache
 def _gpu_module(path):
-    """The file compiled by NVRTC, with every kernel in float and in double; CuPy keeps the result on disk."""
+    """The file compiled by NVRTC, with every kernel for each T; CuPy keeps the result on disk."""
     import cupy  # an optional package: whoever comes here has an array of it
 
-    names = [f"{name}<{real}>" for name in kernels(path) for real in REAL_TYPES.values()]
-    text = f'#line 1 "{path.name}"\n' + path.read_text(encoding="utf-8")  # what the compiler calls it in its messages
-    module = cupy.RawModule(code=text, options=("-std=c++17",), name_expressions=names)
+    names = [f"{name}<{real}>" for name in kernels(path) for real in types(path).values()]
+    code = f'#line 1 "{path.name}"\n' + text(path)  # what the compiler calls it in its messages
+    module = cupy.RawModule(code=code, options=("-std=c++17",), name_expressions=names)
     try:
         module.compile()
     except cupy.cuda.compiler.CompileException as error:

@@ -12,6 +12,10 @@
 //   matmul_shared      8/16 bytes                      8 bytes
 //   matmul_register    8/64 bytes                      8/4 bytes
 //   matmul_vector      8/64 bytes                      8/4 bytes, in a quarter of the instructions
+//   matmul_double      8/64 bytes, fetched ahead       8/4 bytes, half of the barriers
+//   matmul_large       8/128 bytes, fetched ahead      8/8 bytes
+//
+// The ladder goes on in tensor_cores.cu, with fewer digits.
 
 constexpr int TILE = 16;  // of matmul_shared: TILE x TILE results of a block of as many threads
 constexpr int ROWS = 64;  // of matmul_register and _vector: ROWS x COLUMNS results of a block,
@@ -153,4 +157,91 @@ __global__ void matmul_vector(const T *__restrict__ a, const T *__restrict__ b, 
             int i = i0 + y * EACH + r, j = j0 + x * EACH + s;
             if (i < I && j < J) c[(long long)i * J + j] = sum[r][s] + (bias ? bias[j] : T(0));
         }
+}
+
+constexpr int PART = DEPTH * ROWS / (SIDE * SIDE);  // numbers of each piece that one thread fetches, below
+
+// `fetch` in two halves: from global memory into registers, and, when they have come, from there into shared memory.
+template <typename T, int DEEP, int WIDTH>
+__device__ void fetch_ahead(T (&part)[PART], const T *matrix, int first, int count, long long stride_n, int k0, int K,
+                            long long stride_k, int thread) {
+    for (int p = 0; p < PART; p++) {
+        int e = thread + p * SIDE * SIDE;             // [0, DEEP * WIDTH)
+        int k = stride_k == 1 ? e % DEEP : e / WIDTH;  // [0, DEEP)
+        int n = stride_k == 1 ? e / DEEP : e % WIDTH;  // [0, WIDTH)
+        bool inside = first + n < count && k0 + k < K;
+        part[p] = inside ? matrix[(first + n) * stride_n + (k0 + k) * stride_k] : T(0);
+    }
+}
+
+template <typename T, int DEEP, int WIDTH>
+__device__ void put(T (&tile)[DEEP][WIDTH + 4], const T (&part)[PART], long long stride_k, int thread) {
+    for (int p = 0; p < PART; p++) {
+        int e = thread + p * SIDE * SIDE;  // as above
+        tile[stride_k == 1 ? e % DEEP : e / WIDTH][stride_k == 1 ? e / DEEP : e % WIDTH] = part[p];
+    }
+}
+
+// Rungs 6 and 7: a thread has FOURS x FOURS times 4 x 4 results, and a block's WIDTH x WIDTH are worked out from pieces
+// DEEP deep. A thread's fours are 4 * SIDE apart, so that neighbouring threads read neighbouring vectors.
+//    Barriers: one for each piece. Between two of them the block reads one buffer and writes the other one, which all
+//    have finished reading before the barrier that came last.
+template <typename T, int FOURS>
+__device__ void buffered(const T *a, const T *b, const T *bias, T *c, int I, int J, int K, long long a_row,
+                         long long a_column, long long b_row, long long b_column) {
+    constexpr int WIDTH = FOURS * 4 * SIDE, DEEP = DEPTH / FOURS;
+    __shared__ alignas(16) T a_tile[2][DEEP][WIDTH + 4];
+    __shared__ alignas(16) T b_tile[2][DEEP][WIDTH + 4];
+    int x = threadIdx.x, y = threadIdx.y, thread = y * SIDE + x;  // x, y: [0, SIDE)
+    int i0 = blockIdx.x * WIDTH, j0 = blockIdx.y * WIDTH;
+    T sum[FOURS * 4][FOURS * 4] = {}, a_part[PART], b_part[PART];
+    fetch_ahead<T, DEEP, WIDTH>(a_part, a, i0, I, a_row, 0, K, a_column, thread);
+    fetch_ahead<T, DEEP, WIDTH>(b_part, b, j0, J, b_column, 0, K, b_row, thread);
+    put<T, DEEP, WIDTH>(a_tile[0], a_part, a_column, thread);
+    put<T, DEEP, WIDTH>(b_tile[0], b_part, b_row, thread);
+    __syncthreads();
+    for (int k0 = 0, now = 0; k0 < K; k0 += DEEP, now ^= 1) {  // now: [0, 2)
+        fetch_ahead<T, DEEP, WIDTH>(a_part, a, i0, I, a_row, k0 + DEEP, K, a_column, thread);
+        fetch_ahead<T, DEEP, WIDTH>(b_part, b, j0, J, b_column, k0 + DEEP, K, b_row, thread);
+        for (int k = 0; k < DEEP; k++) {
+            Four<T> of_a[FOURS], of_b[FOURS];
+            for (int f = 0; f < FOURS; f++) {
+                of_a[f] = *reinterpret_cast<const Four<T> *>(&a_tile[now][k][(f * SIDE + y) * 4]);
+                of_b[f] = *reinterpret_cast<const Four<T> *>(&b_tile[now][k][(f * SIDE + x) * 4]);
+            }
+            for (int r = 0; r < FOURS * 4; r++)
+                for (int s = 0; s < FOURS * 4; s++) sum[r][s] += of_a[r / 4].at[r % 4] * of_b[s / 4].at[s % 4];
+        }
+        put<T, DEEP, WIDTH>(a_tile[now ^ 1], a_part, a_column, thread);
+        put<T, DEEP, WIDTH>(b_tile[now ^ 1], b_part, b_row, thread);
+        __syncthreads();
+    }
+    for (int r = 0; r < FOURS * 4; r++)
+        for (int s = 0; s < FOURS * 4; s++) {
+            int i = i0 + (r / 4 * SIDE + y) * 4 + r % 4, j = j0 + (s / 4 * SIDE + x) * 4 + s % 4;
+            if (i < I && j < J) c[(long long)i * J + j] = sum[r][s] + (bias ? bias[j] : T(0));
+        }
+}
+
+// 6. What changed: there are two buffers for the pieces, and the next pieces are fetched into registers before the
+//    present ones are multiplied. What it bought: one barrier for each piece instead of two, and a fetch, which takes
+//    hundreds of cycles, has DEPTH * 16 multiply-adds of every thread to hide behind. What it costs: twice the shared
+//    memory, and 2 * PART registers.
+//    Launch: as matmul_register
+template <typename T>
+__global__ void matmul_double(const T *__restrict__ a, const T *__restrict__ b, const T *__restrict__ bias,
+                              T *__restrict__ c, int I, int J, int K, long long a_row, long long a_column,
+                              long long b_row, long long b_column) {
+    buffered<T, 1>(a, b, bias, c, I, J, K, a_row, a_column, b_row, b_column);
+}
+
+// 7. What changed: 8 x 8 results of a thread, 128 x 128 of a block, from pieces half as deep. What it bought: half of
+//    the bytes again, from shared memory (16 numbers for 64 multiply-adds instead of 8 for 16) and from global memory.
+//    What it costs: a quarter of the blocks, so that it takes a large product to keep a whole GPU busy.
+//    Launch: grid (ceil(I / 128), ceil(J / 128)), block (SIDE, SIDE)
+template <typename T>
+__global__ void matmul_large(const T *__restrict__ a, const T *__restrict__ b, const T *__restrict__ bias,
+                             T *__restrict__ c, int I, int J, int K, long long a_row, long long a_column,
+                             long long b_row, long long b_column) {
+    buffered<T, 2>(a, b, bias, c, I, J, K, a_row, a_column, b_row, b_column);
 }

@@ -2,7 +2,11 @@
 
 import math
 
+import numpy as np
+
+from . import split, tensor_cores
 from .launch import Kernel, contiguous, empty
+from .precision import current_precision
 
 # How many rows and columns of the result a block works out, its threads, and whether blockIdx.x counts rows
 LADDER = {
@@ -11,21 +15,37 @@ LADDER = {
     "matmul_shared": (16, 16, (16, 16), False),
     "matmul_register": (64, 64, (16, 16), True),
     "matmul_vector": (64, 64, (16, 16), True),
+    "matmul_double": (64, 64, (16, 16), True),
+    "matmul_large": (128, 128, (16, 16), True),
 }
 _kernels = {name: Kernel("matmul.cu", name) for name in LADDER}
 
 
-def multiply(a, b, bias=None, *, a_is_transposed=False, b_is_transposed=False, kernel="matmul_vector"):
-    """c (I, J) = a (I, K) @ b (K, J) + bias (J,); a transposed factor is given as (K, I), or as (J, K)."""
+def multiply(a, b, bias=None, *, a_is_transposed=False, b_is_transposed=False, kernel=None):
+    """c (I, J) = a (I, K) @ b (K, J) + bias (J,); a transposed factor is given as (K, I), or as (J, K).
+
+    kernel: a rung of the LADDER; None takes the best for the sizes and, for float32, the precision (precision.py).
+    """
+    precision = current_precision()
+    if kernel is None and a.dtype == np.float32 and precision != "float32":
+        transposed = {"a_is_transposed": a_is_transposed, "b_is_transposed": b_is_transposed}
+        return tensor_cores.multiply(a, b, bias, precision, **transposed)
     a, b = contiguous(a), contiguous(b)
     (rows, depth), a_strides = _as_stored(a, a_is_transposed)
     (_, columns), b_strides = _as_stored(b, b_is_transposed)
     c = empty(a, (rows, columns))
-    of_rows, of_columns, block, rows_first = LADDER[kernel]
-    grid = math.ceil(rows / of_rows), math.ceil(columns / of_columns)
+    if kernel is None:
+        kernel = "matmul_large" if math.prod(_blocks("matmul_large", rows, columns)) >= split.BUSY else "matmul_double"
+    *_, block, rows_first = LADDER[kernel]
+    grid = _blocks(kernel, rows, columns)
     grid = grid if rows_first else grid[::-1]
     _kernels[kernel](grid, block, a, b, contiguous(bias), c, rows, columns, depth, *a_strides, *b_strides)
     return c
+
+
+def _blocks(kernel, rows, columns):
+    of_rows, of_columns, *_ = LADDER[kernel]
+    return math.ceil(rows / of_rows), math.ceil(columns / of_columns)
 
 
 def _as_stored(matrix, is_transposed):

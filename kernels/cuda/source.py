@@ -19,13 +19,18 @@ DTYPES = {
     "unsigned char": np.dtype(np.uint8),
     "bool": np.dtype(np.bool_),
 }
-REAL_TYPES = {np.dtype(np.float32): "float", np.dtype(np.float64): "double"}  # what T may be
+REAL_TYPES = {np.dtype(np.float32): "float", np.dtype(np.float64): "double"}  # what T is, where the file does not say
+TENSOR_TYPES = {"tf32": np.dtype(np.float32), "float16": np.dtype(np.float16), "bfloat16": np.dtype(np.uint16)}
 
 _COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
 _KERNEL = re.compile(
     r"template\s*<\s*typename\s+T\s*>\s*__global__\s+void\s+(?:__launch_bounds__\s*\([^)]*\)\s*)?(\w+)\s*\(([^)]*)\)"
 )
 _PARAMETER = re.compile(r"(const\s+)?(\w+(?:\s+\w+)*?)\s*(\*?)\s*(?:__restrict__\s*)?\b(\w+)")
+
+
+_TYPES = re.compile(r"^// T: (.*)$", re.MULTILINE)
+_INCLUDE = re.compile(r'^#include "(\w+\.cuh)"$', re.MULTILINE)
 
 
 class KernelError(RuntimeError):
@@ -51,6 +56,25 @@ class Parameter(NamedTuple):
 def without_comments(text):
     """`text` with every comment replaced by its line breaks."""
     return _COMMENT.sub(lambda comment: "\n" * comment[0].count("\n") or " ", text)
+
+
+def text(path, folders=(FOLDER,)):
+    """The file, with the .cuh files that it includes, from the first of the folders that has them."""
+    given = path.read_text(encoding="utf-8")
+
+    def included(match):
+        line = given.count("\n", 0, match.start()) + 2
+        found = next(folder / match[1] for folder in folders if (folder / match[1]).exists())
+        return f'#line 1 "{match[1]}"\n{found.read_text(encoding="utf-8")}\n#line {line} "{path.name}"'
+
+    return _INCLUDE.sub(included, given)
+
+
+@functools.cache
+def types(path):
+    """{dtype: C++ type} of what T may be in the file: a line "// T: tf32, float16" says so, or REAL_TYPES."""
+    said = _TYPES.search(path.read_text(encoding="utf-8"))
+    return {TENSOR_TYPES[name]: name for name in said[1].split(", ")} if said else REAL_TYPES
 
 
 @functools.cache

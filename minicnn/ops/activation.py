@@ -8,7 +8,8 @@ Backward  relu     grad_x = grad_out where y > 0, else 0 (also at x = 0; NaN let
           sigmoid  grad_x = grad_out * y * (1 - y): at most 1/4 of it, and almost none where |x| is large ("saturated")
           tanh     grad_x = grad_out * (1 - y^2)
 Saves     y, which the next layer usually keeps alive anyway, and never x
-Mirrors   kernels/cuda/activation.cu             Test  tests/test_activation.py
+Mirrors   kernels/cpu/activation.py   kernels/numba_cuda/activation.py   kernels/cuda/activation.cu
+Test      tests/test_activation.py
 Source    Nair and Hinton, "Rectified linear units improve restricted Boltzmann machines", ICML 2010; Krizhevsky et al.,
           NIPS 2012, section 3.1 (a ReLU network learns several times faster than a tanh network)
 """

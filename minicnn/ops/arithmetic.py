@@ -10,7 +10,8 @@ Backward  add   grad_a = g          grad_b = g
           neg   grad_a = -g         exp  grad_a = g * y         log  grad_a = g / a
           An input that was broadcast was used many times: its gradient is summed over the axes it was stretched along.
 Saves     what the formulas name
-Mirrors   residual_add: kernels/cuda/arithmetic.cu; the rest is plain array arithmetic, on either array library
+Mirrors   of residual_add: kernels/cpu/arithmetic.py   kernels/numba_cuda/arithmetic.py   kernels/cuda/arithmetic.cu
+          The rest is plain array arithmetic, on either array library
 Test      tests/test_arithmetic.py
 """
 

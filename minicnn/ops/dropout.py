@@ -7,7 +7,8 @@ Saves     nothing: u is a pure function of (key, call) and of the position i ("c
           backward draws the same numbers again, and so does a run that is repeated or resumed
 Note      "Inverted" dropout: the growth by 1/(1 - p) keeps the expected value, so that evaluation needs no change at
           all. The 2012 network halved the outputs in evaluation instead.
-Mirrors   kernels/cuda/dropout.cu                Test  tests/test_dropout.py
+Mirrors   kernels/cpu/dropout.py   kernels/numba_cuda/dropout.py   kernels/cuda/dropout.cu
+Test      tests/test_dropout.py
 Source    Srivastava et al., "Dropout: a simple way to prevent neural networks from overfitting", JMLR 15, 2014
 """
 

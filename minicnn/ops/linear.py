@@ -8,7 +8,8 @@ Backward  linear  grad_x = grad_out @ weight     grad_weight = grad_out^T @ x   
           matmul  grad_a = grad_out @ b^T        grad_b = a^T @ grad_out
           (all leading axes are summed over where a gradient does not have them)
 Saves     the two factors
-Mirrors   kernels/cuda/matmul.cu, linear.cu      Test  tests/test_linear.py
+Mirrors   kernels/cpu/linear.py   kernels/numba_cuda/linear.py   kernels/cuda/linear.cu
+Test      tests/test_linear.py
 Source    Rumelhart et al., "Learning representations by back-propagating errors", Nature 323, 1986
 """
 

@@ -11,7 +11,8 @@ Backward  grad_x[n,c] = g_n * (q_n * softmax(x)[n,c] - p[n,c])
           g_n = grad_out, divided by sum_n w_t for "mean"
           A target equal to ignore_index contributes to neither.
 Saves     logp, and p is made again from target
-Mirrors   kernels/cuda/loss.cu                   Test  tests/test_loss.py
+Mirrors   kernels/cpu/loss.py   kernels/numba_cuda/loss.py   kernels/cuda/loss.cu
+Test      tests/test_loss.py
 Source    Szegedy et al., "Rethinking the Inception architecture for computer vision", CVPR 2016, section 7 (smoothing)
 """
 

@@ -12,7 +12,8 @@ Backward  max       all of grad_out[n,c,i,j] goes to the pixel that won; among e
           adaptive  grad_x = rows^T @ grad_out @ columns
           Where windows overlap, a pixel sums what it receives from all of them.
 Saves     max: which tap of the window won, u*KW + v, one small integer for each output; average: nothing
-Mirrors   kernels/cuda/pool.cu                   Test  tests/test_pool.py
+Mirrors   kernels/cpu/pool.py   kernels/numba_cuda/pool.py   kernels/cuda/pool.cu
+Test      tests/test_pool.py
 Source    Krizhevsky et al., NIPS 2012, section 3.4 (overlapping max-pooling: window 3, stride 2)
 """
 

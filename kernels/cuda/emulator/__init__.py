@@ -1,13 +1,15 @@
 """CUDA kernels on the processor: the same .cu text, compiled by the host's C++ compiler, every access checked.
 
-cuda.h       what a .cu file may say
-fibers.cpp   the scheduler: each thread of a block a fiber, barriers, warps
-memory.cpp   the checks: is each access within an array, is it a race?
-compiler.py  from a .cu file to a library
+cuda.h            what a .cu file may say
+tensor_cores.cuh  the instructions of ../tensor_cores.cuh
+fibers.cpp        the scheduler: each thread of a block a fiber, barriers, warps
+memory.cpp        the checks: is each access within an array, is it a race?
+compiler.py       from a .cu file to a library
 """
 
 import ctypes
 import functools
+import re
 import shutil
 import subprocess
 import threading
@@ -104,6 +106,7 @@ def _line(path, offset, name):
     if shutil.which("addr2line") is None:
         return name
     command = ["addr2line", "-i", "-e", path, hex(offset)]
-    frames = subprocess.run(command, capture_output=True, text=True, check=False).stdout.splitlines()
-    lines = [frame.rpartition(":")[2].split()[0] for frame in frames if f"/{name}:" in frame]
-    return f"{name}:{lines[0]}" if lines else name
+    frames = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+    lines = re.findall(r"/([\w.]+\.cuh?):(\d+)", frames)  # the innermost first; an included file only if nothing else
+    where, line = next((found for found in lines if found[0] == name), (lines or [(name, "")])[0])
+    return f"{where}:{line}" if line else name

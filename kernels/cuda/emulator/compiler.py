@@ -12,7 +12,8 @@ from pathlib import Path
 from minicnn.cache import cache_dir
 from minicnn.device import DeviceError
 
-from ..source import REAL_TYPES, KernelError, kernels, without_comments
+from .. import source
+from ..source import KernelError, kernels, types, without_comments
 
 FOLDER = Path(__file__).parent
 FLAGS = ["-std=c++20", "-O1", "-g", "-fPIC", "-fno-strict-aliasing", "-U_FORTIFY_SOURCE"]
@@ -44,11 +45,11 @@ def runtime():
 
 @functools.cache
 def library(path):
-    """The path of the library with every kernel of a .cu file, each in float and in double, as emulate_NAME_TYPE."""
+    """The path of the library with every kernel of a .cu file, for each T that it has, as emulate_NAME_TYPE."""
     text = f'#include "cuda.h"\n#line 1 "{path}"\n{rewrite(path)}\n' + "".join(
         f'extern "C" void emulate_{name}_{real}(void **arguments) {{ emulator::call({name}<{real}>, arguments); }}\n'
         for name in kernels(path)
-        for real in REAL_TYPES.values()
+        for real in types(path).values()
     )
     undefined = [] if os.uname().sysname != "Darwin" else ["-undefined", "dynamic_lookup"]
     return _build(path.name, text, [f"-I{FOLDER}", *undefined], [(FOLDER / "cuda.h").read_text()], WATCHED)
@@ -56,7 +57,8 @@ def library(path):
 
 def rewrite(path):
     """The file's text with its shared arrays declared as C++ can: line by line the same."""
-    text, number = without_comments(path.read_text(encoding="utf-8")), iter(range(1000))
+    text = source.text(path, (FOLDER, path.parent, source.FOLDER))  # of files of one name, the emulator's own
+    text, number = without_comments(text), iter(range(1000))
     text = _DYNAMIC.sub(r'\1 *\2 = emulator::dynamic_shared<\1>(@NUMBER@, "\2", __LINE__);', text)
     text = _SHARED.sub(_as_reference, text)
     if forbidden := re.search(r"__shared__[^;]*;?|__constant__|__managed__", text):

@@ -33,6 +33,10 @@ void block_barrier(unsigned line);
 uint64_t warp_exchange(unsigned line, unsigned mask, unsigned source, uint64_t value, unsigned *ballot);
 unsigned lanes_running();
 void *shared_array(unsigned number, const char *name, size_t bytes, size_t itemsize, size_t alignment, unsigned line);
+const unsigned (*warp_collect(unsigned line, const unsigned (&mine)[6]))[6];
+void copy_async(void *shared, const void *global, bool inside, const void *code);
+void close_group();
+void wait_for_groups(unsigned pending);
 void check_access(void *where, size_t bytes, bool write, bool atomic, const void *code);
 [[noreturn]] void assertion_failed(const char *condition, unsigned line);
 

@@ -55,6 +55,8 @@ Thread threads[MAX_THREADS];
 unsigned ready[MAX_THREADS], ready_count;  // threads that may go on
 unsigned next_thread, waiting_at_barrier;
 bool warps_have_met;
+unsigned collected[MAX_THREADS / WARP][2][WARP][6];  // of each warp, in turns: see warp_collect
+unsigned char turn[MAX_THREADS];
 Report *report;
 jmp_buf scheduler, launcher;
 
@@ -190,7 +192,7 @@ void run_block() {
         for (unsigned t = 0; t < threads_in_block; t++) warp_clock[t][t % WARP] = 1;
         warps_have_met = false;
     }
-    for (unsigned t = 0; t < threads_in_block; t++) threads[t].state = NOT_BEGUN;
+    for (unsigned t = 0; t < threads_in_block; t++) threads[t].state = NOT_BEGUN, turn[t] = 0;
     begin_block();
     for (;;) {
         current_thread = MAX_THREADS;  // none
@@ -250,6 +252,18 @@ uint64_t warp_exchange(unsigned line, unsigned mask, unsigned source, uint64_t v
     if (!warp_meets(current_thread)) wait(AT_WARP, line);
     *ballot = self.ballot;
     return self.value;
+}
+
+// What every lane of this warp has brought. A lane that goes on to the next call does not overwrite what others still
+// read: that is the other turn, and the one after it begins when all have come to it.
+const unsigned (*warp_collect(unsigned line, const unsigned (&mine)[6]))[6] {
+    unsigned ballot, (&to)[WARP][6] = collected[current_thread / WARP][turn[current_thread] ^= 1];
+    memcpy(to[current_thread % WARP], mine, sizeof mine);
+    warp_exchange(line, ~0u, current_thread % WARP, 1, &ballot);
+    if (ballot != ~0u)
+        fail(nullptr, "line %u: thread %s of block %s multiplies matrices, but the warp's lanes are not all there",
+             line, thread_name(current_thread).text, block_name(blocks_done).text);
+    return to;
 }
 
 unsigned lanes_running() {

@@ -18,6 +18,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <initializer_list>
+#include <vector>
 
 namespace emulator {
 namespace {
@@ -46,6 +47,15 @@ alignas(256) char shared_memory[SHARED_BYTES + 2 * (MAX_SHARED_ARRAYS + 1) * GAP
 Cell shared_cells[sizeof shared_memory / WORD];
 SharedArray shared_arrays[MAX_SHARED_ARRAYS];  // by the number of the declaration; base is nullptr before it is reached
 size_t shared_end, shared_used;
+
+struct Copy {  // begun, and not yet waited for
+    char *to, bytes[16];
+    unsigned group;
+    const void *code;
+};
+
+std::vector<Copy> copies[MAX_THREADS];
+unsigned groups[MAX_THREADS];  // that the thread has closed
 
 // Whether what `then` did is certain to have happened before what the current thread does now.
 bool in_order(const Access &then, bool global) {
@@ -192,7 +202,38 @@ void end_launch() {
 }
 
 // What a block finds in shared memory is whatever the last one left there: here it is NaN, in float and in double.
-void begin_block() { memset(shared_memory, 0xff, shared_end); }
+void begin_block() {
+    memset(shared_memory, 0xff, shared_end);
+    for (unsigned t = 0; t < threads_in_block; t++) copies[t].clear(), groups[t] = 0;
+}
+
+// An asynchronous copy arrives at some time between here and the wait. So this counts as a write, and so does the
+// arrival, which is as late as it can be; what lies there in the meantime is NaN.
+void copy_async(void *shared, const void *global, bool inside, const void *code) {
+    Copy copy{static_cast<char *>(shared), {}, groups[current_thread], code};
+    if ((reinterpret_cast<uintptr_t>(shared) | reinterpret_cast<uintptr_t>(global)) % sizeof copy.bytes)
+        fail(code, "misaligned: thread %s of block %s copies 16 bytes from or to an address that is no multiple of 16",
+             thread_name(current_thread).text, block_name(blocks_done).text);
+    if (inside) {
+        check_access(const_cast<void *>(global), sizeof copy.bytes, false, false, code);
+        memcpy(copy.bytes, global, sizeof copy.bytes);
+    }
+    check_access(shared, sizeof copy.bytes, true, false, code);
+    memset(shared, 0xff, sizeof copy.bytes);
+    copies[current_thread].push_back(copy);
+}
+
+void close_group() { groups[current_thread]++; }
+
+void wait_for_groups(unsigned pending) {
+    std::vector<Copy> &mine = copies[current_thread];
+    size_t arrived = 0;
+    for (; arrived < mine.size() && mine[arrived].group + pending < groups[current_thread]; arrived++) {
+        check_access(mine[arrived].to, sizeof mine[arrived].bytes, true, false, mine[arrived].code);
+        memcpy(mine[arrived].to, mine[arrived].bytes, sizeof mine[arrived].bytes);
+    }
+    mine.erase(mine.begin(), mine.begin() + arrived);
+}
 
 // The shared array of declaration number `number`, the same for every thread of a block (cuda.h). It lies at a multiple
 // of `alignment`, and of nothing larger: a GPU promises no more.

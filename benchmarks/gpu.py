@@ -1,0 +1,115 @@
+"""Every GPU kernel checked and timed, and whole training steps beside PyTorch's: one JSON file and one table.
+
+    python benchmarks/gpu.py --out DIR                                  on a machine with an NVIDIA GPU
+    MINICNN_EMULATE_GPU=1 python benchmarks/gpu.py --out DIR --tiny     without one: all of it runs, nothing is timed
+
+It ends within --minutes (8): what is worth most comes first, and what there was no time for is named. CuPy is needed
+for our kernels, numba-cuda for the plain tier's, PyTorch and torchvision for the comparison; what is missing is named,
+and the rest is done. The exit code is 1 if a kernel is wrong or fails, 2 if nothing could be measured.
+"""
+
+import argparse
+import datetime
+import json
+import math
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from gpubench import report, sections
+from gpubench.settings import Settings
+
+RESERVE = 10  # seconds, of the last section's end and the table
+
+
+def main(argv=None):
+    began = time.monotonic()
+    args = arguments().parse_args(argv)
+    settings = Settings(tiny=args.tiny)
+    if args.section:
+        return sections.main_of_process(args.section, settings, args.skip, args.seconds, args.rows)
+    if settings.emulated and not settings.tiny:
+        print("error: the emulated GPU is too slow for real sizes; add --tiny", file=sys.stderr)
+        return 2
+    args.out.mkdir(parents=True, exist_ok=True)
+    result = {
+        "program": "benchmarks/gpu.py",
+        "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "commit": commit(),
+        "minutes": args.minutes,
+        "tiny": settings.tiny,
+        "emulated": settings.emulated,
+        "note": "emulated: no times" if settings.emulated else "",
+    }
+
+    def save(done):
+        result["sections"], result["seconds"] = done, time.monotonic() - began
+        path = args.out / f"{file_name(done, settings)}.json"
+        path.write_text(json.dumps(plain(result), indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        path.with_suffix(".md").write_text(report.table(result), encoding="utf-8")
+        return path
+
+    program = [sys.executable, __file__]
+    seconds = 60 * args.minutes - RESERVE
+    done = sections.run_all(args.sections or list(sections.SECTIONS), settings, seconds, program, save)
+    path = save(done)
+    print(path.with_suffix(".md").read_text(encoding="utf-8"))
+    print(f"raw figures: {path}")
+    if not any(section["rows"] for section in done if section["section"] != "machine"):
+        print("error: nothing could be measured; the reasons stand above", file=sys.stderr)
+        return 2
+    return 1 if report.wrong(done) else 0
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--out", type=Path, default=Path("."), help="folder for gpu_<name of the GPU>.json and .md")
+    parser.add_argument("--minutes", type=minutes, default=8, help="the most that it takes (default: 8)")
+    parser.add_argument(
+        "--tiny", action="store_true", help="a few numbers instead of real sizes: a trial of the program"
+    )
+    parser.add_argument("--sections", nargs="+", choices=list(sections.SECTIONS), help="only these, in this order")
+    for name, kind in (("section", str), ("rows", Path), ("skip", int), ("seconds", float)):
+        parser.add_argument(f"--{name}", type=kind, help=argparse.SUPPRESS)  # of the process of one section
+    return parser
+
+
+def minutes(text):
+    value = float(text)
+    if not 0.5 <= value <= 600:
+        raise argparse.ArgumentTypeError(f"must be 0.5 to 600, got {text}")
+    return value
+
+
+def file_name(done, settings):
+    """gpu_nvidia_h200, say."""
+    name = "emulated" if settings.emulated else report.gpu_name(done) or "unknown"
+    return "gpu_" + re.sub(r"\W+", "_", name.lower()).strip("_")
+
+
+def plain(value):
+    """The same for JSON, which knows neither infinity nor NaN: they become texts."""
+    if isinstance(value, dict):
+        return {key: plain(part) for key, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(part) for part in value]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def commit():
+    """The checkout's, with "+" behind it where files differ from it; None outside one."""
+    git = ["git", "-C", str(Path(__file__).parent)]
+    try:
+        head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
+        changed = subprocess.run(
+            [*git, "status", "--porcelain", "-uno"], capture_output=True, text=True, check=True
+        ).stdout
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return head + "+" * bool(changed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

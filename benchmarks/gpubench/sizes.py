@@ -1,0 +1,94 @@
+"""The sizes that kernels are called with, in three lists.
+
+tiny    a few numbers each, for the emulator and the simulator; what they are made for is to reach every kernel
+check   sizes that are multiples of nothing, larger than a block, and every option
+timed   layers of AlexNet (batch 128) and of ResNets (batch 64), and large matrices
+"""
+
+from .calls import (
+    batch_norms,
+    convolutions,
+    elementwise,
+    ladder,
+    linears,
+    losses,
+    norms_across_channels,
+    pools,
+    rounded,
+    updates,
+)
+
+
+def tiny():
+    return [
+        *elementwise((2, 5)),
+        *batch_norms((2, 2, 3)),
+        *pools((1, 2, 4, 5), (2, 3), (2, 1), (1, 1)),
+        *pools((1, 1, 17, 17), (17, 17), (1, 1), (0, 0)),
+        *norms_across_channels((1, 6, 2)),
+        *losses(3, 4),
+        *linears(2, 3, 4),
+        *ladder(3, 4, 5),
+        *convolutions("grouped", (1, 4, 4, 5), (4, 2, 2, 3), 1, 1, 1, 2, rungs=True),
+        *[case for case in convolutions("many positions", (1, 1, 16, 33), (1, 1, 1, 1)) if "grad_weight" in case.op],
+        *rounded(linears(2, 3, 4), ["tf32"]),
+        *rounded(convolutions("grouped", (1, 4, 4, 5), (4, 2, 2, 3), 1, 1, 1, 2), ["bfloat16"]),
+        *updates([(3,), (2, 2)]),
+    ]
+
+
+def check():
+    return [
+        *elementwise((3, 7, 31, 37)),
+        *batch_norms((5, 7, 13, 11)),
+        *batch_norms((300, 17)),
+        *pools((3, 5, 31, 29), (3, 3), (2, 2), (1, 1)),
+        *pools((2, 3, 23, 29), (2, 3), (3, 1), (1, 0)),
+        *pools((2, 2, 40, 41), (17, 17), (5, 5), (8, 8)),
+        *norms_across_channels((3, 13, 11, 7)),
+        *norms_across_channels((2, 3, 50)),
+        *losses(67, 1003),
+        *losses(5, 3),
+        *linears(37, 301, 129),
+        *linears(1, 517, 3),
+        *ladder(131, 137, 139),
+        *ladder(1, 300, 67),
+        *convolutions("AlexNet conv1", (2, 3, 224, 224), (64, 3, 11, 11), 4, 2, rungs=True),
+        *convolutions("AlexNet conv2", (2, 64, 27, 27), (192, 64, 5, 5), 1, 2, rungs=True),
+        *convolutions("ResNet 3x3 stride 2", (3, 64, 29, 29), (128, 64, 3, 3), 2, 1, rungs=True),
+        *convolutions("ResNet 1x1 stride 2", (3, 64, 28, 28), (128, 64, 1, 1), 2, rungs=True),
+        *convolutions("groups, dilation", (2, 6, 17, 23), (10, 3, 3, 2), 1, ((2, 0), (1, 3)), 2, 2, rungs=True),
+        *convolutions("depthwise", (2, 35, 13, 11), (35, 1, 3, 3), 1, 1, 1, 35, rungs=True),
+        *rounded(linears(37, 301, 129)),
+        *rounded(convolutions("AlexNet conv1", (2, 3, 224, 224), (64, 3, 11, 11), 4, 2)),
+        *rounded(convolutions("ResNet 3x3 stride 2", (3, 64, 29, 29), (128, 64, 3, 3), 2, 1)),
+        *rounded(convolutions("groups, dilation", (2, 6, 17, 23), (10, 3, 3, 2), 1, ((2, 0), (1, 3)), 2, 2)),
+        *updates([(300, 7), (5,), (1, 1), (64, 3, 11, 11)]),
+    ]
+
+
+def timed():
+    activations = (128, 64, 55, 55)
+    layers = [
+        *convolutions("AlexNet conv3", (128, 192, 13, 13), (384, 192, 3, 3), 1, 1),
+        *convolutions("ResNet 3x3, 64 of 56x56", (64, 64, 56, 56), (64, 64, 3, 3), 1, 1),
+        *convolutions("ResNet 3x3, 256 of 14x14", (64, 256, 14, 14), (256, 256, 3, 3), 1, 1),
+        *convolutions("ResNet 1x1, 256 to 64 of 56x56", (64, 256, 56, 56), (64, 256, 1, 1)),
+        *linears(128, 9216, 4096),
+    ]
+    return [
+        *ladder(4096, 4096, 4096),
+        *convolutions("AlexNet conv2", (128, 64, 27, 27), (192, 64, 5, 5), 1, 2, rungs=True),
+        *convolutions("AlexNet conv1", (128, 3, 224, 224), (64, 3, 11, 11), 4, 2),
+        *layers,
+        *elementwise(activations),
+        *batch_norms((64, 256, 56, 56)),
+        *pools(activations, (3, 3), (2, 2), (0, 0)),
+        *norms_across_channels(activations),
+        *losses(65536, 1000),
+        *updates([(4096, 9216), (4096, 4096), (1000, 4096), (384, 192, 3, 3), (4096,)]),
+        *rounded(layers, ["tf32", "bfloat16"]),
+    ]
+
+
+LISTS = {"tiny": tiny, "check": check, "timed": timed}

@@ -1,0 +1,49 @@
+"""What a kernel is handed, in either language: the checks that a GPU does not make, and arrays of the right kind."""
+
+import numbers
+
+import numpy as np
+
+from minicnn.device import array_module, device_of
+
+
+def check_array(what, value, dtype):
+    """TypeError or ValueError, beginning with `what`, unless `value` is a C-contiguous array of that dtype on a GPU."""
+    if not hasattr(value, "dtype") or not hasattr(value, "flags"):
+        raise TypeError(f"{what} takes an array, got a {type(value).__name__}")
+    if device_of(value) != "cuda":
+        raise TypeError(f"{what} takes an array on device 'cuda', got one on 'cpu'; move it with to_device")
+    if value.dtype != dtype:
+        raise TypeError(f"{what} takes {dtype}, got an array of {value.dtype}")
+    if not value.flags.c_contiguous:
+        raise ValueError(f"{what} takes a C-contiguous array, got shape {value.shape} with strides {value.strides}")
+
+
+def check_one_gpu(what, arrays):
+    """ValueError, beginning with `what`, unless all arrays are on the same GPU."""
+    if len({str(getattr(a, "device", None)) for a in arrays}) > 1:
+        raise ValueError(f"{what}: the arrays are on several GPUs: {', '.join(str(a.device) for a in arrays)}")
+
+
+def number(what, dtype, value):
+    """`value` as a number of that dtype; TypeError or ValueError, beginning with `what`, if it is none."""
+    if isinstance(value, np.ndarray) or not isinstance(value, (numbers.Real, np.bool_)):
+        raise TypeError(f"{what} takes a number, got a {type(value).__name__}")
+    if dtype.kind == "f":
+        return dtype.type(value)
+    if not isinstance(value, (numbers.Integral, np.bool_)):
+        raise TypeError(f"{what} takes a whole number, got {value!r}")
+    low, high = (0, 1) if dtype.kind == "b" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
+    if not low <= int(value) <= high:
+        raise ValueError(f"{what} takes {low} to {high}, got {value}")
+    return dtype.type(int(value))
+
+
+def contiguous(array):
+    """`array`, or a C-contiguous copy of it; None stays None."""
+    return array if array is None or array.flags.c_contiguous else array.copy(order="C")
+
+
+def empty(like, shape, dtype=None):
+    """An array of that shape with any content, on the device (and, by default, of the dtype) of `like`."""
+    return array_module(like).empty_like(like, dtype=dtype, order="C", shape=shape)

@@ -1,0 +1,123 @@
+"""Launches tensor_cores.cu and tensor_conv.cu: products of float32 arrays whose factors are rounded (precision.py)."""
+
+import math
+
+from minicnn.device import DeviceError
+from minicnn.emulated import EmulatedArray
+from minicnn.ops.geometry import output_size
+
+from .launch import Kernel, contiguous, empty
+from .source import TENSOR_TYPES
+from .split import add_up, cut
+
+_pack = Kernel("tensor_cores.cu", "pack")
+_naive = Kernel("tensor_cores.cu", "product_naive")
+_pipelined = Kernel("tensor_cores.cu", "product_pipelined")
+_conv2d = Kernel("tensor_conv.cu", "conv2d")
+_grad_weight = Kernel("tensor_conv.cu", "conv2d_grad_weight")
+_SIDE, _THREADS = 128, 128  # as in tensor_pipeline.cuh
+_PIECE, _SHORTEST = 32, 512  # terms: a multiple of what a piece holds; of a part that is worth adding up
+_CHUNK, _STEP = 16, 32  # bytes: what is copied at once, and what an instruction takes of a row
+_MOST_BATCHES = 65535  # of a grid; a block goes on to the next ones
+
+
+def multiply(a, b, bias, precision, *, a_is_transposed=False, b_is_transposed=False, kernel="product_pipelined"):
+    """c (I, J) = a (I, K) @ b (K, J) + bias (J,), all float32; a transposed factor is given as (K, I), or as (J, K)."""
+    a = _packed_matrix(a, precision, a_is_transposed)
+    b = _packed_matrix(b, precision, not b_is_transposed)
+    (rows, pitch), columns = a.shape, len(b)
+    if kernel == "product_naive":
+        c = empty(a, (rows, columns), "float32")
+        _naive((math.ceil(columns / 8), math.ceil(rows / 16)), 32, a, b, contiguous(bias), c, rows, columns, pitch)
+        return c
+    grid = _grid(rows, columns)
+    parts, length = cut(pitch, math.prod(grid), _SHORTEST, _PIECE)
+    c = empty(a, (parts, rows, columns), "float32")
+    _pipelined((*grid, parts), _THREADS, a, b, contiguous(bias), c, rows, columns, pitch, length)
+    return add_up(c)
+
+
+def conv2d_forward(x, weight, bias, stride, padding, dilation, groups, precision):
+    """As conv.conv2d_forward, of float32 arrays."""
+    out_size = output_size("conv2d", x.shape[2:], weight.shape[2:], stride, padding, dilation)
+    y = empty(x, (len(x), len(weight), *out_size))
+    images = _packed_images(x, precision, groups)
+    filters, depth, *kernel = weight.shape
+    taps = math.prod(kernel)
+    weight = _packed(weight, precision, filters, taps, depth, depth * taps, 1, taps)
+    (top, _), (left, _) = padding
+    geometry = *stride, -top, -left, *dilation, 1, 1
+    _convolve(images, weight, contiguous(bias), y, x.shape[2:], kernel, geometry, groups)
+    return y
+
+
+def conv2d_grad_x(grad_out, x_shape, weight, stride, padding, dilation, groups, precision):
+    """As conv.conv2d_grad_x, of float32 arrays: the windows slide over grad_out."""
+    grad_x = empty(grad_out, x_shape)
+    images = _packed_images(grad_out, precision, groups)
+    filters, rows, *kernel = len(weight) // groups, math.prod(weight.shape[1:]), *weight.shape[2:]
+    weight = _packed(weight, precision, groups, rows, filters, filters * rows, 1, rows)
+    (top, _), (left, _) = padding
+    geometry = 1, 1, top, left, *(-d for d in dilation), *stride
+    _convolve(images, weight, None, grad_x, grad_out.shape[2:], kernel, geometry, groups)
+    return grad_x
+
+
+def conv2d_grad_weight(grad_out, x, weight_shape, stride, padding, dilation, groups, precision):
+    """As conv.conv2d_grad_weight, of float32 arrays."""
+    images, gradients = (_packed_images(array, precision, groups) for array in (x, grad_out))
+    n, filters, *out_size = grad_out.shape
+    filters, depth, *kernel = filters // groups, *weight_shape[1:]
+    grid = _grid(filters, math.prod(kernel) * images.shape[-1])
+    splits, length = cut(n * math.prod(out_size), math.prod(grid) * groups, _SHORTEST, _PIECE)
+    parts = empty(x, (splits, *weight_shape))
+    sizes = filters, gradients.shape[-1], depth, images.shape[-1], *x.shape[2:], *out_size, *kernel
+    (top, _), (left, _) = padding
+    geometry = length, groups, n, *sizes, *stride, top, left, *dilation
+    _grad_weight((*grid, groups * splits), _THREADS, gradients, images, parts, *geometry)
+    return add_up(parts)
+
+
+def _convolve(images, weight, bias, y, size, kernel, geometry, groups):
+    """Launch conv2d of tensor_conv.cu; `size` is (H, W) of the packed images."""
+    n, channels, *out_size = y.shape
+    rows = channels // groups
+    grid = *_grid(rows, n * math.prod(out_size)), groups
+    _conv2d(grid, _THREADS, images, weight, bias, y, n, rows, *size, images.shape[-1], *out_size, *kernel, *geometry)
+
+
+def _grid(rows, columns):
+    return math.ceil(columns / _SIDE), math.ceil(rows / _SIDE)
+
+
+def _packed_matrix(matrix, precision, is_transposed):
+    """(rows, pitch) of `matrix`, or of its transpose."""
+    rows, columns = matrix.shape[::-1] if is_transposed else matrix.shape
+    strides = (1, rows) if is_transposed else (columns, 1)
+    return _packed(matrix, precision, 1, rows, columns, 0, *strides, unit=_STEP).reshape(rows, -1)
+
+
+def _packed_images(x, precision, groups):
+    """(N * groups, H * W, channels of a group) of x (N, C, H, W): channels last."""
+    n, channels, *size = x.shape
+    depth, area = channels // groups, math.prod(size)
+    return _packed(x, precision, n * groups, area, depth, depth * area, 1, area)
+
+
+def _packed(x, precision, batches, rows, columns, *strides, unit=_CHUNK):
+    """(batches, rows, pitch) in the precision's type, the pitch a multiple of `unit` bytes; strides of x."""
+    _check_gpu(x, precision)
+    dtype = TENSOR_TYPES[precision]
+    pitch = math.ceil(columns * dtype.itemsize / unit) * unit // dtype.itemsize
+    packed = empty(x, (batches, rows, pitch), dtype)
+    grid = math.ceil(rows / 32), math.ceil(pitch / 32), min(batches, _MOST_BATCHES)
+    _pack(grid, (32, 8), contiguous(x), packed, batches, rows, columns, pitch, *strides)
+    return packed
+
+
+def _check_gpu(array, precision):
+    if not isinstance(array, EmulatedArray) and int(array.device.compute_capability) < 80:
+        raise DeviceError(
+            f"precision {precision!r} needs tensor cores of compute capability 8.0 or newer, this GPU has "
+            f"{array.device.compute_capability[:-1]}.{array.device.compute_capability[-1]}; use precision 'float32'"
+        )

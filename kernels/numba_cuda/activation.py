@@ -1,0 +1,98 @@
+"""ReLU, sigmoid and tanh, forward and backward; mirrors minicnn/ops/activation.py.
+
+Element by element, so all six kernels have one shape:
+
+Threads   thread i takes element i, i + threads of the grid, and so on: a grid-stride loop, right for any grid
+Memory    neighbouring threads touch neighbouring elements: every access is coalesced; no shared memory, no barrier
+Launch    blocks of 256, ceil(size / 256) of them
+Bound by  memory: forward 1 read and 1 write an element, backward 2 reads and 1 write, for a few tens of operations
+
+y may be x itself (inplace=True): a thread reads its element before it writes it.
+"""
+
+from .launch import THREADS, T, blocks, contiguous, cuda, empty, exp, kernel, tanh
+
+
+def relu_forward(x, out):
+    """y = max(x, 0), written into `out` if that is not None."""
+    if out is None or out.flags.c_contiguous:
+        return _map(relu_forward_kernel, x, out=out)
+    out[...] = _map(relu_forward_kernel, x)
+    return out
+
+
+def relu_backward(grad_out, y):
+    return _map(relu_backward_kernel, grad_out, y)
+
+
+def sigmoid_forward(x):
+    return _map(sigmoid_forward_kernel, x)
+
+
+def sigmoid_backward(grad_out, y):
+    return _map(sigmoid_backward_kernel, grad_out, y)
+
+
+def tanh_forward(x):
+    return _map(tanh_forward_kernel, x)
+
+
+def tanh_backward(grad_out, y):
+    return _map(tanh_backward_kernel, grad_out, y)
+
+
+def _map(kernel, *arrays, out=None):
+    """Run an element-wise kernel over arrays of one shape, which it sees as one long row."""
+    out = empty(arrays[0], arrays[0].shape) if out is None else out
+    rows = [contiguous(array).reshape(-1) for array in (*arrays, out)]
+    kernel[blocks(out.size), THREADS](*rows)
+    return out
+
+
+@kernel
+def relu_forward_kernel(x: T[:], y: T[:]):
+    """y = max(x, 0). Not max(), which would drop a NaN."""
+    zero = x.dtype.type(0)
+    for i in range(cuda.grid(1), x.size, cuda.gridsize(1)):  # [0, size)
+        value = x[i]
+        y[i] = zero if value <= zero else value
+
+
+@kernel
+def relu_backward_kernel(grad_out: T[:], y: T[:], grad_x: T[:]):
+    """grad_x = grad_out where y > 0 or NaN. A choice and not a product: 0 times an infinite gradient would be NaN."""
+    zero = y.dtype.type(0)
+    for i in range(cuda.grid(1), y.size, cuda.gridsize(1)):  # [0, size)
+        grad_x[i] = zero if y[i] <= zero else grad_out[i]
+
+
+@kernel
+def sigmoid_forward_kernel(x: T[:], y: T[:]):
+    """y = 1 / (1 + e^-x), in the form whose exponential cannot overflow."""
+    zero, one = x.dtype.type(0), x.dtype.type(1)
+    for i in range(cuda.grid(1), x.size, cuda.gridsize(1)):  # [0, size)
+        e = exp(-abs(x[i]))
+        y[i] = (one if x[i] >= zero else e) / (one + e)
+
+
+@kernel
+def sigmoid_backward_kernel(grad_out: T[:], y: T[:], grad_x: T[:]):
+    """grad_x = grad_out * y * (1 - y)."""
+    one = y.dtype.type(1)
+    for i in range(cuda.grid(1), y.size, cuda.gridsize(1)):  # [0, size)
+        grad_x[i] = grad_out[i] * y[i] * (one - y[i])
+
+
+@kernel
+def tanh_forward_kernel(x: T[:], y: T[:]):
+    """y = tanh(x)."""
+    for i in range(cuda.grid(1), x.size, cuda.gridsize(1)):  # [0, size)
+        y[i] = tanh(x[i])
+
+
+@kernel
+def tanh_backward_kernel(grad_out: T[:], y: T[:], grad_x: T[:]):
+    """grad_x = grad_out * (1 - y^2)."""
+    one = y.dtype.type(1)
+    for i in range(cuda.grid(1), y.size, cuda.gridsize(1)):  # [0, size)
+        grad_x[i] = grad_out[i] * (one - y[i] * y[i])

@@ -1,0 +1,59 @@
+"""Dropout: y = x * mask / (1 - p), with the mask worked out where it is needed and never stored; mirrors
+minicnn/ops/dropout.py. It is its own gradient.
+
+Threads   one for every 4 elements, in a grid-stride loop: one block of the cipher gives 4 words, element i takes
+          word i % 4 of block i / 4, upper 24 bits: the very numbers of philox_uniform in minicnn/random.py
+Memory    a thread's 4 elements are neighbours, its neighbours' the next ones; no shared memory, no barrier
+Launch    blocks of 256, ceil(size / 4 / 256) of them
+Bound by  memory: 1 read and 1 write an element; 10 rounds of 2 multiplications for every 4 elements
+
+y may be x itself (inplace=True): a thread reads its elements before it writes them.
+"""
+
+import math
+
+import numpy as np
+
+from .launch import THREADS, T, blocks, contiguous, cuda, device, empty, float32, kernel, uint64
+
+# Words of 32 bits, each in 64: what is above is cut off with LOW. (With an int, Numba would make a uint64 a float.)
+LOW, HALF, UPPER_24 = np.uint64(0xFFFFFFFF), np.uint64(32), np.uint64(8)
+MULTIPLY_0, MULTIPLY_1 = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
+ADD_0, ADD_1 = np.uint64(0x9E3779B9), np.uint64(0xBB67AE85)
+STEP = np.float32(2**-24)
+
+
+def dropout_forward(x, p, key, call, out):
+    """y = x * mask / (1 - p), written into `out` if that is not None."""
+    y = out if out is not None and out.flags.c_contiguous else empty(x, x.shape)
+    scale = 0 if p == 1 else 1 / (1 - p)
+    rows = contiguous(x).reshape(-1), y.reshape(-1)
+    dropout_forward_kernel[blocks(math.ceil(x.size / 4)), THREADS](*rows, p, scale, key, call)
+    if out is None or out is y:
+        return y
+    out[...] = y
+    return out
+
+
+@kernel
+def dropout_forward_kernel(x: T[:], y: T[:], p: float32, scale: T, key: uint64, call: uint64):
+    """`scale` is 1 / (1 - p), or 0 for p = 1."""
+    zero = x.dtype.type(0)
+    for quad in range(cuda.grid(1), (x.size + 3) // 4, cuda.gridsize(1)):  # [0, ceil(size / 4))
+        words = philox(key, call, np.uint64(quad))
+        for e in range(min(4, x.size - quad * 4)):  # [0, 4)
+            u = np.float32(words[e] >> UPPER_24) * STEP  # [0, 1)
+            y[quad * 4 + e] = x[quad * 4 + e] * (scale if u >= p else zero)
+
+
+@device
+def philox(key, call, block):
+    """Four words of Philox4x32 with 10 rounds (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011),
+    which encrypts the counter (block number, call) with the key."""
+    c0, c1, c2, c3 = block & LOW, block >> HALF, call & LOW, call >> HALF
+    k0, k1 = key & LOW, key >> HALF
+    for _ in range(10):
+        product_0, product_1 = MULTIPLY_0 * c0, MULTIPLY_1 * c2
+        c0, c1, c2, c3 = (product_1 >> HALF) ^ c1 ^ k0, product_1 & LOW, (product_0 >> HALF) ^ c3 ^ k1, product_0 & LOW
+        k0, k1 = (k0 + ADD_0) & LOW, (k1 + ADD_1) & LOW
+    return c0, c1, c2, c3

@@ -1,0 +1,94 @@
+"""Local response normalisation of x (N, C, inner); mirrors minicnn/ops/lrn.py.
+
+    y[c] = x[c] * s[c]^-beta,   s[c] = k + alpha_each * sum of x^2 over the window of c, the channels c - before to
+                                c + after that exist (alpha_each = alpha / size)
+
+Threads   one for each element, in a grid-stride loop
+Memory    neighbouring threads have neighbouring positions of one channel: coalesced; the `size` channels of a window
+          are read by as many threads, mostly from a cache; no shared memory, no barrier
+Launch    blocks of 256, ceil(size / 256) of them
+Bound by  memory: forward 1 read and 1 write an element, and `size` multiply-adds and a power
+"""
+
+import math
+
+from .launch import THREADS, T, blocks, contiguous, cuda, device, empty, int64, kernel
+
+
+def local_response_norm_forward(x, size, alpha, beta, k):
+    """y = x * s^-beta."""
+    y = empty(x, x.shape)
+    local_response_norm_forward_kernel[blocks(x.size), THREADS](
+        _rows(x), _rows(y), *_window(size), alpha / size, beta, k
+    )
+    return y
+
+
+def local_response_norm_backward(grad_out, x, size, alpha, beta, k):
+    """grad_x: what passes straight through, minus x times what it did to its neighbours."""
+    s, grad_x = empty(x, x.shape), empty(x, x.shape)
+    local_response_norm_scale_kernel[blocks(x.size), THREADS](_rows(x), _rows(s), *_window(size), alpha / size, k)
+    arrays = map(_rows, (grad_out, x, s, grad_x))
+    local_response_norm_backward_kernel[blocks(x.size), THREADS](*arrays, *_window(size), alpha / size, beta)
+    return grad_x
+
+
+def _rows(x):
+    """(N, C, ...) as (N, C, inner)."""
+    return contiguous(x).reshape(*x.shape[:2], math.prod(x.shape[2:]))
+
+
+def _window(size):
+    """(channels before, channels after)."""
+    return size // 2, (size - 1) // 2
+
+
+@kernel
+def local_response_norm_scale_kernel(x: T[:, :, :], s: T[:, :, :], before: int64, after: int64, alpha_each: T, k: T):
+    """s, which backward needs at every channel of a window."""
+    C, inner = x.shape[1], x.shape[2]
+    for index in range(cuda.grid(1), x.size, cuda.gridsize(1)):  # [0, N * C * inner)
+        n, c, i = index // inner // C, index // inner % C, index % inner
+        s[n, c, i] = scale(x, n, c, i, before, after, alpha_each, k)
+
+
+@kernel
+def local_response_norm_forward_kernel(
+    x: T[:, :, :], y: T[:, :, :], before: int64, after: int64, alpha_each: T, beta: T, k: T
+):
+    C, inner = x.shape[1], x.shape[2]
+    for index in range(cuda.grid(1), x.size, cuda.gridsize(1)):  # [0, N * C * inner)
+        n, c, i = index // inner // C, index // inner % C, index % inner
+        y[n, c, i] = x[n, c, i] * scale(x, n, c, i, before, after, alpha_each, k) ** -beta
+
+
+@kernel
+def local_response_norm_backward_kernel(
+    grad_out: T[:, :, :],
+    x: T[:, :, :],
+    s: T[:, :, :],
+    grad_x: T[:, :, :],
+    before: int64,
+    after: int64,
+    alpha_each: T,
+    beta: T,
+):
+    """grad_x[c] = grad_out[c] * s[c]^-beta - 2 * alpha_each * beta * x[c] * sum of grad_out[j] * x[j] * s[j]^(-beta-1),
+    over the channels j whose windows hold c: the mirrored window, c - after to c + before."""
+    real, C, inner = x.dtype.type, x.shape[1], x.shape[2]
+    for index in range(cuda.grid(1), x.size, cuda.gridsize(1)):  # [0, N * C * inner)
+        n, c, i = index // inner // C, index // inner % C, index % inner
+        across = real(0)
+        for j in range(max(0, c - after), min(C, c + before + 1)):
+            across += grad_out[n, j, i] * s[n, j, i] ** -beta * x[n, j, i] / s[n, j, i]
+        straight = grad_out[n, c, i] * s[n, c, i] ** -beta
+        grad_x[n, c, i] = straight - real(2) * alpha_each * beta * x[n, c, i] * across
+
+
+@device
+def scale(x, n, c, i, before, after, alpha_each, k):
+    """s[n, c, i]."""
+    total = x.dtype.type(0)
+    for j in range(max(0, c - before), min(x.shape[1], c + after + 1)):
+        total += x[n, j, i] * x[n, j, i]
+    return k + alpha_each * total

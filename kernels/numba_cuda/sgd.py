@@ -1,0 +1,45 @@
+"""Stochastic gradient descent with momentum; mirrors minicnn/optim/sgd.py. One launch does all of a parameter's update.
+
+    d = grad + weight_decay * w;   v = momentum * v + (1 - dampening) * d;   w -= lr * v, or lr * (d + momentum * v)
+
+(kernels/cuda/sgd.cu does all parameters in one launch, from a table of addresses; Numba has no arrays of arrays.)
+
+Threads   one for each weight, in a grid-stride loop
+Memory    coalesced: 3 reads (w, grad, velocity) and 2 writes (w, velocity) a weight; no shared memory, no barrier
+Launch    blocks of 256, ceil(size / 256) of them
+Bound by  memory: about 8 operations for 5 numbers moved; small parameters by the launch itself
+"""
+
+from .launch import THREADS, T, blocks, bool_, contiguous, cuda, kernel, optional
+
+
+def sgd_update(parameters, gradients, velocities, settings):
+    """One step of every parameter, in place on parameters and velocities (None where there is no momentum)."""
+    for w, grad, velocity, rates in zip(parameters, gradients, velocities, settings, strict=True):
+        arrays = contiguous(w), contiguous(grad), contiguous(velocity)
+        rows = (None if array is None else array.reshape(-1) for array in arrays)
+        sgd_update_kernel[blocks(w.size), THREADS](*rows, *rates)
+        for array, updated in ((w, arrays[0]), (velocity, arrays[2])):
+            if updated is not array:  # it had gaps: the update was done on a copy
+                array[...] = updated
+
+
+@kernel
+def sgd_update_kernel(
+    w: T[:],
+    grad: T[:],
+    velocity: optional(T[:]),
+    lr: T,
+    momentum: T,
+    dampening: T,
+    weight_decay: T,
+    nesterov: bool_,
+):
+    real = w.dtype.type
+    for i in range(cuda.grid(1), w.size, cuda.gridsize(1)):  # [0, size)
+        d = grad[i] if weight_decay == real(0) else grad[i] + weight_decay * w[i]
+        if velocity is not None:
+            v = momentum * velocity[i] + (real(1) - dampening) * d
+            velocity[i] = v
+            d = d + momentum * v if nesterov else v
+        w[i] -= lr * d

@@ -1,0 +1,212 @@
+"""Numba's CUDA kernels against the pages that they mirror, on sizes that no tile and no block divides."""
+
+import contextlib
+import importlib
+import sys
+
+import numpy as np
+import pytest
+from checks import Place
+from test_kernel_sizes import there
+
+from minicnn import kernels
+from minicnn.device import implementation
+from minicnn.ops import activation, arithmetic, batchnorm, conv, dropout, linear, loss, lrn, pool, softmax
+from minicnn.ops.geometry import output_size
+
+PACKAGE = f"{kernels.__name__}.numba_cuda"
+RNG = np.random.default_rng(0)
+
+
+def normal(*shape):
+    return RNG.standard_normal(shape)
+
+
+def convolution(x_shape, weight_shape, stride=(1, 1), padding=((0, 0), (0, 0)), dilation=(1, 1), groups=1):
+    """The three functions of a convolution of these shapes."""
+    x, weight, geometry = normal(*x_shape), normal(*weight_shape), (stride, padding, dilation, groups)
+    out_size = output_size("conv2d", x_shape[2:], weight_shape[2:], stride, padding, dilation)
+    grad_out = normal(x_shape[0], weight_shape[0], *out_size)
+    return [
+        (conv.conv2d_forward, x, weight, normal(weight_shape[0]), *geometry),
+        (conv.conv2d_forward, x, weight, None, *geometry),
+        (conv.conv2d_grad_x, grad_out, x_shape, weight, *geometry),
+        (conv.conv2d_grad_weight, grad_out, x, weight_shape, *geometry),
+    ]
+
+
+def max_pooling(x, kernel, stride, padding, dilation):
+    out_size = output_size("max_pool2d", x.shape[2:], kernel, stride, padding, dilation)
+    geometry = kernel, stride, padding, dilation
+    y = pool.max_pool2d_forward(x, *geometry, out_size)
+    winners = pool.max_pool2d_winners(x, y, *geometry)
+    of_kernels = winners.astype(np.uint8 if kernel[0] * kernel[1] <= 256 else np.int32)
+    return [
+        (pool.max_pool2d_forward, x, *geometry, out_size),
+        (pool.max_pool2d_winners, x, y, *geometry),
+        (pool.max_pool2d_backward, normal(*y.shape), of_kernels, x.shape, *geometry),
+    ]
+
+
+def averages(x, kernel, stride, padding, ceil_mode, count_include_pad, divisor_override=None):
+    out_size = output_size("avg_pool2d", x.shape[2:], kernel, stride, padding, (1, 1), ceil_mode)
+    grad_out = normal(*x.shape[:2], *out_size)
+    return [
+        (pool.avg_pool2d_forward, x, kernel, stride, padding, out_size, count_include_pad, divisor_override),
+        (pool.avg_pool2d_backward, grad_out, x.shape, kernel, stride, padding, count_include_pad, divisor_override),
+    ]
+
+
+def normalised(x):
+    mean, inv_std, weight, bias = normal(4, x.shape[1])
+    return [
+        (batchnorm.batch_norm_statistics, x),
+        (batchnorm.batch_norm_forward, x, weight, bias, mean, inv_std),
+        (batchnorm.batch_norm_forward, x, None, None, mean, inv_std),
+        (batchnorm.batch_norm_grad_weight_bias, normal(*x.shape), x, mean, inv_std),
+        (batchnorm.batch_norm_grad_x, normal(*x.shape), x, weight, mean, inv_std, (bias, weight)),
+        (batchnorm.batch_norm_grad_x, normal(*x.shape), x, None, mean, inv_std, None),
+    ]
+
+
+def layer(shape, outputs):
+    weight, grad_out = normal(outputs, shape[-1]), normal(*shape[:-1], outputs)
+    return [
+        (linear.linear_forward, normal(*shape), weight, normal(outputs)),
+        (linear.linear_forward, normal(*shape), weight, None),
+        (linear.linear_grad_x, grad_out, weight),
+        (linear.linear_grad_weight, grad_out, normal(*shape)),
+        (linear.linear_grad_bias, grad_out),
+    ]
+
+
+X = normal(2, 3, 7, 5)
+ODD = X.copy()
+ODD[0, 0, 1, 1:3], ODD[0, 1], ODD[1, 2, 3] = np.nan, -np.inf, 2.0  # NaN, nothing to choose from, and ties
+NAN_AND_INFINITY = np.array([[np.nan, 1.0, -np.inf, np.inf], [-1.0, 0.0, -0.0, 2.0]])
+LABELS = np.array([[3, 19, 5], [0, 7, 7]])  # of scores (2, 20, 3)
+IMPOSSIBLE = normal(2, 20, 3)
+IMPOSSIBLE[:, 1] = -np.inf
+ONE, NONE = ((1, 1), (1, 1)), ((0, 0), (0, 0))
+CASES = [
+    *layer((7,), 3),
+    *layer((2, 3, 5), 7),
+    *layer((1, 1), 1),
+    *layer((0, 3), 2),
+    *layer((3, 0), 2),
+    *convolution((1, 1, 1, 1), (1, 1, 1, 1)),
+    *convolution((2, 4, 5, 7), (6, 2, 3, 2), (2, 1), ((1, 0), (2, 1)), (1, 2), 2),  # everything at once
+    *convolution((1, 5, 4, 4), (5, 1, 3, 3), padding=ONE, groups=5),  # a group for each channel
+    *convolution((3, 7, 2, 3), (5, 7, 1, 1), (2, 2)),
+    *convolution((1, 2, 3, 3), (1, 2, 2, 2), (3, 2), ((0, 2), (3, 0))),  # a stride beyond the window
+    *convolution((0, 2, 3, 3), (3, 2, 2, 2)),
+    *convolution((2, 0, 3, 3), (3, 0, 2, 2)),
+    (conv.conv2d_grad_bias, normal(3, 2, 5, 1)),
+    (conv.conv2d_grad_bias, normal(0, 2, 3, 3)),
+    *normalised(X),
+    *normalised(normal(19, 2)),
+    *normalised(normal(1, 1, 2)),
+    *normalised(normal(0, 3, 2)),
+    *max_pooling(ODD, (3, 2), (2, 1), ONE, (1, 1)),
+    *max_pooling(ODD, (2, 3), (1, 2), ONE, (3, 2)),
+    *max_pooling(normal(1, 1, 17, 17), (17, 17), (1, 1), NONE, (1, 1)),  # more taps than a byte can count
+    *max_pooling(normal(0, 3, 4, 4), (2, 2), (2, 2), NONE, (1, 1)),
+    *averages(X, (3, 2), (2, 2), ONE, True, True),
+    *averages(X, (3, 2), (2, 2), ONE, True, False),
+    *averages(X, (2, 3), (1, 2), NONE, False, True, 5),
+    *averages(normal(1, 2, 6, 6), (3, 3), (2, 2), ONE, True, True),  # the last window hangs over the padding too
+    *((pool.adaptive_avg_pool2d_forward, X, size) for size in [(1, 1), (3, 4), (9, 2)]),
+    *((pool.adaptive_avg_pool2d_backward, normal(2, 3, *size), X.shape) for size in [(1, 1), (3, 4), (9, 2)]),
+    (activation.relu_forward, NAN_AND_INFINITY, None),
+    *((function, NAN_AND_INFINITY) for function in [activation.sigmoid_forward, activation.tanh_forward]),
+    (activation.relu_backward, NAN_AND_INFINITY[::-1], NAN_AND_INFINITY),
+    (activation.sigmoid_backward, normal(3, 11), normal(3, 11)),
+    (activation.tanh_forward, normal(37)),
+    (activation.tanh_backward, normal(37), normal(37)),
+    (arithmetic.residual_add_forward, normal(3, 37), normal(3, 37)),
+    *((dropout.dropout_forward, normal(size), 0.3, 0xFEDCBA9876543210, 2**33 + 5, None) for size in [1, 4, 71]),
+    *((softmax.softmax_forward, normal(2, 20, 3), dim) for dim in [0, 1, -1]),
+    (softmax.softmax_forward, NAN_AND_INFINITY[:, :3], 1),
+    (softmax.log_softmax_forward, 1000 * normal(3, 17), 1),
+    (softmax.log_softmax_backward, normal(3, 9), normal(3, 9), 1),
+    (softmax.softmax_backward, normal(0, 3), normal(0, 3), 1),
+    (loss.cross_entropy_forward, IMPOSSIBLE, LABELS - 105 * (LABELS == 5), None, -100, 0.0),
+    (loss.cross_entropy_forward, normal(2, 20, 3), LABELS, np.exp(normal(20)), 7, 0.1),
+    (loss.cross_entropy_backward, normal(2, 3), -np.exp(normal(2, 20, 3)), LABELS, np.exp(normal(20)), -100, 0.1),
+    (loss.cross_entropy_backward, np.array(2.0), -np.exp(normal(2, 20, 3)), LABELS, None, 7, 0.0),
+    *((lrn.local_response_norm_forward, normal(2, 7, 3, 2), size, 1.0, 0.75, 2.0) for size in [1, 4, 5, 99]),
+    *((lrn.local_response_norm_backward, *normal(2, 2, 7, 3), size, 1.0, 0.75, 2.0) for size in [1, 4, 5, 99]),
+]
+LARGE = [
+    layer((17, 5), 18)[0],
+    layer((17, 3), 18)[3],
+    layer((35, 17), 18)[4],
+    *convolution((1, 2, 5, 7), (17, 2, 2, 3), (1, 2), ONE)[1:],
+    normalised(normal(9, 2, 31))[0],
+    normalised(normal(2, 2, 129))[4],
+    max_pooling(normal(2, 3, 9, 11), (3, 2), (2, 1), ONE, (1, 1))[1],
+]
+
+
+def named(case):
+    reference, *arguments = case
+    sizes = "-".join("x".join(map(str, a.shape)) for a in arguments if isinstance(a, np.ndarray))
+    return pytest.param(reference, arguments, id=f"{reference.__name__}-{sizes}")
+
+
+@pytest.mark.parametrize("reference, arguments", [named(case) for case in CASES])
+def test_equals_the_reference(reference, arguments):
+    check_equals_the_reference(reference, arguments, there)
+
+
+@pytest.mark.parametrize(
+    "reference, arguments",
+    [named(case) for case in CASES[5:10] + convolution((2, 4, 5, 3), (4, 2, 2, 3), groups=2) + normalised(X)[:5]],
+)
+def test_input_with_gaps(reference, arguments):
+    check_equals_the_reference(reference, arguments, with_gaps)
+
+
+@pytest.mark.parametrize("reference, arguments", [named(case) for case in LARGE])
+def test_blocks_as_large_as_on_a_gpu(monkeypatch, reference, arguments):
+    with Place("cuda", "plain").active(), loaded_anew():
+        launch = importlib.import_module(f"{PACKAGE}.launch")
+        for name, value in {"SIDE": 16, "THREADS": 256, "MAX_BLOCKS": 65535}.items():
+            monkeypatch.setattr(launch, name, value)
+        check_equals_the_reference(reference, arguments, there)
+
+
+def with_gaps(value):
+    """The array on the device, where every other number of its memory belongs to nobody."""
+    if isinstance(value, tuple):
+        return tuple(with_gaps(part) for part in value)
+    return there(np.repeat(value, 2, axis=-1))[..., ::2] if isinstance(value, np.ndarray) else value
+
+
+def check_equals_the_reference(reference, arguments, move):
+    with Place("cuda", "plain").active():
+        values, expected = implementation(reference, "cuda", "plain")(*map(move, arguments)), reference(*arguments)
+    if not isinstance(expected, tuple):
+        values, expected = (values,), (expected,)
+    for value, wanted in zip(values, expected, strict=True):
+        assert value.shape == wanted.shape
+        np.testing.assert_allclose(np.asarray(value), wanted, rtol=1e-11, atol=1e-11)
+
+
+@contextlib.contextmanager
+def loaded_anew():
+    """Every module of kernels, when it is asked for; afterwards they are what they were."""
+    importlib.import_module(f"{PACKAGE}.launch")
+    before = {name: module for name, module in sys.modules.items() if name.startswith(f"{PACKAGE}.")}
+
+    def forget(names):
+        implementation.cache_clear()
+        for name in names:
+            del sys.modules[name]
+
+    forget(before.keys() - {f"{PACKAGE}.launch", f"{PACKAGE}.simulator"})
+    try:
+        yield
+    finally:
+        forget([name for name in sys.modules if name.startswith(f"{PACKAGE}.")])
+        sys.modules.update(before)
