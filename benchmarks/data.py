@@ -3,9 +3,9 @@
     python benchmarks/data.py                                  500 x 375 JPEGs that the program draws
     python benchmarks/data.py --images FOLDER --out benchmarks/results
 
-Both sides do what AlexNet and ResNet are trained with: shorter side to 256, a random crop of 224, a random mirror image,
-mean and standard deviation of each channel, a batch of float32 (N, 3, 224, 224). One thread; the sides take turns (A B A
-B ...), and what is compared is the processor time of each round, the median of all.
+Both sides do what AlexNet and ResNet are trained with: shorter side to 256, a random crop of 224, a random mirror
+image, mean and standard deviation of each channel, a batch of float32 (N, 3, 224, 224). One thread; the sides take
+turns (A B A B ...), and what is compared is the processor time of each round, the median of all.
 """
 
 import argparse

@@ -5,6 +5,7 @@ import numbers
 import numpy as np
 
 from minicnn.device import array_module, device_of
+from minicnn.emulated import EmulatedArray, on_device
 
 
 def check_array(what, value, dtype):
@@ -20,9 +21,18 @@ def check_array(what, value, dtype):
 
 
 def check_one_gpu(what, arrays):
-    """ValueError, beginning with `what`, unless all arrays are on the same GPU."""
+    """ValueError, beginning with `what`, unless all arrays are on the same GPU, and it is CuPy's current one."""
     if len({str(getattr(a, "device", None)) for a in arrays}) > 1:
         raise ValueError(f"{what}: the arrays are on several GPUs: {', '.join(str(a.device) for a in arrays)}")
+    gpu = getattr(arrays[0], "device", None)
+    if hasattr(gpu, "id"):
+        import cupy  # an optional package: whoever comes here has an array of it
+
+        if gpu != cupy.cuda.Device():
+            raise ValueError(
+                f"{what}: the arrays are on {gpu}, but {cupy.cuda.Device()} is the current GPU; put the call into "
+                f"`with cupy.cuda.Device({gpu.id}):`"
+            )
 
 
 def number(what, dtype, value):
@@ -46,4 +56,5 @@ def contiguous(array):
 
 def empty(like, shape, dtype=None):
     """An array of that shape with any content, on the device (and, by default, of the dtype) of `like`."""
-    return array_module(like).empty_like(like, dtype=dtype, order="C", shape=shape)
+    array = array_module(like).empty(shape, dtype or like.dtype)
+    return on_device(array) if isinstance(like, EmulatedArray) else array

@@ -37,6 +37,7 @@ ARCHITECTURES = {
     90: Multiprocessor(2048, 32, 228 << 10, 1 << 10),
     100: Multiprocessor(2048, 32, 228 << 10, 1 << 10),
 }
+AS_CUPY = b"--ftz=true", b"--device-as-default-execution-space"  # options that CuPy adds of its own accord
 WARP, WARP_REGISTERS = 32, 256  # threads; registers are handed to a warp in such portions
 
 
@@ -88,7 +89,7 @@ def compile_cubin(path, expressions, architecture):
     program = nvrtc.nvrtcCreateProgram(text(path).encode(), path.name.encode(), 0, [], [])[1]
     for expression in expressions:
         call(nvrtc.nvrtcAddNameExpression, program, expression.encode())
-    options = [f"--gpu-architecture=sm_{architecture}".encode(), b"--std=c++17", b"--ptxas-options=-v"]
+    options = [f"--gpu-architecture=sm_{architecture}".encode(), b"--std=c++17", b"--ptxas-options=-v", *AS_CUPY]
     call(nvrtc.nvrtcCompileProgram, program, len(options), options)
     lowered = [call(nvrtc.nvrtcGetLoweredName, program, expression.encode()).decode() for expression in expressions]
     return lowered, _log(nvrtc, program)

@@ -27,11 +27,15 @@ DEVICES = ("cpu", "cuda")
 TIERS = ("plain", "fast")
 MIRRORS = {("cpu", "fast"): "cpu", ("cuda", "plain"): "numba_cuda", ("cuda", "fast"): "cuda"}  # folders of kernels/
 
-_tier = "plain"
+_tier = "fast"
 
 
 class DeviceError(RuntimeError):
     """A device that is not there, or an op without an implementation on it."""
+
+
+class KernelError(RuntimeError):
+    """A kernel that does not compile, or that did something forbidden while it ran."""
 
 
 class OutOfMemoryError(MemoryError):
@@ -46,6 +50,8 @@ def naming_memory_errors(op):
     """
     try:
         yield
+    except OutOfMemoryError:
+        raise  # from an op inside, which has its name already
     except MemoryError as error:
         raise OutOfMemoryError(
             f"{op}: {error}; use a smaller batch or smaller pictures, and no_grad() where no gradients are needed"
@@ -106,6 +112,12 @@ def array_module(array):
     return np if isinstance(array, (np.ndarray, np.generic)) else _cupy()
 
 
+def full(like, shape, value):
+    """An array of that shape, filled with `value`, on the device and of the dtype of `like`."""
+    array = array_module(like).full(shape, value, like.dtype)
+    return on_device(array) if isinstance(like, EmulatedArray) else array
+
+
 def as_array(value):
     """`value` as an array again, where NumPy has made a scalar of an array without axes."""
     return np.asarray(value) if isinstance(value, np.generic) else value
@@ -149,9 +161,8 @@ def _cupy():
     except ImportError as error:
         raise DeviceError(f"device 'cuda' needs CuPy, which cannot be imported ({error}); {ways_out}") from None
     try:
-        available = cupy.cuda.is_available()
-    except cupy.cuda.runtime.CUDARuntimeError as error:  # a driver that is too old for this CuPy's CUDA, for one
-        raise DeviceError(f"device 'cuda': the driver refuses CuPy {cupy.__version__} ({error}); {ways_out}") from None
-    if not available:
-        raise DeviceError(f"device 'cuda': CuPy finds no NVIDIA GPU with a driver on this machine; {ways_out}")
+        cupy.cuda.runtime.getDeviceCount()
+    except cupy.cuda.runtime.CUDARuntimeError as error:
+        reason = f"no GPU, no driver, or a driver too old for CuPy {cupy.__version__} ({error})"
+        raise DeviceError(f"device 'cuda': CuPy finds {reason}; {ways_out}") from None
     return cupy

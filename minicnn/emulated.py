@@ -15,6 +15,9 @@ def emulating():
     return os.environ.get("MINICNN_EMULATE_GPU", "") not in ("", "0")
 
 
+HOST_ARGUMENTS = (np.array_split, np.copyto, np.split)  # functions that may be given a NumPy array as well
+
+
 class EmulatedArray(np.ndarray):
     """A NumPy array that lives on device "cuda"."""
 
@@ -31,7 +34,16 @@ class EmulatedArray(np.ndarray):
         return out[0] if len(out) == 1 else on_device(result)
 
     def __array_function__(self, function, types, args, kwargs):
+        if kwargs.get("shape") == ():
+            raise TypeError(f"{function.__name__}: CuPy takes shape=() for no shape at all; use device.full")
+        if np.ndarray in types and function not in HOST_ARGUMENTS:
+            raise TypeError(f"{function.__name__}: one array is on device 'cuda', another is a NumPy array on 'cpu'")
         return on_device(super().__array_function__(function, types, args, kwargs))
+
+    def __setitem__(self, index, value):
+        if isinstance(value, np.ndarray) and value.ndim and not isinstance(value, EmulatedArray):
+            raise TypeError(f"a NumPy array of shape {value.shape} is put into one on device 'cuda'; use to_device")
+        super().__setitem__(index, value)
 
     def __getitem__(self, index):
         return on_device(super().__getitem__(index))

@@ -6,7 +6,7 @@ y = F.relu(F.conv2d(x, weight, bias, padding=1))
 
 from .ops.activation import relu, sigmoid, tanh
 from .ops.arithmetic import residual_add
-from .ops.batchnorm import batch_norm
+from .ops.batchnorm import batch_norm, batch_norm_relu
 from .ops.conv import conv2d
 from .ops.dropout import dropout
 from .ops.linear import linear
@@ -20,6 +20,7 @@ __all__ = [
     "adaptive_avg_pool2d",
     "avg_pool2d",
     "batch_norm",
+    "batch_norm_relu",
     "conv2d",
     "cross_entropy",
     "dropout",

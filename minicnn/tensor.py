@@ -12,7 +12,7 @@ Every method that computes is one op of ``minicnn/ops/``, called by its name; th
 import numpy as np
 
 from .autograd import Variable, backward
-from .device import device_of, to_device
+from .device import device_of, naming_memory_errors, to_device
 from .graph import to_dot
 from .ops import arithmetic, linear, reduction, shape
 
@@ -121,7 +121,8 @@ class Tensor(Variable):
                 f"backward(): the upstream gradient has shape {grad.shape}, {grad.dtype}; "
                 f"the tensor has {self.shape}, {self.dtype}"
             )
-        backward(self, grad, retain_graph)
+        with naming_memory_errors("backward"):
+            backward(self, grad, retain_graph)
 
     def detach(self):
         """The same memory, outside the graph."""

@@ -35,7 +35,7 @@ class Place(NamedTuple):
 
 PYTHON_GPU = Place("cuda", "plain")  # Numba's kernels, of which Python runs every thread: a tenth of a millisecond each
 # a test with an argument `place` runs once on each of these
-PLACES = [Place("cpu", "plain"), PYTHON_GPU, Place("cuda", "fast")]
+PLACES = [Place("cpu", "plain"), Place("cpu", "fast"), PYTHON_GPU, Place("cuda", "fast")]
 
 
 def there_is_a_compiler():

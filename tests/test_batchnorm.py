@@ -11,6 +11,7 @@ from checks import (
     forward,
     gradient,
     raises,
+    run,
 )
 from hypothesis import given
 from hypothesis import strategies as st
@@ -172,3 +173,39 @@ def test_errors(x, running, weight, train, parts):
 def test_one_running_statistic_alone_is_an_error():
     with raises(ValueError, "batch_norm", "running_mean", "running_var", "both"):
         F.batch_norm(Tensor(np.ones((4, 3))), Tensor(np.ones(3)), None)
+
+
+@pytest.mark.parametrize("train", [True, False])
+@pytest.mark.parametrize("affine", [True, False])
+@pytest.mark.parametrize("with_residual", [True, False])
+def test_with_relu_and_residual_it_is_one_after_the_other(place, with_residual, affine, train):
+    rng = np.random.default_rng(0)
+    x, residual = rng.standard_normal((2, 3, 4, 5, 6))
+    arrays = [x, *rng.standard_normal((2, 4))[: 2 * affine]]
+    arrays += [residual] * with_residual
+    running = [place.tensor(rng.random(4) + 0.5) for _ in range(2)]
+
+    def split(rest):
+        rest = list(rest)
+        weight, bias = (rest.pop(0), rest.pop(0)) if affine else (None, None)
+        return weight, bias, rest.pop() if with_residual else None
+
+    def fused(x, *rest):
+        weight, bias, added = split(rest)
+        return F.batch_norm_relu(x, *running, weight, bias, train, 0.0, residual=added)
+
+    def separate(x, *rest):
+        weight, bias, added = split(rest)
+        y = F.batch_norm(x, *running, weight, bias, train, 0.0)
+        return F.relu(y if added is None else F.residual_add(y, added))
+
+    y, grads = run(place, fused, arrays)
+    expected_y, expected_grads = run(place, separate, arrays)
+    for value, expected in zip([y, *grads], [expected_y, *expected_grads], strict=True):
+        check_close(value, expected, 1e-10)
+
+
+def test_a_residual_of_another_shape_is_refused():
+    x, running = Tensor(np.ones((2, 3, 4, 4))), [Tensor(np.ones(3))] * 2
+    with raises(ValueError, "batch_norm_relu", "(2, 3, 4, 4)", "(2, 3, 2, 2)"):
+        F.batch_norm_relu(x, *running, residual=Tensor(np.ones((2, 3, 2, 2))))

@@ -66,6 +66,15 @@ def test_arrays_of_two_devices_do_not_mix():
     for make in (lambda: x + host, lambda: host * x, lambda: np.add(x, x, out=host), lambda: host @ x.T):
         with raises(TypeError, "'cuda'", "'cpu'", "(2, 3)", "to_device"):
             make()
+    for make in (
+        lambda: np.concatenate([x, host]),
+        lambda: np.where(host > 1, x, x),
+        lambda: x.__setitem__(0, host[0]),
+    ):
+        with raises(TypeError, "'cuda'"):
+            make()
+    with raises(TypeError, "shape=()", "device.full"):
+        np.zeros_like(x, shape=())
     x += x
     assert isinstance(x, EmulatedArray) and x[1, 2] == 10
 

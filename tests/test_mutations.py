@@ -17,7 +17,7 @@ from hypothesis import Phase, Verbosity, settings
 from mutations import read
 
 import minicnn
-from minicnn.device import current_tier, set_tier
+from minicnn.device import current_tier, set_tier, tier
 
 MUTATIONS = read()
 ENGINE = Path(minicnn.__file__).parent
@@ -106,7 +106,7 @@ def run_check(name, max_examples):
                 arguments["monkeypatch"] = monkeypatch
             if hasattr(test, "hypothesis"):
                 monkeypatch.setattr(test, "_hypothesis_internal_use_settings", few)
-            with arguments["place"].active() if "place" in arguments else contextlib.nullcontext():
+            with arguments["place"].active() if "place" in arguments else tier("plain"):  # where the mutations are
                 test(**arguments)
 
 

@@ -68,11 +68,17 @@ def test_line_counts_of_the_reading_order():
         assert abs(lines - int(stated)) <= 0.1 * lines, f"{path} has {lines} lines, README.md says {stated}"
 
 
+def mirrors(stem):
+    return f"kernels/cpu/{stem}.py", f"kernels/numba_cuda/{stem}.py", f"kernels/cuda/{stem}.cu"
+
+
 @pytest.mark.parametrize("row", re.findall(r"^\| `(\w+)`(.*)$", README, re.MULTILINE), ids=lambda row: row[0])
 def test_op_table_row(row):
     name, rest = row
-    page, *kernel, test = re.findall(r"\]\(([^)]+)\)", rest)
-    assert all(Path(path).stem == Path(page).stem for path in kernel)
+    page, *kernels, test = re.findall(r"\]\(([^)]+)\)", rest)
+    stem, text = Path(page).stem, (ROOT / page).read_text(encoding="utf-8")
+    assert kernels == [path for path in mirrors(stem) if (ROOT / path).exists()]
+    assert all(path in text for path in kernels), f"{page} does not name its mirrors"
     assert getattr(F, name).__module__ == page.removesuffix(".py").replace("/", ".")
     assert Path(test).stem == "test_" + Path(page).stem
 

@@ -85,8 +85,17 @@ def batch_norms(shape):
         given = s.normal(*shape), s.normal(*shape), s.normal(shape[1]), *of_channels(s)
         return *given, (s.normal(shape[1]), s.normal(shape[1])) if training else None
 
+    def with_relu(s):
+        return *affine(s), s.normal(*shape)
+
+    def behind_relu(s):
+        y, weight, bias = s.normal(*shape), s.normal(shape[1]), s.normal(shape[1])
+        return s.normal(*shape), s.normal(*shape), y, weight, bias, *of_channels(s), True, True
+
     label = by(shape)
     return [
+        Case(batchnorm.batch_norm_relu_forward, label, with_relu),
+        Case(batchnorm.batch_norm_relu_backward, label, behind_relu, unread=(4,)),
         Case(batchnorm.batch_norm_statistics, label, lambda s: (s.normal(*shape),)),
         Case(batchnorm.batch_norm_forward, label, affine),
         Case(
@@ -118,6 +127,7 @@ def pools(x_shape, kernel, stride, padding):
     return [
         Case(pool.max_pool2d_forward, label, lambda s: (s.normal(*x_shape), *geometry, out)),
         Case(pool.max_pool2d_winners, label, winning, unread=(1,)),
+        Case(pool.max_pool2d_forward_and_winners, label, lambda s: (s.normal(*x_shape), *geometry, out)),
         Case(
             pool.max_pool2d_backward,
             label,

@@ -18,8 +18,9 @@ ABOUT_SHARES = (
 ABOUT_STEPS = (
     "Forward, loss, backward and update of one batch that is on the GPU already; dropout as the network has it. Times "
     "are from the end of a step to the end of the next, launching included. Peak: the most memory in use (PyTorch: "
-    "max_memory_allocated; minicnn: CuPy's pool), and what the pool held from the GPU. minicnn's arrays are float32 in "
-    "every precision: tf32 beside TF32, bfloat16 beside AMP, which also halves what lies in memory."
+    "max_memory_allocated, which does not see inside a graph; minicnn: CuPy's pool), and what the pool held from the "
+    "GPU. minicnn's arrays are float32 in every precision: tf32 beside TF32, bfloat16 beside AMP, which also halves "
+    "what lies in memory."
 )
 
 

@@ -78,7 +78,8 @@ def measure(clock, network, way, device):
         torch.cuda.reset_peak_memory_stats()
     last = step().item()
     if device == "cuda":
-        memory = {"peak_bytes": torch.cuda.max_memory_allocated(), "pool_bytes": torch.cuda.max_memory_reserved()}
+        peak = None if way.run == "graph" else torch.cuda.max_memory_allocated()  # a replay allocates nothing
+        memory = {"peak_bytes": peak, "pool_bytes": torch.cuda.max_memory_reserved()}
     described = {"network": network.name, "batch": network.batch, **way._asdict(), "flags": flags}
     del step
     release(torch, device)

@@ -2,6 +2,8 @@
 
 import math
 
+from .activation import relu_backward, relu_forward
+from .arithmetic import residual_add_forward
 from .launch import THREADS, Kernel, blocks, contiguous, empty
 
 _statistics = Kernel("batchnorm.cu", "batch_norm_statistics")
@@ -48,6 +50,20 @@ def batch_norm_grad_x(grad_out, x, weight, mean, inv_std, sums):
     count = x.size // channels
     _grad_x(blocks(x.size), THREADS, *arrays, grad_x, channels, inner, count, x.size)
     return grad_x
+
+
+def batch_norm_relu_forward(x, weight, bias, mean, inv_std, residual):
+    """y = max(weight * (x - mean) * inv_std + bias + residual, 0), one kernel after the other."""
+    y = batch_norm_forward(x, weight, bias, mean, inv_std)
+    return relu_forward(y if residual is None else residual_add_forward(y, residual), None)
+
+
+def batch_norm_relu_backward(grad_out, x, y, weight, bias, mean, inv_std, training, residual):
+    """(grad_x, grad_weight, grad_bias, grad_residual), one kernel after the other."""
+    behind = relu_backward(grad_out, y)
+    sums = batch_norm_grad_weight_bias(behind, x, mean, inv_std)
+    grad_x = batch_norm_grad_x(behind, x, weight, mean, inv_std, sums if training else None)
+    return grad_x, *sums, behind if residual else None
 
 
 def _sizes(x):

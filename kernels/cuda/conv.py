@@ -101,8 +101,16 @@ def _output(x, weight, stride, padding, dilation, groups):
 
 def _geometry(x_shape, weight_shape, y_shape, stride, padding, dilation, groups):
     """GEOMETRY of conv.cu."""
+    check_positions(x_shape, y_shape)
     (top, _), (left, _) = padding
     return *x_shape, *y_shape[1:], *weight_shape[2:], *stride, top, left, *dilation, groups
+
+
+def check_positions(x_shape, y_shape):
+    """ValueError unless all pixels of the images of one channel, and all windows, can be counted by an int."""
+    n, positions = x_shape[0], max(math.prod(shape[2:]) for shape in (x_shape, y_shape))
+    if n * positions >= 2**31:
+        raise ValueError(f"conv2d: {n} images of {positions} positions are too many for one call; take fewer at a time")
 
 
 def _grid(rows, columns, groups):

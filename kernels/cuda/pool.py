@@ -28,6 +28,12 @@ def max_pool2d_winners(x, y, kernel, stride, padding, dilation):
     return _run(run, winners, [x], x.shape[2:], y.shape[2:], *kernel, *stride, *_before(padding), *dilation)
 
 
+def max_pool2d_forward_and_winners(x, kernel, stride, padding, dilation, out_size):
+    """(y, winners)."""
+    y = max_pool2d_forward(x, kernel, stride, padding, dilation, out_size)
+    return y, max_pool2d_winners(x, y, kernel, stride, padding, dilation)
+
+
 def max_pool2d_backward(grad_out, winners, x_shape, kernel, stride, padding, dilation):
     """grad_x (N, C, H, W): each pixel collects the gradients of the windows that it won."""
     grad_x, sizes = empty(grad_out, x_shape), (x_shape[2:], grad_out.shape[2:])

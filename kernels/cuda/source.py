@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from minicnn.device import KernelError
+
 FOLDER = Path(__file__).parent
 DTYPES = {
     "float": np.dtype(np.float32),
@@ -31,10 +33,6 @@ _PARAMETER = re.compile(r"(const\s+)?(\w+(?:\s+\w+)*?)\s*(\*?)\s*(?:__restrict__
 
 _TYPES = re.compile(r"^// T: (.*)$", re.MULTILINE)
 _INCLUDE = re.compile(r'^#include "(\w+\.cuh)"$', re.MULTILINE)
-
-
-class KernelError(RuntimeError):
-    """A kernel that does not compile, or that did something forbidden while it ran."""
 
 
 class Parameter(NamedTuple):

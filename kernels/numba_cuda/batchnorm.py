@@ -14,6 +14,8 @@ Bound by    memory: 1 or 2 reads (statistics: x twice) and at most 1 write an el
 
 import math
 
+from .activation import relu_backward, relu_forward
+from .arithmetic import residual_add_forward
 from .launch import THREADS, T, blocks, contiguous, cuda, empty, kernel, optional
 from .reduction import block_sum
 
@@ -53,6 +55,20 @@ def batch_norm_grad_x(grad_out, x, weight, mean, inv_std, sums):
     arrays = _by_channel(grad_out), _by_channel(x), *per_channel, _by_channel(grad_x)
     batch_norm_grad_x_kernel[blocks(x.size), THREADS](*arrays)
     return grad_x
+
+
+def batch_norm_relu_forward(x, weight, bias, mean, inv_std, residual):
+    """y = max(weight * (x - mean) * inv_std + bias + residual, 0), one kernel after the other."""
+    y = batch_norm_forward(x, weight, bias, mean, inv_std)
+    return relu_forward(y if residual is None else residual_add_forward(y, residual), None)
+
+
+def batch_norm_relu_backward(grad_out, x, y, weight, bias, mean, inv_std, training, residual):
+    """(grad_x, grad_weight, grad_bias, grad_residual), one kernel after the other."""
+    behind = relu_backward(grad_out, y)
+    sums = batch_norm_grad_weight_bias(behind, x, mean, inv_std)
+    grad_x = batch_norm_grad_x(behind, x, weight, mean, inv_std, sums if training else None)
+    return grad_x, *sums, behind if residual else None
 
 
 def _by_channel(x):

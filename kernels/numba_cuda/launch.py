@@ -68,6 +68,15 @@ class Parameter(NamedTuple):
         return f"{self.name}: {self.type.dtype.name}[{', '.join(':' * self.type.ndim)}]"
 
 
+class AbsentArrays:
+    """How None is handed to a kernel: as an address, 8 bytes, that it does not look at. (Numba compiles kernels for it,
+    but a launch refuses it.)"""
+
+    @staticmethod
+    def prepare_args(kind, value, stream, retr):
+        return (types.int64, 0) if kind == types.none else (kind, value)
+
+
 class Kernel:
     """``relu_forward[grid, block](x, y)``: grid and block are an int or a tuple of one to three, x first.
 
@@ -80,7 +89,7 @@ class Kernel:
         self.function, self.__doc__ = function, function.__doc__
         self.file, self.name = Path(inspect.getfile(function)).name, function.__name__
         self.parameters = [_parameter(p) for p in inspect.signature(function).parameters.values()]
-        self.compiled = None if SIMULATED else cuda.jit(function)
+        self.compiled = None if SIMULATED else cuda.jit(function, extensions=[AbsentArrays])
 
     def __getitem__(self, sizes):
         grid, block = sizes

@@ -16,7 +16,7 @@ from abc import ABC, abstractmethod
 
 import numpy as np
 
-from ..device import device_of, to_device
+from ..device import device_of, naming_memory_errors, to_device
 
 
 class Normalize(ABC):
@@ -118,7 +118,7 @@ class MeanImage(Normalize):
     def __call__(self, batch):
         self._check_fitted()
         self._check_batch(batch, self.mean.shape, dims=(4, 5))
-        out = batch.astype(np.float32, order="C")
+        out = _as_floats(batch)
         out -= self._beside(batch, "mean")
         return out
 
@@ -137,7 +137,7 @@ class ChannelMean(Normalize):
     def __call__(self, batch):
         self._check_fitted()
         self._check_batch(batch, self._fixed_sizes(self.mean.shape), dims=(4, 5))
-        out = batch.astype(np.float32, order="C")
+        out = _as_floats(batch)
         out -= self._beside(batch, "mean")[:, None, None]
         return out
 
@@ -182,6 +182,11 @@ class ChannelMeanStd(ChannelMean):
                 "cannot be scaled to one; use ChannelMean"
             )
         self.mean, self.std = mean.astype(np.float32), std.astype(np.float32)
+
+
+def _as_floats(batch):
+    with naming_memory_errors("Normalize"):
+        return batch.astype(np.float32, order="C")
 
 
 def _moments(normalize, batches):

@@ -18,8 +18,8 @@ Note      torchvision strides in the 3x3 convolution of a bottleneck ("v1.5"), t
 
 import numpy as np
 
-from .. import functional as F
 from .. import nn
+from ..nn.fused import batch_norm_relu, run
 from ..tensor import Tensor, cat
 
 
@@ -39,9 +39,8 @@ class BasicBlock(nn.Module):
         self.residual = residual
 
     def forward(self, x):
-        y = self.relu(self.bn1(self.conv1(x)))
-        y = self.bn2(self.conv2(y))
-        return self.relu(_add_shortcut(self, x, y))
+        y = batch_norm_relu(self.bn1, self.relu, self.conv1(x))
+        return batch_norm_relu(self.bn2, self.relu, self.conv2(y), residual=_shortcut_of(self, x))
 
 
 class Bottleneck(nn.Module):
@@ -64,10 +63,9 @@ class Bottleneck(nn.Module):
         self.residual = residual
 
     def forward(self, x):
-        y = self.relu(self.bn1(self.conv1(x)))
-        y = self.relu(self.bn2(self.conv2(y)))
-        y = self.bn3(self.conv3(y))
-        return self.relu(_add_shortcut(self, x, y))
+        y = batch_norm_relu(self.bn1, self.relu, self.conv1(x))
+        y = batch_norm_relu(self.bn2, self.relu, self.conv2(y))
+        return batch_norm_relu(self.bn3, self.relu, self.conv3(y), residual=_shortcut_of(self, x))
 
 
 class ZeroPad(nn.Module):
@@ -109,9 +107,7 @@ class ResNet(nn.Module):
 
     def forward(self, x):
         *stages, fc = self.children()
-        for stage in stages:
-            x = stage(x)
-        return fc(x.flatten(1))
+        return fc(run(stages, x).flatten(1))
 
     def features(self, x, name):
         """What comes out of the layer `name`: "conv1", "layer3", "layer3.0.bn2", ...; see ``nn.output_of``."""
@@ -187,7 +183,8 @@ def _shortcut(option, in_channels, out_channels, stride):
     return nn.Sequential(_conv(in_channels, out_channels, 1, stride), nn.BatchNorm2d(out_channels))
 
 
-def _add_shortcut(block, x, y):
+def _shortcut_of(block, x):
+    """What is added to the block's result; None for a plain network."""
     if not block.residual:
-        return y
-    return F.residual_add(x if block.downsample is None else block.downsample(x), y)
+        return None
+    return x if block.downsample is None else block.downsample(x)

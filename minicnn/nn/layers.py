@@ -61,9 +61,12 @@ class BatchNorm2d(Module):
         self.register_buffer("running_var", Tensor(np.ones(num_features, np.float32)))
 
     def forward(self, x):
+        return F.batch_norm(x, *self.options())
+
+    def options(self):
+        """The arguments of ``F.batch_norm`` behind the input."""
         training = self.training and not self.frozen
-        running = self.running_mean, self.running_var
-        return F.batch_norm(x, *running, self.weight, self.bias, training, self.momentum, self.eps)
+        return self.running_mean, self.running_var, self.weight, self.bias, training, self.momentum, self.eps
 
     def extra_repr(self):
         return f"{self.num_features}, eps={self.eps}, momentum={self.momentum}"

@@ -20,6 +20,7 @@ import numbers
 import numpy as np
 
 from ..autograd import Function, Variable
+from ..device import full
 from .arguments import check_tensors
 
 
@@ -211,7 +212,7 @@ def _constant(value, array):
         raise TypeError(
             f"{value} beside a tensor of dtype {array.dtype} would be rounded; convert it with .astype(...)"
         )
-    return np.full_like(array, value, shape=())
+    return full(array, (), value)
 
 
 def unbroadcast(grad, shape):

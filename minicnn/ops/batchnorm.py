@@ -9,7 +9,10 @@ Backward  grad_bias = sum grad_out     grad_weight = sum grad_out * x_hat
           evaluation  grad_x = weight * inv_std * grad_out
           training    mean and var depend on x too, which takes the mean and the part along x_hat out of the gradient:
                       grad_x = weight * inv_std * (grad_out - grad_bias/M - x_hat * grad_weight/M)
-Saves     x, weight, mean, inv_std (x_hat is made again)
+Fused     batch_norm_relu: y = max(weight * x_hat + bias + residual, 0), what a residual network does between two
+          convolutions, in one op: a fast kernel need not write and read again what lies in between. Its backward is
+          the above with `behind` for grad_out: behind = grad_out where y > 0, else 0; grad_residual = behind
+Saves     x, weight, mean, inv_std (x_hat is made again); fused: bias and y, too, which the next layer keeps anyway
 Running   running = (1 - momentum) * running + momentum * new, as in PyTorch: momentum weighs the *new* value (Caffe and
 values    Keras mean the opposite). What is stored is the unbiased variance, M/(M-1) times the biased one.
 Mirrors   kernels/cpu/batchnorm.py   kernels/numba_cuda/batchnorm.py   kernels/cuda/batchnorm.cu
@@ -30,24 +33,49 @@ def batch_norm(input, running_mean, running_var, weight=None, bias=None, trainin
     running_mean, running_var: Tensors (C,), or None in training. In training the batch's own statistics are used, and
     the running ones are updated in place; an empty batch leaves them alone.
     """
-    optional = {"running_mean": running_mean, "running_var": running_var, "weight": weight, "bias": bias}
-    check_tensors("batch_norm", {"input": input}, optional)
-    _check_shapes(input, running_mean, running_var, weight, bias, training)
-    running = None if running_mean is None else (running_mean.data, running_var.data)
+    running = _checked("batch_norm", input, running_mean, running_var, weight, bias, training)
     return BatchNorm.apply(input, weight, bias, running=running, training=training, momentum=momentum, eps=eps)
+
+
+def batch_norm_relu(
+    input,
+    running_mean,
+    running_var,
+    weight=None,
+    bias=None,
+    training=False,
+    momentum=0.1,
+    eps=1e-5,
+    residual=None,
+):
+    """relu(batch_norm(...) + residual); residual: a Tensor of the input's shape, or None."""
+    running = _checked("batch_norm_relu", input, running_mean, running_var, weight, bias, training)
+    if residual is not None:
+        check_tensors("batch_norm_relu", {"residual": residual})
+        if residual.data.shape != input.data.shape:
+            raise ValueError(
+                f"batch_norm_relu: input {input.data.shape} and residual {residual.data.shape} must have one shape; "
+                "give the shortcut a projection"
+            )
+    options = {"running": running, "training": training, "momentum": momentum, "eps": eps}
+    return BatchNormReLU.apply(input, weight, bias, residual, **options)
 
 
 class BatchNorm(Function):
     def forward(self, x, weight, bias, running, training, momentum, eps):
+        mean, inv_std = self.normalisation(x, running, training, momentum, eps)
+        self.save_for_backward(x, mean, inv_std) if weight is None else self.save_for_backward(x, mean, inv_std, weight)
+        return self.run(batch_norm_forward, x, weight, bias, mean, inv_std)
+
+    def normalisation(self, x, running, training, momentum, eps):
+        """(mean, inv_std), (C,) each."""
         self.training = training
         if training:
             mean, var = self.run(batch_norm_statistics, x)
             _update_running(running, mean, var, momentum, count=x.size // x.shape[1])
         else:
             mean, var = (array.copy() for array in running)  # what backward needs must not move in between
-        inv_std = 1 / np.sqrt(var + x.dtype.type(eps))
-        self.save_for_backward(x, mean, inv_std) if weight is None else self.save_for_backward(x, mean, inv_std, weight)
-        return self.run(batch_norm_forward, x, weight, bias, mean, inv_std)
+        return mean, 1 / np.sqrt(var + x.dtype.type(eps))
 
     def backward(self, grad_out):
         x, mean, inv_std, *weight = self.saved
@@ -59,6 +87,22 @@ class BatchNorm(Function):
         sums = (grad_weight, grad_bias) if self.training else None
         grad_x = self.run(batch_norm_grad_x, grad_out, x, weight, mean, inv_std, sums) if need_x else None
         return grad_x, grad_weight, grad_bias
+
+
+class BatchNormReLU(BatchNorm):
+    def forward(self, x, weight, bias, residual, **options):
+        mean, inv_std = self.normalisation(x, **options)
+        y = self.run(batch_norm_relu_forward, x, weight, bias, mean, inv_std, residual)
+        self.given = weight is not None, bias is not None
+        self.save_for_backward(x, y, mean, inv_std, *(array for array in (weight, bias) if array is not None))
+        return y
+
+    def backward(self, grad_out):
+        x, y, mean, inv_std, *rest = self.saved
+        weight, bias = (rest.pop(0) if given else None for given in self.given)
+        with_residual = self.needs_input_grad[3]
+        arrays = grad_out, x, y, weight, bias, mean, inv_std
+        return self.run(batch_norm_relu_backward, *arrays, self.training, with_residual)
 
 
 def batch_norm_statistics(x):
@@ -100,6 +144,26 @@ def batch_norm_grad_x(grad_out, x, weight, mean, inv_std, sums):
     return np.multiply(grad_x, scale, out=grad_x)
 
 
+def batch_norm_relu_forward(x, weight, bias, mean, inv_std, residual):
+    """y = max(weight * (x - mean) * inv_std + bias + residual, 0); residual: an array like x, or None."""
+    y = batch_norm_forward(x, weight, bias, mean, inv_std)
+    if residual is not None:
+        y += residual
+    return np.maximum(y, 0, out=y)
+
+
+def batch_norm_relu_backward(grad_out, x, y, weight, bias, mean, inv_std, training, residual):
+    """(grad_x, grad_weight, grad_bias, grad_residual) of the above, whose result was y.
+
+    residual: whether grad_residual is wanted, else it is None; training: whether mean and inv_std depend on x. A kernel
+    may work out the sign of y again, from x and bias, rather than read it.
+    """
+    behind = np.where(y <= 0, 0, grad_out)
+    sums = batch_norm_grad_weight_bias(behind, x, mean, inv_std)
+    grad_x = batch_norm_grad_x(behind, x, weight, mean, inv_std, sums if training else None)
+    return grad_x, *sums, behind if residual else None
+
+
 def _update_running(running, mean, var, momentum, count):
     if running is None or count == 0:
         return
@@ -117,27 +181,30 @@ def _per_channel(values, x):
     return values.reshape(-1, *[1] * (x.ndim - 2))
 
 
-def _check_shapes(x, running_mean, running_var, weight, bias, training):
+def _checked(op, x, running_mean, running_var, weight, bias, training):
+    """The running statistics as arrays, or None."""
+    named = {"running_mean": running_mean, "running_var": running_var, "weight": weight, "bias": bias}
+    check_tensors(op, {"input": x}, named)
     shape = x.data.shape
     if len(shape) < 2 or shape[1] == 0:
-        raise ValueError(f"batch_norm: input must be (N, C, ...) with at least one channel, got shape {shape}")
+        raise ValueError(f"{op}: input must be (N, C, ...) with at least one channel, got shape {shape}")
     if training and x.data.size == shape[1]:
         raise ValueError(
-            f"batch_norm: input of shape {shape} has one value in each channel, whose variance is 0; train with larger "
+            f"{op}: input of shape {shape} has one value in each channel, whose variance is 0; train with larger "
             "batches, or use evaluation mode"
         )
     if (running_mean is None) != (running_var is None):
-        raise ValueError("batch_norm: running_mean and running_var must be given both or neither")
+        raise ValueError(f"{op}: running_mean and running_var must be given both or neither")
     if running_mean is None and not training:
-        raise ValueError("batch_norm: evaluation (training=False) needs running_mean and running_var")
-    named = {"running_mean": running_mean, "running_var": running_var, "weight": weight, "bias": bias}
+        raise ValueError(f"{op}: evaluation (training=False) needs running_mean and running_var")
     for name, value in named.items():
         if value is not None and value.data.shape != (shape[1],):
             raise ValueError(
-                f"batch_norm: {name} must have shape ({shape[1]},), one for each channel of input {shape}, "
+                f"{op}: {name} must have shape ({shape[1]},), one for each channel of input {shape}, "
                 f"got {value.data.shape}"
             )
         if value is not None and value.data.dtype != x.data.dtype:
             raise TypeError(
-                f"batch_norm: {name} is {value.data.dtype} but input is {x.data.dtype}; convert one with .astype(...)"
+                f"{op}: {name} is {value.data.dtype} but input is {x.data.dtype}; convert one with .astype(...)"
             )
+    return None if running_mean is None else (running_mean.data, running_var.data)

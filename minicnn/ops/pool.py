@@ -67,9 +67,10 @@ def adaptive_avg_pool2d(input, output_size):
 class MaxPool2d(Function):
     def forward(self, x, kernel, stride, padding, dilation, out_size):
         self.x_shape, self.geometry = x.shape, (kernel, stride, padding, dilation)
-        y = self.run(max_pool2d_forward, x, *self.geometry, out_size)
-        if self.needs_input_grad[0]:
-            self.save_for_backward(self.run(max_pool2d_winners, x, y, *self.geometry))
+        if not self.needs_input_grad[0]:
+            return self.run(max_pool2d_forward, x, *self.geometry, out_size)
+        y, winners = self.run(max_pool2d_forward_and_winners, x, *self.geometry, out_size)
+        self.save_for_backward(winners)
         return y
 
     def backward(self, grad_out):
@@ -121,6 +122,12 @@ def max_pool2d_winners(x, y, kernel, stride, padding, dilation):
         for number, (u, v) in enumerate(np.ndindex(*kernel)):
             winners[np.isnan(xpad[tap(u, v, out_size, stride, dilation)])] = number
     return winners
+
+
+def max_pool2d_forward_and_winners(x, kernel, stride, padding, dilation, out_size):
+    """(y, winners): what training needs, so that a fast kernel can find both at once."""
+    y = max_pool2d_forward(x, kernel, stride, padding, dilation, out_size)
+    return y, max_pool2d_winners(x, y, kernel, stride, padding, dilation)
 
 
 def max_pool2d_backward(grad_out, winners, x_shape, kernel, stride, padding, dilation):

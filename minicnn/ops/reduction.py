@@ -15,6 +15,7 @@ import math
 import numpy as np
 
 from ..autograd import Function
+from ..device import full
 
 
 def sum(x, dim=None, keepdim=False):
@@ -63,7 +64,7 @@ class Max(Function):
         return x.max(axis=axis, keepdims=keepdim)
 
     def backward(self, grad_out):
-        grad_x = np.zeros_like(grad_out, shape=self.x_shape)
+        grad_x = full(grad_out, self.x_shape, 0)
         if self.axis is None:
             grad_x.reshape(-1)[self.winners.reshape(-1)] = grad_out.reshape(-1)
         else:

@@ -14,7 +14,7 @@ import math
 import numpy as np
 
 from ..autograd import Function, Variable
-from ..device import array_module
+from ..device import array_module, full
 
 
 def reshape(x, shape):
@@ -97,7 +97,7 @@ class GetItem(Function):
         return x[index]
 
     def backward(self, grad_out):
-        grad_x = np.zeros_like(grad_out, shape=self.x_shape)
+        grad_x = full(grad_out, self.x_shape, 0)
         array_module(grad_x).add.at(grad_x, self.index, grad_out)
         return grad_x
 

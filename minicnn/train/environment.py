@@ -13,7 +13,7 @@ import numpy as np
 
 from ..device import current_tier
 
-THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS")
+BLAS_VARIABLES = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS")
 
 
 def environment(device="cpu"):
@@ -24,7 +24,7 @@ def environment(device="cpu"):
         "numpy": np.__version__,
         "pillow": version("pillow"),  # it decodes and resizes the pictures
         "blas": f"{blas['name']} {blas['version']}",
-        "blas threads": _threads(),
+        "threads": _threads(),
         "processor": cpu_name(),  # BLAS chooses its kernels by it
         "device": f"{device}, tier {current_tier()}",
     }
@@ -47,7 +47,8 @@ def cpu_name():
 
 
 def _threads():
-    for name in THREAD_VARIABLES:
+    """How many there are: of the fast tier's pool, or of BLAS for the plain one."""
+    for name in ("MINICNN_THREADS",) if current_tier() == "fast" else BLAS_VARIABLES:
         if os.environ.get(name):
             return os.environ[name]
     return str(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count())

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from .. import random
 from ..data import DataError
-from ..device import DeviceError, set_tier
+from ..device import DeviceError, KernelError, OutOfMemoryError, set_tier
 from .arguments import parse, settings
 from .checkpoint import CheckpointError
 from .environment import environment
@@ -63,7 +63,7 @@ def exit_code(program, *args):
         return 130
     except KeyboardInterrupt:
         return 130
-    except TrainingError as error:
+    except (TrainingError, OutOfMemoryError, KernelError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except (DataError, CheckpointError, SettingError, DeviceError, OSError) as error:

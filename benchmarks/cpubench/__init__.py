@@ -1,0 +1,9 @@
+"""The parts of benchmarks/cpu.py.
+
+worker.py    one side, in a process of its own: seconds of each step, peak memory
+sides.py     a step of each side: minicnn's two tiers, PyTorch in both memory layouts, JAX
+jax_alexnet.py  AlexNet in JAX
+turns.py     processes in turns (A B A B ...), medians and ratios, tables, raw results
+layers.py    each convolution alone, beside PyTorch's and beside a matrix product of as many operations
+scaling.py   speed and memory against batch size and depth, as a figure
+"""

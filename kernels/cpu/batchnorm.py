@@ -1,0 +1,243 @@
+"""Batch norm in as few passes over memory as it can be; mirrors minicnn/ops/batchnorm.py.
+
+x is seen as a matrix (M, C), one row for each pixel, so that the loops over channels run along memory and the C values
+of mean, scale, ... stay in the cache. What counts is how often the large arrays cross the bus (e: the bytes of one):
+
+                                      reads              writes             sum
+    statistics                        x                                     1e
+    forward                           x [residual]       y                  2e [3e]
+    sums (grad_weight, grad_bias)     grad_out x [y]     [grad_residual]    2e [4e]
+    grad_x                            grad_out x         grad_x             3e
+
+In brackets, what a residual adds in batch_norm_relu_*, which does y = relu(weight * x_hat + bias + residual) and its
+gradient in the same passes; the ReLU itself costs no bytes. On their own, the sum and the ReLU would cost 3e + 2e
+forward and 3e backward. grad_residual is the gradient behind the ReLU, grad_out where y > 0: the first pass backward
+leaves it for the second. Without a residual nobody else wants it, and both passes work out the sign of y again from x.
+
+Statistics in one pass: a block of rows gives the sums of d and d^2, where d is the distance from the mean of the rows
+before it (from its own mean, for the first block, which is read twice); (count, mean, squared distances) of two sets of
+rows are then those of both (Chan, Golub and LeVeque, 1983). A large mean costs no digits, as it would in
+E[x^2] - E[x]^2: where the sum of d^2 is large beside the block's own squared distances, so is the distance between the
+two means, which counts in the variance as well. Sums over a block are in the array's own precision, those over blocks
+in double.
+"""
+
+import numpy as np
+
+from . import memory, threads
+from .jit import jit
+from .layout import behind_channels, channels_last, contiguous, rows
+
+BLOCK = 1 << 13  # values in a block of rows: they stay in a core's first cache
+ROWS = 32, 256  # of a block at least (of long rows: they stay in the second cache) and at most (sums lose digits)
+
+
+def batch_norm_statistics(x):
+    """(mean, biased variance), each (C,), over everything but the channels; zeros for an empty batch."""
+    matrix = rows(x)
+    count, channels = matrix.shape
+    pieces = _pieces(matrix)
+    means, distances = np.zeros((2, len(pieces), channels))
+    threads.run(lambda i: _statistics(matrix[slice(*pieces[i])], _rows_of(matrix), means[i], distances[i]), len(pieces))
+    mean, distance, done = np.zeros(channels), np.zeros(channels), 0
+    for (start, stop), piece_mean, piece_distance in zip(pieces, means, distances, strict=True):
+        shift, done = piece_mean - mean, stop
+        mean += shift * ((stop - start) / done)
+        distance += piece_distance + shift * shift * (start * (stop - start) / done)
+    return mean.astype(x.dtype), (distance / max(1, count)).astype(x.dtype)
+
+
+def batch_norm_forward(x, weight, bias, mean, inv_std):
+    """y = weight * (x - mean) * inv_std + bias."""
+    return _forward(x, weight, bias, mean, inv_std, None, x.dtype.type(-np.inf))
+
+
+def batch_norm_relu_forward(x, weight, bias, mean, inv_std, residual):
+    """y = max(weight * (x - mean) * inv_std + bias + residual, 0); residual: an array like x, or None."""
+    return _forward(x, weight, bias, mean, inv_std, residual, x.dtype.type(0))
+
+
+def batch_norm_grad_weight_bias(grad_out, x, mean, inv_std):
+    """(grad_weight, grad_bias), each (C,): the sums of grad_out * x_hat and of grad_out."""
+    return _grad_weight_bias(grad_out, x, None, None, mean, inv_std, None, None)
+
+
+def batch_norm_grad_x(grad_out, x, weight, mean, inv_std, sums):
+    """grad_x; `sums` is (grad_weight, grad_bias) in training, None in evaluation."""
+    return _gradient(grad_out, x, mean, inv_std, _scale(inv_std, weight), None, sums)
+
+
+def batch_norm_relu_backward(grad_out, x, y, weight, bias, mean, inv_std, training, residual):
+    """(grad_x, grad_weight, grad_bias, grad_residual) of ``batch_norm_relu_forward``, whose result was y.
+
+    residual: whether there was one (grad_residual is None if not); training: whether mean and inv_std depend on x.
+    """
+    scale, shift = _scale(inv_std, weight), _shift(mean, bias)
+    if residual:
+        behind = memory.empty_images(x.shape, x.dtype)
+        sums = _grad_weight_bias(grad_out, x, y, behind, mean, inv_std, None, None)
+        grad_x = _gradient(behind, x, mean, inv_std, scale, None, sums if training else None)
+        return grad_x, *sums, behind
+    sums = _grad_weight_bias(grad_out, x, None, None, mean, inv_std, scale, shift)
+    return _gradient(grad_out, x, mean, inv_std, scale, shift, sums if training else None), *sums, None
+
+
+def _forward(x, weight, bias, mean, inv_std, residual, floor):
+    last = channels_last(x)
+    y = memory.empty(last.shape, x.dtype)
+    matrix, out, added = last.reshape(-1, x.shape[1]), y.reshape(-1, x.shape[1]), _rows_or_none(residual)
+    vectors = contiguous(mean), _scale(inv_std, weight), _shift(mean, bias)
+
+    def work(start, stop):
+        _normalise(matrix[start:stop], *vectors, _part(added, start, stop), floor, out[start:stop])
+
+    threads.run_shares(work, len(matrix), _least(matrix))
+    return behind_channels(y)
+
+
+def _grad_weight_bias(grad_out, x, y, behind, mean, inv_std, scale, shift):
+    """The sums for the gradient behind the ReLU, which is written into `behind` where y is given.
+
+    Without y, but with scale and shift, the sign of y is worked out from x; without these, there was no ReLU.
+    """
+    arrays = [_rows_or_none(array) for array in (grad_out, x, y, behind)]
+    pieces, block = _pieces(arrays[1]), _rows_of(arrays[1])
+    sums = np.zeros((len(pieces), 2, x.shape[1]))
+
+    def work(i):
+        parts = (_part(array, *pieces[i]) for array in arrays)
+        _sums(*parts, contiguous(mean), scale, shift, block, sums[i])
+
+    threads.run(work, len(pieces))
+    grad_weight, grad_bias = sums.sum(axis=0)
+    return (grad_weight * inv_std).astype(x.dtype), grad_bias.astype(x.dtype)
+
+
+def _gradient(grad_out, x, mean, inv_std, scale, shift, sums):
+    """grad_x; with `shift` it is that of a ReLU behind, too."""
+    last, matrix = channels_last(grad_out), rows(x)
+    grad_x = memory.empty(last.shape, x.dtype)
+    g, out = last.reshape(matrix.shape), grad_x.reshape(matrix.shape)
+    grad_weight, grad_bias = (np.zeros_like(mean),) * 2 if sums is None else sums
+    count = max(1, len(matrix))
+    vectors = contiguous(mean), scale, inv_std * grad_weight / count, grad_bias / count, shift
+
+    def work(start, stop):
+        part = slice(start, stop)
+        if sums is None and shift is None:
+            _scaled(g[part], scale, out[part])
+        else:
+            _grad_x(g[part], matrix[part], *vectors, out[part])
+
+    threads.run_shares(work, len(matrix), _least(matrix))
+    return behind_channels(grad_x)
+
+
+def _scale(inv_std, weight):
+    return contiguous(inv_std) if weight is None else inv_std * weight
+
+
+def _shift(mean, bias):
+    return np.zeros_like(mean) if bias is None else contiguous(bias)
+
+
+def _rows_or_none(x):
+    return None if x is None else rows(x)
+
+
+def _part(matrix, start, stop):
+    return None if matrix is None else matrix[start:stop]
+
+
+def _least(matrix):
+    return threads.LEAST // matrix.shape[1]
+
+
+def _pieces(matrix):
+    return threads.shares(len(matrix), _least(matrix))
+
+
+def _rows_of(matrix):
+    return min(max(ROWS[0], BLOCK // matrix.shape[1]), ROWS[1])
+
+
+@jit
+def _statistics(x, block, mean, distance):
+    """Fill mean (C,) with x's, and distance (C,) with the sum of (x - mean)^2; both float64."""
+    count, channels = x.shape
+    total, squares, centre = np.empty(channels, x.dtype), np.empty(channels, x.dtype), np.empty(channels, x.dtype)
+    for start in range(0, count, block):
+        part = x[start : start + block]
+        n = len(part)
+        if start == 0:
+            total[:] = 0
+            for i in range(n):
+                for c in range(channels):
+                    total[c] += part[i, c]
+            for c in range(channels):
+                mean[c] = total[c] / n
+        for c in range(channels):
+            centre[c] = mean[c]
+        total[:] = 0
+        squares[:] = 0
+        for i in range(n):
+            for c in range(channels):
+                d = part[i, c] - centre[c]
+                total[c] += d
+                squares[c] += d * d
+        each, new = 1 / n, n / (start + n)
+        for c in range(channels):
+            rest = total[c] * each
+            shift = centre[c] + rest - mean[c]
+            distance[c] += squares[c] - n * rest * rest + shift * shift * (start * new)
+            mean[c] += shift * new
+
+
+@jit
+def _normalise(x, mean, scale, shift, residual, floor, y):
+    for i in range(len(x)):
+        for c in range(len(mean)):
+            v = (x[i, c] - mean[c]) * scale[c] + shift[c]
+            if residual is not None:
+                v += residual[i, c]
+            y[i, c] = floor if v < floor else v  # NaN stays
+
+
+@jit
+def _sums(grad_out, x, y, behind, mean, scale, shift, block, sums):
+    """Add to sums (2, C) float64: the sums of g * (x - mean) and of g, the gradient behind the ReLU."""
+    count, channels = x.shape
+    product, plain = np.empty(channels, x.dtype), np.empty(channels, x.dtype)
+    for start in range(0, count, block):
+        product[:] = 0
+        plain[:] = 0
+        for i in range(start, min(start + block, count)):
+            for c in range(channels):
+                g, d = grad_out[i, c], x[i, c] - mean[c]
+                if y is not None:
+                    g = 0 if y[i, c] <= 0 else g
+                    behind[i, c] = g
+                elif shift is not None:
+                    g = 0 if d * scale[c] + shift[c] <= 0 else g
+                plain[c] += g
+                product[c] += g * d
+        for c in range(channels):
+            sums[0, c] += product[c]
+            sums[1, c] += plain[c]
+
+
+@jit
+def _grad_x(grad_out, x, mean, scale, along, offset, shift, grad_x):
+    for i in range(len(x)):
+        for c in range(len(mean)):
+            g, d = grad_out[i, c], x[i, c] - mean[c]
+            if shift is not None:
+                g = 0 if d * scale[c] + shift[c] <= 0 else g
+            grad_x[i, c] = (g - offset[c] - d * along[c]) * scale[c]
+
+
+@jit
+def _scaled(grad_out, scale, grad_x):
+    for i in range(len(grad_out)):
+        for c in range(len(scale)):
+            grad_x[i, c] = grad_out[i, c] * scale[c]

@@ -1,0 +1,120 @@
+"""Convolution on the processor; mirrors minicnn/ops/conv.py. Here only the algorithm is chosen, by the shapes.
+
+                for                               why                                               rounding
+pointwise.py    1x1 windows, stride 1             a matrix product without a copy                   8e-7
+winograd.py     3x3 windows, stride 1, at least   a quarter of the multiplications                  4e-6
+                16 channels; 5x5 windows          a sixth of them                                   8e-6
+stem.py         larger windows of few channels    a matrix product that copies next to nothing      6e-7
+depthwise.py    a filter for each channel         nothing to multiply as matrices
+im2col.py       everything else                   windows are copied together in the cache          3e-6
+
+Rounding: the largest difference of float32 to float64 over the largest result, in any pass of layers like those of
+AlexNet and ResNet; tests/test_cpu_conv.py keeps it below 1e-5. All stand on the matrix product of matmul.py.
+
+Time of all three passes against PyTorch 2.15 in its better layout (one thread of a Sapphire Rapids core each, AlexNet's
+batch 64, ResNet-18's 16, ResNet-50's 8): winograd is 1.5 to 2.1 times as fast, for 5x5 windows 3.2 times, for 8 images
+at 7x7 1.2; pointwise 1.0 to 1.2; stem 1.05 to 1.3; im2col, of stride 2, 0.8 to 1.0.
+"""
+
+import numpy as np
+
+from minicnn.ops.geometry import output_size
+
+from . import depthwise, im2col, memory, pointwise, stem, threads, winograd
+from .jit import jit
+from .layout import behind_channels, channels_last, contiguous, rows
+
+
+def conv2d_forward(x, weight, bias, stride, padding, dilation, groups):
+    """y (N, OC, OH, OW)."""
+    out_size = output_size("conv2d", x.shape[2:], weight.shape[2:], stride, padding, dilation)
+    algorithm = choose(x.shape, weight.shape, out_size, stride, padding, dilation, groups)
+    x, weight, bias = channels_last(x), contiguous(weight), contiguous(bias)
+    if algorithm is pointwise:
+        y = pointwise.conv2d_forward(x, weight, bias)
+    elif algorithm is winograd:
+        y = winograd.conv2d_forward(x, weight, bias, padding)
+    elif algorithm is stem:
+        y = stem.conv2d_forward(x, weight, bias, out_size, stride, _before(padding))
+    elif algorithm is depthwise:
+        y = depthwise.conv2d_forward(x, weight, bias, out_size, stride, _before(padding), dilation)
+    else:
+        y = im2col.conv2d_forward(x, weight, bias, out_size, stride, _before(padding), dilation, groups)
+    return behind_channels(y)
+
+
+def conv2d_grad_x(grad_out, x_shape, weight, stride, padding, dilation, groups):
+    """grad_x (N, C, H, W)."""
+    algorithm = choose(x_shape, weight.shape, grad_out.shape[2:], stride, padding, dilation, groups)
+    grad_out, weight = channels_last(grad_out), contiguous(weight)
+    if algorithm is pointwise:
+        grad_x = pointwise.conv2d_grad_x(grad_out, weight)
+    elif algorithm is winograd:
+        grad_x = winograd.conv2d_grad_x(grad_out, weight, padding)
+    elif algorithm is depthwise:
+        grad_x = depthwise.conv2d_grad_x(grad_out, x_shape, weight, stride, _before(padding), dilation)
+    else:
+        grad_x = im2col.conv2d_grad_x(grad_out, x_shape, weight, stride, _before(padding), dilation, groups)
+    return behind_channels(grad_x)
+
+
+def conv2d_grad_weight(grad_out, x, weight_shape, stride, padding, dilation, groups):
+    """grad_weight (OC, C/groups, KH, KW)."""
+    algorithm = choose(x.shape, weight_shape, grad_out.shape[2:], stride, padding, dilation, groups)
+    grad_out, x = channels_last(grad_out), channels_last(x)
+    if algorithm is pointwise:
+        return pointwise.conv2d_grad_weight(grad_out, x)
+    if algorithm is winograd:
+        return winograd.conv2d_grad_weight(grad_out, x, weight_shape[2], padding)
+    if algorithm is stem:
+        return stem.conv2d_grad_weight(grad_out, x, weight_shape, stride, _before(padding))
+    if algorithm is depthwise:
+        return depthwise.conv2d_grad_weight(grad_out, x, weight_shape, stride, _before(padding), dilation)
+    return im2col.conv2d_grad_weight(grad_out, x, weight_shape, stride, _before(padding), dilation, groups)
+
+
+def conv2d_grad_bias(grad_out):
+    """grad_bias (OC,) = grad_out summed over images and positions."""
+    values = rows(grad_out)
+    shares = threads.shares(len(values))
+    sums = memory.empty((max(1, len(shares)), values.shape[1]), values.dtype)
+    sums[...] = 0
+    threads.run(lambda share: _add_up(values, *shares[share], sums[share]), len(shares))
+    return sums.sum(axis=0)
+
+
+def choose(x_shape, weight_shape, out_size, stride, padding, dilation, groups):
+    """The module for a geometry.
+
+    winograd wins wherever it saves work at all (`pays`): it takes 0.5 of the time of PyTorch's direct convolution for
+    64 channels at 56x56, 16 images, and 0.8 for 512 at 7x7, 8 images, where so few tiles share the transformed filters.
+    stem: AlexNet's first layer takes it 73 ms, grad_weight 75; im2col 97 and 113. From 16 channels on im2col is ahead.
+    """
+    filters, channels, *kernel = weight_shape
+    if stride == dilation == (1, 1) and groups == 1:
+        if kernel == [1, 1] and not np.any(padding):
+            return pointwise
+        if winograd.pays(x_shape[0], out_size, kernel, padding, channels, filters):
+            return winograd
+    if stem.suits(kernel, channels, dilation, groups):
+        return stem
+    if groups > 1 and groups == filters and channels == 1:
+        return depthwise
+    return im2col
+
+
+def _before(padding):
+    return padding[0][0], padding[1][0]
+
+
+@jit
+def _add_up(values, start, stop, total):
+    """total (C,) += the sum of rows start ... stop: of 256 rows at a time, so that small numbers meet small sums."""
+    part = np.zeros_like(total)
+    for first in range(start, stop, 256):
+        part[:] = 0
+        for i in range(first, min(first + 256, stop)):
+            for c in range(len(part)):
+                part[c] += values[i, c]
+        for c in range(len(part)):
+            total[c] += part[c]

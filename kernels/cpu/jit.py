@@ -1,0 +1,51 @@
+"""How this tier's loops are compiled: by Numba, at the first call with a kind of arrays, and kept on disk.
+
+``nogil`` lets several Python threads run them at once. No ``fastmath``: it may assume that there are no NaNs, and it
+changes the order of sums. ``error_model="numpy"`` divides as NumPy does (x/0 is inf), without a test in the loop.
+
+A kernel takes C-contiguous, writeable arrays only: each other kind would be compiled again (``layout.py`` sees to it).
+"""
+
+import functools
+import hashlib
+import sys
+from pathlib import Path
+
+import numba
+from numba.core import event
+
+
+class _Announcement(event.Listener):
+    """Says once that compiling has begun; what is found in the cache on disk is loaded without a word."""
+
+    said = False
+
+    def on_start(self, event):
+        if not self.said and event.data["dispatcher"].py_func.__module__.startswith(__package__):
+            self.said = True
+            print(
+                "minicnn: compiling the processor's kernels, once; later runs find them on disk",
+                file=sys.stderr,
+                flush=True,
+            )
+
+    def on_end(self, event):
+        pass
+
+
+event.register("numba:compile", _Announcement())
+
+_FILES = sorted(Path(__file__).parent.glob("*.py"))
+_TEXT = hashlib.sha256(b"".join(path.read_bytes() for path in _FILES)).hexdigest()
+
+
+def jit(function=None, **options):
+    """``@jit`` or ``@jit(forceinline=True)``. What is on disk is used again while no file of this folder has changed.
+
+    Numba itself would look at the function's own file alone, but the code of what it calls, from other files, is in it.
+    """
+    if function is None:
+        return functools.partial(jit, **options)
+    dispatcher = numba.njit(nogil=True, cache=True, error_model="numpy", **options)(function)
+    dispatcher._cache._cache_file._source_stamp = _TEXT  # there is no public way to say this
+    return dispatcher

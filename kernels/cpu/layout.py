@@ -1,0 +1,87 @@
+"""Where an array's values lie in memory, and how a kernel gets to see them.
+
+Channels-last: x (N, C, H, W) whose memory runs as (N, H, W, C). Its strides say so; NumPy's own functions work on it
+as on any array, and element-wise results keep its layout. A kernel sees the memory as a C-contiguous, writeable array:
+
+    channels_last(x)   (N, H, W, C)        behind_channels(y)   back to (N, C, H, W), a view
+    rows(x)            (N*H*W, C)          flat(x, ...)         (N*H*W*C,), for element-wise work
+"""
+
+import math
+
+import numpy as np
+
+from . import memory, threads
+from .jit import jit
+
+TILE = 32  # a square of TILE x TILE values, read along one axis and written along the other, stays in the first cache
+
+
+def channels_last(x):
+    """x (N, C, ...) as (N, ..., C), C-contiguous and writeable: a view where x is channels-last already, or a copy."""
+    moved = np.moveaxis(x, 1, -1)
+    if _is_plain(moved):
+        return moved
+    if x.flags.c_contiguous and x.flags.aligned:
+        return _transposed(x, moved.shape)
+    y = memory.empty(moved.shape, x.dtype)
+    threads.run_shares(lambda start, stop: np.copyto(y[start:stop], moved[start:stop]), len(y))
+    return y
+
+
+def behind_channels(y):
+    """(N, ..., C) as (N, C, ...), a view."""
+    return np.moveaxis(y, -1, 1)
+
+
+def rows(x):
+    """x (N, C, ...) as a C-contiguous matrix (values of a channel, C)."""
+    return channels_last(x).reshape(-1, x.shape[1])
+
+
+def flat(first, *others):
+    """Arrays of one shape as 1-D ones whose elements correspond, in the order `first` has in memory.
+
+    That is C order or channels-last; whatever lies otherwise is copied.
+    """
+    view = contiguous if first.ndim < 3 or _is_plain(first) else channels_last
+    return [view(array).reshape(-1) for array in (first, *others)]
+
+
+def empty_like(x):
+    """An uninitialised array of x's shape and dtype, in the order that ``flat(x)`` has."""
+    return memory.empty(x.shape, x.dtype) if x.ndim < 3 or _is_plain(x) else memory.empty_images(x.shape, x.dtype)
+
+
+def contiguous(x):
+    """x in C order and writeable: itself or a copy; None stays None."""
+    if x is None or _is_plain(x):
+        return x
+    y = memory.empty(x.shape, x.dtype)
+    y[...] = x
+    return y
+
+
+def _is_plain(x):
+    return x.flags.carray and type(x) is np.ndarray  # C-contiguous, aligned, writeable
+
+
+def _transposed(x, shape):
+    """A copy of x (N, C, ...), C-contiguous, as (N, ..., C)."""
+    n, channels, pixels = len(x), x.shape[1], math.prod(x.shape[2:])
+    y = memory.empty(shape, x.dtype)
+    images, out = contiguous(x).reshape(n, channels, pixels), y.reshape(n, pixels, channels)
+    threads.run_shares(lambda start, stop: _transpose(images[start:stop], out[start:stop]), n)
+    return y
+
+
+@jit
+def _transpose(x, y):
+    """y (N, P, C) = x (N, C, P) with the last two axes swapped."""
+    n, channels, pixels = x.shape
+    for i in range(n):
+        for c0 in range(0, channels, TILE):
+            for p0 in range(0, pixels, TILE):
+                for p in range(p0, min(p0 + TILE, pixels)):
+                    for c in range(c0, min(c0 + TILE, channels)):
+                        y[i, p, c] = x[i, c, p]

@@ -1,0 +1,88 @@
+"""Cross-entropy, one pass over the scores each way; mirrors minicnn/ops/loss.py.
+
+A pass forward leaves logp behind, which backward turns into the gradient: each row stays in the cache in between its
+three loops (maximum, sum, result).
+"""
+
+import math
+
+import numpy as np
+
+from . import threads
+from .jit import jit
+from .layout import behind_channels, channels_last, contiguous
+from .memory import empty
+from .softmax import log_softmax_forward
+
+
+def cross_entropy_forward(x, target, weight, ignore_index, label_smoothing):
+    """(loss of each target, logp like x, the sum of the targets' weights)."""
+    logp = log_softmax_forward(x, 1)
+    loss = np.empty(target.shape, x.dtype)
+    labels, classes = _labels(target), _classes(weight, x)
+    smooth = label_smoothing / x.shape[1]
+    _losses(_matrix(logp), labels, classes, ignore_index, label_smoothing, smooth, loss.reshape(-1))
+    counted = labels[labels != ignore_index]
+    total_weight = len(counted) if weight is None else weight[counted].sum()
+    return loss, logp, x.dtype.type(total_weight)
+
+
+def cross_entropy_backward(grad_loss, logp, target, weight, ignore_index, label_smoothing):
+    """grad_x like logp; grad_loss is () or one number for each target."""
+    last = channels_last(logp)
+    grad_x = empty(last.shape, logp.dtype)
+    matrix, out = _matrix(logp), grad_x.reshape(-1, logp.shape[1])
+    labels, classes = _labels(target), _classes(weight, logp)
+    upstream = np.ascontiguousarray(np.broadcast_to(grad_loss, target.shape)).reshape(-1)
+    smooth = label_smoothing / logp.shape[1]
+
+    def work(start, stop):
+        s = slice(start, stop)
+        _gradients(upstream[s], matrix[s], labels[s], classes, ignore_index, label_smoothing, smooth, out[s])
+
+    threads.run_shares(work, len(matrix), 1024 // logp.shape[1])
+    return behind_channels(grad_x)
+
+
+def _matrix(logp):
+    return channels_last(logp).reshape(math.prod(logp.shape) // logp.shape[1], logp.shape[1])
+
+
+def _labels(target):
+    return np.array(target, np.int64).reshape(-1)
+
+
+def _classes(weight, x):
+    return np.ones(x.shape[1], x.dtype) if weight is None else contiguous(weight)
+
+
+@jit
+def _losses(logp, labels, weight, ignore_index, label_smoothing, smooth, loss):
+    """loss = (1 - s) * w_t * -logp[t] + s/C * sum_c w_c * -logp[c]; a class that weighs nothing may be impossible."""
+    for i in range(len(logp)):
+        t, total = labels[i], 0.0
+        if t != ignore_index:
+            if label_smoothing < 1 and weight[t] != 0:
+                total -= (1 - label_smoothing) * weight[t] * logp[i, t]
+            if smooth > 0:
+                for c in range(len(weight)):
+                    if weight[c] != 0:
+                        total -= smooth * weight[c] * logp[i, c]
+        loss[i] = total
+
+
+@jit
+def _gradients(grad_loss, logp, labels, weight, ignore_index, label_smoothing, smooth, grad_x):
+    """grad_x = g * (q * e^logp - p)."""
+    weights = 0.0
+    for w in weight:
+        weights += w
+    for i in range(len(logp)):
+        t, g = labels[i], grad_loss[i]
+        if t == ignore_index:
+            g, t = logp.dtype.type(0) * g, 0
+        at_target = (1 - label_smoothing) * weight[t]
+        q = logp.dtype.type(smooth * weights + at_target)
+        for c in range(len(weight)):
+            grad_x[i, c] = g * (q * np.exp(logp[i, c]) - logp.dtype.type(smooth) * weight[c])
+        grad_x[i, t] -= g * logp.dtype.type(at_target)

@@ -1,0 +1,103 @@
+"""Local response normalisation, one pass each way; mirrors minicnn/ops/lrn.py.
+
+A pixel's channels lie side by side: its row of squares, with zeros at both ends, stays in the first cache, and the sum
+over a window is `size` shifted rows added up, a vector register of channels at a time. x is read once and y written
+once (2e), backward reads grad_out and x and writes grad_x (3e).
+
+What would cost most is s^-beta: a general power takes about 100 times as long as a multiplication. For the paper's
+beta = 3/4 it is 1 / (sqrt(s) * sqrt(sqrt(s))), two instructions of a vector register, right to the last bit or two.
+"""
+
+import numpy as np
+
+from . import threads
+from .jit import jit
+from .layout import behind_channels, channels_last
+from .memory import empty
+
+
+def local_response_norm_forward(x, size, alpha, beta, k):
+    """y = x * s^-beta."""
+    return _run(_forward, x, (), size, alpha, beta, k)
+
+
+def local_response_norm_backward(grad_out, x, size, alpha, beta, k):
+    """grad_x: what passes straight through, minus x times what it did to its neighbours."""
+    return _run(_backward, x, (grad_out,), size, alpha, beta, k)
+
+
+def _run(kernel, x, others, size, alpha, beta, k):
+    last = channels_last(x)
+    out = empty(last.shape, x.dtype)
+    channels = x.shape[1]
+    arrays = [a.reshape(-1, channels) for a in (last, *map(channels_last, others), out)]
+    before, after = min(size // 2, channels), min((size - 1) // 2, channels)  # a longer window sees no more than all
+    number = x.dtype.type
+    constants = before, after, number(alpha / size), number(beta), number(k)
+    threads.run_shares(
+        lambda start, stop: kernel(*(a[start:stop] for a in arrays), *constants),
+        len(arrays[0]),
+        threads.LEAST // max(1, channels),
+    )
+    return behind_channels(out)
+
+
+@jit
+def _forward(x, y, before, after, alpha, beta, k):
+    channels = x.shape[1]
+    squares = np.zeros(before + channels + after, x.dtype)
+    s, power = np.empty(channels, x.dtype), np.empty(channels, x.dtype)
+    for i in range(len(x)):
+        for c in range(channels):
+            squares[before + c] = x[i, c] * x[i, c]
+        _window_sum(squares, before + after + 1, s)
+        _powers(s, alpha, beta, k, power)
+        for c in range(channels):
+            y[i, c] = x[i, c] * power[c]
+
+
+@jit
+def _backward(x, grad_out, grad_x, before, after, alpha, beta, k):
+    channels = x.shape[1]
+    squares, passed = np.zeros(before + channels + after, x.dtype), np.zeros(before + channels + after, x.dtype)
+    s, power = np.empty(channels, x.dtype), np.empty(channels, x.dtype)
+    factor = 2 * alpha * beta
+    for i in range(len(x)):
+        for c in range(channels):
+            squares[before + c] = x[i, c] * x[i, c]
+        _window_sum(squares, before + after + 1, s)
+        _powers(s, alpha, beta, k, power)
+        for c in range(channels):
+            power[c] *= grad_out[i, c]
+            passed[after + c] = power[c] * x[i, c] / s[c]
+        _window_sum(passed, before + after + 1, s)  # the mirrored window: `after` channels before, `before` after
+        for c in range(channels):
+            grad_x[i, c] = power[c] - factor * x[i, c] * s[c]
+
+
+@jit
+def _window_sum(values, size, total):
+    """total[c] = values[c] + ... + values[c + size - 1]."""
+    if size == 5:  # the paper's: the sum stays in a register
+        for c in range(len(total)):
+            total[c] = values[c] + values[c + 1] + values[c + 2] + values[c + 3] + values[c + 4]
+        return
+    total[:] = 0
+    for j in range(size):
+        shifted = values[j : j + len(total)]
+        for c in range(len(total)):
+            total[c] += shifted[c]
+
+
+@jit
+def _powers(s, alpha, beta, k, power):
+    """s = k + alpha * s, in place, and power = s^-beta."""
+    if beta == 0.75:
+        for c in range(len(s)):
+            s[c] = k + alpha * s[c]
+            root = np.sqrt(s[c])
+            power[c] = 1 / (root * np.sqrt(root))
+    else:
+        for c in range(len(s)):
+            s[c] = k + alpha * s[c]
+            power[c] = s[c] ** -beta

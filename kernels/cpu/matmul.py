@@ -1,0 +1,253 @@
+"""Matrix products for operands that lie as convolutions have them: the walk around the tile of tile.py.
+
+    multiply              c (rows, columns) = a (rows, depth) @ b (depth, columns)
+    multiply_transposed   c (rows, columns) (+)= a (depth, rows)^T @ b (depth, columns)
+    ..._windows(...)      the same for windows of an image that are nowhere copied together (stem.py)
+
+b is cut into *panels* of 32 columns (2 vectors), each stored in the order in which the tile reads it. Of a panel, as
+much is used at a time as the first cache holds, for all rows of a block of a that the second cache holds.
+
+Why not BLAS? It must copy both operands into such an order at every call, as it cannot know them. Here weights are put
+into panels once for many rows, or come out of a transform in that order (winograd.py), and a is read as it lies. On one
+core with AVX-512 whose adders allow some 170 GFLOP/s, the 36 products (84, 64) @ (64, 64) of a Winograd convolution run
+at 147, and by OpenBLAS at 84; large products at about the same speed, 150 and 140.
+
+Results do not depend on how rows or columns are shared among threads: each number is the sum of the same products in
+the same order. That is in pieces of `summands`, whose sums are then added: shorter sums round less.
+
+All arrays are 1-D: x begins at x[x_at], and its rows are x_row apart.
+"""
+
+import math
+
+import numpy as np
+from numba import types
+
+from . import memory, threads
+from .jit import jit
+from .lanes import Vector, clear, copy, lanes, load, store, transpose
+from .tile import ROWS, copy_row, tile_of_1, tile_of_4, tile_of_many
+
+BLOCK = 1 << 13  # numbers of a that are gone through for a panel of b: they stay in the first cache
+SMALL = 1 << 18  # numbers of b that stay in the second cache: for more, or for few of a, blocks are 8 times as large
+SUMMANDS = 256  # of a sum, and rows of a panel: 32 KB in the first cache
+HEIGHT = 504  # rows of c for which multiply_transposed() puts a into tiles: 512 KB in the second cache
+FEW = 96  # columns of c; with fewer, that is not worth it
+
+
+def width(dtype):
+    """How many columns a panel has: two vectors of `dtype`."""
+    return 2 * Vector(types.float32 if dtype == np.float32 else types.float64).lanes
+
+
+def padded(columns, dtype):
+    """`columns` rounded up to whole panels."""
+    return columns + -columns % width(dtype)
+
+
+def panels(name, weight, start, counts, steps, columns, column_step):
+    """Scratch panels of the matrix b (depth, columns) whose rows are numbered by three indices.
+
+    b[(i, j, k), l] = weight[start + (i, j, k) @ steps + l*column_step] for (i, j, k) in range(counts), of weight flat;
+    a row of panels (columns/width, depth, width), where zeros fill up the last.
+    """
+    depth, wide = math.prod(counts), width(weight.dtype)
+    out = memory.scratch(name, (padded(columns, weight.dtype) * depth,), weight.dtype)
+
+    def work(first, last):
+        square = memory.scratch("matmul.square", (wide * wide // 2,), weight.dtype)
+        _fill_panels(weight, start, *counts, *steps, columns, column_step, square, out, first, last)
+
+    threads.run_shares(work, padded(columns, weight.dtype) // wide, least=max(1, threads.LEAST // max(1, depth * wide)))
+    return out
+
+
+@jit
+def _fill_panels(weight, start, n1, n2, n3, step1, step2, step3, columns, column_step, square, out, first, last):
+    wide, high = 2 * lanes(weight), lanes(weight)
+    area = n1 * n2
+    depth = area * n3
+    for panel in range(first, last):
+        count, row = min(wide, columns - panel * wide), panel * depth * wide
+        at = start + panel * wide * column_step
+        if count < wide:
+            clear(out, row, depth * wide)
+        whole = 0
+        if count == wide and step3 == area and step2 == 1 and (n1 == 1 or step1 == n2):
+            # a filter's weights, (k, i, j), are one piece of memory: squares of them and of filters are mirrored
+            whole = depth - depth % high
+            for f in range(0, whole, high):
+                transpose(weight, at + f, column_step, square, 0, wide)
+                transpose(weight, at + f + high * column_step, column_step, square, high, wide)
+                for k in range(high):
+                    to = (f + k) % area * n3 + (f + k) // area
+                    copy(square, k * wide, out, row + to * wide, wide)
+        for k in range(whole // area, n3):
+            for i in range(n1):
+                for j in range(n2):
+                    source, to = at + i * step1 + j * step2 + k * step3, row + ((i * n2 + j) * n3 + k) * wide
+                    if column_step == 1:
+                        copy(weight, source, out, to, count)
+                    else:
+                        for n in range(count):
+                            out[to + n] = weight[source + n * column_step]
+
+
+@jit(forceinline=True)
+def _strip(a, at, row, run, runs, b, b_at, rows, depth, c, c_at, c_row, more):
+    """c (+)= a @ b for one panel: the tiles below each other. The last may work out rows of the one before again."""
+    i = 0
+    while i < rows:
+        b_next = b_at + (2 + i // ROWS % 2) * depth * runs * lanes(a)  # one and the other half of what comes after
+        if i + ROWS <= rows:
+            tile_of_many(a, at + i * row, row, 1, run, runs, b, b_at, b_next, depth, c, c_at + i * c_row, c_row, more)
+            i += ROWS
+        elif i + 4 <= rows or (rows >= 4 and not more):
+            i = min(i, rows - 4)
+            tile_of_4(a, at + i * row, row, 1, run, runs, b, b_at, b_next, depth, c, c_at + i * c_row, c_row, more)
+            i += 4
+        else:
+            tile_of_1(a, at + i * row, row, 1, run, runs, b, b_at, b_next, depth, c, c_at + i * c_row, c_row, more)
+            i += 1
+
+
+@jit(forceinline=True)
+def _partial_strip(a, at, row, run, runs, b, b_at, rows, depth, c, c_at, c_row, columns, edge):
+    """The same for the last panel, of which c has so many columns only; edge: room for a tile."""
+    wide = 2 * lanes(a)
+    for i in range(0, rows, ROWS):
+        height = min(ROWS, rows - i)
+        _strip(a, at + i * row, row, run, runs, b, b_at, height, depth, edge, 0, wide, False)
+        for k in range(height):
+            copy(edge, k * wide, c, c_at + (i + k) * c_row, columns)
+
+
+@jit(forceinline=True)
+def multiply(a, at, row, b, b_at, c, c_at, c_row, rows, depth, columns, summands):
+    """c = a @ b, for b in panels. All arrays 1-D; a begins at a[at], its rows are `row` apart, and so on for c.
+
+    summands: how many products are added up before their sum is added to others'.
+    """
+    wide = 2 * lanes(a)
+    edge = np.empty(ROWS * wide, a.dtype)
+    block = BLOCK if depth * columns <= SMALL and depth * rows > 8 * BLOCK else 8 * BLOCK
+    block = max(ROWS, block // max(1, depth) // ROWS * ROWS)
+    for start in range(0, rows, block):
+        count = min(block, rows - start)
+        for j in range(0, columns, wide):
+            a_i, b_j, to = at + start * row, b_at + j * depth, c_at + start * c_row + j
+            if j + wide > columns:
+                _partial_strip(a, a_i, row, 0, 1, b, b_j, count, depth, c, to, c_row, columns - j, edge)
+                continue
+            for k in range(0, max(1, depth), summands):
+                some = min(summands, depth - k)
+                _strip(a, a_i + k, row, 0, 1, b, b_j + k * wide, count, some, c, to, c_row, k > 0)
+
+
+@jit
+def multiply_windows(a, row, line, run, runs, b, c, c_at, c_row, c_line, lines, rows, depth, columns):
+    """The same for rows that are the windows of an image, in which each row of a window is a run of `depth` numbers.
+
+    There are `lines` times `rows` of them: windows are `row` apart, lines `line`, runs `run`; in c, rows and lines are
+    c_row and c_line apart.
+    """
+    wide = 2 * lanes(a)
+    edge = np.empty(ROWS * wide, a.dtype)
+    for j in range(0, columns, wide):
+        b_j = j * depth * runs
+        for i in range(lines):
+            to = c_at + i * c_line + j
+            if j + wide <= columns:
+                _strip(a, i * line, row, run, runs, b, b_j, rows, depth, c, to, c_row, False)
+            else:
+                _partial_strip(a, i * line, row, run, runs, b, b_j, rows, depth, c, to, c_row, columns - j, edge)
+
+
+def transposing_space(dtype):
+    """Scratch for multiply_transposed: a panel and tiles of SUMMANDS numbers each."""
+    return memory.scratch("matmul.space", (SUMMANDS * (width(dtype) + HEIGHT),), dtype)
+
+
+@jit(forceinline=True)
+def _strip_transposed(a, at, group, step, run, runs, b, rows, depth, c, c_at, c_row, more):
+    """c (+)= a^T @ b for one panel: the rows of a tile are side by side in a, tiles `group` apart."""
+    for i in range(0, rows, ROWS):
+        left, tile, to = min(ROWS, rows - i), at + i // ROWS * group, c_at + i * c_row
+        if left == ROWS:
+            tile_of_many(a, tile, 1, step, run, runs, b, 0, 0, depth, c, to, c_row, more)
+            continue
+        done = 0
+        while done + 4 <= left:
+            tile_of_4(a, tile + done, 1, step, run, runs, b, 0, 0, depth, c, to + done * c_row, c_row, more)
+            done += 4
+        while done < left:
+            tile_of_1(a, tile + done, 1, step, run, runs, b, 0, 0, depth, c, to + done * c_row, c_row, more)
+            done += 1
+
+
+@jit(forceinline=True)
+def multiply_transposed(a, at, a_row, b, b_at, b_row, c, c_at, c_row, depth, rows, columns, more, space):
+    """c (rows, columns) = (c if `more`) + a^T @ b for a (depth, rows) and b (depth, columns).
+
+    c has room for whole panels: c_row >= columns rounded up. space: transposing_space(dtype).
+    """
+    wide = 2 * lanes(a)
+    panel, tiles = space[: SUMMANDS * wide], space[SUMMANDS * wide :]
+    for k in range(0, max(1, depth), SUMMANDS):
+        height = min(SUMMANDS, depth - k)
+        for i in range(0, rows, HEIGHT):
+            count = min(HEIGHT, rows - i)
+            start = at + k * a_row + i
+            if columns >= FEW:
+                _copy_tiles(a, start, a_row, tiles, height, count)
+            for j in range(0, columns, wide):
+                copy_panel(b, b_at + k * b_row + j, b_row, panel, 0, height, min(wide, columns - j), wide)
+                to, add = c_at + i * c_row + j, more or k > 0
+                if columns >= FEW:
+                    _strip_transposed(tiles, 0, ROWS * height, ROWS, 0, 1, panel, count, height, c, to, c_row, add)
+                else:
+                    _strip_transposed(a, start, ROWS, a_row, 0, 1, panel, count, height, c, to, c_row, add)
+
+
+@jit
+def multiply_windows_transposed(a, row, line, run, runs, b, c, c_row, lines, rows, depth, columns, panel):
+    """c (runs*depth, columns) += windows^T @ b, for windows as in multiply_windows and b (lines*rows, columns).
+
+    panel: scratch for lines * rows * width numbers.
+    """
+    wide = 2 * lanes(a)
+    for j in range(0, columns, wide):
+        copy_panel(b, j, columns, panel, 0, lines * rows, min(wide, columns - j), wide)
+        for i in range(runs):
+            to = i * depth * c_row + j
+            _strip_transposed(a, i * run, ROWS, row, line, lines, panel, depth, rows, c, to, c_row, True)
+
+
+@jit(forceinline=True)
+def _copy_tiles(a, at, row, tiles, height, count):
+    """a (height, count) in tiles of ROWS columns: a row of (height, ROWS), each as it is read."""
+    whole = count - count % ROWS
+    for k in range(height):
+        for i in range(0, whole, ROWS):
+            copy_row(a, at + k * row + i, tiles, i * height + k * ROWS)
+        copy(a, at + k * row + whole, tiles, whole * height + k * ROWS, count - whole)
+
+
+@jit(forceinline=True)
+def copy_panel(b, at, row, panel, to, height, count, wide):
+    """The panel (height, wide) of so many columns of b, and zeros."""
+    if count == wide:
+        for i in range(height):
+            store(panel, to + i * wide, wide // 2, 0, 2, load(b, at + i * row, wide // 2, 2, 0, 2))
+        return
+    clear(panel, to, height * wide)
+    for i in range(height):
+        copy(b, at + i * row, panel, to + i * wide, count)
+
+
+@jit
+def add_rows(c, c_at, c_row, rows, bias):
+    """c (rows, columns) += bias (columns,)."""
+    for i in range(rows):
+        for j in range(len(bias)):
+            c[c_at + i * c_row + j] += bias[j]

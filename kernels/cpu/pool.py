@@ -1,0 +1,238 @@
+"""Pooling, all channels of a pixel at once; mirrors minicnn/ops/pool.py.
+
+Channels lie side by side, so the loops over channels run along memory, and a window is a handful of rows of channels.
+Work is cut into rows of the output (forward) or images (backward: windows overlap, and two threads must not add to one
+pixel). Bytes: max-pool reads x and writes y and the winners, one byte each; backward reads grad_out and the winners and
+writes grad_x: a pixel gets its gradients through the winner's number, without looking at x again.
+"""
+
+import functools
+
+import numpy as np
+
+from . import threads
+from .jit import jit
+from .layout import behind_channels, channels_last
+from .memory import empty
+
+
+def max_pool2d_forward(x, kernel, stride, padding, dilation, out_size):
+    """y (N, C, OH, OW): the maximum of each window."""
+    return _max_pool(x, None, kernel, stride, padding, dilation, out_size)[0]
+
+
+def max_pool2d_winners(x, y, kernel, stride, padding, dilation):
+    """winners (N, C, OH, OW): for each window, the first tap u*KW + v that sees its maximum y; uint8 if that fits."""
+    return max_pool2d_forward_and_winners(x, kernel, stride, padding, dilation, y.shape[2:])[1]
+
+
+def max_pool2d_forward_and_winners(x, kernel, stride, padding, dilation, out_size):
+    """(y, winners) of the two functions above, in one pass."""
+    dtype = np.uint8 if kernel[0] * kernel[1] <= 256 else np.int32
+    return _max_pool(x, dtype, kernel, stride, padding, dilation, out_size)
+
+
+def _max_pool(x, winners_dtype, kernel, stride, padding, dilation, out_size):
+    x = channels_last(x)
+    y = empty((len(x), *out_size, x.shape[3]), x.dtype)
+    winners = None if winners_dtype is None else empty(y.shape, winners_dtype)
+    _by_rows(_max, x, (y, winners), *kernel, *stride, *_before(padding), *dilation)
+    return behind_channels(y), None if winners is None else behind_channels(winners)
+
+
+def max_pool2d_backward(grad_out, winners, x_shape, kernel, stride, padding, dilation):
+    """grad_x (N, C, H, W): each pixel collects the gradients of the windows that it won."""
+    grad_out, winners = channels_last(grad_out), channels_last(winners)
+    grad_x = empty((x_shape[0], *x_shape[2:], x_shape[1]), grad_out.dtype)
+    geometry = *kernel, *stride, *_before(padding), *dilation
+    threads.run_shares(lambda i, j: _max_backward(grad_out[i:j], winners[i:j], grad_x[i:j], *geometry), len(grad_x))
+    return behind_channels(grad_x)
+
+
+def avg_pool2d_forward(x, kernel, stride, padding, out_size, count_include_pad, divisor_override):
+    """y (N, C, OH, OW) = the sum of each window / divisor (OH, OW)."""
+    windows = _windows(x.shape[2:], kernel, stride, padding, out_size, count_include_pad, divisor_override)
+    return _average(x, out_size, *windows)
+
+
+def avg_pool2d_backward(grad_out, x_shape, kernel, stride, padding, count_include_pad, divisor_override):
+    """grad_x (N, C, H, W): each pixel sums grad_out / divisor over the windows that it is in."""
+    out_size = grad_out.shape[2:]
+    windows = _windows(x_shape[2:], kernel, stride, padding, out_size, count_include_pad, divisor_override)
+    return _average_backward(grad_out, x_shape, *windows)
+
+
+def adaptive_avg_pool2d_forward(x, out_size):
+    """y (N, C, OH, OW): the averages of windows that divide the image evenly."""
+    return _average(x, out_size, *_adaptive(x.shape[2:], tuple(out_size)))
+
+
+def adaptive_avg_pool2d_backward(grad_out, x_shape):
+    """grad_x (N, C, H, W): each pixel sums its share of the windows that it is in."""
+    return _average_backward(grad_out, x_shape, *_adaptive(tuple(x_shape[2:]), grad_out.shape[2:]))
+
+
+def _average(x, out_size, top, left, divisor):
+    x = channels_last(x)
+    y = empty((len(x), *out_size, x.shape[3]), x.dtype)
+    _by_rows(_sums, x, (y,), top, left, divisor.astype(x.dtype))
+    return behind_channels(y)
+
+
+def _average_backward(grad_out, x_shape, top, left, divisor):
+    grad_out, divisor = channels_last(grad_out), divisor.astype(grad_out.dtype)
+    grad_x = empty((x_shape[0], *x_shape[2:], x_shape[1]), grad_out.dtype)
+    threads.run_shares(lambda i, j: _sums_backward(grad_out[i:j], grad_x[i:j], top, left, divisor), len(grad_x))
+    return behind_channels(grad_x)
+
+
+def _by_rows(kernel, x, outputs, *geometry):
+    """kernel(x, outputs (N*OH, OW, C), first row, stop row, OH, geometry...) for shares of the rows of the output."""
+    n, height, width, channels = outputs[0].shape
+    views = [None if out is None else out.reshape(n * height, width, channels) for out in outputs]
+    least = threads.LEAST // max(1, width * channels)
+    threads.run_shares(lambda i, j: kernel(x, *views, i, j, height, *geometry), n * height, least)
+
+
+@functools.cache
+def _windows(size, kernel, stride, padding, out_size, count_include_pad, divisor_override):
+    """(rows (OH, 2), columns (OW, 2), divisor (OH, OW)): where each window starts and ends in the image."""
+    spans, counts = [], []
+    for length, k, s, (before, after), out in zip(size, kernel, stride, padding, out_size, strict=True):
+        start = np.arange(out) * s - before
+        end = np.minimum(start + k, length + after)
+        inside = np.stack([np.clip(start, 0, length), np.clip(end, 0, length)], axis=1)
+        spans.append(inside)
+        counts.append(end - start if count_include_pad else inside[:, 1] - inside[:, 0])
+    return *spans, np.outer(*counts) if divisor_override is None else np.full(out_size, divisor_override)
+
+
+@functools.cache
+def _adaptive(size, out_size):
+    """The same for windows that divide the image evenly."""
+    spans = [
+        np.array([(i * length // out, -(-(i + 1) * length // out)) for i in range(out)], np.int64).reshape(out, 2)
+        for length, out in zip(size, out_size, strict=True)
+    ]
+    return *spans, np.outer(*(span[:, 1] - span[:, 0] for span in spans))
+
+
+def _before(padding):
+    """(top, left) of ((top, bottom), (left, right))."""
+    return tuple(before for before, _ in padding)
+
+
+@jit
+def _max(x, y, winners, start, stop, out_height, kh, kw, sh, sw, top, left, dh, dw):
+    """Rows of y, and of winners if that is not None."""
+    _, height, width, _ = x.shape
+    three_by_three = kh == 3 and kw == 3 and dh == 1 and dw == 1
+    for row in range(start, stop):
+        n, h0 = row // out_height, row % out_height * sh - top
+        for ow in range(y.shape[1]):
+            w0, best = ow * sw - left, y[row, ow]
+            winner = None if winners is None else winners[row, ow]
+            if three_by_three and 0 <= h0 <= height - 3 and 0 <= w0 <= width - 3:
+                _max_of_nine(x[n, h0, w0 : w0 + 3], x[n, h0 + 1, w0 : w0 + 3], x[n, h0 + 2, w0 : w0 + 3], best, winner)
+                continue
+            seen = False
+            for tap in range(kh * kw):
+                h, w = h0 + tap // kw * dh, w0 + tap % kw * dw
+                if 0 <= h < height and 0 <= w < width:
+                    _max_with(x[n, h, w], tap, best, winner, not seen)
+                    seen = True
+            if not seen:  # nothing but padding
+                best[:] = -np.inf
+                if winner is not None:
+                    winner[:] = 0
+
+
+@jit
+def _max_of_nine(r0, r1, r2, best, winner):
+    """A 3x3 window inside the image, as in nearly every network: its maximum stays in registers."""
+    for c in range(len(best)):
+        b, w = _larger(r0[1, c], 1, r0[0, c], 0)
+        b, w = _larger(r0[2, c], 2, b, w)
+        b, w = _larger(r1[0, c], 3, b, w)
+        b, w = _larger(r1[1, c], 4, b, w)
+        b, w = _larger(r1[2, c], 5, b, w)
+        b, w = _larger(r2[0, c], 6, b, w)
+        b, w = _larger(r2[1, c], 7, b, w)
+        b, w = _larger(r2[2, c], 8, b, w)
+        best[c] = b
+        if winner is not None:
+            winner[c] = w
+
+
+@jit
+def _max_with(pixel, tap, best, winner, first):
+    """One tap of any window: larger ones replace what is best so far, the first replaces anything."""
+    for c in range(len(best)):
+        b, w = _larger(pixel[c], 1, best[c], 0)
+        best[c] = pixel[c] if first else b
+        if winner is not None:
+            winner[c] = tap if first or w == 1 else winner[c]
+
+
+@jit
+def _larger(value, tap, best, winner):
+    """(value, tap) if it is larger than the best so far, or NaN; else (best, winner): the first of equals stays."""
+    takes = value > best or value != value
+    return value if takes else best, tap if takes else winner
+
+
+@jit
+def _max_backward(grad_out, winners, grad_x, kh, kw, sh, sw, top, left, dh, dw):
+    _, out_height, out_width, channels = grad_out.shape
+    height, width = grad_x.shape[1:3]
+    offsets = np.empty(kh * kw, np.int64)  # of each tap, in elements, from the window's first pixel
+    for tap in range(kh * kw):
+        offsets[tap] = (tap // kw * dh * width + tap % kw * dw) * channels
+    for n in range(len(grad_out)):
+        image = grad_x[n].reshape(-1)
+        image[:] = 0
+        for oh in range(out_height):
+            for ow in range(out_width):
+                g, winner = grad_out[n, oh, ow], winners[n, oh, ow]
+                h0, w0 = oh * sh - top, ow * sw - left
+                first = (h0 * width + w0) * channels
+                if h0 >= 0 and w0 >= 0 and h0 + (kh - 1) * dh < height and w0 + (kw - 1) * dw < width:
+                    for c in range(channels):
+                        image[first + offsets[winner[c]] + c] += g[c]
+                else:  # a window may see nothing but padding, and then the padding has won
+                    for c in range(channels):
+                        h, w = h0 + winner[c] // kw * dh, w0 + winner[c] % kw * dw
+                        if 0 <= h < height and 0 <= w < width:
+                            image[first + offsets[winner[c]] + c] += g[c]
+
+
+@jit
+def _sums(x, y, start, stop, out_height, top, left, divisor):
+    for row in range(start, stop):
+        n, oh = row // out_height, row % out_height
+        for ow in range(y.shape[1]):
+            total = y[row, ow]
+            total[:] = 0
+            for h in range(top[oh, 0], top[oh, 1]):
+                for w in range(left[ow, 0], left[ow, 1]):
+                    pixel = x[n, h, w]
+                    for c in range(len(total)):
+                        total[c] += pixel[c]
+            for c in range(len(total)):
+                total[c] /= divisor[oh, ow]
+
+
+@jit
+def _sums_backward(grad_out, grad_x, top, left, divisor):
+    share = np.empty(grad_out.shape[3], grad_out.dtype)
+    for n in range(len(grad_out)):
+        grad_x[n] = 0
+        for oh in range(grad_out.shape[1]):
+            for ow in range(grad_out.shape[2]):
+                for c in range(len(share)):
+                    share[c] = grad_out[n, oh, ow, c] / divisor[oh, ow]
+                for h in range(top[oh, 0], top[oh, 1]):
+                    for w in range(left[ow, 0], left[ow, 1]):
+                        pixel = grad_x[n, h, w]
+                        for c in range(len(share)):
+                            pixel[c] += share[c]

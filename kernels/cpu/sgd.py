@@ -1,0 +1,47 @@
+"""SGD, one pass for all parameters; mirrors minicnn/optim/sgd.py.
+
+Every parameter's w, grad and velocity are read once, w and velocity written once: 5 numbers an element, whatever the
+settings are. The parameters stand one after the other in one row of elements, which is cut into equal shares: a thread
+may have half of one large parameter, or many small ones.
+"""
+
+import numpy as np
+
+from . import threads
+from .jit import jit
+from .layout import contiguous
+
+
+def sgd_update(parameters, gradients, velocities, settings):
+    """The update at the top of minicnn/optim/sgd.py, in place: lists of arrays, as long as one another."""
+    arrays = [tuple(map(contiguous, group)) for group in zip(parameters, gradients, velocities, strict=True)]
+    flat = [tuple(None if array is None else array.reshape(-1) for array in group) for group in arrays]
+    ends = np.cumsum([len(w) for w, _, _ in flat])
+
+    def work(start, stop):
+        for (w, grad, velocity), rates, end in zip(flat, settings, ends, strict=True):
+            a, b = max(0, start - end + len(w)), min(len(w), stop - end + len(w))
+            if a < b:
+                lr, momentum, dampening, decay, nesterov = rates
+                numbers = (w.dtype.type(r) for r in (lr, momentum, 1 - dampening, decay, 1 if nesterov else 0))
+                _update(w[a:b], grad[a:b], None if velocity is None else velocity[a:b], *numbers)
+
+    threads.run_shares(work, sum(len(w) for w, _, _ in flat), threads.LEAST)
+    for originals, used in zip(zip(parameters, velocities, strict=True), arrays, strict=True):
+        for original, array in zip(originals, (used[0], used[2]), strict=True):
+            if array is not original:  # it had gaps: the update was done on a copy
+                original[...] = array
+
+
+@jit
+def _update(w, grad, velocity, lr, momentum, new, decay, nesterov):
+    """new: the weight of the new gradient in the velocity; nesterov: 1, or 0."""
+    for i in range(w.size):
+        d = grad[i]
+        if decay != 0:
+            d += decay * w[i]
+        if velocity is not None:
+            v = momentum * velocity[i] + new * d
+            velocity[i] = v
+            d = d + momentum * v if nesterov != 0 else v
+        w[i] -= lr * d

@@ -1,0 +1,134 @@
+"""A network's first convolution: few channels, a large window, a stride (11x11 by 4, 7x7 by 2, of 3 channels).
+
+im2col.py copies windows together before it multiplies. With 64 filters only, and KW*C = 21 or 33 numbers in a row of a
+window, the copying takes as long as the products. But channels-last, a row of a window is one piece of memory, and the
+window of the next output begins stride*C numbers later: to a matrix product that takes the distance between its rows as
+an argument (matmul.py), the windows of a row of outputs are a matrix where they lie, row by row of the window:
+
+    y[n, i, :, :] = sum over u of  windows(i*stride + u) (OW, KW*C) @ weight[u] (KW*C, OC)
+    grad_weight[u] (KW*C, OC) = sum over n, i of  windows(i*stride + u)^T @ grad_out[n, i, :, :]
+
+Only the padding has to be there: a band of an image is copied into a frame of zeros, once, not KH*KW/stride^2 times.
+With more channels im2col.py is ahead, as whole blocks of windows make better use of the caches than rows of outputs do.
+
+Operations    2 * N*OH*OW * OC * KH*KW*C in each pass
+Source        Anderson, Vasudevan, Keane, Gregg, "Low-memory GEMM-based convolution algorithms for deep neural
+              networks", 2017
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from . import memory, threads
+from .jit import jit
+from .lanes import clear, copy
+from .matmul import add_rows, multiply_windows, multiply_windows_transposed, padded, panels
+
+BLOCK = 1 << 17  # numbers of a band and its results: they stay in the second cache
+SUMMANDS = 512  # outputs whose products are added up before the sums return to memory
+
+
+def suits(kernel, channels, dilation, groups):
+    """Whether rows of a window are short pieces of memory."""
+    return channels < 16 and min(kernel) > 1 and dilation == (1, 1) and groups == 1
+
+
+class _Frames(NamedTuple):
+    """The windows of images (N, H, W, C): tap (u, v) of output (i, j) is pixel (i, j)*stride + (u, v) - padding."""
+
+    images: np.ndarray
+    out_size: tuple
+    stride: tuple
+    padding: tuple
+    taps: tuple
+
+    @property
+    def distances(self):
+        """How far apart in a frame are: windows, rows of windows, rows of the frame (those of a window)."""
+        channels = self.images.shape[3]
+        row = ((self.out_size[1] - 1) * self.stride[1] + self.taps[1]) * channels
+        return self.stride[1] * channels, self.stride[0] * row, row
+
+    def bands(self, start, stop, rows):
+        """Cut the rows of outputs start ... stop, of all images, into (image, first, last) of at most `rows` each."""
+        while start < stop:
+            image, first = divmod(start, self.out_size[0])
+            last = min(self.out_size[0], first + rows, first + stop - start)
+            yield image, first, last
+            start += last - first
+
+    def copy(self, image, first, last):
+        """The pixels that rows first ... last of outputs see, with zeros outside: scratch, flat."""
+        rows, row = (last - first - 1) * self.stride[0] + self.taps[0], self.distances[2]
+        frame = memory.scratch("stem.frame", (rows * row,), self.images.dtype)
+        corner = first * self.stride[0] - self.padding[0], -self.padding[1]
+        _copy_band(self.images.reshape(-1), image, *self.images.shape[1:], frame, *corner, rows, row)
+        return frame
+
+
+def conv2d_forward(x, weight, bias, out_size, stride, padding):
+    """y (N, OH, OW, OC) for x (N, H, W, C), weight (OC, C, KH, KW) and padding (top, left)."""
+    filters, channels, *taps = weight.shape
+    y = memory.empty((len(x), *out_size, filters), x.dtype)
+    area, line, results = math.prod(taps), out_size[1] * filters, y.reshape(-1)
+    frames = _Frames(x, out_size, stride, padding, tuple(taps))
+    b = panels("stem.b", weight.reshape(-1), 0, (*taps, channels), (taps[1], 1, area), filters, channels * area)
+    rows, depth = max(1, BLOCK // (frames.distances[1] + line)), taps[1] * channels
+
+    def work(start, stop):
+        for image, first, last in frames.bands(start, stop, rows):
+            frame, at = frames.copy(image, first, last), (image * out_size[0] + first) * line
+            size = last - first, out_size[1], depth, filters
+            multiply_windows(frame, *frames.distances, taps[0], b, results, at, filters, line, *size)
+            if bias is not None:
+                add_rows(results, at, filters, (last - first) * out_size[1], bias)
+
+    threads.run_shares(work, len(x) * out_size[0])
+    return y
+
+
+def conv2d_grad_weight(grad_out, x, weight_shape, stride, padding):
+    """grad_weight (OC, C, KH, KW) from grad_out (N, OH, OW, OC) and x (N, H, W, C).
+
+    Each thread adds up its rows of outputs, and then come the sums of the threads, in their order.
+    """
+    filters, channels, *taps = weight_shape
+    n, height, width, _ = grad_out.shape
+    frames = _Frames(x, (height, width), stride, padding, tuple(taps))
+    shares, rows = threads.shares(n * height), max(1, SUMMANDS // width)
+    wide, depth = padded(filters, x.dtype), taps[1] * channels
+    sums = memory.scratch("stem.sums", (max(1, len(shares)), taps[0] * depth, wide), x.dtype)
+    sums[...] = 0
+    gradients = grad_out.reshape(n, height, width * filters)
+
+    def work(share):
+        total = sums[share].reshape(-1)
+        panel = memory.scratch("stem.panel", (rows * width * wide,), x.dtype)
+        for image, first, last in frames.bands(*shares[share], rows):
+            frame, part = frames.copy(image, first, last), gradients[image, first:last].reshape(-1)
+            size = last - first, width, depth, filters
+            multiply_windows_transposed(frame, *frames.distances, taps[0], part, total, wide, *size, panel)
+
+    threads.run(work, len(shares))
+    for other in sums[1:]:
+        sums[0] += other
+    grad_weight = memory.empty(weight_shape, x.dtype)
+    grad_weight[...] = sums[0, :, :filters].reshape(*taps, channels, filters).transpose(3, 2, 0, 1)
+    return grad_weight
+
+
+@jit
+def _copy_band(x, image, height, width, channels, frame, top, left, rows, row):
+    """frame (rows, row) = the image from pixel (top, left) on, and zeros where that is outside."""
+    before = min(row, max(0, -left) * channels)
+    count = max(0, min(row - before, (width - max(0, left)) * channels))
+    for i in range(rows):
+        at = i * row
+        if top + i < 0 or top + i >= height:
+            clear(frame, at, row)
+            continue
+        clear(frame, at, before)
+        copy(x, ((image * height + top + i) * width + max(0, left)) * channels, frame, at + before, count)
+        clear(frame, at + before + count, row - before - count)

@@ -1,0 +1,158 @@
+"""A small pool of Python threads that share out an op's images, rows or tiles.
+
+Each piece of work spends its time in a compiled function or in BLAS, both of which release the interpreter's lock, so
+Python threads really run side by side. They sleep between ops (BLAS's own threads would spin, and fight with these for
+the cores), which is why BLAS is set to one thread here: every thread of the pool calls it for its own piece.
+
+What a piece holds depends on the sizes and the number of threads only, and partial sums are added in the order of the
+pieces: results repeat bit for bit for a given number of threads, whichever thread took which piece.
+"""
+
+import contextlib
+import os
+import queue
+import threading
+
+from threadpoolctl import threadpool_limits
+
+LEAST = 1 << 14  # elements below which a piece of element-wise work is not worth waking a thread for
+
+threadpool_limits(1, "blas")
+
+
+def threads():
+    """How many threads work at once: the cores this process may use, $MINICNN_THREADS, or what set_threads said."""
+    return _pool.size
+
+
+def set_threads(count):
+    """Use `count` threads from now on."""
+    if not hasattr(count, "__index__") or count < 1:
+        raise ValueError(f"set_threads: the number of threads must be a whole number, at least 1, got {count!r}")
+    global _pool
+    _pool.close()
+    _pool = _Pool(int(count))
+
+
+def shares(n, least=1):
+    """Cut range(n) into [(start, stop), ...]: equal parts, at most one for each thread, each of `least` or more.
+
+    None of them is empty: n = 0 gives [].
+    """
+    parts = min(threads(), max(1, n // max(1, least))) if n else 0
+    return [(i * n // parts, (i + 1) * n // parts) for i in range(parts)]
+
+
+def run(work, count):
+    """Call ``work(i)`` for each i in range(count), several at once; returns when all are done.
+
+    If some fail, no new ones are begun, and the exception of the lowest i is raised. A `run` inside `work` keeps to
+    its own thread.
+    """
+    if count <= 1 or threads() == 1 or _inside.active:
+        for i in range(count):
+            work(i)
+    else:
+        _pool.run(work, count)
+
+
+def run_shares(work, n, least=1):
+    """``work(start, stop)`` for each of ``shares(n, least)``."""
+    pieces = shares(n, least)
+    run(lambda i: work(*pieces[i]), len(pieces))
+
+
+class _Inside(threading.local):
+    active = False  # whether this thread is at work on a piece
+
+
+_inside = _Inside()
+
+
+class _Job:
+    """`count` pieces that any thread may take, lowest first."""
+
+    def __init__(self, work, count):
+        self.work, self.count = work, count
+        self.taken, self.errors = 0, {}
+        self.lock = threading.Lock()
+
+    def help(self):
+        _inside.active = True
+        try:
+            while (i := self._take()) is not None:
+                try:
+                    self.work(i)
+                except BaseException as error:
+                    self.errors[i] = error
+        finally:
+            _inside.active = False
+
+    def _take(self):
+        with self.lock:
+            if self.taken == self.count or self.errors:
+                return None
+            self.taken += 1
+            return self.taken - 1
+
+
+class _Pool:
+    """The calling thread and size - 1 others, which are started when they are first needed."""
+
+    def __init__(self, size):
+        self.size, self.workers = size, 0
+        self.jobs = queue.SimpleQueue()
+
+    def run(self, work, count):
+        self._start()
+        job, helpers = _Job(work, count), min(self.workers, count - 1)
+        left = threading.Semaphore(0)
+        for _ in range(helpers):
+            self.jobs.put((job, left))
+        job.help()
+        for _ in range(helpers):
+            left.acquire()
+        if job.errors:
+            raise job.errors.pop(min(job.errors))  # not kept in the job: its traceback refers to the job
+
+    def close(self):
+        for _ in range(self.workers):
+            self.jobs.put((None, None))
+        self.workers = 0
+
+    def _start(self):
+        while self.workers < self.size - 1:
+            threading.Thread(target=_serve, args=(self.jobs,), name="minicnn", daemon=True).start()
+            self.workers += 1
+
+
+def _serve(jobs):
+    while True:
+        job, left = jobs.get()
+        if job is None:
+            return
+        job.help()
+        left.release()
+        del job, left  # what the pieces hold must not wait here for the next job
+
+
+def _available():
+    value = os.environ.get("MINICNN_THREADS")
+    if value is None:
+        with contextlib.suppress(AttributeError):  # not on every system
+            return len(os.sched_getaffinity(0))
+        return os.cpu_count() or 1
+    if not value.isdecimal() or int(value) < 1:
+        raise ValueError(f"MINICNN_THREADS must be a whole number of threads, at least 1, got {value!r}")
+    return int(value)
+
+
+def _after_fork():
+    """A forked process has only the thread that forked: it starts a pool of its own."""
+    global _pool
+    _pool = _Pool(_pool.size)
+
+
+_pool = _Pool(_available())
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

@@ -1,0 +1,171 @@
+"""3x3 and 5x5 convolutions of stride 1 with a quarter, or a sixth, of the multiplications (Winograd).
+
+Two polynomials of degrees 3 and 2 can be multiplied by taking their values at 6 points, multiplying those, and finding
+the polynomial of degree 5 through the products: 6 multiplications instead of 12. Turned around (transposed), the same
+works out 4 neighbouring results of a filter with 3 taps, and in both directions of an image 4 x 4 of them with
+6 x 6 = 36 multiplications instead of 4 * 4 * 9 = 144; for 5 x 5 taps with 8 x 8 = 64 instead of 400. For one channel
+and one filter, d (6, 6) a piece of the image, g (3, 3) the filter, y (4, 4) the piece of the result:
+
+    y = A^T [ (G g G^T) * (B^T d B) ] A          * is number by number
+
+A^T (4, 6), G (6, 3) and B^T (6, 6) are small matrices of small numbers (cook_toom.py). The sum over the channels can be
+taken before A: so each of the 36 places is a matrix product over channels, whose rows are the pieces ("tiles") of all
+images:
+
+    images  --B-->  V (36, tiles, C)  \\
+                                        M (36, tiles, K) = V @ U   --A-->  results
+    filters --G-->  U (36, C, K)      /
+
+grad_x        the same with the filters upside down, and their channels swapped
+grad_weight   y is linear in g, and its gradient the formula's transpose: G^T [ (A dy A^T) * (B^T d B) ] G, summed
+              over the tiles before G^T: at each place a product M (36, K, C) = (A dy A^T)^T @ V
+bias          a number added to M at the place of the points (1, 1) comes out added to every result, as 1^i = 1
+
+Operations    2 * 36 * tiles * C * K, and the transforms of the 36 * (tiles * (C + K) + C * K) numbers of V, M and U,
+              which are written and read once more. So it pays with many channels, and many tiles for a filter (`pays`).
+Rounding      The points decide how much larger than the results the numbers in between are: with 0, 1, -1, 1/2, -2 and
+              infinity errors are half of those with the usual 0, 1, -1, 2, -2. See the table in conv.py. A NaN or an
+              infinity in a pixel makes NaNs of all results of its tiles.
+
+Source    Winograd, "Arithmetic complexity of computations", 1980; Lavin, Gray, "Fast algorithms for convolutional
+          neural networks", CVPR 2016; Barabasz, Anderson, Soodhalter, Gregg, "Error analysis and improving the accuracy
+          of Winograd convolution for deep neural networks", ACM TOMS 2020 (the points)
+"""
+
+import math
+
+import numpy as np
+
+from . import memory, threads
+from .cook_toom import SIDE
+from .matmul import add_rows, padded, transposing_space, width
+from .winograd_tiles import collect_filters, cut, join, multiply_places, spread_filters, sum_places
+
+BLOCK_BYTES = 3 << 19  # of V and M, for a block of strips: they stay in the second cache
+TILES = 112  # but no fewer than that in a block, as U is read once for each
+WORTH = 24  # multiplications that take as long as transforming a number, writing and reading it
+
+
+def pays(images, out_size, kernel, padding, channels, filters):
+    """Whether this is possible, and less work than multiplying every window."""
+    if kernel not in ([3, 3], [5, 5]) or min(channels, filters) < 16 or np.max(padding) >= kernel[0]:
+        return False
+    tiles = images * math.prod(-(-size // SIDE) for size in out_size)
+    places = (kernel[0] + SIDE - 1) ** 2
+    moved = tiles * (channels + filters) + channels * filters
+    work = places * (tiles * channels * filters + WORTH * moved)
+    return work < images * math.prod(out_size) * math.prod(kernel) * channels * filters
+
+
+def conv2d_forward(x, weight, bias, padding):
+    """y (N, OH, OW, K) for x (N, H, W, C) and weight (K, C, R, R), R 3 or 5; padding ((top, bottom), (left, right))."""
+    return _convolve(x, weight, bias, padding, turned=False)
+
+
+def conv2d_grad_x(grad_out, weight, padding):
+    """grad_x (N, H, W, C), by the same road: grad_out (N, OH, OW, K) convolved with the filters upside down."""
+    last = weight.shape[-1] - 1
+    return _convolve(grad_out, weight, None, [(last - before, last - after) for before, after in padding], turned=True)
+
+
+def conv2d_grad_weight(grad_out, x, taps, padding):
+    """grad_weight (K, C, R, R) from grad_out (N, OH, OW, K) and x (N, H, W, C).
+
+    Threads share the rows of places, not the tiles: so there is one M, not one for each thread to be added up.
+    """
+    channels, filters = x.shape[3], grad_out.shape[3]
+    grid, corner = _grid(grad_out.shape[1:3]), (padding[0][0], padding[1][0])
+    side, wide, strips = taps + SIDE - 1, padded(channels, x.dtype), len(x) * grid[0]
+    m, m_place = _places("winograd.u", side * side, filters * wide, x.dtype)
+    grad_weight = memory.empty((filters, channels, taps, taps), x.dtype)
+    images, gradients = x.reshape(-1), grad_out.reshape(-1)
+
+    def work(top, bottom):
+        places = (bottom - top) * side
+        step = min(strips, _strips_in_block(places * (channels + filters) * x.itemsize, grid))
+        v, v_place = _places("winograd.v", places, step * grid[1] * channels, x.dtype)
+        w, w_place = _places("winograd.m", places, step * grid[1] * filters, x.dtype)
+        strip, space = _strip(taps, grid, max(channels, filters), x.dtype), transposing_space(x.dtype)
+        part = m[top * side * m_place :]
+        for first in range(0, strips, step):
+            last = min(first + step, strips)
+            tiles, rows = (last - first) * grid[1], (first, last, top, bottom)
+            cut(images, v, v_place, strip, *rows, x.shape[1:], grid, corner, taps)
+            cut(gradients, w, w_place, strip, *rows, grad_out.shape[1:], grid, (0, 0), -taps)
+            sizes = places, tiles, filters, channels, wide
+            sum_places(w, w_place, v, v_place, part, m_place, *sizes, first > 0, space)
+
+    def collect(start, stop):  # filters
+        buffer = memory.scratch("winograd.strip", (taps * (taps + side) * channels,), x.dtype)
+        collect_filters(m, m_place, wide, grad_weight.reshape(-1), buffer, start, stop, channels, taps)
+
+    threads.run_shares(work, side)
+    threads.run_shares(collect, filters)
+    return grad_weight
+
+
+def _convolve(x, weight, bias, padding, turned):
+    n, height, width, depth = x.shape
+    columns, taps = weight.shape[1 if turned else 0], weight.shape[-1]
+    size = height + sum(padding[0]) - taps + 1, width + sum(padding[1]) - taps + 1
+    grid, corner, side = _grid(size), (padding[0][0], padding[1][0]), taps + SIDE - 1
+    places, wide = side * side, padded(columns, x.dtype)
+    u = _transformed_filters(weight, turned)
+    y = memory.empty((n, *size, columns), x.dtype)
+    images, results = x.reshape(-1), y.reshape(-1)
+
+    def work(start, stop):  # strips
+        step = min(stop - start, _strips_in_block(places * (depth + wide) * x.itemsize, grid))
+        v, v_place = _places("winograd.v", places, step * grid[1] * depth, x.dtype)
+        m, m_place = _places("winograd.m", places, step * grid[1] * wide, x.dtype)
+        strip = _strip(taps, grid, max(depth, columns), x.dtype)
+        for first in range(start, stop, step):
+            last = min(first + step, stop)
+            tiles = (last - first) * grid[1]
+            cut(images, v, v_place, strip, first, last, 0, side, x.shape[1:], grid, corner, taps)
+            multiply_places(v, v_place, u, m, m_place, places, tiles, depth, wide)
+            if bias is not None:
+                add_rows(m, (side + 1) * m_place, wide, tiles, bias)  # the points (1, 1) are second in both directions
+            join(m, m_place, wide, results, strip, first, last, y.shape[1:], grid, taps)
+
+    threads.run_shares(work, n * grid[0])
+    return y
+
+
+def _transformed_filters(weight, turned):
+    """U: at each place the panels (matmul.py) of a matrix (C, K), or of (K, C) for the filters `turned` around."""
+    filters, channels, taps, _ = weight.shape
+    depth, columns = (filters, channels) if turned else (channels, filters)
+    steps = (channels * taps * taps, taps * taps) if turned else (taps * taps, channels * taps * taps)
+    wide, side = width(weight.dtype), taps + SIDE - 1
+    count, flat = padded(columns, weight.dtype) // wide, weight.reshape(-1)
+    u = memory.scratch("winograd.u", (side * side * count * depth * wide,), weight.dtype)
+
+    def work(start, stop):  # panels
+        buffer = memory.scratch("winograd.strip", ((taps * (taps + side) + wide) * wide,), weight.dtype)
+        spread_filters(flat, *steps, u, buffer, start, stop, depth, columns, turned, taps)
+
+    threads.run_shares(work, count)
+    return u
+
+
+def _grid(size):
+    """How many tiles cover so many rows and columns of results."""
+    return -(-size[0] // SIDE), -(-size[1] // SIDE)
+
+
+def _strips_in_block(bytes_per_tile, grid):
+    return max(1, BLOCK_BYTES // (bytes_per_tile * grid[1]), TILES // grid[1])
+
+
+def _places(name, places, size, dtype):
+    """(Scratch for so many matrices of that size, how far they lie apart): not by a multiple of a kilobyte, as numbers
+    at the same place of each are written together and would all fall upon the same few lines of the first cache."""
+    apart = size + 16 if size * np.dtype(dtype).itemsize % 1024 == 0 else size
+    return memory.scratch(name, (places * apart,), dtype), apart
+
+
+def _strip(taps, grid, channels, dtype):
+    """The buffer of cut() and join(): a strip of tiles, transformed in one direction."""
+    size = (taps + SIDE - 1) * (grid[1] * SIDE + taps - 1) * channels
+    return memory.scratch("winograd.strip", (size,), dtype)

@@ -1,0 +1,197 @@
+"""The processor's threads: every piece once, in whatever order; errors come out; results repeat bit for bit."""
+
+import os
+import subprocess
+import sys
+import threading
+import time
+
+import numpy as np
+import pytest
+from checks import raises
+
+from minicnn.kernels.cpu import activation, batchnorm, dropout, layout, linear, lrn, pool, softmax, threads
+from minicnn.ops import activation as plain_activation
+from minicnn.ops import batchnorm as plain_batchnorm
+from minicnn.ops import dropout as plain_dropout
+from minicnn.ops import linear as plain_linear
+from minicnn.ops import lrn as plain_lrn
+from minicnn.ops import pool as plain_pool
+from minicnn.ops import softmax as plain_softmax
+
+
+@pytest.fixture(autouse=True)
+def three_threads():
+    before = threads.threads()
+    threads.set_threads(3)
+    yield
+    threads.set_threads(before)
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 3, 7, 100])
+def test_every_piece_runs_once(count):
+    calls = [0] * count
+
+    def work(i):
+        calls[i] += 1
+
+    threads.run(work, count)
+    assert calls == [1] * count
+
+
+def test_pieces_run_at_the_same_time():
+    together = threading.Barrier(3, timeout=20)  # nobody passes before three have come
+    threads.run(lambda i: together.wait(), 3)
+
+
+@pytest.mark.parametrize("n", range(8))
+@pytest.mark.parametrize("least", [1, 2, 5])
+def test_shares_cut_a_range_into_parts_that_are_not_empty(n, least):
+    pieces = threads.shares(n, least)
+    assert [i for start, stop in pieces for i in range(start, stop)] == list(range(n))
+    assert len(pieces) <= 3
+    assert all(stop - start >= min(n, least) for start, stop in pieces) and (n > 0 or pieces == [])
+
+
+def test_the_first_exception_comes_out_and_the_pool_goes_on():
+    ran = []
+
+    def work(i):
+        if i == 0:
+            raise ZeroDivisionError("piece 0")
+        ran.append(i)
+        time.sleep(0.001)
+
+    with raises(ZeroDivisionError, "piece 0"):
+        threads.run(work, 1000)
+    assert len(ran) < 500  # no new piece is begun after an error
+    threads.run(ran.append, 5)
+    assert sorted(ran[-5:]) == [0, 1, 2, 3, 4]
+
+
+def test_the_exception_of_the_lowest_piece_is_the_one_raised():
+    together = threading.Barrier(3, timeout=20)
+
+    def work(i):
+        together.wait()
+        raise RuntimeError(f"piece {i}")
+
+    with raises(RuntimeError, "piece 0"):
+        threads.run(work, 3)
+
+
+def test_a_run_inside_a_piece_stays_on_its_thread():
+    seen = {}
+
+    def work(i):
+        threads.run(lambda j: seen.setdefault((i, j), threading.get_ident()), 3)
+
+    threads.run(work, 3)
+    assert len(seen) == 9
+    assert all(len({seen[i, j] for j in range(3)}) == 1 for i in range(3))
+
+
+def test_what_a_piece_holds_is_let_go_of():
+    import weakref
+
+    array = np.zeros(4).view(type("Watched", (np.ndarray,), {}))
+    alive = weakref.ref(array)
+    threads.run(lambda i, array=array: array.sum(), 3)
+    del array
+    deadline = time.monotonic() + 20
+    while alive() is not None and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert alive() is None
+
+
+def test_a_forked_process_has_threads_of_its_own():
+    if not hasattr(os, "fork"):
+        pytest.skip("this system has no fork")
+    code = (
+        "import os, sys\n"
+        "from minicnn.kernels.cpu import threads\n"
+        "threads.set_threads(2)\n"
+        "threads.run(lambda i: None, 2)\n"
+        "child = os.fork()\n"
+        "threads.run(lambda i: None, 2)\n"
+        "sys.exit(0) if child == 0 else sys.exit(os.waitpid(child, 0)[1])\n"
+    )
+    subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True, timeout=60)
+
+
+def test_how_many_threads():
+    with raises(ValueError, "set_threads", "0"):
+        threads.set_threads(0)
+    with raises(ValueError, "set_threads", "1.5"):
+        threads.set_threads(1.5)
+    assert threads.threads() == 3
+    code = "from minicnn.kernels.cpu import threads; print(threads.threads())"
+    for value, expected in (("5", "5\n"), ("none", "")):
+        done = subprocess.run(
+            [sys.executable, "-c", code], env={**os.environ, "MINICNN_THREADS": value}, capture_output=True, text=True
+        )
+        assert done.stdout == expected
+    assert "MINICNN_THREADS" in done.stderr and "none" in done.stderr
+
+
+def test_blas_runs_one_thread():
+    code = (
+        "import numpy, threadpoolctl, minicnn.kernels.cpu.threads\n"
+        "print({p['num_threads'] for p in threadpoolctl.threadpool_info() if p['user_api'] == 'blas'})\n"
+    )
+    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "2", "MKL_NUM_THREADS": "2"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout == "{1}\n"
+
+
+RNG = np.random.default_rng(0)
+X, G = (np.moveaxis(RNG.standard_normal((5, 24, 25, 20)), -1, 1).astype(np.float32) for _ in range(2))
+C = RNG.standard_normal(20).astype(np.float32)
+ONES = np.ones(20, np.float32)
+A, W = RNG.standard_normal((90, 300)).astype(np.float32), RNG.standard_normal((200, 300)).astype(np.float32)
+A_OUT = RNG.standard_normal((90, 200)).astype(np.float32)
+WINDOWS = (3, 3), (2, 2), ((1, 1), (1, 1)), (1, 1)
+POOLED = plain_pool.max_pool2d_forward(X, *WINDOWS, (12, 13))
+OPS = [
+    (plain_batchnorm, batchnorm, "batch_norm_statistics", (X,)),
+    (plain_batchnorm, batchnorm, "batch_norm_forward", (X, C, C, C, ONES)),
+    (plain_batchnorm, batchnorm, "batch_norm_grad_weight_bias", (G, X, C, ONES)),
+    (plain_batchnorm, batchnorm, "batch_norm_grad_x", (G, X, C, C, ONES, (C, C))),
+    (plain_activation, activation, "relu_forward", (X, None)),
+    (plain_activation, activation, "relu_backward", (G, X)),
+    (plain_activation, activation, "sigmoid_forward", (X,)),
+    (plain_activation, activation, "tanh_forward", (X,)),
+    (plain_dropout, dropout, "dropout_forward", (X, 0.3, 2**63 + 5, 2**33 + 7, None)),
+    (plain_lrn, lrn, "local_response_norm_forward", (X, 5, 1.0, 0.75, 2.0)),
+    (plain_lrn, lrn, "local_response_norm_backward", (G, X, 5, 1.0, 0.75, 2.0)),
+    (plain_pool, pool, "max_pool2d_forward", (X, *WINDOWS, (12, 13))),
+    (plain_pool, pool, "max_pool2d_winners", (X, POOLED, *WINDOWS)),
+    (plain_pool, pool, "adaptive_avg_pool2d_forward", (X, (5, 7))),
+    (plain_softmax, softmax, "log_softmax_forward", (X, 1)),
+    (plain_linear, linear, "linear_forward", (A, W, W[:, 0])),
+    (plain_linear, linear, "linear_grad_x", (A_OUT, W)),
+    (plain_linear, linear, "linear_grad_weight", (A_OUT, A)),
+]
+
+
+@pytest.mark.parametrize("plain, fast, name, arguments", OPS, ids=[op[2] for op in OPS])
+def test_shares_put_together_are_the_page_and_repeat_bit_for_bit(plain, fast, name, arguments):
+    assert X.size > 3 * threads.LEAST  # so that three threads have something to do
+    expected = _arrays(getattr(plain, name)(*arguments))
+    for count in (3, 1, 2, 3):
+        threads.set_threads(count)
+        results = [_arrays(getattr(fast, name)(*arguments)) for _ in range(3)]
+        for value, again, once_more, wanted in zip(*results, expected, strict=True):
+            assert value.dtype == wanted.dtype and value.shape == wanted.shape
+            np.testing.assert_allclose(value, wanted, rtol=1e-5, atol=1e-5 * np.abs(wanted).max())
+            assert value.tobytes() == again.tobytes() == once_more.tobytes()
+
+
+def test_dropout_draws_the_pages_numbers_in_any_layout():
+    for x in (X, layout.contiguous(X), X.transpose(3, 2, 1, 0)):
+        drawn = dropout.dropout_forward(x, 0.3, 2**63 + 5, 2**33 + 7, None)
+        np.testing.assert_array_equal(drawn, plain_dropout.dropout_forward(x, 0.3, 2**63 + 5, 2**33 + 7, None))
+
+
+def _arrays(result):
+    return result if isinstance(result, tuple) else (result,)
