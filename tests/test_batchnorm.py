@@ -205,6 +205,26 @@ def test_with_relu_and_residual_it_is_one_after_the_other(place, with_residual, 
         check_close(value, expected, 1e-10)
 
 
+@pytest.mark.parametrize("train", [True, False])
+def test_a_residual_that_needs_no_gradient_still_decides_which_relus_are_open(place, train):
+    """As behind a frozen stem, where the first block's shortcut is a picture's features."""
+    rng = np.random.default_rng(0)
+    arrays, residual = [rng.standard_normal((3, 4, 5, 6)), *rng.standard_normal((2, 4))], rng.standard_normal((3, 4, 5, 6))
+    running = [place.tensor(rng.random(4) + 0.5) for _ in range(2)]
+
+    def fused(x, weight, bias):
+        return F.batch_norm_relu(x, *running, weight, bias, train, 0.0, residual=place.tensor(3 * residual))
+
+    def separate(x, weight, bias):
+        y = F.batch_norm(x, *running, weight, bias, train, 0.0)
+        return F.relu(F.residual_add(y, place.tensor(3 * residual)))
+
+    y, grads = run(place, fused, arrays)
+    expected_y, expected_grads = run(place, separate, arrays)
+    for value, expected in zip([y, *grads], [expected_y, *expected_grads], strict=True):
+        check_close(value, expected, 1e-10)
+
+
 def test_a_residual_of_another_shape_is_refused():
     x, running = Tensor(np.ones((2, 3, 4, 4))), [Tensor(np.ones(3))] * 2
     with raises(ValueError, "batch_norm_relu", "(2, 3, 4, 4)", "(2, 3, 2, 2)"):

@@ -48,7 +48,7 @@ struct Windows {
 //    divide = SH, SW.
 //    Launch: grid (ceil(N * OH * OW / SIDE), ceil(I / SIDE), groups), block THREADS
 template <typename T>
-__global__ void __launch_bounds__(THREADS)
+__global__ void __launch_bounds__(THREADS, 1)
     conv2d(const T *__restrict__ x, const T *__restrict__ weight, const float *__restrict__ bias, float *__restrict__ y,
            int N, int I, int H, int W, int channels, int OH, int OW, int KH, int KW, int stride_h, int stride_w,
            int offset_h, int offset_w, int step_h, int step_w, int divide_h, int divide_w) {
@@ -112,7 +112,7 @@ struct Positions {
 // and the 16-bit numbers are put together in twos when they are read.
 //    Launch: grid (ceil(KH * KW * channels / SIDE), ceil(I / SIDE), groups * splits), block THREADS
 template <typename T>
-__global__ void __launch_bounds__(THREADS)
+__global__ void __launch_bounds__(THREADS, 1)
     conv2d_grad_weight(const T *__restrict__ grad_out, const T *__restrict__ x, float *__restrict__ parts, int length,
                        int groups, int N, int I, int filters, int CG, int channels, int H, int W, int OH, int OW,
                        int KH, int KW, int SH, int SW, int PT, int PL, int DH, int DW) {

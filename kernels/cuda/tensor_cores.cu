@@ -73,7 +73,7 @@ __global__ void product_naive(const T *__restrict__ a, const T *__restrict__ b, 
 //    k is cut into gridDim.z parts of `length`: c is (parts, I, J), to be summed (sum_parts of conv.cu).
 //    Launch: grid (ceil(J / SIDE), ceil(I / SIDE), parts), block THREADS
 template <typename T>
-__global__ void __launch_bounds__(THREADS)
+__global__ void __launch_bounds__(THREADS, 1)
     product_pipelined(const T *__restrict__ a, const T *__restrict__ b, const float *__restrict__ bias,
                       float *__restrict__ c, int I, int J, int pitch, int length) {
     int first = blockIdx.z * length, last = min(first + length, pitch);

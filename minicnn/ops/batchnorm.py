@@ -93,16 +93,15 @@ class BatchNormReLU(BatchNorm):
     def forward(self, x, weight, bias, residual, **options):
         mean, inv_std = self.normalisation(x, **options)
         y = self.run(batch_norm_relu_forward, x, weight, bias, mean, inv_std, residual)
-        self.given = weight is not None, bias is not None
+        self.given, self.residual = (weight is not None, bias is not None), residual is not None
         self.save_for_backward(x, y, mean, inv_std, *(array for array in (weight, bias) if array is not None))
         return y
 
     def backward(self, grad_out):
         x, y, mean, inv_std, *rest = self.saved
         weight, bias = (rest.pop(0) if given else None for given in self.given)
-        with_residual = self.needs_input_grad[3]
         arrays = grad_out, x, y, weight, bias, mean, inv_std
-        return self.run(batch_norm_relu_backward, *arrays, self.training, with_residual)
+        return self.run(batch_norm_relu_backward, *arrays, self.training, self.residual)
 
 
 def batch_norm_statistics(x):
@@ -155,8 +154,8 @@ def batch_norm_relu_forward(x, weight, bias, mean, inv_std, residual):
 def batch_norm_relu_backward(grad_out, x, y, weight, bias, mean, inv_std, training, residual):
     """(grad_x, grad_weight, grad_bias, grad_residual) of the above, whose result was y.
 
-    residual: whether grad_residual is wanted, else it is None; training: whether mean and inv_std depend on x. A kernel
-    may work out the sign of y again, from x and bias, rather than read it.
+    residual: whether there was one, else grad_residual is None; training: whether mean and inv_std depend on x. Without a
+    residual a kernel may work out the sign of y again, from x and bias, rather than read it.
     """
     behind = np.where(y <= 0, 0, grad_out)
     sums = batch_norm_grad_weight_bias(behind, x, mean, inv_std)
