@@ -209,7 +209,8 @@ def test_with_relu_and_residual_it_is_one_after_the_other(place, with_residual, 
 def test_a_residual_that_needs_no_gradient_still_decides_which_relus_are_open(place, train):
     """As behind a frozen stem, where the first block's shortcut is a picture's features."""
     rng = np.random.default_rng(0)
-    arrays, residual = [rng.standard_normal((3, 4, 5, 6)), *rng.standard_normal((2, 4))], rng.standard_normal((3, 4, 5, 6))
+    arrays = [rng.standard_normal((3, 4, 5, 6)), *rng.standard_normal((2, 4))]
+    residual = rng.standard_normal((3, 4, 5, 6))
     running = [place.tensor(rng.random(4) + 0.5) for _ in range(2)]
 
     def fused(x, weight, bias):

@@ -1,7 +1,10 @@
 """Memory that is used again: blocks come back with their last view, training steps stop asking for more."""
 
+import gc
 import itertools
+import sys
 import threading
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -10,6 +13,8 @@ import minicnn
 import minicnn.functional as F
 from minicnn import Tensor
 from minicnn.kernels.cpu import memory, threads
+from minicnn.models.resnet import cifar_resnet
+from minicnn.optim import SGD
 
 LARGE = (64, 1000)  # float32 of this shape are more than memory.SMALL bytes
 
@@ -82,6 +87,15 @@ def test_the_smallest_piece_that_is_large_enough_is_cut(heap):
     assert b and d
 
 
+def test_memory_that_is_not_to_be_had(heap, monkeypatch):
+    unraisable = []
+    monkeypatch.setattr(sys, "unraisablehook", unraisable.append)
+    with pytest.raises(MemoryError):
+        memory.empty((1 << 60,), np.uint8)
+    assert not unraisable and not heap.returned
+    assert memory.empty(LARGE, np.float32).shape == LARGE
+
+
 def test_images_are_channels_last():
     images = memory.empty_images((4, 30, 20, 25), np.float32)
     assert images.shape == (4, 30, 20, 25) and images.transpose(0, 2, 3, 1).flags.c_contiguous
@@ -146,3 +160,35 @@ def test_steps_after_the_first_touch_no_fresh_page(heap, monkeypatch):
             ends.append(max(map(sum, reached)))
     assert len(reached) >= 6 * 8 and len(heap.segments) == 1
     assert ends[1:] == [ends[1]] * 5
+
+
+def test_training_steps_ask_for_no_memory():
+    """Of a small ResNet: neither the heap nor NumPy's own allocations grow, and the latter stay small."""
+    minicnn.manual_seed(0)
+    with minicnn.tier("fast"):
+        model = cifar_resnet(8)
+        sgd = SGD(model.parameters(), lr=0.01, momentum=0.9)
+        x = Tensor(np.random.default_rng(0).standard_normal((8, 3, 16, 16), dtype=np.float32))
+
+        def steps(count):
+            for _ in range(count):
+                sgd.zero_grad()
+                F.cross_entropy(model(x), np.arange(8)).backward()
+                sgd.step()
+
+        steps(3)
+        segments = len(memory._heap.segments)
+        tracemalloc.start()
+        try:
+            steps(10)
+            gc.collect()
+            before, _ = tracemalloc.get_traced_memory()
+            tracemalloc.reset_peak()
+            steps(150)
+            gc.collect()
+            after, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert len(memory._heap.segments) == segments
+    assert after - before < 50_000
+    assert peak - before < 1.5 * 2**20  # gradients that meet at a shortcut are added up by NumPy

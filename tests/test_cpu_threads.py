@@ -1,6 +1,7 @@
 """The processor's threads: every piece once, in whatever order; errors come out; results repeat bit for bit."""
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -80,6 +81,25 @@ def test_the_exception_of_the_lowest_piece_is_the_one_raised():
         threads.run(work, 3)
 
 
+def test_an_interrupted_run_ends_when_its_helpers_have():
+    """Else they would go on writing to the op's work space, which the next op is given."""
+    finished, main, together = [], threading.get_ident(), threading.Barrier(3, timeout=20)
+
+    def work(i):
+        together.wait()
+        if threading.get_ident() != main:
+            time.sleep(0.5)
+            finished.append(i)
+
+    timer = threading.Timer(0.2, signal.raise_signal, [signal.SIGINT])
+    timer.start()  # the calling thread waits for the others by then
+    with pytest.raises(KeyboardInterrupt):
+        threads.run(work, 3)
+    assert len(finished) == 2
+    timer.join()
+    test_every_piece_runs_once(100)
+
+
 def test_a_run_inside_a_piece_stays_on_its_thread():
     seen = {}
 
@@ -102,6 +122,30 @@ def test_what_a_piece_holds_is_let_go_of():
     while alive() is not None and time.monotonic() < deadline:
         time.sleep(0.01)
     assert alive() is None
+
+
+def test_the_number_changes_while_others_work():
+    stop, before = threading.Event(), sum(thread.name == "minicnn" for thread in threading.enumerate())
+
+    def work():
+        while not stop.is_set():
+            threads.run(lambda i: None, 3)
+
+    users = [threading.Thread(target=work) for _ in range(2)]
+    for user in users:
+        user.start()
+    for i in range(3000):
+        threads.set_threads(2 + i % 2)
+        time.sleep(0.0001)
+    stop.set()
+    for user in users:
+        user.join(timeout=20)
+        assert not user.is_alive()
+    threads.set_threads(1)
+    deadline = time.monotonic() + 20
+    while (left := sum(t.name == "minicnn" for t in threading.enumerate())) > before and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert left <= before  # nobody waits for a job of a pool that is gone
 
 
 def test_a_forked_process_has_threads_of_its_own():
@@ -134,14 +178,17 @@ def test_how_many_threads():
     assert "MINICNN_THREADS" in done.stderr and "none" in done.stderr
 
 
-def test_blas_runs_one_thread():
+def test_blas_runs_one_thread_for_as_long_as_it_is_told():
     code = (
-        "import numpy, threadpoolctl, minicnn.kernels.cpu.threads\n"
-        "print({p['num_threads'] for p in threadpoolctl.threadpool_info() if p['user_api'] == 'blas'})\n"
+        "import numpy, threadpoolctl\n"
+        "from minicnn.kernels.cpu import threads\n"
+        "def of_blas(): return [p['num_threads'] for p in threadpoolctl.threadpool_info() if p['user_api'] == 'blas']\n"
+        "with threads.one_blas_thread(): inside = of_blas()\n"
+        "print({*inside}, {*of_blas()})\n"
     )
     environment = {**os.environ, "OPENBLAS_NUM_THREADS": "2", "MKL_NUM_THREADS": "2"}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
-    assert done.stdout == "{1}\n"
+    assert done.stdout == "{1} {2}\n"
 
 
 RNG = np.random.default_rng(0)

@@ -45,8 +45,9 @@ def test_the_gradient_across_channels(place):
     check_close(grad[0, :, 0], np.array([1 / 6 - 2 / 36, -4 / 36]), 1e-12)
 
 
-def test_empty_batch(place):
-    x = np.empty((0, 3, 2))
+@pytest.mark.parametrize("shape", [(0, 3, 2), (2, 0, 3)])
+def test_empty_batch(place, shape):
+    x = np.empty(shape)
     assert forward(place, F.local_response_norm, x, size=3).shape == x.shape
     assert gradient(place, F.local_response_norm, x, size=3).shape == x.shape
 

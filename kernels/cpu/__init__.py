@@ -8,4 +8,7 @@ layout, converts it at most once, on the way in, and returns channels-last (``la
     memory.py    arrays out of blocks that are used again, so that a training step asks for no fresh memory
     layout.py    channels-last and flat views of arrays
     jit.py       how functions are compiled
+
+Convolution (conv.py chooses): pointwise.py, stem.py, im2col.py, depthwise.py, and winograd.py on winograd_tiles.py and
+cook_toom.py. They stand on a matrix product of our own: matmul.py, from tiles (tile.py) of vectors (lanes.py).
 """

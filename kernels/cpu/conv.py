@@ -5,15 +5,14 @@ pointwise.py    1x1 windows, stride 1             a matrix product without a cop
 winograd.py     3x3 windows, stride 1, at least   a quarter of the multiplications                  4e-6
                 16 channels; 5x5 windows          a sixth of them                                   8e-6
 stem.py         larger windows of few channels    a matrix product that copies next to nothing      6e-7
-depthwise.py    a filter for each channel         nothing to multiply as matrices
+depthwise.py    a filter for each channel         nothing to multiply as matrices                   2e-6
 im2col.py       everything else                   windows are copied together in the cache          3e-6
 
 Rounding: the largest difference of float32 to float64 over the largest result, in any pass of layers like those of
 AlexNet and ResNet; tests/test_cpu_conv.py keeps it below 1e-5. All stand on the matrix product of matmul.py.
 
-Time of all three passes against PyTorch 2.15 in its better layout (one thread of a Sapphire Rapids core each, AlexNet's
-batch 64, ResNet-18's 16, ResNet-50's 8): winograd is 1.5 to 2.1 times as fast, for 5x5 windows 3.2 times, for 8 images
-at 7x7 1.2; pointwise 1.0 to 1.2; stem 1.05 to 1.3; im2col, of stride 2, 0.8 to 1.0.
+`python benchmarks/cpu.py layers` times each pass of such layers beside PyTorch's and beside a matrix product of as many
+multiplications: benchmarks/results/cpu/.
 """
 
 import numpy as np
@@ -86,15 +85,15 @@ def conv2d_grad_bias(grad_out):
 def choose(x_shape, weight_shape, out_size, stride, padding, dilation, groups):
     """The module for a geometry.
 
-    winograd wins wherever it saves work at all (`pays`): it takes 0.5 of the time of PyTorch's direct convolution for
-    64 channels at 56x56, 16 images, and 0.8 for 512 at 7x7, 8 images, where so few tiles share the transformed filters.
-    stem: AlexNet's first layer takes it 73 ms, grad_weight 75; im2col 97 and 113. From 16 channels on im2col is ahead.
+    winograd wins wherever it saves work at all (`pays`); the least for many channels of small pictures, where few tiles
+    share the transformed filters.
+    stem: faster than im2col on AlexNet's first layer, above all for grad_weight. From 16 channels on im2col is ahead.
     """
     filters, channels, *kernel = weight_shape
     if stride == dilation == (1, 1) and groups == 1:
         if kernel == [1, 1] and not np.any(padding):
             return pointwise
-        if winograd.pays(x_shape[0], out_size, kernel, padding, channels, filters):
+        if 0 not in x_shape and winograd.pays(x_shape[0], out_size, kernel, padding, channels, filters):
             return winograd
     if stem.suits(kernel, channels, dilation, groups):
         return stem

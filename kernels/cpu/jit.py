@@ -19,21 +19,19 @@ class _Announcement(event.Listener):
     """Says once that compiling has begun; what is found in the cache on disk is loaded without a word."""
 
     said = False
+    kept = "later runs find them on disk"
 
     def on_start(self, event):
         if not self.said and event.data["dispatcher"].py_func.__module__.startswith(__package__):
             self.said = True
-            print(
-                "minicnn: compiling the processor's kernels, once; later runs find them on disk",
-                file=sys.stderr,
-                flush=True,
-            )
+            print(f"minicnn: compiling the processor's kernels, once; {self.kept}", file=sys.stderr, flush=True)
 
     def on_end(self, event):
         pass
 
 
-event.register("numba:compile", _Announcement())
+_announcement = _Announcement()
+event.register("numba:compile", _announcement)
 
 _FILES = sorted(Path(__file__).parent.glob("*.py"))
 _TEXT = hashlib.sha256(b"".join(path.read_bytes() for path in _FILES)).hexdigest()
@@ -46,6 +44,12 @@ def jit(function=None, **options):
     """
     if function is None:
         return functools.partial(jit, **options)
-    dispatcher = numba.njit(nogil=True, cache=True, error_model="numpy", **options)(function)
-    dispatcher._cache._cache_file._source_stamp = _TEXT  # there is no public way to say this
+    compile = functools.partial(numba.njit, nogil=True, error_model="numpy", **options)
+    try:
+        dispatcher = compile(cache=True)(function)
+    except RuntimeError:  # neither the folder beside the source nor one below the user's home can be written
+        _announcement.kept = "nothing is kept, for want of a folder that can be written; NUMBA_CACHE_DIR names one"
+        return compile()(function)
+    if not numba.config.DISABLE_JIT:
+        dispatcher._cache._cache_file._source_stamp = _TEXT  # there is no public way to say this
     return dispatcher

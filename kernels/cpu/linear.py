@@ -8,7 +8,7 @@ that must be cut into shares, so that each thread reads (or writes) its own part
     grad_weight   grad_weight (OC, C)   = grad_out^T @ x       OC, or C where that is larger
 
 No share cuts the axis that is summed over, so there is nothing to add up. Forward makes y^T, since BLAS packs the large
-factor better when it comes first (a tenth of the time at 64 rows); turning it round costs no more than adding the bias.
+factor better when it comes first; turning it round costs no more than adding the bias.
 """
 
 import math
@@ -55,7 +55,8 @@ def _product(a, b):
             np.matmul(a, b[:, start:stop], out=out[:, start:stop])
 
     multiplications = a.shape[1] * min(out.shape)  # for one row or column
-    threads.run_shares(work, max(out.shape), LEAST // max(1, multiplications))
+    with threads.one_blas_thread():
+        threads.run_shares(work, max(out.shape), LEAST // max(1, multiplications))
     return out
 
 

@@ -8,6 +8,8 @@ What would cost most is s^-beta: a general power takes about 100 times as long a
 beta = 3/4 it is 1 / (sqrt(s) * sqrt(sqrt(s))), two instructions of a vector register, right to the last bit or two.
 """
 
+import math
+
 import numpy as np
 
 from . import threads
@@ -30,13 +32,14 @@ def _run(kernel, x, others, size, alpha, beta, k):
     last = channels_last(x)
     out = empty(last.shape, x.dtype)
     channels = x.shape[1]
-    arrays = [a.reshape(-1, channels) for a in (last, *map(channels_last, others), out)]
+    pixels = math.prod(last.shape[:-1])
+    arrays = [a.reshape(pixels, channels) for a in (last, *map(channels_last, others), out)]
     before, after = min(size // 2, channels), min((size - 1) // 2, channels)  # a longer window sees no more than all
     number = x.dtype.type
     constants = before, after, number(alpha / size), number(beta), number(k)
     threads.run_shares(
         lambda start, stop: kernel(*(a[start:stop] for a in arrays), *constants),
-        len(arrays[0]),
+        pixels,
         threads.LEAST // max(1, channels),
     )
     return behind_channels(out)

@@ -8,16 +8,17 @@ b is cut into *panels* of 32 columns (2 vectors), each stored in the order in wh
 much is used at a time as the first cache holds, for all rows of a block of a that the second cache holds.
 
 Why not BLAS? It must copy both operands into such an order at every call, as it cannot know them. Here weights are put
-into panels once for many rows, or come out of a transform in that order (winograd.py), and a is read as it lies. On one
-core with AVX-512 whose adders allow some 170 GFLOP/s, the 36 products (84, 64) @ (64, 64) of a Winograd convolution run
-at 147, and by OpenBLAS at 84; large products at about the same speed, 150 and 140.
+into panels once for many rows, or come out of a transform in that order (winograd.py), and a is read as it lies. What
+that saves counts most in small products, such as the 36 of a Winograd convolution.
 
 Results do not depend on how rows or columns are shared among threads: each number is the sum of the same products in
-the same order. That is in pieces of `summands`, whose sums are then added: shorter sums round less.
+the same order. That is in pieces of SUMMANDS, whose sums are then added, since shorter sums round less (but for the
+last panel where it is narrower than the others: there it is one sum).
 
 All arrays are 1-D: x begins at x[x_at], and its rows are x_row apart.
 """
 
+import functools
 import math
 
 import numpy as np
@@ -35,6 +36,7 @@ HEIGHT = 504  # rows of c for which multiply_transposed() puts a into tiles: 512
 FEW = 96  # columns of c; with fewer, that is not worth it
 
 
+@functools.cache
 def width(dtype):
     """How many columns a panel has: two vectors of `dtype`."""
     return 2 * Vector(types.float32 if dtype == np.float32 else types.float64).lanes

@@ -1,8 +1,8 @@
 """A small pool of Python threads that share out an op's images, rows or tiles.
 
 Each piece of work spends its time in a compiled function or in BLAS, both of which release the interpreter's lock, so
-Python threads really run side by side. They sleep between ops (BLAS's own threads would spin, and fight with these for
-the cores), which is why BLAS is set to one thread here: every thread of the pool calls it for its own piece.
+Python threads really run side by side. They sleep between ops. BLAS's own threads would spin, and fight with these for
+the cores: whoever calls BLAS for a piece does so under ``one_blas_thread()``.
 
 What a piece holds depends on the sizes and the number of threads only, and partial sums are added in the order of the
 pieces: results repeat bit for bit for a given number of threads, whichever thread took which piece.
@@ -13,11 +13,11 @@ import os
 import queue
 import threading
 
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 LEAST = 1 << 14  # elements below which a piece of element-wise work is not worth waking a thread for
 
-threadpool_limits(1, "blas")
+_blas = ThreadpoolController()
 
 
 def threads():
@@ -34,6 +34,11 @@ def set_threads(count):
     _pool = _Pool(int(count))
 
 
+def one_blas_thread():
+    """``with one_blas_thread(): ...``: BLAS starts no threads of its own, in the whole process, until the end."""
+    return _blas.limit(limits=1, user_api="blas")
+
+
 def shares(n, least=1):
     """Cut range(n) into [(start, stop), ...]: equal parts, at most one for each thread, each of `least` or more.
 
@@ -46,8 +51,8 @@ def shares(n, least=1):
 def run(work, count):
     """Call ``work(i)`` for each i in range(count), several at once; returns when all are done.
 
-    If some fail, no new ones are begun, and the exception of the lowest i is raised. A `run` inside `work` keeps to
-    its own thread.
+    If some fail, or Ctrl-C comes in between, no new ones are begun, and when those under way are done the exception of
+    the lowest i is raised, or KeyboardInterrupt. A `run` inside `work` keeps to its own thread.
     """
     if count <= 1 or threads() == 1 or _inside.active:
         for i in range(count):
@@ -70,12 +75,14 @@ _inside = _Inside()
 
 
 class _Job:
-    """`count` pieces that any thread may take, lowest first."""
+    """`count` pieces that any thread may take, lowest first; `helpers` threads beside the calling one will come."""
 
-    def __init__(self, work, count):
-        self.work, self.count = work, count
+    def __init__(self, work, count, helpers):
+        self.work, self.count, self.helpers = work, count, helpers
         self.taken, self.errors = 0, {}
-        self.lock = threading.Lock()
+        self.lock, self.left = threading.Lock(), threading.Event()
+        if helpers == 0:
+            self.left.set()
 
     def help(self):
         _inside.active = True
@@ -87,6 +94,12 @@ class _Job:
                     self.errors[i] = error
         finally:
             _inside.active = False
+
+    def leave(self):
+        with self.lock:
+            self.helpers -= 1
+            if self.helpers == 0:
+                self.left.set()
 
     def _take(self):
         with self.lock:
@@ -102,23 +115,32 @@ class _Pool:
     def __init__(self, size):
         self.size, self.workers = size, 0
         self.jobs = queue.SimpleQueue()
+        self.lock = threading.Lock()
 
     def run(self, work, count):
-        self._start()
-        job, helpers = _Job(work, count), min(self.workers, count - 1)
-        left = threading.Semaphore(0)
-        for _ in range(helpers):
-            self.jobs.put((job, left))
-        job.help()
-        for _ in range(helpers):
-            left.acquire()
+        with self.lock:  # a close() from another thread comes before or after
+            self._start()
+            helpers = min(self.workers, count - 1)
+            job = _Job(work, count, helpers)
+            for _ in range(helpers):
+                self.jobs.put(job)
+        try:
+            job.help()
+        except BaseException as interrupt:  # between two pieces
+            job.errors[-1] = interrupt
+        while not job.left.is_set():  # nobody may go on while a helper still writes to the op's arrays
+            try:
+                job.left.wait()
+            except BaseException as interrupt:
+                job.errors[-1] = interrupt
         if job.errors:
             raise job.errors.pop(min(job.errors))  # not kept in the job: its traceback refers to the job
 
     def close(self):
-        for _ in range(self.workers):
-            self.jobs.put((None, None))
-        self.workers = 0
+        with self.lock:
+            for _ in range(self.workers):
+                self.jobs.put(None)
+            self.size, self.workers = 1, 0  # whoever still comes works alone
 
     def _start(self):
         while self.workers < self.size - 1:
@@ -128,12 +150,12 @@ class _Pool:
 
 def _serve(jobs):
     while True:
-        job, left = jobs.get()
+        job = jobs.get()
         if job is None:
             return
         job.help()
-        left.release()
-        del job, left  # what the pieces hold must not wait here for the next job
+        job.leave()
+        del job  # what the pieces hold must not wait here for the next job
 
 
 def _available():

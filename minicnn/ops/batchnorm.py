@@ -154,8 +154,8 @@ def batch_norm_relu_forward(x, weight, bias, mean, inv_std, residual):
 def batch_norm_relu_backward(grad_out, x, y, weight, bias, mean, inv_std, training, residual):
     """(grad_x, grad_weight, grad_bias, grad_residual) of the above, whose result was y.
 
-    residual: whether there was one, else grad_residual is None; training: whether mean and inv_std depend on x. Without a
-    residual a kernel may work out the sign of y again, from x and bias, rather than read it.
+    residual: whether there was one, else grad_residual is None; training: whether mean and inv_std depend on x. Without
+    a residual a kernel may work out the sign of y again, from x and bias, rather than read it.
     """
     behind = np.where(y <= 0, 0, grad_out)
     sums = batch_norm_grad_weight_bias(behind, x, mean, inv_std)

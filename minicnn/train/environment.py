@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from ..device import current_tier
+from ..kernels.cpu import threads
 
 BLAS_VARIABLES = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS")
 
@@ -48,7 +49,9 @@ def cpu_name():
 
 def _threads():
     """How many there are: of the fast tier's pool, or of BLAS for the plain one."""
-    for name in ("MINICNN_THREADS",) if current_tier() == "fast" else BLAS_VARIABLES:
+    if current_tier() == "fast":
+        return str(threads.threads())
+    for name in BLAS_VARIABLES:
         if os.environ.get(name):
             return os.environ[name]
     return str(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count())
