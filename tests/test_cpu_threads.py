@@ -178,17 +178,17 @@ def test_how_many_threads():
     assert "MINICNN_THREADS" in done.stderr and "none" in done.stderr
 
 
-def test_blas_runs_one_thread_for_as_long_as_it_is_told():
+def test_blas_runs_one_thread_once_this_tier_has_called_it():
     code = (
-        "import numpy, threadpoolctl\n"
-        "from minicnn.kernels.cpu import threads\n"
-        "def of_blas(): return [p['num_threads'] for p in threadpoolctl.threadpool_info() if p['user_api'] == 'blas']\n"
-        "with threads.one_blas_thread(): inside = of_blas()\n"
-        "print({*inside}, {*of_blas()})\n"
+        "import numpy, threadpoolctl, minicnn.train\n"
+        "def of_blas(): return {p['num_threads'] for p in threadpoolctl.threadpool_info() if p['user_api'] == 'blas'}\n"
+        "before = of_blas()\n"
+        "import minicnn.kernels.cpu.linear\n"
+        "print(before, of_blas())\n"
     )
     environment = {**os.environ, "OPENBLAS_NUM_THREADS": "2", "MKL_NUM_THREADS": "2"}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
-    assert done.stdout == "{1} {2}\n"
+    assert done.stdout == "{2} {1}\n"
 
 
 RNG = np.random.default_rng(0)

@@ -15,9 +15,12 @@ import math
 
 import numpy as np
 
+from threadpoolctl import threadpool_limits
+
 from . import memory, threads
 from .layout import contiguous
 
+threadpool_limits(1, "blas")  # of the process, for good: threads given back would spin between our ops (threads.py)
 LEAST = 1 << 18  # multiplications below which a share is not worth waking a thread for
 
 
@@ -55,8 +58,7 @@ def _product(a, b):
             np.matmul(a, b[:, start:stop], out=out[:, start:stop])
 
     multiplications = a.shape[1] * min(out.shape)  # for one row or column
-    with threads.one_blas_thread():
-        threads.run_shares(work, max(out.shape), LEAST // max(1, multiplications))
+    threads.run_shares(work, max(out.shape), LEAST // max(1, multiplications))
     return out
 
 

@@ -2,7 +2,7 @@
 
 Each piece of work spends its time in a compiled function or in BLAS, both of which release the interpreter's lock, so
 Python threads really run side by side. They sleep between ops. BLAS's own threads would spin, and fight with these for
-the cores: whoever calls BLAS for a piece does so under ``one_blas_thread()``.
+the cores: the one file that calls BLAS, linear.py, has it run one thread, from its import on.
 
 What a piece holds depends on the sizes and the number of threads only, and partial sums are added in the order of the
 pieces: results repeat bit for bit for a given number of threads, whichever thread took which piece.
@@ -13,11 +13,7 @@ import os
 import queue
 import threading
 
-from threadpoolctl import ThreadpoolController
-
 LEAST = 1 << 14  # elements below which a piece of element-wise work is not worth waking a thread for
-
-_blas = ThreadpoolController()
 
 
 def threads():
@@ -32,11 +28,6 @@ def set_threads(count):
     global _pool
     _pool.close()
     _pool = _Pool(int(count))
-
-
-def one_blas_thread():
-    """``with one_blas_thread(): ...``: BLAS starts no threads of its own, in the whole process, until the end."""
-    return _blas.limit(limits=1, user_api="blas")
 
 
 def shares(n, least=1):
