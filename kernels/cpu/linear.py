@@ -14,7 +14,6 @@ factor better when it comes first; turning it round costs no more than adding th
 import math
 
 import numpy as np
-
 from threadpoolctl import threadpool_limits
 
 from . import memory, threads
