@@ -1,5 +1,6 @@
 """What a kernel is handed, in either language: the checks that a GPU does not make, and arrays of the right kind."""
 
+import math
 import numbers
 
 import numpy as np
@@ -33,6 +34,13 @@ def check_one_gpu(what, arrays):
                 f"{what}: the arrays are on {gpu}, but {cupy.cuda.Device()} is the current GPU; put the call into "
                 f"`with cupy.cuda.Device({gpu.id}):`"
             )
+
+
+def check_positions(x_shape, y_shape):
+    """ValueError unless all pixels of the images of one channel, and all windows, can be counted by an int."""
+    n, positions = x_shape[0], max(math.prod(shape[2:]) for shape in (x_shape, y_shape))
+    if n * positions >= 2**31:
+        raise ValueError(f"conv2d: {n} images of {positions} positions are too many for one call; take fewer at a time")
 
 
 def number(what, dtype, value):

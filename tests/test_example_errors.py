@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 from programs import SMALL, fails, run
 
-from minicnn.train import load_checkpoint, save_checkpoint
+from minicnn.device import KernelError, OutOfMemoryError
+from minicnn.train import exit_code, load_checkpoint, save_checkpoint
 
 
 def test_another_run_is_not_overwritten(pictures, ours, capsys):
@@ -224,3 +225,12 @@ def test_bad_arguments(flags, capsys):
         run(flags)
     assert stop.value.code == 2
     assert "error: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("error", [OutOfMemoryError("Conv2d: 8 bytes"), KernelError("relu_forward: race")])
+def test_a_device_that_gives_up_is_one_line(capsys, error):
+    def program():
+        raise error
+
+    assert exit_code(program) == 1
+    assert capsys.readouterr().err == f"error: {error}\n"

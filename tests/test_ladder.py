@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from checks import Place, check_close, needs_compiler
+from checks import Place, check_close, needs_compiler, raises
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import convolutions
@@ -16,6 +16,7 @@ from strategies import convolutions
 import minicnn
 from minicnn.device import implementation
 from minicnn.emulated import on_device
+from minicnn.kernels import arguments
 from minicnn.kernels.cuda import conv, matmul, split
 from minicnn.ops.conv import conv2d_forward
 from minicnn.ops.geometry import pair
@@ -111,6 +112,13 @@ def test_convolutions(rung, case):
     x, weight, bias = case.arrays()
     y = rung(there(x), there(weight), there(bias), *geometry)
     check_close(np.asarray(y), conv2d_forward(x, weight, bias, *geometry), 1e-12)
+
+
+def test_more_positions_than_an_int_can_count():
+    for x_shape, y_shape in (((2, 1, 2**15, 2**15), (2, 1, 1, 1)), ((2, 1, 1, 1), (2, 1, 2**15, 2**15))):
+        with raises(ValueError, "conv2d", "2 images", "1073741824 positions"):
+            arguments.check_positions(x_shape, y_shape)
+    arguments.check_positions((2, 64, 2**15, 2**15 - 1), (2, 64, 1, 1))
 
 
 def test_more_than_one_piece_of_a_convolution():

@@ -207,6 +207,21 @@ def test_arrays_of_two_gpus(monkeypatch, sum_blocks):
         sum_blocks(1, 4, Array("GPU 0"), Array("GPU 1"), 4)
 
 
+def test_arrays_of_a_gpu_that_is_not_the_current_one(monkeypatch, sum_blocks):
+    class Device(int):
+        id = property(int)
+
+    class Array:
+        dtype, flags, device = np.dtype(np.float32), np.ones(4).flags, Device(1)
+
+    cupy = types.ModuleType("cupy")
+    cupy.cuda = types.SimpleNamespace(Device=lambda: Device(0))
+    monkeypatch.setitem(sys.modules, "cupy", cupy)
+    monkeypatch.setattr("minicnn.kernels.arguments.device_of", lambda array: "cuda")
+    with raises(ValueError, "sum_blocks", "on 1", "0 is the current GPU", "Device(1)"):
+        sum_blocks(1, 4, Array(), Array(), 4)
+
+
 def test_helpers():
     assert [blocks(n, 256) for n in (0, 1, 256, 257, 10**9)] == [0, 1, 1, 2, 65535]
     x = ones(2, 3)

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from minicnn.kernels.arguments import check_positions
 from minicnn.ops.geometry import output_size
 
 from . import tensor_cores
@@ -104,13 +105,6 @@ def _geometry(x_shape, weight_shape, y_shape, stride, padding, dilation, groups)
     check_positions(x_shape, y_shape)
     (top, _), (left, _) = padding
     return *x_shape, *y_shape[1:], *weight_shape[2:], *stride, top, left, *dilation, groups
-
-
-def check_positions(x_shape, y_shape):
-    """ValueError unless all pixels of the images of one channel, and all windows, can be counted by an int."""
-    n, positions = x_shape[0], max(math.prod(shape[2:]) for shape in (x_shape, y_shape))
-    if n * positions >= 2**31:
-        raise ValueError(f"conv2d: {n} images of {positions} positions are too many for one call; take fewer at a time")
 
 
 def _grid(rows, columns, groups):

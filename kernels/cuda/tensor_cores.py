@@ -4,6 +4,7 @@ import math
 
 from minicnn.device import DeviceError
 from minicnn.emulated import EmulatedArray
+from minicnn.kernels.arguments import check_positions
 from minicnn.ops.geometry import output_size
 
 from .launch import Kernel, contiguous, empty
@@ -41,6 +42,7 @@ def conv2d_forward(x, weight, bias, stride, padding, dilation, groups, precision
     """As conv.conv2d_forward, of float32 arrays."""
     out_size = output_size("conv2d", x.shape[2:], weight.shape[2:], stride, padding, dilation)
     y = empty(x, (len(x), len(weight), *out_size))
+    check_positions(x.shape, y.shape)
     images = _packed_images(x, precision, groups)
     filters, depth, *kernel = weight.shape
     taps = math.prod(kernel)
@@ -53,6 +55,7 @@ def conv2d_forward(x, weight, bias, stride, padding, dilation, groups, precision
 
 def conv2d_grad_x(grad_out, x_shape, weight, stride, padding, dilation, groups, precision):
     """As conv.conv2d_grad_x, of float32 arrays: the windows slide over grad_out."""
+    check_positions(x_shape, grad_out.shape)
     grad_x = empty(grad_out, x_shape)
     images = _packed_images(grad_out, precision, groups)
     filters, rows, *kernel = len(weight) // groups, math.prod(weight.shape[1:]), *weight.shape[2:]
@@ -65,6 +68,7 @@ def conv2d_grad_x(grad_out, x_shape, weight, stride, padding, dilation, groups, 
 
 def conv2d_grad_weight(grad_out, x, weight_shape, stride, padding, dilation, groups, precision):
     """As conv.conv2d_grad_weight, of float32 arrays."""
+    check_positions(x.shape, grad_out.shape)
     images, gradients = (_packed_images(array, precision, groups) for array in (x, grad_out))
     n, filters, *out_size = grad_out.shape
     filters, depth, *kernel = filters // groups, *weight_shape[1:]
