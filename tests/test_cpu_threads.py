@@ -178,6 +178,30 @@ def test_how_many_threads():
     assert "MINICNN_THREADS" in done.stderr and "none" in done.stderr
 
 
+@pytest.mark.parametrize(
+    "files, expected",
+    [
+        ({}, float("inf")),
+        ({"cpu.max": "max 100000\n"}, float("inf")),
+        ({"cpu.max": "150000 100000\n"}, 1.5),
+        ({"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, float("inf")),
+        ({"cpu/cpu.cfs_quota_us": "400000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 4),
+    ],
+)
+def test_a_containers_share_of_the_cores(files, expected, tmp_path):
+    for file, text in files.items():
+        (tmp_path / file).parent.mkdir(exist_ok=True)
+        (tmp_path / file).write_text(text)
+    assert threads._quota(tmp_path) == expected
+
+
+def test_no_more_threads_than_the_share(monkeypatch):
+    monkeypatch.delenv("MINICNN_THREADS", raising=False)
+    for quota, expected in ((0.5, 1), (1.0, 1), (float("inf"), len(os.sched_getaffinity(0)))):
+        monkeypatch.setattr(threads, "_quota", lambda quota=quota: quota)
+        assert threads._available() == expected
+
+
 def test_blas_runs_one_thread_once_this_tier_has_called_it():
     code = (
         "import numpy, threadpoolctl, minicnn.train\n"

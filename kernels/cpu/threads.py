@@ -1,23 +1,31 @@
 """A small pool of Python threads that share out an op's images, rows or tiles.
 
 Each piece of work spends its time in a compiled function or in BLAS, both of which release the interpreter's lock, so
-Python threads really run side by side. They sleep between ops. BLAS's own threads would spin, and fight with these for
-the cores: the one file that calls BLAS, linear.py, has it run one thread, from its import on.
+Python threads really run side by side. Between ops they sleep, while the cores stay awake (awake.py). BLAS's own
+threads would spin, and fight with these for the cores: the one file that calls BLAS, linear.py, has it run one thread,
+from its import on.
 
 What a piece holds depends on the sizes and the number of threads only, and partial sums are added in the order of the
 pieces: results repeat bit for bit for a given number of threads, whichever thread took which piece.
 """
 
 import contextlib
+import math
 import os
 import queue
 import threading
+from pathlib import Path
+
+from . import awake
 
 LEAST = 1 << 14  # elements below which a piece of element-wise work is not worth waking a thread for
 
 
 def threads():
-    """How many threads work at once: the cores this process may use, $MINICNN_THREADS, or what set_threads said."""
+    """How many threads work at once: the cores this process may use, $MINICNN_THREADS, or what set_threads said.
+
+    A container that may use the time of 2 cores has 2, however many it sees.
+    """
     return _pool.size
 
 
@@ -104,13 +112,18 @@ class _Pool:
     """The calling thread and size - 1 others, which are started when they are first needed."""
 
     def __init__(self, size):
-        self.size, self.workers = size, 0
+        self.size, self.workers, self.keepers = size, 0, None
         self.jobs = queue.SimpleQueue()
         self.lock = threading.Lock()
 
     def run(self, work, count):
         with self.lock:  # a close() from another thread comes before or after
             self._start()
+        with self.keepers:
+            self._share_out(work, count)
+
+    def _share_out(self, work, count):
+        with self.lock:
             helpers = min(self.workers, count - 1)
             job = _Job(work, count, helpers)
             for _ in range(helpers):
@@ -134,6 +147,8 @@ class _Pool:
             self.size, self.workers = 1, 0  # whoever still comes works alone
 
     def _start(self):
+        if self.keepers is None:
+            self.keepers = awake.keepers(self.size)
         while self.workers < self.size - 1:
             threading.Thread(target=_serve, args=(self.jobs,), name="minicnn", daemon=True).start()
             self.workers += 1
@@ -152,17 +167,27 @@ def _serve(jobs):
 def _available():
     value = os.environ.get("MINICNN_THREADS")
     if value is None:
-        with contextlib.suppress(AttributeError):  # not on every system
-            return len(os.sched_getaffinity(0))
-        return os.cpu_count() or 1
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        return max(1, math.ceil(min(cores, _quota())))
     if not value.isdecimal() or int(value) < 1:
         raise ValueError(f"MINICNN_THREADS must be a whole number of threads, at least 1, got {value!r}")
     return int(value)
 
 
+def _quota(root="/sys/fs/cgroup"):
+    """How many cores' time a container may use (both versions of Linux's control groups); infinite without a limit."""
+    folder = Path(root)
+    for files in (["cpu.max"], ["cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us"]):
+        with contextlib.suppress(OSError, ValueError):
+            quota, period = map(int, " ".join((folder / file).read_text() for file in files).split())
+            return quota / period if quota > 0 else math.inf
+    return math.inf
+
+
 def _after_fork():
     """A forked process has only the thread that forked: it starts a pool of its own."""
     global _pool
+    awake.forget()
     _pool = _Pool(_pool.size)
 
 
