@@ -1,14 +1,23 @@
 """The small matrices of a Winograd convolution, from the points at which its polynomials are evaluated.
 
-A filter with r taps g and the n = SIDE + r - 1 pixels d that SIDE neighbouring results depend on: the results are
+    y = A^T [ (G g) * (B^T d) ]          * number by number
 
-    y = A^T [ (G g) * (B^T d) ]          * number by number, n multiplications instead of SIDE * r
+y: SIDE neighbouring results of a filter with r taps g; d: the n = SIDE + r - 1 pixels that they depend on. That is n
+multiplications instead of SIDE * r. Why it works:
 
-A column of A^T and a row of G hold the powers of a point, 1, a, a^2, ...: G g are the values of the polynomial with
-coefficients g, and A^T is what evaluates SIDE coefficients, transposed. B^T is what finds the coefficients of a
-polynomial from its values (Lagrange's formula), transposed: row a is the polynomial that is 0 at all other points, and
-what that is at its own point, G is divided by. One more point is infinity, where a polynomial's value is its last
-coefficient.
+A polynomial with SIDE coefficients c times one with r coefficients g has n coefficients, and is known if its values at
+n points are: evaluate both there (A c and G g), multiply the values, and find the polynomial through the products
+(B, Lagrange's formula): p = B [(G g) * (A c)]. For given g that is p = T c with a matrix whose T[i + u, i] is g[u], and
+the results y[i] = sum over u of g[u] * d[i + u] are T^T d. So the formula, transposed, is the one above.
+
+The row of a point a in A and G is 1, a, a^2, ...; its column in B is the polynomial that is 0 at all other points. That
+should be 1 at its own: it is G that is divided by its value there, which leaves B with the simpler numbers. One more
+point is infinity, where a polynomial's value is its last coefficient. For the points 0, 1, -1, 1/2, -2 and infinity:
+
+          1  1  1   1   1  0
+    A^T = 0  1 -1  1/2 -2  0
+          0  1  1  1/4  4  0
+          0  1 -1  1/8 -8  1
 
 Source    Toom 1963; Cook 1966; Winograd, "Arithmetic complexity of computations", 1980; Lavin, Gray 2016
 """
@@ -16,7 +25,7 @@ Source    Toom 1963; Cook 1966; Winograd, "Arithmetic complexity of computations
 import math
 from fractions import Fraction
 
-SIDE = 4
+SIDE = 4  # results in each direction of a tile
 
 
 def cook_toom(points, taps):

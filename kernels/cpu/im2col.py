@@ -7,7 +7,7 @@ multiplied while they are in the second cache, and overwritten by those of the n
     col (pixels, KH*KW*C)      one window in each row; channels-last, KW*C numbers of it lie side by side in x
     forward       y[pixels] = col @ weight (KH*KW*C, OC)
     grad_weight   (OC, KH*KW*C) += grad_out[pixels]^T @ col
-    grad_x        a convolution too, of grad_out, once for each *phase* of the stride
+    grad_x        a convolution too, of grad_out, once for each *phase* of the stride (an example: _Phase)
 
 Pixel a of x was seen through tap u by output i if a = i*stride + u*dilation - padding. For stride 1 each tap finds its
 output, i = a + padding - u*dilation, and grad_x is a convolution of grad_out with the taps in reverse. For a larger one
@@ -101,16 +101,28 @@ def conv2d_grad_x(grad_out, x_shape, weight, stride, padding, dilation, groups):
 
 
 class _Phase(NamedTuple):
-    """The taps that pixels a, a + stride, ... were seen through, and in which output: the last one first."""
+    """The taps that pixels a, a + stride, ... were seen through, and in which output: the last one first.
+
+    Stride 2, 3 taps, padding 1: the windows begin at pixels -1, 1, 3, ... So even pixels are seen through tap 1 alone,
+    odd ones through tap 2, and through tap 0 by the next output:
+
+        pixel        0  1  2  3  4  5         a   tap  tap_step  count  first  step
+        output 0     1  2                     0    1     -2        1      0     1
+        output 1        0  1  2               1    2     -2        2      0     1
+        output 2              0  1  2
+
+    So grad_x[1 + 2*p] = grad_out[p] * weight[2] + grad_out[p + 1] * weight[0].
+    """
 
     tap: int  # the last of the taps
-    tap_step: int
-    count: int
-    first: int  # the output that saw pixel a through it
+    tap_step: int  # from there to the tap before, and so on
+    count: int  # of the taps
+    first: int  # the output that saw pixel a through the last tap
     step: int  # from there to the output that saw it through the tap before
 
 
 def _phase(kernel, stride, padding, dilation, a):
+    """The phase of pixel a, along one axis."""
     taps = [u for u in range(kernel) if (a + padding - u * dilation) % stride == 0]
     common = math.gcd(stride, dilation)
     last = taps[-1] if taps else 0

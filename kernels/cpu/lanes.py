@@ -5,11 +5,15 @@ finds that by itself in a loop that touches two or three places in memory. In on
 it would first have to prove that no two of them overlap, and gives up. So the transforms of winograd.py say it:
 
     d = load(x, start, step, 6, 0, 6)     six vectors, d[i] from x[start + i*step] on
-    e = B(d)                              linear combinations of them, where B = linear_map([[4, 0, -5, ...], ...])
+    e = B(d)                              linear combinations of them, where B = linear_map([[1, -3/2, -2, ...], ...])
     store(y, start, step, 0, 6, e)        and back to memory
 
 A vector holds `lanes(x)` numbers of x's dtype, as many as fill a register of the processor this runs on: 64 bytes with
 AVX-512, 32 with AVX2, else 16. Arrays are 1-D here, and nobody checks an index.
+
+These are *intrinsics*: Numba does not compile their Python. It runs it, once for each kind of arguments: the function
+says what types go in and come out, and its `emit` writes the instructions, by calls of a `builder`, in the language of
+LLVM, which Numba makes machine code of. So a loop of `emit` over i is not a loop there, but its body so many times.
 """
 
 from llvmlite import ir
@@ -201,6 +205,7 @@ def _at(builder, start, step, place):
 
 
 def pointer(context, builder, kind, array, index, vector):
+    """Where array[index] lies in memory, as the address of a `vector`; `kind` is the array's type."""
     data = context.make_array(kind)(context, builder, array).data
     offset = builder.mul(index, ir.Constant(index.type, kind.dtype.bitwidth // 8))
     return cgutils.pointer_add(builder, data, offset, vector.as_pointer())

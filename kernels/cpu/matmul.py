@@ -4,16 +4,34 @@
     multiply_transposed   c (rows, columns) (+)= a (depth, rows)^T @ b (depth, columns)
     ..._windows(...)      the same for windows of an image that are nowhere copied together (stem.py)
 
-b is cut into *panels* of 32 columns (2 vectors), each stored in the order in which the tile reads it. Of a panel, as
-much is used at a time as the first cache holds, for all rows of a block of a that the second cache holds.
+A product that goes through all of a or b for every few results waits for memory. So both are cut into pieces as large
+as a cache, which are used as often as possible while they are there. `multiply`, in NumPy, for a c of zeros:
+
+    for start in range(0, rows, block):                        # 32 KB of a, in the first cache (or 256 in the second)
+        for j in range(0, columns, 32):                        # a panel of b
+            for k in range(0, depth, 256):                     # a piece of it: 32 KB, in the first cache
+                for i in range(start, min(start + block, rows), 12):         # a tile of c, in registers: tile.py
+                    c[i : i + 12, j : j + 32] += a[i : i + 12, k : k + 256] @ b[k : k + 256, j : j + 32]
+
+b lies in *panels* of 32 columns (2 vectors), each in the order in which the tile reads it: row by row, (depth, 32). In
+multiply_transposed `depth` counts the pixels of all images; c, a gradient of weights, is small beside a and b. So k
+comes first, and both are put into order piece by piece:
+
+    for k in range(0, depth, 256):
+        for i in range(0, rows, 504):
+            tiles = a[k : k + 256, i : i + 504].T.copy()       # 504 KB, in the second cache
+            for j in range(0, columns, 32):
+                panel = b[k : k + 256, j : j + 32].copy()      # 32 KB, in the first cache
+                c[i : i + 504, j : j + 32] += tiles @ panel    # tile by tile
 
 Why not BLAS? It must copy both operands into such an order at every call, as it cannot know them. Here weights are put
 into panels once for many rows, or come out of a transform in that order (winograd.py), and a is read as it lies. What
 that saves counts most in small products, such as the 36 of a Winograd convolution.
 
-Results do not depend on how rows or columns are shared among threads: each number is the sum of the same products in
-the same order. That is in pieces of SUMMANDS, whose sums are then added, since shorter sums round less (but for the
-last panel where it is narrower than the others: there it is one sum).
+Rounding: shorter sums round less, so a long one is cut into sums of SUMMANDS (256) products, which are then added up.
+Not so in multiply_windows, nor in `multiply` for a last panel with fewer than 32 columns: its tiles, for which c has no
+room, are worked out beside it from end to end, and then copied in part. How rows are shared among threads changes
+nothing: each number is the sum of the same products in the same order.
 
 All arrays are 1-D: x begins at x[x_at], and its rows are x_row apart.
 """
@@ -29,11 +47,11 @@ from .jit import jit
 from .lanes import Vector, clear, copy, lanes, load, store, transpose
 from .tile import ROWS, copy_row, tile_of_1, tile_of_4, tile_of_many
 
-BLOCK = 1 << 13  # numbers of a that are gone through for a panel of b: they stay in the first cache
-SMALL = 1 << 18  # numbers of b that stay in the second cache: for more, or for few of a, blocks are 8 times as large
-SUMMANDS = 256  # of a sum, and rows of a panel: 32 KB in the first cache
-HEIGHT = 504  # rows of c for which multiply_transposed() puts a into tiles: 512 KB in the second cache
-FEW = 96  # columns of c; with fewer, that is not worth it
+BLOCK = 1 << 13  # numbers of a in a block: 32 KB. All of b passes by for each, out of the second cache
+SMALL = 1 << 18  # numbers of b that stay there, 1 MB: for more, or for few of a, blocks are 8 times as large
+SUMMANDS = 256  # of a sum, and rows of a piece of a panel: 32 KB
+HEIGHT = 504  # rows of c for which multiply_transposed() puts a into tiles: 504 KB
+FEW = 96  # columns of c; with fewer, that is not worth it, and a is read as it lies
 
 
 @functools.cache
@@ -96,15 +114,18 @@ def _fill_panels(weight, start, n1, n2, n3, step1, step2, step3, columns, column
 
 
 @jit(forceinline=True)
-def _strip(a, at, row, run, runs, b, b_at, rows, depth, c, c_at, c_row, more):
-    """c (+)= a @ b for one panel: the tiles below each other. The last may work out rows of the one before again."""
+def _times_panel(a, at, row, run, runs, b, b_at, rows, depth, c, c_at, c_row, more):
+    """c (+)= a @ b for one panel: the tiles below each other. The last may work out rows of the one before again.
+
+    Arguments as in tile.py. Each two tiles fetch the next panel of b (or the next piece of this one) ahead of its time.
+    """
     i = 0
     while i < rows:
-        b_next = b_at + (2 + i // ROWS % 2) * depth * runs * lanes(a)  # one and the other half of what comes after
+        b_next = b_at + (2 + i // ROWS % 2) * depth * runs * lanes(a)  # behind this panel, one half and the other
         if i + ROWS <= rows:
             tile_of_many(a, at + i * row, row, 1, run, runs, b, b_at, b_next, depth, c, c_at + i * c_row, c_row, more)
             i += ROWS
-        elif i + 4 <= rows or (rows >= 4 and not more):
+        elif i + 4 <= rows or (rows >= 4 and not more):  # nothing may be added twice
             i = min(i, rows - 4)
             tile_of_4(a, at + i * row, row, 1, run, runs, b, b_at, b_next, depth, c, c_at + i * c_row, c_row, more)
             i += 4
@@ -114,21 +135,21 @@ def _strip(a, at, row, run, runs, b, b_at, rows, depth, c, c_at, c_row, more):
 
 
 @jit(forceinline=True)
-def _partial_strip(a, at, row, run, runs, b, b_at, rows, depth, c, c_at, c_row, columns, edge):
-    """The same for the last panel, of which c has so many columns only; edge: room for a tile."""
+def _times_partial_panel(a, at, row, run, runs, b, b_at, rows, depth, c, c_at, c_row, columns, edge):
+    """The same for a last panel of which c has only so many `columns`: by way of `edge`, room for a tile."""
     wide = 2 * lanes(a)
     for i in range(0, rows, ROWS):
         height = min(ROWS, rows - i)
-        _strip(a, at + i * row, row, run, runs, b, b_at, height, depth, edge, 0, wide, False)
+        _times_panel(a, at + i * row, row, run, runs, b, b_at, height, depth, edge, 0, wide, False)
         for k in range(height):
             copy(edge, k * wide, c, c_at + (i + k) * c_row, columns)
 
 
 @jit(forceinline=True)
 def multiply(a, at, row, b, b_at, c, c_at, c_row, rows, depth, columns, summands):
-    """c = a @ b, for b in panels. All arrays 1-D; a begins at a[at], its rows are `row` apart, and so on for c.
+    """c = a @ b, for b in panels; a begins at a[at], its rows are `row` apart, and so on for c.
 
-    summands: how many products are added up before their sum is added to others'.
+    summands: how many products are added up before their sum is added to others': SUMMANDS, or fewer.
     """
     wide = 2 * lanes(a)
     edge = np.empty(ROWS * wide, a.dtype)
@@ -139,11 +160,11 @@ def multiply(a, at, row, b, b_at, c, c_at, c_row, rows, depth, columns, summands
         for j in range(0, columns, wide):
             a_i, b_j, to = at + start * row, b_at + j * depth, c_at + start * c_row + j
             if j + wide > columns:
-                _partial_strip(a, a_i, row, 0, 1, b, b_j, count, depth, c, to, c_row, columns - j, edge)
+                _times_partial_panel(a, a_i, row, 0, 1, b, b_j, count, depth, c, to, c_row, columns - j, edge)
                 continue
             for k in range(0, max(1, depth), summands):
                 some = min(summands, depth - k)
-                _strip(a, a_i + k, row, 0, 1, b, b_j + k * wide, count, some, c, to, c_row, k > 0)
+                _times_panel(a, a_i + k, row, 0, 1, b, b_j + k * wide, count, some, c, to, c_row, k > 0)
 
 
 @jit
@@ -160,9 +181,9 @@ def multiply_windows(a, row, line, run, runs, b, c, c_at, c_row, c_line, lines, 
         for i in range(lines):
             to = c_at + i * c_line + j
             if j + wide <= columns:
-                _strip(a, i * line, row, run, runs, b, b_j, rows, depth, c, to, c_row, False)
+                _times_panel(a, i * line, row, run, runs, b, b_j, rows, depth, c, to, c_row, False)
             else:
-                _partial_strip(a, i * line, row, run, runs, b, b_j, rows, depth, c, to, c_row, columns - j, edge)
+                _times_partial_panel(a, i * line, row, run, runs, b, b_j, rows, depth, c, to, c_row, columns - j, edge)
 
 
 def transposing_space(dtype):
@@ -171,7 +192,7 @@ def transposing_space(dtype):
 
 
 @jit(forceinline=True)
-def _strip_transposed(a, at, group, step, run, runs, b, rows, depth, c, c_at, c_row, more):
+def _transposed_times(a, at, group, step, run, runs, b, rows, depth, c, c_at, c_row, more):
     """c (+)= a^T @ b for one panel: the rows of a tile are side by side in a, tiles `group` apart."""
     for i in range(0, rows, ROWS):
         left, tile, to = min(ROWS, rows - i), at + i // ROWS * group, c_at + i * c_row
@@ -206,9 +227,9 @@ def multiply_transposed(a, at, a_row, b, b_at, b_row, c, c_at, c_row, depth, row
                 copy_panel(b, b_at + k * b_row + j, b_row, panel, 0, height, min(wide, columns - j), wide)
                 to, add = c_at + i * c_row + j, more or k > 0
                 if columns >= FEW:
-                    _strip_transposed(tiles, 0, ROWS * height, ROWS, 0, 1, panel, count, height, c, to, c_row, add)
+                    _transposed_times(tiles, 0, ROWS * height, ROWS, 0, 1, panel, count, height, c, to, c_row, add)
                 else:
-                    _strip_transposed(a, start, ROWS, a_row, 0, 1, panel, count, height, c, to, c_row, add)
+                    _transposed_times(a, start, ROWS, a_row, 0, 1, panel, count, height, c, to, c_row, add)
 
 
 @jit
@@ -222,7 +243,7 @@ def multiply_windows_transposed(a, row, line, run, runs, b, c, c_row, lines, row
         copy_panel(b, j, columns, panel, 0, lines * rows, min(wide, columns - j), wide)
         for i in range(runs):
             to = i * depth * c_row + j
-            _strip_transposed(a, i * run, ROWS, row, line, lines, panel, depth, rows, c, to, c_row, True)
+            _transposed_times(a, i * run, ROWS, row, line, lines, panel, depth, rows, c, to, c_row, True)
 
 
 @jit(forceinline=True)

@@ -2,14 +2,23 @@
 
 im2col.py copies windows together before it multiplies. With 64 filters only, and KW*C = 21 or 33 numbers in a row of a
 window, the copying takes as long as the products. But channels-last, a row of a window is one piece of memory, and the
-window of the next output begins stride*C numbers later: to a matrix product that takes the distance between its rows as
-an argument (matmul.py), the windows of a row of outputs are a matrix where they lie, row by row of the window:
+window of the next output begins stride*C numbers later (here 3 channels, KW = 3, stride 2):
+
+    a row of pixels            rgb rgb rgb rgb rgb rgb rgb ...
+    of the first window        [         ]
+    of the second                      [         ]
+    of the third                               [         ]
+
+To a matrix product that takes the distance between its rows as an argument (matmul.py) these rows, which overlap, are a
+matrix where they lie. windows(h) is the one of row h of an image, padded, and for each row of outputs there is a sum of
+KH products:
 
     y[n, i, :, :] = sum over u of  windows(i*stride + u) (OW, KW*C) @ weight[u] (KW*C, OC)
     grad_weight[u] (KW*C, OC) = sum over n, i of  windows(i*stride + u)^T @ grad_out[n, i, :, :]
 
 Only the padding has to be there: a band of an image is copied into a frame of zeros, once, not KH*KW/stride^2 times.
 With more channels im2col.py is ahead, as whole blocks of windows make better use of the caches than rows of outputs do.
+im2col.py works out grad_x too, which hardly anybody asks of a first layer.
 
 Operations    2 * N*OH*OW * OC * KH*KW*C in each pass
 Source        Anderson, Vasudevan, Keane, Gregg, "Low-memory GEMM-based convolution algorithms for deep neural
@@ -46,7 +55,7 @@ class _Frames(NamedTuple):
 
     @property
     def distances(self):
-        """How far apart in a frame are: windows, rows of windows, rows of the frame (those of a window)."""
+        """How far apart in a frame are: neighbouring windows, the windows of two rows of outputs, rows of pixels."""
         channels = self.images.shape[3]
         row = ((self.out_size[1] - 1) * self.stride[1] + self.taps[1]) * channels
         return self.stride[1] * channels, self.stride[0] * row, row

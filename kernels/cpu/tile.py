@@ -1,14 +1,24 @@
 """A tile of a matrix product, in registers: the innermost loop of every convolution here, written out for LLVM.
 
-    c (rows, 2 vectors) = a (rows, depth) @ b (depth, 2 vectors)
+    c (12, 32) = a (12, depth) @ b (depth, 32)        32 numbers: two vectors of 16 float32, with AVX-512
 
-Each step takes one k of the depth: 12 numbers a[i..i+12, k], each copied into all lanes of a register, and 32 numbers
-b[k, j..j+32] in two registers, and adds their 12 x 32 products to 24 registers that keep the sums. With the one for a
-and the two for b that makes 27 of 32 (half as many rows where a processor has 16). So 2 * 12 * 32 operations come for
-44 numbers read, and the two adders of a core are busy all the time if those lie in the first cache.
+In NumPy, where a row of `sums` and a row of b are two registers each:
+
+    sums = np.zeros((12, 32))            # 24 registers
+    for k in range(depth):               # a step:
+        b_k = b[k]                       # 2 registers, 2 loads
+        for i in range(12):
+            a_ik = a[i, k]               # 1 register with that number in all lanes, 12 loads
+            sums[i] += a_ik * b_k        # 24 multiply-adds of vectors
+    c[...] = sums                        # or c += sums
+
+So a step loads 14 times and does 24 multiply-adds. A core commonly does two of each in a cycle: the loads take no time
+of their own, if a and b lie in the first cache. With a single row there would be 3 loads for 2 multiply-adds; with more
+than 14, more sums than registers: 12 rows take 24 + 2 + 1 = 27 of 32. Where a processor has 16, a tile has 6 rows and
+takes 12 + 2 + 1 = 15.
 
 Numba has no vectors, and no registers to promise: an *intrinsic* builds the instructions one by one, in the language of
-LLVM.
+LLVM (lanes.py).
 
 Source    Goto, van de Geijn, "Anatomy of high-performance matrix multiplication", 2008; Van Zee, van de Geijn, "BLIS: a
           framework for rapidly instantiating BLAS functionality", 2015
@@ -29,10 +39,17 @@ def _tile(rows):
 
     @intrinsic
     def apply(context, a, at, row, step, run, runs, b, b_at, b_next, depth, c, c_at, c_row, more):
-        """c[c_at + i*c_row + j] = (its own value if `more`) + sum of a[at + i*row + k] * b[b_at + k*width + j] over k.
+        """The loop above for 1-D arrays, in which an element of the matrices is found at
 
-        The depth comes in `runs`: the k-th of the first is at k*step in a, the next run begins `run` after it, and so
-        on; b goes on without a gap. Meanwhile the next tile of a comes nearer, and half a panel from b[b_next] on.
+            a[at + i*row + k*step]      step is 1, or the distance of a's rows if it is the transpose of a that counts
+            b[b_at + k*width + j]       a panel (matmul.py), `width` two vectors
+            c[c_at + i*c_row + j]       what was there is added to if `more`, else overwritten
+
+        A row of a may come in several pieces (a window of an image: stem.py): `runs` of `depth` numbers, `run` apart.
+        The k-th of piece r is then at a[at + i*row + r*run + k*step], its row of b the one numbered r*depth + k.
+
+        Meanwhile numbers that come next are fetched: those of a behind this tile into the first cache, and from
+        b[b_next] on half a panel into the second.
         """
 
         def emit(context, builder, signature, arguments):
@@ -51,18 +68,11 @@ def _tile(rows):
             def place_in_b(index):
                 return pointer(context, builder, signature.args[6], b, index, vector)
 
-            places = [
-                pointer(
-                    context,
-                    builder,
-                    signature.args[10],
-                    c,
-                    plus(plus(c_at, c_row, i), ir.Constant(at.type, j), 1),
-                    vector,
-                )
-                for i in range(rows)
-                for j in (0, count)
-            ]
+            def place_in_c(i, j):
+                index = plus(plus(c_at, c_row, i), ir.Constant(at.type, j), 1)
+                return pointer(context, builder, signature.args[10], c, index, vector)
+
+            places = [place_in_c(i, j) for i in range(rows) for j in (0, count)]
             for place in places:
                 prefetch(builder, place, for_writing=True)
             sums = [cgutils.alloca_once(builder, vector) for _ in places]  # LLVM makes registers of them
@@ -70,19 +80,19 @@ def _tile(rows):
                 builder.store(ir.Constant(vector, None), total)
             with cgutils.for_range(builder, runs) as outer:
                 a_run, passed = _hidden(builder, plus(at, outer.index, run)), builder.mul(outer.index, depth)
-                ahead = plus(a_run, row, rows)
+                behind = plus(a_run, row, rows)
                 with cgutils.for_range(builder, depth) as inner:
-                    a_k, k = plus(a_run, inner.index, step), builder.add(passed, inner.index)
-                    prefetch(builder, place_in_a(plus(ahead, inner.index, rows)))
+                    at_k, k = plus(a_run, inner.index, step), builder.add(passed, inner.index)
+                    prefetch(builder, place_in_a(plus(behind, inner.index, rows)))
                     prefetch(builder, place_in_b(plus(b_next, k, count)), level=2)
-                    right = [place_in_b(plus(b_at, plus(ir.Constant(at.type, j), k, 2), count)) for j in (0, 1)]
-                    right = [builder.load(place, align=size, typ=vector) for place in right]
+                    b_k = [place_in_b(plus(b_at, plus(ir.Constant(at.type, j), k, 2), count)) for j in (0, 1)]
+                    b_k = [builder.load(place, align=size, typ=vector) for place in b_k]
                     for i in range(rows):
-                        left = builder.load(place_in_a(plus(a_k, row, i)), typ=vector.element)
-                        left = _in_all_lanes(builder, left, vector)
-                        for total, value in zip(sums[2 * i : 2 * i + 2], right, strict=True):
+                        a_ik = builder.load(place_in_a(plus(at_k, row, i)), typ=vector.element)
+                        a_ik = _in_all_lanes(builder, a_ik, vector)
+                        for total, value in zip(sums[2 * i : 2 * i + 2], b_k, strict=True):
                             old = builder.load(total, typ=vector)
-                            builder.store(multiply_add(builder, left, value, old), total)
+                            builder.store(multiply_add(builder, a_ik, value, old), total)
             with builder.if_then(more):
                 for total, place in zip(sums, places, strict=True):
                     old = builder.load(place, align=size, typ=vector)

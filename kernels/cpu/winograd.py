@@ -1,31 +1,38 @@
 """3x3 and 5x5 convolutions of stride 1 with a quarter, or a sixth, of the multiplications (Winograd).
 
-Two polynomials of degrees 3 and 2 can be multiplied by taking their values at 6 points, multiplying those, and finding
-the polynomial of degree 5 through the products: 6 multiplications instead of 12. Turned around (transposed), the same
-works out 4 neighbouring results of a filter with 3 taps, and in both directions of an image 4 x 4 of them with
-6 x 6 = 36 multiplications instead of 4 * 4 * 9 = 144; for 5 x 5 taps with 8 x 8 = 64 instead of 400. For one channel
-and one filter, d (6, 6) a piece of the image, g (3, 3) the filter, y (4, 4) the piece of the result:
+Two neighbouring results of a filter with 3 taps, y0 = d0*g0 + d1*g1 + d2*g2 and y1 = d1*g0 + d2*g1 + d3*g2, take 6
+multiplications, or 4. For pixels d = 5 1 2 4 and a filter g = 2 4 6:
 
-    y = A^T [ (G g G^T) * (B^T d B) ] A          * is number by number
+    m0 = (d0 - d2) * g0                    3 * 2 =   6
+    m1 = (d1 + d2) * (g0 + g1 + g2) / 2    3 * 6 =  18        y0 = m0 + m1 + m2 = 26 = 5*2 + 1*4 + 2*6
+    m2 = (d2 - d1) * (g0 - g1 + g2) / 2    1 * 2 =   2        y1 = m1 - m2 - m3 = 34 = 1*2 + 2*4 + 4*6
+    m3 = (d1 - d3) * g2                   -3 * 6 = -18
 
-A^T (4, 6), G (6, 3) and B^T (6, 6) are small matrices of small numbers (cook_toom.py). The sum over the channels can be
-taken before A: so each of the 36 places is a matrix product over channels, whose rows are the pieces ("tiles") of all
-images:
+The sums of g are made once for all pixels, and those of d once for all filters. With small matrices of small numbers,
+and * number by number, that is y = A^T [(G g) * (B^T d)]; cook_toom.py makes them, for more results and taps too.
+Here it is 4 results from 6 pixels, along both axes of an image: a *tile* of 4 x 4 results, from 6 x 6 pixels (2 of its
+rows or columns are the next tile's too), takes 6 x 6 = 36 multiplications instead of 4*4 * 3*3 = 144; for 5 x 5 taps,
+from 8 x 8 pixels, 64 instead of 400. For one channel d (6, 6) and one filter g (3, 3), y (4, 4) is
 
-    images  --B-->  V (36, tiles, C)  \\
-                                        M (36, tiles, K) = V @ U   --A-->  results
-    filters --G-->  U (36, C, K)      /
+    y = A^T [ (G g G^T) * (B^T d B) ] A
 
-grad_x        the same with the filters upside down, and their channels swapped
+The sum over channels can be taken before A. So each of the 36 *places* is a matrix product over channels by itself, the
+tiles of all images being its rows:
+
+    V (36, tiles, C)   from the images, through B              M[place] (tiles, K) = V[place] @ U[place]
+    U (36, C, K)       from the filters, through G             y: from M, through A
+
+grad_x        the same with the filters turned by 180 degrees, K and C swapped
 grad_weight   y is linear in g, and its gradient the formula's transpose: G^T [ (A dy A^T) * (B^T d B) ] G, summed
               over the tiles before G^T: at each place a product M (36, K, C) = (A dy A^T)^T @ V
-bias          a number added to M at the place of the points (1, 1) comes out added to every result, as 1^i = 1
+bias          one of the points of cook_toom.py is 1, and its column of A^T all ones: so what is added to M at the place
+              of this point in both directions comes out added to every result
 
 Operations    2 * 36 * tiles * C * K, and the transforms of the 36 * (tiles * (C + K) + C * K) numbers of V, M and U,
               which are written and read once more. So it pays with many channels, and many tiles for a filter (`pays`).
 Rounding      The points decide how much larger than the results the numbers in between are: with 0, 1, -1, 1/2, -2 and
-              infinity errors are half of those with the usual 0, 1, -1, 2, -2. See the table in conv.py. A NaN or an
-              infinity in a pixel makes NaNs of all results of its tiles.
+              infinity errors are about half of those with the usual 0, 1, -1, 2, -2. See the table in conv.py. A NaN or
+              an infinity in a pixel can spread to all results of its tiles, seen by their windows or not.
 
 Source    Winograd, "Arithmetic complexity of computations", 1980; Lavin, Gray, "Fast algorithms for convolutional
           neural networks", CVPR 2016; Barabasz, Anderson, Soodhalter, Gregg, "Error analysis and improving the accuracy
@@ -63,7 +70,7 @@ def conv2d_forward(x, weight, bias, padding):
 
 
 def conv2d_grad_x(grad_out, weight, padding):
-    """grad_x (N, H, W, C), by the same road: grad_out (N, OH, OW, K) convolved with the filters upside down."""
+    """grad_x (N, H, W, C), by the same road: grad_out (N, OH, OW, K), and the filters turned by 180 degrees."""
     last = weight.shape[-1] - 1
     return _convolve(grad_out, weight, None, [(last - before, last - after) for before, after in padding], turned=True)
 
@@ -76,28 +83,29 @@ def conv2d_grad_weight(grad_out, x, taps, padding):
     channels, filters = x.shape[3], grad_out.shape[3]
     grid, corner = _grid(grad_out.shape[1:3]), (padding[0][0], padding[1][0])
     side, wide, strips = taps + SIDE - 1, padded(channels, x.dtype), len(x) * grid[0]
-    m, m_place = _places("winograd.u", side * side, filters * wide, x.dtype)
+    # M and W lie in the scratch of U and M, which are not wanted here
+    m, m_apart = _places("winograd.u", side * side, filters * wide, x.dtype)
     grad_weight = memory.empty((filters, channels, taps, taps), x.dtype)
     images, gradients = x.reshape(-1), grad_out.reshape(-1)
 
     def work(top, bottom):
         places = (bottom - top) * side
         step = min(strips, _strips_in_block(places * (channels + filters) * x.itemsize, grid))
-        v, v_place = _places("winograd.v", places, step * grid[1] * channels, x.dtype)
-        w, w_place = _places("winograd.m", places, step * grid[1] * filters, x.dtype)
+        v, v_apart = _places("winograd.v", places, step * grid[1] * channels, x.dtype)
+        w, w_apart = _places("winograd.m", places, step * grid[1] * filters, x.dtype)
         strip, space = _strip(taps, grid, max(channels, filters), x.dtype), transposing_space(x.dtype)
-        part = m[top * side * m_place :]
+        part = m[top * side * m_apart :]
         for first in range(0, strips, step):
             last = min(first + step, strips)
             tiles, rows = (last - first) * grid[1], (first, last, top, bottom)
-            cut(images, v, v_place, strip, *rows, x.shape[1:], grid, corner, taps)
-            cut(gradients, w, w_place, strip, *rows, grad_out.shape[1:], grid, (0, 0), -taps)
+            cut(images, v, v_apart, strip, *rows, x.shape[1:], grid, corner, taps, False)
+            cut(gradients, w, w_apart, strip, *rows, grad_out.shape[1:], grid, (0, 0), taps, True)
             sizes = places, tiles, filters, channels, wide
-            sum_places(w, w_place, v, v_place, part, m_place, *sizes, first > 0, space)
+            sum_places(w, w_apart, v, v_apart, part, m_apart, *sizes, first > 0, space)
 
     def collect(start, stop):  # filters
         buffer = memory.scratch("winograd.strip", (taps * (taps + side) * channels,), x.dtype)
-        collect_filters(m, m_place, wide, grad_weight.reshape(-1), buffer, start, stop, channels, taps)
+        collect_filters(m, m_apart, wide, grad_weight.reshape(-1), buffer, start, stop, channels, taps)
 
     threads.run_shares(work, side)
     threads.run_shares(collect, filters)
@@ -116,17 +124,17 @@ def _convolve(x, weight, bias, padding, turned):
 
     def work(start, stop):  # strips
         step = min(stop - start, _strips_in_block(places * (depth + wide) * x.itemsize, grid))
-        v, v_place = _places("winograd.v", places, step * grid[1] * depth, x.dtype)
-        m, m_place = _places("winograd.m", places, step * grid[1] * wide, x.dtype)
+        v, v_apart = _places("winograd.v", places, step * grid[1] * depth, x.dtype)
+        m, m_apart = _places("winograd.m", places, step * grid[1] * wide, x.dtype)
         strip = _strip(taps, grid, max(depth, columns), x.dtype)
         for first in range(start, stop, step):
             last = min(first + step, stop)
             tiles = (last - first) * grid[1]
-            cut(images, v, v_place, strip, first, last, 0, side, x.shape[1:], grid, corner, taps)
-            multiply_places(v, v_place, u, m, m_place, places, tiles, depth, wide)
+            cut(images, v, v_apart, strip, first, last, 0, side, x.shape[1:], grid, corner, taps, False)
+            multiply_places(v, v_apart, u, m, m_apart, places, tiles, depth, wide)
             if bias is not None:
-                add_rows(m, (side + 1) * m_place, wide, tiles, bias)  # the points (1, 1) are second in both directions
-            join(m, m_place, wide, results, strip, first, last, y.shape[1:], grid, taps)
+                add_rows(m, (side + 1) * m_apart, wide, tiles, bias)  # the points (1, 1) are second in both directions
+            join(m, m_apart, wide, results, strip, first, last, y.shape[1:], grid, taps)
 
     threads.run_shares(work, n * grid[0])
     return y

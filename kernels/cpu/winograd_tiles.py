@@ -1,11 +1,29 @@
 """The steps of winograd.py in memory: images into tiles, tiles into results, filters there and back.
 
-Each transform is two-dimensional, X d X^T, and done along one axis after the other: a few vectors of channels are read,
-mapped by a small matrix and written. On the way in, a *strip* of tiles that lie side by side goes first down the
-columns of the image, whole rows of it at once, into a buffer (side, width, channels); then along the rows of the buffer
-to the 36 (64) matrices of V. On the way out the other way round. A pixel is read once for each strip it belongs to.
+A transform in two dimensions, X d X^T, is done along one axis after the other. To make V, `cut` takes a *strip*, the
+tiles that lie side by side, and the rows of pixels that they see: 6 for 3 taps. It transforms their columns first, all
+along the rows, into a buffer, and then the rows of the buffer, tile by tile, into the 36 places:
 
-A matrix for each place of a tile: `place` is how far apart they lie. taps: 3 or 5.
+    6 rows of an image              the buffer (6, line)                    V (36, tiles, C)
+    . . . . . . . . . .             . . . . . . . . . .   r = 0
+    . . . . . . . . . .             . . . . . . . . . .       1
+    . . . . . . . . . .   --B^T-->  o o o o o o . . . .       2   --B^T-->  row 0 (tile 0) of places (2, 0) ... (2, 5)
+    . . . . . . . . . .    down     . . . . . . . . . .       3    along
+    . . . . . . . . . .             . . . . . . . . . .       4
+    . . . . . . . . . .             . . . . . . . . . .       5
+                                    [ tile 0  ]
+                                            [ tile 1  ]       begins SIDE = 4 pixels further and shares 2 with tile 0
+
+A dot is all channels of a pixel, which are gone through a vector at a time; the last vector begins earlier, and repeats
+some of the one before, so there must be as many channels as it has lanes (`pays` in winograd.py). `join` goes the same
+way back with A: 6 places of a tile are 4 pixels in a row of the buffer, 6 rows of the buffer 4 rows of the result.
+
+    size          (height, width, channels) of an image; `row` numbers in one of its rows, `line` in a row of the buffer
+    grid          how many tiles there are (below each other, side by side) in an image
+    start, stop   the strips, numbered through all images: grid[0] in each
+    corner        (rows, columns) of padding before an image, where its first tile begins
+    taps, side    3 or 5, and 6 or 8: a place (r, q) is the (r*side + q)-th
+    apart         from a place's matrix to the next one's; its rows are the tiles from strip `start` on
 """
 
 from fractions import Fraction
@@ -24,16 +42,20 @@ _b3, _g3, _a3, _at3, _gt3 = map(linear_map, (B3, G3, A3, transposed(A3), transpo
 _b5, _g5, _a5, _at5, _gt5 = map(linear_map, (B5, G5, A5, transposed(A5), transposed(G5)))
 
 
+# One transform along one axis: of a few vectors, `step` numbers apart, into a few others
+
+
 @jit(forceinline=True)
-def _cut_map(x, at, step, first, last, v, to, v_step, taps):
-    if taps == 3:
+def _cut_map(x, at, step, first, last, v, to, v_step, taps, of_results):
+    if of_results:
+        if taps == 3:
+            store(v, to, v_step, 0, 6, _at3(load(x, at, step, 4, first, last)))
+        else:
+            store(v, to, v_step, 0, 8, _at5(load(x, at, step, 4, first, last)))
+    elif taps == 3:
         store(v, to, v_step, 0, 6, _b3(load(x, at, step, 6, first, last)))
-    elif taps == 5:
-        store(v, to, v_step, 0, 8, _b5(load(x, at, step, 8, first, last)))
-    elif taps == -3:
-        store(v, to, v_step, 0, 6, _at3(load(x, at, step, 4, first, last)))
     else:
-        store(v, to, v_step, 0, 8, _at5(load(x, at, step, 4, first, last)))
+        store(v, to, v_step, 0, 8, _b5(load(x, at, step, 8, first, last)))
 
 
 @jit(forceinline=True)
@@ -64,17 +86,17 @@ def _filter_gradient_map(m, at, step, g, to, g_step, taps):
 
 
 @jit
-def cut(x, v, place, strip, start, stop, top, bottom, size, grid, corner, taps):
-    """V for the tiles of strips start ... stop, the places in rows top ... bottom: images cut into tiles, transformed.
+def cut(x, v, apart, strip, start, stop, top, bottom, size, grid, corner, taps, of_results):
+    """V, for the tiles of strips start ... stop, from images x. Pixels outside are 0.
 
-    taps > 0: tiles of SIDE + taps - 1 pixels that overlap, through B; the image begins at -corner. taps < 0: tiles of
-    SIDE pixels, through A. Pixels outside are 0.
+    Only places (r, q) with top <= r < bottom are made, and v begins with those: threads of grad_weight share them.
+    of_results: x is the gradient of the results, whose tiles are their own 4 x 4 pixels, and go through A: A dy A^T.
     """
     height, width, channels = size
-    side = SIDE + abs(taps) - 1
-    pixels = side if taps > 0 else SIDE
+    side = SIDE + taps - 1
+    pixels = SIDE if of_results else side  # of a tile, in each direction; they become `side`
     row, line = width * channels, (grid[1] * SIDE + pixels - SIDE) * channels
-    strip[: side * line] = 0
+    strip[: side * line] = 0  # what lies beside the image stays so
     for s in range(start, stop):
         y = s % grid[0] * SIDE - corner[0]
         first, last = max(0, -y), min(pixels, height - y)
@@ -83,18 +105,19 @@ def cut(x, v, place, strip, start, stop, top, bottom, size, grid, corner, taps):
             first, last, at = 0, 0, 0
         for i in range(0, row, lanes(x)):
             i = min(i, row - lanes(x))
-            _cut_map(x, at + i, row, first, last, strip, corner[1] * channels + i, line, taps)
+            _cut_map(x, at + i, row, first, last, strip, corner[1] * channels + i, line, taps, of_results)
         for r in range(top, bottom):
             for t in range(grid[1]):
                 for c in range(0, channels, lanes(x)):
                     c = min(c, channels - lanes(x))
-                    to = (r - top) * side * place + ((s - start) * grid[1] + t) * channels + c
-                    _cut_map(strip, r * line + t * SIDE * channels + c, channels, 0, pixels, v, to, place, taps)
+                    to = (r - top) * side * apart + ((s - start) * grid[1] + t) * channels + c
+                    at = r * line + t * SIDE * channels + c
+                    _cut_map(strip, at, channels, 0, pixels, v, to, apart, taps, of_results)
 
 
 @jit
-def join(m, place, m_row, y, strip, start, stop, size, grid, taps):
-    """Results out of M, for the tiles of strips start ... stop."""
+def join(m, apart, m_row, y, strip, start, stop, size, grid, taps):
+    """Results y out of M, whose rows are m_row apart, for the tiles of strips start ... stop."""
     height, width, channels = size
     side = SIDE + taps - 1
     row, line = width * channels, grid[1] * SIDE * channels
@@ -103,8 +126,8 @@ def join(m, place, m_row, y, strip, start, stop, size, grid, taps):
             for t in range(grid[1]):
                 for c in range(0, channels, lanes(y)):
                     c = min(c, channels - lanes(y))
-                    at = r * side * place + ((s - start) * grid[1] + t) * m_row + c
-                    _join_map(m, at, place, strip, r * line + t * SIDE * channels + c, channels, SIDE, taps)
+                    at = r * side * apart + ((s - start) * grid[1] + t) * m_row + c
+                    _join_map(m, at, apart, strip, r * line + t * SIDE * channels + c, channels, SIDE, taps)
         top = s % grid[0] * SIDE
         at = (s // grid[0] * height + top) * row
         for i in range(0, row, lanes(y)):
@@ -114,10 +137,15 @@ def join(m, place, m_row, y, strip, start, stop, size, grid, taps):
 
 @jit
 def spread_filters(weight, depth_step, column_step, u, buffer, start, stop, depth, columns, turned, taps):
-    """U for panels start ... stop."""
+    """U, for panels start ... stop: at each place the panels (matmul.py) of a matrix (depth, columns).
+
+    A panel is `wide` filters side by side, two vectors of them, which are transformed as pixels' channels are. The
+    filter at (k, column) begins at weight[k*depth_step + column*column_step]; turned: by 180 degrees.
+    buffer: first the filters' numbers (taps*taps, wide), then, from `half` on, those transformed down the columns.
+    """
     wide, side, area = 2 * lanes(u), SIDE + taps - 1, taps * taps
-    place = (columns + wide - 1) // wide * depth * wide
-    high, half = 2 * lanes(u) * area, 2 * lanes(u) * (area + lanes(u))
+    apart = (columns + wide - 1) // wide * depth * wide
+    half = wide * (area + lanes(u))  # as the squares of transpose() may go beyond `area`
     for panel in range(start, stop):
         first = panel * wide * column_step
         count = min(wide, columns - panel * wide)
@@ -128,7 +156,7 @@ def spread_filters(weight, depth_step, column_step, u, buffer, start, stop, dept
                     for j in range(0, wide, lanes(u)):
                         transpose(weight, at + j * column_step + i, column_step, buffer, i * wide + j, wide)
             else:  # the last panel, or the end of the weights
-                clear(buffer, 0, high)
+                clear(buffer, 0, wide * area)
                 for j in range(count):
                     for i in range(area):
                         buffer[i * wide + j] = weight[at + j * column_step + i]
@@ -140,21 +168,24 @@ def spread_filters(weight, depth_step, column_step, u, buffer, start, stop, dept
                 _filter_map(buffer, from_, step, buffer, half + j, taps * wide, taps)
             for r in range(side):
                 for j in range(0, wide, lanes(u)):
-                    to = r * side * place + (panel * depth + k) * wide + j
-                    _filter_map(buffer, half + r * taps * wide + j, wide, u, to, place, taps)
+                    to = r * side * apart + (panel * depth + k) * wide + j
+                    _filter_map(buffer, half + r * taps * wide + j, wide, u, to, apart, taps)
 
 
 @jit
-def collect_filters(m, place, m_row, grad_weight, buffer, start, stop, channels, taps):
-    """grad_weight out of M, for filters start ... stop."""
+def collect_filters(m, apart, m_row, grad_weight, buffer, start, stop, channels, taps):
+    """grad_weight (filters, channels, taps*taps) = G^T M G, for filters start ... stop.
+
+    buffer: from `half` on M G, of places (r, 0) ... (r, side-1) row by row, and at its beginning G^T of that.
+    """
     side, area = SIDE + taps - 1, taps * taps
     half = area * channels
     for k in range(start, stop):
         for r in range(side):
             for c in range(0, channels, lanes(m)):
                 c = min(c, channels - lanes(m))
-                at = r * side * place + k * m_row + c
-                _filter_gradient_map(m, at, place, buffer, half + r * taps * channels + c, channels, taps)
+                at = r * side * apart + k * m_row + c
+                _filter_gradient_map(m, at, apart, buffer, half + r * taps * channels + c, channels, taps)
         for i in range(0, taps * channels, lanes(m)):
             i = min(i, taps * channels - lanes(m))
             _filter_gradient_map(buffer, half + i, taps * channels, buffer, i, taps * channels, taps)
@@ -164,26 +195,16 @@ def collect_filters(m, place, m_row, grad_weight, buffer, start, stop, channels,
 
 
 @jit
-def multiply_places(v, v_place, u, m, m_place, places, tiles, depth, columns):
+def multiply_places(v, v_apart, u, m, m_apart, places, tiles, depth, columns):
+    """M = V @ U at each place."""
     for place in range(places):
-        multiply(
-            v,
-            place * v_place,
-            depth,
-            u,
-            place * depth * columns,
-            m,
-            place * m_place,
-            columns,
-            tiles,
-            depth,
-            columns,
-            SUMMANDS,
-        )
+        a, b, c = place * v_apart, place * depth * columns, place * m_apart
+        multiply(v, a, depth, u, b, m, c, columns, tiles, depth, columns, SUMMANDS)
 
 
 @jit
-def sum_places(w, w_place, v, v_place, m, m_place, places, tiles, filters, channels, m_row, more, space):
+def sum_places(w, w_apart, v, v_apart, m, m_apart, places, tiles, filters, channels, m_row, more, space):
+    """M = (M if `more`) + W^T @ V at each place, W being the transformed gradients of the results."""
     for place in range(places):
-        a, b, c = place * w_place, place * v_place, place * m_place
+        a, b, c = place * w_apart, place * v_apart, place * m_apart
         multiply_transposed(w, a, filters, v, b, channels, m, c, m_row, tiles, filters, channels, more, space)
