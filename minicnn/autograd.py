@@ -197,10 +197,11 @@ class _Saved:
                 )
 
 
-def backward(root, grad, retain_graph=False):
+def backward(root, grad, retain_graph, add):
     """Add to ``leaf.grad`` the gradient of sum(root * grad), for every leaf that `root` depends on.
 
     The graph is freed on the way, unless `retain_graph`; going through it again is then a RuntimeError.
+    add: the op (its reference) for the sum of the gradients of an array that was used more than once.
     """
     if root.node is None:
         _accumulate(root, grad, owned=False)
@@ -224,7 +225,7 @@ def backward(root, grad, retain_graph=False):
                     others = [grad_out, *(entry.array for entry in node._saved), *grads[:i], *grads[i + 1 :]]
                     _accumulate(edge.leaf, grad, owned=_is_alone(grad, others))
                 elif edge.node in pending:
-                    pending[edge.node] = pending[edge.node] + grad  # never in place: it may be shared
+                    pending[edge.node] = edge.node.run(add, pending[edge.node], grad)  # not in place: it may be shared
                 else:
                     pending[edge.node] = grad
         if not retain_graph:

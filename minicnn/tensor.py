@@ -122,7 +122,7 @@ class Tensor(Variable):
                 f"the tensor has {self.shape}, {self.dtype}"
             )
         with naming_memory_errors("backward"):
-            backward(self, grad, retain_graph)
+            backward(self, grad, retain_graph, add=arithmetic.residual_add_forward)
 
     def detach(self):
         """The same memory, outside the graph."""
