@@ -3,11 +3,18 @@
 import numpy as np
 import pytest
 
-from minicnn.kernels.cpu import activation, arithmetic, batchnorm
+from minicnn.kernels.cpu import activation, arithmetic, batchnorm, threads
 from minicnn.ops import batchnorm as plain
 
 RNG = np.random.default_rng(0)
 SHAPE = (6, 20, 17, 15)
+
+
+@pytest.fixture(autouse=True)
+def _number_of_threads():
+    before = threads.threads()
+    yield
+    threads.set_threads(before)
 
 
 def images(dtype=np.float32):
@@ -59,7 +66,9 @@ def test_nan_passes_through_and_back():
 
 @pytest.mark.parametrize("scene", ["large mean", "a mean that drifts", "one block unlike the rest", "constant"])
 @pytest.mark.parametrize("channels", [3, 64, 700])
-def test_statistics_in_one_pass_lose_no_digits(scene, channels):
+@pytest.mark.parametrize("count", [1, 3])
+def test_statistics_in_one_pass_lose_no_digits(count, channels, scene):
+    threads.set_threads(count)
     rng = np.random.default_rng(1)
     x = rng.standard_normal((8, channels, 20, 30)).astype(np.float32)
     if scene == "large mean":
@@ -75,3 +84,18 @@ def test_statistics_in_one_pass_lose_no_digits(scene, channels):
     exact = x.astype(np.float64)
     np.testing.assert_allclose(mean, exact.mean(axis=(0, 2, 3)), rtol=1e-6, atol=1e-7 * np.abs(x).max())
     np.testing.assert_allclose(var, exact.var(axis=(0, 2, 3)), rtol=5e-6, atol=1e-14)
+
+
+@pytest.mark.parametrize("count", [1, 3])
+@pytest.mark.parametrize("odd", [np.inf, -np.inf, np.nan])
+@pytest.mark.parametrize("where", [0, -1])
+def test_an_infinity_has_the_pages_statistics(where, odd, count):
+    threads.set_threads(count)
+    x = images()
+    x[where, 3, where, where] = odd
+    x[0, 5, 0, 0], x[-1, 5, -1, -1] = np.inf, -np.inf
+    with np.errstate(invalid="ignore"):
+        for value, expected in zip(batchnorm.batch_norm_statistics(x), plain.batch_norm_statistics(x), strict=True):
+            assert value.dtype == expected.dtype
+            np.testing.assert_allclose(value, expected, rtol=1e-5, atol=1e-6)
+            assert not np.isfinite(value[[3, 5]]).any() and np.isfinite(value).sum() == SHAPE[1] - 2

@@ -6,6 +6,7 @@ from checks import check_close
 
 from minicnn.kernels.cpu import conv, depthwise, im2col, pointwise, stem, threads, winograd
 from minicnn.kernels.cpu.cook_toom import SIDE, cook_toom
+from minicnn.kernels.cpu.layout import behind_channels, channels_last
 from minicnn.ops import conv as reference
 from minicnn.ops.geometry import output_size
 
@@ -15,6 +16,7 @@ CASES = {  # module, x (N, C, H, W), weight (OC, C/groups, KH, KW), stride, padd
     "pointwise, deep": (pointwise, (1, 600, 3, 2), (64, 600, 1, 1), ONE, NONE, ONE, 1),
     "pointwise, few": (pointwise, (1, 2, 1, 3), (3, 2, 1, 1), ONE, NONE, ONE, 1),
     "pointwise, many pixels": (pointwise, (2, 100, 31, 23), (520, 100, 1, 1), ONE, NONE, ONE, 1),
+    "pointwise with padding": (im2col, (2, 20, 5, 7), (24, 20, 1, 1), ONE, ((1, 0), (0, 2)), ONE, 1),
     "winograd": (winograd, (2, 33, 13, 18), (50, 33, 3, 3), ONE, ((1, 1), (1, 1)), ONE, 1),
     "winograd, uneven sides": (winograd, (3, 64, 9, 21), (32, 64, 3, 3), ONE, ((2, 0), (0, 1)), ONE, 1),
     "winograd, many tiles": (winograd, (2, 64, 56, 56), (64, 64, 3, 3), ONE, ((1, 1), (1, 1)), ONE, 1),
@@ -31,6 +33,8 @@ CASES = {  # module, x (N, C, H, W), weight (OC, C/groups, KH, KW), stride, padd
     "padding beyond the window": (im2col, (1, 32, 6, 5), (32, 32, 3, 3), ONE, ((3, 3), (4, 4)), ONE, 1),
     "no pixels but padding": (im2col, (1, 256, 0, 60), (48, 256, 3, 3), ONE, ((2, 2), (2, 2)), ONE, 1),
     "depthwise": (depthwise, (3, 40, 12, 9), (40, 1, 3, 3), (2, 1), ((1, 1), (1, 1)), ONE, 40),
+    "depthwise, in parts": (depthwise, (2, 64, 61, 83), (64, 1, 3, 2), (1, 2), ((2, 0), (0, 1)), (2, 3), 64),
+    "depthwise, parts smaller than taps": (depthwise, (1, 64, 3, 700), (64, 1, 5, 1), ONE, ((2, 2), (0, 0)), ONE, 64),
 }
 SIZES = {  # of the networks' layers: images, channels, filters, side, taps, stride
     "pointwise": (4, 1024, 256, 14, 1, 1),
@@ -100,6 +104,20 @@ def test_rounding(name):
     for value, expected in zip(passes(conv, *arrays, geometry), exact, strict=True):
         assert value.dtype == np.float32
         assert np.abs(value - expected).max() < 1e-5 * np.abs(expected).max()
+
+
+@pytest.mark.parametrize("taps, most", [(1, 9e-7), (3, 6e-6)], ids=["pointwise", "winograd"])
+def test_a_sum_over_many_channels_is_one_of_pieces(taps, most):
+    """In one piece it would be five times as far from float64's: 1.9e-6, 1.6e-5."""
+    rng, padding = np.random.default_rng(0), ((taps // 2, taps // 2),) * 2
+    x, weight = (rng.standard_normal(shape).astype(np.float32) for shape in ((1, 2048, 8, 8), (32, 2048, taps, taps)))
+    expected = reference.conv2d_forward(*(v.astype(np.float64) for v in (x, weight)), None, ONE, padding, ONE, 1)
+    last = channels_last(x)
+    if taps == 1:
+        y = pointwise.conv2d_forward(last, weight, None)
+    else:
+        y = winograd.conv2d_forward(last, weight, None, padding)
+    assert np.abs(behind_channels(y) - expected).max() < most * np.abs(expected).max()
 
 
 @pytest.mark.parametrize("taps, points", [(3, (0, 1, -1, 2, -2)), (5, (0, 1, -1, 2, -2, 3, -3)), (2, (0, 1, -1, 5))])

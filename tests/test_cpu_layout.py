@@ -6,7 +6,7 @@ import pytest
 import minicnn
 import minicnn.functional as F
 from minicnn import Tensor
-from minicnn.kernels.cpu import activation, layout
+from minicnn.kernels.cpu import activation, arithmetic, layout
 
 IMAGES = np.arange(2 * 70 * 9 * 40, dtype=np.float32).reshape(2, 70, 9, 40)  # more than two tiles of channels
 READ_ONLY = IMAGES.copy()
@@ -65,6 +65,12 @@ def test_relu_in_place_writes_where_the_array_lies(x):
         expected = np.maximum(array, 0)
         assert activation.relu_forward(array, array) is array
         np.testing.assert_array_equal(array, expected)
+
+
+@every_layout
+def test_a_sum_of_arrays_that_lie_otherwise(x):
+    for other in LAYOUTS.values():
+        np.testing.assert_array_equal(arithmetic.residual_add_forward(x, other), 2 * IMAGES)
 
 
 @pytest.mark.parametrize("lies", ["C order", "channels-last"])

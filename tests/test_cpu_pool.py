@@ -5,6 +5,7 @@ import pytest
 
 from minicnn.kernels.cpu import pool
 from minicnn.ops import pool as plain_pool
+from minicnn.ops.geometry import output_size
 
 RNG = np.random.default_rng(0)
 
@@ -19,6 +20,46 @@ def test_winners_take_a_byte_where_they_fit(kernel, dtype):
     expected = plain_pool.max_pool2d_forward(x, *geometry, out_size)
     np.testing.assert_array_equal(y, expected)
     np.testing.assert_array_equal(winners, plain_pool.max_pool2d_winners(x, expected, *geometry))
+
+
+def test_the_first_of_equals_wins():
+    x = RNG.integers(0, 2, (2, 20, 9, 8)).astype(float)
+    for kernel, dilation in (((3, 3), (1, 1)), ((2, 4), (1, 2))):
+        geometry = kernel, (1, 1), ((1, 1), (1, 1)), dilation
+        out_size = output_size("max_pool2d", x.shape[2:], kernel, (1, 1), ((1, 1), (1, 1)), dilation)
+        y, winners = pool.max_pool2d_forward_and_winners(x, *geometry, out_size)
+        np.testing.assert_array_equal(winners, plain_pool.max_pool2d_winners(x, y, *geometry))
+
+
+GEOMETRIES = [  # kernel, stride, padding, dilation
+    ((3, 3), (2, 2), ((1, 1), (1, 1)), (1, 1)),
+    ((3, 2), (1, 2), ((1, 0), (0, 1)), (2, 3)),
+    ((4, 5), (2, 3), ((2, 1), (2, 2)), (1, 1)),
+]
+
+
+@pytest.mark.parametrize("kind", ["max", "average"])
+@pytest.mark.parametrize("kernel, stride, padding, dilation", GEOMETRIES)
+def test_windows_that_overlap(kernel, stride, padding, dilation, kind):
+    """Forward and back, the same as the page's."""
+    x = RNG.standard_normal((3, 21, 14, 17))
+    results = []
+    for ops in (plain_pool, pool):
+        if kind == "max":
+            out_size = output_size("max_pool2d", x.shape[2:], kernel, stride, padding, dilation)
+            y = ops.max_pool2d_forward(x, kernel, stride, padding, dilation, out_size)
+            winners = ops.max_pool2d_winners(x, y, kernel, stride, padding, dilation)
+            grad_x = ops.max_pool2d_backward(y, winners, x.shape, kernel, stride, padding, dilation)
+            results.append([y, winners, grad_x])
+            continue
+        out_size = output_size("avg_pool2d", x.shape[2:], kernel, stride, padding, (1, 1))
+        results.append([])
+        for divisor in ((True, None), (False, None), (True, 7)):
+            y = ops.avg_pool2d_forward(x, kernel, stride, padding, out_size, *divisor)
+            results[-1] += [y, ops.avg_pool2d_backward(y, x.shape, kernel, stride, padding, *divisor)]
+    for expected, value in zip(*results, strict=True):
+        assert value.shape == expected.shape
+        np.testing.assert_allclose(value, expected, rtol=1e-12, atol=1e-12)
 
 
 def test_a_gradient_of_nothing_but_padding_goes_nowhere():

@@ -44,6 +44,8 @@ def batch_norm_statistics(x):
         shift, done = piece_mean - mean, stop
         mean += shift * ((stop - start) / done)
         distance += piece_distance + shift * shift * (start * (stop - start) / done)
+    if np.isnan(mean).any():  # an infinity is no distance away from its own mean
+        mean = matrix.mean(axis=0, dtype=np.float64)
     return mean.astype(x.dtype), (distance / max(1, count)).astype(x.dtype)
 
 

@@ -16,13 +16,15 @@ from . import memory, threads
 from .jit import jit
 
 FORWARD, GRAD_X, GRAD_WEIGHT = range(3)
+LEAST = 1 << 16  # numbers of an image below which a part of it is not worth waking a thread for
 
 
 def conv2d_forward(x, weight, bias, out_size, stride, padding, dilation):
     """y (N, OH, OW, C) for x (N, H, W, C), weight (C, 1, KH, KW) and padding (top, left)."""
     y = memory.empty((len(x), *out_size, x.shape[3]), x.dtype)
     y[...] = 0 if bias is None else bias
-    _walk(FORWARD, x, y, [_by_taps(weight)] * len(x), weight.shape, stride, padding, dilation)
+    pieces = _pieces(y)
+    _walk(FORWARD, x, y, [_by_taps(weight)] * len(pieces), pieces, weight.shape, stride, padding, dilation)
     return y
 
 
@@ -31,15 +33,17 @@ def conv2d_grad_x(grad_out, x_shape, weight, stride, padding, dilation):
     n, channels, *size = x_shape
     grad_x = memory.empty((n, *size, channels), grad_out.dtype)
     grad_x[...] = 0
-    _walk(GRAD_X, grad_x, grad_out, [_by_taps(weight)] * n, weight.shape, stride, padding, dilation)
+    pieces = _pieces(grad_x)
+    _walk(GRAD_X, grad_x, grad_out, [_by_taps(weight)] * len(pieces), pieces, weight.shape, stride, padding, dilation)
     return grad_x
 
 
 def conv2d_grad_weight(grad_out, x, weight_shape, stride, padding, dilation):
-    """grad_weight (C, 1, KH, KW): a sum for each image, then theirs."""
-    sums = memory.empty((len(x), math.prod(weight_shape[2:]) * weight_shape[0]), x.dtype)
+    """grad_weight (C, 1, KH, KW): a sum for each piece, then theirs."""
+    pieces = _pieces(grad_out)
+    sums = memory.empty((len(pieces), math.prod(weight_shape[2:]) * weight_shape[0]), x.dtype)
     sums[...] = 0
-    _walk(GRAD_WEIGHT, x, grad_out, sums, weight_shape, stride, padding, dilation)
+    _walk(GRAD_WEIGHT, x, grad_out, sums, pieces, weight_shape, stride, padding, dilation)
     return np.ascontiguousarray(sums.sum(axis=0).reshape(-1, weight_shape[0]).T).reshape(weight_shape)
 
 
@@ -47,14 +51,24 @@ def _by_taps(weight):
     return np.ascontiguousarray(weight.reshape(len(weight), -1).T).reshape(-1)
 
 
-def _walk(which, x, y, weights, weight_shape, stride, padding, dilation):
-    geometry = *x.shape[1:], *y.shape[1:3], *weight_shape[2:], *stride, *padding, *dilation
+def _pieces(images):
+    """[(image, first row, row behind the last)]: whole images, or parts of them where there are fewer than threads."""
+    n, height, width, channels = images.shape
+    parts = max(1, min(-(-threads.threads() // max(1, n)), height * width * channels // LEAST, height))
+    return [(image, i * height // parts, (i + 1) * height // parts) for image in range(n) for i in range(parts)]
 
-    def work(start, stop):
-        for image in range(start, stop):
-            _image(which, x[image].reshape(-1), y[image].reshape(-1), weights[image], geometry)
 
-    threads.run_shares(work, len(x))
+def _walk(which, x, y, weights, pieces, weight_shape, stride, padding, dilation):
+    def work(first, last):
+        for (image, start, stop), weight in zip(pieces[first:last], weights[first:last], strict=True):
+            if which == GRAD_X:
+                pixels, outputs, top = x[image, start:stop], y[image], padding[0] + start
+            else:
+                pixels, outputs, top = x[image], y[image, start:stop], padding[0] - start * stride[0]
+            geometry = *pixels.shape, *outputs.shape[:2], *weight_shape[2:], *stride, top, padding[1], *dilation
+            _image(which, pixels.reshape(-1), outputs.reshape(-1), weight, geometry)
+
+    threads.run_shares(work, len(pieces))
 
 
 @jit

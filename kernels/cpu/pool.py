@@ -6,8 +6,6 @@ pixel). Bytes: max-pool reads x and writes y and the winners, one byte each; bac
 writes grad_x: a pixel gets its gradients through the winner's number, without looking at x again.
 """
 
-import functools
-
 import numpy as np
 
 from . import threads
@@ -64,12 +62,12 @@ def avg_pool2d_backward(grad_out, x_shape, kernel, stride, padding, count_includ
 
 def adaptive_avg_pool2d_forward(x, out_size):
     """y (N, C, OH, OW): the averages of windows that divide the image evenly."""
-    return _average(x, out_size, *_adaptive(x.shape[2:], tuple(out_size)))
+    return _average(x, out_size, *_adaptive(x.shape[2:], out_size))
 
 
 def adaptive_avg_pool2d_backward(grad_out, x_shape):
     """grad_x (N, C, H, W): each pixel sums its share of the windows that it is in."""
-    return _average_backward(grad_out, x_shape, *_adaptive(tuple(x_shape[2:]), grad_out.shape[2:]))
+    return _average_backward(grad_out, x_shape, *_adaptive(x_shape[2:], grad_out.shape[2:]))
 
 
 def _average(x, out_size, top, left, divisor):
@@ -94,7 +92,6 @@ def _by_rows(kernel, x, outputs, *geometry):
     threads.run_shares(lambda i, j: kernel(x, *views, i, j, height, *geometry), n * height, least)
 
 
-@functools.cache
 def _windows(size, kernel, stride, padding, out_size, count_include_pad, divisor_override):
     """(rows (OH, 2), columns (OW, 2), divisor (OH, OW)): where each window starts and ends in the image."""
     spans, counts = [], []
@@ -107,7 +104,6 @@ def _windows(size, kernel, stride, padding, out_size, count_include_pad, divisor
     return *spans, np.outer(*counts) if divisor_override is None else np.full(out_size, divisor_override)
 
 
-@functools.cache
 def _adaptive(size, out_size):
     """The same for windows that divide the image evenly."""
     spans = [
