@@ -4,27 +4,32 @@
     python benchmarks/cpu.py steps --models resnet18 --rounds 5
     python benchmarks/cpu.py layers                     each convolution alone, all three passes
     python benchmarks/cpu.py scaling                    speed and memory against batch size and depth, as a figure
+    python benchmarks/cpu.py steps --python chainer=old/bin/python     a library that another interpreter has
 
 Each side runs in a process of its own, in turns (A B A B ...), with the same number of threads, the same random
-pictures and labels, and without dropout. PyTorch runs with both memory layouts, and the faster one counts. Printed are
-medians over all timed steps, ratios of images per second, and the peak resident memory of each process. The raw figures
-go to --out as JSON.
+pictures and labels, and without dropout. PyTorch runs with both memory layouts, and the faster one counts. JAX,
+tinygrad (which needs clang) and Chainer run where they are installed; Chainer 7.8.1 needs a NumPy below 2, so it has an
+environment of its own, whose interpreter --python names. Printed are medians over all timed steps, ratios of images per
+second, and the peak resident memory of each process. The raw figures go to --out as JSON. A side that is slow enough to
+reach --limit has fewer steps than the others there.
 """
 
 import argparse
 import importlib.util
 import os
+import shutil
 from pathlib import Path
 
-from cpubench.layers import compare_layers
+from cpubench import layers
 from cpubench.scaling import scale
-from cpubench.sides import ONLY, SIDES
+from cpubench.sides import SIDES
 from cpubench.turns import table, take_turns, write
 
 from minicnn.train.environment import cpu_name
 
 TRAINING = {"alexnet": (64,), "resnet18": (16,), "resnet50": (8,)}  # model: batch sizes
 INFERENCE = {"alexnet": (1, 32), "resnet18": (1, 32), "resnet50": (1, 32)}
+OTHER_PYTHON = "the interpreter that has a side's library, if it is not this one"
 
 
 def main():
@@ -32,26 +37,40 @@ def main():
     what = ("all", "steps", "inference", "layers", "scaling")
     parser.add_argument("what", nargs="?", choices=what, default="all", help="default: all, which is steps + inference")
     parser.add_argument("--models", nargs="+", choices=TRAINING, default=list(TRAINING))
-    parser.add_argument("--sides", nargs="+", choices=SIDES, default=[side for side in SIDES if there_is(side)])
+    parser.add_argument("--sides", nargs="+", choices=SIDES, help="default: all whose library is installed")
+    parser.add_argument("--python", nargs="+", type=side_and_path, default=[], metavar="SIDE=PATH", help=OTHER_PYTHON)
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="of each side (default: all cores)")
     parser.add_argument("--rounds", type=int, default=3, help="processes of each side, taken in turns (default: 3)")
     parser.add_argument("--steps", type=int, default=5, help="timed steps of each process (default: 5)")
+    parser.add_argument("--limit", type=float, default=300, help="seconds for all rounds of a side (default: 300)")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/cpu"), help="folder for the raw figures")
     args = parser.parse_args()
+    args.python = dict(args.python)
+    args.sides = args.sides or [side for side in SIDES if side in args.python or there_is(side)]
     print(f"{cpu_name()}, {args.threads} threads")
     if args.what in ("all", "steps"):
         compare(args, "train", TRAINING)
     if args.what in ("all", "inference"):
         compare(args, "infer", INFERENCE)
     if args.what == "layers":
-        compare_layers(args)
+        args.sides = [side for side in args.sides if side in layers.SIDES]
+        layers.compare_layers(args)
     if args.what == "scaling":
         scale(args)
 
 
 def there_is(side):
-    """Whether the library of a side is installed."""
-    return importlib.util.find_spec(side.split()[0]) is not None
+    """Whether the library of a side is installed, and the compiler that it calls."""
+    found = importlib.util.find_spec(side.split()[0]) is not None
+    return found and (side != "tinygrad" or shutil.which("clang") is not None)
+
+
+def side_and_path(text):
+    """The two parts of SIDE=PATH."""
+    side, equals, path = text.partition("=")
+    if side not in SIDES or not equals:
+        raise argparse.ArgumentTypeError(f"expected SIDE=PATH with a side of {', '.join(SIDES)}, got {text!r}")
+    return side, path
 
 
 def compare(args, task, cases):
@@ -59,11 +78,14 @@ def compare(args, task, cases):
         for batch_size in cases[model]:
             settings = {"task": task, "model": model, "batch_size": batch_size}
             settings |= {"threads": args.threads, "steps": args.steps}
-            sides = [side for side in args.sides if model in ONLY.get(side, [model])]
-            runs = take_turns(sides, args.rounds, **settings)
+            runs = take_turns(args.sides, args.rounds, args.limit, args.python, **settings)
             print(f"\n{'training step' if task == 'train' else 'inference'}: {model}, batch {batch_size}")
             print(*table(runs, batch_size), sep="\n")
-            write(args.out, f"{task}_{model}_b{batch_size}_t{args.threads}", {**settings, "runs": runs})
+            write(
+                args.out,
+                f"{task}_{model}_b{batch_size}_t{args.threads}",
+                {**settings, "limit": args.limit, "runs": runs},
+            )
 
 
 if __name__ == "__main__":

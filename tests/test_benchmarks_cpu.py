@@ -1,6 +1,9 @@
 """benchmarks/cpu.py: both sides do the same work, the tables say what the figures say, and every part runs."""
 
+import argparse
+import importlib.util
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -29,6 +32,109 @@ def test_each_side_times_its_steps(torchvision, task):
         run = worker(side=side, **common)
         assert len(run["seconds"]) == 2 and min(run["seconds"]) > 0 and run["peak_mib"] > 50
         assert np.isfinite(run["result"]) and run["versions"]
+
+
+def test_a_slow_side_has_fewer_steps():
+    common = {"model": "resnet18", "size": 32, "batch_size": 1, "threads": 1, "task": "infer", "steps": 3}
+    assert len(worker(side="minicnn fast", limit=0, **common)["seconds"]) == 1
+    assert len(worker(side="minicnn fast", limit=100, **common)["seconds"]) == 3
+
+
+def test_a_slow_side_has_fewer_turns(monkeypatch):
+    from cpubench import turns
+
+    clock, calls = [0.0], []
+
+    def run_one(side, python, limit, **settings):
+        calls.append((side, python, limit))
+        clock[0] += {"quick": 1.0, "slow": 7.0}[side]
+        return settings
+
+    monkeypatch.setattr(turns, "run_one", run_one)
+    monkeypatch.setattr(turns.time, "perf_counter", lambda: clock[0])
+    runs = turns.take_turns(["quick", "slow"], 3, 10.0, {"slow": "old/python"}, steps=5)
+    assert runs == {"quick": [{"steps": 5}] * 3, "slow": [{"steps": 5}] * 2}
+    assert [limit for side, _, limit in calls if side == "slow"] == [10.0, 3.0]
+    assert {side: python for side, python, _ in calls} == {"quick": sys.executable, "slow": "old/python"}
+
+
+def test_another_interpreter_is_named_with_its_side():
+    import cpu
+
+    assert cpu.side_and_path("chainer=old/bin/python") == ("chainer", "old/bin/python")
+    for text in ("chainer", "theano=old/bin/python"):
+        with pytest.raises(argparse.ArgumentTypeError, match=f"expected SIDE=PATH .* got '{text}'"):
+            cpu.side_and_path(text)
+
+
+@pytest.mark.parametrize("model", ["alexnet", "resnet18", "resnet50"])
+def test_the_described_nets_are_torchvisions(torch, torchvision, model):
+    from cpubench.nets import weight_shapes
+
+    with torch.device("meta"):
+        state = getattr(torchvision.models, model)().state_dict()
+    assert weight_shapes(model) == {
+        n: tuple(v.shape) for n, v in state.items() if not n.endswith("num_batches_tracked")
+    }
+
+
+@pytest.fixture(scope="module")
+def small_net(torch, torchvision):
+    """torchvision's losses of three steps, and its logits before them, of a net with every kind of layer."""
+    sys.path.insert(0, str(BENCHMARKS / "cpubench"))
+    try:
+        exec(SMALL_NET, names := {})
+    finally:
+        sys.path.pop(0)
+    weights, statistics = ({n: torch.from_numpy(a) for n, a in arrays.items()} for arrays in names["weights"])
+    x, y = (torch.from_numpy(array) for array in names["batch"])
+    net = torchvision.models.ResNet(torchvision.models.resnet.Bottleneck, (1, 1, 1, 1))
+    net.layer2, net.layer3, net.layer4 = (torch.nn.Identity() for _ in range(3))
+    net.fc = torch.nn.Linear(256, 1000)
+    net.load_state_dict(weights | statistics, strict=False)
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.01, momentum=0.9, weight_decay=5e-4)
+    with torch.no_grad():
+        logits = net.eval()(x).tolist()
+    net.train()
+    losses = []
+    for _ in range(3):
+        optimizer.zero_grad()
+        loss = torch.nn.functional.cross_entropy(net(x), y)
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    return losses, logits
+
+
+SMALL_NET = """
+import functools, nets, sides
+nets.NETS["small"] = functools.partial(nets.resnet, depths=(1,), bottleneck=True)
+net, weights = nets.NETS["small"], nets.random_weights("small")
+batch = sides.batch({"batch_size": 4, "size": 32})
+"""
+LIBRARY = """
+import importlib, json
+module = importlib.import_module(library + "_nets")
+train = module.trainer(net, *weights, *batch)
+print(json.dumps([[train() for _ in range(3)], module.predictor(net, *weights, batch[0])().tolist()]))
+"""
+
+
+@pytest.mark.parametrize("library", ["jax", "tinygrad", "chainer"])
+def test_every_library_computes_what_pytorch_does(small_net, library):
+    from cpubench.turns import environment
+
+    if importlib.util.find_spec(library) is None:
+        pytest.skip(f"{library}, which is to be checked, is not installed")
+    if library == "tinygrad" and shutil.which("clang") is None:
+        pytest.skip("clang, with which tinygrad compiles, is not installed")
+    env = environment(1) | {"PYTHONPATH": str(BENCHMARKS / "cpubench")}
+    command = [sys.executable, "-c", f"library = {library!r}{SMALL_NET}{LIBRARY}"]
+    done = subprocess.run(command, env=env, stdout=subprocess.PIPE, text=True, check=True)
+    (losses, logits), (expected_losses, expected_logits) = json.loads(done.stdout), small_net
+    np.testing.assert_allclose(logits, expected_logits, atol=1e-5)
+    np.testing.assert_allclose(losses, expected_losses, rtol=2e-3)
+    assert losses[0] > losses[1] > losses[2]
 
 
 def test_the_table_compares_with_the_faster_pytorch():
@@ -67,11 +173,13 @@ def test_layers(torch, monkeypatch):
 
 
 def test_what_a_training_step_must_hold():
-    from cpubench.scaling import expected_mib
+    from cpubench.scaling import Net
 
-    one, two = expected_mib(18, 1), expected_mib(18, 2)
-    assert 2 * one - two == pytest.approx(12 * 11_689_512 / 2**20)  # nothing but the parameters is left
-    assert two - one == pytest.approx(2 * 4 * 2.48e6 / 2**20, rel=0.01)  # timm counts 2.48 M outputs of convolutions
+    net = Net.of(18)
+    assert net.parameters == 11_689_512
+    assert net.multiplications == pytest.approx(1.81e9, rel=0.01)  # He et al. 2015, table 1, say 1.8e9
+    assert net.mib(0) == pytest.approx(12 * 11_689_512 / 2**20)  # nothing but the parameters is left
+    assert net.mib(2) - net.mib(1) == pytest.approx(2 * 4 * 2.48e6 / 2**20, rel=0.01)  # timm counts 2.48 M outputs
 
 
 def test_scaling_draws_and_writes(monkeypatch, tmp_path, capsys):
@@ -80,9 +188,11 @@ def test_scaling_draws_and_writes(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(
         scaling, "run_one", lambda side, **settings: {"seconds": [1.0], "peak_mib": settings["batch_size"]}
     )
-    monkeypatch.setattr(scaling, "expected_mib", lambda depth, batch_size: float(depth * batch_size))
+    monkeypatch.setattr(scaling.Net, "of", lambda depth: scaling.Net(depth * 2**20, depth * 100, 0))
     scaling.scale(SimpleNamespace(threads=1, steps=1, out=tmp_path))
     assert (tmp_path / "scaling.png").stat().st_size > 10_000
     written = json.loads((tmp_path / "scaling_t1.json").read_text())
     assert written["by_batch"][-1] == [128.0, 128] and len(written["by_depth"]) == 5
-    assert "each picture of resnet18 takes 1.0 MiB" in capsys.readouterr().out
+    assert written["batch_mib"][:2] == [72, 144] and written["depth_mib"][-1] == 4 * 4 * 152
+    assert written["depth_speed"][:2] == [4.0, pytest.approx(4.0 * 18 / 34)]
+    assert "each picture of ResNet-18 takes 1.0 MiB; what backward must keep: 72.0 MiB" in capsys.readouterr().out

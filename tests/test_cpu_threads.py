@@ -22,8 +22,9 @@ from minicnn.ops import softmax as plain_softmax
 
 
 @pytest.fixture(autouse=True)
-def three_threads():
+def three_threads(monkeypatch):
     before = threads.threads()
+    monkeypatch.setattr(threads, "LEAST", 1 << 14)
     threads.set_threads(3)
     yield
     threads.set_threads(before)

@@ -1,8 +1,12 @@
 """Speed and peak memory against batch size (ResNet-18) and depth (ResNet-18 to -152, batch 4), as a figure.
 
 Beside each: what theory says. Memory grows by what backward needs of each picture, the outputs of all convolutions and
-of all batch norms (float32), and by 12 bytes a parameter (weight, gradient, velocity).
+of all batch norms (float32), and by 12 bytes a parameter (weight, gradient, velocity); what does not depend on batch or
+depth (interpreter, work space) is taken from the smallest measurement. Time grows as the multiplications of all
+convolutions, from that of the shallowest net on.
 """
+
+from typing import NamedTuple
 
 import numpy as np
 
@@ -17,23 +21,22 @@ def scale(args):
     """Measure, print, draw and write. args: threads, steps, out."""
     by_batch = [one("resnet18", n, args) for n in BATCHES]
     by_depth = [one(f"resnet{depth}", DEPTH_BATCH, args) for depth in DEPTHS]
-    print(f"{'resnet18':12}{'images/s':>10}{'peak MiB':>10}")
-    for n, (speed, memory) in zip(BATCHES, by_batch, strict=True):
-        print(f"batch {n:<6}{speed:>10.2f}{memory:>10.0f}")
-    print(f"{f'batch {DEPTH_BATCH}':12}{'images/s':>10}{'peak MiB':>10}{'theory MiB':>12}")
-    theory = [expected_mib(depth, DEPTH_BATCH) for depth in DEPTHS]
-    for depth, (speed, memory), expected in zip(DEPTHS, by_depth, theory, strict=True):
-        print(f"resnet{depth:<6}{speed:>10.2f}{memory:>10.0f}{expected:>12.0f}")
-    slope = np.polyfit(BATCHES, [memory for _, memory in by_batch], 1)[0]
-    theory_slope = expected_mib(18, 2) - expected_mib(18, 1)
-    print(f"each picture of resnet18 takes {slope:.1f} MiB; what backward must keep: {theory_slope:.1f} MiB")
-    print(f"depth: {np.polyfit(theory, [memory for _, memory in by_depth], 1)[0]:.2f} MiB for each MiB of theory")
-    write(
-        args.out,
-        f"scaling_t{args.threads}",
-        {"batches": BATCHES, "by_batch": by_batch, "depths": DEPTHS, "by_depth": by_depth},
-    )
-    draw(args.out / "scaling.png", by_batch, by_depth, theory)
+    nets = {depth: Net.of(depth) for depth in DEPTHS}
+    batch_mib = [nets[18].mib(n) for n in BATCHES]
+    depth_mib = [net.mib(DEPTH_BATCH) for net in nets.values()]
+    depth_speed = [by_depth[0][0] * nets[DEPTHS[0]].multiplications / net.multiplications for net in nets.values()]
+    print(f"{'':12}{'images/s':>10}{'theory':>10}{'peak MiB':>10}{'theory':>10}")
+    for n, (speed, memory), mib in zip(BATCHES, by_batch, batch_mib, strict=True):
+        print(f"batch {n:<6}{speed:>10.2f}{'':10}{memory:>10.0f}{mib:>10.0f}")
+    for depth, (speed, memory), expected, mib in zip(DEPTHS, by_depth, depth_speed, depth_mib, strict=True):
+        print(f"resnet{depth:<6}{speed:>10.2f}{expected:>10.2f}{memory:>10.0f}{mib:>10.0f}")
+    slope, theory = (np.polyfit(BATCHES, mib, 1)[0] for mib in ([memory for _, memory in by_batch], batch_mib))
+    print(f"each picture of ResNet-18 takes {slope:.1f} MiB; what backward must keep: {theory:.1f} MiB")
+    print(f"depth: {np.polyfit(depth_mib, [memory for _, memory in by_depth], 1)[0]:.2f} MiB for each MiB of theory")
+    results = {"batches": BATCHES, "by_batch": by_batch, "batch_mib": batch_mib}
+    results |= {"depths": DEPTHS, "by_depth": by_depth, "depth_mib": depth_mib, "depth_speed": depth_speed}
+    write(args.out, f"scaling_t{args.threads}", results)
+    draw(args.out / "scaling.png", results)
 
 
 def one(model, batch_size, args):
@@ -43,38 +46,55 @@ def one(model, batch_size, args):
     return rate(runs, batch_size), peak(runs)
 
 
-def expected_mib(depth, batch_size):
-    """What a training step must hold: parameters three times, and what backward needs of each picture."""
-    import minicnn
-    from minicnn import nn
+class Net(NamedTuple):
+    """What counts of a net, for one picture: numbers that backward needs, multiplications; and its parameters."""
 
-    model, numbers = getattr(minicnn.models, f"resnet{depth}")(), []
+    kept: int
+    multiplications: int
+    parameters: int
 
-    def count(name, layer, x, y):
-        if isinstance(layer, (nn.Conv2d, nn.BatchNorm2d)):
-            numbers.append(y.size)
+    @classmethod
+    def of(cls, depth):
+        import minicnn
+        from minicnn import nn
 
-    with minicnn.no_grad(), nn.watch(model.eval(), count):
-        model(minicnn.Tensor(np.zeros((1, 3, 224, 224), np.float32)))
-    parameters = sum(p.size for p in model.parameters())
-    return (12 * parameters + 4 * batch_size * sum(numbers)) / 2**20
+        model, kept, multiplications = getattr(minicnn.models, f"resnet{depth}")(), [], []
+
+        def count(name, layer, x, y):
+            if isinstance(layer, (nn.Conv2d, nn.BatchNorm2d)):
+                kept.append(y.size)
+            if isinstance(layer, nn.Conv2d):
+                multiplications.append(y.size * layer.weight.size // layer.weight.shape[0])
+
+        with minicnn.no_grad(), nn.watch(model.eval(), count):
+            model(minicnn.Tensor(np.zeros((1, 3, 224, 224), np.float32)))
+        return cls(sum(kept), sum(multiplications), sum(p.size for p in model.parameters()))
+
+    def mib(self, batch_size):
+        """What a training step must hold: parameters three times, and what backward needs of each picture."""
+        return (12 * self.parameters + 4 * batch_size * self.kept) / 2**20
 
 
-def draw(path, by_batch, by_depth, theory):
+def draw(path, results):
+    """Four plots of what scale() writes, theory as broken lines."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(10, 6), layout="constrained")
-    (speed, memory), (depth_speed, depth_memory) = figure.subplots(2, 2)
-    for axes, values, label in ((speed, 0, "images/s"), (memory, 1, "peak memory, MiB")):
-        axes.plot(BATCHES, [point[values] for point in by_batch], "o-")
-        axes.set(
-            xlabel="batch size, ResNet-18", ylabel=label, xscale="log" if values == 0 else "linear", ylim=(0, None)
+    (batch_speed, batch_memory), (depth_speed, depth_memory) = figure.subplots(2, 2)
+    for key, first, second in (("batch", batch_speed, batch_memory), ("depth", depth_speed, depth_memory)):
+        sizes = results["batches" if key == "batch" else "depths"]
+        speed, memory = zip(*results[f"by_{key}"], strict=True)
+        first.plot(sizes, speed, "o-", label="measured")
+        second.plot(sizes, memory, "o-", label="measured")
+        mib = results[f"{key}_mib"]
+        second.plot(
+            sizes, np.array(mib) + memory[0] - mib[0], "--", label="weights, gradients, velocities, activations"
         )
-    depth_speed.plot(DEPTHS, [point[0] for point in by_depth], "o-")
-    depth_speed.set(xlabel=f"depth, batch {DEPTH_BATCH}", ylabel="images/s", ylim=(0, None))
-    depth_memory.plot(DEPTHS, [point[1] for point in by_depth], "o-", label="measured")
-    depth_memory.plot(DEPTHS, theory, "--", label="weights, gradients, velocities, saved activations")
-    depth_memory.set(xlabel=f"depth, batch {DEPTH_BATCH}", ylabel="peak memory, MiB", ylim=(0, None))
-    depth_memory.legend()
+        label = "batch size, ResNet-18" if key == "batch" else f"depth, batch {DEPTH_BATCH}"
+        first.set(xlabel=label, ylabel="images/s", ylim=(0, None), xscale="log" if key == "batch" else "linear")
+        second.set(xlabel=label, ylabel="peak memory, MiB", ylim=(0, None))
+    depth_speed.plot(results["depths"], results["depth_speed"], "--", label="by multiplications")
+    for axes in (depth_speed, batch_memory, depth_memory):
+        axes.legend()
     figure.savefig(path, dpi=120)
     print(f"figure: {path}")

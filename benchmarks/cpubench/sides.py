@@ -2,16 +2,21 @@
 
     step, versions = SIDES[name](settings)        step() trains on one batch, or predicts one; returns a number
 
-settings: model, batch_size, threads, task ("train" or "infer"). A library is imported by its own side only.
+settings: model, batch_size, threads, task ("train" or "infer"), and size, where the pictures are not 224 x 224.
+A library is imported by its own side only.
 """
+
+import importlib
+import importlib.metadata
 
 
 def batch(settings):
-    """float32 (N, 3, 224, 224) and labels (N,)."""
+    """float32 (N, 3, size, size) and labels (N,)."""
     import numpy as np
 
     rng = np.random.default_rng(0)
-    images = rng.standard_normal((settings["batch_size"], 3, 224, 224), dtype=np.float32)
+    size = settings.get("size", 224)
+    images = rng.standard_normal((settings["batch_size"], 3, size, size), dtype=np.float32)
     return images, rng.integers(0, 1000, settings["batch_size"])
 
 
@@ -71,10 +76,17 @@ def torch_step(settings, layout):
     return (train, versions) if settings["task"] == "train" else (model.eval() and infer, versions)
 
 
-def jax_step(settings):
-    from jax_alexnet import step_and_versions
+def described_step(settings, library):
+    """The net as nets.py describes it, in the layers of <library>_nets.py."""
+    from nets import NETS, random_weights
 
-    return step_and_versions(*batch(settings), settings["task"])
+    module = importlib.import_module(f"{library}_nets")
+    net, weights, (images, labels) = NETS[settings["model"]], random_weights(settings["model"]), batch(settings)
+    versions = {name: importlib.metadata.version(name) for name in (library, "numpy")}
+    if settings["task"] == "train":
+        return module.trainer(net, *weights, images, labels), versions
+    predict = module.predictor(net, *weights, images)
+    return lambda: float(predict().max()), versions
 
 
 SIDES = {
@@ -82,6 +94,7 @@ SIDES = {
     "minicnn fast": lambda settings: minicnn_step(settings, "fast"),
     "torch": lambda settings: torch_step(settings, "contiguous_format"),
     "torch channels-last": lambda settings: torch_step(settings, "channels_last"),
-    "jax": jax_step,
+    "jax": lambda settings: described_step(settings, "jax"),
+    "tinygrad": lambda settings: described_step(settings, "tinygrad"),
+    "chainer": lambda settings: described_step(settings, "chainer"),
 }
-ONLY = {"jax": ("alexnet",)}  # sides that have not all of the models

@@ -6,33 +6,43 @@ import platform
 import statistics
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 from minicnn.train.environment import cpu_name
 
 WORKER = Path(__file__).with_name("worker.py")
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "MINICNN_THREADS")
+THREAD_VARIABLES += ("PJRT_NPROC", "NUM_CPU_THREADS")  # JAX's, tinygrad's
+DEVICE_VARIABLES = {"JAX_PLATFORMS": "cpu", "DEV": "CPU"}  # JAX's, tinygrad's
 
 
-def take_turns(sides, rounds, **settings):
-    """{side: [what worker.py prints, of each round]}."""
+def take_turns(sides, rounds, limit, pythons, **settings):
+    """{side: [what worker.py prints, of each round]}.
+
+    limit: a side that has taken so many seconds has no further turn. pythons: {side: interpreter} of those that need
+    another one than this.
+    """
     runs = {side: [] for side in sides}
+    left = dict.fromkeys(sides, limit)
     for _ in range(rounds):
-        for side in sides:
-            runs[side].append(run_one(side, **settings))
+        for side in (side for side in sides if left[side] > 0):
+            start = time.perf_counter()
+            runs[side].append(run_one(side, pythons.get(side, sys.executable), limit=left[side], **settings))
+            left[side] -= time.perf_counter() - start
     return runs
 
 
-def run_one(side, **settings):
+def run_one(side, python=sys.executable, **settings):
     """One process, which has the thread counts in its environment from the start."""
-    command = [sys.executable, str(WORKER), json.dumps({"side": side, **settings})]
+    command = [python, str(WORKER), json.dumps({"side": side, **settings})]
     done = subprocess.run(command, env=environment(settings["threads"]), stdout=subprocess.PIPE, text=True, check=True)
     return json.loads(done.stdout)
 
 
 def environment(threads):
-    """This process's environment, with every library told how many threads to use."""
-    return {**os.environ, **{name: str(threads) for name in THREAD_VARIABLES}}
+    """This process's environment, with every library told how many threads to use, and no GPU."""
+    return os.environ | DEVICE_VARIABLES | dict.fromkeys(THREAD_VARIABLES, str(threads))
 
 
 def rate(runs, batch_size):

@@ -51,7 +51,9 @@ def _product(a, b):
     out = memory.empty((a.shape[0], b.shape[1]), a.dtype)
 
     def work(start, stop):
-        if out.shape[0] > out.shape[1]:
+        if out.shape[1] == 1:  # a matrix times a vector, which BLAS does faster if it is told
+            np.dot(a[start:stop], b[:, 0], out=out[start:stop, 0])
+        elif out.shape[0] > out.shape[1]:
             np.matmul(a[start:stop], b, out=out[start:stop])
         else:
             np.matmul(a, b[:, start:stop], out=out[:, start:stop])

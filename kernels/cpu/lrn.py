@@ -40,7 +40,7 @@ def _run(kernel, x, others, size, alpha, beta, k):
     threads.run_shares(
         lambda start, stop: kernel(*(a[start:stop] for a in arrays), *constants),
         pixels,
-        threads.LEAST // max(1, channels),
+        threads.LEAST // max(1, 8 * channels),
     )
     return behind_channels(out)
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from . import awake
 
-LEAST = 1 << 14  # elements below which a piece of element-wise work is not worth waking a thread for
+LEAST = 1 << 17  # elements that a piece of element-wise work should have, as waking a thread takes its time too
 
 
 def threads():
