@@ -19,7 +19,7 @@ TILE = 32  # a square of TILE x TILE values, read along one axis and written alo
 
 def channels_last(x):
     """x (N, C, ...) as (N, ..., C), C-contiguous and writeable: a view where x is channels-last already, or a copy."""
-    moved = np.moveaxis(x, 1, -1)
+    moved = x.transpose(0, *range(2, x.ndim), 1)
     if _is_plain(moved):
         return moved
     if x.flags.c_contiguous and x.flags.aligned:
@@ -31,7 +31,7 @@ def channels_last(x):
 
 def behind_channels(y):
     """(N, ..., C) as (N, C, ...), a view."""
-    return np.moveaxis(y, -1, 1)
+    return y.transpose(0, y.ndim - 1, *range(1, y.ndim - 1))
 
 
 def rows(x):

@@ -119,7 +119,7 @@ def empty(shape, dtype):
 def empty_images(shape, dtype):
     """An uninitialised array (N, C, ...) that is channels-last in memory."""
     n, channels, *size = shape
-    return np.moveaxis(empty((n, *size, channels), dtype), -1, 1)
+    return empty((n, *size, channels), dtype).transpose(0, len(size) + 1, *range(1, len(size) + 1))
 
 
 def release():
