@@ -1,6 +1,7 @@
 """How fast minicnn is on a processor, beside PyTorch on the same cores.
 
     python benchmarks/cpu.py                            training steps and inference, the table of the README
+    python benchmarks/cpu.py rounding                   float32 beside float64, each algorithm of convolution
     python benchmarks/cpu.py steps --models resnet18 --rounds 5
     python benchmarks/cpu.py layers                     each convolution alone, all three passes
     python benchmarks/cpu.py scaling                    speed and memory against batch size and depth, as a figure
@@ -16,15 +17,16 @@ reach --limit has fewer steps than the others there.
 
 import argparse
 import importlib.util
-import os
 import shutil
 from pathlib import Path
 
 from cpubench import layers
+from cpubench.rounding import measure_rounding
 from cpubench.scaling import scale
 from cpubench.sides import SIDES
 from cpubench.turns import table, take_turns, write
 
+from minicnn.kernels.cpu import threads
 from minicnn.train.environment import cpu_name
 
 TRAINING = {"alexnet": (64,), "resnet18": (16,), "resnet50": (8,)}  # model: batch sizes
@@ -34,12 +36,12 @@ OTHER_PYTHON = "the interpreter that has a side's library, if it is not this one
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    what = ("all", "steps", "inference", "layers", "scaling")
+    what = ("all", "steps", "inference", "layers", "scaling", "rounding")
     parser.add_argument("what", nargs="?", choices=what, default="all", help="default: all, which is steps + inference")
     parser.add_argument("--models", nargs="+", choices=TRAINING, default=list(TRAINING))
     parser.add_argument("--sides", nargs="+", choices=SIDES, help="default: all whose library is installed")
     parser.add_argument("--python", nargs="+", type=side_and_path, default=[], metavar="SIDE=PATH", help=OTHER_PYTHON)
-    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="of each side (default: all cores)")
+    parser.add_argument("--threads", type=int, default=threads.threads(), help="of each side (default: all cores)")
     parser.add_argument("--rounds", type=int, default=3, help="processes of each side, taken in turns (default: 3)")
     parser.add_argument("--steps", type=int, default=5, help="timed steps of each process (default: 5)")
     parser.add_argument("--limit", type=float, default=300, help="seconds for all rounds of a side (default: 300)")
@@ -57,6 +59,8 @@ def main():
         layers.compare_layers(args)
     if args.what == "scaling":
         scale(args)
+    if args.what == "rounding":
+        measure_rounding(args)
 
 
 def there_is(side):

@@ -185,9 +185,10 @@ def test_what_a_training_step_must_hold():
 def test_scaling_draws_and_writes(monkeypatch, tmp_path, capsys):
     from cpubench import scaling
 
-    monkeypatch.setattr(
-        scaling, "run_one", lambda side, **settings: {"seconds": [1.0], "peak_mib": settings["batch_size"]}
-    )
+    def run_one(side, model, batch_size, **settings):
+        return {"seconds": [1.0], "peak_mib": batch_size * int(model.removeprefix("resnet")) / 18}
+
+    monkeypatch.setattr(scaling, "run_one", run_one)
     monkeypatch.setattr(scaling.Net, "of", lambda depth: scaling.Net(depth * 2**20, depth * 100, 0))
     scaling.scale(SimpleNamespace(threads=1, steps=1, out=tmp_path))
     assert (tmp_path / "scaling.png").stat().st_size > 10_000
@@ -195,4 +196,21 @@ def test_scaling_draws_and_writes(monkeypatch, tmp_path, capsys):
     assert written["by_batch"][-1] == [128.0, 128] and len(written["by_depth"]) == 5
     assert written["batch_mib"][:2] == [72, 144] and written["depth_mib"][-1] == 4 * 4 * 152
     assert written["depth_speed"][:2] == [4.0, pytest.approx(4.0 * 18 / 34)]
-    assert "each picture of ResNet-18 takes 1.0 MiB; what backward must keep: 72.0 MiB" in capsys.readouterr().out
+    assert written["batch_speed"] == pytest.approx(scaling.BATCHES)  # each step took a second
+    assert "each picture takes 1.0 MiB (R^2 1.0000); backward must keep 72.0 MiB" in capsys.readouterr().out
+
+
+def test_a_constant_time_and_one_for_each_picture_are_found():
+    from cpubench.scaling import fitted_seconds
+
+    batches = (1, 4, 64)
+    assert fitted_seconds(batches, [n / (0.5 + 0.1 * n) for n in batches]) == pytest.approx((0.5, 0.1))
+
+
+def test_rounding_is_that_of_the_algorithm_chosen():
+    from cpubench.rounding import Case, rounding
+
+    for case, algorithm in ((Case(2, 64, 24, 64, 3), "winograd"), (Case(1, 16, 9, 16, 3, 2, 16), "depthwise")):
+        chosen, *errors = rounding(case)
+        assert chosen == algorithm
+        assert all(1e-8 < error < 1e-5 for error in errors)

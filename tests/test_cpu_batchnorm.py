@@ -56,12 +56,21 @@ def test_one_pass_is_one_after_the_other(with_residual, affine, training):
 def test_nan_passes_through_and_back():
     x = images()
     x[0, 3, 2, 1] = np.nan
-    mean, inv_std, ones = vector(), np.ones(20, np.float32), np.ones(20, np.float32)
+    mean, inv_std = vector(), np.ones(20, np.float32)
     for residual in (None, images()):
         y = batchnorm.batch_norm_relu_forward(x, None, None, mean, inv_std, residual)
         assert np.isnan(y[0, 3, 2, 1]) and np.isnan(y).sum() == 1
-        grads = batchnorm.batch_norm_relu_backward(x, x, y, None, ones, mean, inv_std, False, residual is not None)
+        grads = batchnorm.batch_norm_relu_backward(x, x, y, None, None, mean, inv_std, False, residual is not None)
         assert np.isnan(grads[0][0, 3, 2, 1])
+
+
+@pytest.mark.parametrize("residual", [False, True])
+def test_in_evaluation_the_gradient_of_an_infinite_pixel_is_finite(residual):
+    x, mean, inv_std = images(), vector(), np.ones(20, np.float32)
+    x[0, 3, 2, 1], x[1, 4, 0, 0] = np.inf, np.nan
+    y = batchnorm.batch_norm_relu_forward(x, None, None, mean, inv_std, images() if residual else None)
+    grads = batchnorm.batch_norm_relu_backward(np.ones_like(x), x, y, None, None, mean, inv_std, False, residual)
+    np.testing.assert_array_equal(grads[0], np.where(y <= 0, 0, 1))
 
 
 @pytest.mark.parametrize("scene", ["large mean", "a mean that drifts", "one block unlike the rest", "constant"])

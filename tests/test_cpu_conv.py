@@ -36,12 +36,13 @@ CASES = {  # module, x (N, C, H, W), weight (OC, C/groups, KH, KW), stride, padd
     "depthwise, in parts": (depthwise, (2, 64, 61, 83), (64, 1, 3, 2), (1, 2), ((2, 0), (0, 1)), (2, 3), 64),
     "depthwise, parts smaller than taps": (depthwise, (1, 64, 3, 700), (64, 1, 5, 1), ONE, ((2, 2), (0, 0)), ONE, 64),
 }
-SIZES = {  # of the networks' layers: images, channels, filters, side, taps, stride
+SIZES = {  # of the networks' layers: images, channels, filters, side, taps, stride, and groups if there are
     "pointwise": (4, 1024, 256, 14, 1, 1),
     "winograd": (4, 256, 256, 14, 3, 1),
     "winograd, 5 taps": (4, 64, 192, 27, 5, 1),
     "stem": (2, 3, 64, 112, 7, 2),
     "im2col": (4, 256, 512, 14, 3, 2),
+    "depthwise": (4, 256, 256, 28, 3, 2, 256),
 }
 
 
@@ -97,9 +98,10 @@ def test_number_of_threads(name):
 @pytest.mark.parametrize("name", SIZES)
 def test_rounding(name):
     """In float32 no number is further from float64's than 1e-5 of the largest."""
-    images, channels, filters, side, taps, stride = SIZES[name]
-    geometry = (stride, stride), ((taps // 2, taps // 2),) * 2, ONE, 1
-    arrays = inputs((images, channels, side, side), (filters, channels, taps, taps), geometry, np.float32)
+    images, channels, filters, side, taps, stride, *groups = SIZES[name]
+    groups = groups[0] if groups else 1
+    geometry = (stride, stride), ((taps // 2, taps // 2),) * 2, ONE, groups
+    arrays = inputs((images, channels, side, side), (filters, channels // groups, taps, taps), geometry, np.float32)
     exact = passes(reference, *(array.astype(np.float64) for array in arrays), geometry)
     for value, expected in zip(passes(conv, *arrays, geometry), exact, strict=True):
         assert value.dtype == np.float32

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from checks import raises
 
-from minicnn.kernels.cpu import activation, batchnorm, dropout, layout, linear, lrn, pool, softmax, threads
+from minicnn.kernels.cpu import activation, batchnorm, cores, dropout, layout, linear, lrn, pool, softmax, threads
 from minicnn.ops import activation as plain_activation
 from minicnn.ops import batchnorm as plain_batchnorm
 from minicnn.ops import dropout as plain_dropout
@@ -179,27 +179,10 @@ def test_how_many_threads():
     assert "MINICNN_THREADS" in done.stderr and "none" in done.stderr
 
 
-@pytest.mark.parametrize(
-    "files, expected",
-    [
-        ({}, float("inf")),
-        ({"cpu.max": "max 100000\n"}, float("inf")),
-        ({"cpu.max": "150000 100000\n"}, 1.5),
-        ({"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, float("inf")),
-        ({"cpu/cpu.cfs_quota_us": "400000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 4),
-    ],
-)
-def test_a_containers_share_of_the_cores(files, expected, tmp_path):
-    for file, text in files.items():
-        (tmp_path / file).parent.mkdir(exist_ok=True)
-        (tmp_path / file).write_text(text)
-    assert threads._quota(tmp_path) == expected
-
-
 def test_no_more_threads_than_the_share(monkeypatch):
     monkeypatch.delenv("MINICNN_THREADS", raising=False)
-    for quota, expected in ((0.5, 1), (1.0, 1), (float("inf"), len(os.sched_getaffinity(0)))):
-        monkeypatch.setattr(threads, "_quota", lambda quota=quota: quota)
+    for quota, expected in ((0.5, 1), (1.0, 1), (float("inf"), len(cores.usable()))):
+        monkeypatch.setattr(cores, "quota", lambda quota=quota: quota)
         assert threads._available() == expected
 
 
@@ -221,6 +204,7 @@ X, G = (np.moveaxis(RNG.standard_normal((5, 24, 25, 20)), -1, 1).astype(np.float
 C = RNG.standard_normal(20).astype(np.float32)
 ONES = np.ones(20, np.float32)
 A, W = RNG.standard_normal((90, 300)).astype(np.float32), RNG.standard_normal((200, 300)).astype(np.float32)
+A_ROW, W_LARGE = (RNG.standard_normal((n, 1500)).astype(np.float32) for n in (1, 1000))
 A_OUT = RNG.standard_normal((90, 200)).astype(np.float32)
 WINDOWS = (3, 3), (2, 2), ((1, 1), (1, 1)), (1, 1)
 POOLED = plain_pool.max_pool2d_forward(X, *WINDOWS, (12, 13))
@@ -241,12 +225,14 @@ OPS = [
     (plain_pool, pool, "adaptive_avg_pool2d_forward", (X, (5, 7))),
     (plain_softmax, softmax, "log_softmax_forward", (X, 1)),
     (plain_linear, linear, "linear_forward", (A, W, W[:, 0])),
+    (plain_linear, linear, "linear_forward", (A_ROW, W_LARGE, None)),
     (plain_linear, linear, "linear_grad_x", (A_OUT, W)),
     (plain_linear, linear, "linear_grad_weight", (A_OUT, A)),
 ]
+IDS = [name + " of one row" * (arguments[0] is A_ROW) for *_, name, arguments in OPS]
 
 
-@pytest.mark.parametrize("plain, fast, name, arguments", OPS, ids=[op[2] for op in OPS])
+@pytest.mark.parametrize("plain, fast, name, arguments", OPS, ids=IDS)
 def test_shares_put_together_are_the_page_and_repeat_bit_for_bit(plain, fast, name, arguments):
     assert X.size > 3 * threads.LEAST  # so that three threads have something to do
     expected = _arrays(getattr(plain, name)(*arguments))

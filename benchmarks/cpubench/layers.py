@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+WARM_UP = 0.15  # seconds
 PASSES = ("forward", "grad_x", "grad_weight")
 SIDES = ("minicnn plain", "minicnn fast", "torch", "torch channels-last")
 
@@ -95,14 +96,14 @@ def layer_table(runs):
     """Lines: milliseconds of each side, and how many times as fast as the faster PyTorch and as the matrix product."""
     sides = list(runs)
     gemm = statistics.median(run["gemm_flops"] for side in runs for run in runs[side])
-    yield f"{'':44}" + "".join(f"{side:>21}" for side in sides) + f"{'of PyTorch':>12}{'of GEMM':>9}"
+    yield f"{'':56}" + "".join(f"{side:>21}" for side in sides) + f"{'of PyTorch':>12}{'of GEMM':>9}"
     for i, layer in enumerate(LAYERS):
         for name in PASSES:
             times = {s: statistics.median(t for run in runs[s] for t in run["seconds"][i][name]) for s in sides}
             theirs = min((times[side] for side in sides if side.startswith("torch")), default=float("nan"))
             ours = times.get("minicnn fast", times[sides[0]])
             cells = "".join(f"{1000 * times[side]:>18.2f} ms" for side in sides)
-            yield f"{layer!s:32}{name:12}{cells}{theirs / ours:>12.2f}{layer.flops / gemm / ours:>9.2f}"
+            yield f"{layer!s:44}{name:12}{cells}{theirs / ours:>12.2f}{layer.flops / gemm / ours:>9.2f}"
 
 
 def measure(side, threads, repeats):
@@ -175,7 +176,10 @@ def gemm_flops(threads, repeats):
 
 
 def _times(run, repeats):
-    run()
+    """Seconds of each, after WARM_UP seconds of the same: threads must have woken, on whatever core, as in a net."""
+    begin = time.perf_counter()
+    while time.perf_counter() - begin < WARM_UP:
+        run()
     seconds = []
     for _ in range(repeats):
         start = time.perf_counter()

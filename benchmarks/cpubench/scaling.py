@@ -2,8 +2,9 @@
 
 Beside each: what theory says. Memory grows by what backward needs of each picture, the outputs of all convolutions and
 of all batch norms (float32), and by 12 bytes a parameter (weight, gradient, velocity); what does not depend on batch or
-depth (interpreter, work space) is taken from the smallest measurement. Time grows as the multiplications of all
-convolutions, from that of the shallowest net on.
+depth (interpreter, work space) is taken from the smallest measurement. With depth, time grows as the multiplications of
+all convolutions, from that of the shallowest net on. With the batch it is some constant time (weights are put into
+order and updated once a step) and the same time for each picture: both are fitted to what was measured.
 """
 
 from typing import NamedTuple
@@ -25,15 +26,21 @@ def scale(args):
     batch_mib = [nets[18].mib(n) for n in BATCHES]
     depth_mib = [net.mib(DEPTH_BATCH) for net in nets.values()]
     depth_speed = [by_depth[0][0] * nets[DEPTHS[0]].multiplications / net.multiplications for net in nets.values()]
+    constant, each = fitted_seconds(BATCHES, [speed for speed, _ in by_batch])
+    batch_speed = [n / (constant + n * each) for n in BATCHES]
     print(f"{'':12}{'images/s':>10}{'theory':>10}{'peak MiB':>10}{'theory':>10}")
-    for n, (speed, memory), mib in zip(BATCHES, by_batch, batch_mib, strict=True):
-        print(f"batch {n:<6}{speed:>10.2f}{'':10}{memory:>10.0f}{mib:>10.0f}")
+    for n, (speed, memory), expected, mib in zip(BATCHES, by_batch, batch_speed, batch_mib, strict=True):
+        print(f"batch {n:<6}{speed:>10.2f}{expected:>10.2f}{memory:>10.0f}{mib:>10.0f}")
     for depth, (speed, memory), expected, mib in zip(DEPTHS, by_depth, depth_speed, depth_mib, strict=True):
         print(f"resnet{depth:<6}{speed:>10.2f}{expected:>10.2f}{memory:>10.0f}{mib:>10.0f}")
-    slope, theory = (np.polyfit(BATCHES, mib, 1)[0] for mib in ([memory for _, memory in by_batch], batch_mib))
-    print(f"each picture of ResNet-18 takes {slope:.1f} MiB; what backward must keep: {theory:.1f} MiB")
-    print(f"depth: {np.polyfit(depth_mib, [memory for _, memory in by_depth], 1)[0]:.2f} MiB for each MiB of theory")
-    results = {"batches": BATCHES, "by_batch": by_batch, "batch_mib": batch_mib}
+    memory, by_mib = ([mib for _, mib in points] for points in (by_batch, by_depth))
+    slope, theory = np.polyfit(BATCHES, memory, 1)[0], np.polyfit(BATCHES, batch_mib, 1)[0]
+    print(f"a step of ResNet-18 takes {1000 * constant:.0f} ms and {1000 * each:.1f} ms for each picture")
+    fit = f"(R^2 {r_squared(BATCHES, memory):.4f})"
+    print(f"each picture takes {slope:.1f} MiB {fit}; backward must keep {theory:.1f} MiB")
+    ratio = np.polyfit(depth_mib, by_mib, 1)[0]
+    print(f"depth: {ratio:.2f} MiB for each MiB of theory (R^2 {r_squared(depth_mib, by_mib):.4f})")
+    results = {"batches": BATCHES, "by_batch": by_batch, "batch_mib": batch_mib, "batch_speed": batch_speed}
     results |= {"depths": DEPTHS, "by_depth": by_depth, "depth_mib": depth_mib, "depth_speed": depth_speed}
     write(args.out, f"scaling_t{args.threads}", results)
     draw(args.out / "scaling.png", results)
@@ -44,6 +51,18 @@ def one(model, batch_size, args):
     settings = {"task": "train", "model": model, "batch_size": batch_size, "threads": args.threads, "steps": args.steps}
     runs = [run_one("minicnn fast", **settings)]
     return rate(runs, batch_size), peak(runs)
+
+
+def fitted_seconds(batches, speeds):
+    """(a, b) of seconds = a + b * batch, with the least relative errors."""
+    seconds = np.array(batches) / np.array(speeds)
+    columns = np.stack([1 / seconds, np.array(batches) / seconds], axis=1)
+    return np.linalg.lstsq(columns, np.ones(len(batches)), rcond=None)[0]
+
+
+def r_squared(x, y):
+    """How much of y's variance a straight line explains."""
+    return np.corrcoef(x, y)[0, 1] ** 2
 
 
 class Net(NamedTuple):
@@ -93,8 +112,11 @@ def draw(path, results):
         label = "batch size, ResNet-18" if key == "batch" else f"depth, batch {DEPTH_BATCH}"
         first.set(xlabel=label, ylabel="images/s", ylim=(0, None), xscale="log" if key == "batch" else "linear")
         second.set(xlabel=label, ylabel="peak memory, MiB", ylim=(0, None))
+    batch_speed.plot(
+        results["batches"], results["batch_speed"], "--", label="a constant time, and one for each picture"
+    )
     depth_speed.plot(results["depths"], results["depth_speed"], "--", label="by multiplications")
-    for axes in (depth_speed, batch_memory, depth_memory):
+    for axes in (batch_speed, depth_speed, batch_memory, depth_memory):
         axes.legend()
     figure.savefig(path, dpi=120)
     print(f"figure: {path}")

@@ -5,6 +5,7 @@ loop over channels runs along memory and a 1x1 convolution is a matrix product a
 layout, converts it at most once, on the way in, and returns channels-last (``layout.py``).
 
     threads.py   pieces of work on a few Python threads; the compiled code and BLAS let go of the interpreter's lock
+    awake.py     no core falls asleep between two ops, for what it does then is keeper.py; how many there are, cores.py
     memory.py    arrays out of blocks that are used again, so that a training step asks for no fresh memory
     layout.py    channels-last and flat views of arrays
     jit.py       how functions are compiled

@@ -116,20 +116,19 @@ def _grad_weight_bias(grad_out, x, y, behind, mean, inv_std, scale, shift):
 
 
 def _gradient(grad_out, x, mean, inv_std, scale, shift, sums):
-    """grad_x; with `shift` it is that of a ReLU behind, too."""
+    """grad_x; with `shift` it is that of a ReLU behind, too. Without sums, mean and inv_std do not depend on x."""
     last, matrix = channels_last(grad_out), rows(x)
     grad_x = memory.empty(last.shape, x.dtype)
     g, out = last.reshape(matrix.shape), grad_x.reshape(matrix.shape)
-    grad_weight, grad_bias = (np.zeros_like(mean),) * 2 if sums is None else sums
-    count = max(1, len(matrix))
-    vectors = contiguous(mean), scale, inv_std * grad_weight / count, grad_bias / count, shift
+    along = offset = None
+    if sums is not None:
+        count = max(1, len(matrix))
+        along, offset = inv_std * sums[0] / count, sums[1] / count
+    vectors = contiguous(mean), scale, along, offset, shift
 
     def work(start, stop):
         part = slice(start, stop)
-        if sums is None and shift is None:
-            _scaled(g[part], scale, out[part])
-        else:
-            _grad_x(g[part], matrix[part], *vectors, out[part])
+        _grad_x(g[part], matrix[part], *vectors, out[part])
 
     threads.run_shares(work, len(matrix), _least(matrix))
     return behind_channels(grad_x)
@@ -235,11 +234,6 @@ def _grad_x(grad_out, x, mean, scale, along, offset, shift, grad_x):
             g, d = grad_out[i, c], x[i, c] - mean[c]
             if shift is not None:
                 g = 0 if d * scale[c] + shift[c] <= 0 else g
-            grad_x[i, c] = (g - offset[c] - d * along[c]) * scale[c]
-
-
-@jit
-def _scaled(grad_out, scale, grad_x):
-    for i in range(len(grad_out)):
-        for c in range(len(scale)):
-            grad_x[i, c] = grad_out[i, c] * scale[c]
+            if along is not None:
+                g = g - offset[c] - d * along[c]
+            grad_x[i, c] = g * scale[c]

@@ -9,14 +9,12 @@ What a piece holds depends on the sizes and the number of threads only, and part
 pieces: results repeat bit for bit for a given number of threads, whichever thread took which piece.
 """
 
-import contextlib
 import math
 import os
 import queue
 import threading
-from pathlib import Path
 
-from . import awake
+from . import awake, cores
 
 LEAST = 1 << 17  # elements that a piece of element-wise work should have, as waking a thread takes its time too
 
@@ -167,21 +165,10 @@ def _serve(jobs):
 def _available():
     value = os.environ.get("MINICNN_THREADS")
     if value is None:
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        return max(1, math.ceil(min(cores, _quota())))
+        return max(1, math.ceil(min(len(cores.usable()), cores.quota())))
     if not value.isdecimal() or int(value) < 1:
         raise ValueError(f"MINICNN_THREADS must be a whole number of threads, at least 1, got {value!r}")
     return int(value)
-
-
-def _quota(root="/sys/fs/cgroup"):
-    """How many cores' time a container may use (both versions of Linux's control groups); infinite without a limit."""
-    folder = Path(root)
-    for files in (["cpu.max"], ["cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us"]):
-        with contextlib.suppress(OSError, ValueError):
-            quota, period = map(int, " ".join((folder / file).read_text() for file in files).split())
-            return quota / period if quota > 0 else math.inf
-    return math.inf
 
 
 def _after_fork():

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from ..device import current_tier
-from ..kernels.cpu import threads
+from ..kernels.cpu import cores, threads
 
 BLAS_VARIABLES = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS")
 
@@ -54,4 +54,4 @@ def _threads():
     for name in BLAS_VARIABLES:
         if os.environ.get(name):
             return os.environ[name]
-    return str(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count())
+    return str(len(cores.usable()))

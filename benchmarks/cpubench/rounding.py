@@ -1,0 +1,75 @@
+"""How much the fast tier's convolutions round: float32 beside the pages' float64, on layers like those of the nets.
+
+Printed is the largest difference over the largest result, of each pass, and the algorithm that was chosen.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from .layers import PASSES
+from .turns import write
+
+
+class Case(NamedTuple):
+    """A convolution of images (N, C, S, S) with OC kernels (C/groups, K, K)."""
+
+    n: int
+    c: int
+    size: int
+    oc: int
+    k: int
+    stride: int = 1
+    groups: int = 1
+
+    def __str__(self):
+        groups = f", {self.groups} groups" if self.groups > 1 else ""
+        return f"{self.n} x {self.c} x {self.size}^2 -> {self.oc}, {self.k} x {self.k} / {self.stride}{groups}"
+
+
+CASES = (
+    Case(4, 1024, 14, 256, 1),
+    Case(4, 64, 56, 64, 3),
+    Case(4, 256, 14, 256, 3),
+    Case(4, 512, 7, 512, 3),
+    Case(4, 64, 27, 192, 5),
+    Case(2, 3, 224, 64, 7, 2),
+    Case(2, 3, 224, 64, 11, 4),
+    Case(4, 128, 56, 128, 3, 2),
+    Case(4, 256, 14, 512, 3, 2),
+    Case(4, 256, 28, 256, 3, 2, 256),
+)
+
+
+def measure_rounding(args):
+    """Print a line for each case, and write. args: out."""
+    print(f"{'':60}" + "".join(f"{name:>14}" for name in PASSES))
+    rows = []
+    for case in CASES:
+        algorithm, *errors = rounding(case)
+        print(f"{case!s:48}{algorithm:12}" + "".join(f"{error:>14.1e}" for error in errors))
+        rows.append({"case": case._asdict(), "algorithm": algorithm, **dict(zip(PASSES, errors, strict=True))})
+    write(args.out, "rounding", {"rows": rows})
+
+
+def rounding(case):
+    """(algorithm, error of each pass)."""
+    from minicnn.kernels.cpu import conv as fast
+    from minicnn.ops import conv as page
+    from minicnn.ops.geometry import output_size
+
+    geometry = (case.stride,) * 2, ((case.k // 2,) * 2,) * 2, (1, 1), case.groups
+    x_shape, weight_shape = (case.n, case.c, case.size, case.size), (case.oc, case.c // case.groups, case.k, case.k)
+    out_size = output_size("conv2d", x_shape[2:], weight_shape[2:], *geometry[:3])
+    rng = np.random.default_rng(0)
+    shapes = x_shape, weight_shape, (case.n, case.oc, *out_size)
+    arrays = [rng.standard_normal(shape, dtype=np.float32) for shape in shapes]
+    algorithm = fast.choose(x_shape, weight_shape, out_size, *geometry).__name__.rpartition(".")[2]
+    pairs = zip(passes(fast, *arrays, geometry), passes(page, *map(np.float64, arrays), geometry), strict=True)
+    return algorithm, *(float(np.abs(value - exact).max() / np.abs(exact).max()) for value, exact in pairs)
+
+
+def passes(module, x, weight, grad_out, geometry):
+    yield module.conv2d_forward(x, weight, None, *geometry)
+    yield module.conv2d_grad_x(grad_out, x.shape, weight, *geometry)
+    yield module.conv2d_grad_weight(grad_out, x, weight.shape, *geometry)
