@@ -1,15 +1,16 @@
 """Convolution on the processor; mirrors minicnn/ops/conv.py. Here only the algorithm is chosen, by the shapes.
 
                 for                               why                                               rounding
-pointwise.py    1x1 windows, stride 1             a matrix product without a copy                   8e-7
-winograd.py     3x3 windows, stride 1, at least   a quarter of the multiplications                  4e-6
-                16 channels; 5x5 windows          a sixth of them                                   8e-6
-stem.py         larger windows of few channels    a matrix product that copies next to nothing      6e-7
-depthwise.py    a filter for each channel         nothing to multiply as matrices                   2e-6
-im2col.py       everything else                   windows are copied together in the cache          3e-6
+pointwise.py    1x1 windows, stride 1             a matrix product without a copy                   6e-7
+winograd.py     3x3 windows, stride 1, at least   a quarter of the multiplications                  3e-6
+                16 channels; 5x5 windows          a sixth of them                                   9e-6
+stem.py         larger windows of few channels    a matrix product that copies next to nothing      1e-6
+depthwise.py    a filter for each channel         nothing to multiply as matrices                   3e-7
+im2col.py       everything else                   windows are copied together in the cache          2e-6
 
 Rounding: the largest difference of float32 to float64 over the largest result, in any pass of layers like those of
-AlexNet and ResNet; tests/test_cpu_conv.py keeps it below 1e-5. All stand on the matrix product of matmul.py.
+AlexNet and ResNet, by `python benchmarks/cpu.py rounding`; tests/test_cpu_conv.py keeps it below 1e-5. All but
+depthwise.py stand on the matrix product of matmul.py.
 
 `python benchmarks/cpu.py layers` times each pass of such layers beside PyTorch's and beside a matrix product of as many
 multiplications: benchmarks/results/cpu/.

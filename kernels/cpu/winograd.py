@@ -78,7 +78,7 @@ def conv2d_grad_x(grad_out, weight, padding):
 def conv2d_grad_weight(grad_out, x, taps, padding):
     """grad_weight (K, C, R, R) from grad_out (N, OH, OW, K) and x (N, H, W, C).
 
-    Threads share the rows of places, not the tiles: so there is one M, not one for each thread to be added up.
+    Threads share the rows of places, 6 or 8, not the tiles: so there is one M, not one for each thread to be added up.
     """
     channels, filters = x.shape[3], grad_out.shape[3]
     grid, corner = _grid(grad_out.shape[1:3]), (padding[0][0], padding[1][0])
