@@ -19,6 +19,16 @@ from minicnn.kernels.cpu import cores
         (None, {"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}, float("inf")),
         (None, {"cpu/cpu.cfs_quota_us": "400000", "cpu/cpu.cfs_period_us": "100000"}, 4),
     ],
+    ids=[
+        "no limit",
+        "none in a container",
+        "that of a container",
+        "that of the own group",
+        "a group above has less",
+        "a group above has more",
+        "version 1, none",
+        "version 1",
+    ],
 )
 def test_a_groups_share_of_the_cores(group, files, expected, tmp_path):
     for file, text in files.items():

@@ -191,4 +191,4 @@ def test_training_steps_ask_for_no_memory():
             tracemalloc.stop()
     assert len(memory._heap.segments) == segments
     assert after - before < 50_000
-    assert peak - before < 1.5 * 2**20  # gradients that meet at a shortcut are added up by NumPy
+    assert peak - before < 0.95 * 2**20  # small arrays, and what option A's shortcuts cut and join, are NumPy's own

@@ -51,6 +51,8 @@ def conv2d_grad_x(grad_out, x_shape, weight, stride, padding, dilation, groups):
         grad_x = pointwise.conv2d_grad_x(grad_out, weight)
     elif algorithm is winograd:
         grad_x = winograd.conv2d_grad_x(grad_out, weight, padding)
+    elif algorithm is stem:
+        grad_x = stem.conv2d_grad_x(grad_out, x_shape, weight, stride, _before(padding))
     elif algorithm is depthwise:
         grad_x = depthwise.conv2d_grad_x(grad_out, x_shape, weight, stride, _before(padding), dilation)
     else:

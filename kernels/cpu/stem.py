@@ -18,7 +18,11 @@ KH products:
 
 Only the padding has to be there: a band of an image is copied into a frame of zeros, once, not KH*KW/stride^2 times.
 With more channels im2col.py is ahead, as whole blocks of windows make better use of the caches than rows of outputs do.
-im2col.py works out grad_x too, which hardly anybody asks of a first layer.
+
+grad_x goes the other way: a product makes the gradients of the windows of a few rows of outputs, and each row of a
+window is added where it lies in the image. Hardly anybody asks that of a first layer.
+
+    gradients of windows (OW, KH*KW*C) = grad_out[n, i] (OW, OC) @ weight (OC, KH*KW*C)
 
 Operations    2 * N*OH*OW * OC * KH*KW*C in each pass
 Source        Anderson, Vasudevan, Keane, Gregg, "Low-memory GEMM-based convolution algorithms for deep neural
@@ -33,7 +37,7 @@ import numpy as np
 from . import memory, threads
 from .jit import jit
 from .lanes import clear, copy
-from .matmul import add_rows, multiply_windows, multiply_windows_transposed, padded, panels
+from .matmul import add_rows, multiply, multiply_windows, multiply_windows_transposed, padded, panels
 
 BLOCK = 1 << 17  # numbers of a band and its results: they stay in the second cache
 SUMMANDS = 512  # outputs whose products are added up before the sums return to memory
@@ -98,6 +102,48 @@ def conv2d_forward(x, weight, bias, out_size, stride, padding):
     return y
 
 
+def conv2d_grad_x(grad_out, x_shape, weight, stride, padding):
+    """grad_x (N, H, W, C) from grad_out (N, OH, OW, OC).
+
+    Threads share the rows of images; the windows of outputs that two of them see, each makes for itself.
+    """
+    n, channels, height, width = x_shape
+    out_height, out_width, filters = grad_out.shape[1:]
+    taps, run = weight.shape[2:], weight.shape[3] * channels
+    depth = taps[0] * run
+    wide = padded(depth, grad_out.dtype)
+    ordered = np.ascontiguousarray(weight.transpose(0, 2, 3, 1)).reshape(-1)
+    b = panels("stem.b", ordered, 0, (1, 1, filters), (1, 1, depth), depth, 1)
+    grad_x, gradients = memory.empty((n, height, width, channels), grad_out.dtype), grad_out.reshape(-1)
+    row = max((out_width - 1) * stride[1] + taps[1], padding[1] + width) * channels
+    step, right = max(1, BLOCK // max(1, out_width * wide)), stride[1] * channels  # step: rows of outputs
+
+    def work(start, stop):
+        windows = memory.scratch("stem.windows", (step * out_width * wide,), grad_out.dtype)
+        while start < stop:
+            image, first = divmod(start, height)
+            last = min(height, first + stop - start)
+            start += last - first
+            frame = memory.scratch("stem.frame", ((last - first) * row,), grad_out.dtype)
+            frame[:] = 0
+            begin = max(0, -(-(first + padding[0] - taps[0] + 1) // stride[0]))
+            end = min(out_height, -(-(last + padding[0]) // stride[0]))
+            for i in range(begin, end, step):
+                count = min(step, end - i)
+                at, rows = (image * out_height + i) * out_width * filters, count * out_width
+                multiply(gradients, at, filters, b, 0, windows, 0, wide, rows, filters, wide, SUMMANDS)
+                corner, counts = i * stride[0] - padding[0] - first, (count, out_width)
+                _add_windows(windows, wide, counts, frame, row, corner, stride[0], right, taps[0], run)
+            inside = slice(padding[1] * channels, (padding[1] + width) * channels)
+            grad_x[image, first:last] = frame.reshape(last - first, row)[:, inside].reshape(
+                last - first, width, channels
+            )
+
+    if channels:
+        threads.run_shares(work, n * height)
+    return grad_x
+
+
 def conv2d_grad_weight(grad_out, x, weight_shape, stride, padding):
     """grad_weight (OC, C, KH, KW) from grad_out (N, OH, OW, OC) and x (N, H, W, C).
 
@@ -141,3 +187,20 @@ def _copy_band(x, image, height, width, channels, frame, top, left, rows, row):
         clear(frame, at, before)
         copy(x, ((image * height + top + i) * width + max(0, left)) * channels, frame, at + before, count)
         clear(frame, at + before + count, row - before - count)
+
+
+@jit
+def _add_windows(windows, wide, counts, frame, row, top, down, right, taps, run):
+    """Add windows, `taps` rows of `run` numbers each, to the frame, as far as their rows are in it.
+
+    counts: of windows (below each other, side by side), which begin `down` rows and `right` numbers apart; the first in
+    row `top`.
+    """
+    for i in range(counts[0]):
+        for u in range(taps):
+            line = top + i * down + u
+            if 0 <= line < len(frame) // row:
+                for j in range(counts[1]):
+                    at, to = (i * counts[1] + j) * wide + u * run, line * row + j * right
+                    for k in range(run):
+                        frame[to + k] += windows[at + k]
