@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 from strategies import ONE_SHAPE, TWO_BROADCAST_SHAPES, TWO_EQUAL_SHAPES, away_from_zero, cases, positive
 
 import minicnn.functional as F
-from minicnn import Tensor
+from minicnn import Tensor, autograd
+from minicnn.device import current_tier
 
 BINARY = [operator.add, operator.sub, operator.mul, operator.truediv]
 UNARY = {
@@ -143,3 +144,19 @@ def test_astype_brings_the_gradient_back():
     y = x.astype(np.float64) * 2
     y.backward(np.ones(3))
     assert y.dtype == np.float64 and x.grad.dtype == np.float32
+
+
+def test_gradients_of_an_array_used_twice_are_added_by_the_op_of_the_tier(monkeypatch):
+    called = []
+
+    def recorder(reference, device, tier):
+        called.append((reference.__name__, device, tier))
+        return implementation(reference, device, tier)
+
+    implementation = autograd.implementation
+    monkeypatch.setattr(autograd, "implementation", recorder)
+    x = Tensor(np.arange(6.0).reshape(2, 3), requires_grad=True)
+    y = F.relu(x)
+    (y + y).sum().backward()
+    assert ("residual_add_forward", "cpu", current_tier()) in called
+    np.testing.assert_array_equal(x.grad.numpy(), 2.0 * (x.numpy() > 0))
