@@ -26,7 +26,7 @@ from cpubench.scaling import scale
 from cpubench.sides import SIDES
 from cpubench.turns import table, take_turns, write
 
-from minicnn.kernels.cpu import threads
+from minicnn.kernels.cpu import awake, threads
 from minicnn.train.environment import cpu_name
 
 TRAINING = {"alexnet": (64,), "resnet18": (16,), "resnet50": (8,)}  # model: batch sizes
@@ -45,11 +45,14 @@ def main():
     parser.add_argument("--rounds", type=int, default=3, help="processes of each side, taken in turns (default: 3)")
     parser.add_argument("--steps", type=int, default=5, help="timed steps of each process (default: 5)")
     parser.add_argument("--limit", type=float, default=300, help="seconds for all rounds of a side (default: 300)")
-    parser.add_argument("--out", type=Path, default=Path("benchmarks/results/cpu"), help="folder for the raw figures")
+    parser.add_argument(
+        "--out", type=Path, default=Path("runs/cpu"), help="folder for the raw figures (default: runs/cpu)"
+    )
     args = parser.parse_args()
     args.python = dict(args.python)
     args.sides = args.sides or [side for side in SIDES if side in args.python or there_is(side)]
-    print(f"{cpu_name()}, {args.threads} threads")
+    reason = awake.why_not(args.threads)
+    print(f"{cpu_name()}, {args.threads} threads; cores {f'not kept awake: {reason}' if reason else 'kept awake'}")
     if args.what in ("all", "steps"):
         compare(args, "train", TRAINING)
     if args.what in ("all", "inference"):

@@ -25,8 +25,8 @@ CODE = (
 @pytest.fixture(autouse=True)
 def nothing_forbids_them(monkeypatch):
     monkeypatch.delenv("MINICNN_AWAKE", raising=False)
-    if awake._is_modest() or cores.quota() < len(cores.usable()):
-        pytest.skip("this process leaves the cores to others, or has a part of their time only")
+    if reason := awake.why_not(len(cores.usable())):
+        pytest.skip(f"cores are not kept awake: {reason}")
 
 
 @pytest.fixture(scope="module")

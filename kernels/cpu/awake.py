@@ -2,10 +2,11 @@
 
 A core without work stops, and starts again some time after a thread is woken on it: 50 microseconds where that is
 quick, more in a virtual machine, whose core is lent to others meanwhile and comes back with cold caches. A training
-step wakes threads five hundred times. So each core has a *keeper* (keeper.py), a thread that looks at the clock while
-ops follow each other, and sleeps when there was none for 20 ms. It has the lowest kind of priority there is
-(SCHED_IDLE): any other thread of the process, and most other processes, put it aside at once. `MINICNN_AWAKE=0` shows
-what that brings: on two cores of a virtual machine, training steps of ResNet-50 took up to 1.4 times as long without.
+step wakes threads five hundred times. So each core (as the system counts them: two for one with hyper-threading) has a
+*keeper* (keeper.py), a thread that looks at the clock while ops follow each other, and sleeps when there was none for
+20 ms. It has the lowest kind of priority there is (SCHED_IDLE): any other thread of the process, and most other
+processes, put it aside at once. `MINICNN_AWAKE=0` shows what that brings: on two cores of a virtual machine, training
+steps of ResNet-50 took up to 1.4 times as long without.
 
 There are none
 
@@ -81,15 +82,28 @@ _nobody = contextlib.nullcontext()
 _keepers = None
 
 
+def why_not(count):
+    """Why a pool of `count` threads has no keepers, as text; None if it has."""
+    numbers = cores.usable()
+    if not LINUX:
+        return "this is not Linux"
+    if os.environ.get("MINICNN_AWAKE") == "0":
+        return "MINICNN_AWAKE is 0"
+    if min(count, cores.quota()) < len(numbers):
+        return f"{count} threads do not take up all of {len(numbers)} cores"
+    if os.sched_getscheduler(0) != os.SCHED_OTHER or os.getpriority(os.PRIO_PROCESS, 0) > 0:
+        return "this process shall leave the cores to others (nice)"
+    return None
+
+
 def keepers(count):
     """The keepers for a pool of `count` threads, to be used in ``with``; where there are none, that does nothing."""
     global _keepers
-    numbers = cores.usable()
-    if not LINUX or os.environ.get("MINICNN_AWAKE") == "0" or min(count, cores.quota()) < len(numbers) or _is_modest():
+    if why_not(count):
         return _nobody
     if _keepers is None:
         try:
-            _keepers = Keepers(numbers)
+            _keepers = Keepers(cores.usable())
         except (OSError, RuntimeError):  # no more threads, or open files, for this process
             _keepers = _nobody
     return _keepers
@@ -101,8 +115,3 @@ def forget():
     if isinstance(_keepers, Keepers):
         _keepers.close()
     _keepers = None
-
-
-def _is_modest():
-    """Whether this process is to run when others do not."""
-    return os.sched_getscheduler(0) != os.SCHED_OTHER or os.getpriority(os.PRIO_PROCESS, 0) > 0

@@ -12,8 +12,8 @@ multiplied while they are in the second cache, and overwritten by those of the n
 Pixel a of x was seen through tap u by output i if a = i*stride + u*dilation - padding. For stride 1 each tap finds its
 output, i = a + padding - u*dilation, and grad_x is a convolution of grad_out with the taps in reverse. For a larger one
 only the taps with (a + padding - u*dilation) % stride == 0 do, and which those are depends on a % stride alone: the
-pixels with one remainder, a phase, are a convolution of stride 1 with a part of the taps. Nothing is multiplied by
-zero, and no pixel is added to twice (as col2im does).
+pixels with one remainder, a phase, are a convolution of stride 1 with a part of the taps. Nothing but padding is
+multiplied by zero, and no pixel is added to twice (as col2im does).
 
 Operations    2 * N*OH*OW * OC * KH*KW*C/groups in each pass, at the speed of matmul.py less the copying
 Source        Chellapilla et al. 2006; Jia, "Learning semantic image representations at a large scale", 2014 (Caffe)

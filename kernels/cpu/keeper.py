@@ -1,7 +1,8 @@
 """What keeps a core awake (awake.py): a compiled loop that looks at the clock, and never comes back.
 
-It must not hold the interpreter's lock, ever: put aside as it is for any other thread, it would have everybody wait for
-it. So it neither begins nor ends in Python, and sleeps in the system's read() of an event.
+A thread of the lowest priority must not hold the interpreter's lock: put aside as it is for any other thread, it would
+have everybody wait for it. So it is here, in compiled code, that the priority is lowered, and from then on the thread
+does not go back to Python; it sleeps in the system's read() of an event.
 """
 
 import platform

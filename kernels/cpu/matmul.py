@@ -7,10 +7,10 @@
 A product that goes through all of a or b for every few results waits for memory. So both are cut into pieces as large
 as a cache, which are used as often as possible while they are there. `multiply`, in NumPy, for a c of zeros:
 
-    for start in range(0, rows, block):                        # 32 KB of a, in the first cache (or 256 in the second)
+    for start in range(0, rows, block):                        # 32 KB of a (or 256), in the second cache
         for j in range(0, columns, 32):                        # a panel of b
             for k in range(0, depth, 256):                     # a piece of it: 32 KB, in the first cache
-                for i in range(start, min(start + block, rows), 12):         # a tile of c, in registers: tile.py
+                for i in range(start, min(start + block, rows), 12):         # 12 KB of a, in the first; tile.py
                     c[i : i + 12, j : j + 32] += a[i : i + 12, k : k + 256] @ b[k : k + 256, j : j + 32]
 
 b lies in *panels* of 32 columns (2 vectors), each in the order in which the tile reads it: row by row, (depth, 32). In
@@ -32,6 +32,8 @@ Rounding: shorter sums round less, so a long one is cut into sums of SUMMANDS (2
 Not so in multiply_windows, nor in `multiply` for a last panel with fewer than 32 columns: its tiles, for which c has no
 room, are worked out beside it from end to end, and then copied in part. How rows are shared among threads changes
 nothing: each number is the sum of the same products in the same order.
+
+The sizes are for first caches of 48 KB and second ones of 2 MB; in smaller ones results are the same, and come later.
 
 All arrays are 1-D: x begins at x[x_at], and its rows are x_row apart.
 """

@@ -31,8 +31,8 @@ bias          one of the points of cook_toom.py is 1, and its column of A^T all 
 Operations    2 * 36 * tiles * C * K, and the transforms of the 36 * (tiles * (C + K) + C * K) numbers of V, M and U,
               which are written and read once more. So it pays with many channels, and many tiles for a filter (`pays`).
 Rounding      The points decide how much larger than the results the numbers in between are: with 0, 1, -1, 1/2, -2 and
-              infinity errors are about half of those with the usual 0, 1, -1, 2, -2. See the table in conv.py. A NaN or
-              an infinity in a pixel can spread to all results of its tiles, seen by their windows or not.
+              infinity errors are a half to a third of those with the usual 0, 1, -1, 2, -2. A NaN or an infinity in a
+              pixel can spread to all results of its tiles, seen by their windows or not.
 
 Source    Winograd, "Arithmetic complexity of computations", 1980; Lavin, Gray, "Fast algorithms for convolutional
           neural networks", CVPR 2016; Barabasz, Anderson, Soodhalter, Gregg, "Error analysis and improving the accuracy
