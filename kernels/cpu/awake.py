@@ -22,6 +22,8 @@ import os
 import signal
 import threading
 
+import numpy as np
+
 from . import cores
 
 QUIET = 20_000_000  # nanoseconds without work before a keeper sleeps
@@ -33,8 +35,6 @@ class Keepers:
     """A keeper for each core; ``with keepers:`` says that there is work."""
 
     def __init__(self, numbers):
-        import numpy as np
-
         from . import keeper  # Numba takes a while to import
 
         self.work = np.zeros(2, np.int64)  # how much there is now, and how often that has changed

@@ -37,10 +37,10 @@ import numpy as np
 from . import memory, threads
 from .jit import jit
 from .lanes import clear, copy
-from .matmul import add_rows, multiply, multiply_windows, multiply_windows_transposed, padded, panels
+from .matmul import SUMMANDS, add_rows, multiply, multiply_windows, multiply_windows_transposed, padded, panels
 
 BLOCK = 1 << 17  # numbers of a band and its results: they stay in the second cache
-SUMMANDS = 512  # outputs whose products are added up before the sums return to memory
+OUTPUTS = 512  # whose products are added up before the sums return to memory
 
 
 def suits(kernel, channels, dilation, groups):
@@ -64,14 +64,6 @@ class _Frames(NamedTuple):
         row = ((self.out_size[1] - 1) * self.stride[1] + self.taps[1]) * channels
         return self.stride[1] * channels, self.stride[0] * row, row
 
-    def bands(self, start, stop, rows):
-        """Cut the rows of outputs start ... stop, of all images, into (image, first, last) of at most `rows` each."""
-        while start < stop:
-            image, first = divmod(start, self.out_size[0])
-            last = min(self.out_size[0], first + rows, first + stop - start)
-            yield image, first, last
-            start += last - first
-
     def copy(self, image, first, last):
         """The pixels that rows first ... last of outputs see, with zeros outside: scratch, flat."""
         rows, row = (last - first - 1) * self.stride[0] + self.taps[0], self.distances[2]
@@ -79,6 +71,15 @@ class _Frames(NamedTuple):
         corner = first * self.stride[0] - self.padding[0], -self.padding[1]
         _copy_band(self.images.reshape(-1), image, *self.images.shape[1:], frame, *corner, rows, row)
         return frame
+
+
+def _bands(start, stop, height, most):
+    """Cut rows start ... stop of all images, `height` in each, into (image, first, last) of at most so many rows."""
+    while start < stop:
+        image, first = divmod(start, height)
+        last = min(height, first + most, first + stop - start)
+        yield image, first, last
+        start += last - first
 
 
 def conv2d_forward(x, weight, bias, out_size, stride, padding):
@@ -91,7 +92,7 @@ def conv2d_forward(x, weight, bias, out_size, stride, padding):
     rows, depth = max(1, BLOCK // (frames.distances[1] + line)), taps[1] * channels
 
     def work(start, stop):
-        for image, first, last in frames.bands(start, stop, rows):
+        for image, first, last in _bands(start, stop, out_size[0], rows):
             frame, at = frames.copy(image, first, last), (image * out_size[0] + first) * line
             size = last - first, out_size[1], depth, filters
             multiply_windows(frame, *frames.distances, taps[0], b, results, at, filters, line, *size)
@@ -120,10 +121,7 @@ def conv2d_grad_x(grad_out, x_shape, weight, stride, padding):
 
     def work(start, stop):
         windows = memory.scratch("stem.windows", (step * out_width * wide,), grad_out.dtype)
-        while start < stop:
-            image, first = divmod(start, height)
-            last = min(height, first + stop - start)
-            start += last - first
+        for image, first, last in _bands(start, stop, height, height):
             frame = memory.scratch("stem.frame", ((last - first) * row,), grad_out.dtype)
             frame[:] = 0
             begin = max(0, -(-(first + padding[0] - taps[0] + 1) // stride[0]))
@@ -134,10 +132,8 @@ def conv2d_grad_x(grad_out, x_shape, weight, stride, padding):
                 multiply(gradients, at, filters, b, 0, windows, 0, wide, rows, filters, wide, SUMMANDS)
                 corner, counts = i * stride[0] - padding[0] - first, (count, out_width)
                 _add_windows(windows, wide, counts, frame, row, corner, stride[0], right, taps[0], run)
-            inside = slice(padding[1] * channels, (padding[1] + width) * channels)
-            grad_x[image, first:last] = frame.reshape(last - first, row)[:, inside].reshape(
-                last - first, width, channels
-            )
+            inside = frame.reshape(last - first, row)[:, padding[1] * channels : (padding[1] + width) * channels]
+            grad_x[image, first:last] = inside.reshape(last - first, width, channels)
 
     if channels:
         threads.run_shares(work, n * height)
@@ -152,7 +148,7 @@ def conv2d_grad_weight(grad_out, x, weight_shape, stride, padding):
     filters, channels, *taps = weight_shape
     n, height, width, _ = grad_out.shape
     frames = _Frames(x, (height, width), stride, padding, tuple(taps))
-    shares, rows = threads.shares(n * height), max(1, SUMMANDS // width)
+    shares, rows = threads.shares(n * height), max(1, OUTPUTS // width)
     wide, depth = padded(filters, x.dtype), taps[1] * channels
     sums = memory.scratch("stem.sums", (max(1, len(shares)), taps[0] * depth, wide), x.dtype)
     sums[...] = 0
@@ -161,7 +157,7 @@ def conv2d_grad_weight(grad_out, x, weight_shape, stride, padding):
     def work(share):
         total = sums[share].reshape(-1)
         panel = memory.scratch("stem.panel", (rows * width * wide,), x.dtype)
-        for image, first, last in frames.bands(*shares[share], rows):
+        for image, first, last in _bands(*shares[share], height, rows):
             frame, part = frames.copy(image, first, last), gradients[image, first:last].reshape(-1)
             size = last - first, width, depth, filters
             multiply_windows_transposed(frame, *frames.distances, taps[0], part, total, wide, *size, panel)
