@@ -207,10 +207,18 @@ def test_a_constant_time_and_one_for_each_picture_are_found():
     assert fitted_seconds(batches, [n / (0.5 + 0.1 * n) for n in batches]) == pytest.approx((0.5, 0.1))
 
 
-def test_rounding_is_that_of_the_algorithm_chosen():
-    from cpubench.rounding import Case, rounding
+def test_rounding_is_that_of_the_algorithm_chosen(monkeypatch):
+    from cpubench import rounding
 
-    for case, algorithm in ((Case(2, 64, 24, 64, 3), "winograd"), (Case(1, 16, 9, 16, 3, 2, 16), "depthwise")):
-        chosen, *errors = rounding(case)
+    def recorder(module, x, *args):
+        compared.append((module.__name__, x.dtype.name))
+        return passes(module, x, *args)
+
+    passes, compared = rounding.passes, []
+    monkeypatch.setattr(rounding, "passes", recorder)
+    cases = (rounding.Case(2, 64, 24, 64, 3), "winograd"), (rounding.Case(1, 16, 9, 16, 3, 2, 16), "depthwise")
+    for case, algorithm in cases:
+        chosen, *errors = rounding.rounding(case)
         assert chosen == algorithm
         assert all(1e-8 < error < 1e-5 for error in errors)
+    assert compared == 2 * [("minicnn.kernels.cpu.conv", "float32"), ("minicnn.ops.conv", "float64")]

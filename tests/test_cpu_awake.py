@@ -142,7 +142,7 @@ def test_a_forked_process_has_keepers_of_its_own():
         "activation.relu_forward(np.ones((4, 300, 300), np.float32), None)\n"  # compiled, or loaded, in both
         "there = [thread for thread in threading.enumerate() if thread.name == 'minicnn awake']\n"
         "assert len(there) == len(keepers), there\n"
-        "sys.exit(0) if child == 0 else sys.exit(os.waitpid(child, 0)[1])\n"
+        "sys.exit(0) if child == 0 else sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))\n"
     )
 
 

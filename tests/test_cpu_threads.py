@@ -159,7 +159,7 @@ def test_a_forked_process_has_threads_of_its_own():
         "threads.run(lambda i: None, 2)\n"
         "child = os.fork()\n"
         "threads.run(lambda i: None, 2)\n"
-        "sys.exit(0) if child == 0 else sys.exit(os.waitpid(child, 0)[1])\n"
+        "sys.exit(0) if child == 0 else sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))\n"
     )
     subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True, timeout=60)
 
