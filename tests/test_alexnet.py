@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from checks import check_network_gradients
 
-from minicnn import manual_seed, models, summary
+from minicnn import manual_seed, models, nn, summary
 from minicnn.nn import LocalResponseNorm, MaxPool2d
 
 
@@ -58,3 +58,10 @@ def test_gradient_of_the_whole_network(make):
     manual_seed(1)
     model = make(num_classes=3, width=8).astype(np.float64)
     check_network_gradients(model, np.random.default_rng(0).standard_normal((2, 3, 67, 67)), [0, 2])
+
+
+def test_a_layer_that_a_user_adds_is_no_stage():
+    model = models.alexnet(width=8)
+    stages = list(model.stages)
+    model.aux = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2))
+    assert model.stages == stages and stages[-1] == "classifier.5"

@@ -7,7 +7,7 @@ import pytest
 from checks import check_close, raises
 
 import minicnn.functional as F
-from minicnn import Tensor, manual_seed, models, no_grad
+from minicnn import Tensor, manual_seed, models, nn, no_grad
 from minicnn.models.resnet import ZeroPad
 
 PARAMETERS = {
@@ -114,3 +114,21 @@ def test_memory_grows_linearly_with_depth():
 def test_depths_that_do_not_exist(depth):
     with raises(ValueError, "depth", "6n + 2", depth):
         models.cifar_resnet(depth)
+
+
+@pytest.mark.parametrize("name", ["dropout", "layer9", "aux"])
+def test_a_layer_that_a_user_adds_does_not_run(name):
+    model, x = models.cifar_resnet(8).eval(), Tensor(images(16).astype(np.float32))
+    with no_grad():
+        expected, stages = model(x).numpy(), list(model.stages)
+        setattr(model, name, nn.Sequential(nn.Dropout(), nn.Linear(10, 3)).eval())
+        check_close(model(x).numpy(), expected, 0)
+        check_close(models.fully_convolutional(model)(x).mean(dim=(2, 3)).numpy(), expected, 1e-5)
+    assert model.stages == stages == ["layer1", "layer2", "layer3"]
+
+
+def test_a_layer_that_a_user_exchanges_runs():
+    model, x = models.cifar_resnet(8).eval(), Tensor(images(16).astype(np.float32))
+    model.layer3, model.fc = nn.Sequential(), nn.Linear(32, 7)
+    with no_grad():
+        assert model(x).shape == (2, 7)

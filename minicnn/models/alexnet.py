@@ -15,6 +15,8 @@ The often-quoted "60 million parameters" belong to the grouped network only. Som
 normalise (as Caffe's CaffeNet does): ``alexnet_2012(pool_before_norm=True)``.
 """
 
+import itertools
+
 from .. import nn
 
 _IN_A_LAYER = nn.Conv2d, nn.Linear, nn.ReLU, nn.LocalResponseNorm, nn.MaxPool2d
@@ -37,7 +39,8 @@ class AlexNet(nn.Module):
     def stages(self):
         """Where the network may be cut: the name of what ends each layer of the paper (ReLU, LRN or pooling behind the
         weights), from the input on, without the last one."""
-        layers = {name: m for name, m in self.named_modules() if isinstance(m, _IN_A_LAYER)}
+        own = (self.features.named_modules("features"), self.classifier.named_modules("classifier"))
+        layers = {name: m for name, m in itertools.chain(*own) if isinstance(m, _IN_A_LAYER)}
         names = list(layers)
         starts = [i for i, name in enumerate(names) if isinstance(layers[name], (nn.Conv2d, nn.Linear))]
         return [names[start - 1] for start in starts[1:]]

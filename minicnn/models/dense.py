@@ -38,8 +38,8 @@ def fully_convolutional(model):
             classifier.append(layer)
         return nn.Sequential(*model.features, *classifier)
     if isinstance(model, ResNet) and isinstance(model.fc, nn.Linear):
-        *stages, _, fc = model.children()
-        return nn.Sequential(*stages, SlidingLinear(fc, (1, 1)))
+        *stages, _ = model.trunk()  # without the averaging
+        return nn.Sequential(*stages, SlidingLinear(model.fc, (1, 1)))
     raise ValueError(
         f"fully_convolutional: takes an AlexNet, or a ResNet whose fc is an nn.Linear, not {type(model).__name__}"
     )

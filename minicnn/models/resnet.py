@@ -94,29 +94,29 @@ class ResNet(nn.Module):
             raise ValueError(f'ResNet: shortcut must be "A", "B" or "C", got {shortcut!r}')
         for name, layer in stem.items():
             setattr(self, name, layer)
-        channels = widths[0]
+        layers, channels = [f"layer{i + 1}" for i in range(len(depths))], widths[0]
         for i, (depth, width) in enumerate(zip(depths, widths, strict=True)):
             blocks = []
             for number in range(depth):
                 stride = 2 if i > 0 and number == 0 else 1
                 blocks.append(block(channels, width, stride, shortcut, residual, paper_stride))
                 channels = width * block.expansion
-            setattr(self, f"layer{i + 1}", nn.Sequential(*blocks))
+            setattr(self, layers[i], nn.Sequential(*blocks))
         self.avgpool = nn.AdaptiveAvgPool2d((1, 1))
         self.fc = nn.Linear(channels, num_classes)
+        self.stages = layers  # where the network may be cut: the names of the layers of blocks, from the input on
+        self._trunk = (*stem, *layers, "avgpool")
+
+    def trunk(self):
+        """What runs before fc, in order. By name: a layer that a user adds to the network is not among them."""
+        return [getattr(self, name) for name in self._trunk]
 
     def forward(self, x):
-        *stages, fc = self.children()
-        return fc(run(stages, x).flatten(1))
+        return self.fc(run(self.trunk(), x).flatten(1))
 
     def features(self, x, name):
         """What comes out of the layer `name`: "conv1", "layer3", "layer3.0.bn2", ...; see ``nn.output_of``."""
         return nn.output_of(self, name, x)
-
-    @property
-    def stages(self):
-        """Where the network may be cut: the names of the layers of blocks, from the input on."""
-        return [name for name in self._modules if name.startswith("layer")]
 
 
 def resnet18(num_classes=1000, shortcut="B", residual=True):
