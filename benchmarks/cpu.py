@@ -26,6 +26,7 @@ from cpubench.scaling import scale
 from cpubench.sides import SIDES
 from cpubench.turns import table, take_turns, write
 
+from minicnn.console import say
 from minicnn.kernels.cpu import awake, threads
 from minicnn.train.environment import cpu_name
 
@@ -52,7 +53,7 @@ def main():
     args.python = dict(args.python)
     args.sides = args.sides or [side for side in SIDES if side in args.python or there_is(side)]
     reason = awake.why_not(args.threads)
-    print(f"{cpu_name()}, {args.threads} threads; cores {f'not kept awake: {reason}' if reason else 'kept awake'}")
+    say(f"{cpu_name()}, {args.threads} threads; cores {f'not kept awake: {reason}' if reason else 'kept awake'}")
     if args.what in ("all", "steps"):
         compare(args, "train", TRAINING)
     if args.what in ("all", "inference"):
@@ -86,8 +87,8 @@ def compare(args, task, cases):
             settings = {"task": task, "model": model, "batch_size": batch_size}
             settings |= {"threads": args.threads, "steps": args.steps}
             runs = take_turns(args.sides, args.rounds, args.limit, args.python, **settings)
-            print(f"\n{'training step' if task == 'train' else 'inference'}: {model}, batch {batch_size}")
-            print(*table(runs, batch_size), sep="\n")
+            say(f"\n{'training step' if task == 'train' else 'inference'}: {model}, batch {batch_size}")
+            say("\n".join(table(runs, batch_size)))
             write(
                 args.out,
                 f"{task}_{model}_b{batch_size}_t{args.threads}",

@@ -34,6 +34,7 @@ def main():
 
 
 def compare(args, folder):
+    from minicnn.console import say
     from minicnn.train.environment import cpu_name
 
     sides = {"minicnn": ours(folder, args.count), "torchvision": theirs(folder, args.count)}
@@ -44,15 +45,15 @@ def compare(args, folder):
             done = run()
             seconds[name].append((time.process_time() - start) / done)
     per_second = {name: 1 / statistics.median(times) for name, times in seconds.items()}
-    print(f"pictures decoded and augmented per second of one core, {cpu_name()}")
+    say(f"pictures decoded and augmented per second of one core, {cpu_name()}")
     for name, rate in per_second.items():
-        print(f"{name:14}{rate:8.0f}{rate / per_second['torchvision']:8.2f} of torchvision")
+        say(f"{name:14}{rate:8.0f}{rate / per_second['torchvision']:8.2f} of torchvision")
     if args.out:
         args.out.mkdir(parents=True, exist_ok=True)
         result = {"machine": cpu_name(), "platform": platform.platform(), "drawn": args.images is None}
         path = args.out / "data.json"
         path.write_text(json.dumps(result | {"seconds_per_picture": seconds}, indent=1) + "\n")
-        print(f"raw figures: {path}")
+        say(f"raw figures: {path}")
 
 
 def draw(folder, count):

@@ -21,6 +21,8 @@ from pathlib import Path
 from gpubench import report, sections
 from gpubench.settings import Settings
 
+from minicnn.console import complain, say
+
 RESERVE = 10  # seconds, of the last section's end and the table
 
 
@@ -31,7 +33,7 @@ def main(argv=None):
     if args.section:
         return sections.main_of_process(args.section, settings, args.skip, args.seconds, args.rows)
     if settings.emulated and not settings.tiny:
-        print("error: the emulated GPU is too slow for real sizes; add --tiny", file=sys.stderr)
+        complain("error: the emulated GPU is too slow for real sizes; add --tiny")
         return 2
     args.out.mkdir(parents=True, exist_ok=True)
     result = {
@@ -55,10 +57,10 @@ def main(argv=None):
     seconds = 60 * args.minutes - RESERVE
     done = sections.run_all(args.sections or list(sections.SECTIONS), settings, seconds, program, save)
     path = save(done)
-    print(path.with_suffix(".md").read_text(encoding="utf-8"))
-    print(f"raw figures: {path}")
+    say(path.with_suffix(".md").read_text(encoding="utf-8"))
+    say(f"raw figures: {path}")
     if not any(section["rows"] for section in done if section["section"] != "machine"):
-        print("error: nothing could be measured; the reasons stand above", file=sys.stderr)
+        complain("error: nothing could be measured; the reasons stand above")
         return 2
     return 1 if report.wrong(done) else 0
 

@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image
 
 from minicnn import models, pretrained
+from minicnn.console import complain, open_descriptors, say
 from minicnn.data import BadImage, CenterCrop, Compose, ResizeShorter, to_array
 from minicnn.data.folder import load_image
 from minicnn.pretrained import WeightsError
@@ -74,23 +75,24 @@ def classify(classifier, transform, image):
 
 def main(argv=None):
     """The exit code: 0, or 2 with a line on stderr for the weights, or for each picture, that cannot be used."""
+    open_descriptors()
     args = arguments().parse_args(argv)
     try:
         classifier, transform, classes = choose(args)
     except (WeightsError, CheckpointError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        complain(f"error: {error}")
         return 2
     code = 0
     for path in args.pictures:
         try:
             probabilities = classify(classifier, transform, load_image(path))
         except BadImage as error:
-            print(f"error: {error}", file=sys.stderr)
+            complain(f"error: {error}")
             code = 2
         else:
-            print(path)
+            say(path)
             for label in np.argsort(-probabilities)[: args.top]:
-                print(f"  {100 * probabilities[label]:5.1f} %  {classes[label]}")
+                say(f"  {100 * probabilities[label]:5.1f} %  {classes[label]}")
     return code
 
 

@@ -13,6 +13,7 @@ from collections import Counter
 from pathlib import Path
 
 from minicnn import plot
+from minicnn.console import say
 
 
 def names(runs):
@@ -49,7 +50,7 @@ def main(argv=None):
         plot.save_comparison(logs, args.out)
     except OSError as error:
         parser.error(f"cannot write {args.out}: {error.strerror or error}; choose another --out")
-    print(f"drawn: {args.out}")
+    say(f"drawn: {args.out}")
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 
 from minicnn import pretrained
+from minicnn.console import say
 from minicnn.data import DataError, ImageFolder
 from minicnn.pretrained import WeightsError
 from minicnn.train import Classifier, evaluate, exit_code
@@ -75,14 +76,14 @@ def test(argv=None):
     with Progress("validation", len(loaders[0])) as progress:
         result = evaluate(classifiers, loaders, after_batch=lambda i, scores: progress.update(i + 1, str(scores)))
     for path, reason in loaders[0].bad.items():
-        print(f"skipped an unreadable picture: {path}: {reason}")
+        say(f"skipped an unreadable picture: {path}: {reason}")
     sides, values = args.scales or [args.shorter_side], result.values()
     line = f"{' + '.join(args.weights)}, {result.count:,} pictures, {args.tta or '1 crop'} at "
     line += f"{', '.join(map(str, sides))} pixels: top-1 {values['top1']:.3f} %  top-5 {values['top5']:.3f} %"
     as_published = len(found) == 1 and not (file or args.tta) and sides == [first.shorter_side]
     if as_published and result.count == 50_000:  # ImageNet 2012's validation set
         line += f"  (published: {first.top1:.3f}, {first.top5:.3f})"
-    print(line)
+    say(line)
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ import numpy as np
 
 from minicnn import Tensor, models, nn, optim, plot, pretrained
 from minicnn.cache import cache_dir
+from minicnn.console import say
 from minicnn.data import ChannelMeanStd
 from minicnn.data.published import flowers102
 from minicnn.models import names
@@ -182,7 +183,7 @@ def transfer(argv=None):
         return
     parser.set_defaults(**defaults(args))
     args = parser.parse_args(argv)
-    print(advice(chosen_pictures(args, pictures)[0]))
+    say(advice(chosen_pictures(args, pictures)[0]))
     with as_setting_error():  # about the weights or a stage: now, and not in the middle
         build_model(Namespace(**vars(args) | {"option": "2"}), num_classes=1)
     folder = output_folder(args, "flowers102")
@@ -194,15 +195,15 @@ def transfer(argv=None):
         runs |= {f"probe-{stage}": ["--option", "probe", "--stage", stage] for stage in stages}
     given = sys.argv[1:] if argv is None else argv
     for name, more in runs.items():
-        print(f"\n{name}")
+        say(f"\n{name}")
         run(arguments(), RECIPE, [*given, *more, "--output-dir", str(folder / name)])
     logs = {name: folder / name / "log.csv" for name in runs}
     plot.save_comparison(logs, folder / "comparison.png")
     last = {name: read_log(log)[-1] for name, log in logs.items()}
     watched = "val_top1" if last["option1"]["val_top1"] else "train_top1"
-    print(f"\n{watched} after {args.epochs} epochs; the curves are in {folder / 'comparison.png'}")
+    say(f"\n{watched} after {args.epochs} epochs; the curves are in {folder / 'comparison.png'}")
     for name, row in last.items():
-        print(f"  {float(row[watched]):6.2f} %  {name}")
+        say(f"  {float(row[watched]):6.2f} %  {name}")
 
 
 def advice(train):

@@ -17,6 +17,8 @@ import re
 import sys
 from typing import NamedTuple
 
+from minicnn.console import complain, say
+
 from .cuda.launch import THREADS
 from .cuda.source import FOLDER, kernels, text, types
 
@@ -141,17 +143,16 @@ def main():
         ]
         usages += numba_usages()
     except ImportError as error:
-        print(
-            f"error: this needs NVIDIA's compilers ({error}): pip install nvidia-cuda-nvrtc 'numba-cuda[cu13]'; no GPU",
-            file=sys.stderr,
+        complain(
+            f"error: this needs NVIDIA's compilers ({error}): pip install nvidia-cuda-nvrtc 'numba-cuda[cu13]'; no GPU"
         )
         return 1
     except RuntimeError as error:
-        print(f"error: {error}", file=sys.stderr)
+        complain(f"error: {error}")
         return 1
-    print(*table(usages), sep="\n")
+    say("\n".join(table(usages)))
     spilling = [usage for usage in usages if usage.spills]
-    print(f"{len(usages)} kernels compiled, {len(spilling)} of them with spills")
+    say(f"{len(usages)} kernels compiled, {len(spilling)} of them with spills")
     return 1 if spilling else 0
 
 

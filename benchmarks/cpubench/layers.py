@@ -79,7 +79,9 @@ LAYERS = (
 
 def compare_layers(args):
     """Run every side in turns and print a line for each layer and pass. args: sides, rounds, threads, steps, out."""
-    from .turns import environment, write  # not above: this file is a worker's program as well
+    from minicnn.console import say  # not above: this file is a worker's program as well
+
+    from .turns import environment, write
 
     runs = {side: [] for side in args.sides}
     for _ in range(args.rounds):
@@ -88,7 +90,7 @@ def compare_layers(args):
             command = [sys.executable, str(Path(__file__)), json.dumps(settings)]
             done = subprocess.run(command, env=environment(args.threads), stdout=subprocess.PIPE, text=True, check=True)
             runs[side].append(json.loads(done.stdout))
-    print(*layer_table(runs), sep="\n")
+    say("\n".join(layer_table(runs)))
     write(args.out, f"layers_t{args.threads}", {"threads": args.threads, "runs": runs})
 
 
@@ -189,4 +191,4 @@ def _times(run, repeats):
 
 
 if __name__ == "__main__":
-    print(json.dumps(measure(**json.loads(sys.argv[1]))))
+    sys.stdout.write(json.dumps(measure(**json.loads(sys.argv[1]))) + "\n")

@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from minicnn.console import say
+
 from .layers import PASSES
 from .turns import write
 
@@ -43,11 +45,11 @@ CASES = (
 
 def measure_rounding(args):
     """Print a line for each case, and write. args: out."""
-    print(f"{'':60}" + "".join(f"{name:>14}" for name in PASSES))
+    say(f"{'':60}" + "".join(f"{name:>14}" for name in PASSES))
     rows = []
     for case in CASES:
         algorithm, *errors = rounding(case)
-        print(f"{case!s:48}{algorithm:12}" + "".join(f"{error:>14.1e}" for error in errors))
+        say(f"{case!s:48}{algorithm:12}" + "".join(f"{error:>14.1e}" for error in errors))
         rows.append({"case": case._asdict(), "algorithm": algorithm, **dict(zip(PASSES, errors, strict=True))})
     write(args.out, "rounding", {"rows": rows})
 

@@ -11,6 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from minicnn.console import say
+
 from .turns import peak, rate, run_one, write
 
 BATCHES = (1, 2, 4, 8, 16, 32, 64, 128)
@@ -28,18 +30,18 @@ def scale(args):
     depth_speed = [by_depth[0][0] * nets[DEPTHS[0]].multiplications / net.multiplications for net in nets.values()]
     constant, each = fitted_seconds(BATCHES, [speed for speed, _ in by_batch])
     batch_speed = [n / (constant + n * each) for n in BATCHES]
-    print(f"{'':12}{'images/s':>10}{'theory':>10}{'peak MiB':>10}{'theory':>10}")
+    say(f"{'':12}{'images/s':>10}{'theory':>10}{'peak MiB':>10}{'theory':>10}")
     for n, (speed, memory), expected, mib in zip(BATCHES, by_batch, batch_speed, batch_mib, strict=True):
-        print(f"batch {n:<6}{speed:>10.2f}{expected:>10.2f}{memory:>10.0f}{mib:>10.0f}")
+        say(f"batch {n:<6}{speed:>10.2f}{expected:>10.2f}{memory:>10.0f}{mib:>10.0f}")
     for depth, (speed, memory), expected, mib in zip(DEPTHS, by_depth, depth_speed, depth_mib, strict=True):
-        print(f"resnet{depth:<6}{speed:>10.2f}{expected:>10.2f}{memory:>10.0f}{mib:>10.0f}")
+        say(f"resnet{depth:<6}{speed:>10.2f}{expected:>10.2f}{memory:>10.0f}{mib:>10.0f}")
     memory, by_mib = ([mib for _, mib in points] for points in (by_batch, by_depth))
     slope, theory = np.polyfit(BATCHES, memory, 1)[0], np.polyfit(BATCHES, batch_mib, 1)[0]
-    print(f"a step of ResNet-18 takes {1000 * constant:.0f} ms and {1000 * each:.1f} ms for each picture")
+    say(f"a step of ResNet-18 takes {1000 * constant:.0f} ms and {1000 * each:.1f} ms for each picture")
     fit = f"(R^2 {r_squared(BATCHES, memory):.4f})"
-    print(f"each picture takes {slope:.1f} MiB {fit}; backward must keep {theory:.1f} MiB")
+    say(f"each picture takes {slope:.1f} MiB {fit}; backward must keep {theory:.1f} MiB")
     ratio = np.polyfit(depth_mib, by_mib, 1)[0]
-    print(f"depth: {ratio:.2f} MiB for each MiB of theory (R^2 {r_squared(depth_mib, by_mib):.4f})")
+    say(f"depth: {ratio:.2f} MiB for each MiB of theory (R^2 {r_squared(depth_mib, by_mib):.4f})")
     results = {"batches": BATCHES, "by_batch": by_batch, "batch_mib": batch_mib, "batch_speed": batch_speed}
     results |= {"depths": DEPTHS, "by_depth": by_depth, "depth_mib": depth_mib, "depth_speed": depth_speed}
     write(args.out, f"scaling_t{args.threads}", results)
@@ -119,4 +121,4 @@ def draw(path, results):
     for axes in (batch_speed, depth_speed, batch_memory, depth_memory):
         axes.legend()
     figure.savefig(path, dpi=120)
-    print(f"figure: {path}")
+    say(f"figure: {path}")

@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+from minicnn.console import say
 from minicnn.train.environment import cpu_name
 
 WORKER = Path(__file__).with_name("worker.py")
@@ -69,4 +70,4 @@ def write(folder, name, result):
     path = folder / f"{name}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps({"machine": cpu_name(), "platform": platform.platform(), **result}, indent=1) + "\n")
-    print(f"raw figures: {path}")
+    say(f"raw figures: {path}")

@@ -30,7 +30,7 @@ def main():
         result = step()
         seconds.append(time.perf_counter() - start)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 if sys.platform != "darwin" else 1 << 20)
-    print(json.dumps({"seconds": seconds, "peak_mib": peak, "result": result, "versions": versions}))
+    sys.stdout.write(json.dumps({"seconds": seconds, "peak_mib": peak, "result": result, "versions": versions}) + "\n")
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+from minicnn.console import complain
 from minicnn.device import DeviceError
 
 from . import checking, machine, steps, steps_torch, timing, timing_torch
@@ -60,9 +61,9 @@ def run_all(names, settings, seconds, program, after_each):
     for i, name in enumerate(names):
         left = end - time.monotonic()
         share = shares_of_time(left, [SECTIONS[n].weight for n in names[i:]])
-        print(f"{SECTIONS[name].title} (up to {max(0, share):.0f} s) ...", file=sys.stderr, flush=True)
+        complain(f"{SECTIONS[name].title} (up to {max(0, share):.0f} s) ...")
         results.append(run_section(name, settings, share, min(share + GRACE, left), program))
-        print(f"    {describe(results[-1])}", file=sys.stderr, flush=True)
+        complain(f"    {describe(results[-1])}")
         after_each(results)
     return results
 

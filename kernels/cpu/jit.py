@@ -8,11 +8,12 @@ A kernel takes C-contiguous, writeable arrays only: each other kind would be com
 
 import functools
 import hashlib
-import sys
 from pathlib import Path
 
 import numba
 from numba.core import event
+
+from minicnn.console import complain
 
 
 class _Announcement(event.Listener):
@@ -24,7 +25,7 @@ class _Announcement(event.Listener):
     def on_start(self, event):
         if not self.said and event.data["dispatcher"].py_func.__module__.startswith(__package__):
             self.said = True
-            print(f"minicnn: compiling the processor's kernels, once; {self.kept}", file=sys.stderr, flush=True)
+            complain(f"minicnn: compiling the processor's kernels, once; {self.kept}")
 
     def on_end(self, event):
         pass

@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from ..autograd import no_grad
+from ..console import say
 from ..tensor import Tensor
 from .layers import Conv2d, Linear
 from .watch import watch
@@ -73,7 +74,7 @@ def summary(model, input_shape):
         for module, mode in modes.items():
             module.training = mode
     result = Summary(rows)
-    print(result)
+    say(result)
     return result
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from ..cache import cache_dir
+from ..console import stderr
 from ..train.files import atomic_write
 from .error import WeightsError
 
@@ -53,7 +54,7 @@ def _download(url, file):
     with urllib.request.urlopen(url, timeout=TIMEOUT) as response:
         length = int(response.headers.get("Content-Length") or 0)
         name = url.rpartition("/")[2]
-        with tqdm(total=length or None, desc=name, unit="B", unit_scale=True, disable=None) as bar:
+        with tqdm(total=length or None, desc=name, unit="B", unit_scale=True, disable=None, file=stderr) as bar:
             while block := response.read(BLOCK):
                 file.write(block)
                 digest.update(block)

@@ -4,7 +4,8 @@ import sys
 from collections.abc import Callable
 from typing import NamedTuple
 
-from .. import random
+from .. import console, random
+from ..console import complain, say
 from ..data import DataError
 from ..device import DeviceError, KernelError, OutOfMemoryError, set_tier
 from .arguments import parse, settings
@@ -55,20 +56,23 @@ def exit_code(program, *args):
     0; 2 for an input that cannot be used, and 1 for a training that broke down, each with one line on stderr; 130 after
     Ctrl-C, with a line that says how to go on.
     """
+    console.open_descriptors()
     try:
         program(*args)
         return 0
     except Interrupted as stop:
-        print(f"stopped; to go on: python {sys.argv[0]} --resume {stop}")
+        say(f"stopped; to go on: python {sys.argv[0]} --resume {stop}")
         return 130
     except KeyboardInterrupt:
         return 130
     except (TrainingError, OutOfMemoryError, KernelError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        complain(f"error: {error}")
         return 1
     except (DataError, CheckpointError, SettingError, DeviceError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        complain(f"error: {error}")
         return 2
+    finally:
+        console.stdout.flush()  # of --help, too
 
 
 def train(args, recipe, state):
@@ -86,14 +90,13 @@ def train(args, recipe, state):
         summary_writer()  # an error now, if it is missing, before anything is written
     folder = output_folder(args, recipe.sample)
     if note := recipe.note(args):
-        print(note)
-    print(
+        say(note)
+    say(
         f"{args.arch}, {sum(p.size for p in model.parameters()):,} parameters, on {args.device}: {len(train_set):,} "
-        f"training and {len(val_set):,} validation pictures of {len(train_set.classes)} classes",
-        flush=True,
+        f"training and {len(val_set):,} validation pictures of {len(train_set.classes)} classes"
     )
     if val_loader is None:
-        print("there are no pictures to validate on, so the training error is watched instead")
+        say("there are no pictures to validate on, so the training error is watched instead")
     if state:
         normalize = load_normalizer(state, args.image_size, args.resume)
         load_model(model, state, train_set.classes, args.resume)  # `prepare` may look through it

@@ -1,8 +1,9 @@
 """Ctrl-C: the first one asks the run to stop at the next good place, the second stops it at once."""
 
-import os
 import signal
 import threading
+
+from ..console import say_in_handler
 
 
 class Interrupted(Exception):
@@ -29,4 +30,4 @@ class Interrupt:
         if self.requested:
             raise KeyboardInterrupt
         self.requested = True
-        os.write(2, b"\nstopping after this batch; press Ctrl-C again to stop at once\n")  # print() may be in use
+        say_in_handler("\nstopping after this batch; press Ctrl-C again to stop at once")

@@ -3,11 +3,11 @@
 import csv
 import io
 import os
-import sys
 from pathlib import Path
 
 from tqdm import tqdm
 
+from .. import console
 from .files import atomic_write
 from .setting import SettingError
 
@@ -84,8 +84,9 @@ class Progress:
 
     def __init__(self, title, total, done=0, every=10):
         self.title, self.total, self.every = title, total, every
-        on_terminal = sys.stdout.isatty() and sys.stderr.isatty()
-        self.bar = tqdm(total=total, initial=done, desc=title, leave=False, unit="batch") if on_terminal else None
+        self.bar = None
+        if console.interactive():
+            self.bar = tqdm(total=total, initial=done, desc=title, leave=False, unit="batch", file=console.stderr)
 
     def __enter__(self):
         return self
@@ -100,4 +101,4 @@ class Progress:
             self.bar.set_postfix_str(text, refresh=False)
             self.bar.update(done - self.bar.n)
         elif done % self.every == 0:
-            print(f"{self.title}  {done}/{self.total}  {text}", flush=True)
+            console.say(f"{self.title}  {done}/{self.total}  {text}")

@@ -5,6 +5,7 @@ from contextlib import closing
 from pathlib import Path
 
 from .. import plot
+from ..console import say
 from .files import write_json
 from .log import read_log
 from .meters import duration
@@ -44,7 +45,7 @@ def write_results(args, trainer, pictures, sample):
     """
     folder, rows = trainer.folder, read_log(trainer.folder / "log.csv")
     if not rows:
-        print(f"nothing to do: {args.resume} has {trainer.epoch} epochs already; give a larger --epochs")
+        say(f"nothing to do: {args.resume} has {trainer.epoch} epochs already; give a larger --epochs")
         return
     last = {name: float(value) if value else None for name, value in rows[-1].items()}
     parameters = list(trainer.model.parameters())
@@ -68,8 +69,8 @@ def write_results(args, trainer, pictures, sample):
         plot.save_pictures(next(batches).images[:SHOWN], folder / "pictures.png")
     plot.save_filters(next(p for p in parameters if p.ndim == 4), folder / "filters.png")
     watched = "train_top1" if last["val_top1"] is None else "val_top1"
-    print(f"{watched} {last[watched]:.2f} % after {trainer.epoch} epochs, {duration(summary['seconds'])}. In {folder}:")
-    print(f"  summary.json  log.csv  args.json  curves.png  filters.png  pictures.png  {BEST}  {LAST}")
+    say(f"{watched} {last[watched]:.2f} % after {trainer.epoch} epochs, {duration(summary['seconds'])}. In {folder}:")
+    say(f"  summary.json  log.csv  args.json  curves.png  filters.png  pictures.png  {BEST}  {LAST}")
 
 
 def _unused(folder, name):

@@ -2,6 +2,7 @@
 
 from argparse import Namespace
 
+from ..console import say
 from ..data import DataError, MeanImage
 from ..models import fully_convolutional
 from .arguments import check_settings
@@ -30,7 +31,7 @@ def test_checkpoints(args, recipe, state):
     with Progress("validation", len(loaders[0]), every=args.print_freq) as progress:
         result = evaluate(classifiers, loaders, args.device, lambda i, scores: progress.update(i + 1, str(scores)))
     for path, reason in loaders[0].bad.items():
-        print(f"skipped an unreadable picture: {path}: {reason}")
+        say(f"skipped an unreadable picture: {path}: {reason}")
     views = args.tta or "1 crop"
     if args.scales:
         views += f" at {', '.join(map(str, args.scales))} pixels"
@@ -38,7 +39,7 @@ def test_checkpoints(args, recipe, state):
         values = {f"val_{name}": value for name, value in result.values().items()}
         write_json(folder / "summary.json", {**values, "pictures": result.count, "views": views, "checkpoints": paths})
     networks = "1 network" if len(paths) == 1 else f"the mean of {len(paths)} networks"
-    print(f"validation, {result.count} pictures, {networks}, {views}: {result}")
+    say(f"validation, {result.count} pictures, {networks}, {views}: {result}")
 
 
 def load_classifier(path, state, args, recipe, classes):

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from .. import functional as F
 from .. import random
+from ..console import say
 from ..device import to_device
 from ..tensor import Tensor
 from .checkpoint import CheckpointError, save_checkpoint
@@ -148,11 +149,10 @@ class Trainer:
             self.row |= {f"{name}_{key}": value for key, value in scores.values().items()} if scores else {}
         self.row |= times
         self.log.add(self.row)
-        print(
+        say(
             f"epoch {self.epoch + 1}/{self.epochs}  train: {self.scores}"
             + (f"   val: {val}" if val else "")
-            + f"   lr {self.lr:.3g}  {duration(times['seconds'])}",
-            flush=True,
+            + f"   lr {self.lr:.3g}  {duration(times['seconds'])}"
         )
         self.tell_bad_pictures()
         if self.schedule_each == "epoch":
@@ -209,7 +209,7 @@ class Trainer:
         for loader in filter(None, (self.train_loader, self.val_loader)):
             for path, reason in loader.bad.items():
                 if path not in self.told:
-                    print(f"skipped an unreadable picture: {path}: {reason}", flush=True)
+                    say(f"skipped an unreadable picture: {path}: {reason}")
                     self.told.add(path)
 
     # The state of the run
@@ -260,7 +260,7 @@ class Trainer:
         self.train_loader.bad = dict(state["bad_pictures"])
         self.epoch, self.batch, self.best = position["epoch"], position["batch"], state["best"]
         if changed := differences(state["environment"], environment(self.device)):
-            print(f"note: the last bits may differ from an uninterrupted run's: {changed}")
+            say(f"note: the last bits may differ from an uninterrupted run's: {changed}")
 
     def order(self):
         """What the order of the training pictures depends on."""

@@ -1,0 +1,110 @@
+"""What programs say: lines on stdout or stderr, and no state of these streams turns one into an error.
+
+A run of days must not end because nobody reads along any more. A stream may be absent (pythonw, a service, ``>&-``),
+closed, a pipe whose reader has gone (``| head -1``), a terminal that has vanished, a file on a full disk: the program
+goes on, what it says goes nowhere from then on, and Python has nothing to complain of when it ends. A stream may be
+too narrow for a name (ASCII, cp1252), and a file's name need not be text at all: what cannot be shown is written as
+Python would escape it, ``caf\\udce9.jpg``, and so is what would steer a terminal.
+"""
+
+import contextlib
+import errno
+import os
+import sys
+
+NOBODY_LEFT = errno.EPIPE, errno.EIO  # the reader of the pipe has gone, or the terminal: whoever did that knows
+_STEERING = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\t\n"}
+
+
+def say(text=""):
+    """A line on stdout, or several, at once."""
+    stdout.write(str(text).translate(_STEERING) + "\n")
+    stdout.flush()
+
+
+def complain(text):
+    """A line on stderr."""
+    stderr.write(str(text).translate(_STEERING) + "\n")
+    stderr.flush()
+
+
+def say_in_handler(text):
+    """A line on stderr from a signal handler, which may have interrupted a ``say``."""
+    with contextlib.suppress(OSError):
+        os.write(stderr.fileno(), text.encode("ascii", "backslashreplace") + b"\n")
+
+
+def interactive():
+    """Whether somebody sits before a terminal: then there are bars."""
+    return stdout.isatty() and stderr.isatty()
+
+
+def open_descriptors():
+    """Put the null device in the place of each standard stream that was closed when the program was started.
+
+    For the beginning of a program: else the first files that it opens get these descriptors, and a library, or a
+    crash, that writes to number 2 writes into one of them, perhaps a checkpoint.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            opened = os.open(os.devnull, os.O_RDWR)  # it gets the lowest number that is free: this one
+            os.set_inheritable(opened, True)
+
+
+class Output:
+    """``sys.stdout`` or ``sys.stderr``, whatever that is at the moment. tqdm takes one as its ``file``."""
+
+    def __init__(self, name):
+        self.name = name
+
+    @property
+    def stream(self):
+        """None: there is none."""
+        found = getattr(sys, self.name)
+        return None if getattr(found, "closed", False) else found
+
+    @property
+    def encoding(self):
+        return getattr(self.stream, "encoding", None) or "utf-8"
+
+    def isatty(self):
+        return self.stream is not None and self.stream.isatty()
+
+    def fileno(self):
+        """The descriptor; OSError if there is none."""
+        if self.stream is None:
+            raise OSError(errno.EBADF, f"there is no {self.name}")
+        return self.stream.fileno()
+
+    def write(self, text):
+        stream = self.stream
+        if stream is not None:
+            try:
+                stream.write(text)
+            except UnicodeEncodeError:  # then nothing of it has been written
+                self.write(text.encode(self.encoding, "backslashreplace").decode(self.encoding))
+            except OSError as error:
+                self._give_up(error)
+
+    def flush(self):
+        stream = self.stream
+        if stream is not None:
+            try:
+                stream.flush()
+            except OSError as error:
+                self._give_up(error)
+
+    def _give_up(self, error):
+        """Have what the stream still holds, and all that comes, go nowhere."""
+        with contextlib.suppress(OSError):
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, self.fileno())
+            os.close(nowhere)
+            self.stream.flush()
+        if self is stdout and error.errno not in NOBODY_LEFT:
+            complain(f"minicnn: what follows is not written to stdout: {error.strerror or error}")
+
+
+stdout, stderr = Output("stdout"), Output("stderr")
