@@ -2,13 +2,14 @@
 
 import tracemalloc
 
+import cifar_torch
 import numpy as np
 import pytest
 from checks import check_close, raises
 
 import minicnn.functional as F
 from minicnn import Tensor, manual_seed, models, nn, no_grad
-from minicnn.models.resnet import ZeroPad
+from minicnn.models.resnet import ZeroPad, zero_pads
 
 PARAMETERS = {
     "resnet18": 11_689_512,
@@ -60,6 +61,46 @@ def test_zero_padding_takes_every_second_pixel():
     y = ZeroPad(5, stride=2)(Tensor(x)).numpy()
     check_close(y[:, :3], x[:, :, ::2, ::2], 0)
     assert y.shape == (2, 5, 3, 2) and not y[:, 3:].any()
+
+
+def test_zeros_around_stand_before_and_behind():
+    x = np.arange(2.0 * 4 * 5 * 3).reshape(2, 4, 5, 3)
+    layer = ZeroPad(8, stride=2)
+    layer.zero_padding = "around"
+    y = layer(Tensor(x)).numpy()
+    check_close(y[:, 2:6], x[:, :, ::2, ::2], 0)
+    assert y.shape == (2, 8, 3, 2) and not y[:, :2].any() and not y[:, 6:].any()
+    assert "zero_padding='around'" in repr(layer)
+
+
+def test_where_the_zeros_go_is_a_setting():
+    default, around = models.create("resnet20", 10), models.create("resnet20", 10, {"zero_padding": "around"})
+    assert [layer.zero_padding for layer in zero_pads(default)] == ["behind", "behind"]
+    assert [layer.zero_padding for layer in zero_pads(around)] == ["around", "around"]
+    kept = models.create("resnet20", 10, {"network": {"zero_padding": "around"}})  # as transfer keeps it
+    assert [layer.zero_padding for layer in zero_pads(kept)] == ["around", "around"]
+    assert zero_pads(models.cifar_resnet(20, shortcut="B")) == []
+    with raises(ValueError, "zero_padding", '"behind" or "around"', "'front'"):
+        models.cifar_resnet(20, zero_padding="front")
+
+
+@pytest.mark.parametrize("depth", [8, 20, 32])
+def test_zeros_around_as_pytorch_users_pad(torch, depth):
+    """The logits within 1e-4 (float32) and 1e-9 (float64); with zeros behind, they are others."""
+    theirs = cifar_torch.network(torch, depth)
+    state = {key.replace("linear.", "fc."): tensor.numpy() for key, tensor in theirs.state_dict().items()}
+    x = np.random.default_rng(0).standard_normal((16, 3, 32, 32))
+    for dtype, tolerance in ((np.float32, 1e-4), (np.float64, 1e-9)):
+        with no_grad(), torch.no_grad():
+            expected = theirs.to(getattr(torch, np.dtype(dtype).name))(torch.tensor(x.astype(dtype))).numpy()
+            outputs = []
+            for zero_padding in ("around", "behind"):
+                ours = models.cifar_resnet(depth, zero_padding=zero_padding).eval().astype(dtype)
+                ours.load_state_dict(state)
+                outputs.append(ours(Tensor(x.astype(dtype))).numpy())
+        assert 1 < np.abs(expected).max() < 200
+        check_close(outputs[0], expected, tolerance)
+        assert np.abs(outputs[1] - expected).max() > 0.1
 
 
 @pytest.mark.parametrize("residual", [True, False])

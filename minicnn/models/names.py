@@ -10,7 +10,7 @@ CIFAR = {f"resnet{depth}": partial(cifar_resnet, depth) for depth in (20, 32, 44
 SETTINGS = {  # of the training programs, that make a network what it is
     "alexnet": ("dropout", "width"),
     "alexnet_2012": ("dropout", "width", "groups", "pool_before_norm"),
-    **dict.fromkeys(CIFAR, ("plain", "shortcut")),
+    **dict.fromkeys(CIFAR, ("plain", "shortcut", "zero_padding")),
 }
 
 
@@ -30,5 +30,6 @@ def create(arch, num_classes, settings=None):
 
 
 def network_settings(arch, settings):
-    """The part of a program's settings that makes the network `arch` what it is."""
+    """The part of a program's settings that makes the network `arch` what it is; transfer keeps it under "network"."""
+    settings = settings | settings.get("network", {})
     return {name: settings[name] for name in SETTINGS.get(arch, ()) if name in settings}

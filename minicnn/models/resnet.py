@@ -9,6 +9,9 @@ have to learn the identity there, which is why deep plain networks train worse t
 
 Where a block changes the shape, its shortcut has to do so too (section 3.3). Option A takes every second pixel and adds
 channels of zeros, without parameters; B projects by a 1x1 convolution there, as torchvision does; C does so everywhere.
+The paper does not say where the zeros go: here they stand behind the channels that there are; in a much used PyTorch
+implementation of the nets for CIFAR half stand before (``zero_padding="around"``). Each is as good as the other, but
+weights of the one are worthless in the other, and their shapes do not show it.
 Every convolution is followed by batch norm, and its weights start out as in He et al., ICCV 2015.
 
 Note      torchvision strides in the 3x3 convolution of a bottleneck ("v1.5"), the paper in the 1x1 before it
@@ -69,17 +72,23 @@ class Bottleneck(nn.Module):
 
 
 class ZeroPad(nn.Module):
-    """Option A: every `stride`-th pixel, and channels of zeros behind those that there are."""
+    """Option A: every `stride`-th pixel, and channels of zeros behind those that there are, or around them: half of the
+    zeros before, half behind (see ``zero_pads``)."""
 
     def __init__(self, out_channels, stride):
         super().__init__()
-        self.out_channels, self.stride = out_channels, stride
+        self.out_channels, self.stride, self.zero_padding = out_channels, stride, "behind"
 
     def forward(self, x):
         x = x[:, :, :: self.stride, :: self.stride]
         n, channels, height, width = x.shape
-        zeros = np.zeros((n, self.out_channels - channels, height, width), x.dtype)
-        return cat([x, Tensor(zeros).to(x.device)], dim=1)
+        more = self.out_channels - channels
+        before = more // 2 if self.zero_padding == "around" else 0
+        zeros = Tensor(np.zeros((n, more, height, width), x.dtype)).to(x.device)
+        return cat([zeros[:, :before], x, zeros[:, before:]] if before else [x, zeros], dim=1)
+
+    def extra_repr(self):
+        return f"{self.out_channels}, stride={self.stride}, zero_padding={self.zero_padding!r}"
 
 
 class ResNet(nn.Module):
@@ -144,16 +153,28 @@ def resnet152(num_classes=1000, shortcut="B", residual=True, paper_stride=False)
     return _imagenet(Bottleneck, (3, 8, 36, 3), num_classes, shortcut, residual, paper_stride)
 
 
-def cifar_resnet(depth, shortcut="A", residual=True, num_classes=10):
+def cifar_resnet(depth, shortcut="A", residual=True, num_classes=10, zero_padding="behind"):
     """The nets of the paper's section 4.2, for pictures of 32 x 32: depth 6n + 2, 16, 32 and 64 channels.
 
     20, 32, 44, 56, 110 and 1202 have 269,722, 464,154, 658,586, 853,018, 1,727,962 and 19,421,274 parameters.
+    zero_padding: where option A puts its zeros, "behind" the channels or "around" them, as published weights whose last
+    layer is called ``linear`` want it.
     """
+    if zero_padding not in ("behind", "around"):
+        raise ValueError(f'cifar_resnet: zero_padding must be "behind" or "around", got {zero_padding!r}')
     if depth < 8 or (depth - 2) % 6:
         raise ValueError(f"cifar_resnet: depth must be 6n + 2, such as 20, 32, 44, 56, 110 or 1202, got {depth}")
     stem = {"conv1": _conv(3, 16, 3), "bn1": nn.BatchNorm2d(16), "relu": nn.ReLU(inplace=True)}
     depths = (depth - 2) // 6, (depth - 2) // 6, (depth - 2) // 6
-    return ResNet(stem, BasicBlock, depths, (16, 32, 64), num_classes, shortcut, residual, paper_stride=False)
+    model = ResNet(stem, BasicBlock, depths, (16, 32, 64), num_classes, shortcut, residual, paper_stride=False)
+    for layer in zero_pads(model):
+        layer.zero_padding = zero_padding
+    return model
+
+
+def zero_pads(model):
+    """The layers of a network that pad with channels of zeros: of option A, where a block changes the shape."""
+    return [layer for layer in model.modules() if isinstance(layer, ZeroPad)]
 
 
 def _imagenet(block, depths, num_classes, shortcut, residual, paper_stride=False):
