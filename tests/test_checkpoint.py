@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 
 from minicnn import Tensor
-from minicnn.train import CheckpointError, load_checkpoint, save_checkpoint
+from minicnn.train import CheckpointError, is_checkpoint, load_checkpoint, save_checkpoint
 from minicnn.train.files import atomic_write, sweep
 
 STATE = {
@@ -119,7 +119,7 @@ def test_states_that_cannot_be_written(tmp_path, state, message):
 
 
 def test_objects_are_never_pickled(tmp_path):
-    with pytest.raises(ValueError, match="Object arrays cannot be saved"):
+    with pytest.raises(TypeError, match="a is an array of object; only numbers"):
         save_checkpoint(tmp_path / "c.npz", {"a": np.array([object()])})
     assert not list(tmp_path.iterdir())
 
@@ -185,3 +185,24 @@ def test_no_second_copy_in_memory(tmp_path):
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 24 << 20
+
+
+def test_a_checkpoint_is_known_by_its_beginning(saved, tmp_path):
+    content = saved.read_bytes()
+    assert is_checkpoint(saved) and is_checkpoint(str(saved))
+    saved.write_bytes(content[: len(content) // 2])  # damaged, and still no file of another kind
+    assert is_checkpoint(saved)
+    np.savez(tmp_path / "plain.npz", a=np.ones(3))
+    (tmp_path / "short").write_bytes(content[:39])
+    os.mkfifo(tmp_path / "pipe")
+    names = ("plain.npz", "short", "pipe", ".", "nowhere", "nul\0", "n" * 5000)
+    assert not any(is_checkpoint(tmp_path / name) for name in names)
+
+
+def test_looking_for_a_checkpoint_never_fails(saved):
+    content = saved.read_bytes()
+    for position in range(1000):
+        damaged = bytearray(content)
+        damaged[position] ^= 1 << position % 8
+        saved.write_bytes(damaged)
+        assert is_checkpoint(saved) in (True, False)

@@ -12,7 +12,7 @@ and, for programs with a command line, experiment.py (what happens), arguments.p
 """
 
 from .arguments import make_parser
-from .checkpoint import CheckpointError, load_checkpoint, save_checkpoint
+from .checkpoint import CheckpointError, is_checkpoint, load_checkpoint, save_checkpoint
 from .evaluate import Classifier, evaluate
 from .experiment import Recipe, exit_code, main, run
 from .interrupt import Interrupted
@@ -30,6 +30,7 @@ __all__ = [
     "TrainingError",
     "evaluate",
     "exit_code",
+    "is_checkpoint",
     "load_checkpoint",
     "main",
     "make_parser",

@@ -12,29 +12,49 @@ are, and hashed on the way. The bytes depend on the state alone, so equal states
 
 import hashlib
 import json
+import os
 import zipfile
 
 import numpy as np
 
 from ..autograd import Variable
 from ..device import to_device
-from .files import atomic_write
+from .files import NotLastingError, atomic_write, open_regular
+from .npz import BLOCK, KINDS, Archive, ArchiveError
 
 FORMAT = "minicnn checkpoint 1"
 HEADER, ARRAY = "state.json", "$array"
 DIGEST_SIZE = 64
-BLOCK = 1 << 20
+START_SIZE = 30 + len(HEADER)  # of the first member: 4 bytes that every .zip begins with, sizes and so on, its name
 
 
 class CheckpointError(ValueError):
-    """A checkpoint that cannot be used or written; the message names the file and says what to do."""
+    """A checkpoint that cannot be used or written; the message names the file and says what to do.
+
+    It is one line, whatever stands in the file that it quotes.
+    """
+
+    def __str__(self):
+        text = super().__str__()
+        return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def is_checkpoint(path):
+    """Whether the file at `path` begins as a checkpoint does; it may be damaged further on. False if there is none, or
+    if it is a folder, a pipe or a device."""
+    try:
+        with open_regular(path) as file:
+            return _begins_well(file)
+    except (OSError, ValueError):  # ValueError: no file can have such a name
+        return False
 
 
 def save_checkpoint(path, state):
     """Write `state`, a nesting of dicts (with text keys), lists, plain values, arrays and Tensors.
 
     The file at `path` is replaced when the new one is complete. Raises CheckpointError, the old file still in place, if
-    the disk is full or not writable; TypeError for a value that cannot be written.
+    the disk is full or not writable; it says so if the disk failed only then. TypeError for a value that cannot be
+    written.
     """
     arrays = {}
     header = {"format": FORMAT, "state": _take_out_arrays(state, (), arrays)}
@@ -47,6 +67,11 @@ def save_checkpoint(path, state):
                 for name, array in arrays.items():
                     _add(archive, name + ".npy", lambda member, array=array: _write_array(member, array))
             file.write(stream.hash.hexdigest().encode())
+    except NotLastingError as error:
+        raise CheckpointError(
+            f"checkpoint {path} is written, but the disk cannot say that it will stay: {error.strerror}; look after "
+            "the disk, and keep a copy elsewhere"
+        ) from error
     except OSError as error:
         raise CheckpointError(
             f"cannot write checkpoint {path}: {error.strerror or error}; "
@@ -57,16 +82,40 @@ def save_checkpoint(path, state):
 def load_checkpoint(path):
     """The state that was saved, with NumPy arrays, and lists for tuples; CheckpointError if it is not whole."""
     try:
-        with open(path, "rb") as file:
+        with open_regular(path) as file:
             _check_digest(path, file)
-            file.seek(0)
-            with np.load(file, allow_pickle=False) as archive:
-                header = json.loads(archive[HEADER])
-                if header["format"] != FORMAT:
-                    raise CheckpointError(f"{path} is a {header['format']}, and this program reads {FORMAT}")
-                return _put_in_arrays(header["state"], archive)
+            archive = Archive(file, os.fstat(file.fileno()).st_size)
+            return _put_in_arrays(_read_header(archive, path), archive)
     except OSError as error:
         raise CheckpointError(f"cannot read checkpoint {path}: {error.strerror or error}; check the path") from error
+    except MemoryError as error:
+        raise CheckpointError(f"checkpoint {path} does not fit into memory: {error or 'there is none left'}") from error
+    except ArchiveError as error:  # its digest is right, so that it was made like this
+        raise CheckpointError(
+            f"{path} is no checkpoint that minicnn has written: {error}; use another checkpoint of the run"
+        ) from error
+
+
+def _read_header(archive, path):
+    """The nested state, each array still a reference."""
+    try:
+        header = json.loads(archive.read(HEADER).decode(), object_pairs_hook=_without_duplicates)
+    except (ValueError, RecursionError) as error:
+        raise ArchiveError(f"{HEADER} is damaged: {error}") from error
+    found = header.get("format") if isinstance(header, dict) else None
+    if found != FORMAT and isinstance(found, str) and found.startswith("minicnn checkpoint "):
+        raise CheckpointError(f"{path} is a {found:.40}, and this program reads {FORMAT}")
+    if found != FORMAT or header.keys() != {"format", "state"}:
+        raise ArchiveError(f"{HEADER} is not of the form {FORMAT}")
+    return header["state"]
+
+
+def _without_duplicates(pairs):
+    """A dict of what JSON has between braces."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a key stands twice in one object")
+    return found
 
 
 def _take_out_arrays(value, way, arrays):
@@ -84,20 +133,38 @@ def _take_out_arrays(value, way, arrays):
         if name in arrays:
             raise TypeError(f"checkpoint: two arrays would both be called {name}")
         arrays[name] = value.data if isinstance(value, Variable) else value
+        if np.dtype(arrays[name].dtype).kind not in KINDS:
+            raise TypeError(f"checkpoint: {name} is an array of {arrays[name].dtype}; only numbers can be written")
         return {ARRAY: name}
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     raise TypeError(f"checkpoint: {'/'.join(way)} is a {type(value).__name__}, neither a plain value nor an array")
 
 
-def _put_in_arrays(value, archive):
-    if isinstance(value, dict):
-        if ARRAY in value:
-            return archive[value[ARRAY]]
-        return {key: _put_in_arrays(entry, archive) for key, entry in value.items()}
-    if isinstance(value, list):
-        return [_put_in_arrays(entry, archive) for entry in value]
-    return value
+def _put_in_arrays(state, archive):
+    """`state` with its arrays, which stand in the archive under their ways through the state, and nothing else."""
+    arrays = []
+
+    def put_in(value, way):
+        if isinstance(value, list):
+            return [put_in(entry, (*way, str(i))) for i, entry in enumerate(value)]
+        if not isinstance(value, dict):
+            return value
+        if ARRAY not in value:
+            return {key: put_in(entry, (*way, key)) for key, entry in value.items()}
+        name = "/".join(way)
+        if value != {ARRAY: name}:
+            raise ArchiveError(f"{HEADER} names the array of {name} otherwise")
+        arrays.append(archive.array(f"{name}.npy"))
+        return arrays[-1]
+
+    try:
+        state = put_in(state, ())
+    except RecursionError as error:
+        raise ArchiveError(f"{HEADER} is nested too deeply") from error
+    if surplus := len(archive.members) - len(arrays) - 1:
+        raise ArchiveError(f"{surplus} of its members are not mentioned in {HEADER}")
+    return state
 
 
 def _add(archive, name, write):
@@ -124,13 +191,23 @@ class _HashedStream:
         self.file.flush()
 
 
+def _begins_well(file):
+    """Whether the next bytes are those that the archive of a checkpoint begins with."""
+    start = file.read(START_SIZE)
+    return start.startswith(b"PK\x03\x04") and start.endswith(HEADER.encode()) and len(start) == START_SIZE
+
+
 def _check_digest(path, file):
     size = file.seek(0, 2) - DIGEST_SIZE
     file.seek(0)
-    digest = hashlib.sha256()
-    for start in range(0, size, BLOCK):
-        digest.update(file.read(min(BLOCK, size - start)))
-    if size <= 0 or file.read() != digest.hexdigest().encode():
+    right = size > 0 and _begins_well(file)  # another file, however large, is known by its beginning
+    if right:
+        file.seek(0)
+        digest = hashlib.sha256()
+        for start in range(0, size, BLOCK):
+            digest.update(file.read(min(BLOCK, size - start)))
+        right = file.read(DIGEST_SIZE + 1) == digest.hexdigest().encode()
+    if not right:
         raise CheckpointError(
             f"{path} is damaged or no minicnn checkpoint: its SHA-256 does not fit; "
             "use another checkpoint of the run, such as checkpoint_best.npz, or start again"
