@@ -26,7 +26,8 @@ from .augment import (
     WithMirror,
     to_array,
 )
-from .folder import BadImage, DataError, ImageFolder, train_and_val
+from .errors import BadImage, DataError
+from .folder import ImageFolder, train_and_val
 from .loader import Batch, DataLoader, TooManyBadImages
 from .normalize import ChannelMean, ChannelMeanStd, MeanImage, Normalize
 from .sample import draw_sample

@@ -26,22 +26,11 @@ from pathlib import Path
 
 import numpy as np
 
+from .errors import BadImage, DataError
+
 EXTENSIONS = (".jpg", ".jpeg", ".png")
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP")  # by content: files of the web are often misnamed
 SPLIT = 3  # the purpose of the generator that splits a flat folder; loader.py has the other purposes
-
-
-class DataError(ValueError):
-    """The data set cannot be used as it is; the message is one sentence that says what to change."""
-
-
-class BadImage(DataError):
-    """One file that cannot be decoded. The loader skips it and lists it."""
-
-    def __init__(self, path, reason):
-        super().__init__(f"{path}: {reason}")
-        self.path = str(path)
-        self.reason = reason
 
 
 class ImageFolder:

@@ -26,7 +26,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .augment import to_array
-from .folder import BadImage, DataError
+from .errors import BadImage, DataError
 
 ORDER, AUGMENT = 1, 2  # the purposes of the generators
 

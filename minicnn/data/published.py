@@ -7,7 +7,7 @@ Source    Krizhevsky, "Learning multiple layers of features from tiny images", 2
 from pathlib import Path
 from typing import NamedTuple
 
-from .folder import BadImage, DataError
+from .errors import BadImage, DataError
 
 
 class Item(NamedTuple):

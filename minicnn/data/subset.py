@@ -8,7 +8,7 @@ import copy
 
 import numpy as np
 
-from .folder import DataError
+from .errors import DataError
 
 SUBSET = 4  # the purpose of the generator that chooses; loader.py has the other purposes
 

@@ -10,7 +10,15 @@ from ..device import DEVICES, TIERS, current_tier
 from .checkpoint import CheckpointError
 from .restore import load_run, unusable
 
-OF_THIS_CALL = ("resume", "evaluate", "ensemble", "tta", "scales", "output_dir")  # what a checkpoint does not remember
+OF_THIS_CALL = (  # what a checkpoint does not remember
+    "resume",
+    "evaluate",
+    "ensemble",
+    "tta",
+    "scales",
+    "output_dir",
+    "other_pictures",
+)
 MAY_CHANGE = (  # when a run is resumed; anything else would make it another run
     *OF_THIS_CALL,
     "dir",
@@ -64,6 +72,7 @@ def make_parser(description, archs):
     run.add_argument("--device", choices=DEVICES, default="cpu", help="where the network is")
     run.add_argument("--tier", choices=TIERS, default=current_tier(), help="written to be read, or to be run")
     run.add_argument("--resume", metavar="CHECKPOINT", help="go on with its run, with its settings")
+    run.add_argument("--other-pictures", action="store_true", help="resume although DIR holds others than before")
     run.add_argument("--output-dir", metavar="DIR", help="a new folder (default: runs/<arch>-<pictures>-<number>)")
     run.add_argument("-p", "--print-freq", type=whole(1), default=10, help="batches between lines of progress")
     run.add_argument("--checkpoint-every", type=whole(0), default=0, help="batches; 0: at the end of an epoch only")

@@ -7,12 +7,14 @@ from typing import NamedTuple
 from .. import console, random
 from ..console import complain, say
 from ..data import DataError
+from ..data.record import record
 from ..device import DeviceError, KernelError, OutOfMemoryError, set_tier
 from .arguments import parse, settings
 from .checkpoint import CheckpointError
 from .environment import environment
 from .files import write_json
 from .interrupt import Interrupted
+from .known import check_pictures
 from .log import summary_writer
 from .nonfinite import TrainingError
 from .output import output_folder, write_results
@@ -77,7 +79,10 @@ def exit_code(program, *args):
 
 def train(args, recipe, state):
     """Train from the beginning, or from `state`; everything worth keeping is in the output folder then."""
-    train_set, val_set = chosen_pictures(args, recipe.pictures)
+    train_set, val_set = chosen_pictures(args, recipe.pictures, state)
+    known = record(train_set, val_set)
+    if state:
+        check_pictures(args, state, known, train_set, val_set)
     random.manual_seed(args.seed)
     with as_setting_error():
         augment = val_transform if args.no_augment else recipe.augment
@@ -118,6 +123,7 @@ def train(args, recipe, state):
         device=args.device,
         settings=settings(args),
         classes=train_set.classes,
+        pictures=known,
         print_every=args.print_freq,
         checkpoint_every=args.checkpoint_every,
         tensorboard=args.tensorboard,

@@ -11,7 +11,6 @@ from ..data import (
     ChannelMeanStd,
     Compose,
     DataLoader,
-    ImageFolder,
     MeanImage,
     Pad,
     RandomCrop,
@@ -24,6 +23,7 @@ from ..data import (
     some_per_class,
     train_and_val,
 )
+from ..data.record import split_as
 
 NORMALIZERS = {"mean_image": MeanImage, "channel_mean": ChannelMean, "mean_std": ChannelMeanStd}
 FIT_PICTURES = 4000  # a mean over these is as good as one over a million
@@ -54,19 +54,16 @@ def open_pictures(args):
     return train_and_val(args.dir or draw_sample(), args.val_fraction, args.seed)
 
 
-def open_test_pictures(args, classes, source):
-    """The pictures to test on, of these classes: DIR/val alone if there is one, or what training validates on."""
-    if args.dir and (Path(args.dir) / "val").is_dir():
-        folder = ImageFolder(Path(args.dir) / "val", None if args.classes else classes)
-        return only_classes(folder, args.classes) if args.classes else folder
-    return chosen_pictures(args, source)[1]
+def chosen_pictures(args, source, state=None):
+    """(train, val) of what source(args) opens: of --classes, with --train-per-class pictures of each to train on.
 
-
-def chosen_pictures(args, source):
-    """(train, val) of what source(args) opens: of --classes, with --train-per-class pictures of each to train on."""
+    state: of the checkpoint whose run goes on; a flat folder is split as it was there.
+    """
     train, val = source(args)
     if args.classes:
         train, val = only_classes(train, args.classes), only_classes(val, args.classes)
+    if state:
+        train, val = split_as(state["pictures"], train, val)
     if args.train_per_class:
         train = some_per_class(train, args.train_per_class, args.seed)
     return train, val

@@ -5,6 +5,7 @@ import contextlib
 import numpy as np
 
 from ..data import Normalize
+from ..data.record import check_record
 from .checkpoint import CheckpointError, load_checkpoint
 
 PARTS = {
@@ -15,6 +16,7 @@ PARTS = {
     "best": (dict, type(None)),
     "scores": dict,
     "bad_pictures": dict,
+    "pictures": dict,
     "random": dict,
     "schedule": dict,
     "normalize": dict,
@@ -27,6 +29,7 @@ def load_run(path):
     """The state that ``Trainer.save`` wrote to `path`; CheckpointError if it is anything else."""
     state = load_checkpoint(path)
     parts = state if isinstance(state, dict) else {}
+    parts.setdefault("pictures", {})  # written before checkpoints knew their pictures
     missing = [part for part, kind in PARTS.items() if part not in parts or not isinstance(parts[part], kind)]
     if missing:
         raise CheckpointError(
@@ -34,6 +37,8 @@ def load_run(path):
         )
     if not all(isinstance(name, str) for name in state["classes"]):
         raise unusable(path, "classes", "they are no names")
+    with reading(path, "pictures"):
+        check_record(state["pictures"])
     return state
 
 

@@ -9,16 +9,17 @@ from .arguments import check_settings
 from .checkpoint import CheckpointError
 from .evaluate import Classifier, evaluate
 from .files import write_json
+from .known import check_unseen, open_test_pictures
 from .log import Progress
 from .output import output_folder
-from .pictures import open_test_pictures, test_loaders
+from .pictures import test_loaders
 from .restore import load_model, load_normalizer, load_run, reading
 from .setting import SettingError, as_setting_error, try_out
 
 
 def test_checkpoints(args, recipe, state):
     """Test the checkpoint given to --resume (its state: `state`), or those of --ensemble, on the validation set."""
-    pictures = open_test_pictures(args, state["classes"], recipe.pictures)
+    pictures = open_test_pictures(args, state, recipe.pictures)
     if not len(pictures):
         raise DataError(f"{args.dir} has no validation pictures to test on; add val/, or raise --val-fraction")
     with as_setting_error():
@@ -26,7 +27,9 @@ def test_checkpoints(args, recipe, state):
     paths = args.ensemble or [args.resume]
     classifiers = [load_classifier(paths[0], state, args, recipe, pictures.classes)]
     for path in paths[1:]:
-        classifiers.append(load_classifier(path, load_run(path), args, recipe, pictures.classes))
+        other = load_run(path)
+        check_unseen(args, path, other, pictures)
+        classifiers.append(load_classifier(path, other, args, recipe, pictures.classes))
     folder = output_folder(args, recipe.sample) if args.output_dir else None  # an error now, and not after the test
     with Progress("validation", len(loaders[0]), every=args.print_freq) as progress:
         result = evaluate(classifiers, loaders, args.device, lambda i, scores: progress.update(i + 1, str(scores)))

@@ -40,7 +40,8 @@ class Trainer:
     train_loader, val_loader      ``minicnn.data.DataLoader``s; without val_loader (None) the training error is watched
     normalize                     fitted; uint8 batch -> float32 batch
     folder                        an existing folder that log.csv and the checkpoints are written into
-    settings, classes             plain values (the architecture and its settings; class names) kept in the checkpoints
+    settings, classes, pictures   kept in the checkpoints: plain values (the architecture and its settings), names, and
+                                  ``minicnn.data.record.record`` of the pictures
     print_every                   batches between two lines of progress, where there is no terminal for a bar
     checkpoint_every              batches between two checkpoints within an epoch; 0: only at its end
     """
@@ -60,6 +61,7 @@ class Trainer:
         device="cpu",
         settings=None,
         classes=(),
+        pictures=None,
         print_every=10,
         checkpoint_every=0,
         tensorboard=False,
@@ -67,7 +69,7 @@ class Trainer:
         self.model, self.optimizer, self.schedule = model, optimizer, schedule
         self.train_loader, self.val_loader, self.normalize = train_loader, val_loader, normalize
         self.folder, self.epochs, self.schedule_each, self.device = Path(folder), epochs, schedule_each, device
-        self.settings, self.classes = dict(settings or {}), list(classes)
+        self.settings, self.classes, self.pictures = dict(settings or {}), list(classes), dict(pictures or {})
         self.print_every, self.checkpoint_every, self.tensorboard = print_every, checkpoint_every, tensorboard
         self.epoch = self.batch = 0  # how many epochs are over, and how many batches of the present one
         self.scores = Scores()  # of the present epoch
@@ -228,6 +230,7 @@ class Trainer:
             "best": self.best,
             "scores": self.scores.state_dict(),
             "bad_pictures": self.train_loader.bad,
+            "pictures": self.pictures,
             "random": random.get_state(),
             "schedule": self.schedule.state_dict(),
             "normalize": self.normalize.state_dict(),

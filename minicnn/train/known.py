@@ -1,0 +1,76 @@
+"""A run knows its pictures: it goes on with them, and is tested on those that it was not trained on."""
+
+from pathlib import Path
+
+from ..console import say
+from ..data import DataError, ImageFolder, only_classes
+from ..data.record import changed_sides, changes, is_flat, not_trained_on, trained_on
+from .checkpoint import CheckpointError
+from .pictures import chosen_pictures
+
+
+def check_pictures(args, state, now, train, val):
+    """Hold the pictures, whose record is `now`, against those of the checkpoint given to --resume.
+
+    Raises CheckpointError if they are others, unless --other-pictures says that they may be; and always, if a picture
+    that was validated on would be trained on, or the other way round.
+    """
+    then = state["pictures"]
+    if not then:
+        say(f"note: {args.resume} does not know its pictures, so whether these are the same was not checked")
+    elif count := changed_sides(then, now):
+        raise CheckpointError(
+            f"{args.resume}: {count} of its pictures went from validation to training, or back, and its figures would "
+            "mean nothing any more; put them back"
+        )
+    elif changed := changes(then, now, train, val):
+        if not args.other_pictures:
+            raise CheckpointError(
+                f"{args.resume} is of other pictures: {changed}; give it back its own, or --other-pictures to go on "
+                "with these"
+            )
+        if state["position"]["batch"]:
+            raise CheckpointError(
+                f"{args.resume} lies within an epoch of other pictures: {changed}; only one from the end of an epoch, "
+                "such as checkpoint_best.npz, goes on with --other-pictures"
+            )
+        say(f"going on with other pictures: {changed}")
+
+
+def open_test_pictures(args, state, source):
+    """The pictures to test a checkpoint on, whose state this is, of its classes: DIR/val alone if there is one, or what
+    training validates on. Of a flat DIR, those that the run has validated on, if they are as they were."""
+    if has_val_folder(args):
+        folder = ImageFolder(Path(args.dir) / "val", None if args.classes else state["classes"])
+        return only_classes(folder, args.classes) if args.classes else folder
+    train, val = chosen_pictures(args, source)
+    if not is_flat(train, val):
+        return val
+    if not state["pictures"]:
+        say(
+            "note: the checkpoint does not know its pictures; unless the folder is as it was, it is tested on what it "
+            "was trained on"
+        )
+        return val
+    before, unseen = len(state["pictures"]["val"]["names"]), not_trained_on(state["pictures"], train, val)
+    if before and not len(unseen):
+        raise DataError(
+            f"{args.dir} holds none of the {before} pictures that the run was validated on, and may hold what it was "
+            f"trained on; put the pictures to test on into {Path(args.dir) / 'val'}/<class>/"
+        )
+    if len(unseen) < before:
+        say(f"note: {len(unseen)} of the {before} validation pictures are left as they were; these are tested on")
+    return unseen
+
+
+def check_unseen(args, path, state, pictures):
+    """CheckpointError if the run of the checkpoint at `path` was trained on some of these pictures of a flat DIR."""
+    if args.dir and not has_val_folder(args) and (count := trained_on(state["pictures"], pictures)):
+        raise CheckpointError(
+            f"{path} was trained on {count} of the {len(pictures)} pictures to test on: another seed or --val-fraction "
+            "has split the folder for it; test the networks one by one, or on pictures in a folder val/"
+        )
+
+
+def has_val_folder(args):
+    return bool(args.dir) and (Path(args.dir) / "val").is_dir()
