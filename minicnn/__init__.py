@@ -4,12 +4,12 @@ Start reading at ``tensor.py`` and ``autograd.py`` (how a gradient is found), th
 """
 
 from . import functional, models, nn, optim
-from .autograd import Function, no_grad
+from .autograd import Function, enable_grad, is_grad_enabled, no_grad
 from .device import set_tier, tier
 from .gradcheck import gradcheck
 from .nn.summary import summary
 from .random import manual_seed
-from .tensor import Tensor, cat
+from .tensor import Tensor, cat, stack
 
 __version__ = "0.1.0"
 
@@ -17,14 +17,17 @@ __all__ = [
     "Function",
     "Tensor",
     "cat",
+    "enable_grad",
     "functional",
     "gradcheck",
+    "is_grad_enabled",
     "manual_seed",
     "models",
     "nn",
     "no_grad",
     "optim",
     "set_tier",
+    "stack",
     "summary",
     "tier",
 ]

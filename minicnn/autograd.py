@@ -16,67 +16,32 @@ deep as memory allows.
 Gradients are first-order: ``backward`` methods work on arrays and build no graph of their own.
 """
 
-import contextlib
-import threading
+from .contract import check_inputs, checked_gradients, checked_result
+from .device import array_module, current_tier, device_of, implementation, naming_memory_errors
+from .switch import Block, Setting
+from .variable import Variable
+from .versions import Constant, Saved
 
-from .device import DeviceError, array_module, as_array, current_tier, device_of, implementation, naming_memory_errors
-
-
-class _GradMode(threading.local):
-    enabled = True
-
-
-_grad_mode = _GradMode()
+_grad_mode = Setting(True)
 
 
-@contextlib.contextmanager
-def no_grad():
+def is_grad_enabled():
+    """Whether ops that run in this thread now leave a graph behind."""
+    return _grad_mode.value
+
+
+class no_grad(Block):
     """``with no_grad(): ...`` (or as a decorator): ops inside leave no graph behind and save nothing."""
-    before, _grad_mode.enabled = _grad_mode.enabled, False
-    try:
-        yield
-    finally:
-        _grad_mode.enabled = before
-
-
-class Version:
-    """Counts in-place changes of one piece of memory; a tensor and its views share one counter."""
-
-    __slots__ = ("count", "has_views")
 
     def __init__(self):
-        self.count = 0
-        self.has_views = False  # whether several tensors of a graph lie in this memory
+        super().__init__(_grad_mode, False)
 
 
-class Variable:
-    """An array in a graph: what this file needs to know of a tensor (``Tensor`` adds the operators).
+class enable_grad(Block):
+    """``with enable_grad(): ...`` (or as a decorator): ops inside leave a graph behind, also within ``no_grad``."""
 
-    data           the array
-    requires_grad  whether ``backward`` shall work out a gradient for it
-    grad           that gradient, on leaves only: None, or a Variable that further backward passes add to
-    node           the Function it came out of; None for a leaf
-    """
-
-    def __init__(self, data, requires_grad=False):
-        self._data = data
-        self.version = Version()
-        self.requires_grad = requires_grad
-        self.grad = None
-        self.node = None
-
-    @property
-    def data(self):
-        return self._data
-
-    @data.setter
-    def data(self, array):
-        self._data = array
-        self.version.count += 1
-
-    def like(self, array):
-        """A new variable of this family around `array`."""
-        return Variable(array)
+    def __init__(self):
+        super().__init__(_grad_mode, True)
 
 
 class Edge:
@@ -86,12 +51,12 @@ class Edge:
     make the Variable stand for another node.
     """
 
-    __slots__ = ("dtype", "leaf", "node", "shape")
+    __slots__ = ("device", "dtype", "leaf", "node", "shape")
 
     def __init__(self, variable):
         self.node = variable.node
         self.leaf = variable if variable.node is None else None
-        self.shape, self.dtype = variable.data.shape, variable.data.dtype
+        self.shape, self.dtype, self.device = variable.data.shape, variable.data.dtype, device_of(variable.data)
 
 
 class Function:
@@ -105,22 +70,31 @@ class Function:
         self.inputs = ()
         self.needs_input_grad = ()
         self.freed = False
-        self._saved = ()
+        self._saved = self._constants = ()
         self._overwritten = None
+
+    def forward(self, *arrays, **options):
+        raise NotImplementedError(
+            f"{type(self).__name__}: write forward(self, *arrays, **options), which returns an array"
+        )
+
+    def backward(self, grad_out):
+        raise NotImplementedError(f"{type(self).__name__}: write backward(self, grad_out), which returns the gradients")
 
     @classmethod
     def apply(cls, *inputs, **options):
         """Run the op on Variables (None for one that is absent) and link the result into the graph."""
         node = cls()
         variables = [v for v in inputs if v is not None]
-        _check_inputs(cls, inputs)
+        check_inputs(cls, inputs)
         node.device, node.tier = device_of(variables[0].data), current_tier()
-        node.needs_input_grad = tuple(_grad_mode.enabled and v is not None and v.requires_grad for v in inputs)
+        node.needs_input_grad = tuple(_grad_mode.value and v is not None and v.requires_grad for v in inputs)
 
         node.inputs = inputs
         with naming_memory_errors(cls.__name__):
             array = node.forward(*(None if v is None else v.data for v in inputs), **options)
-        array = as_array(array)
+        array = checked_result(cls.__name__, array, any(node.needs_input_grad))
+        node.device = device_of(array)  # where the gradient will come from, too
         result = variables[0].like(array) if node._overwritten is None else node._overwritten
         node._overwritten = None  # a node that held its own result would be a cycle
         for v in variables:
@@ -128,7 +102,7 @@ class Function:
                 result.version = v.version
                 result.version.has_views |= any(node.needs_input_grad)
         if any(node.needs_input_grad):
-            node._saved = tuple(_Saved(array, [*variables, result]) for array in node._saved)
+            node._saved = tuple(Saved(array, [*variables, result]) for array in node._saved)
             node.inputs = tuple(None if v is None else Edge(v) for v in inputs)
             result.requires_grad, result.node = True, node
         return result
@@ -137,6 +111,18 @@ class Function:
         """Keep arrays for ``backward``, where ``self.saved`` gives them back. Call it once, in ``forward``."""
         self._saved = arrays
 
+    def constant(self, value):
+        """The array of `value` (an array or a Tensor), which is no input: labels, weights of classes, an index.
+
+        If there will be a backward pass, it is a copy, and one that ``backward`` may read too: RuntimeError there if
+        the owner has changed `value` in between (``versions.py``).
+        """
+        if not any(self.needs_input_grad):
+            return value.data if isinstance(value, Variable) else value
+        constant = Constant(value)
+        self._constants += (constant,)
+        return constant.array
+
     def overwrite(self, array):
         """Announce, in ``forward``, that it is about to write its result into this input: ``inplace=True``.
 
@@ -144,12 +130,12 @@ class Function:
         taken at is lost), and where a view shares the memory (its values would no longer be what the graph says).
         """
         variable = next(v for v in self.inputs if v is not None and v.data is array)
-        if variable.requires_grad and variable.node is None and _grad_mode.enabled:
+        if variable.requires_grad and variable.node is None and _grad_mode.value:
             raise RuntimeError(
                 f"{type(self).__name__}: inplace=True would overwrite a leaf of shape {array.shape} that requires a "
                 "gradient; use inplace=False"
             )
-        if variable.version.has_views and _grad_mode.enabled:
+        if variable.version.has_views and _grad_mode.value:
             raise RuntimeError(
                 f"{type(self).__name__}: inplace=True would overwrite memory of shape {array.shape} that a view shares "
                 "(made by reshape, flatten, permute or indexing); use inplace=False"
@@ -159,10 +145,13 @@ class Function:
 
     @property
     def saved(self):
-        """The saved arrays; RuntimeError if one was changed in place since."""
-        for entry in self._saved:
-            entry.check(type(self).__name__)
+        """The saved arrays."""
         return tuple(entry.array for entry in self._saved)
+
+    def check_unchanged(self):
+        """RuntimeError if something that ``backward`` reads was changed since ``forward``."""
+        for entry in (*self._saved, *self._constants):
+            entry.check(type(self).__name__)
 
     def run(self, reference, *args):
         """Call `reference`, or its mirror for the device and the tier this node was applied on.
@@ -176,25 +165,8 @@ class Function:
 
     def free(self):
         """Let go of everything the node holds, as the backward walk passes it."""
-        self.inputs = self._saved = ()
+        self.inputs = self._saved = self._constants = ()
         self.freed = True
-
-
-class _Saved:
-    """A saved array, with the in-place counts it had then of the tensors that it shares memory with."""
-
-    def __init__(self, array, variables):
-        self.array = array
-        shares = array_module(array).may_share_memory
-        self.counts = [(v.version, v.version.count) for v in variables if shares(v.data, array)]
-
-    def check(self, op):
-        for version, count in self.counts:
-            if version.count != count:
-                raise RuntimeError(
-                    f"{op}: a tensor of shape {self.array.shape} that backward() needs was changed in place after the "
-                    "forward pass; change a copy, or change it after backward()"
-                )
 
 
 def backward(root, grad, retain_graph, add):
@@ -217,7 +189,11 @@ def backward(root, grad, retain_graph, add):
             )
         grad_out = pending.pop(node, None)
         if grad_out is not None:
-            grads = _gradients(node, grad_out)
+            op = type(node).__name__
+            node.check_unchanged()
+            with naming_memory_errors(f"{op}.backward"):
+                grads = node.backward(grad_out)
+            grads = checked_gradients(op, grads, node.inputs, node.needs_input_grad)
             for i, (edge, grad) in enumerate(zip(node.inputs, grads, strict=True)):
                 if grad is None:
                     continue
@@ -246,27 +222,6 @@ def topological_order(root):
     return order
 
 
-def _gradients(node, grad_out):
-    """What ``node.backward`` returns, one entry per input, checked."""
-    op = type(node).__name__
-    with naming_memory_errors(f"{op}.backward"):
-        grads = node.backward(grad_out)
-    grads = tuple(None if g is None else as_array(g) for g in (grads if isinstance(grads, tuple) else (grads,)))
-    if len(grads) != len(node.inputs):
-        raise RuntimeError(f"{op}.backward returned {len(grads)} gradients for {len(node.inputs)} inputs")
-    for i, (edge, needed, grad) in enumerate(zip(node.inputs, node.needs_input_grad, grads, strict=True)):
-        if not needed:
-            continue
-        if grad is None:
-            raise RuntimeError(f"{op}.backward returned no gradient for input {i}, which requires one")
-        if grad.shape != edge.shape or grad.dtype != edge.dtype:
-            raise RuntimeError(
-                f"{op}.backward returned a gradient of shape {grad.shape}, {grad.dtype}, for input {i}, "
-                f"which has shape {edge.shape}, {edge.dtype}"
-            )
-    return tuple(grad if needed else None for grad, needed in zip(grads, node.needs_input_grad, strict=True))
-
-
 def _is_alone(array, others):
     """Whether `array` is all there is in its memory and shares it with none of the others (None is skipped)."""
     shares, owner = array_module(array).may_share_memory, array if array.base is None else array.base
@@ -278,23 +233,9 @@ def _accumulate(leaf, grad, owned):
     """Add `grad` to ``leaf.grad``; an array that somebody else may hold too (not `owned`) is copied first."""
     if leaf.grad is None:
         leaf.grad = leaf.like(grad if owned else grad.copy())
+    elif leaf.grad.data.shape != grad.shape:  # the leaf has been given another array since
+        raise RuntimeError(
+            f"backward(): a gradient of shape {grad.shape} does not add to a .grad of {leaf.grad.data.shape}"
+        )
     else:
         leaf.grad.data += grad
-
-
-def _check_inputs(function, inputs):
-    """Variables of one dtype on one device, or None; what is not is named as ``forward`` names it."""
-    op, code = function.__name__, function.forward.__code__
-    names = code.co_varnames[1 : code.co_argcount] or [f"input {i}" for i in range(len(inputs))]  # (self, *arrays)
-    named = [(name, v) for name, v in zip(names, inputs, strict=False) if v is not None]
-    if not named:
-        raise TypeError(f"{op}: {names[0]} is None, not a Tensor")
-    for name, v in named:
-        if not isinstance(v, Variable):
-            raise TypeError(f"{op}: {name} is a {type(v).__name__}, not a Tensor; wrap it in Tensor(...)")
-    if len({v.data.dtype for _, v in named}) > 1:
-        dtypes = ", ".join(f"{name}: {v.data.dtype}" for name, v in named)
-        raise TypeError(f"{op}: the inputs differ in dtype ({dtypes}); convert one with .astype(...)")
-    if len({device_of(v.data) for _, v in named}) > 1:
-        devices = ", ".join(f"{name}: {device_of(v.data)}" for name, v in named)
-        raise DeviceError(f"{op}: the inputs are on different devices ({devices}); move one with .to(...)")

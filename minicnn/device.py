@@ -22,12 +22,14 @@ import numpy as np
 
 from .deferred import raise_found
 from .emulated import EmulatedArray, emulating, on_device
+from .switch import Block, Setting
 
 DEVICES = ("cpu", "cuda")
 TIERS = ("plain", "fast")
 MIRRORS = {("cpu", "fast"): "cpu", ("cuda", "plain"): "numba_cuda", ("cuda", "fast"): "cuda"}  # folders of kernels/
 
-_tier = "fast"
+_default_tier = "fast"
+_tier = Setting(None)  # that of the `with tier(...)` blocks in this thread; None outside of them
 
 
 class DeviceError(RuntimeError):
@@ -59,30 +61,32 @@ def naming_memory_errors(op):
 
 
 def current_tier():
-    """The tier that ops run on now: "plain" or "fast"."""
-    return _tier
+    """The tier that ops of this thread run on now: "plain" or "fast"."""
+    return _tier.value or _default_tier
 
 
 def set_tier(name):
-    """Choose the implementation, "plain" or "fast", for every op from now on."""
-    global _tier
-    if name not in TIERS:
-        raise ValueError(f"set_tier: unknown tier {name!r}; it is one of {', '.join(TIERS)}")
-    _tier = name
+    """Choose the implementation, "plain" or "fast", for every op of the process from now on.
+
+    Another thread's ``with tier(...)`` block keeps its own until its end.
+    """
+    global _default_tier
+    _default_tier = _checked_tier("set_tier", name)
+    if _tier.value is not None:
+        _tier.value = name  # inside a block of this thread
 
 
-class tier:
-    """``with tier("plain"): ...`` runs the ops of the block on that tier, then returns to the one before."""
+class tier(Block):
+    """``with tier("plain"): ...`` (or as a decorator) runs this thread's ops of the block on that tier."""
 
     def __init__(self, name):
-        self.name = name
+        super().__init__(_tier, _checked_tier("tier", name))
 
-    def __enter__(self):
-        self.before = current_tier()
-        set_tier(self.name)
 
-    def __exit__(self, *exc_info):
-        set_tier(self.before)
+def _checked_tier(what, name):
+    if name not in TIERS:
+        raise ValueError(f"{what}: unknown tier {name!r}; it is one of {', '.join(TIERS)}")
+    return name
 
 
 @functools.cache
@@ -107,9 +111,30 @@ def implementation(reference, device, tier):
         raise DeviceError(f"{reference.__name__} has no kernel for {where}; {way_out}") from None
 
 
+def is_array(value):
+    """Whether `value` is an array of one of the two libraries: NumPy's, or CuPy's on the GPU."""
+    return isinstance(value, np.ndarray) or hasattr(value, "__cuda_array_interface__")
+
+
+def plain_array(value):
+    """`value` as an array of one of the two libraries: itself, or what ``np.asarray`` makes of it.
+
+    TypeError for a masked array, whose hidden numbers would be computed with. A matrix becomes an ordinary array of the
+    same memory, whose ``*`` is no matrix product.
+    """
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError("a masked array would lose its mask; give its .filled(...) values")
+    on_gpu = isinstance(value, EmulatedArray) or hasattr(value, "__cuda_array_interface__")
+    return value if on_gpu else np.asarray(value)
+
+
 def array_module(array):
     """The array library of `array`: numpy, or cupy for an array on the GPU (an emulated one is NumPy's)."""
-    return np if isinstance(array, (np.ndarray, np.generic)) else _cupy()
+    if isinstance(array, (np.ndarray, np.generic)):
+        return np
+    if hasattr(array, "__cuda_array_interface__"):
+        return _cupy()
+    raise TypeError(f"a {type(array).__name__} is no array; np.asarray makes one of numbers")
 
 
 def full(like, shape, value):
@@ -125,7 +150,9 @@ def as_array(value):
 
 def device_of(array):
     """Where an array lives: "cpu" for a NumPy array, "cuda" for a CuPy array or an emulated one."""
-    return "cpu" if isinstance(array, (np.ndarray, np.generic)) and not isinstance(array, EmulatedArray) else "cuda"
+    if isinstance(array, EmulatedArray):
+        return "cuda"
+    return "cpu" if array_module(array) is np else "cuda"
 
 
 def to_device(array, device):

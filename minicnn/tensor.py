@@ -11,24 +11,25 @@ Every method that computes is one op of ``minicnn/ops/``, called by its name; th
 
 import numpy as np
 
-from .autograd import Variable, backward
+from .autograd import backward
 from .device import device_of, naming_memory_errors, to_device
 from .graph import to_dot
-from .ops import arithmetic, linear, reduction, shape
+from .idioms import TorchIdioms
+from .ops import arithmetic, inplace, linear, reduction, shape
+from .protocols import ArrayProtocols, tensor_data
+from .variable import FLOATS, Variable
 
 
-class Tensor(Variable):
+class Tensor(TorchIdioms, ArrayProtocols):
     """An array of float32 or float64 (or integers or booleans, without gradients) in the graph.
 
-    data           a NumPy or CuPy array, shared, not copied; or anything ``np.asarray`` takes: a copy, and floats from
-                   Python numbers become float32
+    data           a NumPy or CuPy array, shared, not copied; or anything ``np.asarray`` takes: floats from Python
+                   numbers become float32. TypeError for other dtypes, masked arrays, and Tensors that need a gradient
     requires_grad  True: ``backward()`` leaves the gradient in ``.grad``, a Tensor, and adds to what stands there
     """
 
-    __array_ufunc__ = None  # np_array * tensor: NumPy leaves it to the Tensor; np.exp(tensor) is an error
-
     def __init__(self, data, requires_grad=False):
-        super().__init__(_as_data(data))
+        super().__init__(tensor_data(data))
         self.requires_grad_(requires_grad)
 
     def like(self, array):
@@ -45,10 +46,6 @@ class Tensor(Variable):
         return self.data.ndim
 
     @property
-    def size(self):
-        return self.data.size
-
-    @property
     def dtype(self):
         return self.data.dtype
 
@@ -57,44 +54,11 @@ class Tensor(Variable):
         """Where the array lives: "cpu" or "cuda"."""
         return device_of(self.data)
 
-    def item(self):
-        """The one number it holds, as a Python number."""
-        return self.numpy().item()
-
-    def numpy(self):
-        """The values as a NumPy array: the tensor's own memory on the processor, a copy from the GPU."""
-        return to_device(self.data, "cpu")
-
-    def __array__(self, dtype=None, copy=None):
-        return np.array(self.numpy(), dtype=dtype, copy=copy)
-
-    def __len__(self):
-        if self.ndim == 0:
-            raise TypeError("a Tensor without axes has no length")
-        return self.shape[0]
-
-    def __bool__(self):
-        if self.size != 1:
-            raise ValueError(
-                f"a Tensor of shape {self.shape} is neither true nor false; only one with a single value is"
-            )
-        return bool(self.item())
-
-    def __float__(self):
-        return float(self.item())
-
-    def __repr__(self):
-        values = np.array2string(self.numpy(), separator=", ", prefix="Tensor(", threshold=100)
-        origin = f", node={type(self.node).__name__}" if self.node else ""
-        grad = ", requires_grad=True" if self.requires_grad and not self.node else origin
-        place = "" if self.device == "cpu" else f", device={self.device!r}"
-        return f"Tensor({values}, dtype={self.dtype}{place}{grad})"
-
     # The graph
 
     def requires_grad_(self, requires_grad=True):
         """Set ``requires_grad`` of a leaf, and return it."""
-        if requires_grad and self.dtype.kind != "f":
+        if requires_grad and self.dtype not in FLOATS:
             raise TypeError(f"a Tensor of dtype {self.dtype} cannot require a gradient; only float32 and float64 can")
         if self.node is not None and not requires_grad:
             raise RuntimeError("requires_grad of a result cannot be taken back; use .detach()")
@@ -116,10 +80,10 @@ class Tensor(Variable):
                 )
             grad = Tensor(np.ones_like(self.data))
         grad = grad.data if isinstance(grad, Variable) else to_device(np.asarray(grad, self.dtype), self.device)
-        if grad.shape != self.shape or grad.dtype != self.dtype:
+        if grad.shape != self.shape or grad.dtype != self.dtype or device_of(grad) != self.device:
             raise ValueError(
-                f"backward(): the upstream gradient has shape {grad.shape}, {grad.dtype}; "
-                f"the tensor has {self.shape}, {self.dtype}"
+                f"backward(): the upstream gradient has shape {grad.shape}, {grad.dtype}, on {device_of(grad)!r}; "
+                f"the tensor has {self.shape}, {self.dtype}, on {self.device!r}"
             )
         with naming_memory_errors("backward"):
             backward(self, grad, retain_graph, add=arithmetic.residual_add_forward)
@@ -135,13 +99,16 @@ class Tensor(Variable):
         return to_dot(self, names)
 
     def to(self, device):
-        """A leaf tensor on `device`; itself where it is there already."""
-        if self.device == device:
-            return self
-        return Tensor(to_device(self.data, device), self.requires_grad)
+        """This tensor on `device`; itself where it is there already. Its gradient comes back to where it is."""
+        return self if self.device == device else shape.to(self, device)
 
     def astype(self, dtype):
+        """A copy in another dtype; integers and booleans are outside the graph."""
         return arithmetic.astype(self, dtype) if np.dtype(dtype).kind == "f" else Tensor(self.data.astype(dtype))
+
+    def clone(self):
+        """A copy, whose gradient comes back here."""
+        return self.astype(self.dtype)
 
     # Arithmetic
 
@@ -172,11 +139,20 @@ class Tensor(Variable):
     def __pow__(self, exponent):
         return arithmetic.pow(self, exponent)
 
+    def __rpow__(self, base):
+        return arithmetic.power_of(base, self)
+
     def __neg__(self):
         return arithmetic.neg(self)
 
     def __matmul__(self, other):
         return linear.matmul(self, other)
+
+    def __rmatmul__(self, other):
+        return linear.matmul(other, self)
+
+    def __abs__(self):
+        return arithmetic.abs(self)
 
     def exp(self):
         return arithmetic.exp(self)
@@ -184,7 +160,27 @@ class Tensor(Variable):
     def log(self):
         return arithmetic.log(self)
 
-    # Comparisons: boolean Tensors, outside the graph
+    def abs(self):
+        return arithmetic.abs(self)
+
+    def clamp(self, min=None, max=None):
+        return arithmetic.clamp(self, min, max)
+
+    # In place: what the values are in the graph afterwards is said in ops/inplace.py
+
+    def __iadd__(self, other):
+        return inplace.inplace("add", arithmetic.add, self, other)
+
+    def __isub__(self, other):
+        return inplace.inplace("sub", arithmetic.sub, self, other)
+
+    def __imul__(self, other):
+        return inplace.inplace("mul", arithmetic.mul, self, other)
+
+    def __itruediv__(self, other):
+        return inplace.inplace("div", arithmetic.div, self, other)
+
+    # Comparisons and logic: Tensors outside the graph
 
     def __lt__(self, other):
         return Tensor(self.data < _values(other))
@@ -199,12 +195,26 @@ class Tensor(Variable):
         return Tensor(self.data >= _values(other))
 
     def __eq__(self, other):
-        return Tensor(self.data == _values(other))
+        return False if other is None else Tensor(self.data == _values(other))
 
     def __ne__(self, other):
-        return Tensor(self.data != _values(other))
+        return True if other is None else Tensor(self.data != _values(other))
 
     __hash__ = object.__hash__
+
+    def __and__(self, other):
+        return Tensor(self.data & _values(other))
+
+    def __or__(self, other):
+        return Tensor(self.data | _values(other))
+
+    def __xor__(self, other):
+        return Tensor(self.data ^ _values(other))
+
+    __rand__, __ror__, __rxor__ = __and__, __or__, __xor__
+
+    def __invert__(self):
+        return Tensor(~self.data)
 
     # Reductions
 
@@ -215,11 +225,28 @@ class Tensor(Variable):
         return reduction.mean(self, dim, keepdim)
 
     def max(self, dim=None, keepdim=False):
+        """The largest; along an axis `dim`, a pair: the largest `values`, and the `indices` at which they stand."""
         return reduction.max(self, dim, keepdim)
 
-    def argmax(self, dim=None):
+    def min(self, dim=None, keepdim=False):
+        """The smallest, as ``max``."""
+        return reduction.min(self, dim, keepdim)
+
+    def argmax(self, dim=None, keepdim=False):
         """Where the (first) largest stands, as integers outside the graph."""
-        return Tensor(self.data.argmax(axis=dim))
+        return Tensor(self.data.argmax(axis=dim, keepdims=keepdim))
+
+    def argmin(self, dim=None, keepdim=False):
+        """Where the (first) smallest stands, as integers outside the graph."""
+        return Tensor(self.data.argmin(axis=dim, keepdims=keepdim))
+
+    def any(self, dim=None, keepdim=False):
+        """Whether any of them is true, outside the graph."""
+        return Tensor(self.data.any(axis=dim, keepdims=keepdim))
+
+    def all(self, dim=None, keepdim=False):
+        """Whether all of them are true, outside the graph."""
+        return Tensor(self.data.all(axis=dim, keepdims=keepdim))
 
     # Shape
 
@@ -239,11 +266,8 @@ class Tensor(Variable):
         return shape.getitem(self, index)
 
     def __setitem__(self, index, value):
-        """Overwrite values in place: of a leaf, or of a result that no graph needs any more."""
-        if self.requires_grad:
-            raise RuntimeError("a tensor that requires a gradient cannot be written into; write into .detach()")
-        self.data[index] = _values(value)
-        self.version.count += 1
+        """Overwrite values in place, which the graph does not record."""
+        inplace.setitem(self, index, value)
 
 
 def cat(tensors, dim=0):
@@ -251,18 +275,9 @@ def cat(tensors, dim=0):
     return shape.cat(tensors, dim)
 
 
-def _as_data(data):
-    if isinstance(data, Variable):
-        raise TypeError("Tensor(...) of a Tensor; use .detach() for the same memory outside the graph")
-    if isinstance(data, np.generic) or not hasattr(data, "dtype"):
-        keeps_dtype = isinstance(data, np.generic)
-        data = np.asarray(data)
-        data = data if keeps_dtype or data.dtype.kind != "f" else data.astype(np.float32)
-    if data.dtype.kind not in "iub" and data.dtype not in (np.float32, np.float64):
-        raise TypeError(
-            f"a Tensor holds float32, float64, integers or booleans, not {data.dtype}; convert the array first"
-        )
-    return data
+def stack(tensors, dim=0):
+    """Tensors of one shape side by side along a new axis `dim`."""
+    return shape.stack(tensors, dim)
 
 
 def _values(other):

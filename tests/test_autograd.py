@@ -284,7 +284,7 @@ def test_integers_are_refused(op, option):
 
 def test_inputs_must_be_on_one_device(monkeypatch):
     a, b = leaf(1.0), leaf(2.0)
-    monkeypatch.setattr("minicnn.autograd.device_of", lambda array: "cuda" if array is b.data else "cpu")
+    monkeypatch.setattr("minicnn.contract.device_of", lambda array: "cuda" if array is b.data else "cpu")
     with raises(DeviceError, "Mul", "a: cpu", "b: cuda", ".to(...)"):
         a * b
 

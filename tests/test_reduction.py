@@ -22,13 +22,27 @@ def test_sum_and_mean(place, torch, function, case):
     check_float32(place, function, case.arrays(), **case.options)
 
 
+def largest(x, dim, keepdim=False):
+    return reduction.max(x, dim, keepdim).values
+
+
+def smallest(x, dim, keepdim=False):
+    return reduction.min(x, dim, keepdim).values
+
+
+@given(case=DISTINCT)
+def test_min_over_one_axis(place, torch, case):
+    check_gradients(place, smallest, case.arrays(distinct), **case.options)
+    check_equals_torch(place, smallest, torch.amin, case.arrays(distinct), **case.options)
+
+
 @given(case=DISTINCT)
 def test_max_over_one_axis(place, torch, case):
     for keepdim in (False, True):
         options = case.options | {"keepdim": keepdim}
-        check_gradients(place, reduction.max, case.arrays(distinct), **options)
-        check_equals_torch(place, reduction.max, torch.amax, case.arrays(distinct), **options)
-        check_float32(place, reduction.max, case.arrays(distinct), **options)
+        check_gradients(place, largest, case.arrays(distinct), **options)
+        check_equals_torch(place, largest, torch.amax, case.arrays(distinct), **options)
+        check_float32(place, largest, case.arrays(distinct), **options)
 
 
 @given(case=DISTINCT)
@@ -38,9 +52,21 @@ def test_max_over_everything(place, case):
     check_gradients(place, reduction.max, [x])
 
 
+def test_values_and_indices_as_in_torch(place, torch):
+    x = np.random.default_rng(0).standard_normal((3, 4, 5))
+    for name in ("max", "min"):
+        for keepdim in (False, True):
+            values, indices = getattr(place.tensor(x), name)(1, keepdim)
+            expected = getattr(torch.from_numpy(x), name)(1, keepdim)
+            assert values.device == indices.device == place.device
+            check_close(values.numpy(), expected.values.numpy(), 0)
+            assert np.array_equal(indices.numpy(), expected.indices.numpy())
+    assert place.tensor(x).min().item() == x.min()
+
+
 def test_the_first_of_equals_gets_the_gradient(place):
     x = np.array([[1.0, 3.0, 3.0], [2.0, 2.0, 2.0]])
-    check_close(gradient(place, reduction.max, x, dim=1), np.array([[0.0, 1, 0], [1, 0, 0]]), 0)
+    check_close(gradient(place, largest, x, dim=1), np.array([[0.0, 1, 0], [1, 0, 0]]), 0)
     check_close(gradient(place, reduction.max, x), np.array([[0.0, 1, 0], [0, 0, 0]]), 0)
 
 
@@ -58,7 +84,9 @@ def test_gradients_add_up_over_two_passes(function):
 
 def test_integers_and_lists_of_axes():
     x = Tensor(np.arange(6).reshape(2, 3))
-    assert x.sum().item() == 15 and x.max(1).numpy().tolist() == [2, 5] and x.argmax(1).numpy().tolist() == [2, 2]
+    assert (
+        x.sum().item() == 15 and x.max(1).values.numpy().tolist() == [2, 5] and x.argmax(1).numpy().tolist() == [2, 2]
+    )
     assert x.sum([0, 1]).item() == 15
 
 

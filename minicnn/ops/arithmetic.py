@@ -2,12 +2,15 @@
 
 Shapes    a, b broadcast as in NumPy   ->   y; residual_add takes two equal shapes only
 Forward   add a + b    sub a - b    mul a * b    div a / b    pow a^p (p a number)    neg -a    exp e^a    log ln a
+          power_of p^a (p a number)    abs |a|    clamp min(max(a, low), high)
 Backward  add   grad_a = g          grad_b = g
           sub   grad_a = g          grad_b = -g
           mul   grad_a = g * b      grad_b = g * a
           div   grad_a = g / b      grad_b = -g * a / b^2
           pow   grad_a = g * p * a^(p-1)
           neg   grad_a = -g         exp  grad_a = g * y         log  grad_a = g / a
+          power_of  grad_a = g * y * ln p     abs  grad_a = g * sign(a), 0 at 0
+          clamp     grad_a = g where low <= a <= high, else 0
           An input that was broadcast was used many times: its gradient is summed over the axes it was stretched along.
 Saves     what the formulas name
 Mirrors   of residual_add: kernels/cpu/arithmetic.py   kernels/numba_cuda/arithmetic.py   kernels/cuda/arithmetic.cu
@@ -15,6 +18,7 @@ Mirrors   of residual_add: kernels/cpu/arithmetic.py   kernels/numba_cuda/arithm
 Test      tests/test_arithmetic.py
 """
 
+import math
 import numbers
 
 import numpy as np
@@ -72,6 +76,27 @@ def log(a):
     return Log.apply(a)
 
 
+def power_of(base, a):
+    """base ** a, for a positive number `base`."""
+    if not isinstance(base, numbers.Real) or not base > 0:
+        raise ValueError(f"power_of: the base must be a positive number, got {base!r}")
+    return PowerOf.apply(a, base=base)
+
+
+def abs(a):
+    return Abs.apply(a)
+
+
+def clamp(a, min=None, max=None):
+    """a, but at least `min` and at most `max`, numbers or None, as ``torch.clamp``."""
+    for name, bound in (("min", min), ("max", max)):
+        if bound is not None and not isinstance(bound, numbers.Real):
+            raise TypeError(f"clamp: {name} must be a number or None, got a {type(bound).__name__}")
+    if min is None and max is None:
+        raise ValueError("clamp: give min, max or both")
+    return Clamp.apply(a, low=min, high=max)
+
+
 def astype(a, dtype):
     """a in another float dtype; the gradient comes back in a's own."""
     return AsType.apply(a, dtype=np.dtype(dtype))
@@ -114,15 +139,16 @@ class Sub(Function):
 
 class Mul(Function):
     def forward(self, a, b):
-        self.save_for_backward(a, b)
+        need_a, need_b = self.needs_input_grad
+        self.shapes = a.shape, b.shape
+        self.save_for_backward(*([b] if need_a else []), *([a] if need_b else []))
         return a * b
 
     def backward(self, grad_out):
-        a, b = self.saved
         need_a, need_b = self.needs_input_grad
         return (
-            unbroadcast(grad_out * b, a.shape) if need_a else None,
-            unbroadcast(grad_out * a, b.shape) if need_b else None,
+            unbroadcast(grad_out * self.saved[0], self.shapes[0]) if need_a else None,
+            unbroadcast(grad_out * self.saved[-1], self.shapes[1]) if need_b else None,
         )
 
 
@@ -180,6 +206,41 @@ class Log(Function):
     def backward(self, grad_out):
         (a,) = self.saved
         return grad_out / a
+
+
+class PowerOf(Function):
+    def forward(self, a, base):
+        self.base = base
+        y = np.power(a.dtype.type(base), a)
+        self.save_for_backward(y)
+        return y
+
+    def backward(self, grad_out):
+        (y,) = self.saved
+        return grad_out * (y * y.dtype.type(math.log(self.base)))
+
+
+class Abs(Function):
+    def forward(self, a):
+        self.save_for_backward(a)
+        return np.abs(a)
+
+    def backward(self, grad_out):
+        (a,) = self.saved
+        return grad_out * np.sign(a)
+
+
+class Clamp(Function):
+    def forward(self, a, low, high):
+        self.save_for_backward(a)
+        self.bounds = low, high
+        return np.clip(a, low, high)
+
+    def backward(self, grad_out):
+        (a,) = self.saved
+        low, high = self.bounds
+        inside = np.ones_like(a, dtype=bool) if low is None else a >= low
+        return grad_out * (inside if high is None else inside & (a <= high))
 
 
 class AsType(Function):

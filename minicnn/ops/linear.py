@@ -15,7 +15,8 @@ Source    Rumelhart et al., "Learning representations by back-propagating errors
 
 import math
 
-from ..autograd import Function
+from ..autograd import Function, Variable
+from ..device import plain_array
 from .arguments import check_tensors
 from .arithmetic import unbroadcast
 
@@ -36,8 +37,10 @@ def linear(input, weight, bias=None):
 
 
 def matmul(a, b):
-    """The matrix product a @ b of Tensors with two axes or more, as ``numpy.matmul``."""
-    check_tensors("matmul", {"a": a, "b": b})
+    """The product a @ b of matrices, or of stacks of them, as ``numpy.matmul``; an array beside a Tensor is constant."""
+    variable = a if isinstance(a, Variable) else b
+    check_tensors("matmul", {"b": variable})
+    a, b = (v if isinstance(v, Variable) else variable.like(plain_array(v)) for v in (a, b))
     if min(a.data.ndim, b.data.ndim) < 2 or a.data.shape[-1] != b.data.shape[-2]:
         raise ValueError(
             f"matmul: cannot multiply {a.data.shape} by {b.data.shape}: (..., I, K) @ (..., K, J) is needed"

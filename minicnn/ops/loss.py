@@ -10,7 +10,7 @@ Backward  grad_x[n,c] = g_n * (q_n * softmax(x)[n,c] - p[n,c])
           q_n = sum_c p[n,c]                                    (1 without weights: softmax minus the smoothed label)
           g_n = grad_out, divided by sum_n w_t for "mean"
           A target equal to ignore_index contributes to neither.
-Saves     logp, and p is made again from target
+Saves     logp, and copies of target and of the weights (p is made again from them), which must not change in between
 Mirrors   kernels/cpu/loss.py   kernels/numba_cuda/loss.py   kernels/cuda/loss.cu
 Test      tests/test_loss.py
 Source    Szegedy et al., "Rethinking the Inception architecture for computer vision", CVPR 2016, section 7 (smoothing)
@@ -19,7 +19,7 @@ Source    Szegedy et al., "Rethinking the Inception architecture for computer vi
 import numpy as np
 
 from ..autograd import Function, Variable
-from ..device import device_of, to_device
+from ..device import device_of, plain_array, to_device
 from .arguments import check_tensors
 from .softmax import log_softmax_forward
 
@@ -32,13 +32,16 @@ def cross_entropy(input, target, weight=None, *, ignore_index=-100, reduction="m
     weight          (C,) weights of the classes, an array or a constant Tensor
     reduction       "mean", "sum" or "none"
     IndexError for a label out of range, TypeError for labels that are not integers, ValueError for an empty batch
-    or one whose every label is ignored. Labels that are on the GPU already are not waited for: one out of range makes
-    the loss NaN and is an IndexError when a value is next copied to the host, and with all ignored the mean is NaN.
+    or one whose every label is ignored; RuntimeError in backward() if labels or weights were changed after the call.
+    Labels that are on the GPU already are not waited for: one out of range makes the loss NaN and is an IndexError when
+    a value is next copied to the host, and with all ignored the mean is NaN.
     """
     if reduction not in ("mean", "sum", "none"):
         raise ValueError(f'cross_entropy: reduction must be "mean", "sum" or "none", got {reduction!r}')
     if not 0 <= label_smoothing <= 1:
         raise ValueError(f"cross_entropy: label_smoothing must be between 0 and 1, got {label_smoothing}")
+    if not hasattr(ignore_index, "__index__"):
+        raise TypeError(f"cross_entropy: ignore_index must be an integer, got {ignore_index!r}")
     check_tensors("cross_entropy", {"input": input})
     target = _checked_target(input, target, ignore_index)
     weight = _checked_weight(input, weight)
@@ -54,8 +57,9 @@ def cross_entropy(input, target, weight=None, *, ignore_index=-100, reduction="m
 
 class CrossEntropy(Function):
     def forward(self, x, target, weight, ignore_index, reduction, label_smoothing):
+        target = to_device(self.constant(target), self.device)
+        weight = None if weight is None else to_device(self.constant(weight), self.device)
         self.target = target, weight, ignore_index, label_smoothing
-        self.reduction = reduction
         loss, logp, total_weight = self.run(cross_entropy_forward, x, *self.target)
         self.save_for_backward(logp)
         self.divisor = total_weight if reduction == "mean" else x.dtype.type(1)
@@ -95,18 +99,20 @@ def _label_weights(shape, dtype, target, weight, ignore_index, label_smoothing):
 
 
 def _checked_target(x, target, ignore_index):
-    target = _array(target)
-    if target.dtype.kind not in "iu":
-        raise TypeError(f"cross_entropy: target must hold integer class numbers, got dtype {target.dtype}")
+    """target as a Variable or an array, wherever it lies."""
+    target = _variable_or_array(target)
+    array = target.data if isinstance(target, Variable) else target
+    if array.dtype.kind not in "iu":
+        raise TypeError(f"cross_entropy: target must hold integer class numbers, got dtype {array.dtype}")
     shape = x.data.shape
-    if x.data.ndim < 2 or target.shape != (shape[0], *shape[2:]):
+    if x.data.ndim < 2 or array.shape != (shape[0], *shape[2:]):
         raise ValueError(
             f"cross_entropy: input must be (N, C, ...) and target (N, ...), one label for each row of C scores; "
-            f"got input {shape} and target {target.shape}"
+            f"got input {shape} and target {array.shape}"
         )
-    if device_of(target) == "cpu":
-        _check_labels(target, shape, ignore_index)
-    return to_device(target, device_of(x.data))
+    if device_of(array) == "cpu":
+        _check_labels(array, shape, ignore_index)
+    return target
 
 
 def _check_labels(target, shape, ignore_index):
@@ -123,25 +129,24 @@ def _check_labels(target, shape, ignore_index):
 
 
 def _checked_weight(x, weight):
+    """weight as a Variable or an array, wherever it lies."""
     if weight is None:
         return None
-    weight = _array(weight)
-    if weight.shape != (x.data.shape[1],):
+    weight = _variable_or_array(weight)
+    array = weight.data if isinstance(weight, Variable) else weight
+    if isinstance(weight, Variable) and weight.requires_grad:
+        raise TypeError("cross_entropy: weight requires a gradient, but gets none here; pass weight.detach()")
+    if array.shape != (x.data.shape[1],):
         raise ValueError(
-            f"cross_entropy: weight must have shape ({x.data.shape[1]},), one for each class, got {weight.shape}"
+            f"cross_entropy: weight must have shape ({x.data.shape[1]},), one for each class, got {array.shape}"
         )
-    if weight.dtype != x.data.dtype:
+    if array.dtype != x.data.dtype:
         raise TypeError(
-            f"cross_entropy: weight is {weight.dtype} but input is {x.data.dtype}; convert one with .astype(...)"
+            f"cross_entropy: weight is {array.dtype} but input is {x.data.dtype}; convert one with .astype(...)"
         )
-    return to_device(weight, device_of(x.data))
+    return weight
 
 
-def _array(value):
-    """The array of a Tensor, an array of either device as it is, or anything else that np.asarray takes."""
-    value = value.data if isinstance(value, Variable) else value
-    return (
-        value
-        if hasattr(value, "__array_interface__") or hasattr(value, "__cuda_array_interface__")
-        else np.asarray(value)
-    )
+def _variable_or_array(value):
+    """A Variable as it is, anything else as an array of either device."""
+    return value if isinstance(value, Variable) else plain_array(value)

@@ -1,21 +1,22 @@
-"""Reductions: the sum, the mean or the maximum over some axes, or over all of them.
+"""Reductions: the sum, the mean, the maximum or the minimum over some axes, or over all of them.
 
-Shapes    x (any)   dim: None (all axes), an int or a tuple of them (max: one)   ->   y without those axes, or with
+Shapes    x (any)   dim: None (all axes), an int or a tuple of them (max, min: one)   ->   y without those axes, or with
           length 1 there if keepdim
-Forward   sum   y = sum x     mean  y = sum x / M     max  y = the largest x
+Forward   sum   y = sum x     mean  y = sum x / M     max, min  y = the largest, the smallest x
 Backward  sum   every x receives grad_out     mean  every x receives grad_out / M
-          max   the first of the largest receives grad_out, the others nothing
-Saves     max: where the largest stands
+          max   the first of the largest receives grad_out, the others nothing; min likewise
+Saves     max, min: where it stands
 Mirrors   none: plain array reductions, on either array library
 Test      tests/test_reduction.py
 """
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 
-from ..autograd import Function
-from ..device import full
+from ..autograd import Function, Variable
+from ..device import as_array, full
 
 
 def sum(x, dim=None, keepdim=False):
@@ -29,13 +30,36 @@ def mean(x, dim=None, keepdim=False):
     return Mean.apply(x, axes=axes, keepdim=keepdim)
 
 
+class Extreme(NamedTuple):
+    """What ``max`` and ``min`` give along one axis: ``values, indices = x.max(dim=1)``."""
+
+    values: Variable
+    indices: Variable
+
+
 def max(x, dim=None, keepdim=False):
-    axes = _axes("max", x, dim)
+    """The largest of all, or along the axis `dim` an Extreme, as ``torch.max``; NaN counts as the largest."""
+    return _extreme("max", x, dim, keepdim)
+
+
+def min(x, dim=None, keepdim=False):
+    """The smallest, otherwise as ``max``; NaN counts as the smallest."""
+    return _extreme("min", x, dim, keepdim)
+
+
+def _extreme(op, x, dim, keepdim):
+    axes = _axes(op, x, dim)
     if dim is not None and len(axes) != 1:
-        raise ValueError(f"max: dim must be one axis or None, got {dim}")
-    if any(x.data.shape[axis] == 0 for axis in axes):
-        raise ValueError(f"max: no values over dim {dim} of shape {x.data.shape}")
-    return Max.apply(x, axis=None if dim is None else axes[0], keepdim=keepdim)
+        raise ValueError(f"{op}: dim must be one axis or None, got {dim}")
+    if x.data.size == 0:
+        raise ValueError(f"{op}: no values over dim {dim} of shape {x.data.shape}")
+    axis = None if dim is None else axes[0]
+    find = x.data.argmax if op == "max" else x.data.argmin
+    winners = as_array(find(axis=axis, keepdims=True))
+    values = Pick.apply(x, winners=winners, axis=axis, keepdim=keepdim)
+    if axis is None:
+        return values
+    return Extreme(values, x.like(winners if keepdim else winners.squeeze(axis)))
 
 
 class Sum(Function):
@@ -57,11 +81,15 @@ class Mean(Function):
         return np.broadcast_to(_keepdims(grad_out / count, self.x_shape, self.axes), self.x_shape)
 
 
-class Max(Function):
-    def forward(self, x, axis, keepdim):
-        self.x_shape, self.axis = x.shape, axis
-        self.winners = x.argmax(axis=axis, keepdims=True)
-        return x.max(axis=axis, keepdims=keepdim)
+class Pick(Function):
+    """One element of all, or one along an axis: that at the index `winners`."""
+
+    def forward(self, x, winners, axis, keepdim):
+        self.x_shape, self.axis, self.winners = x.shape, axis, winners
+        if axis is None:
+            return x.reshape(-1)[winners.reshape(-1)].reshape([1] * x.ndim if keepdim else [])
+        picked = np.take_along_axis(x, winners, axis)
+        return picked if keepdim else picked.squeeze(axis)
 
     def backward(self, grad_out):
         grad_x = full(grad_out, self.x_shape, 0)

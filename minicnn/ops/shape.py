@@ -1,10 +1,14 @@
-"""Changing the shape: reshape, flatten, permute, indexing and concatenation. No number is computed.
+"""Changing the shape or the place: reshape, flatten, permute, indexing, concatenation, the way to another device.
+
+No number is computed.
 
 Shapes    reshape x -> any shape of as many elements     permute: the axes in another order     x[index]: as in NumPy
           cat: tensors that differ in one axis only -> one tensor, one after the other along it
+          to: the same on another device
 Backward  the way back: reshape to x's shape; the inverse permutation; zeros with grad_out added at the index (an
-          element taken twice receives both); grad_out cut into the pieces
-Saves     nothing but shapes and indices; the results of the first three share memory with x where NumPy can
+          element taken twice receives both); grad_out cut into the pieces; grad_out on x's device
+Saves     nothing but shapes and copies of indices, which must not change in between; the results of reshape, permute
+          and x[index] share memory with x where NumPy can
 Mirrors   none: works on either array library as it is
 Test      tests/test_shape.py
 """
@@ -14,7 +18,7 @@ import math
 import numpy as np
 
 from ..autograd import Function, Variable
-from ..device import array_module, full
+from ..device import array_module, full, plain_array, to_device
 
 
 def reshape(x, shape):
@@ -56,7 +60,12 @@ def transpose(x, dim0, dim1):
 def getitem(x, index):
     """x[index]: ints, slices, None, ..., boolean masks and integer arrays, as in NumPy."""
     parts = index if isinstance(index, tuple) else (index,)
-    return GetItem.apply(x, index=tuple(part.data if isinstance(part, Variable) else part for part in parts))
+    return GetItem.apply(x, index=tuple(_index_part(part) for part in parts))
+
+
+def to(x, device):
+    """x on `device`; its gradient comes back to where x is."""
+    return ToDevice.apply(x, device=device)
 
 
 def cat(tensors, dim=0):
@@ -71,6 +80,20 @@ def cat(tensors, dim=0):
     except ValueError:
         shapes = ", ".join(str(t.data.shape) for t in tensors)
         raise ValueError(f"cat: shapes {shapes} must agree everywhere but at dim {dim}") from None
+
+
+def stack(tensors, dim=0):
+    """Tensors of one shape side by side along a new axis `dim`, as ``torch.stack``."""
+    tensors = tuple(tensors)
+    if not tensors:
+        raise ValueError("stack: no tensors to put together")
+    ndim, shapes = tensors[0].data.ndim, {t.data.shape for t in tensors}
+    if len(shapes) > 1:
+        raise ValueError(f"stack: shapes {', '.join(map(str, sorted(shapes)))} must be equal")
+    if not -ndim - 1 <= dim <= ndim:
+        raise ValueError(f"stack: dim {dim} is no place for an axis in shape {tensors[0].data.shape}")
+    at, shape = dim % (ndim + 1), tensors[0].data.shape
+    return cat([reshape(t, (*shape[:at], 1, *shape[at:])) for t in tensors], at)
 
 
 class Reshape(Function):
@@ -93,8 +116,12 @@ class Permute(Function):
 
 class GetItem(Function):
     def forward(self, x, index):
-        self.x_shape, self.index = x.shape, index
-        return x[index]
+        self.x_shape = x.shape
+        self.index = tuple(part if _is_basic(part) else to_device(self.constant(part), self.device) for part in index)
+        try:
+            return x[self.index]
+        except IndexError as error:
+            raise IndexError(f"x[...] of shape {x.shape}: {error}") from None
 
     def backward(self, grad_out):
         grad_x = full(grad_out, self.x_shape, 0)
@@ -110,3 +137,33 @@ class Cat(Function):
 
     def backward(self, grad_out):
         return tuple(np.split(grad_out, self.cuts, axis=self.dim))
+
+
+class ToDevice(Function):
+    def forward(self, x, device):
+        self.x_device = self.device
+        return to_device(x, device)
+
+    def backward(self, grad_out):
+        return to_device(grad_out, self.x_device)
+
+
+def _index_part(part):
+    """One of the parts of an index between its commas: a list, an array or a Tensor as an array or a Variable."""
+    if _is_basic(part):
+        return part
+    part = (
+        np.empty(0, np.intp) if isinstance(part, list) and not part else part
+    )  # NumPy would make floats of no numbers
+    part = part if isinstance(part, Variable) else plain_array(part)
+    dtype = part.data.dtype if isinstance(part, Variable) else part.dtype
+    if dtype.kind not in "iub":
+        raise TypeError(
+            f"x[...]: an index is made of integers, slices, None, ... and integer or boolean arrays, not {dtype}"
+        )
+    return part
+
+
+def _is_basic(part):
+    """Whether nobody can change this part of an index afterwards."""
+    return part is None or part is Ellipsis or isinstance(part, (slice, int, np.integer))

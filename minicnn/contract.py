@@ -1,0 +1,59 @@
+"""What an op must be given and must return: the errors that a writer of a new ``Function`` meets."""
+
+from .device import DeviceError, as_array, device_of, is_array
+from .variable import FLOATS, Variable
+
+
+def check_inputs(function, inputs):
+    """Variables of one dtype on one device, or None; what is not is named as ``forward`` names it."""
+    op, code = function.__name__, function.forward.__code__
+    names = code.co_varnames[1 : code.co_argcount] or [f"input {i}" for i in range(len(inputs))]  # (self, *arrays)
+    named = [(name, v) for name, v in zip(names, inputs, strict=False) if v is not None]
+    if not named:
+        raise TypeError(f"{op}: {names[0]} is None, not a Tensor")
+    for name, v in named:
+        if not isinstance(v, Variable):
+            raise TypeError(f"{op}: {name} is a {type(v).__name__}, not a Tensor; wrap it in Tensor(...)")
+    if len({v.data.dtype for _, v in named}) > 1:
+        dtypes = ", ".join(f"{name}: {v.data.dtype}" for name, v in named)
+        raise TypeError(f"{op}: the inputs differ in dtype ({dtypes}); convert one with .astype(...)")
+    if len({device_of(v.data) for _, v in named}) > 1:
+        devices = ", ".join(f"{name}: {device_of(v.data)}" for name, v in named)
+        raise DeviceError(f"{op}: the inputs are on different devices ({devices}); move one with .to(...)")
+
+
+def checked_result(op, array, needs_grad):
+    """What ``forward`` has returned: an array, and one of floats where a gradient will come back."""
+    array = as_array(array)
+    if not is_array(array):
+        what = f"{op}.forward returned a {type(array).__name__}, not an array"
+        raise TypeError(f"{what}; it works on arrays, and np.asarray makes one of a number")
+    if needs_grad and array.dtype not in FLOATS:
+        raise TypeError(f"{op}.forward returned {array.dtype}, which has no gradient; return float32 or float64")
+    return array
+
+
+def checked_gradients(op, grads, edges, needs_input_grad):
+    """What ``backward`` has returned: one array for each input, as that input is, or None where none is needed."""
+    grads = tuple(None if g is None else as_array(g) for g in (grads if isinstance(grads, tuple) else (grads,)))
+    if len(grads) != len(edges):
+        raise RuntimeError(f"{op}.backward returned {len(grads)} gradients for {len(edges)} inputs")
+    for i, (edge, needed, grad) in enumerate(zip(edges, needs_input_grad, grads, strict=True)):
+        if not needed:
+            continue
+        if grad is None:
+            raise RuntimeError(f"{op}.backward returned no gradient for input {i}, which requires one")
+        if not is_array(grad):
+            what = f"{op}.backward returned a {type(grad).__name__} for input {i}, not an array"
+            raise TypeError(f"{what}; it works on arrays, and of a Tensor it returns the .data")
+        if grad.shape != edge.shape or grad.dtype != edge.dtype:
+            raise RuntimeError(
+                f"{op}.backward returned a gradient of shape {grad.shape}, {grad.dtype}, for input {i}, "
+                f"which has shape {edge.shape}, {edge.dtype}"
+            )
+        if device_of(grad) != edge.device:
+            raise DeviceError(
+                f"{op}.backward returned a gradient on device {device_of(grad)!r} for input {i}, which is on "
+                f"{edge.device!r}"
+            )
+    return tuple(grad if needed else None for grad, needed in zip(grads, needs_input_grad, strict=True))

@@ -1,0 +1,75 @@
+"""Changing a tensor in place: ``a += b`` and its kind, ``a[index] = values``.
+
+    with no_grad():                              the update of gradient descent, by hand
+        weight -= lr * weight.grad
+
+Outside the graph (under ``no_grad``, or where neither side requires a gradient) the values change where they lie: every
+view of the memory sees it, and so does a backward pass that has saved it (``minicnn/versions.py``).
+In the graph ``a += b`` makes `a` stand for the sum: its gradient goes on to what `a` stood for before, and to b. As in
+PyTorch, that is refused for a leaf, whose ``.grad`` would then belong to another value, and for memory that a view of
+the graph shares. ``a[index] = values`` is not recorded, so it is refused in the graph.
+Test      tests/test_inplace.py
+"""
+
+import numpy as np
+
+from ..autograd import is_grad_enabled
+from ..device import DeviceError, array_module, device_of
+from ..variable import Variable
+from .arithmetic import operands
+
+UFUNCS = {"add": "add", "sub": "subtract", "mul": "multiply", "div": "true_divide"}
+
+
+def inplace(name, op, a, b):
+    """a after ``a = op(a, b)`` in its own memory; name: "add", "sub", "mul" or "div"."""
+    converted, b = operands(name, a, b)
+    if converted is not a:
+        raise TypeError(f"{name} in place: the result would be {converted.data.dtype}, but a is {a.data.dtype}")
+    if np.broadcast_shapes(a.data.shape, b.data.shape) != a.data.shape:
+        raise ValueError(f"{name} in place: {b.data.shape} does not broadcast to {a.data.shape}, whose memory it is")
+    if device_of(a.data) != device_of(b.data):
+        raise DeviceError(f"{name} in place: a is on {device_of(a.data)!r}, b on {device_of(b.data)!r}; use .to(...)")
+    is_exact = np.can_cast(b.data.dtype, a.data.dtype, "same_kind") and (name != "div" or a.data.dtype.kind == "f")
+    if not is_exact or (a.data.dtype.kind == "f" and a.data.dtype != b.data.dtype):
+        raise TypeError(f"{name} in place: a is {a.data.dtype}, b is {b.data.dtype}; convert one with .astype(...)")
+    in_graph = is_grad_enabled() and (a.requires_grad or b.requires_grad)
+    if in_graph:
+        _check_may_stand_for_another(name, a)
+        result = op(a, b)
+        a.data[...] = result.data
+        a.node, a.requires_grad = result.node, True
+    else:
+        getattr(array_module(a.data), UFUNCS[name])(a.data, b.data, out=a.data)
+    a.version.count += 1
+    return a
+
+
+def setitem(x, index, value):
+    """x[index] = value."""
+    if is_grad_enabled() and x.requires_grad:
+        raise RuntimeError(
+            "a tensor that requires a gradient cannot be written into; write into .detach(), or under no_grad()"
+        )
+    if is_grad_enabled() and isinstance(value, Variable) and value.requires_grad:
+        raise RuntimeError(
+            "x[index] = value is not recorded, and value requires a gradient; write value.detach(), or put x together "
+            "with minicnn.cat or minicnn.stack"
+        )
+    parts = index if isinstance(index, tuple) else (index,)
+    parts = tuple(part.data if isinstance(part, Variable) else part for part in parts)
+    x.data[parts] = value.data if isinstance(value, Variable) else value
+    x.version.count += 1
+
+
+def _check_may_stand_for_another(name, a):
+    if a.requires_grad and a.node is None:
+        raise RuntimeError(
+            f"{name} in place: a leaf of shape {a.data.shape} that requires a gradient cannot change in the graph; "
+            "write `with no_grad():` around an update, or make a new tensor: a = a + b"
+        )
+    if a.version.has_views:
+        raise RuntimeError(
+            f"{name} in place: a view shares this memory of shape {a.data.shape} (made by reshape, flatten, permute or "
+            "indexing); make a new tensor: a = a + b"
+        )

@@ -1,0 +1,153 @@
+"""What Python and NumPy may ask of a Tensor: its length, a number, text, an array, a copy in a file.
+
+All of them answer with values, outside the graph.
+"""
+
+import numpy as np
+
+from .device import device_of, plain_array, to_device
+from .variable import FLOATS, Variable
+from .versions import Version
+
+
+class ArrayProtocols(Variable):
+    """A Variable that behaves as an array does beside Python's numbers and NumPy's functions."""
+
+    __array_ufunc__ = None  # np_array * tensor: NumPy leaves it to the Tensor; np.exp(tensor) is an error
+
+    # Its values
+
+    def numpy(self):
+        """The values as a NumPy array: the tensor's own memory on the processor, a copy from the GPU."""
+        return to_device(self.data, "cpu")
+
+    def item(self):
+        """The one number it holds, as a Python number."""
+        if self.data.size != 1:
+            raise ValueError(f"item() of a Tensor of shape {self.data.shape}: only one with a single value is a number")
+        return self.numpy().item()
+
+    def tolist(self):
+        """The values as nested lists of Python numbers; without axes, a number."""
+        return self.numpy().tolist()
+
+    def __array__(self, dtype=None, copy=None):
+        return np.array(self.numpy(), dtype=dtype, copy=copy)
+
+    def __array_function__(self, function, types, args, kwargs):
+        """np.mean(tensor), np.stack([tensor, ...]): NumPy's result, of the values."""
+        if function in (np.shape, np.ndim):  # these need no values from the GPU
+            return function(self.data)
+        if isinstance(kwargs.get("out"), Variable):
+            raise TypeError(f"np.{function.__name__}: out= would write into a Tensor unseen; assign to tensor[...]")
+        return function(*_values(args), **_values(kwargs))
+
+    # A sequence
+
+    def __len__(self):
+        if self.data.ndim == 0:
+            raise TypeError("a Tensor without axes has no length")
+        return self.data.shape[0]
+
+    def __iter__(self):
+        if self.data.ndim == 0:
+            raise TypeError("a Tensor without axes cannot be iterated over; .item() is its number")
+        return (self[i] for i in range(len(self)))
+
+    def __contains__(self, value):
+        return bool((self.numpy() == _values(value)).any())
+
+    # A number
+
+    def __bool__(self):
+        if self.data.size != 1:
+            raise ValueError(
+                f"a Tensor of shape {self.data.shape} is neither true nor false; only one with a single value is"
+            )
+        return bool(self.item())
+
+    def __float__(self):
+        return float(self.item())
+
+    def __int__(self):
+        return int(self.item())
+
+    def __index__(self):
+        """names[tensor], range(tensor): of one integer without axes, as NumPy's."""
+        if self.data.ndim or self.data.dtype.kind not in "iu":
+            raise TypeError(
+                f"only a Tensor of one integer, without axes, can be an index; this one has shape {self.data.shape} "
+                f"and dtype {self.data.dtype}; .item() or .numpy() gives what it holds"
+            )
+        return int(self.item())
+
+    # Text
+
+    def __repr__(self):
+        values = np.array2string(self.numpy(), separator=", ", prefix="Tensor(", threshold=100)
+        origin = f", node={type(self.node).__name__}" if self.node else ""
+        grad = ", requires_grad=True" if self.requires_grad and not self.node else origin
+        device = device_of(self.data)
+        place = "" if device == "cpu" else f", device={device!r}"
+        return f"Tensor({values}, dtype={self.data.dtype}{place}{grad})"
+
+    def __format__(self, spec):
+        if not spec:
+            return str(self)
+        if self.data.size != 1:
+            raise TypeError(
+                f"the format {spec!r} is for numbers; this Tensor has shape {self.data.shape}, and only one with a "
+                "single value is a number"
+            )
+        return format(self.item(), spec)
+
+    # A copy in a file, or by copy.deepcopy
+
+    def __getstate__(self):
+        """The values, without the graph behind a result: that would be every array of the network."""
+        return {
+            **self.__dict__,
+            "version": None,
+            "node": None,
+            "requires_grad": self.requires_grad and self.node is None,
+        }
+
+    def __setstate__(self, state):
+        self.__dict__.update(state, version=Version())
+
+
+def tensor_data(data):
+    """The array of a new Tensor: `data` itself where it is an array of a dtype that Tensors hold."""
+    if isinstance(data, Variable):
+        raise TypeError("Tensor(...) of a Tensor; use .detach() for the same memory outside the graph")
+    if _requires_grad(data):
+        raise TypeError(
+            "Tensor(...) of a list of Tensors that require a gradient would cut the graph; use minicnn.stack"
+        )
+    from_numbers = not hasattr(data, "dtype")
+    array = plain_array(data)
+    if from_numbers and array.dtype.kind == "f":
+        array = array.astype(np.float32)
+    if array.dtype.kind not in "iub" and array.dtype not in FLOATS:
+        raise TypeError(
+            f"a Tensor holds float32, float64, integers or booleans, not {array.dtype}; convert the array first"
+        )
+    return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
+
+
+def _requires_grad(data):
+    """Whether there is a Variable in these nested lists that a gradient would have to go back to."""
+    if isinstance(data, (list, tuple)):
+        return any(map(_requires_grad, data))
+    return isinstance(data, Variable) and data.requires_grad
+
+
+def _values(value):
+    """`value` with NumPy arrays where Tensors are, in lists, tuples and dicts too."""
+    if isinstance(value, ArrayProtocols):
+        return value.numpy()
+    if isinstance(value, (list, tuple)):
+        return type(value)([_values(part) for part in value])
+    if isinstance(value, dict):
+        return {key: _values(part) for key, part in value.items()}
+    return value

@@ -1,0 +1,79 @@
+"""Settings that hold inside a block of code: in one thread, nested as one likes, and gone when the block is.
+
+``no_grad`` and ``tier`` are such blocks. Each works in two ways:
+
+    with no_grad(): ...          what runs inside
+    @no_grad()                   what the function does, whoever calls it; of a generator, each of its steps
+    def evaluate(model): ...
+"""
+
+import functools
+import inspect
+import threading
+
+
+class Setting(threading.local):
+    """A value that each thread has for itself, `initial` in a new one."""
+
+    def __init__(self, initial):
+        self.value = initial
+        self.before = []  # what the blocks that are open in this thread have found, the innermost last
+
+
+class Block:
+    """``with Block(setting, value): ...``, or as a decorator: the setting has this value inside."""
+
+    def __init__(self, setting, value):
+        self._setting, self._value = setting, value
+
+    def __enter__(self):
+        self._setting.before.append(self._setting.value)
+        self._setting.value = self._value
+
+    def __exit__(self, *exc_info):
+        self._setting.value = self._setting.before.pop()
+
+    def __call__(self, function):
+        """`function`, with this block around each call."""
+        name = type(self).__name__
+        if not callable(function) or inspect.isclass(function):
+            raise TypeError(f"{name}: it decorates functions, not a {type(function).__name__}")
+        if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
+            raise TypeError(
+                f"{name}: the async function {function.__name__} would leave the block open while others run; "
+                f"write `with {name}(...)` inside it, around code without await"
+            )
+        if inspect.isgeneratorfunction(function):
+            return _each_step_inside(self, function)
+
+        @functools.wraps(function)
+        def inside(*args, **kwargs):
+            with self:
+                return function(*args, **kwargs)
+
+        return inside
+
+
+def _each_step_inside(block, function):
+    """The generator `function`, inside the block while it runs and outside while its caller does."""
+
+    @functools.wraps(function)
+    def generator(*args, **kwargs):
+        steps = function(*args, **kwargs)
+        step = functools.partial(next, steps)
+        try:
+            while True:
+                with block:
+                    value = step()
+                try:
+                    step = functools.partial(steps.send, (yield value))
+                except GeneratorExit:
+                    with block:
+                        steps.close()
+                    raise
+                except BaseException as error:  # the caller's .throw()
+                    step = functools.partial(steps.throw, error)
+        except StopIteration as end:
+            return end.value
+
+    return generator

@@ -1,0 +1,59 @@
+"""Variable: an array in a graph, as the engine knows it; ``Tensor`` adds what people do with it."""
+
+import numpy as np
+
+from .device import device_of, is_array
+from .versions import Version
+
+FLOATS = (np.float32, np.float64)  # the dtypes that have gradients
+
+
+class Variable:
+    """An array in a graph: what this file needs to know of a tensor (``Tensor`` adds the operators).
+
+    data           the array
+    requires_grad  whether ``backward`` shall work out a gradient for it
+    grad           that gradient, on leaves only: None, or a Variable that further backward passes add to
+    node           the Function it came out of; None for a leaf
+    """
+
+    def __init__(self, data, requires_grad=False):
+        self._data = data
+        self.version = Version()
+        self.requires_grad = requires_grad
+        self._grad = None
+        self.node = None
+
+    @property
+    def data(self):
+        return self._data
+
+    @data.setter
+    def data(self, array):
+        if not is_array(array):
+            raise TypeError(f".data is an array, not a {type(array).__name__}; of a Tensor, give its .data")
+        if self.requires_grad and array.dtype not in FLOATS:
+            raise TypeError(f".data of a tensor that requires a gradient is float32 or float64, not {array.dtype}")
+        self._data = array
+        self.version.count += 1
+
+    @property
+    def grad(self):
+        return self._grad
+
+    @grad.setter
+    def grad(self, grad):
+        if grad is not None:
+            if not isinstance(grad, Variable):
+                raise TypeError(f".grad is a Tensor or None, not a {type(grad).__name__}; wrap it in Tensor(...)")
+            own, given = ((v.data.shape, v.data.dtype, device_of(v.data)) for v in (self, grad))
+            if own != given:
+                raise ValueError(
+                    f".grad has shape {given[0]}, {given[1]}, on {given[2]!r}; the tensor it is a gradient for has "
+                    f"{own[0]}, {own[1]}, on {own[2]!r}"
+                )
+        self._grad = grad
+
+    def like(self, array):
+        """A new variable of this family around `array`."""
+        return Variable(array)
