@@ -141,14 +141,15 @@ class Mul(Function):
     def forward(self, a, b):
         need_a, need_b = self.needs_input_grad
         self.shapes = a.shape, b.shape
-        self.save_for_backward(*([b] if need_a else []), *([a] if need_b else []))
+        self.save_for_backward(*([b] if need_a else []), *([a] if need_b else []))  # the other one may change
         return a * b
 
     def backward(self, grad_out):
         need_a, need_b = self.needs_input_grad
+        a, b = self.saved[-1], self.saved[0]
         return (
-            unbroadcast(grad_out * self.saved[0], self.shapes[0]) if need_a else None,
-            unbroadcast(grad_out * self.saved[-1], self.shapes[1]) if need_b else None,
+            unbroadcast(grad_out * b, self.shapes[0]) if need_a else None,
+            unbroadcast(grad_out * a, self.shapes[1]) if need_b else None,
         )
 
 

@@ -37,7 +37,7 @@ def linear(input, weight, bias=None):
 
 
 def matmul(a, b):
-    """The product a @ b of matrices, or of stacks of them, as ``numpy.matmul``; an array beside a Tensor is constant."""
+    """The product a @ b of matrices or stacks of them, as ``numpy.matmul``; an array beside a Tensor is constant."""
     variable = a if isinstance(a, Variable) else b
     check_tensors("matmul", {"b": variable})
     a, b = (v if isinstance(v, Variable) else variable.like(plain_array(v)) for v in (a, b))
