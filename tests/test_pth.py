@@ -239,4 +239,4 @@ def test_compressed_and_overlapping_archives():
     start = pickle.rindex(b"PK\x01\x02")
     directory += shifted(pickle[start : pickle.rindex(b"PK\x05\x06")], len(blob))
     end = struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, 9, 9, len(directory), len(blob) + start, 0)
-    check_bounded(blob + pickle[:start] + directory + end, "overlap")
+    check_bounded(blob + pickle[:start] + directory + end, "members are larger than the file")

@@ -103,6 +103,7 @@ class ResNet(nn.Module):
             raise ValueError(f'ResNet: shortcut must be "A", "B" or "C", got {shortcut!r}')
         for name, layer in stem.items():
             setattr(self, name, layer)
+        self.residual = residual
         layers, channels = [f"layer{i + 1}" for i in range(len(depths))], widths[0]
         for i, (depth, width) in enumerate(zip(depths, widths, strict=True)):
             blocks = []

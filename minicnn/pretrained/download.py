@@ -7,7 +7,6 @@ is never half of one under that name, and two processes at once only do the work
 
 import hashlib
 import http.client
-import re
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -17,6 +16,7 @@ from tqdm import tqdm
 from ..cache import cache_dir
 from ..console import stderr
 from ..train.files import atomic_write
+from .checksum import in_name, sha256
 from .error import WeightsError
 
 TIMEOUT = 30  # seconds without a byte
@@ -30,13 +30,12 @@ def fetch(url, folder=None):
     fetched, saying how to fetch it by hand; ValueError if its name carries no checksum.
     """
     name = url.rpartition("/")[2]
-    checksum = re.search(r"-([0-9a-f]{8,64})\.\w+$", name)
+    checksum = in_name(name)
     if not checksum:
         raise ValueError(f"fetch: {url} must end in the first hex digits of its SHA-256, like resnet18-f37072fd.pth")
-    checksum = checksum[1]
     path = Path(folder) / name if folder is not None else cache_dir() / "weights" / name
     try:
-        if path.exists() and _sha256(path).startswith(checksum):
+        if path.exists() and sha256(path).startswith(checksum):
             return path
         path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_write(path) as file:
@@ -62,11 +61,6 @@ def _download(url, file):
         if file.tell() < length:
             raise http.client.HTTPException(f"the connection broke after {file.tell():,} of {length:,} bytes")
     return digest.hexdigest()
-
-
-def _sha256(path):
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _cannot(url, path, reason):

@@ -1,17 +1,30 @@
 """From files to networks: whatever kind of file it is, all of its weights or none."""
 
-import zipfile
+from typing import NamedTuple
 
 import numpy as np
 
 from .. import nn
-from ..train.checkpoint import HEADER, CheckpointError, load_checkpoint
+from ..models.names import CIFAR, network_settings
+from ..models.resnet import ResNet, zero_pads
+from ..train.checkpoint import CheckpointError, load_checkpoint
+from .checksum import check_name
 from .download import fetch
 from .error import WeightsError, reading
-from .pth import ZIP_START, read_pth
+from .keys import for_model, plain
+from .kinds import kind_of
+from .npz import read_npz
+from .pth import read_as_saved
 from .safetensors import read_safetensors
 from .transfer import head, head_name, replace_head
-from .weights import Weights, get
+from .weights import Weights, get, of_file
+
+
+class Contents(NamedTuple):
+    """What a file holds."""
+
+    state: dict  # {key: array}, the keys as they stand there
+    settings: dict  # of the network, of a checkpoint of minicnn; else empty
 
 
 def load(weights, name="DEFAULT", file=None):
@@ -22,51 +35,51 @@ def load(weights, name="DEFAULT", file=None):
     all that can be wrong with a file or a download.
     """
     if not isinstance(weights, Weights):
-        weights = get(weights, name)
+        weights = get(weights, name) if file is None else of_file(weights)
     if file is not None:
         return from_file(weights.build, file)
-    return load_file(weights.build(), fetch(weights.url))
+    path = fetch(weights.url)
+    return _fill(weights.build(), _contents(path), path)
 
 
 def from_file(build, path):
     """The network ``build(num_classes)`` with the weights of a file and with as many classes as the file has, in
-    evaluation mode. The file is a .pth, a .safetensors or a minicnn checkpoint. Raises WeightsError."""
-    state, model = read_weights(path), build(1)
+    evaluation mode. Zeros of option A go where the weights want them (``models.cifar_resnet``). The file is a .pth, a
+    .safetensors, an .npz of arrays or a minicnn checkpoint. Raises WeightsError."""
+    contents, model = _checked_contents(path), build(1)
+    state, settings = _for_model(contents, model, path)
     if classes := _classes(model, state):
         replace_head(model, classes)
-    return _fill(model, state, path)
+    for layer in zero_pads(model):
+        layer.zero_padding = settings.get("zero_padding", layer.zero_padding)
+    return _fill(model, contents, path)
 
 
 def load_file(model, path):
-    """Copy the weights of a file, a .pth, a .safetensors or a minicnn checkpoint, into `model`; returns it, in
-    evaluation mode. WeightsError, and nothing is changed, unless every key and every shape agrees."""
-    return _fill(model, read_weights(path), path)
+    """Copy the weights of a file, a .pth, a .safetensors, an .npz or a minicnn checkpoint, into `model`; returns it, in
+    evaluation mode. Prefixes of the keys that DataParallel, torch.compile and the like have left are taken off (see
+    keys.py). WeightsError, and nothing is changed, unless every key and every shape agrees."""
+    return _fill(model, _checked_contents(path), path)
 
 
 def read_weights(path):
-    """{key: array} of a file, whose content tells its kind: .pth, .safetensors or a minicnn checkpoint."""
+    """{key: array} of a file, whose structure tells its kind: .pth, .safetensors, .npz or a minicnn checkpoint."""
+    return plain(_checked_contents(path).state)
+
+
+def _checked_contents(path):
     with reading(path, "weights"):
-        if is_checkpoint(path):
+        check_name(path)
+    return _contents(path)
+
+
+def _contents(path):
+    with reading(path, "weights"):
+        kind = kind_of(path)
+    if kind == "checkpoint":
+        with reading(path, "a minicnn checkpoint"):
             return _read_checkpoint(path)
-        with open(path, "rb") as file:
-            start = file.read(16)
-        if start.startswith(ZIP_START) or start.startswith(b"\x80"):  # a pickle
-            return read_pth(path)
-        if start[8:9] == b"{":
-            return read_safetensors(path)
-    raise WeightsError(
-        f"{path} holds no weights, {f'it begins with {start}' if start else 'it is empty'}; "
-        "give a .pth, a .safetensors or a minicnn checkpoint"
-    )
-
-
-def is_checkpoint(path):
-    """Whether the file at `path` is a minicnn checkpoint, by its content."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return HEADER in archive.namelist()
-    except (OSError, zipfile.BadZipFile):
-        return False
+    return Contents({"pth": read_as_saved, "npz": read_npz, "safetensors": read_safetensors}[kind](path), {})
 
 
 def _read_checkpoint(path):
@@ -76,10 +89,23 @@ def _read_checkpoint(path):
         raise WeightsError(str(error)) from error
     if not isinstance(state, dict) or not isinstance(state.get("model"), dict):
         raise WeightsError(f"{path} is a checkpoint without a model; give one that training has written")
-    return state["model"]
+    settings = state.get("settings")
+    if not isinstance(settings, dict) or "arch" not in settings:
+        return Contents(state["model"], {})
+    ours = {"plain": False, "zero_padding": "behind"} if settings["arch"] in CIFAR else {}  # where a run says nothing
+    return Contents(state["model"], ours | network_settings(settings["arch"], settings))
 
 
-def _fill(model, state, path):
+def _for_model(contents, model, path):
+    """(state, settings): under the model's keys, and how it has to be built, as far as the file tells."""
+    state, settings = for_model(contents.state, model)
+    return _with_tied(state, model, path), contents.settings | settings
+
+
+def _fill(model, contents, path):
+    state, settings = _for_model(contents, model, path)
+    if isinstance(model, ResNet):
+        _check_shortcuts(model, settings, path)
     classes = _classes(model, state)
     if classes is not None and classes != (own := head(model).out_features):
         raise WeightsError(
@@ -91,6 +117,40 @@ def _fill(model, state, path):
     except (KeyError, ValueError, TypeError) as error:
         raise WeightsError(f"{path} does not fit: {error.args[0]}; give weights of the same architecture") from error
     return model.eval()
+
+
+def _check_shortcuts(model, settings, path):
+    """WeightsError if the model's are not those of the weights: the shapes do not show it, and its predictions would be
+    wrong."""
+    net = type(model).__name__
+    if settings.get("plain") == model.residual:
+        theirs, own = ("without", "has") if model.residual else ("with", "lacks")
+        raise WeightsError(
+            f"{path} is of a network {theirs} shortcuts, which this {net} {own}; build it with "
+            f"models.cifar_resnet(depth, residual={not model.residual})"
+        )
+    padding = settings.get("zero_padding")
+    wrong = [layer.zero_padding for layer in zero_pads(model) if layer.zero_padding != padding]
+    if padding and wrong:
+        raise WeightsError(
+            f"{path} has weights for zero_padding={padding!r}, and this {net} has zero_padding={wrong[0]!r}; build it "
+            f"with models.cifar_resnet(depth, zero_padding={padding!r}), or let pretrained.from_file choose"
+        )
+
+
+def _with_tied(state, model, path):
+    """A tensor that the network has under several names need stand in the file under one of them only."""
+    own = {key: tensor.data for key, tensor in model.state_dict().items()}
+    names, more = {}, {}
+    for key, array in own.items():
+        names.setdefault(id(array), []).append(key)
+    for tied in names.values():
+        given = [key for key in tied if key in state]
+        if not all(np.array_equal(state[key], state[given[0]]) for key in given[1:]):
+            raise WeightsError(f"{path} has different numbers for {' and '.join(given)}, which are one in this network")
+        if given:
+            more |= {key: state[given[0]] for key in tied if key not in state}
+    return state | more
 
 
 def _classes(model, state):

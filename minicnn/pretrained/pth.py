@@ -13,27 +13,35 @@ member, and any flipped bit in the numbers is noticed, which ``torch.load`` does
 
 import io
 import math
-import zipfile
+import os
 
 import numpy as np
 
+from ..train.files import open_regular
+from ..train.npz import Archive
 from .dtypes import from_bytes
 from .error import WeightsError, reading
+from .keys import find_state_dict, plain
+from .kinds import MAGIC, ZIP_START
 from .unpickle import StoredTensor, unpickle
 
-ZIP_START = b"PK\x03\x04"
-MAGIC, VERSION = 0x1950A86A20F9469CFC6C, 1001
-WRAPPERS = ("state_dict", "model")  # training programs save {"state_dict": ..., "epoch": ...} and the like
+VERSION = 1001
 MOST_DIMENSIONS = 64  # NumPy's limit
 
 
 def read_pth(path):
     """{key: read-only array} of a state dict in a .pth or .pt file of either format; bfloat16 becomes float32.
 
-    A dict that has the state dict under "state_dict" or "model" will do, and a prefix "module." of all keys, which
-    DataParallel adds, is taken off. WeightsError if the file is missing, damaged, of another kind, or would run code.
+    A dict in which the state dict stands beside other things will do (``keys.find_state_dict``), and "module." and
+    "_orig_mod.", which DataParallel and torch.compile add to all keys, are taken off. WeightsError if the file is
+    missing, damaged, of another kind, or would run code.
     """
-    with reading(path, "a file that torch.save has written"), open(path, "rb", buffering=0) as file:
+    return plain(read_as_saved(path))
+
+
+def read_as_saved(path):
+    """The same with the keys that stand in the file."""
+    with reading(path, "a file that torch.save has written"), open_regular(path) as file:
         start = file.read(len(ZIP_START))
         file.seek(0)
         value = (_read_zip if start == ZIP_START else _read_legacy)(file, path)
@@ -42,27 +50,25 @@ def read_pth(path):
 
 
 def _read_zip(file, path):
-    length = file.seek(0, io.SEEK_END)
-    with zipfile.ZipFile(file) as archive:
-        members = archive.infolist()
-        stored = all(member.compress_type == zipfile.ZIP_STORED for member in members)
-        if not stored or sum(member.file_size for member in members) > length:
-            raise ValueError("its archive is compressed, or its members overlap")
-        (pickle,) = (name for name in archive.namelist() if name.endswith("/data.pkl"))
-        folder = pickle.removesuffix("data.pkl")
-        if folder + "byteorder" in archive.namelist():
-            _check_byte_order(archive.read(folder + "byteorder") == b"little", path)
-        value, storages = unpickle(io.BytesIO(archive.read(pickle)), path)
-        for key, storage in storages.items():
-            data = archive.read(f"{folder}data/{key}")
-            if len(data) != storage.size * storage.dtype.itemsize:
-                raise ValueError(f"storage {key} has {len(data)} bytes and should have {storage.size} numbers")
-            storage.array = from_bytes(data, storage.dtype)
+    archive = Archive(file, os.fstat(file.fileno()).st_size)
+    pickles = [name for name in archive.members if name.endswith("/data.pkl")]
+    if len(pickles) != 1:
+        raise ValueError(f"it has {len(pickles)} members data.pkl")
+    folder = pickles[0].removesuffix("data.pkl")
+    if folder + "byteorder" in archive.members:
+        _check_byte_order(archive.read(folder + "byteorder") == b"little", path)
+    value, storages = unpickle(io.BytesIO(archive.read(pickles[0])), path)
+    for key, storage in storages.items():
+        data = archive.read(f"{folder}data/{key}")
+        if len(data) != storage.size * storage.dtype.itemsize:
+            raise ValueError(f"storage {key} has {len(data)} bytes and should have {storage.size} numbers")
+        storage.array = from_bytes(data, storage.dtype)
     return value
 
 
 def _read_legacy(file, path):
-    data = file.read()
+    file.raw.seek(0)
+    data = file.raw.readall()  # without the buffer, which would hold a second copy for a moment
     stream = io.BytesIO(data)
     magic, version, system = (unpickle(stream, path)[0] for _ in range(3))
     if magic != MAGIC or version != VERSION:
@@ -89,19 +95,18 @@ def _check_byte_order(little_endian, path):
 
 def _state_dict(value, path):
     """The {key: StoredTensor} in what a training program has saved."""
-    for wrapper in WRAPPERS:
-        if isinstance(value, dict) and isinstance(value.get(wrapper), dict):
-            value = value[wrapper]
-    if not isinstance(value, dict) or not value:
-        raise WeightsError(f"{path} holds no state dict; save one: torch.save(model.state_dict(), path)")
-    for key, tensor in value.items():
-        if not isinstance(key, str) or not isinstance(tensor, StoredTensor):
-            raise WeightsError(
-                f"{path} holds no state dict, its entry {key!r:.60} is no tensor; save the weights alone: "
-                "torch.save(model.state_dict(), path)"
-            )
-    parallel = all(key.startswith("module.") for key in value)
-    return {key.removeprefix("module.") if parallel else key: tensor for key, tensor in value.items()}
+
+    def is_tensor(entry):
+        return isinstance(entry, StoredTensor)
+
+    state = find_state_dict(value, is_tensor, path)
+    if state is None:
+        other = [key for key, entry in value.items() if not is_tensor(entry)] if isinstance(value, dict) else []
+        what = f", its entry {other[0]!r:.60} is no tensor" if other else ""
+        raise WeightsError(
+            f"{path} holds no state dict{what}; save the weights alone: torch.save(model.state_dict(), path)"
+        )
+    return state
 
 
 def _array(key, tensor):

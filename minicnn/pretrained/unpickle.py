@@ -23,6 +23,7 @@ MOST_STEPS = 1_000_000  # less than a second; weights take some thirty for each 
 CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False, "EMPTY_TUPLE": ()}
 VALUES = {"BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT", "BINUNICODE", "SHORT_BINUNICODE"}
 VALUES |= {"BINSTRING", "SHORT_BINSTRING"}  # Python 2's text
+VALUES |= {"BINBYTES", "SHORT_BINBYTES"}  # of numbers of NumPy, such as an accuracy
 KEYS = (str, int, float, type(None))
 MOST_KEY_BITS = 60  # multiples of 2**61 - 1 have all the same hash, and a dict of them takes hours
 
@@ -46,11 +47,24 @@ class StoredTensor(NamedTuple):
     strides: tuple
 
 
+class Other:
+    """What stands beside weights and is none: a number of NumPy, the arguments of a program. Nothing of it is kept."""
+
+
 def new_dict():
     return {}
 
 
+def new_other(*arguments):
+    return Other()
+
+
 def rebuild_tensor(storage, offset, shape, strides, requires_grad, hooks, metadata=None):
+    return StoredTensor(storage, offset, shape, strides)
+
+
+def rebuild_first_tensor(storage, offset, shape, strides):
+    """As PyTorch wrote before 0.4."""
     return StoredTensor(storage, offset, shape, strides)
 
 
@@ -63,17 +77,33 @@ DTYPES |= {"Char": "i1", "Byte": "u1", "Bool": "?", "BFloat16": BFLOAT16}
 GLOBALS = {f"torch {name}Storage": np.dtype(dtype) for name, dtype in DTYPES.items()}
 GLOBALS |= {
     "collections OrderedDict": new_dict,
+    "torch._utils _rebuild_tensor": rebuild_first_tensor,
     "torch._utils _rebuild_tensor_v2": rebuild_tensor,
     "torch._utils _rebuild_parameter": rebuild_parameter,
 }
+NUMPY = [f"numpy.{core}.multiarray scalar" for core in ("core", "_core")]
+PLAIN = ["numpy dtype", "_codecs encode", "argparse Namespace", "torch Size", "torch device"]
+PLAIN += ["__builtin__ set", "builtins set", "pathlib PosixPath", "pathlib WindowsPath"]
+GLOBALS |= dict.fromkeys([*NUMPY, *PLAIN], new_other)
+UNREADABLE = {
+    "torch._utils _rebuild_qtensor": "quantized tensors",
+    "torch._utils _rebuild_sparse_tensor": "sparse tensors",
+    "torch._utils _rebuild_sparse_csr_tensor": "sparse tensors",
+    "torch._utils _rebuild_nested_tensor": "nested tensors",
+    "torch._utils _rebuild_meta_tensor_no_storage": "tensors without numbers (of the device meta)",
+    "torch._utils _rebuild_tensor_v3": "tensors of a dtype such as float8 or uint16",
+    "torch ComplexFloatStorage": "complex numbers",
+    "torch ComplexDoubleStorage": "complex numbers",
+}
+UNREADABLE |= dict.fromkeys([f"torch {name}Storage" for name in ("QInt8", "QUInt8", "QInt32")], "quantized tensors")
 
 
 def unpickle(file, path):
     """Read one pickle from a binary file, from where it stands to behind the pickle's end -> (value, storages).
 
     storages: {key: Storage} of the storages that the tensors in the value look at, their numbers yet unread. path: what
-    messages call the file. WeightsError if the pickle calls anything that is not in GLOBALS; other exceptions if it is
-    damaged.
+    messages call the file. WeightsError if the pickle calls anything that is not in GLOBALS, or describes tensors of
+    another kind; other exceptions if it is damaged.
     """
     stack, marks, memo, storages = [], [], {}, {}
 
@@ -116,13 +146,18 @@ def unpickle(file, path):
             stack.append(look_up(operand, path))
         elif name == "STACK_GLOBAL":
             stack.append(look_up(str.join(" ", cut(-2)), path))
-        elif name == "REDUCE":
+        elif name in ("REDUCE", "NEWOBJ"):
             function, arguments = cut(-2)
+            if isinstance(function, Foreign):
+                raise function.error(path, is_class=name == "NEWOBJ")
             stack.append(function(*arguments))
         elif name == "BUILD":
             stack.pop()  # the attributes of the object below, such as a state dict's _metadata: no weights
         elif name == "BINPERSID":
-            stack.append(find_storage(storages, *stack.pop()))
+            identity = stack.pop()
+            if identity[0] == "module" and isinstance(identity[1], Foreign):
+                raise identity[1].error(path, is_class=True)
+            stack.append(find_storage(storages, *identity))
         elif name == "STOP":
             return stack.pop(), storages
         elif name not in ("PROTO", "FRAME"):
@@ -136,14 +171,30 @@ def set_items(target, items):
         dict.__setitem__(target, key, value)
 
 
-def look_up(name, path):
-    if name not in GLOBALS:
-        raise WeightsError(
-            f"{path} would run code: it calls {name[:80].replace(' ', '.')!r}, which is none of the few functions that "
-            "build tensors; where you trust it, load it with PyTorch and save the weights alone: "
+class Foreign(NamedTuple):
+    """A function or a class that is none of GLOBALS, by its name."""
+
+    name: str
+
+    def error(self, path, is_class):
+        name = f"{self.name[:80].replace(' ', '.')!r}"
+        if is_class:
+            what = f"it holds a whole object of the class {name}, such as a network, with its code and not its weights"
+        else:
+            what = f"it calls {name}, which is none of the few functions that build tensors"
+        return WeightsError(
+            f"{path} would run code: {what}; where you trust it, load it with PyTorch and save the weights alone: "
             "torch.save(model.state_dict(), path)"
         )
-    return GLOBALS[name]
+
+
+def look_up(name, path):
+    if name in UNREADABLE:
+        raise WeightsError(
+            f"{path} holds {UNREADABLE[name]}, which are not read here; load it with PyTorch and save its weights as "
+            "float32"
+        )
+    return GLOBALS[name] if name in GLOBALS else Foreign(name)
 
 
 def find_storage(storages, kind, dtype, key, location, size, view=None):

@@ -15,8 +15,10 @@ from typing import NamedTuple
 
 from .. import models
 from ..data import CenterCrop, ChannelMeanStd, Compose, ResizeShorter
+from ..models import names
 from .error import WeightsError
 
+CIFAR10_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 FOLDER = "https://download.pytorch.org/models/"
 
 
@@ -34,12 +36,12 @@ class Weights(NamedTuple):
 
     @property
     def classes(self):
-        """The names of the 1,000 classes, in the order of the network's outputs."""
-        return imagenet_classes()
+        """The names of ImageNet's 1,000 classes, or of CIFAR-10's ten, in the order of the network's outputs."""
+        return CIFAR10_CLASSES if self.name == CIFAR10.name else imagenet_classes()
 
-    def build(self, num_classes=1000):
-        """A new network, with its initial weights."""
-        return models.create(self.arch, num_classes)
+    def build(self, num_classes=None):
+        """A new network, with its initial weights, for that many classes (None: as many as there are names)."""
+        return models.create(self.arch, len(self.classes) if num_classes is None else num_classes)
 
     def transform(self):
         """PIL image -> PIL image of the network's size, to be called as transform(image, rng)."""
@@ -66,6 +68,7 @@ WEIGHTS = (  # of each architecture the default last
     _weights("resnet152", V1, "resnet152-394f9c45.pth", 78.312, 94.046, 60_192_808),
     _weights("resnet152", V2, "resnet152-f82ba261.pth", 82.284, 96.002, 60_192_808),
 )
+CIFAR10 = Weights("resnet20", "CIFAR10", "", 0.0, 0.0, 0, shorter_side=32, image_size=32)  # no file is published here
 ARCHS = tuple(dict.fromkeys(weights.arch for weights in WEIGHTS))
 
 
@@ -76,12 +79,25 @@ def get(arch, name="DEFAULT"):
     """
     found = {weights.name: weights for weights in WEIGHTS if weights.arch == arch}
     if not found:
-        raise WeightsError(f"pretrained: there are no weights for {arch!r}, only for {', '.join(ARCHS)}")
+        way_out = "; a file of your own: load(arch, file=...)" if arch in names.CIFAR else ""
+        raise WeightsError(f"pretrained: there are no weights for {arch!r}, only for {', '.join(ARCHS)}{way_out}")
     if name == "DEFAULT":
         return list(found.values())[-1]
     if name not in found:
         raise WeightsError(f"pretrained: {arch} has no weights {name!r}; it has {', '.join(found)} and DEFAULT")
     return found[name]
+
+
+def of_file(arch):
+    """The Weights of a file for that architecture: how pictures are prepared for it, if it has been trained as the
+    published ones have. For CIFAR's networks that is on whole pictures of 32 pixels. WeightsError as ``get``."""
+    named = {weights.arch for weights in WEIGHTS}
+    return CIFAR10._replace(arch=arch) if arch in names.CIFAR and arch not in named else get(arch)
+
+
+def published_names():
+    """The names of the files of all these weights."""
+    return {weights.url.rpartition("/")[2] for weights in WEIGHTS}
 
 
 @cache

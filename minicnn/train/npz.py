@@ -15,7 +15,7 @@ import numpy as np
 BLOCK = 1 << 20
 KINDS = "biufc"  # booleans, whole numbers, floats, complex numbers: what neither runs code nor refers to anything
 DESCRIPTION = re.compile(
-    rb"\{'descr': '([<>|][" + KINDS.encode() + rb"]\d{1,2})', 'fortran_order': False, "
+    rb"\{'descr': '([<>|][" + KINDS.encode() + rb"]\d{1,2})', 'fortran_order': (False|True), "
     rb"'shape': \(((?:\d{1,19}, )*(?:\d{1,19},?)?)\), \} *\n"
 )
 FLAGS = 0x08 | 0x800  # sizes behind the data; names in UTF-8: the only things that may be special about a member
@@ -67,10 +67,11 @@ class Archive:
                 if not (found := DESCRIPTION.fullmatch(header)):
                     raise ArchiveError(f"member {name} is no array of numbers: {header[:200]}")
                 dtype = np.dtype(found[1].decode())
-                shape = tuple(int(length) for length in found[2].decode().split(",") if length.strip())
+                shape = tuple(int(length) for length in found[3].decode().split(",") if length.strip())
                 if math.prod(shape) * dtype.itemsize != info.file_size - member.tell():
                     raise ArchiveError(f"member {name} has other bytes than an array {shape} of {dtype} needs")
-                array = np.empty(shape, dtype)
+                in_columns = found[2] == b"True"
+                array = np.empty(shape[::-1] if in_columns else shape, dtype)
                 _fill(array.reshape(-1).view(np.uint8), member)
         except ArchiveError:
             raise
@@ -78,7 +79,7 @@ class Archive:
             raise ArchiveError(f"member {name} is damaged: {error}") from error
         if dtype.kind == "b" and array.view(np.uint8).max(initial=0) > 1:
             raise ArchiveError(f"member {name} has booleans that are neither true nor false")
-        return array
+        return array.T if in_columns else array
 
     def _find(self, name):
         if name not in self.members:
