@@ -1,13 +1,16 @@
 """The checkpoint of a training run, and its weights into a model, if they are that model's."""
 
 import contextlib
+import sys
 
 import numpy as np
 
 from ..data import Normalize
 from ..data.record import check_record
+from ..device import to_device
 from .checkpoint import CheckpointError, load_checkpoint
 
+INFINITY = float("inf")  # a metric's best, before the first that is finite
 PARTS = {
     "settings": dict,
     "classes": list,
@@ -28,18 +31,77 @@ PARTS = {
 def load_run(path):
     """The state that ``Trainer.save`` wrote to `path`; CheckpointError if it is anything else."""
     state = load_checkpoint(path)
-    parts = state if isinstance(state, dict) else {}
-    parts.setdefault("pictures", {})  # written before checkpoints knew their pictures
-    missing = [part for part, kind in PARTS.items() if part not in parts or not isinstance(parts[part], kind)]
-    if missing:
+    if isinstance(state, dict):
+        state.setdefault("pictures", {})  # written before checkpoints knew their pictures
+    if missing := missing_parts(state):
         raise CheckpointError(
             f"{path} holds no training run, it lacks {', '.join(missing)}; give a checkpoint that training has written"
         )
-    if not all(isinstance(name, str) for name in state["classes"]):
+    if not _are_texts(state["classes"]):
         raise unusable(path, "classes", "they are no names")
     with reading(path, "pictures"):
         check_record(state["pictures"])
     return state
+
+
+def missing_parts(state):
+    """The names of those parts of a run's state that are not there, or of another kind."""
+    found = state if isinstance(state, dict) else {}
+    return [part for part, kind in PARTS.items() if part not in found or not isinstance(found[part], kind)]
+
+
+def check_values(state, source):
+    """CheckpointError if what a run goes on from, apart from what its network and its optimiser look at themselves, is
+    not of the kind that the rest of the run takes it for."""
+    for part, right, what in (
+        ("classes", _are_texts(state["classes"]), "they are no names"),
+        ("environment", _are_texts(state["environment"].values()), "it is not {name: text}"),
+        ("bad_pictures", _are_texts(state["bad_pictures"].values()), "it is not {path: reason}"),
+        ("best", state["best"] is None or _is_best(state["best"]), f"it is {state['best']!r:.100}"),
+        ("position", _is_position(state["position"]), f"it is {state['position']!r:.100}"),
+        ("scores", all(map(_is_sum, state["scores"].values())), "they are no sums with their counts"),
+        ("random", _are_streams(state["random"]), "these are no streams of random numbers"),
+    ):
+        if not right:
+            raise unusable(source, part, what)
+
+
+def _are_texts(values):
+    return all(isinstance(value, str) for value in values)
+
+
+def _is_best(value):
+    return value.keys() == {"epoch", "top1"} and _is_whole(value["epoch"]) and is_finite_number(value["top1"])
+
+
+def _is_position(value):
+    return value.keys() == {"epoch", "batch", "order"} and _is_whole(value["epoch"]) and _is_whole(value["batch"])
+
+
+def _is_sum(value):
+    return isinstance(value, list) and len(value) == 2 and is_finite_number(value[0]) and _is_whole(value[1])
+
+
+def _are_streams(value):
+    try:
+        np.random.default_rng().bit_generator.state = value["init"]
+    except (KeyError, TypeError, ValueError, OverflowError):
+        return False
+    return all(_is_whole(value.get(name), below=1 << 64) for name in ("dropout_key", "dropout_calls"))
+
+
+def _is_whole(value, below=sys.maxsize):
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < below
+
+
+def is_finite_number(value):
+    """Whether it is a plain number within the range of floats."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
+
+
+def is_finite_array(value, kinds="f"):
+    """Whether it is an array of these kinds of dtypes without infinities and NaN."""
+    return hasattr(value, "dtype") and value.dtype.kind in kinds and bool(np.isfinite(to_device(value, "cpu")).all())
 
 
 def unusable(source, part, reason):
@@ -61,38 +123,54 @@ def reading(source, part):
 
 
 def fits(saved, own):
-    """Whether a saved state is built like one's own: the same keys, numbers where numbers are, arrays of its shapes."""
+    """Whether a saved state is built like one's own: the same keys, texts where texts are, finite numbers where numbers
+    are, finite arrays of its shapes. Where nothing stands yet in one's own, an array or any number may stand."""
     if isinstance(own, dict):
         return isinstance(saved, dict) and saved.keys() == own.keys() and all(fits(saved[key], own[key]) for key in own)
     if isinstance(own, list):
         return isinstance(saved, list) and len(saved) == len(own) and all(map(fits, saved, own))
+    if own is None:
+        return saved is None or is_finite_array(saved) or is_finite_number(saved) or saved in (INFINITY, -INFINITY)
+    if isinstance(own, (bool, str)):
+        return type(saved) is type(own)
     if isinstance(own, (int, float)):
-        return isinstance(saved, (int, float))
-    return np.shape(saved) == own.shape if hasattr(own, "shape") else True
+        return is_finite_number(saved)
+    return is_finite_array(saved, own.dtype.kind) and saved.shape == own.shape
 
 
 def load_normalizer(state, image_size, source):
     """The fitted normaliser of a checkpoint, tried out on a blank picture."""
-    with reading(source, "normalize"):
+    with reading(source, "normalize"), np.errstate(all="ignore"):
         normalize = Normalize.from_state_dict(state["normalize"])
-        normalize(np.zeros((1, 3, image_size, image_size), np.uint8))
+        pixels = normalize(np.zeros((1, 3, image_size, image_size), np.uint8))
+    if not np.isfinite(pixels).all():
+        raise unusable(source, "normalize", "it makes numbers that are not finite")
     return normalize
 
 
 def load_model(model, state, classes, source):
     """Load `state`, of the checkpoint at `source`; CheckpointError, and nothing changed, if it is of another model or
     of other classes than these names."""
+    check_model(model, state, classes, source)
+    model.load_state_dict(state["model"])
+
+
+def check_model(model, state, classes, source):
+    """The same CheckpointError, if there is to be one; nothing is changed."""
     if state["classes"] != list(classes):
         raise CheckpointError(
             f"{source} was trained on {_few(state['classes'])}, but the pictures are of {_few(classes)}; "
             "give the folder that belongs to it"
         )
-    try:
-        model.load_state_dict(state["model"])
-    except (KeyError, ValueError, TypeError) as error:
+    for name, array in state["model"].items():
+        if not is_finite_array(array, "fiub"):
+            raise unusable(source, "model", f"{name} is no array of finite numbers")
+    own, saved = ({name: value.shape for name, value in each.items()} for each in (model.state_dict(), state["model"]))
+    if wrong := [name for name in own | saved if own.get(name) != saved.get(name)]:
         raise CheckpointError(
-            f"{source} is a checkpoint of another model, with settings {state['settings']}: {error.args[0]}"
-        ) from None
+            f"{source} is a checkpoint of another model, with settings {state['settings']!s:.300}: "
+            f"{len(wrong)} shapes differ, such as that of {wrong[0]}: {saved.get(wrong[0])} there, {own.get(wrong[0])} here"
+        )
 
 
 def _few(classes):

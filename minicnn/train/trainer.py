@@ -26,9 +26,10 @@ from .interrupt import Interrupt, Interrupted
 from .log import Log, Progress
 from .meters import Clock, Scores, duration
 from .nonfinite import TrainingError, explain, first_not_finite
-from .restore import fits, load_model, reading, unusable
+from .restore import check_model, check_values, fits, missing_parts, reading, unusable
 
 CHECKED = ("position", "scores", "random", "schedule", "normalize", "optimizer")  # before any of them is loaded
+LOADED = ("optimizer", "schedule", "normalize", "scores")  # by methods of their own
 LAST, BEST = "checkpoint_last.npz", "checkpoint_best.npz"
 
 
@@ -245,21 +246,31 @@ class Trainer:
         trainer's, or if it is of another model, of other classes or, within an epoch, of other batches.
         """
         own = self.state_dict()
+        for part in missing_parts(state):
+            raise unusable(source, part, "it is missing or of another kind")
         for part in CHECKED:
-            if not fits(state.get(part), own[part]):
+            if not fits(state[part], own[part]):
                 raise unusable(source, part, "it is not built like this run's")
+        check_values(state, source)
         position = state["position"]
+        if position["batch"] > len(self.train_loader):
+            raise unusable(source, "position", f"an epoch has {len(self.train_loader)} batches")
         if position["batch"] and position["order"] != self.order():
             raise CheckpointError(
                 f"{source} lies within an epoch of other batches ({position['order']}) than now ({self.order()}); "
                 "resume with the same pictures, batch size and seed"
             )
-        load_model(self.model, state, self.classes, source)
-        for part in ("optimizer", "schedule", "normalize", "scores"):
-            with reading(source, part):
-                getattr(self, part).load_state_dict(state[part])
-        with reading(source, "random"):
-            random.set_state(state["random"])
+        check_model(self.model, state, self.classes, source)
+        try:
+            for part in LOADED:
+                with reading(source, part):
+                    getattr(self, part).load_state_dict(state[part])
+        except CheckpointError:
+            for part in LOADED:
+                getattr(self, part).load_state_dict(own[part])
+            raise
+        self.model.load_state_dict(state["model"])
+        random.set_state(state["random"])
         self.train_loader.bad = dict(state["bad_pictures"])
         self.epoch, self.batch, self.best = position["epoch"], position["batch"], state["best"]
         if changed := differences(state["environment"], environment(self.device)):
