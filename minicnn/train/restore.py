@@ -169,7 +169,7 @@ def check_model(model, state, classes, source):
     if wrong := [name for name in own | saved if own.get(name) != saved.get(name)]:
         raise CheckpointError(
             f"{source} is a checkpoint of another model, with settings {state['settings']!s:.300}: "
-            f"{len(wrong)} shapes differ, such as that of {wrong[0]}: {saved.get(wrong[0])} there, {own.get(wrong[0])} here"
+            f"{len(wrong)} shapes differ, such as {wrong[0]}: {saved.get(wrong[0])}, not {own.get(wrong[0])}"
         )
 
 
