@@ -1,6 +1,7 @@
 """The checkpoint of a training run, and its weights into a model, if they are that model's."""
 
 import contextlib
+import math
 import sys
 
 import numpy as np
@@ -10,7 +11,6 @@ from ..data.record import check_record
 from ..device import to_device
 from .checkpoint import CheckpointError, load_checkpoint
 
-INFINITY = float("inf")  # a metric's best, before the first that is finite
 PARTS = {
     "settings": dict,
     "classes": list,
@@ -83,11 +83,13 @@ def _is_sum(value):
 
 
 def _are_streams(value):
+    generator = np.random.default_rng().bit_generator
     try:
-        np.random.default_rng().bit_generator.state = value["init"]
+        generator.state = value["init"]
     except (KeyError, TypeError, ValueError, OverflowError):
         return False
-    return all(_is_whole(value.get(name), below=1 << 64) for name in ("dropout_key", "dropout_calls"))
+    whole = all(_is_whole(value.get(name), below=1 << 64) for name in ("dropout_key", "dropout_calls"))
+    return whole and generator.state == value["init"]
 
 
 def _is_whole(value, below=sys.maxsize):
@@ -130,7 +132,8 @@ def fits(saved, own):
     if isinstance(own, list):
         return isinstance(saved, list) and len(saved) == len(own) and all(map(fits, saved, own))
     if own is None:
-        return saved is None or is_finite_array(saved) or is_finite_number(saved) or saved in (INFINITY, -INFINITY)
+        without_bound = isinstance(saved, float) and math.isinf(saved)  # a metric's best, before a finite one
+        return saved is None or without_bound or is_finite_number(saved) or is_finite_array(saved)
     if isinstance(own, (bool, str)):
         return type(saved) is type(own)
     if isinstance(own, (int, float)):
