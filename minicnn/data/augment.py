@@ -16,6 +16,10 @@ whole pictures, Compose([ResizeShorter(side), WithMirror()]), of the sides 224, 
 
 import numpy as np
 
+from .errors import BadImage
+
+MAX_RESIZED = 2**26  # pixels, 200 MB; of 256 pixels in height: 262,144 in width
+
 
 def to_array(image):
     """PIL "RGB" image -> uint8 (3, H, W), contiguous. An array (TenCrop's) passes through."""
@@ -43,7 +47,8 @@ class ResizeShorter:
     """Resize so that the shorter side has `size` pixels and the aspect ratio stays (the longer side rounds down).
 
     Pillow's antialiased bilinear filter, as torchvision on PIL images; without antialiasing trained nets lose
-    accuracy.
+    accuracy. BadImage for a picture so long and thin that it would have more than MAX_RESIZED pixels: 2 x 30,000,
+    a file of some kB, would become 256 x 3,840,000.
     """
 
     def __init__(self, size):
@@ -57,6 +62,11 @@ class ResizeShorter:
         if shorter == self.size:
             return image
         new_size = (self.size * width // shorter, self.size * height // shorter)
+        if new_size[0] * new_size[1] > max(MAX_RESIZED, width * height):
+            raise BadImage(
+                f"a picture of {width} x {height} pixels",
+                f"too long and thin for {self}: {new_size[0]} x {new_size[1]} are more than {MAX_RESIZED:,} pixels",
+            )
         return image.resize(new_size, Image.Resampling.BILINEAR)
 
     def __repr__(self):

@@ -1,13 +1,14 @@
-"""Folders of images: which files there are, which class each belongs to, and how one is decoded.
+"""Folders of images: which class each picture belongs to, and which are to train and which to validate on.
 
 Layouts
 
     DIR/train/<class>/*.JPEG  and  DIR/val/<class>/*.JPEG   ImageNet's; a class is a folder, its name any text
     DIR/<class>/*.JPEG                                      flat; train_and_val splits it per class, by a seed
 
-A class folder is searched with its subfolders for .jpg, .jpeg and .png in any case; hidden files are passed
-over. Classes are numbered 0, 1, ... in the sorted order of their names, so labels are the same on every
-system.
+Classes are numbered 0, 1, ... in the sorted order of their names, so labels are the same on every system. A class
+folder is searched with its subfolders (listing.py): what counts as a picture is told by its ending, .jpg, .png, .webp
+and others in any case; hidden files and folders are passed over, each folder counts once, and what cannot be read is an
+error. `.notes` says what was passed over.
 
 ImageNet 2012. ILSVRC2012_img_train.tar holds one tar per class (n01440764.tar ...): unpack each into a folder
 of its name, train/n01440764/*.JPEG. ILSVRC2012_img_val.tar holds 50,000 files in one heap,
@@ -20,46 +21,61 @@ Source: Russakovsky et al. 2015, and the readme.txt of ILSVRC2012_devkit_t12.
 """
 
 import copy
-import io
 import os
 from pathlib import Path
 
 import numpy as np
 
-from .errors import BadImage, DataError
+from .decode import load_image
+from .errors import DataError, shown
+from .listing import EXTENSIONS, Listing
 
-EXTENSIONS = (".jpg", ".jpeg", ".png")
-FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP")  # by content: files of the web are often misnamed
 SPLIT = 3  # the purpose of the generator that splits a flat folder; loader.py has the other purposes
+TRAIN, VAL, TEST = ("train", "training"), ("val", "valid", "validation"), ("test", "testing")  # in any case
 
 
 class ImageFolder:
     """The pictures of root/<class>/*, in sorted order.
 
     .classes  sorted class names          .samples  [(path, label)], label = position in .classes
+    .notes    lines that whoever uses the folder should read: what was passed over, what is unusual about the classes
     classes   the names to expect, for instance those of the training set; anything else is a DataError.
 
-    Raises DataError for a missing folder, one without class folders, an empty class folder, unexpected classes.
+    Raises DataError for a missing or unreadable folder, one without class folders, one of train/ and val/, an empty
+    class folder, unexpected classes.
     """
 
     def __init__(self, root, classes=None):
         self.root = Path(root)
         if not self.root.is_dir():
-            raise DataError(f"image folder {self.root}: there is no such folder")
-        names = sorted(entry.name for entry in self.root.iterdir() if _is_class_folder(entry))
+            raise DataError(f"image folder {shown(self.root)}: there is no such folder")
+        listing = Listing(self.root)
+        folders, beside = listing.entries(self.root)
+        names = [os.path.basename(folder) for folder in folders]
         if not names:
-            raise DataError(_no_classes(self.root))
+            raise DataError(_no_classes(self.root, beside))
+        if all(name.lower() in TRAIN + VAL + TEST for name in names):
+            raise DataError(
+                f"image folder {shown(self.root)}: {_first(names)} are no classes; give one of these folders"
+            )
         if classes is not None and names != sorted(classes):
             raise DataError(_different_classes(self.root, names, classes))
         self.classes = names
-        self.samples = [(path, k) for k, name in enumerate(names) for path in _images_under(self.root / name)]
+        is_new = [listing.enter(folder) for folder in folders]  # all of them, before a link within one leads to another
+        self.samples = [
+            (path, label)
+            for label, folder in enumerate(folders)
+            for path in (listing.pictures(folder) if is_new[label] else ())
+        ]
         filled = {label for _, label in self.samples}
-        empty = [name for k, name in enumerate(names) if k not in filled]
+        empty = [name for label, name in enumerate(names) if label not in filled]
         if empty:
             raise DataError(
-                f"image folder {self.root}: no {'/'.join(EXTENSIONS)} in class folder(s) {_first(empty)}; "
-                "add pictures or remove the folder"
+                f"image folder {shown(self.root)}: no {'/'.join(EXTENSIONS)} in class folder(s) {_first(empty)}; "
+                f"add pictures or remove the folder (passed over: {str(listing) or 'nothing'})"
             )
+        self.folders = listing.folders
+        self.notes = [f"{shown(self.root)}: {note}" for note in _notes(names, beside, listing)]
 
     def __len__(self):
         return len(self.samples)
@@ -78,29 +94,55 @@ class ImageFolder:
         return part
 
 
+def split_folders(root):
+    """(train, val): the folders under `root` of these names, or of others that mean the same, each None if it is not
+    there. DataError for two of one kind."""
+    found = {"train": [], "val": []}
+    for path in Path(root).iterdir() if Path(root).is_dir() else ():
+        for split, names in (("train", TRAIN), ("val", VAL)):
+            if path.name.lower() in names and path.is_dir():
+                found[split].append(path)
+    for paths in found.values():
+        if len(paths) > 1:
+            names = " and ".join(sorted(f"{path.name}/" for path in paths))
+            raise DataError(f"{shown(root)} has {names}, which mean the same; leave one of them there")
+    return tuple(paths[0] if paths else None for paths in found.values())
+
+
 def train_and_val(root, val_fraction=0.1, seed=0):
     """(train, val) ImageFolders of DIR/train + DIR/val, or of a flat DIR/<class>/*.
 
-    A flat folder is split class by class: round(val_fraction * n) pictures of each, at least one and at most
-    n - 1, chosen by the seed, go to val. The only picture of a class goes to train, so val may lack classes,
-    or even be empty, when classes are that small. Raises DataError as ImageFolder does, and for a missing
-    train/ or val/.
+    The two may be called training/, valid/ or validation/, in any case. A flat folder is split class by class:
+    round(val_fraction * n) pictures of each, at least one and at most n - 1, chosen by the seed, go to val. The only
+    picture of a class goes to train, so val may lack classes, or even be empty, when classes are that small. Raises
+    DataError as ImageFolder does, for a missing train/ or val/, and for a folder that belongs to both.
     """
     root = Path(root)
     if not 0 <= val_fraction < 1:
         raise ValueError(f"train_and_val: val_fraction must lie in [0, 1), not {val_fraction}")
-    present = [name for name in ("train", "val") if (root / name).is_dir()]
-    if len(present) == 1:
-        missing = "val" if present == ["train"] else "train"
+    present = split_folders(root)
+    if all(present):
+        train = ImageFolder(present[0])
+        val = ImageFolder(present[1], classes=train.classes)
+        if train.folders & val.folders:
+            raise DataError(
+                f"{shown(root)}: a link makes pictures of {present[1].name}/ pictures of {present[0].name}/"
+            )
+        return train, val
+    if any(present):
+        there = present[0] or present[1]
+        missing = root / ("val" if present[0] else "train")
         raise DataError(
-            f"{root} has {present[0]}/ but no {missing}/; add {root / missing}/<class>/*.JPEG, "
-            f"or give {root / present[0]} itself to have it split by a seed"
+            f"{shown(root)} has {there.name}/ but no {missing.name}/; add {shown(missing)}/<class>/*.JPEG, "
+            f"or give {shown(there)} itself to have it split by a seed"
         )
-    if present:
-        train = ImageFolder(root / "train")
-        return train, ImageFolder(root / "val", classes=train.classes)
-
     everything = ImageFolder(root)
+    if splits := [name for name in everything.classes if name.lower() in TEST]:
+        raise DataError(
+            f"{shown(root)} has {splits[0]}/ beside {_first([n for n in everything.classes if n not in splits])}, but "
+            f"neither train/ nor val/; expected are train/<class>/* and val/<class>/*, or classes only"
+        )
+
     labels = np.array([label for _, label in everything.samples])
     train, val = [], []
     for label in range(len(everything.classes)):
@@ -112,59 +154,24 @@ def train_and_val(root, val_fraction=0.1, seed=0):
     return everything.subset(sorted(train)), everything.subset(sorted(val))
 
 
-def load_image(path):
-    """Decode one file -> PIL image of mode "RGB", as torchvision's default loader does: `convert("RGB")`.
-
-    Grey is repeated in three channels, CMYK and palettes are converted, alpha is dropped (not composited),
-    and 16-bit grey keeps its upper byte, as Pillow does with 16-bit colour, instead of being clipped to
-    white. The EXIF orientation is not applied: pixels stay as they are stored.
-
-    Raises BadImage for whatever Pillow cannot decode: empty, truncated, no image at all, more pixels than
-    twice PIL.Image.MAX_IMAGE_PIXELS (a "decompression bomb"). A flipped byte inside JPEG data decodes
-    silently.
-    """
-    from PIL import Image, UnidentifiedImageError
-
-    try:
-        content = Path(path).read_bytes()
-        if not content:
-            raise BadImage(path, "the file is empty")
-        with Image.open(io.BytesIO(content), formats=FORMATS) as image:
-            return _to_rgb(image)
-    except (BadImage, MemoryError):
-        raise
-    except UnidentifiedImageError as error:
-        raise BadImage(path, "not a JPEG or PNG picture") from error
-    except Exception as error:  # decoders raise OSError, SyntaxError, struct.error, zlib.error, IndexError ...
-        raise BadImage(path, f"{type(error).__name__}: {error}") from error
+def _notes(names, beside, listing):
+    if beside:
+        yield f"passed over {len(beside)} picture(s) outside of the class folders, such as {shown(min(beside))}"
+    if passed_over := str(listing):
+        yield f"passed over {passed_over}"
+    by_lower = {}
+    for name in names:
+        by_lower.setdefault(name.lower(), []).append(name)
+    for same in by_lower.values():
+        if len(same) > 1:
+            yield f"{' and '.join(map(shown, same))} are different classes, by upper and lower case alone"
+    if len(names) == 1:
+        yield f"there is one class only, {shown(names[0])}, so nothing can be told apart"
 
 
-def _to_rgb(image):
-    from PIL import Image
-
-    if image.mode.startswith("I"):  # 16-bit grey PNG
-        upper_byte = (np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8)
-        return Image.fromarray(upper_byte).convert("RGB")
-    if image.mode == "P" and "transparency" in image.info:
-        image = image.convert("RGBA")  # the same colours, without Pillow's warning about the dropped transparency
-    return image.convert("RGB")
-
-
-def _is_class_folder(entry):
-    return entry.is_dir() and not entry.name.startswith(".")
-
-
-def _images_under(folder):
-    found = []
-    for directory, _, names in os.walk(folder, followlinks=True):
-        for name in names:
-            if name.lower().endswith(EXTENSIONS) and not name.startswith("."):
-                found.append(os.path.join(directory, name))
-    return sorted(found)
-
-
-def _no_classes(root):
-    if any(entry.suffix.lower() in EXTENSIONS for entry in root.iterdir()):
+def _no_classes(root, beside):
+    root = shown(root)
+    if beside:
         return (
             f"image folder {root}: the pictures lie in one heap; sort them into class folders, "
             f"{root}/<class>/*.JPEG (ImageNet's val: see the docstring of minicnn/data/folder.py)"
@@ -176,9 +183,9 @@ def _different_classes(root, found, expected):
     missing = sorted(set(expected) - set(found))
     unknown = sorted(set(found) - set(expected))
     parts = [f"{verb} {_first(names)}" for verb, names in (("lacks", missing), ("also has", unknown)) if names]
-    return f"image folder {root}: its classes are not the {len(expected)} expected; it {' and '.join(parts)}"
+    return f"image folder {shown(root)}: its classes are not the {len(expected)} expected; it {' and '.join(parts)}"
 
 
 def _first(names, limit=5):
     more = f" and {len(names) - limit} more" if len(names) > limit else ""
-    return ", ".join(names[:limit]) + more
+    return ", ".join(map(shown, names[:limit])) + more

@@ -17,6 +17,8 @@ Threads are enough: Pillow gives up the interpreter lock while it decodes and re
 """
 
 import math
+import operator
+import os
 import time
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
@@ -71,23 +73,20 @@ class DataLoader:
         drop_last=False,
         max_bad_fraction=0.001,
     ):
-        for name, value, least in (
-            ("batch_size", batch_size, 1),
-            ("seed", seed, 0),
-            ("workers", workers, 0),
-            ("prefetch", prefetch, 1),
-            ("max_bad_fraction", max_bad_fraction, 0),
-        ):
-            if value < least:
-                raise ValueError(f"DataLoader: {name} must be at least {least}, not {value}")
+        if missing := [name for name in ("__len__", "samples", "load") if not hasattr(dataset, name)]:
+            raise TypeError(f"DataLoader: a data set has {', '.join(missing)}, {type(dataset).__name__} does not")
+        if not callable(transform):
+            raise TypeError(f"DataLoader: transform must be a function (image, rng), not {transform!r}")
+        if not 0 <= max_bad_fraction <= 1:
+            raise ValueError(f"DataLoader: max_bad_fraction must be at least 0 and at most 1, not {max_bad_fraction}")
         self.dataset = dataset
-        self.batch_size = batch_size
+        self.batch_size = _whole("batch_size", batch_size, 1)
         self.transform = transform
-        self.shuffle = shuffle
-        self.seed = seed
-        self.workers = workers
-        self.prefetch = prefetch
-        self.drop_last = drop_last
+        self.shuffle = _yes_or_no("shuffle", shuffle)
+        self.seed = _whole("seed", seed, 0)
+        self.workers = _whole("workers", workers, 0)
+        self.prefetch = _whole("prefetch", prefetch, 1)
+        self.drop_last = _yes_or_no("drop_last", drop_last)
         self.max_bad_fraction = max_bad_fraction
         self.bad = {}
         self.wait_seconds = 0.0  # how long the consumer waited for batches in the latest epoch
@@ -109,6 +108,7 @@ class DataLoader:
         A batch without a single readable picture is not handed over, but its position counts. Leaving the
         loop early stops the workers.
         """
+        epoch, start = _whole("epoch", epoch, 0), operator.index(start)
         if not 0 <= start <= len(self):
             raise ValueError(
                 f"DataLoader.epoch: start must lie in 0..{len(self)}, the batches of an epoch, not {start}"
@@ -135,15 +135,24 @@ class DataLoader:
     def _decode_ahead(self, epoch, parts):
         pool = ThreadPoolExecutor(self.workers, thread_name_prefix="minicnn-loader")
         ahead = deque()  # a list of futures per batch, in order
+        process = os.getpid()
         try:
             for part in parts:
                 ahead.append([pool.submit(self._sample, epoch, int(index)) for index in part])
                 if len(ahead) > self.prefetch:
-                    yield [future.result() for future in ahead.popleft()]
+                    yield self._results(ahead.popleft(), process)
             while ahead:
-                yield [future.result() for future in ahead.popleft()]
+                yield self._results(ahead.popleft(), process)
         finally:
             pool.shutdown(cancel_futures=True)
+
+    def _results(self, futures, process):
+        if os.getpid() != process:
+            raise RuntimeError(
+                "DataLoader: this epoch was begun before the process forked, and its threads are the other process's; "
+                f"begin it here: loader.epoch(epoch, start), or workers=0 instead of {self.workers}"
+            )
+        return [future.result() for future in futures]
 
     def _sample(self, epoch, index):
         """(array, label, index) of one picture, or the BadImage that was raised. Runs in a worker."""
@@ -155,6 +164,8 @@ class DataLoader:
         rng = np.random.default_rng([self.seed, AUGMENT, epoch, index])
         try:
             return to_array(self.transform(image, rng)), label, index
+        except BadImage as bad:  # it can be decoded, and yet not be used
+            return BadImage(path, str(bad))
         except Exception as error:
             error.add_note(f"in the transform of {path}")
             raise
@@ -187,3 +198,20 @@ class DataLoader:
                 f"{len(self.bad)} of {len(self.dataset)} pictures are unreadable and max_bad_fraction="
                 f"{self.max_bad_fraction:g} allows {allowed}; repair or remove them: {first}"
             )
+
+
+def _whole(name, value, least):
+    """The whole number `value`, of any type that is one."""
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError(f"DataLoader: {name} must be a whole number, not {value!r}") from None
+    if number < least:
+        raise ValueError(f"DataLoader: {name} must be at least {least}, not {number}")
+    return number
+
+
+def _yes_or_no(name, value):
+    if value not in (True, False):
+        raise TypeError(f"DataLoader: {name} must be True or False, not {value!r}")
+    return bool(value)

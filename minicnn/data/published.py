@@ -7,7 +7,8 @@ Source    Krizhevsky, "Learning multiple layers of features from tiny images", 2
 from pathlib import Path
 from typing import NamedTuple
 
-from .errors import BadImage, DataError
+from .decode import decoding
+from .errors import DataError
 
 
 class Item(NamedTuple):
@@ -31,14 +32,10 @@ class PublishedSet:
         return len(self.samples)
 
     def load(self, index):
-        """Picture `index` -> PIL image of mode "RGB". Raises BadImage."""
+        """Picture `index` -> PIL image of mode "RGB". Raises BadImage, or DataError for trouble of the machine."""
         item, _ = self.samples[index]
-        try:
+        with decoding(item):
             return self.dataset[item.index][0].convert("RGB")
-        except MemoryError:
-            raise
-        except Exception as error:  # decoders raise OSError, SyntaxError, struct.error, zlib.error, IndexError ...
-            raise BadImage(item, f"{type(error).__name__}: {error}") from error
 
 
 def cifar10(root, download=True):
