@@ -17,7 +17,7 @@ Gradients are first-order: ``backward`` methods work on arrays and build no grap
 """
 
 from .contract import check_inputs, checked_gradients, checked_result
-from .device import array_module, current_tier, device_of, implementation, naming_memory_errors
+from .device import current_tier, device_of, implementation, naming_memory_errors, share_memory
 from .switch import Block, Setting
 from .variable import Variable
 from .versions import Constant, Saved
@@ -98,7 +98,7 @@ class Function:
         result = variables[0].like(array) if node._overwritten is None else node._overwritten
         node._overwritten = None  # a node that held its own result would be a cycle
         for v in variables:
-            if v is not result and array_module(array).may_share_memory(array, v.data):
+            if v is not result and share_memory(array, v.data):
                 result.version = v.version
                 result.version.has_views |= any(node.needs_input_grad)
         if any(node.needs_input_grad):
@@ -224,9 +224,9 @@ def topological_order(root):
 
 def _is_alone(array, others):
     """Whether `array` is all there is in its memory and shares it with none of the others (None is skipped)."""
-    shares, owner = array_module(array).may_share_memory, array if array.base is None else array.base
+    owner = array if array.base is None else array.base
     is_whole = getattr(owner, "nbytes", array.nbytes) == array.nbytes
-    return is_whole and not any(shares(array, other) for other in others if other is not None)
+    return is_whole and not any(share_memory(array, other) for other in others if other is not None)
 
 
 def _accumulate(leaf, grad, owned):

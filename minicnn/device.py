@@ -137,6 +137,11 @@ def array_module(array):
     raise TypeError(f"a {type(array).__name__} is no array; np.asarray makes one of numbers")
 
 
+def share_memory(a, b):
+    """Whether two arrays may lie in the same memory; not if they are on different devices."""
+    return device_of(a) == device_of(b) and array_module(a).may_share_memory(a, b)
+
+
 def full(like, shape, value):
     """An array of that shape, filled with `value`, on the device and of the dtype of `like`."""
     array = array_module(like).full(shape, value, like.dtype)

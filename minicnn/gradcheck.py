@@ -25,10 +25,11 @@ def gradcheck(function, inputs, *, eps=1e-5, atol=1e-7, rtol=1e-6, seed=0, direc
     """True if the gradients of `function` are right at `inputs`; GradcheckError says where they are not.
 
     function    takes len(inputs) Tensors, returns one Tensor; must be deterministic (for dropout, seed it inside)
-    inputs      float64 arrays or Tensors; every one of them is checked, Tensors on the device they are on
+    inputs      float64 arrays or Tensors, or a single one; each of them is checked, Tensors on the device they are on
     directions  None: every coordinate. A number: only the slopes along so many random directions for each input, for
                 functions whose coordinates are too many (a whole network)
     """
+    inputs = [inputs] if isinstance(inputs, (np.ndarray, Tensor)) else list(inputs)
     arrays = [np.array(x) for x in inputs]
     for i, array in enumerate(arrays):
         if array.dtype != np.float64:
@@ -37,6 +38,8 @@ def gradcheck(function, inputs, *, eps=1e-5, atol=1e-7, rtol=1e-6, seed=0, direc
     rng = np.random.default_rng(seed)
     tensors = [Tensor(to_device(x.copy(), d), requires_grad=True) for x, d in zip(arrays, devices, strict=True)]
     y = function(*tensors)
+    if not isinstance(y, Tensor):
+        raise TypeError(f"gradcheck: the function must return one Tensor, not a {type(y).__name__}")
     upstream = rng.standard_normal(y.shape)
     y.backward(Tensor(to_device(upstream, y.device)))
 

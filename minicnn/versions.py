@@ -12,7 +12,7 @@ they are copied, and compared with the copy before backward uses it (``Constant`
 
 import numpy as np
 
-from .device import array_module, device_of
+from .device import device_of, share_memory
 
 
 class Version:
@@ -32,8 +32,7 @@ class Saved:
 
     def __init__(self, array, variables):
         self.array = array
-        shares = array_module(array).may_share_memory
-        self.counts = [(v.version, v.version.count) for v in variables if shares(v.data, array)]
+        self.counts = [(v.version, v.version.count) for v in variables if share_memory(v.data, array)]
 
     def check(self, op):
         """RuntimeError if one of the counts has moved."""

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from checks import check_close, leaf, raises
 
+import minicnn
 import minicnn.functional as F
 from minicnn import Tensor, no_grad
 
@@ -84,3 +85,259 @@ def test_inplace_on_memory_that_a_view_shares_is_an_error(which):
     with raises(RuntimeError, "ReLU", "view", "inplace=False"):
         F.relu(a if which == "what is viewed" else view, inplace=True)
     assert x.numpy()[0] == -1
+
+
+OPERATORS = {
+    "add": lambda a, b: a.__iadd__(b),
+    "sub": lambda a, b: a.__isub__(b),
+    "mul": lambda a, b: a.__imul__(b),
+    "div": lambda a, b: a.__itruediv__(b),
+}
+OUT_OF_PLACE = {
+    "add": lambda a, b: a + b,
+    "sub": lambda a, b: a - b,
+    "mul": lambda a, b: a * b,
+    "div": lambda a, b: a / b,
+}
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+@pytest.mark.parametrize(
+    "other", [3.0, np.array([2.0, 4.0]), Tensor(np.array([[2.0, 4.0]]))], ids=["number", "array", "tensor"]
+)
+def test_outside_the_graph_the_memory_itself_changes(place, name, other):
+    other = place.tensor(other.numpy() if isinstance(other, Tensor) else other) if not np.isscalar(other) else other
+    a = place.tensor(np.array([[1.0, 2.0], [3.0, 4.0]]), requires_grad=True)
+    memory, view = a.data, a.detach()[1]
+    expected = OUT_OF_PLACE[name](a.detach(), other).numpy().copy()
+    with no_grad():
+        assert OPERATORS[name](a, other) is a
+    assert a.data is memory and a.requires_grad and a.node is None
+    check_close(a.numpy(), expected, 0)
+    check_close(view.numpy(), expected[1], 0)
+
+
+def test_gradient_descent_by_hand(place):
+    """The loop that every course begins with, and the same by the optimiser."""
+    x, target = np.random.default_rng(0).standard_normal((2, 20, 3))
+    byhand, optimised = (place.tensor(np.ones((3, 3)), requires_grad=True) for _ in range(2))
+    optimizer = minicnn.optim.SGD([optimised], lr=0.05)
+    for _ in range(5):
+        for w in (byhand, optimised):
+            ((place.tensor(x) @ w - place.tensor(target)) ** 2).mean().backward()
+        with no_grad():
+            byhand -= 0.05 * byhand.grad
+        byhand.grad.zero_()
+        optimizer.step()
+        optimizer.zero_grad()
+    check_close(byhand.numpy(), optimised.numpy(), 1e-12)
+    assert not np.array_equal(byhand.numpy(), np.ones((3, 3)))
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+@pytest.mark.parametrize("shape", [(2, 3), (3,), ()])
+def test_in_the_graph_as_in_torch(torch, name, shape):
+    rng = np.random.default_rng(3)
+    values, other = rng.standard_normal((2, 3)), rng.uniform(1, 2, shape)
+    ours = [Tensor(values.copy(), requires_grad=True), Tensor(other.copy())]
+    theirs = [torch.from_numpy(values.copy()).requires_grad_(), torch.from_numpy(np.array(other))]
+    results = []
+    for x, b in (ours, theirs):
+        y = x * 2
+        alias = y
+        y = OPERATORS[name](y, b)
+        assert y is alias
+        z = y * y
+        z.sum().backward()
+        results.append((z.detach().numpy(), x.grad.numpy()))
+    for value, expected in zip(*results, strict=True):
+        check_close(value, expected, 1e-12)
+
+
+@pytest.mark.parametrize("name", ["add", "sub"])
+def test_in_the_graph_both_sides_get_their_gradient(name):
+    x, b = leaf(1.0, 2.0), leaf(3.0, 4.0)
+    y = x * 2
+    y = OPERATORS[name](y, b)
+    y.backward(np.array([1.0, 10.0]))
+    check_close(x.grad.numpy(), np.array([2.0, 20.0]), 0)
+    check_close(b.grad.numpy(), np.array([1.0, 10.0]) * (1 if name == "add" else -1), 0)
+
+
+def test_a_sum_that_begins_outside_the_graph():
+    x, total = leaf(1.0, 2.0), Tensor(np.zeros(2))
+    for factor in (1.0, 2.0, 3.0):
+        total += x * factor
+    total.sum().backward()
+    check_close(x.grad.numpy(), np.full(2, 6.0), 0)
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+def test_a_leaf_in_the_graph_is_not_changed(name):
+    x = leaf(1.0, 2.0)
+    with raises(RuntimeError, name, "leaf", "(2,)", "no_grad"):
+        OPERATORS[name](x, 1.0)
+    assert x.tolist() == [1, 2]
+
+
+def test_what_a_view_shares_is_not_changed_in_the_graph():
+    y = leaf(1.0, 2.0) * 2
+    view = y.reshape(2, 1)
+    for a in (y, view):
+        with raises(RuntimeError, "add", "view", "a = a + b"):
+            a += 1.0
+    assert y.tolist() == [2, 4]
+
+
+def test_a_change_of_what_was_saved_is_noticed():
+    x = leaf(1.0, 2.0)
+    y = x.exp()
+    y += 1.0  # exp's gradient is its result
+    with raises(RuntimeError, "Exp", "(2,)", "in place"):
+        y.sum().backward()
+    w = leaf(3.0, 4.0)
+    loss = (w * w).sum()
+    with no_grad():
+        w -= 1.0
+    with raises(RuntimeError, "Mul", "in place"):
+        loss.backward()
+
+
+def test_a_factor_that_was_not_needed_may_change():
+    x, factor = leaf(1.0, 2.0), Tensor(np.array([3.0, 4.0]))
+    frozen = Tensor(np.array([5.0, 6.0]))
+    y = (x * factor).sum() + (frozen * x).sum()
+    x.detach()[...] = 0  # neither gradient reads x
+    y.backward()
+    check_close(x.grad.numpy(), np.array([8.0, 10.0]), 0)
+
+
+@pytest.mark.parametrize(
+    "a, b, error, parts",
+    [
+        (np.ones(2), np.ones((3, 2)), ValueError, ["add", "(3, 2)", "(2,)"]),
+        (np.ones(2), np.ones(3), ValueError, ["add", "(3,)", "(2,)"]),
+        (np.ones(2), np.ones(2, np.float32), TypeError, ["add", "float64", "float32", "astype"]),
+        (np.ones(2, np.float32), np.ones(2), TypeError, ["add", "float64", "float32", "astype"]),
+        (np.ones(2, int), np.ones(2), TypeError, ["add", "int64", "float64"]),
+        (np.ones(2, int), 0.5, TypeError, ["0.5", "int64"]),
+    ],
+)
+def test_what_does_not_fit_changes_nothing(a, b, error, parts):
+    x = Tensor(a.copy())
+    with raises(error, *parts):
+        x += b
+    assert x.dtype == a.dtype and x.tolist() == a.tolist()
+
+
+def test_integers_and_counts_in_place():
+    count = Tensor(np.array([1, 2]))
+    count += 1
+    count *= Tensor([2, 3])
+    assert count.tolist() == [4, 9]
+    with raises(TypeError, "div", "int64"):
+        count /= 2
+
+
+def test_assignment_under_no_grad_and_in_the_graph():
+    x, y = leaf(1.0, 2.0), leaf(3.0)
+    with no_grad():
+        x[0] = 7.0
+        x[1:] = y
+    assert x.tolist() == [7, 3] and x.requires_grad
+    for target, value, part in ((x, 1.0, "no_grad"), (Tensor(np.zeros(1)), y * 2, "detach")):
+        with raises(RuntimeError, part):
+            target[0:1] = value
+
+
+# What backward reads and is no input
+
+
+def cross_entropy(target, weight=None):
+    x = Tensor(np.zeros((2, 3), np.float32), requires_grad=True)
+    return x, F.cross_entropy(x, target, weight)
+
+
+@pytest.mark.parametrize("new", [10**10, -1, 4, 2], ids=["far away", "negative", "no class", "another class"])
+@pytest.mark.parametrize(
+    "wrap", [np.asarray, Tensor, lambda a: Tensor(a).detach()], ids=["array", "tensor", "detached"]
+)
+@pytest.mark.parametrize("change", ["array", "tensor"])
+def test_labels_changed_before_backward_are_noticed(place, wrap, change, new):
+    array = np.array([0, 1])
+    labels = wrap(array)
+    x = place.tensor(np.zeros((2, 3), np.float32), requires_grad=True)
+    loss = F.cross_entropy(x, labels)
+    if change == "array":
+        array[:] = new
+    else:
+        Tensor(array)[...] = new  # another Tensor of the same memory, with a count of its own
+    with raises(RuntimeError, "CrossEntropy", "(2,)", "changed in place"):
+        loss.backward()
+    assert x.grad is None
+
+
+def test_labels_on_the_device_changed_before_backward_are_noticed(place):
+    x, labels = place.tensor(np.zeros((2, 3), np.float32), requires_grad=True), place.tensor(np.array([0, 1]))
+    loss = F.cross_entropy(x, labels)
+    labels[0] = 2
+    with raises(RuntimeError, "CrossEntropy", "changed in place"):
+        loss.backward()
+
+
+def test_class_weights_changed_before_backward_are_noticed():
+    for weight in (np.ones(3, np.float32), Tensor(np.ones(3, np.float32))):
+        _, loss = cross_entropy(np.array([0, 1]), weight)
+        weight[...] = 5.0
+        with raises(RuntimeError, "CrossEntropy", "(3,)", "changed in place"):
+            loss.backward()
+
+
+@pytest.mark.parametrize("make", [lambda a: a, Tensor, list], ids=["array", "tensor", "list"])
+def test_an_index_changed_before_backward(make):
+    x, index = leaf(1.0, 2.0, 3.0), make(np.array([0, 2]))
+    y = x[index] * 2
+    index[0] = 1 if isinstance(index, list) else 10**9
+    if isinstance(index, list):  # a list was read once, into an array of the op's own
+        y.sum().backward()
+        check_close(x.grad.numpy(), np.array([2.0, 0, 2]), 0)
+    else:
+        with raises(RuntimeError, "GetItem", "(2,)", "changed in place"):
+            y.sum().backward()
+
+
+def test_a_mask_changed_before_backward_is_noticed():
+    x, mask = leaf(1.0, 2.0, 3.0), np.array([True, False, True])
+    y = x[mask]
+    mask[:] = True
+    with raises(RuntimeError, "GetItem", "changed in place"):
+        y.sum().backward()
+
+
+def test_labels_and_indices_may_change_after_backward_and_without_a_graph():
+    labels, index = np.array([0, 1]), np.array([0, 1])
+    for _ in range(2):
+        x, loss = cross_entropy(labels)
+        y = x[index].sum() + loss
+        y.backward()
+        labels += 1
+        index -= 1
+    with no_grad():
+        _, loss = cross_entropy(labels - 2)
+    assert not loss.requires_grad
+
+
+def test_unchanged_with_nan_among_the_weights():
+    x, loss = cross_entropy(np.array([0, 1]), np.array([1, 1, np.nan], np.float32))
+    loss.backward()
+    assert x.grad is not None
+
+
+def test_running_statistics_that_a_graph_has_read_are_seen_to_change(place):
+    mean, var = place.tensor(np.zeros(2)), place.tensor(np.ones(2))
+    w = place.tensor(np.ones(2), requires_grad=True)
+    y = (w * mean).sum()
+    x = place.tensor(np.random.default_rng(0).standard_normal((4, 2)))
+    F.batch_norm(x, mean, var, training=True)
+    with raises(RuntimeError, "Mul", "in place"):
+        y.backward()

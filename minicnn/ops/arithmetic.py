@@ -6,7 +6,7 @@ Forward   add a + b    sub a - b    mul a * b    div a / b    pow a^p (p a numbe
 Backward  add   grad_a = g          grad_b = g
           sub   grad_a = g          grad_b = -g
           mul   grad_a = g * b      grad_b = g * a
-          div   grad_a = g / b      grad_b = -g * a / b^2
+          div   grad_a = g / b      grad_b = -g * (a / b) / b          (b^2 may be too large, or too small)
           pow   grad_a = g * p * a^(p-1)
           neg   grad_a = -g         exp  grad_a = g * y         log  grad_a = g / a
           power_of  grad_a = g * y * ln p     abs  grad_a = g * sign(a), 0 at 0
@@ -24,7 +24,7 @@ import numbers
 import numpy as np
 
 from ..autograd import Function, Variable
-from ..device import full
+from ..device import full, plain_array
 from .arguments import check_tensors
 
 
@@ -155,15 +155,16 @@ class Mul(Function):
 
 class Div(Function):
     def forward(self, a, b):
-        self.save_for_backward(a, b)
+        self.shapes = a.shape, b.shape
+        self.save_for_backward(b, *([a] if self.needs_input_grad[1] else []))  # else a may change
         return a / b
 
     def backward(self, grad_out):
-        a, b = self.saved
+        b, *a = self.saved
         need_a, need_b = self.needs_input_grad
         return (
-            unbroadcast(grad_out / b, a.shape) if need_a else None,
-            unbroadcast(-grad_out * a / (b * b), b.shape) if need_b else None,
+            unbroadcast(grad_out / b, self.shapes[0]) if need_a else None,
+            unbroadcast(-grad_out * (a[0] / b / b), self.shapes[1]) if need_b else None,
         )
 
 
@@ -269,7 +270,7 @@ def operands(op, a, b):
 
 def _constant(value, array):
     if not isinstance(value, numbers.Real):
-        return np.asarray(value)
+        return plain_array(value)
     if array.dtype.kind != "f" and not isinstance(value, numbers.Integral):
         raise TypeError(
             f"{value} beside a tensor of dtype {array.dtype} would be rounded; convert it with .astype(...)"

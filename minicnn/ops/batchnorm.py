@@ -34,7 +34,9 @@ def batch_norm(input, running_mean, running_var, weight=None, bias=None, trainin
     the running ones are updated in place; an empty batch leaves them alone.
     """
     running = _checked("batch_norm", input, running_mean, running_var, weight, bias, training)
-    return BatchNorm.apply(input, weight, bias, running=running, training=training, momentum=momentum, eps=eps)
+    result = BatchNorm.apply(input, weight, bias, running=running, training=training, momentum=momentum, eps=eps)
+    _count_change(training, running_mean, running_var)
+    return result
 
 
 def batch_norm_relu(
@@ -58,7 +60,9 @@ def batch_norm_relu(
                 "give the shortcut a projection"
             )
     options = {"running": running, "training": training, "momentum": momentum, "eps": eps}
-    return BatchNormReLU.apply(input, weight, bias, residual, **options)
+    result = BatchNormReLU.apply(input, weight, bias, residual, **options)
+    _count_change(training, running_mean, running_var)
+    return result
 
 
 class BatchNorm(Function):
@@ -169,6 +173,13 @@ def _update_running(running, mean, var, momentum, count):
     for array, new in zip(running, (mean, var * (count / (count - 1))), strict=True):
         array *= 1 - momentum
         array += momentum * new
+
+
+def _count_change(training, *running):
+    """A graph that has read the running statistics shall know that they have changed."""
+    for tensor in running:
+        if training and tensor is not None:
+            tensor.version.count += 1
 
 
 def _all_but_channels(x):

@@ -1,0 +1,162 @@
+"""Blocks that switch something: per thread, nested, restored whatever happens, around functions and generators."""
+
+import threading
+
+import numpy as np
+import pytest
+from checks import leaf, raises
+
+from minicnn import enable_grad, is_grad_enabled, no_grad, set_tier, tier
+from minicnn.device import current_tier
+
+# (how a block is made, what it sets, what it sets it to, what there is without it)
+SWITCHES = {
+    "no_grad": (no_grad, is_grad_enabled, False, True),
+    "tier": (lambda: tier("plain"), current_tier, "plain", "fast"),
+}
+
+
+@pytest.fixture(params=SWITCHES.values(), ids=SWITCHES)
+def switch(request):
+    return request.param
+
+
+def test_one_block_entered_twice(switch):
+    make, value, inside, outside = switch
+    block = make()
+    with block:
+        with block:
+            assert value() == inside
+        assert value() == inside
+    assert value() == outside
+
+
+def test_an_exception_passes_and_the_value_is_restored(switch):
+    make, value, _, outside = switch
+    with pytest.raises(ZeroDivisionError), make():
+        _ = 1 / 0
+    assert value() == outside
+
+
+def test_blocks_of_two_threads_that_overlap(switch):
+    """A enters, B enters, A leaves, B leaves: neither sees the other's, and nothing is left behind."""
+    make, value, inside, outside = switch
+    a_in, b_in, a_out, seen = threading.Event(), threading.Event(), threading.Event(), []
+
+    def first():
+        with make():
+            a_in.set()
+            b_in.wait(10)
+        a_out.set()
+
+    def second():
+        a_in.wait(10)
+        seen.append(value())
+        with make():
+            b_in.set()
+            a_out.wait(10)
+            seen.append(value())
+        seen.append(value())
+
+    threads = [threading.Thread(target=f) for f in (first, second)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert seen == [outside, inside, outside] and value() == outside
+
+
+def test_around_a_function(switch):
+    make, value, inside, outside = switch
+
+    @make()
+    def look(argument, *, other):
+        """What it is for."""
+        return argument, other, value()
+
+    assert look(1, other=2) == (1, 2, inside) and value() == outside
+    assert look.__name__ == "look" and look.__doc__ == "What it is for."
+
+
+def test_around_a_generator_only_while_it_runs(switch):
+    make, value, inside, outside = switch
+    seen = []
+
+    @make()
+    def steps():
+        try:
+            got = yield value()
+            seen.append((got, value()))
+            yield value()
+        except KeyError:
+            seen.append(("thrown", value()))
+            yield value()
+        finally:
+            seen.append(("closed", value()))
+        return "end"
+
+    running = steps()
+    assert next(running) == inside and value() == outside
+    assert running.send("sent") == inside and value() == outside
+    assert running.throw(KeyError()) == inside and value() == outside
+    with pytest.raises(StopIteration) as stop:
+        next(running)
+    assert stop.value.value == "end"
+    left = steps()
+    next(left)
+    left.close()
+    assert seen == [("sent", inside), ("thrown", inside), ("closed", inside), ("closed", inside)]
+    assert value() == outside and list(steps()) == [inside, inside]
+
+
+def test_what_cannot_be_decorated(switch):
+    make, *_ = switch
+
+    async def later():
+        pass
+
+    for wrong, part in ((int, "type"), (3, "int"), (later, "async")):
+        with raises(TypeError, part):
+            make()(wrong)
+
+
+def test_nested_the_innermost_counts():
+    x = leaf(1.0)
+    with no_grad():
+        with enable_grad():
+            assert (x * 2).requires_grad
+        assert not (x * 2).requires_grad
+    assert (x * 2).requires_grad
+
+
+def test_set_tier_is_for_the_process_and_a_block_for_its_thread():
+    try:
+        with tier("plain"):
+            set_tier("fast")
+            assert current_tier() == "fast"
+        set_tier("plain")
+        seen = []
+        thread = threading.Thread(target=lambda: seen.append(current_tier()))
+        thread.start()
+        thread.join()
+        assert seen == ["plain"] and current_tier() == "plain"
+    finally:
+        set_tier("fast")
+
+
+def test_an_unknown_tier_is_refused_when_it_is_named():
+    for choose in (tier, set_tier):
+        with raises(ValueError, "'slow'", "plain, fast"):
+            choose("slow")
+
+
+def test_the_gradients_of_a_decorated_generator_are_not_recorded():
+    w = leaf(1.0, 2.0)
+
+    @no_grad()
+    def predictions():
+        for factor in range(3):
+            yield w * factor
+
+    assert [y.requires_grad for y in predictions()] == [False] * 3
+    assert np.array_equal((w * 2).numpy(), [2.0, 4.0])
