@@ -7,13 +7,13 @@ given where several folders have that name.
 """
 
 import argparse
-import csv
 import sys
 from collections import Counter
 from pathlib import Path
 
 from minicnn import plot
 from minicnn.console import say
+from minicnn.runlog import LogError, read_log
 
 
 def names(runs):
@@ -28,12 +28,9 @@ def problem(log):
     if not log.is_file():
         return f"there is no {log}; give the output folders of runs"
     try:
-        with open(log, newline="") as file:
-            rows = list(csv.DictReader(file))
-        for row in rows:
-            int(row["epoch"]), [float(row[column] or 0) for column in ("train_top1", "val_top1")]
-    except (KeyError, ValueError, TypeError, csv.Error):
-        return f"{log} is not the log of a run; give the output folders of runs"
+        rows = read_log(log, ("epoch", "train_top1", "val_top1"))
+    except LogError as error:
+        return f"{error}; give the output folders of runs"
     return None if rows else f"{log} has no epoch yet; wait until the first one is over, or leave the run out"
 
 

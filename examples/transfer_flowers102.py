@@ -31,9 +31,9 @@ from minicnn.data import ChannelMeanStd
 from minicnn.data.published import flowers102
 from minicnn.models import names
 from minicnn.pretrained import LinearProbe, freeze_backbone, freeze_to, layer_groups, on_features, replace_head
+from minicnn.runlog import read_log
 from minicnn.train import Recipe, SettingError, exit_code, make_parser, run
 from minicnn.train.arguments import number
-from minicnn.train.log import read_log
 from minicnn.train.output import output_folder
 from minicnn.train.pictures import chosen_pictures, crop_and_flip, fit_normalizer, open_pictures, shift_and_flip
 from minicnn.train.restore import load_normalizer, load_run, reading

@@ -1,13 +1,18 @@
-"""Pictures of a run: the curves of its log, the filters it has learnt, and the pictures it has learnt from."""
+"""Pictures of a run: the curves of its log, the filters it has learnt, and the pictures it has learnt from.
 
-import csv
+Each is a PNG, written to a path or to a file that is open for writing bytes.
+"""
 
 import numpy as np
+
+from .runlog import LogError, read_log
+
+LOSS_COLUMNS, TOP1_COLUMNS = ("train_loss", "val_loss"), ("train_top1", "val_top1")
 
 
 def save_curves(log_csv, path):
     """Loss, top-1 accuracy and learning rate over the epochs of a log.csv, as a PNG."""
-    log = _Log(log_csv)
+    log = _Log(log_csv, ("lr", *LOSS_COLUMNS, *TOP1_COLUMNS))
     canvas, panels = _panels(("loss (nats)", "top-1 accuracy (%)", "learning rate"))
     for axes, quantity in zip(panels, ("loss", "top1"), strict=False):
         for split, name in (("train", "training"), ("val", "validation")):
@@ -16,32 +21,37 @@ def save_curves(log_csv, path):
     log.draw(panels[2], "lr", "learning rate")
     if all(float(row["lr"]) > 0 for row in log.rows):
         panels[2].set_yscale("log")
-    canvas.print_png(str(path))
+    _print(canvas, path)
 
 
 def save_comparison(logs, path):
     """Top-1 accuracy in training and in validation over the epochs of several runs, {name: log.csv}, as a PNG."""
     canvas, panels = _panels(("training top-1 (%)", "validation top-1 (%)"))
     for name, log_csv in logs.items():
-        log = _Log(log_csv)
+        log = _Log(log_csv, TOP1_COLUMNS)
         for axes, split in zip(panels, ("train", "val"), strict=True):
             log.draw(axes, f"{split}_top1", name)
     panels[0].legend()
-    canvas.print_png(str(path))
+    _print(canvas, path)
 
 
 class _Log:
-    """The rows of a log.csv."""
+    """The rows of a log.csv; LogError if it has no epoch, or not these columns."""
 
-    def __init__(self, path):
-        with open(path, newline="") as file:
-            self.rows = list(csv.DictReader(file))
+    def __init__(self, path, columns):
+        self.rows = read_log(path, ("epoch", *columns))
+        if not self.rows:
+            raise LogError(f"{path} has no epoch yet; wait until the first one is over")
 
     def draw(self, axes, column, name):
         points = [(int(row["epoch"]), float(row[column])) for row in self.rows if row[column]]
         if points:
             axes.plot(*zip(*points, strict=True), marker=".", label=name)
             axes.set_xlim(left=0)
+
+
+def _print(canvas, file):
+    canvas.print_png(file if hasattr(file, "write") else str(file))
 
 
 def _panels(labels):

@@ -72,7 +72,7 @@ def test_a_run_that_is_not_there(tmp_path, capsys):
         (LOG.replace("train_top1", "accuracy"), "is not the log of a run"),
         (LOG.replace("2,0.001", "two,0.001"), "is not the log of a run"),
         (LOG.replace("60", "much"), "is not the log of a run"),
-        (LOG + "3,0.01,1,x", "is not the log of a run"),
+        (LOG + "3,0.01,1,x\n", "is not the log of a run"),
         (b"\xff\xfe\x00\x89PNG\n\x00,\x00\n".decode("latin-1"), "is not the log of a run"),
         ("epoch\n" + "9" * 200_000 + "\n", "is not the log of a run"),  # more than the csv module takes
     ],

@@ -13,9 +13,9 @@ from PIL import Image
 from programs import PROGRAM, SMALL, draw, example, fails, run
 
 from minicnn import nn
+from minicnn.runlog import read_log
 from minicnn.train import load_checkpoint, save_checkpoint
 from minicnn.train.arguments import parse
-from minicnn.train.log import read_log
 
 FILES = {
     "args.json",

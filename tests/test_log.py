@@ -1,10 +1,13 @@
 """log.csv through kills and resumes; progress as plain lines; TensorBoard only if it is there."""
 
+import errno
+import os
 import sys
 
 import pytest
 
-from minicnn.train.log import COLUMNS, Log, Progress, read_log
+from minicnn.runlog import COLUMNS, LogError, read_log
+from minicnn.train.log import Log, Progress
 
 ROW = {
     "lr": 0.01,
@@ -73,6 +76,107 @@ def test_a_row_cut_within_its_number_is_not_another_row(tmp_path):
     assert path.read_text() == "".join(rows[:-1])
 
 
+# A log that something has happened to
+
+ROWS = "".join(f"{epoch},0.1,1,50,99,2,40,90,1.5,0.1,100\n" for epoch in (1, 2, 3))
+GOOD = ",".join(COLUMNS) + "\n" + ROWS
+
+
+def edit(old, new, count=1):
+    return GOOD.replace(old, new, count).encode()
+
+
+DAMAGES = {  # what the file holds, and which of the epochs up to the second can be taken over
+    "binary": (b"\x89PNG\r\n\x1a\n\0\xff\xfe", []),
+    "no line end": (b"buy milk", []),
+    "other text": (b"buy milk\nand bread\n", []),
+    "no epochs named": (edit("epoch", "era"), []),
+    "a column named twice": (edit("lr", "epoch"), []),
+    "a column missing": (edit("data_seconds,", ""), []),
+    "another column": (edit("lr,", "lr,note,").replace(b",0.1,1,", b",0.1,good,1,"), ["1", "2"]),
+    "text for a number": (edit("1,0.1,1,", "1,0.1,much,"), ["2"]),
+    "no finite number": (edit("1,0.1,1,", "1,0.1,nan,"), ["2"]),
+    "text for an epoch": (edit("2,0.1,1,", "two,0.1,1,"), ["1"]),
+    "an endless epoch": (edit("2,0.1,1,", "9" * 5000 + ",0.1,1,"), ["1"]),
+    "too short": (edit("2,0.1,1,", "2,0.1"), ["1"]),
+    "too long": (edit("2,0.1,1,", "2,0.1,1,1,1,1,"), ["1"]),
+    "a quote": (edit("1,0.1", '1,"0.1'), ["2"]),
+    "a NUL": (edit("1,0.1", "1,0\0.1"), ["2"]),
+    "an epoch twice": ((GOOD + ROWS).encode(), ["1", "2"]),
+    "epochs in disorder": ((GOOD.splitlines(keepends=True)[0] + "".join(reversed(ROWS.splitlines(True)))).encode(), []),
+    "far ahead": ((GOOD + ROWS.replace("3,", "4,", 1)[-len(ROWS) // 3 :]).encode(), ["1", "2"]),
+}
+
+
+@pytest.mark.parametrize("what", DAMAGES)
+def test_a_run_goes_on_with_a_damaged_log_and_keeps_it(tmp_path, capsys, what):
+    content, epochs = DAMAGES[what]
+    path = tmp_path / "log.csv"
+    path.write_bytes(content)
+    (tmp_path / "log-1.csv").write_text("mine")
+    Log(tmp_path, epochs_done=2).add({"epoch": 3, **ROW})
+    assert [row["epoch"] for row in read_log(path, COLUMNS)] == [*epochs, "3"]
+    assert (tmp_path / "log-2.csv").read_bytes() == content
+    assert (tmp_path / "log-1.csv").read_text() == "mine"
+    said = capsys.readouterr().out
+    assert said.startswith(f"note: {path} is kept as log-2.csv: ") and said.count("\n") == 1
+
+
+@pytest.mark.parametrize("content", [edit("", ""), edit("", "")[:-5], edit("\n", "\r\n", 9), edit("", "\ufeff")])
+def test_a_log_that_only_a_kill_or_an_editor_has_touched_is_not_kept(tmp_path, capsys, content):
+    (tmp_path / "log.csv").write_bytes(content)
+    Log(tmp_path, epochs_done=2)
+    assert [path.name for path in tmp_path.iterdir()] == ["log.csv"] and not capsys.readouterr().out
+    assert (tmp_path / "log.csv").read_text() == "".join(GOOD.splitlines(keepends=True)[:3])
+
+
+@pytest.mark.parametrize("what", [what for what in DAMAGES if what not in ("another column", "far ahead")])
+def test_reading_a_damaged_log_is_one_error(tmp_path, what):
+    (tmp_path / "log.csv").write_bytes(DAMAGES[what][0])
+    with pytest.raises(LogError, match=r"log\.csv is not the log of a run: ") as caught:
+        read_log(tmp_path / "log.csv", COLUMNS)
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 500
+
+
+def test_a_log_that_is_a_folder_or_a_pipe(tmp_path):
+    (tmp_path / "log.csv").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    for function, argument in ((Log, tmp_path), (read_log, tmp_path / "log.csv"), (read_log, tmp_path / "pipe")):
+        with pytest.raises(LogError, match="is no file"):
+            function(argument)
+
+
+def test_a_log_that_cannot_be_read(tmp_path, monkeypatch):
+    path = write(tmp_path, [1])
+
+    def refuse(path):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr("pathlib.Path.read_bytes", refuse)
+    for function in (lambda: Log(tmp_path, 1), lambda: read_log(path)):
+        with pytest.raises(LogError, match=r"cannot read .*log\.csv: Permission denied"):
+            function()
+
+
+def test_a_disk_that_is_full_when_a_row_is_added(tmp_path, monkeypatch):
+    path = write(tmp_path, [1])
+    log, before = Log(tmp_path, 1), path.read_bytes()
+
+    def full(file):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("minicnn.train.log.sync", full)
+        with pytest.raises(LogError, match=r"cannot write .*log\.csv: No space left.* go on from the last checkpoint"):
+            log.add({"epoch": 2, **ROW})
+    assert path.read_bytes().startswith(before)
+    with monkeypatch.context() as patch:
+        patch.setattr("minicnn.train.files.sync", full)
+        with pytest.raises(LogError, match="No space left"):
+            Log(tmp_path, 1)
+    assert path.read_bytes().startswith(before)
+
+
 def test_plain_lines_where_there_is_no_terminal(capsys):
     with Progress("epoch 1/2", total=7, done=2, every=3) as progress:
         for done in range(3, 8):
@@ -92,7 +196,7 @@ def test_a_bar_on_a_terminal(capsys, monkeypatch):
 
 def test_tensorboard_missing(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorboardX", None)
-    with pytest.raises(ValueError, match=r"needs the package tensorboardX; pip install"):
+    with pytest.raises(ValueError, match=r"needs the package tensorboardX; pip install .*--no-tensorboard"):
         Log(tmp_path, tensorboard=True)
 
 

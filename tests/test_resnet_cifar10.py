@@ -9,8 +9,8 @@ from programs import EXAMPLES, load_example, run
 
 from minicnn.data import Pad
 from minicnn.data.published import PublishedSet
+from minicnn.runlog import read_log
 from minicnn.train import load_checkpoint
-from minicnn.train.log import read_log
 from minicnn.train.pictures import shift_and_flip
 
 example = load_example(EXAMPLES / "resnet_cifar10.py")

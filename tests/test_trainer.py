@@ -8,8 +8,8 @@ from kill_and_resume import repeated_part, resumed, small_trainer
 from PIL import Image
 
 from minicnn import Tensor, nn
+from minicnn.runlog import read_log
 from minicnn.train import CheckpointError, Interrupted, TrainingError, load_checkpoint
-from minicnn.train.log import read_log
 from minicnn.train.meters import Scores
 from minicnn.train.nonfinite import explain
 from minicnn.train.pictures import RandomPictures

@@ -8,8 +8,8 @@ from programs import EXAMPLES, arguments, load_example
 
 from minicnn import manual_seed, models
 from minicnn.data.published import PublishedSet
+from minicnn.runlog import read_log
 from minicnn.train import Trainer, exit_code, load_checkpoint
-from minicnn.train.log import read_log
 
 example = load_example(EXAMPLES / "transfer_flowers102.py")
 cifar = load_example(EXAMPLES / "resnet_cifar10.py")

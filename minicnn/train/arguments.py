@@ -77,6 +77,7 @@ def make_parser(description, archs):
     run.add_argument("-p", "--print-freq", type=whole(1), default=10, help="batches between lines of progress")
     run.add_argument("--checkpoint-every", type=whole(0), default=0, help="batches; 0: at the end of an epoch only")
     run.add_argument("--tensorboard", action="store_true", help="log for TensorBoard too")
+    run.add_argument("--no-tensorboard", action="store_false", dest="tensorboard", default=False, help="or no longer")
 
     testing = parser.add_argument_group("testing")
     testing.add_argument("-e", "--evaluate", action="store_true", help="test the checkpoint given to --resume, and end")

@@ -9,6 +9,7 @@ from ..console import complain, say
 from ..data import DataError
 from ..data.record import record
 from ..device import DeviceError, KernelError, OutOfMemoryError, set_tier
+from ..runlog import LogError
 from .arguments import parse, settings
 from .checkpoint import CheckpointError
 from .environment import environment
@@ -70,7 +71,7 @@ def exit_code(program, *args):
     except (TrainingError, OutOfMemoryError, KernelError) as error:
         complain(f"error: {error}")
         return 1
-    except (DataError, CheckpointError, SettingError, DeviceError, OSError) as error:
+    except (DataError, CheckpointError, LogError, SettingError, DeviceError, OSError) as error:
         complain(f"error: {error}")
         return 2
     finally:

@@ -1,70 +1,77 @@
 """What a run tells: log.csv (a row an epoch), progress on the screen, and TensorBoard for those who want it."""
 
+import contextlib
 import csv
 import io
-import os
+from itertools import count
 from pathlib import Path
 
 from tqdm import tqdm
 
 from .. import console
-from .files import atomic_write
+from ..runlog import COLUMNS, LogError, parse_log, read_bytes
+from .files import atomic_write, sync
 from .setting import SettingError
-
-COLUMNS = (
-    "epoch",
-    "lr",
-    "train_loss",
-    "train_top1",
-    "train_top5",
-    "val_loss",
-    "val_top1",
-    "val_top5",
-    "seconds",
-    "data_seconds",
-    "images_per_second",
-)
-TIME_COLUMNS = ("seconds", "data_seconds", "images_per_second")  # the others are the same whenever a run is repeated
 
 
 class Log:
     """log.csv in `folder`, and a TensorBoard event file beside it on request.
 
-    epochs_done: rows of later epochs are dropped, for a run that was killed may have gone past its checkpoint.
+    epochs_done: rows of later epochs are left out, for a run that was killed may have gone past its checkpoint. If
+    anything else is left out, because the file is damaged or far ahead, it is kept beside the new one.
+    LogError if the file cannot be read or written.
     """
 
     def __init__(self, folder, epochs_done=0, tensorboard=False):
         self.path = Path(folder) / "log.csv"
-        rows = [row for row in read_log(self.path) if int(row["epoch"]) <= epochs_done]
-        with atomic_write(self.path) as file:
-            file.write("".join(map(_line, [dict(zip(COLUMNS, COLUMNS, strict=True)), *rows])).encode())
+        content = read_bytes(self.path)
+        rows, problem = parse_log(content, COLUMNS)
+        epochs = [int(row["epoch"]) for row in rows]
+        if not problem and epochs and epochs[-1] > epochs_done + 1:  # that one will be written again, the same
+            problem = f"it has {epochs[-1]} epochs, and the run goes on after {epochs_done}"
+        if not problem and rows and len(rows[0]) > len(COLUMNS):
+            problem = f"it has more columns than {', '.join(COLUMNS)}"
+        kept = [row for row in rows if int(row["epoch"]) <= epochs_done]
+        with self._writing():
+            if problem:
+                self._keep(content, f"{problem}; {len(kept)} of its epochs are taken over")
+            with atomic_write(self.path) as file:
+                file.write("".join(map(_line, [dict(zip(COLUMNS, COLUMNS, strict=True)), *kept])).encode())
         self.board = summary_writer()(str(folder)) if tensorboard else None
 
     def add(self, row):
         """Append a row, {column: value}, so that it stands on the disk before this returns."""
         texts = {name: f"{value:.6g}" if isinstance(value, float) else value for name, value in row.items()}
-        with open(self.path, "a", newline="") as file:
-            file.write(_line(texts))
-            file.flush()
-            os.fsync(file.fileno())
+        with self._writing(), open(self.path, "ab") as file:
+            file.write(_line(texts).encode())
+            sync(file)
         if self.board:
             for name, value in row.items():
                 self.board.add_scalar(name.replace("_", "/", 1), value, row["epoch"])
             self.board.flush()
 
+    def _keep(self, content, why):
+        """Put aside what stood in the file."""
+        numbered = (self.path.with_name(f"log-{number}.csv") for number in count(1))
+        aside = next(path for path in numbered if not path.exists())
+        with atomic_write(aside) as file:
+            file.write(content)
+        console.say(f"note: {self.path} is kept as {aside.name}: {why}")
 
-def read_log(path):
-    """The rows of a log.csv as dicts of text; none if there is no file. A row that a kill cut short is left out."""
-    path = Path(path)
-    if not path.exists():
-        return []
-    whole_lines = [line for line in path.read_text().splitlines(keepends=True) if line.endswith("\n")]
-    return list(csv.DictReader(whole_lines))
+    @contextlib.contextmanager
+    def _writing(self):
+        try:
+            yield
+        except OSError as error:
+            raise LogError(
+                f"cannot write {self.path}: {error.strerror or error}; make room or make it writable, and go on from "
+                "the last checkpoint"
+            ) from error
 
 
 def _line(row):
     text = io.StringIO()
-    csv.DictWriter(text, COLUMNS, lineterminator="\n").writerow(row)
+    csv.DictWriter(text, COLUMNS, lineterminator="\n", extrasaction="ignore").writerow(row)
     return text.getvalue()
 
 
@@ -74,7 +81,8 @@ def summary_writer():
         from tensorboardX import SummaryWriter
     except ImportError:
         raise SettingError(
-            "--tensorboard needs the package tensorboardX; pip install 'minicnn[tensorboard]', or leave the flag out"
+            "--tensorboard needs the package tensorboardX; pip install 'minicnn[tensorboard]', or go without it: "
+            "--no-tensorboard"
         ) from None
     return SummaryWriter
 

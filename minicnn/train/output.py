@@ -6,8 +6,8 @@ from pathlib import Path
 
 from .. import plot
 from ..console import say
+from ..runlog import read_log
 from .files import write_json
-from .log import read_log
 from .meters import duration
 from .pictures import data_name
 from .setting import SettingError
