@@ -3,6 +3,7 @@
 python examples/classify.py photo.jpg more.jpg                      ResNet-50, downloaded once (98 MB)
 python examples/classify.py photo.jpg --arch resnet18               45 MB
 python examples/classify.py photo.jpg --arch alexnet --weights alexnet-owt-7be5be79.pth
+python examples/classify.py photo.jpg --arch resnet20 --weights resnet20.th        one of CIFAR-10's networks, 32 pixels
 python examples/classify.py photo.jpg --weights runs/.../checkpoint_best.npz        with its own classes
 """
 
@@ -17,6 +18,7 @@ from minicnn import models, pretrained
 from minicnn.console import complain, open_descriptors, say
 from minicnn.data import BadImage, CenterCrop, Compose, ResizeShorter, to_array
 from minicnn.data.folder import load_image
+from minicnn.models import names
 from minicnn.pretrained import WeightsError
 from minicnn.train import CheckpointError, Classifier
 from minicnn.train.arguments import whole
@@ -27,9 +29,10 @@ from minicnn.train.restore import load_model, load_normalizer, load_run, reading
 def arguments():
     parser = argparse.ArgumentParser(description="Name what is on pictures.")
     parser.add_argument("pictures", metavar="PICTURE", nargs="+", help="a JPEG or PNG file")
-    parser.add_argument("-a", "--arch", choices=pretrained.ARCHS, default="resnet50", help="default: resnet50")
-    names = "IMAGENET1K_V1, IMAGENET1K_V2, a .pth, a .safetensors or a checkpoint of minicnn"
-    parser.add_argument("--weights", metavar="NAME|FILE", default="DEFAULT", help=names)
+    archs = (*pretrained.ARCHS, *names.CIFAR)
+    parser.add_argument("-a", "--arch", choices=archs, default="resnet50", help="default: resnet50")
+    which = "IMAGENET1K_V1, IMAGENET1K_V2, a .pth, a .safetensors, an .npz or a checkpoint of minicnn"
+    parser.add_argument("--weights", metavar="NAME|FILE", default="DEFAULT", help=which)
     parser.add_argument("--top", type=whole(1), default=5, help="classes to print (default: 5)")
     return parser
 
@@ -40,10 +43,12 @@ def choose(args):
     if pretrained.is_checkpoint(path):
         return of_checkpoint(path)
     if path.is_file():
-        weights = pretrained.get(args.arch)
+        weights = pretrained.of_file(args.arch)
         model = pretrained.load(weights, file=path)
         count = pretrained.head(model).out_features
-        classes = weights.classes if count == len(weights.classes) else [f"class {label}" for label in range(count)]
+        as_published = args.arch in pretrained.ARCHS or pretrained.network_settings(args.arch, path)
+        named = as_published and count == len(weights.classes)
+        classes = weights.classes if named else [f"class {label}" for label in range(count)]
     else:
         try:
             weights = pretrained.get(args.arch, args.weights)

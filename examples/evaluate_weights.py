@@ -4,9 +4,12 @@
     python examples/evaluate_weights.py DIR resnet50:IMAGENET1K_V1 --tta dense --scales 224 256 384 480 640
     python examples/evaluate_weights.py DIR resnet50 resnet152 --tta 10crop           the mean of their probabilities
     python examples/evaluate_weights.py DIR resnet18:mine.pth                         a file, with its number of classes
+    python examples/evaluate_weights.py cifar-10-python.tar.gz resnet20:resnet20.th   a ResNet for CIFAR-10
 
 DIR/val/<class>/*, or DIR/<class>/*: one folder for each class of the weights, in the sorted order of their names. For
-ImageNet those are the WordNet ids, n01440764 ... n15075141; minicnn/data/folder.py says how to unpack it.
+ImageNet those are the WordNet ids, n01440764 ... n15075141; minicnn/data/folder.py says how to unpack it. Or CIFAR-10
+as it is published, for Python or in binary, packed or not: its 10,000 test pictures. Weights for CIFAR's networks are
+taken for such as PyTorch's users have trained: whole pictures of 32 pixels, normalised by ImageNet's colours.
 """
 
 import argparse
@@ -16,6 +19,8 @@ from pathlib import Path
 from minicnn import pretrained
 from minicnn.console import say
 from minicnn.data import DataError, ImageFolder
+from minicnn.data.cifar import cifar10_test, is_cifar10
+from minicnn.models import names
 from minicnn.pretrained import WeightsError
 from minicnn.train import Classifier, evaluate, exit_code
 from minicnn.train.arguments import whole
@@ -27,9 +32,10 @@ from minicnn.train.testing import as_dense
 
 def arguments():
     parser = argparse.ArgumentParser(description="Test pretrained weights on a folder of pictures.")
-    parser.add_argument("dir", metavar="DIR", type=Path, help="DIR/val/<class>/* or DIR/<class>/*")
-    names = f"ARCH, ARCH:NAME or ARCH:FILE (.pth, .safetensors); ARCH is one of {', '.join(pretrained.ARCHS)}"
-    parser.add_argument("weights", metavar="WEIGHTS", nargs="+", help=f"{names}; several are tested together")
+    parser.add_argument("dir", metavar="DIR", type=Path, help="DIR/val/<class>/*, DIR/<class>/* or CIFAR-10's archive")
+    archs = f"{', '.join(pretrained.ARCHS)}, or, with a FILE, {', '.join(names.CIFAR)}"
+    which = f"ARCH, ARCH:NAME or ARCH:FILE (.pth, .safetensors, .npz); ARCH is one of {archs}"
+    parser.add_argument("weights", metavar="WEIGHTS", nargs="+", help=f"{which}; several are tested together")
     parser.add_argument("--tta", choices=("10crop", "dense"), help="test on ten crops, or fully convolutionally")
     sides = parser.add_mutually_exclusive_group()
     sides.add_argument("--scales", metavar="PIXELS", type=whole(1), nargs="+", help="test on several shorter sides")
@@ -44,7 +50,7 @@ def arguments():
 def find(text):
     """(Weights, file or None) of ARCH, ARCH:NAME or ARCH:FILE. Raises WeightsError."""
     arch, _, name = text.partition(":")
-    default, file = pretrained.get(arch), Path(name).expanduser()
+    default, file = pretrained.of_file(arch), Path(name).expanduser()
     if pretrained.is_checkpoint(file):
         raise WeightsError(f"{file} is a checkpoint; test it by the program that wrote it: --evaluate --resume {file}")
     if file.is_file():
@@ -55,11 +61,19 @@ def find(text):
         raise WeightsError(f"{error}, and there is no such file") from None
 
 
-def classifier(text, weights, file, tta, pictures):
-    """The network and its normaliser; DataError if it is not for as many classes as there are folders."""
+def open_pictures(path):
+    """CIFAR-10's test pictures, or those of a folder. Raises DataError."""
+    if is_cifar10(path):
+        return cifar10_test(path)
+    return ImageFolder(path / "val" if (path / "val").is_dir() else path)
+
+
+def classifier(text, weights, file, tta, pictures, path):
+    """The network and its normaliser; DataError if it is not for as many classes as the pictures at `path` have."""
     model, normalize = pretrained.load(weights, file=file), weights.normalize()
     if (known := pretrained.head(model).out_features) != (given := len(pictures.classes)):
-        raise DataError(f"{pictures.root} must have a folder for each of the {known} classes of {text}; it has {given}")
+        place = getattr(pictures, "root", path)
+        raise DataError(f"{place} must have a folder for each of the {known} classes of {text}; it has {given}")
     return Classifier(as_dense(model, normalize, weights.image_size, text) if tta == "dense" else model, normalize)
 
 
@@ -70,9 +84,9 @@ def test(argv=None):
         found = [(text, *find(text)) for text in args.weights]
         _, first, file = found[0]
         args.image_size, args.shorter_side = first.image_size, args.shorter_side or first.shorter_side
-        pictures = ImageFolder(args.dir / "val" if (args.dir / "val").is_dir() else args.dir)
+        pictures = open_pictures(args.dir)
         loaders = test_loaders(args, pictures)
-        classifiers = [classifier(*each, args.tta, pictures) for each in found]
+        classifiers = [classifier(*each, args.tta, pictures, args.dir) for each in found]
     with Progress("validation", len(loaders[0])) as progress:
         result = evaluate(classifiers, loaders, after_batch=lambda i, scores: progress.update(i + 1, str(scores)))
     for path, reason in loaders[0].bad.items():

@@ -77,8 +77,18 @@ def defaults(args):
             sizes = {name: int(theirs[name]) for name in ("image_size", "shorter_side")}
             return {**chosen, **sizes, "network": names.network_settings(args.arch, theirs)}
     if args.arch in names.CIFAR:
-        return {**chosen, "image_size": 32, "shorter_side": 32, "preprocess": "mean_image"}
+        chosen |= {"image_size": 32, "shorter_side": 32, "network": network_of_file(args)}
+        as_pytorchs = chosen["network"].get("zero_padding") == "around"  # trained on pictures normalised as ImageNet's
+        return chosen if as_pytorchs else {**chosen, "preprocess": "mean_image"}
     return {**chosen, "image_size": 224}
+
+
+def network_of_file(args):
+    """What is unusual about a CIFAR network whose weights are in a file that is no checkpoint."""
+    if not Path(args.weights).is_file():
+        return {}
+    with as_setting_error():
+        return pretrained.network_settings(args.arch, args.weights)
 
 
 @functools.cache

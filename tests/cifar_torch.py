@@ -51,8 +51,12 @@ def network(torch, depth, num_classes=10, seed=0):
             nn.init.normal_(layer.bias, 0, 0.1)
             nn.init.normal_(layer.running_mean, 0, 0.1)
             nn.init.uniform_(layer.running_var, 0.5, 2.0)
-    nn.init.normal_(model.linear.weight, 0, 2.0)
-    return model.eval()
+    nn.init.normal_(model.linear.weight, 0, 4.0)
+    with torch.no_grad():  # so that no class has all of the pictures
+        model.eval().linear.bias -= model(
+            torch.randn(50, 3, 8, 8).repeat_interleave(4, 2).repeat_interleave(4, 3)
+        ).mean(0)
+    return model
 
 
 def published(model):

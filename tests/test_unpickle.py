@@ -44,6 +44,42 @@ def test_a_whole_model_is_refused(torch):
         read(save(torch, torch.nn.Linear(2, 2)))
 
 
+class Net(dict):
+    """Any class of the one who has saved it."""
+
+    __reduce_ex__ = object.__reduce_ex__
+
+
+@pytest.mark.parametrize("new", FORMATS)
+def test_whole_objects_are_named(torch, new):
+    whole = rf"would run code: it holds a whole object of the class '\w+\.{Net.__name__}', such as a network"
+    for value in (Net(), {"state_dict": {"w": torch.ones(1)}, "model": Net()}):
+        with pytest.raises(WeightsError, match=whole):
+            read(save(torch, value, new))
+
+
+def test_tensors_that_have_no_plain_numbers_are_named(torch):
+    one = torch.ones(2, 3)
+    others = {
+        "complex numbers": one.to(torch.complex64),
+        "quantized tensors": torch.quantize_per_tensor(one, 0.1, 0, torch.qint8),
+        "sparse tensors": one.to_sparse(),
+        "tensors without numbers": one.to("meta"),
+        "tensors of a dtype such as float8": one.to(torch.float8_e4m3fn),
+    }
+    for name, value in others.items():
+        with pytest.raises(WeightsError, match=rf"weights\.pth holds {name}.*as float32"):
+            read(save(torch, {"weight": value}))
+
+
+def test_tensors_of_the_first_pytorch():
+    """Before 0.4 they were built by a function of four arguments."""
+    storage = text("storage") + glob("torch", "FloatStorage") + text("0") + text("cpu") + number(6) + op("NONE")
+    entry = glob("torch._utils", "_rebuild_tensor") + op("MARK") + op("MARK") + storage + op("TUPLE") + op("BINPERSID")
+    entry += number(0) + numbers((2, 3)) + numbers((3, 1)) + op("TUPLE") + op("REDUCE")
+    assert read(crafted(entry))["weight"].tolist() == [[0, 1, 2], [3, 4, 5]]
+
+
 def test_two_descriptions_of_a_storage():
     other = op("SETITEM") + text("other") + tensor(dtype="IntStorage")
     with pytest.raises(WeightsError, match="described in no known way"):

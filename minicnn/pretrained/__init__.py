@@ -18,7 +18,7 @@ from ..train.checkpoint import is_checkpoint
 from .download import fetch
 from .error import WeightsError
 from .features import on_features
-from .loading import from_file, load, load_file, read_weights
+from .loading import from_file, load, load_file, network_settings, read_weights
 from .npz import read_npz
 from .pth import read_pth
 from .safetensors import read_safetensors
@@ -40,6 +40,7 @@ __all__ = [
     "layer_groups",
     "load",
     "load_file",
+    "network_settings",
     "of_file",
     "on_features",
     "read_npz",

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .. import nn
-from ..models.names import CIFAR, network_settings
+from ..models import create, names
 from ..models.resnet import ResNet, zero_pads
 from ..train.checkpoint import CheckpointError, load_checkpoint
 from .checksum import check_name
@@ -62,6 +62,12 @@ def load_file(model, path):
     return _fill(model, _checked_contents(path), path)
 
 
+def network_settings(arch, path):
+    """How ``models.create`` must build `arch` for the weights of a file, as far as that tells: {} where it does not,
+    {"plain": False, "zero_padding": "around"} for the ResNets for CIFAR of PyTorch's users. WeightsError."""
+    return _for_model(_checked_contents(path), create(arch, 1), path)[1]
+
+
 def read_weights(path):
     """{key: array} of a file, whose structure tells its kind: .pth, .safetensors, .npz or a minicnn checkpoint."""
     return plain(_checked_contents(path).state)
@@ -92,8 +98,10 @@ def _read_checkpoint(path):
     settings = state.get("settings")
     if not isinstance(settings, dict) or "arch" not in settings:
         return Contents(state["model"], {})
-    ours = {"plain": False, "zero_padding": "behind"} if settings["arch"] in CIFAR else {}  # where a run says nothing
-    return Contents(state["model"], ours | network_settings(settings["arch"], settings))
+    ours = (
+        {"plain": False, "zero_padding": "behind"} if settings["arch"] in names.CIFAR else {}
+    )  # where a run says nothing
+    return Contents(state["model"], ours | names.network_settings(settings["arch"], settings))
 
 
 def _for_model(contents, model, path):

@@ -122,7 +122,7 @@ def unpickle(file, path):
             stack.append(CONSTANTS[name])
         elif name == "EMPTY_DICT":
             stack.append({})
-        elif name == "EMPTY_LIST":
+        elif name in ("EMPTY_LIST", "EMPTY_SET"):  # of a set nothing is hashed: it holds no weights
             stack.append([])
         elif name in ("BINPUT", "LONG_BINPUT"):
             memo[operand] = stack[-1]
@@ -139,7 +139,7 @@ def unpickle(file, path):
         elif name in ("SETITEM", "SETITEMS"):
             items = cut(-2 if name == "SETITEM" else marks.pop())
             set_items(stack[-1], items)
-        elif name in ("APPEND", "APPENDS"):
+        elif name in ("APPEND", "APPENDS", "ADDITEMS"):
             items = cut(-1 if name == "APPEND" else marks.pop())
             list.extend(stack[-1], items)
         elif name == "GLOBAL":

@@ -15,10 +15,10 @@ from typing import NamedTuple
 
 from .. import models
 from ..data import CenterCrop, ChannelMeanStd, Compose, ResizeShorter
+from ..data.cifar import CLASSES
 from ..models import names
 from .error import WeightsError
 
-CIFAR10_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 FOLDER = "https://download.pytorch.org/models/"
 
 
@@ -37,7 +37,7 @@ class Weights(NamedTuple):
     @property
     def classes(self):
         """The names of ImageNet's 1,000 classes, or of CIFAR-10's ten, in the order of the network's outputs."""
-        return CIFAR10_CLASSES if self.name == CIFAR10.name else imagenet_classes()
+        return CLASSES if self.name == CIFAR10.name else imagenet_classes()
 
     def build(self, num_classes=None):
         """A new network, with its initial weights, for that many classes (None: as many as there are names)."""
@@ -79,7 +79,7 @@ def get(arch, name="DEFAULT"):
     """
     found = {weights.name: weights for weights in WEIGHTS if weights.arch == arch}
     if not found:
-        way_out = "; a file of your own: load(arch, file=...)" if arch in names.CIFAR else ""
+        way_out = "; give a file of weights for it" if arch in names.CIFAR else ""
         raise WeightsError(f"pretrained: there are no weights for {arch!r}, only for {', '.join(ARCHS)}{way_out}")
     if name == "DEFAULT":
         return list(found.values())[-1]

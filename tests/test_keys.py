@@ -1,0 +1,289 @@
+"""Names of weights: wrappers, prefixes, counters, tied tensors, for every kind of file; and what is not guessed."""
+
+import argparse
+import collections
+from pathlib import Path
+
+import cifar_torch
+import numpy as np
+import pytest
+from pickles import save
+
+from minicnn import Tensor, models, nn, no_grad, pretrained
+from minicnn.pretrained import WeightsError, read_weights
+from minicnn.train import save_checkpoint
+
+KINDS = ["pth", "legacy", "safetensors", "npz", "checkpoint"]
+
+
+def network():
+    return nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(16, 5))
+
+
+def numbers(model, seed=0):
+    rng = np.random.default_rng(seed)
+    return {key: rng.random(tensor.shape, np.float32) for key, tensor in model.state_dict().items()}
+
+
+def write(torch, path, state, kind):
+    """`state` as a file of that kind."""
+    if kind == "checkpoint":
+        save_checkpoint(path, {"model": state})
+    elif kind == "npz":
+        with open(path, "wb") as file:
+            np.savez(file, **state)
+    elif kind == "safetensors":
+        pytest.importorskip("safetensors.numpy", reason="the package safetensors is not installed").save_file(
+            state, path
+        )
+    else:
+        tensors = {key: torch.tensor(array) for key, array in state.items()}
+        path.write_bytes(save(torch, tensors, kind == "pth"))
+
+
+def check_loaded(model, path, expected):
+    pretrained.load_file(model, path)
+    for key, tensor in model.state_dict().items():
+        np.testing.assert_array_equal(tensor.numpy(), expected[key])
+
+
+PREFIXES = ["module.", "_orig_mod.", "module._orig_mod.", "_orig_mod.module.", "module.module."]
+PREFIXES += ["_orig_mod.module._orig_mod.", "model.", "net.", "model._orig_mod.", "module.model.", "backbone."]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_prefixes_of_all_names(torch, tmp_path, kind):
+    state = numbers(network())
+    for i, prefix in enumerate(PREFIXES):
+        path = tmp_path / f"{i}.weights"
+        write(torch, path, {prefix + key: array for key, array in state.items()}, kind)
+        check_loaded(network(), path, state)
+        if "model" not in prefix and "net" not in prefix and "backbone" not in prefix:
+            assert read_weights(path).keys() == state.keys(), prefix
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_parts_that_were_wrapped_inside_the_network(torch, tmp_path, kind):
+    """As when only AlexNet's features are spread over GPUs, or a block is compiled."""
+    state = numbers(network())
+    inner = {key: f"0.module.{key[2:]}" if key[0] == "0" else f"{key[0]}._orig_mod.{key[2:]}" for key in state}
+    write(torch, tmp_path / "w", {inner[key]: array for key, array in state.items()}, kind)
+    check_loaded(network(), tmp_path / "w", state)
+
+
+class Holder(nn.Module):
+    """A network whose own names begin with what is taken off elsewhere."""
+
+    def __init__(self, name):
+        super().__init__()
+        setattr(self, name, nn.Linear(3, 2))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_networks_own_names_stay(torch, tmp_path, kind):
+    for name in ("module", "model", "net"):
+        state = numbers(Holder(name))
+        for i, prefix in enumerate(("", "module.", "_orig_mod.")):
+            write(torch, tmp_path / f"{name}{i}", {prefix + key: array for key, array in state.items()}, kind)
+            check_loaded(Holder(name), tmp_path / f"{name}{i}", state)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_names_that_do_not_share_the_prefix_stay(torch, tmp_path, kind):
+    state = numbers(network())
+    path = tmp_path / "w"
+    write(torch, path, {f"model.{key}": array for key, array in state.items()} | {"loss.weight": np.ones(2)}, kind)
+    with pytest.raises(WeightsError, match=r"w does not fit.*surplus.*model\.0\.weight"):
+        pretrained.load_file(network(), path)
+    write(torch, path, state | {"module.0.weight": state["0.weight"]}, kind)  # two would have one name
+    with pytest.raises(WeightsError, match=r"1 are surplus \(module\.0\.weight\)"):
+        pretrained.load_file(network(), path)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_counters_are_no_weights(torch, tmp_path, kind):
+    state = numbers(network())
+    counters = {"module.1.num_batches_tracked": np.array(7), "n_averaged": np.array(3), "module.total_ops": np.ones(1)}
+    counters |= {"module.0.total_params": np.ones(1)}
+    write(torch, tmp_path / "w", {f"module.{key}": array for key, array in state.items()} | counters, kind)
+    check_loaded(network(), tmp_path / "w", state)
+
+
+WRAPPERS = ["state_dict", "model_state_dict", "model", "net", "model_state", "state_dict_ema", "model_ema", "ema"]
+WRAPPERS += ["weights", "params", "network", "a name of one's own"]
+
+
+@pytest.mark.parametrize("new", [True, False], ids=["zip", "legacy"])
+def test_wrappers(torch, tmp_path, new):
+    state = numbers(network())
+    tensors = {f"module.{key}": torch.tensor(array) for key, array in state.items()}
+    optimizer = torch.optim.Adam([torch.nn.Parameter(torch.ones(2))])
+    optimizer.param_groups[0]["params"][0].sum().backward()
+    optimizer.step()
+    beside = {
+        "epoch": 3,
+        "optimizer": optimizer.state_dict(),
+        "loss": torch.tensor(0.5),
+        "best_acc": np.float64(71.5),
+        "args": argparse.Namespace(lr=0.1, out=Path("runs"), sizes=(1, 2)),
+        "config": {"model": "resnet", "state_dict": {}},
+        "history": collections.OrderedDict(top1=[1.0, 2.0]),
+        "done": {1, 2},
+        "shape": torch.Size([1, 2]),
+    }
+    for wrapper in WRAPPERS:
+        for protocol in (2, 4):
+            path = tmp_path / "w.pth"
+            path.write_bytes(save(torch, beside | {wrapper: tensors}, new, pickle_protocol=protocol))
+            check_loaded(network(), path, state)
+        for outer in ("state_dict", "model"):
+            path.write_bytes(save(torch, {outer: {wrapper: tensors, "step": 1}, "epoch": 2}, new))
+            check_loaded(network(), path, state)
+
+
+def test_several_state_dicts(torch, tmp_path):
+    """The trained weights come before their average; of two equal ranks, none is guessed."""
+    first, second = numbers(network(), 1), numbers(network(), 2)
+    one, two = ({key: torch.tensor(array) for key, array in state.items()} for state in (first, second))
+    path = tmp_path / "w.pth"
+    for names in (("state_dict", "state_dict_ema"), ("model", "model_ema"), ("net", "ema"), ("model", "discriminator")):
+        torch.save(dict(zip(reversed(names), (two, one), strict=True)), path)
+        check_loaded(network(), path, first)
+    for names in (("model", "net"), ("generator", "discriminator"), ("model_ema", "ema")):
+        torch.save(dict(zip(names, (one, two), strict=True)), path)
+        with pytest.raises(WeightsError, match=rf"w\.pth holds 2 state dicts, under '{names[0]}' and '{names[1]}'"):
+            read_weights(path)
+    torch.save({"model": one, "state_dict": one}, path)  # the same twice
+    check_loaded(network(), path, first)
+
+
+def test_numbers_among_the_weights_are_refused(torch, tmp_path):
+    torch.save({"weight": torch.ones(2), "epoch": 3}, tmp_path / "w.pth")
+    with pytest.raises(WeightsError, match=r"w\.pth holds no state dict, its entry 'epoch' is no tensor"):
+        read_weights(tmp_path / "w.pth")
+
+
+class Tied(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first = nn.Linear(3, 3)
+        self.again = self.first
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_tied_weights(torch, tmp_path, kind):
+    """They may stand in a file once, as safetensors writes them, or under both names, but not with two values."""
+    weight, bias = np.arange(9, dtype=np.float32).reshape(3, 3), np.ones(3, np.float32)
+    once = {"first.weight": weight, "again.bias": bias}
+    twice = {"first.weight": weight, "again.weight": weight.copy(), "first.bias": bias, "again.bias": bias.copy()}
+    for name, state in (("once", once), ("twice", twice)):
+        write(torch, tmp_path / name, state, kind)
+        model = pretrained.load_file(Tied(), tmp_path / name)
+        np.testing.assert_array_equal(model.again.weight.numpy(), weight)
+        np.testing.assert_array_equal(model.first.bias.numpy(), bias)
+    write(torch, tmp_path / "two", twice | {"again.weight": weight + 1}, kind)
+    with pytest.raises(WeightsError, match=r"different numbers for first\.weight and again\.weight"):
+        pretrained.load_file(Tied(), tmp_path / "two")
+
+
+# ResNets for CIFAR as PyTorch's users have trained them
+
+
+@pytest.fixture(scope="module", params=[20, 8])
+def cifar(request, torch, tmp_path_factory):
+    """(depth, PyTorch's network, the file that its training program has saved)."""
+    model = cifar_torch.network(torch, request.param)
+    path = tmp_path_factory.mktemp("cifar") / "model.th"
+    torch.save(cifar_torch.published(model), path)
+    return request.param, model, path
+
+
+def test_the_predictions_are_pytorchs(torch, cifar):
+    """On 300 pictures, and in float64 to 1e-9."""
+    depth, theirs, path = cifar
+    x = np.random.default_rng(0).standard_normal((300, 3, 8, 8)).repeat(4, axis=2).repeat(4, axis=3)
+    ours = pretrained.from_file(lambda classes: models.cifar_resnet(depth, num_classes=classes), path)
+    with no_grad(), torch.no_grad():
+        expected = theirs(torch.tensor(x.astype(np.float32))).numpy()
+        found = ours(Tensor(x.astype(np.float32))).numpy()
+        exact = theirs.double()(torch.tensor(x[:50])).numpy()
+        theirs.float()
+        np.testing.assert_allclose(ours.astype(np.float64)(Tensor(x[:50])).numpy(), exact, rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+    assert (found.argmax(1) == expected.argmax(1)).all() and len(set(expected.argmax(1))) > 2
+
+
+def test_load_chooses_where_the_zeros_go(torch, tmp_path):
+    theirs = cifar_torch.network(torch, 20)
+    torch.save(cifar_torch.published(theirs), tmp_path / "a.th")
+    model = pretrained.load("resnet20", file=tmp_path / "a.th")
+    np.testing.assert_array_equal(model.fc.weight.numpy(), theirs.linear.weight.detach().numpy())
+    expected = {"plain": False, "zero_padding": "around"}
+    assert pretrained.network_settings("resnet20", tmp_path / "a.th") == expected
+    assert pretrained.of_file("resnet20").classes[:3] == ("airplane", "automobile", "bird")
+    with pytest.raises(WeightsError, match=r"no weights for 'resnet20'.*give a file"):
+        pretrained.load("resnet20")
+
+
+@pytest.mark.parametrize("prefix", ["", "module.", "_orig_mod.", "model.", "net.module."])
+def test_zeros_in_the_wrong_place_are_refused(torch, cifar, tmp_path, prefix):
+    depth, theirs, _ = cifar
+    torch.save({prefix + key: tensor for key, tensor in theirs.state_dict().items()}, tmp_path / "w.pth")
+    for options, reason in (
+        ({}, "zero_padding='around', and this ResNet has zero_padding='behind'"),
+        ({"residual": False}, "with shortcuts, which this ResNet lacks"),
+        ({"shortcut": "B"}, "does not fit"),
+    ):
+        model = models.cifar_resnet(depth, **options)
+        before = {key: tensor.numpy().copy() for key, tensor in model.state_dict().items()}
+        with pytest.raises(WeightsError, match=reason):
+            pretrained.load_file(model, tmp_path / "w.pth")
+        assert all((tensor.numpy() == before[key]).all() for key, tensor in model.state_dict().items())
+    pretrained.load_file(models.cifar_resnet(depth, zero_padding="around"), tmp_path / "w.pth")
+
+
+def test_a_network_of_ones_own_that_has_a_layer_linear(torch, cifar, tmp_path):
+    """Its names are its own business."""
+
+    class Own(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.linear = nn.Linear(3, 2)
+
+    state = numbers(Own())
+    write(torch, tmp_path / "w", state, "pth")
+    check_loaded(Own(), tmp_path / "w", state)
+
+
+def test_projections_have_pytorchs_names_too(torch, tmp_path):
+    ours = models.cifar_resnet(8, shortcut="B")
+    state = numbers(ours)
+    theirs = {key.replace("fc.", "linear.").replace("downsample", "shortcut"): array for key, array in state.items()}
+    write(torch, tmp_path / "w", theirs, "pth")
+    check_loaded(ours, tmp_path / "w", state)
+
+
+def test_checkpoints_say_how_their_network_was_built(tmp_path):
+    """The shapes do not: shortcuts, and where their zeros are."""
+    weights = models.cifar_resnet(20).state_dict()
+
+    def network(**options):
+        return lambda classes: models.cifar_resnet(20, num_classes=classes, **options)
+
+    cases = [
+        ({"plain": True}, {"residual": False}, {}, "without shortcuts, which this ResNet has"),
+        ({"plain": False, "shortcut": "A"}, {}, {"residual": False}, "with shortcuts, which this ResNet lacks"),
+        ({"zero_padding": "around"}, {"zero_padding": "around"}, {}, "zero_padding='around'"),
+        ({"network": {"zero_padding": "around"}}, {"zero_padding": "around"}, {}, "zero_padding='around'"),
+        ({}, {}, {"zero_padding": "around"}, "zero_padding='behind'"),
+    ]
+    path = tmp_path / "c.npz"
+    for settings, right, wrong, reason in cases:
+        save_checkpoint(path, {"model": weights, "settings": {"arch": "resnet20", **settings}})
+        pretrained.load_file(models.cifar_resnet(20, **right), path)
+        with pytest.raises(WeightsError, match=reason):
+            pretrained.load_file(models.cifar_resnet(20, **wrong), path)
+        if "zero_padding" in reason:
+            pretrained.from_file(network(**wrong), path)  # chooses
+    save_checkpoint(path, {"model": weights})  # says nothing
+    pretrained.load_file(models.cifar_resnet(20, zero_padding="around"), path)
