@@ -12,7 +12,6 @@ import errno
 import os
 import sys
 
-NOBODY_LEFT = errno.EPIPE, errno.EIO  # the reader of the pipe has gone, or the terminal: whoever did that knows
 _STEERING = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\t\n"}
 
 
@@ -102,8 +101,7 @@ class Output:
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, self.fileno())
             os.close(nowhere)
-            self.stream.flush()
-        if self is stdout and error.errno not in NOBODY_LEFT:
+        if self is stdout and not isinstance(error, BrokenPipeError):  # whoever left the pipe knows
             complain(f"minicnn: what follows is not written to stdout: {error.strerror or error}")
 
 

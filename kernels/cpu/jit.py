@@ -7,50 +7,121 @@ A kernel takes C-contiguous, writeable arrays only: each other kind would be com
 """
 
 import functools
-import hashlib
+import pickle
+import platform
+import sys
+from importlib import resources
 from pathlib import Path
 
+import llvmlite
 import numba
-from numba.core import event
+import numpy
+from llvmlite.binding import get_host_cpu_features, get_host_cpu_name
+from numba.core import caching, event
+from numba.core.compiler import CompileResult
+from numba.core.serialize import dumps
 
+from minicnn.cache import cache_dir
 from minicnn.console import complain
+from minicnn.kernels import compiled
+
+# of Numba's settings, those that change what it compiles
+SETTINGS = (
+    "OPT",
+    "LOOP_VECTORIZE",
+    "SLP_VECTORIZE",
+    "BOUNDSCHECK",
+    "DEBUGINFO_DEFAULT",
+    "ENABLE_AVX",
+    "DISABLE_INTEL_SVML",
+)
+
+
+def _stamp():
+    """What all compiled code depends on: the text of this folder, versions, processor and settings.
+
+    Numba itself would look at the function's own file alone, but the code of what it calls, from other files, is in it.
+    """
+    files = sorted((file.name, file) for file in resources.files(__package__).iterdir())
+    texts = [file.read_bytes() for name, file in files if name.endswith((".py", ".pyc"))]
+    versions = platform.python_version(), numba.__version__, llvmlite.__version__, numpy.__version__, sys.flags.optimize
+    machine = platform.machine(), get_host_cpu_name(), get_host_cpu_features().flatten()
+    settings = [(name, getattr(numba.config, name, None)) for name in SETTINGS]
+    return compiled.digest(repr((versions, machine, settings)).encode(), *texts).hex()[:20]
+
+
+def _folder():
+    """(where compiled code is kept, or None; what is to be said about that)."""
+    try:
+        root = Path(numba.config.CACHE_DIR) if numba.config.CACHE_DIR else cache_dir()
+        return compiled.private_folder(root / "cpu") / _stamp(), "later runs find them on disk"
+    except OSError as error:
+        return None, f"nothing is kept: {error}"
 
 
 class _Announcement(event.Listener):
-    """Says once that compiling has begun; what is found in the cache on disk is loaded without a word."""
+    """Says once that compiling has begun; what is found on disk is loaded without a word."""
 
     said = False
-    kept = "later runs find them on disk"
 
     def on_start(self, event):
         if not self.said and event.data["dispatcher"].py_func.__module__.startswith(__package__):
             self.said = True
-            complain(f"minicnn: compiling the processor's kernels, once; {self.kept}")
+            complain(f"minicnn: compiling the processor's kernels, once; {_said}")
 
     def on_end(self, event):
         pass
 
 
-_announcement = _Announcement()
-event.register("numba:compile", _announcement)
+event.register("numba:compile", _Announcement())
+FOLDER, _said = _folder()
+if FOLDER:
+    compiled.used(FOLDER)
 
-_FILES = sorted(Path(__file__).parent.glob("*.py"))
-_TEXT = hashlib.sha256(b"".join(path.read_bytes() for path in _FILES)).hexdigest()
+
+class Kept(caching.NullCache):
+    """What has been compiled of a function, on disk: a file for each kind of arguments."""
+
+    refused = False  # whether the disk took no more
+
+    def __init__(self, function):
+        self.function = function
+
+    @property
+    def cache_path(self):
+        return str(FOLDER)
+
+    def load_overload(self, signature, context):
+        """The function for such arguments; None if it must be compiled."""
+        context.refresh()
+        found = compiled.read(self._path(signature, context.codegen()))
+        return None if found is None else CompileResult._rebuild(context, *pickle.loads(found))
+
+    def save_overload(self, signature, result):
+        if Kept.refused:
+            return
+        try:
+            if not FOLDER.exists():
+                FOLDER.mkdir(0o700, exist_ok=True)
+                compiled.sweep(FOLDER.parent)
+            compiled.write(self._path(signature, result.codegen), dumps(result._reduce()))
+        except OSError as error:
+            Kept.refused = True
+            complain(f"minicnn: compiled code cannot be kept in {FOLDER}: {error.strerror}")
+
+    def _path(self, signature, codegen):
+        name = f"{self.function.__module__}.{self.function.__qualname__}"
+        kind = repr((name, signature, codegen.magic_tuple())).encode()
+        return (
+            FOLDER / f"{name.rpartition('cpu.')[2]}-{compiled.digest(kind, self.function.__code__.co_code).hex()[:16]}"
+        )
 
 
 def jit(function=None, **options):
-    """``@jit`` or ``@jit(forceinline=True)``. What is on disk is used again while no file of this folder has changed.
-
-    Numba itself would look at the function's own file alone, but the code of what it calls, from other files, is in it.
-    """
+    """``@jit`` or ``@jit(forceinline=True)``."""
     if function is None:
         return functools.partial(jit, **options)
-    compile = functools.partial(numba.njit, nogil=True, error_model="numpy", **options)
-    try:
-        dispatcher = compile(cache=True)(function)
-    except RuntimeError:  # neither the folder beside the source nor one below the user's home can be written
-        _announcement.kept = "nothing is kept, for want of a folder that can be written; NUMBA_CACHE_DIR names one"
-        return compile()(function)
-    if not numba.config.DISABLE_JIT:
-        dispatcher._cache._cache_file._source_stamp = _TEXT  # there is no public way to say this
+    dispatcher = numba.njit(nogil=True, error_model="numpy", **options)(function)
+    if FOLDER and not numba.config.DISABLE_JIT:
+        dispatcher._cache = Kept(function)  # there is no public way to say this
     return dispatcher

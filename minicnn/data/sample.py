@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..cache import cache_dir
+from ..cache import cache_dir, keeping_in
 
 VERSION = 1  # raise it whenever another picture would be drawn from the same seed: old caches are then left alone
 SIDES = (72, 160)  # pixels; height and width are drawn from this range, each for itself
@@ -35,8 +35,7 @@ def draw_sample(folder=None, seed=0, train_per_class=150, val_per_class=50):
     per_class = {"train": train_per_class, "val": val_per_class}
     if _is_complete(target, per_class):
         return target
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder, prefix="drawing-") as temporary:
+    with keeping_in(folder), _drawing(folder) as temporary:
         drawn = Path(temporary) / "complete"
         _draw_all(drawn, seed, per_class)
         if not _is_complete(target, per_class):  # else another process was faster: its pictures are the same

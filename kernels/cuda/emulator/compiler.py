@@ -1,16 +1,20 @@
 """From a .cu file to a library of the host's C++ compiler, kept under the hash of everything that went into it."""
 
+import atexit
 import functools
-import hashlib
 import os
+import platform
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
-from minicnn.cache import cache_dir
+from minicnn.cache import CacheError, cache_dir, keeping_in
+from minicnn.console import complain
 from minicnn.device import DeviceError
+from minicnn.kernels import compiled
 
 from .. import source
 from ..source import KernelError, kernels, types, without_comments
@@ -51,7 +55,7 @@ def library(path):
         for name in kernels(path)
         for real in types(path).values()
     )
-    undefined = [] if os.uname().sysname != "Darwin" else ["-undefined", "dynamic_lookup"]
+    undefined = ["-undefined", "dynamic_lookup"] if sys.platform == "darwin" else []
     return _build(path.name, text, [f"-I{FOLDER}", *undefined], [(FOLDER / "cuda.h").read_text()], WATCHED)
 
 
@@ -77,15 +81,19 @@ def _as_reference(declaration):
 
 
 def _build(name, text, options, parts, watched=()):
-    """Compile `text` unless its library is there already; `parts` are the files that it includes."""
+    """Compile `text` unless its library is there already; `parts` are the files that it includes.
+
+    The library's name ends in the digest of what was compiled, and that of its own bytes: a damaged one is none.
+    """
     command = [compiler(), *FLAGS, *options]
-    content = "\0".join([*command, *watched, text, *parts])
-    path = cache_dir() / "emulator" / f"{Path(name).stem}-{hashlib.sha256(content.encode()).hexdigest()[:20]}.so"
-    if path.exists():
-        return str(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-        source, made, built = (Path(folder, file) for file in (name, "made.o", "built.so"))
+    content = "\0".join([*command, *watched, _version(), platform.machine(), text, *parts])
+    stem, folder = f"{Path(name).stem}-{compiled.digest(content.encode()).hex()[:20]}", _folder()
+    for path in folder.glob(f"{stem}-*.so"):
+        if path.name == f"{stem}-{_digest(path)}.so":
+            compiled.used(path)
+            return str(path)
+    with keeping_in(folder), tempfile.TemporaryDirectory(dir=folder) as temporary:
+        source, made, built = (Path(temporary, file) for file in (name, "made.o", "built.so"))
         source.write_text(text, encoding="utf-8")
         compiling = [*command, *watched, "-c", "-x", "c++", str(source), "-o", str(made)]
         linking = [
@@ -96,8 +104,38 @@ def _build(name, text, options, parts, watched=()):
             str(built),
         ]  # without `watched`, which would bring in a library
         for step in (compiling, linking):
-            done = subprocess.run(step, capture_output=True, text=True, check=False)
+            done = subprocess.run(step, capture_output=True, text=True, errors="replace", check=False)
             if done.returncode:
                 raise KernelError(f"{name} does not compile:\n{done.stderr.strip()}")
+        path = folder / f"{stem}-{_digest(built)}.so"
         os.replace(built, path)  # at once, or a process beside this one could load half of it
+        compiled.sweep(folder)
     return str(path)
+
+
+def _digest(path):
+    return compiled.digest(path.read_bytes()).hex()[:20]
+
+
+@functools.cache
+def _version():
+    """What the compiler says of itself."""
+    return subprocess.run(
+        [compiler(), "--version"], capture_output=True, text=True, errors="replace", check=False
+    ).stdout
+
+
+def _folder():
+    """Where libraries are kept: in the cache, or for as long as this process lives."""
+    try:
+        return compiled.private_folder(cache_dir() / "emulator")
+    except CacheError as error:
+        return _for_now(str(error))
+
+
+@functools.cache
+def _for_now(reason):
+    complain(f"minicnn: compiling the emulator's kernels for this process alone: {reason}")
+    folder = tempfile.TemporaryDirectory(prefix="minicnn-")
+    atexit.register(folder.cleanup)
+    return Path(folder.name)
