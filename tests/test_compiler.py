@@ -1,6 +1,5 @@
 """From a .cu file to a library: the compiler's own words when it cannot be one, and each text built once."""
 
-import ctypes
 import os
 import subprocess
 import sys
@@ -13,6 +12,7 @@ from checks import needs_compiler, raises
 from minicnn.cache import CacheError
 from minicnn.device import DeviceError
 from minicnn.emulated import on_device
+from minicnn.kernels.cuda import emulator
 from minicnn.kernels.cuda.emulator import compiler
 from minicnn.kernels.cuda.launch import Kernel, KernelError
 
@@ -74,7 +74,7 @@ def test_a_damaged_library_is_not_loaded(damage, built):
     compiler.library.cache_clear()
     again = Path(compiler.library(path))
     assert compiler._digest(again) == again.stem.rpartition("-")[2]
-    ctypes.CDLL(str(again), ctypes.RTLD_LAZY).emulate_ones_float
+    assert emulator._load(str(again))["emulate_ones_float"]
 
 
 def test_another_compiler_makes_a_library_of_its_own(built, monkeypatch):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from checks import raises
 
+from minicnn.cache import CacheError
 from minicnn.data import BadImage, CenterCrop, DataError, DataLoader
 from minicnn.data.published import PublishedSet, cifar10, flowers102
 
@@ -75,3 +76,26 @@ def test_without_what_reads_them(tmp_path, monkeypatch, torchvision, package):
     monkeypatch.setitem(sys.modules, package, None)
     with raises(DataError, "Flowers102", package, "minicnn[datasets]"):
         flowers102(tmp_path, download=False)
+
+
+@pytest.mark.parametrize("error", [RuntimeError, OSError, AttributeError, ImportError])
+def test_a_torchvision_that_does_not_fit_pytorch(error, tmp_path, monkeypatch):
+    """It is there, and fails in its own words when it is imported: no connection could mend that."""
+
+    class Broken:
+        def find_spec(self, name, path, target=None):
+            if name == "torchvision":
+                raise error("operator torchvision::nms does not exist")
+
+    for name in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setattr(sys, "meta_path", [Broken(), *sys.meta_path])
+    with pytest.raises(DataError, match=r"CIFAR10 .*torchvision::nms.*minicnn\[datasets\]") as caught:
+        cifar10(tmp_path)
+    assert "connection" not in str(caught.value)
+
+
+def test_a_folder_for_them_that_cannot_be_made(tmp_path, torchvision):
+    (tmp_path / "file").touch()
+    with raises(CacheError, str(tmp_path / "file" / "cifar10"), "MINICNN_CACHE"):
+        cifar10(tmp_path / "file" / "cifar10")

@@ -1,12 +1,8 @@
 """The synthetic set: the same bytes from the same seed, drawn once, whole or not at all, and not trivial."""
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 
-from minicnn.cache import cache_dir
 from minicnn.data import draw_sample, train_and_val
 from minicnn.data.sample import PATTERNS, SIDES, draw_picture
 
@@ -117,17 +113,3 @@ def test_colours_and_brightness_do_not_give_the_class_away():
     weight = np.linalg.lstsq(features[:200], np.eye(10)[labels[:200]], rcond=None)[0]
     accuracy = ((features[200:] @ weight).argmax(axis=1) == labels[200:]).mean()
     assert accuracy < 0.3
-
-
-def test_the_cache_folder_follows_the_environment(monkeypatch):
-    monkeypatch.setenv("MINICNN_CACHE", "/elsewhere")
-    assert cache_dir() == Path("/elsewhere")
-    monkeypatch.delenv("MINICNN_CACHE")
-    monkeypatch.setattr(sys, "platform", "linux")
-    monkeypatch.setenv("XDG_CACHE_HOME", "/xdg")
-    assert cache_dir() == Path("/xdg/minicnn")
-    monkeypatch.delenv("XDG_CACHE_HOME")
-    assert cache_dir() == Path.home() / ".cache" / "minicnn"
-    monkeypatch.setattr(sys, "platform", "win32")
-    monkeypatch.setenv("LOCALAPPDATA", "/local")
-    assert cache_dir() == Path("/local/minicnn")

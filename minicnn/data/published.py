@@ -7,6 +7,7 @@ Source    Krizhevsky, "Learning multiple layers of features from tiny images", 2
 from pathlib import Path
 from typing import NamedTuple
 
+from ..cache import keeping_in
 from .decode import decoding
 from .errors import DataError
 
@@ -60,16 +61,23 @@ def flowers102(root, download=True):
 def _open(name, root, download, **split):
     try:
         from torchvision import datasets  # an optional package: only whoever asks for these sets needs it
-
+    except Exception as error:  # RuntimeError, OSError, AttributeError ...: it does not fit the PyTorch that is there
+        raise DataError(_missing(name, f"{type(error).__name__}: {error}")) from error
+    with keeping_in(root):
         Path(root).mkdir(parents=True, exist_ok=True)
+    try:
         return getattr(datasets, name)(str(root), download=download, **split)
-    except ImportError as error:
-        raise DataError(
-            f"{name} is read by torchvision, which is not all there ({error}); pip install 'minicnn[datasets]', or "
-            "give a folder of pictures"
-        ) from None
+    except ImportError as error:  # SciPy
+        raise DataError(_missing(name, error)) from None
     except (RuntimeError, OSError) as error:
         raise DataError(
             f"{name} could be neither found in {root} nor downloaded: {error}; look at the connection, or give a "
             "folder of pictures"
         ) from error
+
+
+def _missing(name, reason):
+    return (
+        f"{name} is read by torchvision, which is not all there ({reason}); pip install 'minicnn[datasets]', or give a "
+        "folder of pictures"
+    )

@@ -29,19 +29,22 @@ def draw_sample(folder=None, seed=0, train_per_class=150, val_per_class=50):
     It holds train/<class>/*.JPEG, val/<class>/*.JPEG and a README.txt. A complete set of the same version,
     seed and size is used as it is. It is drawn under another name and renamed at the end, so a half-drawn one
     is never used.
+    CacheError where that cannot be.
     """
     folder = Path(folder) if folder is not None else cache_dir()
     target = folder / f"sample-v{VERSION}-seed{seed}-{train_per_class}+{val_per_class}"
     per_class = {"train": train_per_class, "val": val_per_class}
     if _is_complete(target, per_class):
         return target
-    with keeping_in(folder), _drawing(folder) as temporary:
-        drawn = Path(temporary) / "complete"
-        _draw_all(drawn, seed, per_class)
-        if not _is_complete(target, per_class):  # else another process was faster: its pictures are the same
-            if target.exists():
-                target.rename(Path(temporary) / "incomplete")
-            drawn.rename(target)
+    with keeping_in(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder, prefix="drawing-") as temporary:
+            drawn = Path(temporary) / "complete"
+            _draw_all(drawn, seed, per_class)
+            if not _is_complete(target, per_class):  # else another process was faster: its pictures are the same
+                if target.exists():
+                    target.rename(Path(temporary) / "incomplete")
+                drawn.rename(target)
     return target
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from ..cache import cache_dir
+from ..cache import CacheError, cache_dir
 from ..console import stderr
 from ..train.files import atomic_write
 from .checksum import in_name, sha256
@@ -33,7 +33,10 @@ def fetch(url, folder=None):
     checksum = in_name(name)
     if not checksum:
         raise ValueError(f"fetch: {url} must end in the first hex digits of its SHA-256, like resnet18-f37072fd.pth")
-    path = Path(folder) / name if folder is not None else cache_dir() / "weights" / name
+    try:
+        path = Path(folder) / name if folder is not None else cache_dir() / "weights" / name
+    except CacheError as error:
+        raise WeightsError(f"cannot fetch {url}: {error}, or fetch it by hand and give the file") from error
     try:
         if path.exists() and sha256(path).startswith(checksum):
             return path
