@@ -1,0 +1,322 @@
+"""Random use and misuse of the public interface: calls that a confused user might write, by number.
+
+``case(seed, number)`` is a function of one argument, a maker of Tensors; what it returns are the results to compare.
+Most arguments fit, some do not: another shape, dtype or layout, a size of 0, -1 or 2**40, a label that no class has,
+an array that is overwritten before backward reads it, a gradient of another tensor, a step after the weights grew.
+"""
+
+import numpy as np
+
+import minicnn
+import minicnn.functional as F
+from minicnn import Tensor, no_grad, optim
+
+ODD_NUMBERS = (
+    0,
+    -1,
+    1,
+    2,
+    3,
+    7,
+    2**31,
+    2**40,
+    0.5,
+    1.5,
+    float("nan"),
+    None,
+    "2",
+    True,
+    np.int64(2),
+    (1, 2),
+    (2,),
+    (1, 2, 3),
+)
+ODD_SHAPES = ((), (0,), (1,), (3,), (2, 3), (2, 0, 3, 3), (0, 3, 4, 4), (1, 1, 1, 1), (2, 3, 5), (2, 3, 1, 4, 4))
+
+
+class Draw:
+    """What a case draws, from a seed of its own."""
+
+    def __init__(self, seed, number):
+        self.rng = np.random.default_rng([seed, number])
+        self.dtype = np.float32 if self.rng.random() < 0.7 else np.float64
+
+    def one_of(self, *choices):
+        return choices[self.rng.integers(len(choices))]
+
+    def perhaps(self, probability=0.15):
+        return self.rng.random() < probability
+
+    def size(self, low=1, high=9):
+        return int(self.rng.integers(low, high))
+
+    def number(self, value):
+        """`value`, or now and then something else."""
+        return self.one_of(*ODD_NUMBERS) if self.perhaps(0.06) else value
+
+    def shape(self, shape):
+        """`shape`, or one like it, or another one."""
+        if self.perhaps(0.05):
+            return self.one_of(*ODD_SHAPES)
+        if self.perhaps(0.08) and shape:
+            axis = self.rng.integers(len(shape))
+            return (*shape[:axis], max(0, shape[axis] + self.one_of(-1, 1)), *shape[axis + 1 :])
+        return tuple(shape)
+
+    def array(self, *shape):
+        """Numbers of about this shape, somehow laid out, mostly of the case's dtype."""
+        shape = self.shape(shape)
+        values = self.rng.standard_normal(shape)
+        if self.perhaps(0.03) and values.size:
+            values.flat[self.rng.integers(values.size)] = self.one_of(np.nan, np.inf, -np.inf, 1e30, 1e-30)
+        dtype = self.dtype if not self.perhaps(0.04) else self.one_of(np.float32, np.float64, np.int64, np.uint8, bool)
+        with np.errstate(all="ignore"):
+            array = values.astype(dtype)
+        return self.laid_out(array)
+
+    def laid_out(self, array):
+        if array.ndim == 0 or self.perhaps(0.6):
+            return array
+        layout = self.rng.integers(6)
+        if layout == 0:
+            return np.asfortranarray(array)
+        if layout == 1:
+            return array[..., ::-1]
+        if layout == 2:
+            return np.repeat(array, 2, axis=-1)[..., ::2]
+        if layout == 3:
+            return np.broadcast_to(array[:1], array.shape)
+        if layout == 4 and array.ndim > 2:
+            return np.moveaxis(np.ascontiguousarray(np.moveaxis(array, 1, -1)), -1, 1)
+        array.flags.writeable = False
+        return array
+
+    def labels(self, shape, classes):
+        dtype = self.one_of(np.int64, np.int64, np.int32, np.uint8, np.uint64)
+        labels = self.rng.integers(0, max(classes, 1), shape).astype(dtype)
+        if self.perhaps() and labels.size:
+            labels.flat[self.rng.integers(labels.size)] = self.one_of(
+                classes, 255, 100, *([] if dtype != np.int64 else [-1, -100, 10**10])
+            )
+        return labels
+
+
+def case(seed, number):
+    """The call with this number: a function of make(array, requires_grad=False) -> Tensor that returns results."""
+    kind = KINDS[number % len(KINDS)]
+
+    def run(make):
+        minicnn.manual_seed(number)
+        return kind(Draw(seed, number), make)
+
+    run.kind = kind.__name__
+    return run
+
+
+def backward(draw, make, y, *leaves):
+    """[y, the gradients of the leaves] after a backward pass whose upstream gradient fits, mostly."""
+    if y.requires_grad:
+        shape = draw.shape(y.shape)
+        y.backward(make(draw.laid_out(draw.rng.standard_normal(shape).astype(y.dtype))))
+    return [y, *(leaf.grad for leaf in leaves if leaf is not None)]
+
+
+def window(draw):
+    options = {"stride": draw.number(draw.size(1, 4)), "padding": draw.number(draw.size(0, 3))}
+    if draw.perhaps(0.3):
+        options = {key: (value, draw.size(1, 3)) if isinstance(value, int) else value for key, value in options.items()}
+    return options
+
+
+def conv2d(draw, make):
+    groups = draw.one_of(1, 1, 1, 2, 3)
+    channels, filters = groups * draw.one_of(1, 2, 3, 8, 16), groups * draw.one_of(1, 2, 8, 16)
+    kernel = draw.one_of((3, 3), (3, 3), (5, 5), (1, 1), (7, 7), (draw.size(1, 4), draw.size(1, 5)))
+    x = make(draw.array(draw.size(0, 4), channels, draw.size(1, 20), draw.size(1, 20)), True)
+    weight = make(draw.array(filters, channels // groups, *kernel), True)
+    bias = make(draw.array(filters), True) if draw.perhaps(0.6) else None
+    options = window(draw) | {"dilation": draw.number(draw.one_of(1, 1, 1, 2)), "groups": draw.number(groups)}
+    return backward(draw, make, F.conv2d(x, weight, bias, **options), x, weight, bias)
+
+
+def linear(draw, make):
+    features, outputs = draw.size(1, 40), draw.size(1, 40)
+    x, weight = make(draw.array(draw.size(0, 40), features), True), make(draw.array(outputs, features), True)
+    bias = make(draw.array(outputs), True) if draw.perhaps(0.6) else None
+    return backward(draw, make, F.linear(x, weight, bias), x, weight, bias)
+
+
+def matmul(draw, make):
+    inner = draw.size(1, 30)
+    a, b = make(draw.array(draw.size(1, 30), inner), True), make(draw.array(inner, draw.size(1, 30)), True)
+    return backward(draw, make, a @ b, a, b)
+
+
+def pool(draw, make):
+    x = make(draw.array(draw.size(0, 4), draw.one_of(1, 3, 8, 16), draw.size(1, 20), draw.size(1, 20)), True)
+    op = draw.one_of(F.max_pool2d, F.max_pool2d, F.avg_pool2d)
+    options = window(draw) | ({"ceil_mode": True} if draw.perhaps() else {})
+    return backward(draw, make, op(x, draw.number(draw.size(1, 5)), **options), x)
+
+
+def adaptive_pool(draw, make):
+    x = make(draw.array(draw.size(0, 4), draw.size(), draw.size(1, 20), draw.size(1, 20)), True)
+    return backward(draw, make, F.adaptive_avg_pool2d(x, draw.number((draw.size(1, 7), draw.size(1, 7)))), x)
+
+
+def batch_norm(draw, make):
+    channels = draw.one_of(1, 2, 3, 8, 17)
+    shape = draw.one_of((4, channels), (3, channels, 5, 6), (1, channels, 2, 2), (0, channels, 3, 3))
+    x = make(draw.array(*shape), True)
+    running = [make(np.abs(draw.array(channels)) + 1) for _ in range(2)] if draw.perhaps(0.7) else [None, None]
+    affine = [make(draw.array(channels), True) for _ in range(2)] if draw.perhaps(0.7) else [None, None]
+    options = {"training": draw.perhaps(0.6), "momentum": draw.number(0.1), "eps": draw.number(1e-5)}
+    if draw.perhaps(0.5):
+        residual = make(draw.array(*shape), True) if draw.perhaps(0.5) else None
+        y = F.batch_norm_relu(x, *running, *affine, **options, residual=residual)
+        return [*backward(draw, make, y, x, *affine, residual), *running]
+    return [*backward(draw, make, F.batch_norm(x, *running, *affine, **options), x, *affine), *running]
+
+
+def local_response_norm(draw, make):
+    x = make(draw.array(draw.size(0, 4), draw.size(1, 20), draw.size(1, 9), draw.size(1, 9)), True)
+    options = {"alpha": draw.number(0.1), "beta": draw.number(0.75), "k": draw.number(1.0)}
+    return backward(draw, make, F.local_response_norm(x, draw.number(draw.size(1, 8)), **options), x)
+
+
+def elementwise(draw, make):
+    shape = draw.one_of((5,), (40, 3), (2, 3, 8, 9), (3, 0), ())
+    x = make(draw.array(*shape), True)
+    op = draw.one_of(F.relu, F.sigmoid, F.tanh, lambda t: F.dropout(t, draw.number(0.5)))
+    if draw.perhaps(0.3):
+        y = x * 2
+        y = draw.one_of(F.relu, F.dropout)(y, inplace=True)
+    else:
+        y = op(x)
+    return backward(draw, make, y, x)
+
+
+def residual_add(draw, make):
+    shape = (draw.size(0, 4), draw.size(), draw.size(1, 9), draw.size(1, 9))
+    a, b = make(draw.array(*shape), True), make(draw.array(*shape), True)
+    return backward(draw, make, F.residual_add(a, b), a, b)
+
+
+def softmax(draw, make):
+    x = make(draw.array(draw.size(0, 9), draw.size(1, 30), *draw.one_of((), (4,), (3, 2))), True)
+    return backward(draw, make, draw.one_of(F.softmax, F.log_softmax)(x, draw.number(draw.one_of(0, 1, -1))), x)
+
+
+def cross_entropy(draw, make):
+    classes, rest = draw.size(1, 12), draw.one_of((), (), (3,), (2, 3))
+    shape = (draw.size(0, 20), *rest)
+    x = make(draw.array(shape[0], classes, *rest), True)
+    labels = draw.labels(draw.shape(shape), classes)
+    target = draw.one_of(labels, Tensor(labels), make(labels))
+    options = {"reduction": draw.one_of("mean", "sum", "none"), "label_smoothing": draw.number(draw.one_of(0, 0, 0.1))}
+    weight = np.abs(draw.array(classes)) if draw.perhaps(0.3) else None
+    loss = F.cross_entropy(x, target, weight, ignore_index=draw.number(-100), **options)
+    if draw.perhaps(0.2):  # the next batch is written into the same memory
+        labels[...] = draw.one_of(0, 1, 200, *([] if labels.dtype == np.uint8 else [10**9]))
+    if draw.perhaps(0.1) and weight is not None and weight.flags.writeable:
+        weight[...] = 3
+    return backward(draw, make, loss, x)
+
+
+def indexing(draw, make):
+    x = make(draw.array(draw.size(1, 6), draw.size(1, 6), draw.size(1, 6)), True)
+    rows = draw.rng.integers(-1, draw.size(1, 8), draw.shape((draw.size(0, 9),)))
+    y = x[
+        draw.one_of(
+            rows, Tensor(rows), (slice(None), rows), (0, ..., None), slice(None, None, draw.one_of(1, 2, -1)), rows > 0
+        )
+    ]
+    if draw.perhaps(0.2):
+        rows[...] = draw.one_of(0, 10**9, -(10**9))
+    return backward(draw, make, y, x)
+
+
+def arithmetic(draw, make):
+    a, b = (
+        make(draw.array(draw.size(1, 4), draw.size(1, 4)), True),
+        make(draw.array(*draw.one_of((1, 1), (4,), (2, 3))), True),
+    )
+    other = draw.one_of(b, b, draw.number(2.0), b.numpy() if b.device == "cpu" else b)
+    op = draw.one_of("__add__", "__sub__", "__mul__", "__truediv__", "__radd__", "__rmul__")
+    return backward(draw, make, getattr(a, op)(other), a, b)
+
+
+def in_place(draw, make):
+    shape = (draw.size(1, 4), draw.size(1, 4))
+    x, b = make(draw.array(*shape), True), make(draw.array(*draw.one_of(shape, (1, 1), (4,))), draw.perhaps(0.5))
+    y = x * 3
+    view = y.reshape(-1) if draw.perhaps(0.3) else None
+    op = draw.one_of("__iadd__", "__isub__", "__imul__", "__itruediv__")
+    if draw.perhaps(0.5):
+        y = getattr(y, op)(b)
+    else:
+        with no_grad():
+            getattr(draw.one_of(x, y), op)(b)
+    return backward(draw, make, y if view is None else y * 1, x, b)
+
+
+def shapes(draw, make):
+    x = make(draw.array(draw.size(1, 5), draw.size(1, 5), draw.size(1, 5)), True)
+    z = make(draw.array(draw.size(1, 5), *x.shape[1:]), True)
+    y = draw.one_of(
+        lambda: x.reshape(draw.number(-1)),
+        lambda: x.flatten(draw.number(0), draw.number(1)),
+        lambda: x.permute(2, 0, 1),
+        lambda: x.transpose(draw.number(0), draw.number(2)),
+        lambda: minicnn.cat([x, z], draw.number(0)),
+        lambda: minicnn.stack([x, z], draw.number(0)),
+        lambda: x.sum(draw.number(1)),
+        lambda: x.mean(draw.number((0, 2))),
+        lambda: x.max(draw.number(1))[0],
+        lambda: x.std(draw.number(0)),
+    )()
+    return backward(draw, make, y, x, z)
+
+
+def optimizer(draw, make):
+    weights = [make(draw.array(*draw.one_of((3, 4), (70,), (2, 3, 3, 3), ())), True) for _ in range(draw.size(1, 4))]
+    options = {"momentum": draw.number(draw.one_of(0, 0.9)), "weight_decay": draw.number(draw.one_of(0, 0.1))}
+    sgd = optim.SGD(weights, lr=draw.number(0.1), **options, nesterov=draw.perhaps())
+    for _ in range(3):
+        for w in weights:
+            if draw.perhaps(0.9):
+                w.grad = make(draw.laid_out(draw.rng.standard_normal(draw.shape(w.shape)).astype(w.dtype)))
+        if draw.perhaps(0.1):
+            grown = draw.one_of(*weights)
+            grown.data = make(np.zeros(draw.shape((*grown.shape, 1000)), grown.dtype)).data
+        if draw.perhaps(0.05) and sgd.state_dict().get("velocities"):
+            state = sgd.state_dict()
+            state["velocities"][0] = draw.one_of(None, np.zeros(3), np.zeros(weights[0].shape, np.float16))
+            sgd.load_state_dict(state)
+        sgd.step()
+        if draw.perhaps(0.3):
+            sgd.zero_grad()
+    return [w.detach() for w in weights]
+
+
+KINDS = (
+    conv2d,
+    conv2d,
+    linear,
+    matmul,
+    pool,
+    pool,
+    adaptive_pool,
+    batch_norm,
+    local_response_norm,
+    elementwise,
+    residual_add,
+    softmax,
+    cross_entropy,
+    cross_entropy,
+    indexing,
+    arithmetic,
+    in_place,
+    shapes,
+    optimizer,
+)
