@@ -97,7 +97,13 @@ def _on_features(model, normalize, loader, device):
         return None
     features = FeatureSet(model, normalize, loader, device)
     again = DataLoader(
-        features, loader.batch_size, lambda feature, rng: feature, shuffle=loader.shuffle, seed=loader.seed, workers=0
+        features,
+        loader.batch_size,
+        lambda feature, rng: feature,
+        shuffle=loader.shuffle,
+        seed=loader.seed,
+        workers=0,
+        drop_last=loader.drop_last,
     )
     again.bad = features.bad
     return again

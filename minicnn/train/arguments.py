@@ -19,6 +19,7 @@ OF_THIS_CALL = (  # what a checkpoint does not remember
     "output_dir",
     "other_pictures",
 )
+ADDED = {"drop_last": False}  # settings that checkpoints of earlier versions lack, and what they had
 MAY_CHANGE = (  # when a run is resumed; anything else would make it another run
     *OF_THIS_CALL,
     "dir",
@@ -63,6 +64,7 @@ def make_parser(description, archs):
     training = parser.add_argument_group("training")
     training.add_argument("--epochs", type=whole(1), default=90, help="passes over the training pictures")
     training.add_argument("-b", "--batch-size", type=whole(1), default=128, help="pictures to a step")
+    training.add_argument("--drop-last", action="store_true", help="leave out an epoch's last batch if it is not full")
     training.add_argument("--lr", "--learning-rate", type=number(0), default=0.01, help="learning rate, to begin with")
     training.add_argument("--momentum", type=number(0, 1), default=0.9, help="of the velocity")
     training.add_argument("--wd", "--weight-decay", type=number(0), default=5e-4, help="weight decay")
@@ -135,6 +137,8 @@ def parse(parser, argv, choose_defaults):
 
 def check_settings(saved, args, source, parser=None):
     """CheckpointError if the settings of a checkpoint are not all there, or, given the parser, not what it takes."""
+    for name, value in ADDED.items():
+        saved.setdefault(name, value)
     missing = [name for name in settings(args) if name not in saved]
     if missing:
         raise unusable(source, "settings", f"they lack {', '.join(missing)}")

@@ -15,13 +15,13 @@ from .checkpoint import CheckpointError
 from .environment import environment
 from .files import write_json
 from .interrupt import Interrupted
-from .known import check_pictures
+from .known import check_pictures, say_notes
 from .log import summary_writer
 from .nonfinite import TrainingError
 from .output import output_folder, write_results
 from .pictures import chosen_pictures, fit_normalizer, loader, open_pictures, val_transform
 from .restore import load_model, load_normalizer
-from .setting import SettingError, as_setting_error, try_out
+from .setting import SettingError, as_setting_error, try_last_batch, try_out
 from .testing import test_checkpoints
 from .trainer import Trainer
 
@@ -87,16 +87,18 @@ def train(args, recipe, state):
     random.manual_seed(args.seed)
     with as_setting_error():
         augment = val_transform if args.no_augment else recipe.augment
-        train_loader = loader(args, train_set, augment(args), shuffle=True)
+        train_loader = loader(args, train_set, augment(args), shuffle=True, drop_last=args.drop_last)
         val_loader = loader(args, val_set, val_transform(args))
         model = recipe.model(args, len(train_set.classes)).to(args.device)
         try_out(model, args.image_size)
+        try_last_batch(model, args.image_size, len(train_set), args.batch_size, args.drop_last)
         optimizer, schedule = recipe.optimizer(args, model)
     if args.tensorboard:
         summary_writer()  # an error now, if it is missing, before anything is written
     folder = output_folder(args, recipe.sample)
     if note := recipe.note(args):
         say(note)
+    say_notes(train_set, val_set)
     say(
         f"{args.arch}, {sum(p.size for p in model.parameters()):,} parameters, on {args.device}: {len(train_set):,} "
         f"training and {len(val_set):,} validation pictures of {len(train_set.classes)} classes"

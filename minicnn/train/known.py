@@ -1,9 +1,8 @@
 """A run knows its pictures: it goes on with them, and is tested on those that it was not trained on."""
 
-from pathlib import Path
-
 from ..console import say
 from ..data import DataError, ImageFolder, only_classes
+from ..data.folder import split_folders
 from ..data.record import changed_sides, changes, is_flat, not_trained_on, trained_on
 from .checkpoint import CheckpointError
 from .pictures import chosen_pictures
@@ -40,8 +39,8 @@ def check_pictures(args, state, now, train, val):
 def open_test_pictures(args, state, source):
     """The pictures to test a checkpoint on, whose state this is, of its classes: DIR/val alone if there is one, or what
     training validates on. Of a flat DIR, those that the run has validated on, if they are as they were."""
-    if has_val_folder(args):
-        folder = ImageFolder(Path(args.dir) / "val", None if args.classes else state["classes"])
+    if val := val_folder(args):
+        folder = ImageFolder(val, None if args.classes else state["classes"])
         return only_classes(folder, args.classes) if args.classes else folder
     train, val = chosen_pictures(args, source)
     if not is_flat(train, val):
@@ -56,7 +55,7 @@ def open_test_pictures(args, state, source):
     if before and not len(unseen):
         raise DataError(
             f"{args.dir} holds none of the {before} pictures that the run was validated on, and may hold what it was "
-            f"trained on; put the pictures to test on into {Path(args.dir) / 'val'}/<class>/"
+            f"trained on; put the pictures to test on into {args.dir}/val/<class>/"
         )
     if len(unseen) < before:
         say(f"note: {len(unseen)} of the {before} validation pictures are left as they were; these are tested on")
@@ -65,12 +64,19 @@ def open_test_pictures(args, state, source):
 
 def check_unseen(args, path, state, pictures):
     """CheckpointError if the run of the checkpoint at `path` was trained on some of these pictures of a flat DIR."""
-    if args.dir and not has_val_folder(args) and (count := trained_on(state["pictures"], pictures)):
+    if args.dir and not val_folder(args) and (count := trained_on(state["pictures"], pictures)):
         raise CheckpointError(
             f"{path} was trained on {count} of the {len(pictures)} pictures to test on: another seed or --val-fraction "
             "has split the folder for it; test the networks one by one, or on pictures in a folder val/"
         )
 
 
-def has_val_folder(args):
-    return bool(args.dir) and (Path(args.dir) / "val").is_dir()
+def val_folder(args):
+    """DIR/val, by any of its names; None if there is none."""
+    return split_folders(args.dir)[1] if args.dir else None
+
+
+def say_notes(*sets):
+    """What whoever uses these pictures should know of their folders, once."""
+    for note in dict.fromkeys(note for pictures in sets for note in getattr(pictures, "notes", ())):
+        say(f"note: {note}")

@@ -96,7 +96,7 @@ def test_loaders(args, pictures):
     return [loader(args, pictures, val_transform(args, scale)) for scale in args.scales or [None]]
 
 
-def loader(args, pictures, transform, shuffle=False):
+def loader(args, pictures, transform, shuffle=False, drop_last=False):
     """A loader of `pictures`; None if there are none. With ten crops of each, a batch has a tenth of them; whole
     pictures (--tta dense), each of its own size, come one by one."""
     if not len(pictures):
@@ -109,6 +109,7 @@ def loader(args, pictures, transform, shuffle=False):
         shuffle=shuffle,
         seed=args.seed,
         workers=args.workers,
+        drop_last=drop_last,
         max_bad_fraction=args.max_bad_fraction,
     )
 

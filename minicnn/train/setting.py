@@ -4,6 +4,7 @@ import contextlib
 
 import numpy as np
 
+from .. import random
 from ..autograd import no_grad
 from ..tensor import Tensor
 
@@ -24,5 +25,35 @@ def as_setting_error():
 @no_grad()
 def try_out(model, image_size):
     """One blank picture through `model`: a ValueError now, and not an hour later, if it is too small."""
+    model.eval()(_blank(model, image_size))
+
+
+@no_grad()
+def try_last_batch(model, image_size, count, batch_size, drop_last):
+    """Whether `model` can be trained on the last batch of `count` pictures: a ValueError now, and not after most of an
+    epoch, if it has one picture, and a batch norm that sees one number a channel; or if there is no batch at all.
+
+    Running statistics and random numbers are those of before.
+    """
+    if drop_last and count < batch_size:
+        raise ValueError(f"--drop-last leaves nothing of {count} training pictures: --batch-size is {batch_size}")
+    if (count % batch_size or batch_size) > 1 or (drop_last and batch_size > 1):
+        return
+    buffers, numbers = [(buffer, buffer.data.copy()) for buffer in model.buffers()], random.get_state()
+    try:
+        model.train()(_blank(model, image_size))
+    except ValueError as error:
+        raise ValueError(
+            f"the last batch of {count} training pictures has a single one with --batch-size {batch_size}: {error}; "
+            "leave it out by --drop-last, or choose another --batch-size"
+        ) from error
+    finally:
+        model.eval()
+        random.set_state(numbers)
+        for buffer, data in buffers:
+            buffer.data[...] = data
+
+
+def _blank(model, image_size):
     blank = Tensor(np.zeros((1, 3, image_size, image_size), np.float32))
-    model.eval()(blank.to(next(model.parameters()).device))
+    return blank.to(next(model.parameters()).device)

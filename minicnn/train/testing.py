@@ -9,7 +9,7 @@ from .arguments import check_settings
 from .checkpoint import CheckpointError
 from .evaluate import Classifier, evaluate
 from .files import write_json
-from .known import check_unseen, open_test_pictures
+from .known import check_unseen, open_test_pictures, say_notes
 from .log import Progress
 from .output import output_folder
 from .pictures import test_loaders
@@ -20,6 +20,7 @@ from .setting import SettingError, as_setting_error, try_out
 def test_checkpoints(args, recipe, state):
     """Test the checkpoint given to --resume (its state: `state`), or those of --ensemble, on the validation set."""
     pictures = open_test_pictures(args, state, recipe.pictures)
+    say_notes(pictures)
     if not len(pictures):
         raise DataError(f"{args.dir} has no validation pictures to test on; add val/, or raise --val-fraction")
     with as_setting_error():

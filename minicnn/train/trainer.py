@@ -119,7 +119,7 @@ class Trainer:
         """
         self.optimizer.zero_grad()
         images = Tensor(self.normalize(to_device(batch.images, self.device)))
-        scores = self.model(images)
+        scores = self.scores_of(images, batch)
         loss = F.cross_entropy(scores, batch.labels)
         loss.backward()
         value, predicted = loss.item(), scores.numpy()
@@ -129,6 +129,20 @@ class Trainer:
         if self.schedule_each == "batch":
             self.schedule.step()
         return value, predicted
+
+    def scores_of(self, images, batch):
+        """What the model makes of the batch. TrainingError if unreadable pictures have left a single one of it, and the
+        model has a batch norm that sees one number a channel then."""
+        try:
+            return self.model(images)
+        except ValueError as error:
+            if len(batch.labels) > 1 or not self.train_loader.bad:
+                raise
+            path = next(iter(self.train_loader.bad))
+            raise TrainingError(
+                f"epoch {self.epoch + 1}, batch {batch.position + 1}: one picture is left of it, as others cannot be "
+                f"read: {error}; remove them, the first is {path}, or choose another --batch-size"
+            ) from error
 
     def validate(self):
         """The ``Scores`` of the validation set, or None without one."""
