@@ -1,13 +1,13 @@
-"""Image folders: labels, layouts, the seeded split, every kind of file Pillow meets, and clear errors."""
+"""Image folders: labels, layouts, the seeded split, what is passed over, and clear errors."""
 
-import warnings
+import os
+import shutil
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from minicnn.data import BadImage, DataError, ImageFolder, train_and_val
-from minicnn.data.folder import load_image
+from minicnn.data import DataError, ImageFolder, only_classes, train_and_val
 
 
 def picture(path, color=(200, 100, 50), size=(12, 10)):
@@ -21,12 +21,6 @@ def flat_folder(root, counts):
         for k in range(count):
             picture(root / name / f"{k:03d}.png")
     return root
-
-
-def pixels(path):
-    image = load_image(path)
-    assert image.mode == "RGB"
-    return np.asarray(image)
 
 
 # --- which files, which labels ---
@@ -132,89 +126,204 @@ def test_val_fraction_out_of_range(tmp_path):
         train_and_val(tmp_path, val_fraction=1)
 
 
-# --- decoding ---
+# --- train and val by their names ---
 
 
-def test_grey_is_repeated(tmp_path):
-    Image.new("L", (5, 4), 77).save(tmp_path / "grey.png")
-    assert (pixels(tmp_path / "grey.png") == 77).all()
-
-
-def test_16_bit_grey_is_scaled_not_clipped(tmp_path):
-    ramp = np.linspace(0, 65535, 20).astype(np.uint16).reshape(4, 5)
-    Image.fromarray(ramp).save(tmp_path / "deep.png")
-    assert (pixels(tmp_path / "deep.png") == (ramp >> 8)[..., None]).all()
-
-
-def test_alpha_is_dropped(tmp_path):
-    Image.new("RGBA", (5, 4), (10, 20, 30, 0)).save(tmp_path / "clear.png")
-    Image.new("LA", (5, 4), (40, 0)).save(tmp_path / "grey.png")
-    assert (pixels(tmp_path / "clear.png") == (10, 20, 30)).all()
-    assert (pixels(tmp_path / "grey.png") == 40).all()
-
-
-def test_cmyk(tmp_path):
-    Image.new("RGB", (16, 16), (200, 100, 50)).convert("CMYK").save(tmp_path / "print.JPEG", quality=100)
-    assert np.abs(pixels(tmp_path / "print.JPEG").astype(int) - (200, 100, 50)).max() <= 6
-
-
-def test_palette_with_transparency_does_not_warn(tmp_path):
-    image = Image.new("P", (5, 4), 1)
-    image.putpalette([0, 0, 0, 10, 20, 30])
-    image.save(tmp_path / "palette.png", transparency=bytes([0, 128]))
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        assert (pixels(tmp_path / "palette.png") == (10, 20, 30)).all()
-
-
-def test_png_named_jpeg(tmp_path):
-    Image.new("RGB", (5, 4), (1, 2, 3)).save(tmp_path / "n.JPEG", format="PNG")
-    assert (pixels(tmp_path / "n.JPEG") == (1, 2, 3)).all()
-
-
-def test_orientation_is_left_as_stored(tmp_path):
-    exif = Image.Exif()
-    exif[0x0112] = 6  # "turn me by 90 degrees"
-    Image.new("RGB", (8, 4)).save(tmp_path / "turned.jpg", exif=exif)
-    assert load_image(tmp_path / "turned.jpg").size == (8, 4)
-
-
-def damaged(tmp_path, kind):
-    path = tmp_path / f"{kind}.jpg"
-    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
-    Image.fromarray(noise).save(path)
-    content = path.read_bytes()
-    if kind == "png":
-        Image.fromarray(noise).save(path, format="PNG")
-        content = path.read_bytes()[:2000]
-    path.write_bytes({"empty": b"", "text": b"no picture at all", "header": content[:30]}.get(kind, content[:2000]))
-    return path
+@pytest.mark.parametrize("names", [("Train", "Val"), ("TRAIN", "VAL"), ("training", "validation"), ("train", "valid")])
+def test_other_names_of_train_and_val(tmp_path, names):
+    for name, count in zip(names, (3, 2), strict=True):
+        flat_folder(tmp_path / name, {"cat": count, "dog": count})
+    train, val = train_and_val(tmp_path)
+    assert train.classes == val.classes == ["cat", "dog"]
+    assert (len(train), len(val)) == (6, 4)
 
 
 @pytest.mark.parametrize(
-    "kind, reason",
+    ("names", "message"),
     [
-        ("empty", "empty"),
-        ("text", "not a JPEG or PNG"),
-        ("truncated", "truncated"),
-        ("header", "."),
-        ("png", "."),
+        (["Train", "train", "val"], "has Train/ and train/, which mean the same"),
+        (["train", "val", "Validation"], "has Validation/ and val/, which mean the same"),
+        (["Training"], "has Training/ but no val/"),
+        (["valid", "test"], "has valid/ but no train/"),
+        (["train", "test"], "has train/ but no val/"),
+        (["test", "cat", "dog"], "has test/ beside cat, dog, but neither train/ nor val/"),
+        (["test"], "test are no classes"),
     ],
 )
-def test_unreadable_files_are_bad_images(tmp_path, kind, reason):
-    path = damaged(tmp_path, kind)
-    with pytest.raises(BadImage, match=reason) as caught:
-        load_image(path)
-    assert caught.value.path == str(path)
-    assert str(caught.value) == f"{path}: {caught.value.reason}"
+def test_splits_are_never_classes(tmp_path, names, message):
+    for name in names:
+        if name not in os.listdir(tmp_path):
+            flat_folder(tmp_path / name, {"cat": 1, "dog": 1})
+    if sorted(os.listdir(tmp_path)) != sorted(names):
+        pytest.skip("this file system does not tell upper from lower case")
+    with pytest.raises(DataError, match=message):
+        train_and_val(tmp_path)
 
 
-def test_missing_file_is_a_bad_image(tmp_path):
-    with pytest.raises(BadImage, match="FileNotFoundError"):
-        load_image(tmp_path / "gone.jpg")
+def test_a_folder_of_train_and_val_has_no_classes_of_its_own(tmp_path):
+    for name in ("Train", "val", "test"):
+        flat_folder(tmp_path / name, {"cat": 1, "dog": 1})
+    with pytest.raises(DataError, match="Train, test, val are no classes; give one of these folders"):
+        ImageFolder(tmp_path)
+    flat_folder(tmp_path / "vehicles", {"train": 2, "truck": 2})
+    assert ImageFolder(tmp_path / "vehicles").classes == ["train", "truck"]
 
 
-def test_decompression_bomb_is_a_bad_image(tmp_path, monkeypatch):
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 50)
-    with pytest.raises(BadImage, match="DecompressionBombError"):
-        load_image(picture(tmp_path / "large.png", size=(12, 10)))
+# --- the split ---
+
+
+@pytest.mark.parametrize("fraction", [1e-9, 0.01, 0.1, 0.24])
+def test_each_class_of_a_flat_folder_validates_on_one_picture_at_least(tmp_path, fraction):
+    flat_folder(tmp_path, {"two": 2, "three": 3, "one": 1})
+    train, val = train_and_val(tmp_path, fraction)
+    assert np.bincount([label for _, label in val.samples], minlength=3).tolist() == [0, 1, 1]  # one, three, two
+    assert len(train) == 4
+    assert len(train_and_val(tmp_path, 0)[1]) == 0
+
+
+# --- what is passed over, and what is an error ---
+
+
+def test_hidden_folders_hold_no_pictures(tmp_path):
+    for hidden in (".ipynb_checkpoints", ".git", "__MACOSX", "@eaDir"):
+        picture(tmp_path / hidden / "cat" / "a.png")
+        picture(tmp_path / "cat" / hidden / "deeper" / "a.png")
+    for name in ("a.png", "._a.png", ".a.png"):
+        picture(tmp_path / "cat" / name)
+    (tmp_path / "cat" / "Thumbs.db").write_bytes(b"1")
+    folder = ImageFolder(tmp_path)
+    assert [os.path.relpath(path, tmp_path) for path, _ in folder.samples] == [os.path.join("cat", "a.png")]
+    assert folder.classes == ["cat"]
+    assert folder.notes[0] == f"{tmp_path}: passed over 3 hidden files, 8 hidden folders"
+
+
+def test_what_is_passed_over_is_said_by_ending(tmp_path):
+    flat_folder(tmp_path, {"cat": 2, "dog": 1})
+    for name in ("cat/x.heic", "cat/y.HEIC", "dog/notes.txt", "dog/LICENSE", "README.md"):
+        (tmp_path / name).write_bytes(b"1")
+    picture(tmp_path / "stray.png")
+    assert ImageFolder(tmp_path).notes == [
+        f"{tmp_path}: passed over 1 picture outside of any class, {tmp_path / 'stray.png'}",
+        f"{tmp_path}: passed over 5 files (2 .heic, 1 .md, 1 .txt, 1 without an ending)",
+    ]
+    assert ImageFolder(tmp_path).subset([0]).notes == only_classes(ImageFolder(tmp_path), ["dog"]).notes
+    flat_folder(tmp_path / "tidy", {"cat": 2, "dog": 1})
+    assert ImageFolder(tmp_path / "tidy").notes == []
+
+
+@pytest.mark.parametrize(
+    "name", ["a.jpg", "a.JPEG", "a.png", "a.BMP", "a.gif", "a.webp", "a.tif", "a.TIFF", "a.ppm", "a.pgm", "a.jfif"]
+)
+def test_usual_formats_are_pictures(tmp_path, name):
+    (tmp_path / "cat").mkdir()
+    Image.new("RGB" if "pgm" not in name else "L", (5, 4), 200).save(tmp_path / "cat" / name)
+    folder = ImageFolder(tmp_path)
+    assert folder.load(0).size == (5, 4) and folder.load(0).mode == "RGB"
+
+
+def test_an_empty_class_says_what_was_passed_over_there(tmp_path):
+    flat_folder(tmp_path, {"cat": 1})
+    (tmp_path / "dog").mkdir()
+    (tmp_path / "dog" / "a.heic").write_bytes(b"1")
+    with pytest.raises(DataError, match=r"class folder\(s\) dog; add pictures.*passed over: 1 file \(1 .heic\)"):
+        ImageFolder(tmp_path)
+
+
+def test_unusual_classes_are_said(tmp_path):
+    flat_folder(tmp_path / "one", {"cat": 2})
+    assert "there is one class only, cat" in ImageFolder(tmp_path / "one").notes[0]
+    flat_folder(tmp_path / "case", {"cat": 1, "Cat": 1, "dog": 1})
+    if len(os.listdir(tmp_path / "case")) == 2:
+        pytest.skip("this file system does not tell upper from lower case")
+    assert "Cat and cat are different classes" in ImageFolder(tmp_path / "case").notes[0]
+
+
+links = pytest.mark.skipif(os.name == "nt", reason="links, FIFOs and permissions are Windows' own")
+
+
+@links
+def test_links_to_files_are_pictures_and_links_in_a_circle_end(tmp_path):
+    root = flat_folder(tmp_path / "pictures", {"cat": 2, "dog": 1})
+    elsewhere = picture(tmp_path / "elsewhere" / "x.png")
+    (root / "dog" / "link.png").symlink_to(elsewhere)
+    (root / "dog" / "more").symlink_to(elsewhere.parent)
+    (root / "dog" / "again").symlink_to(elsewhere.parent)
+    for name, target in (("self", "."), ("class", "../dog"), ("root", ".."), ("above", "../.."), ("other", "../cat")):
+        (root / "dog" / name).symlink_to(target)
+    folder = ImageFolder(root)
+    found = [os.path.relpath(path, root) for path, _ in folder.samples]
+    assert found == ["cat/000.png", "cat/001.png", "dog/000.png", "dog/again/x.png", "dog/link.png"]
+    assert "6 repeated folders" in folder.notes[0]
+
+
+@links
+def test_two_classes_that_are_one_folder(tmp_path):
+    flat_folder(tmp_path, {"cat": 2})
+    (tmp_path / "dog").symlink_to("cat")
+    with pytest.raises(DataError, match=r"class folder\(s\) dog; .*1 repeated folder"):
+        ImageFolder(tmp_path)
+
+
+@links
+def test_a_folder_that_belongs_to_train_and_to_val(tmp_path):
+    flat_folder(tmp_path / "train", {"cat": 2, "dog": 2})
+    flat_folder(tmp_path / "val", {"cat": 1})
+    (tmp_path / "val" / "dog").symlink_to("../train/dog")
+    with pytest.raises(DataError, match="a link makes pictures of val/ pictures of train/"):
+        train_and_val(tmp_path)
+    shutil.rmtree(tmp_path / "val")
+    (tmp_path / "val").symlink_to("train")
+    with pytest.raises(DataError, match="a link makes pictures of val/ pictures of train/"):
+        train_and_val(tmp_path)
+
+
+@links
+def test_a_broken_link_is_an_unreadable_picture(tmp_path):
+    flat_folder(tmp_path, {"cat": 1})
+    (tmp_path / "cat" / "z.png").symlink_to("nowhere.png")
+    assert len(ImageFolder(tmp_path)) == 2  # the loader counts it
+
+
+@links
+def test_what_is_no_regular_file_is_passed_over(tmp_path):
+    flat_folder(tmp_path, {"cat": 1, "dog": 1})
+    os.mkfifo(tmp_path / "cat" / "pipe.jpg")
+    (tmp_path / "cat" / "device.jpg").symlink_to("/dev/zero")
+    folder = ImageFolder(tmp_path)
+    assert len(folder) == 2
+    assert folder.notes == [f"{tmp_path}: passed over 2 special files"]
+
+
+@links
+def test_an_unreadable_folder_is_an_error(tmp_path, monkeypatch):
+    """Also for the superuser, who may read everything: the system's answer is put in its place."""
+    flat_folder(tmp_path, {"cat": 1, "dog": 1})
+    picture(tmp_path / "dog" / "more" / "x.png")
+    scandir = os.scandir
+
+    def denied(path):
+        if os.path.basename(path) == "more":
+            raise PermissionError(13, "Permission denied", path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", denied)
+    with pytest.raises(DataError, match="dog/more: Permission denied; a folder is not left out"):
+        ImageFolder(tmp_path)
+
+
+@links
+@pytest.mark.parametrize("name", [b"caf\xe9", b"two\nlines", b"\x1b[31mred", "日本".encode()])
+def test_any_name_is_a_name(tmp_path, name):
+    """Of a file, and of a class: pictures are loaded, and messages stay one line of text."""
+    folder = os.fsencode(tmp_path) + b"/" + name
+    os.mkdir(folder)
+    for ending in (b".png", b".txt"):
+        shutil.copy(picture(tmp_path / "other" / "a.png"), folder + b"/" + name + ending)
+    (tmp_path / "other" / "a.txt").write_text("1")
+    pictures = ImageFolder(tmp_path)
+    assert [pictures.load(i).size for i in range(2)] == [(12, 10)] * 2
+    assert pictures.classes == sorted([os.fsdecode(name), "other"])
+    os.remove(folder + b"/" + name + b".png")
+    with pytest.raises(DataError) as caught:
+        ImageFolder(tmp_path)
+    assert str(caught.value).isprintable()

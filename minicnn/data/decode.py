@@ -21,7 +21,7 @@ FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM")  # by content: fi
 MAX_FILE_SIZE = 2**28  # bytes; Pillow's bound of 179 million pixels is about as much, as a JPEG of the best quality
 NO_WAITING = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)
 
-OF_THE_FILE = (errno.ELOOP, errno.ENAMETOOLONG, errno.ENXIO)  # a link in circles, a name beyond limits, a socket
+OF_THE_FILE = (errno.ELOOP, errno.ENAMETOOLONG, errno.ENXIO, errno.EISDIR)  # links in a circle; a socket; a folder
 GONE = (errno.ENOENT, errno.ENOTDIR)
 ADVICE = {
     errno.EMFILE: "fewer --workers, or a higher limit on open files (ulimit -n), help",

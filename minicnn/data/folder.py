@@ -28,7 +28,7 @@ import numpy as np
 
 from .decode import load_image
 from .errors import DataError, shown
-from .listing import EXTENSIONS, Listing
+from .listing import EXTENSIONS, Listing, counted
 
 SPLIT = 3  # the purpose of the generator that splits a flat folder; loader.py has the other purposes
 TRAIN, VAL, TEST = ("train", "training"), ("val", "valid", "validation"), ("test", "testing")  # in any case
@@ -156,7 +156,8 @@ def train_and_val(root, val_fraction=0.1, seed=0):
 
 def _notes(names, beside, listing):
     if beside:
-        yield f"passed over {len(beside)} picture(s) outside of the class folders, such as {shown(min(beside))}"
+        such_as = ", such as" * (len(beside) > 1) or ","
+        yield f"passed over {counted(len(beside), 'picture')} outside of any class{such_as} {shown(min(beside))}"
     if passed_over := str(listing):
         yield f"passed over {passed_over}"
     by_lower = {}

@@ -78,9 +78,10 @@ class Listing:
         """What was passed over: "3 files (2 .heic, 1 .txt), 1 hidden folder"; empty if nothing was."""
         parts = []
         if count := self.endings.total():
-            most = [f"{n} {shown(ending)}" for ending, n in self.endings.most_common(5)]
-            parts.append(f"{_counted(count, 'file')} ({', '.join(most)}{', ...' * (len(self.endings) > 5)})")
-        return ", ".join(parts + [_counted(count, what) for what, count in sorted(self.others.items()) if count])
+            most = sorted(self.endings.items(), key=lambda item: (-item[1], item[0]))[:5]
+            kinds = ", ".join(f"{n} {shown(ending)}" for ending, n in most)
+            parts.append(f"{counted(count, 'file')} ({kinds}{', ...' * (len(self.endings) > 5)})")
+        return ", ".join(parts + [counted(count, what) for what, count in sorted(self.others.items()) if count])
 
 
 def _identity(folder):
@@ -106,5 +107,5 @@ def _ending(name):
     return ending if 1 < len(ending) < 9 else "without an ending"
 
 
-def _counted(count, what):
+def counted(count, what):
     return f"{count:,} {what}{'s' * (count != 1)}"
