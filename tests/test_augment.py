@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from minicnn.data import (
+    BadImage,
     CenterCrop,
     ColorNoise,
     Compose,
@@ -60,6 +61,42 @@ def test_resize_and_crops_equal_torchvisions(size):
 def test_resize_keeps_an_image_that_already_fits():
     image = random_image(40, 30)
     assert ResizeShorter(30)(image) is image
+
+
+class Sized:
+    """A picture of which nothing but the size is known, and what it was resized to."""
+
+    def __init__(self, *size):
+        self.size = size
+
+    def resize(self, size, *args, **more):
+        self.asked = size
+        return self
+
+
+@pytest.mark.parametrize("size", [(30_000, 2), (2, 30_000), (1, 1_100), (100_000_000, 1)])
+def test_a_long_thin_picture_is_refused_before_it_fills_the_memory(size):
+    image = Sized(*size)
+    for transform in (ResizeShorter(256), RandomShorterSide(256, 256)):
+        with pytest.raises(BadImage, match=f"a picture of {size[0]} x {size[1]} pixels: too long and thin") as caught:
+            transform(image, generator())
+        assert ("67,108,864 pixels" in str(caught.value) and "x 256" in str(caught.value)) or "256 x" in str(
+            caught.value
+        )
+    assert not hasattr(image, "asked")
+
+
+@pytest.mark.parametrize("size", [(1, 1_024), (1_024, 1), (20_000, 8_000), (8_000, 20_000), (300, 70_000)])
+def test_other_pictures_are_resized_as_ever(size):
+    image, side = Sized(*size), 256
+    ResizeShorter(side)(image)
+    assert image.asked == (side * size[0] // min(size), side * size[1] // min(size))
+
+
+def test_a_picture_that_shrinks_is_never_too_long():
+    image = Sized(20_000, 5_000)  # 100 million pixels, to 90 million
+    ResizeShorter(4_750)(image)
+    assert image.asked == (19_000, 4_750)
 
 
 def test_random_crop_reaches_every_position_and_no_other():

@@ -1,6 +1,9 @@
 """The loader: the same batches whatever the threads do, resuming, bad pictures, errors and early ends."""
 
+import gc
 import os
+import pickle
+import signal
 import threading
 import time
 
@@ -12,6 +15,7 @@ from minicnn.data import (
     BadImage,
     CenterCrop,
     Compose,
+    DataError,
     DataLoader,
     ImageFolder,
     RandomCrop,
@@ -251,10 +255,100 @@ def test_wait_seconds_is_the_time_the_consumer_waited():
     assert hidden.wait_seconds < slow.wait_seconds * 0.7
 
 
-@pytest.mark.parametrize("name, value", [("batch_size", 0), ("workers", -1), ("seed", -1), ("prefetch", 0)])
+@pytest.mark.parametrize(
+    "name, value",
+    [("batch_size", 0), ("batch_size", -1), ("workers", -1), ("seed", -1), ("prefetch", 0)]
+    + [("max_bad_fraction", value) for value in (-0.1, 5, float("nan"))],
+)
 def test_impossible_settings_are_refused(name, value):
-    with pytest.raises(ValueError, match=f"{name} must be at least"):
+    with pytest.raises(ValueError, match=f"DataLoader: {name} must be at least"):
         loader(**{name: value})
+
+
+@pytest.mark.parametrize("name", ["batch_size", "workers", "seed", "prefetch"])
+@pytest.mark.parametrize("value", [4.0, "4", None])
+def test_counts_are_whole_numbers(name, value):
+    with pytest.raises(TypeError, match=f"DataLoader: {name} must be a whole number, not {value!r}"):
+        loader(**{name: value})
+    assert getattr(loader(**{name: np.int64(3)}), name) == 3
+
+
+def test_other_arguments_are_looked_at_when_they_are_given():
+    for name in ("shuffle", "drop_last"):
+        with pytest.raises(TypeError, match=f"DataLoader: {name} must be True or False, not 'no'"):
+            loader(**{name: "no"})
+    with pytest.raises(TypeError, match="DataLoader: transform must be a function"):
+        loader(transform=None)
+    with pytest.raises(TypeError, match="DataLoader: a data set has samples, load, list does not"):
+        loader([1, 2])
+    with pytest.raises(ValueError, match="epoch must be at least 0, not -1"):
+        loader().epoch(-1)
+    with pytest.raises(TypeError, match="epoch must be a whole number"):
+        loader().epoch(0.5)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_picture_that_a_transform_cannot_use_is_left_out_as_an_unreadable_one(workers):
+    dataset = Pictures(22)
+    load = dataset.load
+    dataset.load = lambda index: Image.new("RGB", (90_000, 1)) if index == 5 else load(index)
+    transform = Compose([ResizeShorter(32), RandomCrop(6)])
+    with_thin = loader(dataset, transform=transform, workers=workers, max_bad_fraction=0.1, shuffle=True)
+    assert 5 not in np.concatenate([batch.indices for batch in with_thin.epoch(0)])
+    assert list(with_thin.bad) == ["picture 5"] and "too long and thin" in with_thin.bad["picture 5"]
+    pickle.dumps(with_thin.bad)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("error", [DataError("the disk is gone"), MemoryError("no memory")])
+def test_trouble_of_the_machine_ends_the_epoch_and_is_no_unreadable_picture(workers, error):
+    def load(index):
+        raise error
+
+    dataset = Pictures(22)
+    dataset.load = load
+    troubled = loader(dataset, workers=workers, max_bad_fraction=1)
+    with pytest.raises(type(error), match=str(error)):
+        list(troubled.epoch(0))
+    assert troubled.bad == {} and not loader_threads()
+
+
+def test_an_epoch_that_is_dropped_stops_its_threads():
+    batches = loader(Pictures(400, delay=lambda index: 0.002), workers=2, prefetch=5).epoch(0)
+    next(batches)
+    assert loader_threads()
+    del batches
+    gc.collect()
+    assert not loader_threads()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_forked_process_is_told_that_the_threads_are_not_its_own():
+    shared = loader(Pictures(60), workers=2)
+    batches = shared.epoch(0)
+    next(batches)
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            for _ in batches:
+                pass
+        except RuntimeError as error:
+            code = 2 if "before the process forked" in str(error) else 3
+            if code == 2 and len(list(shared.epoch(0))) == 15:
+                code = 0
+        finally:
+            os._exit(code)
+    patience = time.monotonic() + 20
+    while (ended := os.waitpid(child, os.WNOHANG)) == (0, 0) and time.monotonic() < patience:
+        time.sleep(0.02)
+    if ended == (0, 0):
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+    assert ended != (0, 0), "the child hangs"
+    assert os.waitstatus_to_exitcode(ended[1]) == 0
+    assert len(list(batches)) == 14
 
 
 def test_real_photographs():
