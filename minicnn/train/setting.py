@@ -43,9 +43,11 @@ def try_last_batch(model, image_size, count, batch_size, drop_last):
     try:
         model.train()(_blank(model, image_size))
     except ValueError as error:
+        can_be_dropped = 1 < batch_size < count
+        way_out = "leave it out by --drop-last, or choose another --batch-size" if can_be_dropped else "one is too few"
         raise ValueError(
-            f"the last batch of {count} training pictures has a single one with --batch-size {batch_size}: {error}; "
-            "leave it out by --drop-last, or choose another --batch-size"
+            f"the last batch of {count} training pictures has a single one with --batch-size {batch_size}; {way_out}: "
+            f"{error}"
         ) from error
     finally:
         model.eval()
