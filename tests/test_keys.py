@@ -163,6 +163,14 @@ def test_numbers_among_the_weights_are_refused(torch, tmp_path):
         read_weights(tmp_path / "w.pth")
 
 
+@pytest.mark.parametrize("kind", ["pth", "npz"])
+def test_messages_are_one_line_whatever_the_names(torch, tmp_path, kind):
+    write(torch, tmp_path / "w", {"a\nerror: b\x1b[31m": np.ones(2, np.float32)}, kind)
+    with pytest.raises(WeightsError, match="does not fit") as caught:
+        pretrained.load_file(network(), tmp_path / "w")
+    assert str(caught.value).isprintable() and r"a\nerror: b\x1b[31m" in str(caught.value)
+
+
 class Tied(nn.Module):
     def __init__(self):
         super().__init__()

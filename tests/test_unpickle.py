@@ -58,6 +58,7 @@ def test_whole_objects_are_named(torch, new):
             read(save(torch, value, new))
 
 
+@pytest.mark.filterwarnings("ignore:torch.quantize_per_tensor")
 def test_tensors_that_have_no_plain_numbers_are_named(torch):
     one = torch.ones(2, 3)
     others = {

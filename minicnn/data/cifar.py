@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .folder import DataError
+from .errors import DataError, shown
 from .published import PublishedSet
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
@@ -43,7 +43,7 @@ def cifar10_test(path):
     except OSError as error:
         raise DataError(f"CIFAR-10 cannot be read from {path}: {error.strerror or error}") from error
     except Exception as error:  # of a damaged file: TarError, EOFError, zlib.error, UnpicklingError, KeyError ...
-        reason = f"{type(error).__name__}: {error}"
+        reason = shown(f"{type(error).__name__}: {error}")
         raise DataError(f"{path} is damaged or not CIFAR-10's: {reason:.200}; fetch it again") from error
     return PublishedSet(_Pictures(pixels), "test", labels, CLASSES)
 
