@@ -155,12 +155,13 @@ def check_network_gradients(model, images, target, *, seed=2):
 
     Among thousands of ReLUs some stand close to 0: the step is small, so that none of them is switched by it.
     """
-    homes = [(m, name) for m in model.modules() for name, p in m._parameters.items() if p.requires_grad]
-    arrays = [getattr(*home).numpy() for home in homes]
+    homes = [(vars(m), name) for m in model.modules() for name, p in m._parameters.items() if p is not None]
+    homes = [(attributes, name) for attributes, name in homes if attributes[name].requires_grad]
+    arrays = [attributes[name].numpy() for attributes, name in homes]
 
     def loss(x, *parameters):
-        for home, parameter in zip(homes, parameters, strict=True):
-            setattr(*home, parameter)
+        for (attributes, name), parameter in zip(homes, parameters, strict=True):
+            attributes[name] = parameter  # a plain Tensor, which the module would refuse
         manual_seed(seed)
         return F.cross_entropy(model(x), target)
 

@@ -116,3 +116,102 @@ def test_groups_must_divide_the_channels(sizes):
     channels, out_channels, kernel, groups = sizes
     with raises(ValueError, "Conv2d", f"groups {groups}", f"in_channels {channels}", f"out_channels {out_channels}"):
         nn.Conv2d(channels, out_channels, kernel, groups=groups)
+
+
+@pytest.mark.parametrize(
+    "make, error, parts",
+    [
+        (lambda: nn.Conv2d(0, 4, 3), ValueError, ["Conv2d", "in_channels", "at least 1", "0"]),
+        (lambda: nn.Conv2d(3, -4, 3), ValueError, ["Conv2d", "out_channels", "-4"]),
+        (lambda: nn.Conv2d(3, 4.0, 3), TypeError, ["Conv2d", "out_channels", "4.0"]),
+        (lambda: nn.Conv2d(3, 4, 0), ValueError, ["Conv2d", "kernel_size", "0"]),
+        (lambda: nn.Conv2d(3, 4, (3, 0)), ValueError, ["Conv2d", "kernel_size", "0"]),
+        (lambda: nn.Conv2d(3, 4, (3, 3, 3)), TypeError, ["Conv2d", "kernel_size", "pair"]),
+        (lambda: nn.Conv2d(3, 4, "3"), TypeError, ["Conv2d", "kernel_size", "'3'"]),
+        (lambda: nn.Conv2d(3, 4, 3, stride=0), ValueError, ["Conv2d", "stride", "0"]),
+        (lambda: nn.Conv2d(3, 4, 3, stride=2.0), TypeError, ["Conv2d", "stride", "2.0"]),
+        (lambda: nn.Conv2d(3, 4, 3, False), TypeError, ["Conv2d", "stride", "False"]),
+        (lambda: nn.Conv2d(3, 4, 3, padding=-1), ValueError, ["Conv2d", "padding", "-1"]),
+        (lambda: nn.Conv2d(3, 4, 3, padding="full"), ValueError, ["Conv2d", "padding", "'full'", "'same'"]),
+        (lambda: nn.Conv2d(3, 4, 3, stride=2, padding="same"), ValueError, ["Conv2d", "same", "stride"]),
+        (lambda: nn.Conv2d(3, 4, 3, dilation=0), ValueError, ["Conv2d", "dilation", "0"]),
+        (lambda: nn.Conv2d(4, 4, 3, groups=2.0), TypeError, ["Conv2d", "groups", "2.0"]),
+        (lambda: nn.Conv2d(3, 4, 3, bias=np.ones(4)), TypeError, ["Conv2d", "bias", "True or False", "ndarray"]),
+        (lambda: nn.Linear(0, 5), ValueError, ["Linear", "in_features", "0"]),
+        (lambda: nn.Linear(5, -1), ValueError, ["Linear", "out_features", "-1"]),
+        (lambda: nn.Linear(5.0, 2), TypeError, ["Linear", "in_features", "5.0"]),
+        (lambda: nn.Linear(5, Tensor([1])), TypeError, ["Linear", "out_features", "Tensor"]),
+        (lambda: nn.BatchNorm2d(0), ValueError, ["BatchNorm2d", "num_features"]),
+        (lambda: nn.BatchNorm2d(4, eps=0), ValueError, ["BatchNorm2d", "eps", "above 0"]),
+        (lambda: nn.BatchNorm2d(4, eps=-1e-5), ValueError, ["BatchNorm2d", "eps", "-1e-05"]),
+        (lambda: nn.BatchNorm2d(4, momentum=None), TypeError, ["BatchNorm2d", "momentum", "number", "None"]),
+        (lambda: nn.BatchNorm2d(4, momentum=1.5), ValueError, ["BatchNorm2d", "momentum", "at most 1"]),
+        (lambda: nn.BatchNorm2d(4, affine="no"), TypeError, ["BatchNorm2d", "affine", "'no'"]),
+        (lambda: nn.LocalResponseNorm(0), ValueError, ["LocalResponseNorm", "size", "0"]),
+        (lambda: nn.LocalResponseNorm(2.5), TypeError, ["LocalResponseNorm", "size", "2.5"]),
+        (lambda: nn.LocalResponseNorm(5, alpha=np.nan), ValueError, ["LocalResponseNorm", "alpha", "finite", "nan"]),
+        (lambda: nn.MaxPool2d(0), ValueError, ["MaxPool2d", "kernel_size", "0"]),
+        (lambda: nn.MaxPool2d(2, 0), ValueError, ["MaxPool2d", "stride", "0"]),
+        (lambda: nn.MaxPool2d(3, padding=2), ValueError, ["MaxPool2d", "padding", "half", "3"]),
+        (lambda: nn.MaxPool2d(3, dilation=0), ValueError, ["MaxPool2d", "dilation"]),
+        (lambda: nn.AvgPool2d((2, -1)), ValueError, ["AvgPool2d", "kernel_size", "-1"]),
+        (lambda: nn.AvgPool2d(2, ceil_mode=1), TypeError, ["AvgPool2d", "ceil_mode", "1"]),
+        (lambda: nn.AvgPool2d(2, count_include_pad="no"), TypeError, ["AvgPool2d", "count_include_pad"]),
+        (lambda: nn.AdaptiveAvgPool2d(0), ValueError, ["AdaptiveAvgPool2d", "output_size", "0"]),
+        (lambda: nn.AdaptiveAvgPool2d((1, 2, 3)), TypeError, ["AdaptiveAvgPool2d", "output_size", "pair"]),
+        (lambda: nn.Dropout(5), ValueError, ["Dropout", "p", "at most 1", "5"]),
+        (lambda: nn.Dropout(-0.1), ValueError, ["Dropout", "p", "-0.1"]),
+        (lambda: nn.Dropout(np.nan), ValueError, ["Dropout", "p", "nan"]),
+        (lambda: nn.Dropout("0.5"), TypeError, ["Dropout", "p", "'0.5'"]),
+        (lambda: nn.Dropout(True), TypeError, ["Dropout", "p", "True"]),
+        (lambda: nn.ReLU(64), TypeError, ["ReLU", "inplace", "64"]),
+        (lambda: nn.Softmax(1.0), TypeError, ["Softmax", "dim", "1.0"]),
+        (lambda: nn.LogSoftmax(None), TypeError, ["LogSoftmax", "dim", "None"]),
+        (lambda: nn.Flatten("1"), TypeError, ["Flatten", "start_dim", "'1'"]),
+        (lambda: nn.CrossEntropyLoss(reduction="average"), ValueError, ["CrossEntropyLoss", "reduction", "'average'"]),
+        (lambda: nn.CrossEntropyLoss(label_smoothing=2), ValueError, ["CrossEntropyLoss", "label_smoothing", "2"]),
+        (lambda: nn.CrossEntropyLoss(ignore_index=0.5), TypeError, ["CrossEntropyLoss", "ignore_index", "0.5"]),
+    ],
+)
+def test_settings_that_cannot_be_are_refused_where_they_are_given(make, error, parts):
+    with raises(error, *parts):
+        make()
+
+
+def test_settings_of_numpy_are_as_good_as_pythons():
+    two, pair = np.int64(2), np.array([2, 1])
+    layers = [
+        (
+            nn.Conv2d(two, np.int8(4), pair, stride=pair, padding=np.array(1), groups=two),
+            nn.Conv2d(2, 4, (2, 1), (2, 1), 1, groups=2),
+        ),
+        (nn.MaxPool2d(pair, [2, two]), nn.MaxPool2d((2, 1), (2, 2))),
+        (nn.AdaptiveAvgPool2d(pair), nn.AdaptiveAvgPool2d((2, 1))),
+        (nn.BatchNorm2d(two, eps=np.float32(0.5), momentum=np.float64(0.1)), nn.BatchNorm2d(2, 0.5, 0.1)),
+        (nn.Dropout(np.float64(0)), nn.Dropout(0.0)),
+    ]
+    x = Tensor(np.random.default_rng(0).standard_normal((2, 2, 5, 6)).astype(np.float32))
+    for ours, expected in layers:
+        expected.load_state_dict(ours.state_dict())
+        check_close(ours(x).numpy(), expected(x).numpy(), 0)
+        assert repr(ours) == repr(expected)
+
+
+@pytest.mark.parametrize("size", [None, (None, 2), (3, None), 2])
+def test_adaptive_pooling_may_keep_a_size(torch, size):
+    x = np.random.default_rng(0).standard_normal((1, 2, 4, 5))
+    expected = torch.nn.AdaptiveAvgPool2d(size if size is not None else (None, None))(torch.from_numpy(x))
+    check_close(nn.AdaptiveAvgPool2d(size)(Tensor(x)).numpy(), expected.numpy(), 1e-12)
+
+
+def test_a_bias_that_there_is_not_may_come_later():
+    layer = nn.Linear(2, 3, bias=False)
+    assert layer.bias is None and list(layer.state_dict()) == ["weight"]
+    layer.bias = nn.Parameter(np.ones(3, np.float32))
+    assert list(layer.state_dict()) == ["weight", "bias"]
+
+
+def test_class_weights_go_where_the_loss_goes():
+    loss = nn.CrossEntropyLoss(Tensor([1.0, 2.0])).astype(np.float64)
+    assert loss.weight.dtype == np.float64 and list(loss.state_dict()) == ["weight"]
+    assert loss(Tensor(np.zeros((1, 2))), [1]).dtype == np.float64

@@ -5,6 +5,7 @@ import pytest
 from checks import check_close
 
 from minicnn import Tensor, models, nn, summary, tier
+from minicnn.nn.watch import is_watched
 
 
 @pytest.fixture
@@ -49,19 +50,89 @@ def test_the_model_is_left_as_it_was(model, capsys):
     summary(model, (3, 15, 16))
     assert [m.training for m in model.modules()] == before
     check_close(model[3].running_mean.numpy(), statistics, 0)
-    assert all("forward" not in vars(m) for m in model.modules())
+    assert not any(is_watched(m) for m in model.modules())
     assert model(Tensor(np.ones((2, 3, 15, 16), np.float32))).shape == (2, 10)
 
 
 def test_the_model_is_left_as_it_was_after_an_error(model, capsys):
     with pytest.raises(ValueError, match="linear"):
         summary(model, (3, 30, 30))
-    assert all("forward" not in vars(m) and m.training for m in model.modules())
+    assert not any(is_watched(m) for m in model.modules()) and all(m.training for m in model.modules())
 
 
 def test_a_layer_that_is_used_twice(capsys):
     relu = nn.ReLU()
     assert len(summary(nn.Sequential(relu, relu), (3, 4, 4)).rows) == 2
+
+
+def total(model, shape):
+    """What the table says, which is what there is."""
+    table = summary(model, shape)
+    assert table.parameters == sum(p.size for p in model.parameters())
+    return table
+
+
+def test_a_shared_layers_parameters_are_counted_once(capsys):
+    conv = nn.Conv2d(3, 3, 3, padding=1)
+    other = nn.Conv2d(3, 3, 3, padding=1, bias=False)
+    other.weight = conv.weight
+    table = total(nn.Sequential(conv, other, conv), (3, 4, 4))
+    assert [row.parameters for row in table.rows] == [84, 0, 0]
+    assert table.multiply_adds == 3 * 3 * 4 * 4 * 27
+
+
+def test_parameters_beside_layers_and_of_layers_that_do_not_run(capsys):
+    class Scaled(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.fc, self.unused = nn.Linear(4, 4), nn.Linear(4, 7)
+            self.scale = nn.Parameter(np.ones(5, np.float32))
+
+        def forward(self, x):
+            return self.fc(x.flatten(1)) * self.scale.sum()
+
+    table = total(nn.Sequential(Scaled(), nn.ReLU()), (1, 2, 2))
+    assert [(row.layer, row.output, row.parameters) for row in table.rows] == [
+        ("0.fc Linear", (4,), 20),
+        ("1 ReLU", (4,), 0),
+        ("0 Scaled", (), 5),
+        ("0.unused Linear", (), 35),
+    ]
+    assert table.multiply_adds == 16
+
+
+class Mix(nn.Module):
+    def forward(self, a, *, b):
+        return {"product": a * b, "pair": [a, (None, a.sum())]}
+
+
+class WithMix(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc, self.mix, self.nothing = nn.Linear(4, 4), Mix(), nn.Identity()
+
+    def forward(self, x, y=None):
+        x = x.flatten(1)
+        return self.mix(self.fc(x), b=x if y is None else y.flatten(1)), self.nothing(None)
+
+
+def test_layers_with_several_inputs_and_outputs(capsys):
+    table = total(WithMix(), (1, 2, 2))
+    mix, nothing = table.rows[1:]
+    assert mix.output == ((4,), (4,), ()) and mix.activation_bytes == 4 * (4 + 1)
+    assert nothing.output == () and nothing.activation_bytes == 0
+    assert "4, 4, " in str(table)
+
+
+def test_a_model_with_several_inputs(capsys):
+    assert len(total(WithMix(), [(1, 2, 2), (4,)]).rows) == 3
+
+
+def test_a_window_of_ones_own(capsys):
+    class Windowed(nn.ReLU):
+        kernel_size = 3  # and neither stride nor padding
+
+    assert summary(nn.Sequential(Windowed()), (1, 2, 2)).rows[0].window == ""
 
 
 def test_alexnet(capsys):

@@ -1,11 +1,14 @@
 """watch, output_of, input_of: what passes through a network, by the names of its layers."""
 
+import threading
+
 import numpy as np
 import pytest
 from checks import check_close, raises
 
 from minicnn import Tensor, manual_seed, models, nn, no_grad
 from minicnn.nn import input_of, output_of, watch
+from minicnn.nn.watch import is_watched, tensors_in
 
 
 def network():
@@ -38,10 +41,10 @@ def test_afterwards_the_network_is_as_before():
     model = network()
     with pytest.raises(RuntimeError), watch(model, lambda *args: None):
         raise RuntimeError
-    assert not any("forward" in module.__dict__ for module in model.modules())
+    assert not any(is_watched(module) for module in model.modules())
     with no_grad():
         output_of(model, "layer2", images())
-    assert not any("forward" in module.__dict__ for module in model.modules())
+    assert not any(is_watched(module) for module in model.modules())
 
 
 def test_only_some_modules():
@@ -95,3 +98,156 @@ def test_layers_that_there_are_not():
 
     with raises(ValueError, "'unused'", "Half"):
         output_of(Half(), "unused", images())
+
+
+def seen_by(seen, letter):
+    return lambda name, layer, x, y: seen.append(letter + name)
+
+
+def test_watches_may_be_nested_and_cross_each_other():
+    model, x, seen = nn.Sequential(nn.ReLU(), nn.Tanh()), Tensor([1.0]), []
+    with watch(model, seen_by(seen, "a")):
+        with watch(model, seen_by(seen, "b"), ["1"]), watch(model[1], seen_by(seen, "c")):
+            model(x)
+        model(x)
+    model(x)
+    assert seen == ["a0", "a1", "b1", "c", "a0", "a1"]
+    first, second = watch(model, seen_by(seen, "d")), watch(model, seen_by(seen, "e"))
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    seen.clear()
+    model(x)
+    second.__exit__(None, None, None)
+    model(x)
+    assert seen == ["e0", "e1"]
+
+
+def test_a_watch_in_a_generator_ends_with_it():
+    model, x, seen = nn.Sequential(nn.ReLU()), Tensor([1.0]), []
+
+    def outputs():
+        with watch(model, seen_by(seen, "")):
+            while True:
+                yield model(x)
+
+    passes = outputs()
+    next(passes)
+    next(passes)
+    end = threading.Thread(target=passes.close)  # as when the collector runs in another thread
+    end.start()
+    end.join()
+    model(x)
+    assert seen == ["0", "0"] and not is_watched(model[0])
+
+
+def test_each_thread_has_watches_of_its_own():
+    model, x, seen = nn.Sequential(nn.ReLU()), Tensor([1.0]), {}
+    inside, outside = threading.Barrier(3), threading.Barrier(3)
+
+    def look(number):
+        with watch(model, lambda *args: seen.setdefault(number, []).append(args[0])):
+            inside.wait()
+            for _ in range(number):
+                model(x)
+            outside.wait()
+        model(x)
+
+    lookers = [threading.Thread(target=look, args=(number,)) for number in (1, 2)]
+    for thread in lookers:
+        thread.start()
+    inside.wait()
+    assert not is_watched(model[0])
+    model(x)
+    outside.wait()
+    for thread in lookers:
+        thread.join()
+    assert seen == {1: ["0"], 2: ["0", "0"]}
+
+
+def test_what_a_callback_computes_is_not_watched():
+    model, x, seen = nn.Sequential(nn.ReLU(), nn.Tanh()), Tensor([1.0]), []
+
+    def again(name, layer, x, y):
+        seen.append(name)
+        model(x)
+        check_close(output_of(model, name, x).numpy(), layer(model[: int(name)](x)).numpy(), 0)
+
+    with watch(model, again):
+        model(x)
+    assert seen == ["0", "1"]
+
+
+def test_ones_own_forward_stays_and_is_run():
+    model, x = network(), images()
+    model.bn1.forward = lambda x: x * 0
+    model.layer1[0].relu.forward = own = lambda x: x * 2
+    model.layer1[0].bn1.forward = lambda x: x * 0 + 1
+    with no_grad():
+        before = model(x).numpy()
+        assert (output_of(model, "layer1.0.relu", x).numpy() == 2).all()
+        with watch(model, lambda *args: None), watch(model, lambda *args: None):
+            check_close(model(x).numpy(), before, 1e-6)
+        check_close(model(x).numpy(), before, 0)
+    assert model.layer1[0].relu.forward is own
+
+
+def test_a_pass_within_a_pass_stops_at_its_own_layer():
+    class Probe(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner = nn.Sequential(nn.ReLU(), nn.Tanh(), nn.Sigmoid())
+
+        def forward(self, x):
+            try:
+                return output_of(self.inner, "1", x) * 3
+            except Exception:  # a network that hides errors does not hide that the layer was reached
+                return x
+
+    probe, x = Probe(), Tensor([0.5])
+    check_close(output_of(probe, "inner.0", x).numpy(), x.numpy(), 0)
+    check_close(output_of(probe, "", x).numpy(), 3 * np.tanh(x.numpy()), 1e-6)
+
+
+class Several(nn.Module):
+    """A layer with several inputs, and several outputs."""
+
+    def forward(self, a, b=None, *, scale=1):
+        return {"sum": [a if b is None else a + b, None], "scaled": (a * scale, 3)}
+
+
+def test_layers_with_several_inputs_and_outputs():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.several = Several()
+
+        def forward(self, x):
+            return [
+                self.several(x),
+                self.several(x, x),
+                self.several(x, scale=2),
+                self.several(a=x),
+                self.several(b=x, a=x),
+            ]
+
+    x, seen = Tensor([1.0]), []
+    model = Net()
+    with watch(model, lambda name, layer, x, y: seen.append((x, y))):
+        outputs = model(x)
+    assert [given for given, _ in seen] == [x, (x, x), (x, 2), x, (x, x)]
+    assert [made for _, made in seen] == outputs
+    assert [len(tensors_in(made)) for made in outputs] == [2] * 5 and tensors_in(x) == [x] and tensors_in(None) == []
+    assert input_of(model, "several", x) is x and output_of(model, "several", x)["sum"][0] is x
+
+
+def test_a_layer_under_two_names():
+    model = nn.Sequential(nn.ReLU(), nn.Tanh())
+    model.append(model[0])
+    x, seen = Tensor([1.0]), []
+    with watch(model, seen_by(seen, "")):
+        model(x)
+    assert seen == ["0", "1", "0"]
+    with watch(model, seen_by(seen, "last "), "2"):
+        model(x)
+    assert seen[3:] == ["last 2", "last 2"]

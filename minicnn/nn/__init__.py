@@ -1,7 +1,7 @@
 """Layers and networks: a Module for each op, named as in ``torch.nn``."""
 
 from . import init
-from .container import Sequential
+from .containers import ModuleDict, ModuleList, ParameterDict, ParameterList, Sequential
 from .layers import (
     AdaptiveAvgPool2d,
     AvgPool2d,
@@ -10,6 +10,7 @@ from .layers import (
     CrossEntropyLoss,
     Dropout,
     Flatten,
+    Identity,
     Linear,
     LocalResponseNorm,
     LogSoftmax,
@@ -19,7 +20,8 @@ from .layers import (
     Softmax,
     Tanh,
 )
-from .module import Module, Parameter
+from .module import Module
+from .parameter import Parameter
 from .watch import input_of, output_of, watch
 
 __all__ = [
@@ -30,12 +32,17 @@ __all__ = [
     "CrossEntropyLoss",
     "Dropout",
     "Flatten",
+    "Identity",
     "Linear",
     "LocalResponseNorm",
     "LogSoftmax",
     "MaxPool2d",
     "Module",
+    "ModuleDict",
+    "ModuleList",
     "Parameter",
+    "ParameterDict",
+    "ParameterList",
     "ReLU",
     "Sequential",
     "Sigmoid",

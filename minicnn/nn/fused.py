@@ -2,14 +2,16 @@
 
 from .. import functional as F
 from .layers import BatchNorm2d, ReLU
+from .watch import is_watched
 
 
 def batch_norm_relu(norm, relu, x, residual=None):
     """relu(norm(x) + residual), by ``F.batch_norm_relu`` if these are the layers that it stands for.
 
-    Layers of other classes, and watched ones (``nn.watch``), are called one after the other.
+    Layers of other classes, watched ones (``nn.watch``), and those that a user has given another ``forward`` are called
+    one after the other.
     """
-    if type(norm) is BatchNorm2d and type(relu) is ReLU and not (_is_watched(norm) or _is_watched(relu)):
+    if _is_plain(norm, BatchNorm2d) and _is_plain(relu, ReLU):
         return F.batch_norm_relu(x, *norm.options(), residual=residual)
     y = norm(x)
     return relu(y if residual is None else F.residual_add(y, residual))
@@ -27,5 +29,5 @@ def run(layers, x):
     return x
 
 
-def _is_watched(layer):
-    return "forward" in layer.__dict__  # see watch.py
+def _is_plain(layer, kind):
+    return type(layer) is kind and "forward" not in vars(layer) and not is_watched(layer)

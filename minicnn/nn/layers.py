@@ -1,13 +1,18 @@
-"""A layer for each op: what holds the op's weights and settings. Names, arguments and initial weights are PyTorch's."""
+"""A layer for each op: what holds the op's weights and settings. Names, arguments and initial weights are PyTorch's.
+
+Settings are looked at here, when the layer is made, not where it first runs (``minicnn/settings.py``).
+"""
 
 import math
 
 import numpy as np
 
 from .. import functional as F
+from ..settings import ANY, flag, one_of, real, whole, whole_or_pair
 from ..tensor import Tensor
 from . import init
-from .module import Module, Parameter
+from .module import Module
+from .parameter import Parameter
 
 
 class Conv2d(Module):
@@ -15,14 +20,23 @@ class Conv2d(Module):
 
     def __init__(self, in_channels, out_channels, kernel_size, stride=1, padding=0, dilation=1, groups=1, bias=True):
         super().__init__()
+        self.in_channels = whole(self, "in_channels", in_channels)
+        self.out_channels = whole(self, "out_channels", out_channels)
+        self.groups = whole(self, "groups", groups, at_least=ANY)
         if groups < 1 or in_channels % groups or out_channels % groups:
             raise ValueError(
                 f"Conv2d: groups {groups} must divide in_channels {in_channels} and out_channels {out_channels}"
             )
-        kernel = tuple(kernel_size) if isinstance(kernel_size, (tuple, list)) else (kernel_size, kernel_size)
-        self.in_channels, self.out_channels, self.kernel_size = in_channels, out_channels, kernel
-        self.stride, self.padding, self.dilation, self.groups = stride, padding, dilation, groups
-        _add_weight_and_bias(self, (out_channels, in_channels // groups, *kernel), bias)
+        self.kernel_size = _both(whole_or_pair(self, "kernel_size", kernel_size))
+        self.stride = whole_or_pair(self, "stride", stride)
+        self.dilation = whole_or_pair(self, "dilation", dilation)
+        if isinstance(padding, str):
+            self.padding = one_of(self, "padding", padding, ("same", "valid"))
+        else:
+            self.padding = whole_or_pair(self, "padding", padding, at_least=0)
+        if self.padding == "same" and _both(self.stride) != (1, 1):
+            raise ValueError(f'Conv2d: padding="same" needs stride 1, got {stride}; give the padding in numbers')
+        _add_weight_and_bias(self, (self.out_channels, in_channels // groups, *self.kernel_size), bias)
 
     def forward(self, x):
         return F.conv2d(x, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
@@ -39,8 +53,9 @@ class Linear(Module):
 
     def __init__(self, in_features, out_features, bias=True):
         super().__init__()
-        self.in_features, self.out_features = in_features, out_features
-        _add_weight_and_bias(self, (out_features, in_features), bias)
+        self.in_features = whole(self, "in_features", in_features)
+        self.out_features = whole(self, "out_features", out_features)
+        _add_weight_and_bias(self, (self.out_features, self.in_features), bias)
 
     def forward(self, x):
         return F.linear(x, self.weight, self.bias)
@@ -50,13 +65,19 @@ class Linear(Module):
 
 
 class BatchNorm2d(Module):
-    """Batch norm of (N, C, H, W) with running statistics; ``F.batch_norm``. Frozen, it stays in evaluation mode."""
+    """Batch norm of (N, C, H, W) with running statistics; ``F.batch_norm``. Frozen, it stays in evaluation mode.
+
+    momentum: the weight of the new statistics. PyTorch's None, the average of all batches so far, is not built.
+    """
 
     def __init__(self, num_features, eps=1e-5, momentum=0.1, affine=True):
         super().__init__()
-        self.num_features, self.eps, self.momentum = num_features, eps, momentum
-        self.weight = Parameter(np.ones(num_features, np.float32)) if affine else None
-        self.bias = Parameter(np.zeros(num_features, np.float32)) if affine else None
+        self.num_features = whole(self, "num_features", num_features)
+        self.eps = real(self, "eps", eps, above=0)
+        self.momentum = real(self, "momentum", momentum, at_least=0, at_most=1)
+        affine = flag(self, "affine", affine)
+        self.register_parameter("weight", Parameter(np.ones(num_features, np.float32)) if affine else None)
+        self.register_parameter("bias", Parameter(np.zeros(num_features, np.float32)) if affine else None)
         self.register_buffer("running_mean", Tensor(np.zeros(num_features, np.float32)))
         self.register_buffer("running_var", Tensor(np.ones(num_features, np.float32)))
 
@@ -77,7 +98,8 @@ class LocalResponseNorm(Module):
 
     def __init__(self, size, alpha=1e-4, beta=0.75, k=1.0):
         super().__init__()
-        self.size, self.alpha, self.beta, self.k = size, alpha, beta, k
+        self.size = whole(self, "size", size)
+        self.alpha, self.beta, self.k = real(self, "alpha", alpha), real(self, "beta", beta), real(self, "k", k)
 
     def forward(self, x):
         return F.local_response_norm(x, self.size, self.alpha, self.beta, self.k)
@@ -91,8 +113,8 @@ class MaxPool2d(Module):
 
     def __init__(self, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False):
         super().__init__()
-        self.kernel_size, self.stride = kernel_size, kernel_size if stride is None else stride
-        self.padding, self.dilation, self.ceil_mode = padding, dilation, ceil_mode
+        _set_window(self, kernel_size, stride, padding, ceil_mode)
+        self.dilation = whole_or_pair(self, "dilation", dilation)
 
     def forward(self, x):
         return F.max_pool2d(x, self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode)
@@ -108,8 +130,8 @@ class AvgPool2d(Module):
 
     def __init__(self, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True):
         super().__init__()
-        self.kernel_size, self.stride = kernel_size, kernel_size if stride is None else stride
-        self.padding, self.ceil_mode, self.count_include_pad = padding, ceil_mode, count_include_pad
+        _set_window(self, kernel_size, stride, padding, ceil_mode)
+        self.count_include_pad = flag(self, "count_include_pad", count_include_pad)
 
     def forward(self, x):
         return F.avg_pool2d(x, self.kernel_size, self.stride, self.padding, self.ceil_mode, self.count_include_pad)
@@ -119,11 +141,13 @@ class AvgPool2d(Module):
 
 
 class AdaptiveAvgPool2d(Module):
-    """``F.adaptive_avg_pool2d``: whatever the size of the input, the output has this one."""
+    """``F.adaptive_avg_pool2d``: whatever the size of the input, the output has this one (None: the input's)."""
 
     def __init__(self, output_size):
         super().__init__()
-        self.output_size = output_size
+        sizes = output_size if isinstance(output_size, (tuple, list, np.ndarray)) else (output_size, output_size)
+        checked = whole_or_pair(self, "output_size", [1 if size is None else size for size in sizes])
+        self.output_size = tuple(None if a is None else b for a, b in zip(sizes, checked, strict=True))
 
     def forward(self, x):
         return F.adaptive_avg_pool2d(x, self.output_size)
@@ -137,7 +161,7 @@ class Dropout(Module):
 
     def __init__(self, p=0.5, inplace=False):
         super().__init__()
-        self.p, self.inplace = p, inplace
+        self.p, self.inplace = real(self, "p", p, at_least=0, at_most=1), flag(self, "inplace", inplace)
 
     def forward(self, x):
         return F.dropout(x, self.p, self.training and not self.frozen, self.inplace)
@@ -151,13 +175,20 @@ class ReLU(Module):
 
     def __init__(self, inplace=False):
         super().__init__()
-        self.inplace = inplace
+        self.inplace = flag(self, "inplace", inplace)
 
     def forward(self, x):
         return F.relu(x, self.inplace)
 
     def extra_repr(self):
         return f"inplace={self.inplace}"
+
+
+class Identity(Module):
+    """Its input, unchanged: stands where a layer is to be left out."""
+
+    def forward(self, x):
+        return x
 
 
 class Sigmoid(Module):
@@ -179,7 +210,7 @@ class Softmax(Module):
 
     def __init__(self, dim):
         super().__init__()
-        self.dim = dim
+        self.dim = whole(self, "dim", dim, at_least=ANY)
 
     def forward(self, x):
         return F.softmax(x, self.dim)
@@ -200,19 +231,23 @@ class Flatten(Module):
 
     def __init__(self, start_dim=1, end_dim=-1):
         super().__init__()
-        self.start_dim, self.end_dim = start_dim, end_dim
+        self.start_dim = whole(self, "start_dim", start_dim, at_least=ANY)
+        self.end_dim = whole(self, "end_dim", end_dim, at_least=ANY)
 
     def forward(self, x):
         return F.flatten(x, self.start_dim, self.end_dim)
 
 
 class CrossEntropyLoss(Module):
-    """``F.cross_entropy`` of scores and integer labels."""
+    """``F.cross_entropy`` of scores and integer labels. weight, of each class: None, or a buffer (C,)."""
 
     def __init__(self, weight=None, *, ignore_index=-100, reduction="mean", label_smoothing=0.0):
         super().__init__()
-        self.weight, self.ignore_index = weight, ignore_index
-        self.reduction, self.label_smoothing = reduction, label_smoothing
+        weight = weight if weight is None or isinstance(weight, Tensor) else Tensor(np.asarray(weight))
+        self.register_buffer("weight", weight)
+        self.ignore_index = whole(self, "ignore_index", ignore_index, at_least=ANY)
+        self.reduction = one_of(self, "reduction", reduction, ("mean", "sum", "none"))
+        self.label_smoothing = real(self, "label_smoothing", label_smoothing, at_least=0, at_most=1)
 
     def forward(self, input, target):
         return F.cross_entropy(
@@ -228,5 +263,22 @@ class CrossEntropyLoss(Module):
 def _add_weight_and_bias(module, shape, bias):
     """PyTorch's default: both uniform, of variance 1 / (3 fan_in)."""
     module.weight = init.kaiming_uniform_(Parameter(np.empty(shape, np.float32)), a=math.sqrt(5))
-    bound = 1 / math.sqrt(max(1, init.fans(module.weight)[0]))
-    module.bias = init.uniform_(Parameter(np.empty(shape[0], np.float32)), -bound, bound) if bias else None
+    bound = 1 / math.sqrt(init.fans(module.weight)[0])
+    values = Parameter(np.empty(shape[0], np.float32)) if flag(module, "bias", bias) else None
+    module.register_parameter("bias", None if values is None else init.uniform_(values, -bound, bound))
+
+
+def _set_window(module, kernel_size, stride, padding, ceil_mode):
+    """What both kinds of pooling have; the padding is at most half of the window, as in PyTorch."""
+    module.kernel_size = whole_or_pair(module, "kernel_size", kernel_size)
+    module.stride = module.kernel_size if stride is None else whole_or_pair(module, "stride", stride)
+    module.padding = whole_or_pair(module, "padding", padding, at_least=0)
+    if any(2 * p > k for p, k in zip(_both(module.padding), _both(module.kernel_size), strict=True)):
+        what = f"must be at most half of kernel_size {module.kernel_size}, got {module.padding}"
+        raise ValueError(f"{type(module).__name__}: padding {what}")
+    module.ceil_mode = flag(module, "ceil_mode", ceil_mode)
+
+
+def _both(value):
+    """(height, width)."""
+    return value if isinstance(value, tuple) else (value, value)

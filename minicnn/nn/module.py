@@ -2,122 +2,125 @@
 
 import numpy as np
 
-from ..tensor import Tensor
+from ..device import DEVICES, to_device
+from .attributes import Attributes, refuse_hidden
+from .parameter import Parameter
+from .state import load_state
+from .watch import watchers
+
+__all__ = ["Module", "Parameter"]
 
 
-class Parameter(Tensor):
-    """A Tensor that a Module trains: it requires a gradient and is found by ``parameters()``."""
-
-    def __init__(self, data, requires_grad=True):
-        super().__init__(data, requires_grad)
-
-
-class Module:
+class Module(Attributes):
     """The base of every layer and network.
 
-    A subclass sets its Parameters, buffers and Modules as attributes, in ``__init__`` after ``super().__init__()``, and
-    writes ``forward``. Attribute names, joined by dots, are the keys of ``state_dict()``, as in PyTorch.
+    A subclass sets its Parameters, buffers and Modules as attributes (``attributes.py``), in ``__init__`` after
+    ``super().__init__()``, and writes ``forward``. Attribute names, joined by dots, are the keys of ``state_dict()``.
     """
 
-    def __init__(self):
-        self._parameters, self._buffers, self._modules = {}, {}, {}
-        self.training = True
-        self.frozen = False
+    training = True
+    frozen = False
 
-    def __setattr__(self, name, value):
-        for kind, table in ((Parameter, "_parameters"), (Module, "_modules")):
-            if isinstance(value, kind):
-                if table not in self.__dict__:
-                    raise AttributeError(f"{type(self).__name__}: call super().__init__() before setting {name!r}")
-                self.__dict__[table][name] = value
-            else:
-                self.__dict__.get(table, {}).pop(name, None)  # what stood there before
-        if isinstance(value, Tensor) and name in self.__dict__.get("_buffers", {}):
-            self._buffers[name] = value
-        super().__setattr__(name, value)
+    def forward(self, *inputs, **keywords):
+        raise NotImplementedError(f"{type(self).__name__} has no forward method; write one, or call its parts")
 
-    def register_buffer(self, name, tensor):
-        """A Tensor that belongs to the state but is not trained, such as a running mean."""
-        self._buffers[name] = tensor
-        super().__setattr__(name, tensor)
+    def __call__(self, *inputs, **keywords):
+        output = self.forward(*inputs, **keywords)
+        for watcher in watchers.present:  # almost always none
+            watcher.after(self, inputs, keywords, output)
+        return output
 
-    def forward(self, *inputs):
-        raise TypeError(f"{type(self).__name__} has no forward method")
+    # What it is made of. What has several names is given once, by the first, unless remove_duplicate=False
 
-    def __call__(self, *inputs):
-        return self.forward(*inputs)
-
-    # What it is made of
+    def named_children(self):
+        """(name, module) of the modules that are attributes of this one."""
+        seen = set()
+        for name, module in self._modules.items():
+            if module is not None and id(module) not in seen:
+                seen.add(id(module))
+                yield name, module
 
     def children(self):
-        """The modules that are attributes of this one."""
-        return iter(self._modules.values())
+        return (module for _, module in self.named_children())
 
-    def named_modules(self, prefix=""):
+    def named_modules(self, prefix="", remove_duplicate=True):
         """(dotted name, module) for this module, named "", and all below it."""
-        yield prefix, self
-        for name, child in self._modules.items():
-            yield from child.named_modules(f"{prefix}.{name}" if prefix else name)
+        seen, waiting = set(), [(prefix, self)]
+        while waiting:
+            name, module = waiting.pop()
+            if remove_duplicate and id(module) in seen:
+                continue
+            seen.add(id(module))
+            yield name, module
+            if parts := module._modules:
+                dot = f"{name}." if name else ""
+                waiting.extend((dot + key, part) for key, part in reversed(parts.items()) if part is not None)
 
     def modules(self):
         return (module for _, module in self.named_modules())
 
-    def named_parameters(self):
-        """(dotted name, Parameter) of this module and all below it."""
-        return self._named("_parameters")
+    def named_parameters(self, prefix="", recurse=True, remove_duplicate=True):
+        """(dotted name, Parameter) of this module and, with `recurse`, all below it. TypeError where one of them has
+        layers or Parameters in a list (or the like), which would not be among them."""
+        return self._named("_parameters", prefix, recurse, remove_duplicate)
 
-    def parameters(self):
-        return (parameter for _, parameter in self.named_parameters())
+    def parameters(self, recurse=True):
+        return (parameter for _, parameter in self.named_parameters(recurse=recurse))
 
-    def named_buffers(self):
-        return self._named("_buffers")
+    def named_buffers(self, prefix="", recurse=True, remove_duplicate=True):
+        return self._named("_buffers", prefix, recurse, remove_duplicate)
 
-    def buffers(self):
-        return (buffer for _, buffer in self.named_buffers())
+    def buffers(self, recurse=True):
+        return (buffer for _, buffer in self.named_buffers(recurse=recurse))
 
-    def _named(self, table):
-        for prefix, module in self.named_modules():
-            for name, tensor in getattr(module, table).items():
-                yield (f"{prefix}.{name}" if prefix else name), tensor
+    def _named(self, table, prefix="", recurse=True, remove_duplicate=True):
+        seen = set()
+        for name, module in self.named_modules(prefix, remove_duplicate) if recurse else [(prefix, self)]:
+            if module._lists:
+                refuse_hidden(self, module)
+            for key, tensor in getattr(module, table).items():
+                if tensor is not None and not (remove_duplicate and id(tensor) in seen):
+                    seen.add(id(tensor))
+                    yield f"{name}.{key}" if name else key, tensor
+
+    def get_submodule(self, target):
+        """The module of that dotted name; AttributeError if there is none."""
+        modules = dict(self.named_modules(remove_duplicate=False))
+        if target not in modules:
+            raise AttributeError(f"{type(self).__name__} has no module {target!r}; it has {', '.join(modules)}")
+        return modules[target]
+
+    def apply(self, function):
+        """Call function(module) for every module, parts before the whole. Returns the module."""
+        for child in self.children():
+            child.apply(function)
+        function(self)
+        return self
 
     # Its state
 
     def state_dict(self):
-        """{key: Tensor} of parameters and buffers, sharing their memory."""
-        return {key: t.detach() for table in ("_parameters", "_buffers") for key, t in self._named(table)}
+        """{key: Tensor} of parameters and buffers, sharing their memory; a tied one under each of its names."""
+        tables = (self._named(table, remove_duplicate=False) for table in ("_parameters", "_buffers"))
+        return {key: tensor.detach() for table in tables for key, tensor in table}
 
-    def load_state_dict(self, state):
+    def load_state_dict(self, state, strict=True):
         """Copy values in, by key: anything that ``np.asarray`` takes, cast to the parameter's dtype.
 
-        Every key and every shape must agree, both ways; otherwise KeyError or ValueError, and nothing is changed. Only
-        ``num_batches_tracked``, which PyTorch's batch norm counts and nothing here uses, is passed over.
+        Every key and every shape must agree, both ways; otherwise KeyError or ValueError, and nothing is changed. Not
+        strict: keys that only one of the two has are passed over. Returns (missing_keys, unexpected_keys), without
+        ``num_batches_tracked``, which PyTorch's batch norm counts and nothing here uses.
         """
-        own = self.state_dict()
-        state = {key: value for key, value in state.items() if key.rpartition(".")[2] != "num_batches_tracked"}
-        missing, surplus = [key for key in own if key not in state], [key for key in state if key not in own]
-        if missing or surplus:
-            raise KeyError(
-                f"load_state_dict: the state is of another model than this {type(self).__name__}: "
-                f"{len(missing)} keys are missing{_some(missing)}, {len(surplus)} are surplus{_some(surplus)}"
-            )
-        arrays = {key: np.asarray(value) for key, value in state.items()}
-        wrong = [
-            f"{key}: {arrays[key].shape}, not {own[key].shape}" for key in own if arrays[key].shape != own[key].shape
-        ]
-        if wrong:
-            raise ValueError(
-                f"load_state_dict: {len(wrong)} shapes differ from this {type(self).__name__}'s{_some(wrong)}"
-            )
-        new = {key: Tensor(arrays[key].astype(tensor.dtype)).to(tensor.device) for key, tensor in own.items()}
-        for key, tensor in own.items():
-            tensor[...] = new[key]
+        return load_state(type(self).__name__, self.state_dict(), state, strict)
 
     # Its mode and its place
 
     def train(self, mode=True):
         """Training mode: dropout drops, batch norm uses the batch's statistics. Returns the module."""
+        if not isinstance(mode, (bool, np.bool_)):
+            raise ValueError(f"train: mode must be True or False, got {mode!r}")
         for module in self.modules():
-            module.training = mode
+            module.training = bool(mode)
         return self
 
     def eval(self):
@@ -129,20 +132,33 @@ class Module:
         keeps its running statistics as they are, and uses them; dropout drops nothing. Returns the module."""
         for module in self.modules():
             module.frozen = frozen
+        return self.requires_grad_(not frozen)
+
+    def requires_grad_(self, requires_grad=True):
+        """Include every parameter below in training, or exclude it. Returns the module."""
         for parameter in self.parameters():
-            parameter.requires_grad_(not frozen)
+            parameter.requires_grad_(requires_grad)
         return self
 
     def to(self, device):
-        """Move parameters and buffers to `device`, in place. Returns the module."""
-        for tensor in (*self.parameters(), *self.buffers()):
-            tensor.data = tensor.to(device).data
-        return self
+        """Move parameters, their gradients and buffers to `device`, in place. Returns the module."""
+        if device not in DEVICES:
+            raise ValueError(f"{type(self).__name__}.to: takes a device, {' or '.join(DEVICES)}, not {device!r}")
+        return self._convert(lambda array: to_device(array, device))
 
     def astype(self, dtype):
-        """Convert parameters and buffers to float32 or float64, in place. Returns the module."""
-        for tensor in (*self.parameters(), *self.buffers()):
-            tensor.data = tensor.data.astype(dtype)
+        """Convert parameters, gradients and buffers of floats to float32 or float64, in place. Returns the module."""
+        dtype = np.dtype(dtype)
+        if dtype not in (np.float32, np.float64):
+            raise TypeError(f"{type(self).__name__}.astype: takes float32 or float64, not {dtype}")
+        return self._convert(lambda array: array.astype(dtype, copy=False) if array.dtype.kind == "f" else array)
+
+    def _convert(self, convert):
+        """Every array is converted before the first one is exchanged: an error in between changes nothing."""
+        tensors = [*self.parameters(), *self.buffers()]
+        tensors += [parameter.grad for parameter in self.parameters() if parameter.grad is not None]
+        for tensor, array in [(tensor, convert(tensor.data)) for tensor in tensors]:
+            tensor.data = array
         return self
 
     def zero_grad(self):
@@ -159,10 +175,3 @@ class Module:
     def extra_repr(self):
         """What ``repr`` shows between the brackets of a layer without children."""
         return ""
-
-
-def _some(names):
-    """The first few of a list of names, for an error message."""
-    if not names:
-        return ""
-    return f" ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})"

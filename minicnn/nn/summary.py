@@ -9,17 +9,17 @@ from ..autograd import no_grad
 from ..console import say
 from ..tensor import Tensor
 from .layers import Conv2d, Linear
-from .watch import watch
+from .watch import tensors_in, watch
 
 
 @dataclass(frozen=True)
 class Row:
-    """One layer, for one image."""
+    """One use of a layer, for one image; or parameters that none of those rows has."""
 
     layer: str  # "features.0 Conv2d"
     window: str  # "11x11 / 4, pad 2": filter, stride, padding
-    output: tuple  # the output volume, without the batch
-    parameters: int
+    output: tuple  # the output volume, without the batch; a tuple of them where the layer makes several tensors
+    parameters: int  # that no row above has: a shared layer's stand where it is used first
     multiply_adds: int
     activation_bytes: int  # of the output; 0 where the layer writes into its input
 
@@ -59,49 +59,68 @@ class Summary:
 def summary(model, input_shape):
     """Print, and return, the table of `model`'s layers for one image of `input_shape` (C, H, W).
 
-    Multiply-adds are those of convolutions and fully connected layers; activations are float32 outputs. Found by
-    running one image of zeros through the model in evaluation mode; the model is left as it was.
+    input_shape: a list of shapes for a model that takes several inputs. Multiply-adds are those of convolutions and
+    fully connected layers; activations are float32 outputs. Found by running one image of zeros through the model in
+    evaluation mode; the model is left as it was. Parameters that belong to no layer, or to one that did not run, have
+    a row without output behind the others: the total is that of ``model.parameters()``.
     """
+    shapes = input_shape if all(isinstance(shape, (tuple, list)) for shape in input_shape) else [input_shape]
     parameter = next(model.parameters(), None)
-    image = np.zeros((1, *input_shape), np.float32 if parameter is None else parameter.dtype)
-    device = "cpu" if parameter is None else parameter.device
-    modes = {module: module.training for module in model.modules()}
-    rows = []
+    dtype, device = (np.float32, "cpu") if parameter is None else (parameter.dtype, parameter.device)
+    images = [Tensor(np.zeros((1, *shape), dtype)).to(device) for shape in shapes]
+    modes = [(module, module.training) for module in model.modules()]
+    rows, counted = [], set()
     try:
-        with no_grad(), watch(model, lambda *passing: rows.append(_row(*passing))):
-            model.eval()(Tensor(image).to(device))
+        with no_grad(), watch(model, lambda *passing: rows.append(_row(*passing, counted))):
+            model.eval()(*images)
     finally:
-        for module, mode in modes.items():
+        for module, mode in modes:
             module.training = mode
+    for name, module in model.named_modules():
+        if count := _count(module, counted):
+            rows.append(Row(_label(name, module), "", (), count, 0, 0))
     result = Summary(rows)
     say(result)
     return result
 
 
-def _row(name, layer, x, y):
-    """The row of a layer that has made y of x."""
-    in_place = y.version is x.version  # also a view: no memory of its own
+def _row(name, layer, x, y, counted):
+    """The row of a layer that has made y of x; both may be several tensors."""
+    made, versions = tensors_in(y), [tensor.version for tensor in tensors_in(x)]
+    own = [tensor for tensor in made if tensor.version not in versions]  # not in place, no view: with its own memory
+    volumes = tuple(tensor.shape[1:] for tensor in made)
     return Row(
-        f"{name} {type(layer).__name__}".strip(),
+        _label(name, layer),
         _window(layer),
-        y.shape[1:],
-        sum(p.size for p in layer.parameters()),
-        _multiply_adds(layer, y),
-        0 if in_place else 4 * y.size,
+        volumes[0] if len(volumes) == 1 else volumes,
+        _count(layer, counted),
+        _multiply_adds(layer, sum(tensor.size for tensor in made)),
+        4 * sum(tensor.size for tensor in own),
     )
 
 
-def _multiply_adds(module, y):
+def _label(name, module):
+    return f"{name} {type(module).__name__}".strip()
+
+
+def _count(module, counted):
+    """How many parameters the module itself has that are not among those counted, which they then are."""
+    new = {id(p): p.size for p in module.parameters(recurse=False) if id(p) not in counted}
+    counted.update(new)
+    return sum(new.values())
+
+
+def _multiply_adds(module, outputs):
     if isinstance(module, Conv2d):
-        return y.size * math.prod(module.weight.shape[1:])
+        return outputs * math.prod(module.weight.shape[1:])
     if isinstance(module, Linear):
-        return y.size * module.in_features
+        return outputs * module.in_features
     return 0
 
 
 def _window(module):
     """Filter, stride and padding of a layer with a window, such as "11x11 / 4, pad 2"."""
-    if not hasattr(module, "kernel_size"):
+    if not all(hasattr(module, name) for name in ("kernel_size", "stride", "padding")):
         return ""
     kernel, stride, padding = (_sizes(v) for v in (module.kernel_size, module.stride, module.padding))
     return f"{kernel if 'x' in kernel else f'{kernel}x{kernel}'} / {stride}, pad {padding}"
@@ -114,11 +133,11 @@ def _sizes(value):
 
 def _texts(row):
     """The columns of a row as text."""
-    volume = " x ".join(map(str, row.output))
+    volumes = row.output if any(isinstance(size, tuple) for size in row.output) else [row.output]
     return [
         row.layer,
         row.window,
-        volume,
+        ", ".join(" x ".join(map(str, volume)) for volume in volumes),
         f"{row.parameters:,}",
         f"{row.multiply_adds:,}",
         _bytes(row.activation_bytes),

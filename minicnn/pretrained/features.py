@@ -66,8 +66,8 @@ class HeadOnly(nn.Module):
     def forward(self, features):
         return head(self.network)(features.flatten(1))
 
-    def named_modules(self, prefix=""):
-        return self.network.named_modules(prefix)
+    def named_modules(self, prefix="", remove_duplicate=True):
+        return self.network.named_modules(prefix, remove_duplicate)
 
 
 class Unchanged:

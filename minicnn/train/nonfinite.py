@@ -4,7 +4,7 @@ import numpy as np
 
 from ..autograd import no_grad
 from ..device import array_module, as_array, to_device
-from ..nn.watch import watch
+from ..nn.watch import tensors_in, watch
 
 
 class TrainingError(RuntimeError):
@@ -30,7 +30,7 @@ def explain(model, images):
         return "the normalised pictures are not finite"
     if layer := _first_layer(model, images):
         return f"the output of {layer} is the first that is not finite"
-    largest = max(float(np.abs(p.numpy()).max()) for p in model.parameters())
+    largest = max((float(np.abs(p.numpy()).max(initial=0)) for p in model.parameters()), default=0.0)
     return f"every layer's output is finite; the largest weight is {largest:.3g}"
 
 
@@ -40,7 +40,7 @@ def _first_layer(model, images):
     found = []
 
     def look(name, layer, x, y):
-        if not is_finite(y):
+        if not all(map(is_finite, tensors_in(y))):
             found.append(f"{name} ({type(layer).__name__})")
 
     with watch(model, look):

@@ -1,0 +1,164 @@
+"""The attributes of a Module: which of them are parameters, buffers and modules of it. The rules are PyTorch's.
+
+    self.scale = Parameter(...)        a parameter: trained and saved
+    self.conv = Conv2d(...)            a module of this one: what it has is trained and saved
+    self.register_buffer("mean", t)    a buffer: saved, not trained
+    self.size = 3                      an ordinary attribute
+
+A name that is registered stays of its kind: None leaves it empty, ``del`` removes it, and what is of another kind is a
+TypeError, where it would silently be trained and saved no more. Only a new Parameter, or a Module in the place of a
+Module or of a buffer, may change what a name stands for.
+"""
+
+from ..tensor import Tensor
+from .parameter import Parameter
+
+TABLES = ("_parameters", "_buffers", "_modules")  # {name: value} each; the value is an attribute like any other, too
+CONTAINERS = (list, tuple, set, frozenset, dict)
+
+
+class _NotYet:
+    """Stands where ``__init__`` will put a table."""
+
+    def __get__(self, module, kind):
+        raise AttributeError(f"{kind.__name__}: call super().__init__() first")
+
+
+class Attributes:
+    """What Module is built on: three tables of names, kept as attributes are set and deleted."""
+
+    _parameters = _buffers = _modules = _NotYet()
+    _lists = frozenset()  # the names of attributes that are lists or the like, into which layers may be put later
+
+    def __init__(self):
+        self.__dict__.update({table: {} for table in TABLES})
+
+    def __setattr__(self, name, value):
+        here = self._table_of(name)
+        if isinstance(value, Parameter):
+            self._register("_parameters", name, value, replace=True)
+        elif isinstance(value, Attributes) and here != "_parameters":
+            self._register("_modules", name, value, replace=True)
+        elif here is None:
+            if isinstance(value, CONTAINERS):
+                _refuse_hidden(self, self, name, value)
+                if not isinstance(value, tuple):
+                    object.__setattr__(self, "_lists", self._lists | {name})
+            object.__setattr__(self, name, value)
+        elif value is None or (here == "_buffers" and isinstance(value, Tensor)):
+            self._register(here, name, value, replace=True)
+        else:
+            raise TypeError(f"{type(self).__name__}.{name} {_MAY_BECOME[here]}, not a {type(value).__name__}")
+
+    def __delattr__(self, name):
+        here = self._table_of(name)
+        object.__delattr__(self, name)
+        if here is not None:
+            del self.__dict__[here][name]
+
+    def __copy__(self):
+        """Of the same parameters and modules, but what is set on one is not set on the other."""
+        copy = object.__new__(type(self))
+        copy.__dict__.update(self.__dict__)
+        copy.__dict__.update({table: dict(self.__dict__[table]) for table in TABLES})
+        return copy
+
+    def register_parameter(self, name, parameter):
+        """A Parameter under that name; None: there is none, but there may be, as a layer's bias."""
+        if not (parameter is None or isinstance(parameter, Parameter)):
+            raise TypeError(f"register_parameter: {name!r} must be a Parameter or None; wrap it in nn.Parameter(...)")
+        self._register("_parameters", name, parameter)
+
+    def register_buffer(self, name, tensor):
+        """A Tensor that belongs to the state but is not trained, such as a running mean; None: it is absent."""
+        if not (tensor is None or isinstance(tensor, Tensor)):
+            what = f"{name!r} must be a Tensor or None, not a {type(tensor).__name__}"
+            raise TypeError(f"register_buffer: {what}; wrap it in minicnn.Tensor(...)")
+        self._register("_buffers", name, tensor)
+
+    def register_module(self, name, module):
+        """A Module under that name; None: there is none, but there may be."""
+        if not (module is None or isinstance(module, Attributes)):
+            raise TypeError(f"register_module: {name!r} must be a Module or None, not {described(module)}")
+        self._register("_modules", name, module)
+
+    add_module = register_module
+
+    def _table_of(self, name):
+        """The table that has the name; None where it is not registered."""
+        for table in TABLES:
+            if name in self.__dict__.get(table, ()):
+                return table
+        return None
+
+    def _register(self, table, name, value, replace=False):
+        """Put it there, and take away what stood under that name if it may be replaced."""
+        owner = type(self).__name__
+        if table not in self.__dict__:
+            raise AttributeError(f"{owner}: call super().__init__() before setting {name!r}")
+        if not isinstance(name, str):
+            raise TypeError(f"{owner}: a name must be a str, got {name!r}")
+        if "." in name or not name:
+            raise KeyError(f"{owner}: {name!r} cannot be a name: it is empty, or has a dot, which joins names")
+        if hasattr(type(self), name) or name in TABLES:
+            raise KeyError(f"{owner}: {name!r} is an attribute of the class, which would hide it; take another name")
+        if not replace and name in self.__dict__ and self._table_of(name) != table:
+            raise KeyError(f"{owner}: there is an attribute {name!r} already; delete it first, or take another name")
+        if table == "_modules" and value is not None and any(module is self for module in value.modules()):
+            raise ValueError(f"{owner}.{name}: a module cannot have a part that it is itself a part of")
+        for other in TABLES:
+            if other != table:
+                self.__dict__[other].pop(name, None)
+        self.__dict__[table][name] = self.__dict__[name] = value
+
+
+_MAY_BECOME = {
+    "_parameters": "is a Parameter and may become another nn.Parameter(...) or None (to change its values, write into "
+    "its .detach()[...])",
+    "_buffers": "is a buffer and may become another Tensor or None",
+    "_modules": "is a Module and may become another Module or None",
+}
+
+
+def refuse_hidden(root, module):
+    """TypeError if `module`, a part of `root`, has a list (or the like) of layers or Parameters which `root` does not
+    have otherwise: they would be neither trained nor saved. A list may have been filled after it was set."""
+    for name in module._lists:
+        if isinstance(value := vars(module).get(name), CONTAINERS):
+            _refuse_hidden(root, module, name, value)
+
+
+def described(value):
+    """What was given in the place of a Module, and the way out, for an error message."""
+    if isinstance(value, type):
+        return f"the class {value.__name__}; make one: {value.__name__}(...)"
+    if isinstance(value, (list, tuple)):
+        return f"a {type(value).__name__}; give its entries one by one: *layers"
+    if callable(value):
+        name = getattr(value, "__name__", type(value).__name__)
+        return f"the function {name}; take the layer for it, such as nn.ReLU() for F.relu, or write a Module"
+    return "None; nn.Identity() is a layer that does nothing" if value is None else f"a {type(value).__name__}"
+
+
+def _refuse_hidden(root, module, name, value):
+    """The same for one attribute: what is in it, however deep, must be of `root`."""
+    found, seen, waiting = [], set(), [value]
+    while waiting:
+        each = waiting.pop()
+        if isinstance(each, (Attributes, Parameter)):
+            found.append(each)
+        elif isinstance(each, CONTAINERS) and id(each) not in seen:
+            seen.add(id(each))
+            waiting.extend(each.values() if isinstance(each, dict) else each)
+    if not found:
+        return
+    modules = list(root.modules())
+    own = {id(part) for part in modules} | {id(p) for part in modules for p in part._parameters.values()}
+    if hidden := [each for each in found if id(each) not in own]:
+        what, kind = type(hidden[0]).__name__, "Dict" if isinstance(value, dict) else "List"
+        is_parameter = isinstance(hidden[0], Parameter)
+        raise TypeError(
+            f"{type(module).__name__}.{name} is a {type(value).__name__} with a {what} in it, which parameters() and "
+            "state_dict() would not find; make it an "
+            + (f"nn.Parameter{kind}(...)" if is_parameter else f"nn.Module{kind}(...), or an nn.Sequential")
+        )
