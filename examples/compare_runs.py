@@ -14,6 +14,7 @@ from pathlib import Path
 from minicnn import plot
 from minicnn.console import say
 from minicnn.runlog import LogError, read_log
+from minicnn.train.files import atomic_write
 
 
 def names(runs):
@@ -44,7 +45,8 @@ def main(argv=None):
         if message := problem(log):
             parser.error(message)
     try:
-        plot.save_comparison(logs, args.out)
+        with atomic_write(args.out) as file:
+            plot.save_comparison(logs, file)
     except OSError as error:
         parser.error(f"cannot write {args.out}: {error.strerror or error}; choose another --out")
     say(f"drawn: {args.out}")

@@ -34,6 +34,7 @@ from minicnn.pretrained import LinearProbe, freeze_backbone, freeze_to, layer_gr
 from minicnn.runlog import read_log
 from minicnn.train import Recipe, SettingError, exit_code, make_parser, run
 from minicnn.train.arguments import number
+from minicnn.train.files import atomic_write
 from minicnn.train.output import output_folder
 from minicnn.train.pictures import chosen_pictures, crop_and_flip, fit_normalizer, open_pictures, shift_and_flip
 from minicnn.train.restore import load_normalizer, load_run, reading
@@ -196,7 +197,12 @@ def transfer(argv=None):
     say(advice(chosen_pictures(args, pictures)[0]))
     with as_setting_error():  # about the weights or a stage: now, and not in the middle
         build_model(Namespace(**vars(args) | {"option": "2"}), num_classes=1)
-    folder = output_folder(args, "flowers102")
+    with output_folder(args, "flowers102") as folder:
+        transfer_into(folder, args, argv)
+
+
+def transfer_into(folder, args, argv):
+    """Each option, in a folder of its own, and all of them in one figure."""
     runs = {"option1": ["--option", "1"], "option2": ["--option", "2"]}
     if args.scratch:
         runs["scratch"] = ["--option", "scratch"]
@@ -208,7 +214,8 @@ def transfer(argv=None):
         say(f"\n{name}")
         run(arguments(), RECIPE, [*given, *more, "--output-dir", str(folder / name)])
     logs = {name: folder / name / "log.csv" for name in runs}
-    plot.save_comparison(logs, folder / "comparison.png")
+    with atomic_write(folder / "comparison.png") as file:
+        plot.save_comparison(logs, file)
     last = {name: read_log(log)[-1] for name, log in logs.items()}
     watched = "val_top1" if last["option1"]["val_top1"] else "train_top1"
     say(f"\n{watched} after {args.epochs} epochs; the curves are in {folder / 'comparison.png'}")

@@ -6,9 +6,11 @@ Read in this order:
     meters.py       averages, top-k, the clock                nonfinite.py    where a loss stopped being a number
     checkpoint.py   one file that is right or refused         restore.py      its weights into a model
     log.py          log.csv, progress, TensorBoard            files.py        whole files or none
-    interrupt.py    Ctrl-C                                    environment.py  what the last bits depend on
+    interrupt.py    Ctrl-C, SIGTERM                           environment.py  what the last bits depend on
+    lock.py         one run to a folder                       npz.py          arrays of a file that anybody has made
 
-and, for programs with a command line, experiment.py (what happens), arguments.py, pictures.py, output.py, testing.py.
+and, for programs with a command line, experiment.py (what happens), arguments.py, pictures.py, output.py,
+leftovers.py, testing.py.
 """
 
 from .arguments import make_parser

@@ -1,6 +1,6 @@
 """What an example program does around the training loop: from the command line to the output folder."""
 
-import sys
+import signal
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -14,11 +14,11 @@ from .arguments import parse, settings
 from .checkpoint import CheckpointError
 from .environment import environment
 from .files import write_json
-from .interrupt import Interrupted
+from .interrupt import Ended, Interrupted, end, handling
 from .known import check_pictures, say_notes
 from .log import summary_writer
 from .nonfinite import TrainingError
-from .output import output_folder, write_results
+from .output import OutputError, output_folder, resume_command, write_results
 from .pictures import chosen_pictures, fit_normalizer, loader, open_pictures, val_transform
 from .restore import load_model, load_normalizer
 from .setting import SettingError, as_setting_error, try_last_batch, try_out
@@ -56,22 +56,24 @@ def run(parser, recipe, argv=None):
 def exit_code(program, *args):
     """Call program(*args) and return the exit code that the shell shall see.
 
-    0; 2 for an input that cannot be used, and 1 for a training that broke down, each with one line on stderr; 130 after
-    Ctrl-C, with a line that says how to go on.
+    0; 2 for an input or a folder that cannot be used, and 1 for a training that broke down, each with one line on
+    stderr; 128 + the signal's number after a signal that asks it to stop, Ctrl-C's (130) or SIGTERM (143), with a line
+    that says how to go on.
     """
     console.open_descriptors()
     try:
-        program(*args)
+        with handling(end):
+            program(*args)
         return 0
     except Interrupted as stop:
-        say(f"stopped; to go on: python {sys.argv[0]} --resume {stop}")
-        return 130
-    except KeyboardInterrupt:
-        return 130
+        say(f"stopped; to go on: {resume_command(stop.path)}")
+        return 128 + stop.signal
+    except KeyboardInterrupt as stop:
+        return 128 + (stop.signal if isinstance(stop, Ended) else signal.SIGINT)
     except (TrainingError, OutOfMemoryError, KernelError) as error:
         complain(f"error: {error}")
         return 1
-    except (DataError, CheckpointError, LogError, SettingError, DeviceError, OSError) as error:
+    except (DataError, CheckpointError, LogError, OutputError, SettingError, DeviceError, OSError) as error:
         complain(f"error: {error}")
         return 2
     finally:
@@ -95,45 +97,45 @@ def train(args, recipe, state):
         optimizer, schedule = recipe.optimizer(args, model)
     if args.tensorboard:
         summary_writer()  # an error now, if it is missing, before anything is written
-    folder = output_folder(args, recipe.sample)
-    if note := recipe.note(args):
-        say(note)
-    say_notes(train_set, val_set)
-    say(
-        f"{args.arch}, {sum(p.size for p in model.parameters()):,} parameters, on {args.device}: {len(train_set):,} "
-        f"training and {len(val_set):,} validation pictures of {len(train_set.classes)} classes"
-    )
-    if val_loader is None:
-        say("there are no pictures to validate on, so the training error is watched instead")
-    if state:
-        normalize = load_normalizer(state, args.image_size, args.resume)
-        load_model(model, state, train_set.classes, args.resume)  # `prepare` may look through it
-    else:
-        with as_setting_error():
-            normalize = recipe.normalizer(args, train_set)
-    pictures = train_loader  # `prepare` may put something else into its place
-    model, normalize, train_loader, val_loader = recipe.prepare(args, model, normalize, train_loader, val_loader)
-    trainer = Trainer(
-        model,
-        optimizer,
-        schedule,
-        train_loader,
-        val_loader,
-        normalize,
-        folder=folder,
-        epochs=args.epochs,
-        schedule_each=recipe.schedule_each,
-        device=args.device,
-        settings=settings(args),
-        classes=train_set.classes,
-        pictures=known,
-        print_every=args.print_freq,
-        checkpoint_every=args.checkpoint_every,
-        tensorboard=args.tensorboard,
-    )
-    if state:
-        trainer.load_state_dict(state, args.resume)
-        state.clear()  # twice as large as the model
-    write_json(folder / "args.json", {**vars(args), "environment": environment(args.device)})
-    trainer.fit()
-    write_results(args, trainer, pictures, recipe.sample)
+    with output_folder(args, recipe.sample) as folder:
+        if note := recipe.note(args):
+            say(note)
+        say_notes(train_set, val_set)
+        say(
+            f"{args.arch}, {sum(p.size for p in model.parameters()):,} parameters, on {args.device}: "
+            f"{len(train_set):,} training and {len(val_set):,} validation pictures of {len(train_set.classes)} classes"
+        )
+        if val_loader is None:
+            say("there are no pictures to validate on, so the training error is watched instead")
+        if state:
+            normalize = load_normalizer(state, args.image_size, args.resume)
+            load_model(model, state, train_set.classes, args.resume)  # `prepare` may look through it
+        else:
+            with as_setting_error():
+                normalize = recipe.normalizer(args, train_set)
+        pictures = train_loader  # `prepare` may put something else into its place
+        model, normalize, train_loader, val_loader = recipe.prepare(args, model, normalize, train_loader, val_loader)
+        trainer = Trainer(
+            model,
+            optimizer,
+            schedule,
+            train_loader,
+            val_loader,
+            normalize,
+            folder=folder,
+            epochs=args.epochs,
+            schedule_each=recipe.schedule_each,
+            device=args.device,
+            settings=settings(args),
+            classes=train_set.classes,
+            pictures=known,
+            print_every=args.print_freq,
+            checkpoint_every=args.checkpoint_every,
+            tensorboard=args.tensorboard,
+        )
+        if state:
+            trainer.load_state_dict(state, args.resume)
+            state.clear()  # twice as large as the model
+        write_json(folder / "args.json", {**vars(args), "environment": environment(args.device)})
+        trainer.fit()
+        write_results(args, trainer, pictures, recipe.sample)

@@ -48,7 +48,9 @@ def atomic_write(path):
             yield file
             sync(file)
         os.replace(temporary, path)
-    except BaseException:
+    except BaseException as error:
+        if isinstance(error, OSError) and error.filename is None:  # writing does not say where
+            error.filename = str(path)
         with contextlib.suppress(OSError):  # the error above is the one to tell
             temporary.unlink(missing_ok=True)
         raise
@@ -67,7 +69,12 @@ def sync(file):
 def write_json(path, value):
     """`value` as a JSON file, for people to read."""
     with atomic_write(path) as file:
-        file.write((json.dumps(value, indent=2, default=str) + "\n").encode())
+        file.write(as_json(value))
+
+
+def as_json(value):
+    """The bytes of such a file."""
+    return (json.dumps(value, indent=2, default=str) + "\n").encode()
 
 
 def sweep(folder):

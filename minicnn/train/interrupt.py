@@ -1,33 +1,73 @@
-"""Ctrl-C: the first one asks the run to stop at the next good place, the second stops it at once."""
+"""Signals that ask a program to stop: Ctrl-C, SIGTERM (of a scheduler or a shutdown), SIGHUP (its terminal has gone).
 
+While a network trains, the first one asks it to stop at the next good place, and the second stops it at once. A signal
+that was ignored when the program was started, as SIGINT is in a shell's background jobs, stays ignored.
+"""
+
+import contextlib
 import signal
 import threading
 
 from ..console import say_in_handler
 
+SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+
 
 class Interrupted(Exception):
-    """The run has stopped because it was asked to, and everything is saved."""
+    """The run has stopped because it was asked to, by the signal of this number, and everything is saved at `path`."""
+
+    def __init__(self, path, signal=signal.SIGINT):
+        super().__init__(path)
+        self.path, self.signal = path, signal
+
+
+class Ended(KeyboardInterrupt):
+    """The program has been ended where it was, by the signal of this number."""
+
+    def __init__(self, signal):
+        super().__init__(signal)
+        self.signal = signal
+
+
+def end(number, frame):
+    """A signal's handler: end the program."""
+    raise Ended(number)
+
+
+@contextlib.contextmanager
+def handling(handler):
+    """``with handling(handler):`` it answers the SIGNALS that are not ignored; what answered before does so again
+    afterwards. Python lets only the main thread do that; in another one, nothing is changed."""
+    before = {}
+    if threading.current_thread() is threading.main_thread():
+        present = {number: signal.getsignal(number) for number in SIGNALS}
+        before = {number: found for number, found in present.items() if found not in (signal.SIG_IGN, None)}
+    try:
+        for number in before:
+            signal.signal(number, handler)
+        yield
+    finally:
+        for number, found in before.items():
+            signal.signal(number, found)
 
 
 class Interrupt:
-    """``with Interrupt() as interrupt:`` makes ``interrupt.requested`` True at the first Ctrl-C."""
+    """``with Interrupt() as interrupt:`` makes ``interrupt.requested`` True at the first of the signals."""
 
     def __init__(self):
-        self.requested = False
+        self.requested, self.signal = False, signal.SIGINT
+        self._handling = handling(self._request)
 
     def __enter__(self):
-        self.in_main_thread = threading.current_thread() is threading.main_thread()
-        if self.in_main_thread:  # signals reach no other
-            self.before = signal.signal(signal.SIGINT, self._request)
+        self._handling.__enter__()
         return self
 
     def __exit__(self, *exc_info):
-        if self.in_main_thread:
-            signal.signal(signal.SIGINT, self.before)
+        return self._handling.__exit__(*exc_info)
 
     def _request(self, number, frame):
         if self.requested:
-            raise KeyboardInterrupt
-        self.requested = True
-        say_in_handler("\nstopping after this batch; press Ctrl-C again to stop at once")
+            end(number, frame)
+        self.requested, self.signal = True, number
+        again = "press Ctrl-C again" if number == signal.SIGINT else f"send {signal.Signals(number).name} again"
+        say_in_handler(f"\nstopping after this batch; {again} to stop at once")

@@ -1,13 +1,21 @@
 """The output folder of a run: where it is, and the summary and pictures that the run ends with."""
 
+import contextlib
+import os
+import shlex
 import statistics
+import subprocess
+import sys
 from contextlib import closing
+from itertools import count
 from pathlib import Path
 
 from .. import plot
 from ..console import say
-from ..runlog import read_log
-from .files import write_json
+from ..runlog import COLUMNS, read_log
+from .files import as_json, atomic_write
+from .leftovers import clear, foreign
+from .lock import locked
 from .meters import duration
 from .pictures import data_name
 from .setting import SettingError
@@ -16,34 +24,73 @@ from .trainer import BEST, LAST
 SHOWN = 54  # training pictures, as the network sees them, to check augmentation by eye
 
 
-def output_folder(args, sample):
-    """--output-dir; without it the folder of the run that is resumed, or a new one under runs/, named after the
-    architecture and the pictures (`sample`: those that the program takes without DIR). It is made if need be.
+class OutputError(RuntimeError):
+    """The run is over, and not all of what it ends with could be written."""
 
-    SettingError if it cannot be made, or holds anything, unless that is the run which is resumed.
+
+@contextlib.contextmanager
+def output_folder(args, sample):
+    """``with output_folder(args, sample) as folder:`` the folder is there, and no other run has it.
+
+    It is --output-dir; without it the folder of the run that is resumed, or a new one under runs/, named after the
+    architecture and the pictures (`sample`: those that the program takes without DIR).
+
+    SettingError if it cannot be made, if another run is using it, or if it holds anything: unless that is the run which
+    is resumed, or what a run has left that stopped before its first checkpoint, which is removed.
     """
     resumed = Path(args.resume).parent if args.resume and not args.evaluate else None
-    folder = Path(args.output_dir or resumed or _unused(Path("runs"), f"{args.arch}-{data_name(args, sample)}"))
-    goes_on = resumed is not None and folder.resolve() == resumed.resolve()
-    if not goes_on and folder.is_dir() and any(folder.iterdir()):
-        raise SettingError(
-            f"{folder} is not empty; pass --resume {folder / LAST} to go on with a run, or another --output-dir"
-        )
+    named = args.output_dir or resumed
     try:
+        folder = Path(named) if named else _new_folder(Path("runs"), f"{args.arch}-{data_name(args, sample)}")
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
+        where = f"{named or 'runs'}"
         raise SettingError(
-            f"the output folder {folder} cannot be made: {error.strerror}; choose another --output-dir"
+            f"the output folder {where} cannot be made: {error.strerror}; choose another --output-dir"
         ) from error
-    return folder
+    with locked(folder):
+        if resumed is None or folder.resolve() != resumed.resolve():
+            _begin_anew(folder)
+        yield folder
+
+
+def _new_folder(parent, name):
+    """`parent`/`name`-1, or the first number that nobody has; it is made."""
+    parent.mkdir(parents=True, exist_ok=True)
+    for number in count(1):
+        with contextlib.suppress(FileExistsError):
+            (folder := parent / f"{name}-{number}").mkdir()
+            return folder
+
+
+def _begin_anew(folder):
+    if (found := foreign(folder)) is None:
+        clear(folder)
+        return
+    checkpoints = [folder / name for name in (LAST, BEST) if (folder / name).exists()]
+    if checkpoints:
+        way_out = f"; pass --resume {checkpoints[0]} to go on with a run, or another --output-dir"
+    else:
+        way_out = f", there is {found.name}; choose another --output-dir"
+    raise SettingError(f"{folder} is not empty{way_out}")
+
+
+def resume_command(checkpoint):
+    """The command that goes on from a checkpoint, to be pasted into a shell."""
+    path = str(checkpoint)
+    if path.startswith("-"):  # which would be a flag
+        path = os.path.join(os.curdir, path)
+    words = ["python", sys.argv[0], "--resume", path]
+    return subprocess.list2cmdline(words) if os.name == "nt" else shlex.join(words)
 
 
 def write_results(args, trainer, pictures, sample):
     """summary.json, curves.png, filters.png and pictures.png; the last lines on the screen say where they are.
 
     pictures: the loader of the training pictures, whether the trainer has seen these or features of them.
+    Each is written whole or not at all; OutputError at the end if some were not.
     """
-    folder, rows = trainer.folder, read_log(trainer.folder / "log.csv")
+    folder, rows = trainer.folder, read_log(trainer.folder / "log.csv", COLUMNS)
     if not rows:
         say(f"nothing to do: {args.resume} has {trainer.epoch} epochs already; give a larger --epochs")
         return
@@ -63,18 +110,36 @@ def write_results(args, trainer, pictures, sample):
         "arch": args.arch,
         "pictures": args.dir or data_name(args, sample),
     }
-    write_json(folder / "summary.json", summary)
-    plot.save_curves(folder / "log.csv", folder / "curves.png")
-    with closing(pictures.epoch(0)) as batches:
-        plot.save_pictures(next(batches).images[:SHOWN], folder / "pictures.png")
-    plot.save_filters(next(p for p in parameters if p.ndim == 4), folder / "filters.png")
+    _write_all(
+        folder,
+        {
+            "summary.json": lambda file: file.write(as_json(summary)),
+            "curves.png": lambda file: plot.save_curves(folder / "log.csv", file),
+            "pictures.png": lambda file: plot.save_pictures(_first_pictures(pictures), file),
+            "filters.png": lambda file: plot.save_filters(next(p for p in parameters if p.ndim == 4), file),
+        },
+    )
     watched = "train_top1" if last["val_top1"] is None else "val_top1"
     say(f"{watched} {last[watched]:.2f} % after {trainer.epoch} epochs, {duration(summary['seconds'])}. In {folder}:")
     say(f"  summary.json  log.csv  args.json  curves.png  filters.png  pictures.png  {BEST}  {LAST}")
 
 
-def _unused(folder, name):
-    number = 1
-    while (folder / f"{name}-{number}").exists():
-        number += 1
-    return folder / f"{name}-{number}"
+def _write_all(folder, writers):
+    """Call each writer with a file, open for writing bytes, of its name; OutputError, at the end, if some failed."""
+    failures = []
+    for name, write in writers.items():
+        try:
+            with atomic_write(folder / name) as file:
+                write(file)
+        except Exception as error:  # fonts, caches, memory, the disk: whatever it is, the run itself is safe
+            failures.append(f"{name} ({getattr(error, 'strerror', None) or error or type(error).__name__})")
+    if failures:
+        raise OutputError(
+            f"the run is over, and its log.csv and checkpoints are whole, but these could not be written to {folder}: "
+            f"{', '.join(failures)}; to try again: {resume_command(folder / LAST)}"
+        )
+
+
+def _first_pictures(loader):
+    with closing(loader.epoch(0)) as batches:
+        return next(batches).images[:SHOWN]

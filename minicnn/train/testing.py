@@ -1,5 +1,6 @@
 """Testing checkpoints from the command line: one, or an ensemble, on one view of each picture or on many."""
 
+import contextlib
 from argparse import Namespace
 
 from ..console import say
@@ -31,7 +32,13 @@ def test_checkpoints(args, recipe, state):
         other = load_run(path)
         check_unseen(args, path, other, pictures)
         classifiers.append(load_classifier(path, other, args, recipe, pictures.classes))
-    folder = output_folder(args, recipe.sample) if args.output_dir else None  # an error now, and not after the test
+    output = output_folder(args, recipe.sample) if args.output_dir else contextlib.nullcontext()
+    with output as folder:  # an error now, and not after the test
+        test(args, classifiers, loaders, paths, folder)
+
+
+def test(args, classifiers, loaders, paths, folder=None):
+    """Test the networks of the checkpoints at `paths`; the result is said, and written into `folder`, if any."""
     with Progress("validation", len(loaders[0]), every=args.print_freq) as progress:
         result = evaluate(classifiers, loaders, args.device, lambda i, scores: progress.update(i + 1, str(scores)))
     for path, reason in loaders[0].bad.items():

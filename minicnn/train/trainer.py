@@ -6,8 +6,8 @@
 
 A run that is killed at any moment and resumed from ``checkpoint_last.npz`` ends in the same bits as one that was not:
 the state below is everything that the rest of the run depends on, and it is saved at the end of every epoch, every
-`checkpoint_every` batches and at Ctrl-C. The order of writing matters: the row of the log first, which resuming takes
-back if need be, then the best checkpoint, then the last, which says that the epoch is over.
+`checkpoint_every` batches and when the run is asked to stop. The order of writing matters: the row of the log first,
+which resuming takes back if need be, then the best checkpoint, then the last, which says that the epoch is over.
 """
 
 import math
@@ -23,6 +23,7 @@ from .environment import differences, environment
 from .evaluate import Classifier, evaluate
 from .files import sweep
 from .interrupt import Interrupt, Interrupted
+from .lock import locked
 from .log import Log, Progress
 from .meters import Clock, Scores, duration
 from .nonfinite import TrainingError, explain, first_not_finite
@@ -82,12 +83,12 @@ class Trainer:
         """Train until `epochs` epochs are over, from wherever the trainer stands.
 
         Raises TrainingError when a number is not finite, the checkpoints being those of before, and Interrupted after
-        Ctrl-C, with a new checkpoint to go on from.
+        Ctrl-C or SIGTERM, with a new checkpoint to go on from.
         """
-        sweep(self.folder)
-        self.log = Log(self.folder, self.epoch, self.tensorboard)
-        self.clock = Clock()
-        with Interrupt() as self.interrupt:
+        with locked(self.folder), Interrupt() as self.interrupt:
+            sweep(self.folder)
+            self.log = Log(self.folder, self.epoch, self.tensorboard)
+            self.clock = Clock()
             while self.epoch < self.epochs:
                 clock = Clock()
                 speed = self.train_epoch(clock)
@@ -199,7 +200,7 @@ class Trainer:
     def stop_if_asked(self):
         if self.interrupt.requested:
             self.save(LAST)
-            raise Interrupted(self.folder / LAST)
+            raise Interrupted(self.folder / LAST, self.interrupt.signal)
 
     def stop_at(self, batch, loss, images):
         paths = [str(self.train_loader.dataset.samples[i][0]) for i in batch.indices[:3]]
