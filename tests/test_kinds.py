@@ -166,7 +166,7 @@ def test_pipes_are_not_waited_for(tmp_path):
     if not hasattr(os, "mkfifo"):
         pytest.skip("this system has no named pipes")
     os.mkfifo(tmp_path / "w.pth")
-    for function in (read_weights, pretrained.read_pth, pretrained.read_npz):
+    for function in (read_weights, pretrained.read_pth, pretrained.read_npz, pretrained.read_safetensors):
         with pytest.raises(WeightsError, match=r"cannot read weights .*w\.pth: Not a regular file"):
             function(tmp_path / "w.pth")
     assert not pretrained.is_checkpoint(tmp_path / "w.pth")

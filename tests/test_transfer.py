@@ -64,6 +64,40 @@ def test_a_new_head(make):
     assert changed == {f"{name}.weight", f"{name}.bias"}
 
 
+@pytest.mark.parametrize("make", [models.cifar_resnet, lambda depth, **kw: models.alexnet(width=8, **kw)])
+def test_a_layer_that_a_user_adds_is_not_the_head(make):
+    manual_seed(0)
+    model = make(8, num_classes=10)
+    name = head_name(model)
+    model.extra = nn.Linear(5, 5)
+    assert head_name(model) == name
+    replace_head(model, 3)
+    assert head(model).out_features == 3 and model.extra.out_features == 5
+
+
+class TwoNames(nn.Module):
+    """A network whose head has two names, of which one lies deeper, and is neither ``fc`` nor ``classifier``."""
+
+    def __init__(self):
+        super().__init__()
+        self.body = nn.Sequential(nn.Linear(4, 6), nn.ReLU())
+        self.scores = nn.Linear(6, 5)
+        self.again = nn.Sequential(nn.ReLU(), self.scores)
+
+    def forward(self, x):
+        return self.scores(self.body(x)) + self.again(self.body(x))
+
+
+def test_a_head_of_two_names_is_replaced_in_both_places():
+    manual_seed(0)
+    model = replace_head(TwoNames(), 3)
+    assert model.scores is model.again[1] and model.scores.out_features == 3
+    assert model(Tensor(np.ones((2, 4), np.float32))).shape == (2, 3)
+    freeze_backbone(model)
+    trained = {id(p) for p in model.parameters() if p.requires_grad}
+    assert trained == {id(model.scores.weight), id(model.scores.bias)}
+
+
 def test_a_network_without_a_head():
     with raises(ValueError, "Sequential", "Linear"):
         replace_head(nn.Sequential(nn.Conv2d(3, 4, 1)), 3)

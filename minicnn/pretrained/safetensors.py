@@ -4,10 +4,9 @@ Reading takes the package of that name, which checks that the header and the siz
 bit that flips in the numbers is not noticed.
 """
 
-from pathlib import Path
-
 import numpy as np
 
+from ..train.files import open_regular
 from .dtypes import BFLOAT16, from_bytes
 from .error import WeightsError, reading
 
@@ -25,7 +24,8 @@ def read_safetensors(path):
             f"{path} is read by the package safetensors, which is not installed; pip install 'minicnn[safetensors]'"
         ) from None
     with reading(path, "a .safetensors file"):
-        entries = deserialize(Path(path).read_bytes())
+        with open_regular(path) as file:
+            entries = deserialize(file.read())
         for key, entry in entries:
             if entry["dtype"] not in DTYPES:
                 raise WeightsError(f"{path}: {key} is of dtype {entry['dtype']}; save it as one of {', '.join(DTYPES)}")

@@ -13,11 +13,15 @@ et al., "How transferable are features in deep neural networks?", NIPS 2014). Li
 """
 
 from .. import nn
+from ..models import AlexNet, ResNet
 
 
 def head_name(model):
-    """The dotted name of the head: the last Linear. ValueError if there is none."""
-    names = [name for name, module in model.named_modules() if isinstance(module, nn.Linear)]
+    """The dotted name of the head: the last Linear; of a ResNet or an AlexNet the last of its own, even if a user has
+    added other layers to it. ValueError if there is none."""
+    own = "fc." if isinstance(model, ResNet) else "classifier." if isinstance(model, AlexNet) else ""
+    linear = [name for name, module in model.named_modules() if isinstance(module, nn.Linear)]
+    names = [name for name in linear if f"{name}.".startswith(own)]
     if not names:
         raise ValueError(f"transfer: {type(model).__name__} has no Linear layer to be its head")
     return names[-1]
@@ -29,11 +33,14 @@ def head(model):
 
 
 def replace_head(model, num_classes):
-    """Put a new head for `num_classes` in the place of the old one, with fresh weights. Returns the model."""
-    parent, _, name = head_name(model).rpartition(".")
+    """Put a new head for `num_classes` in the place of the old one, or in all its places if it has several names, with
+    fresh weights. Returns the model."""
     old = head(model)
     new = nn.Linear(old.in_features, num_classes, bias=old.bias is not None).astype(old.weight.dtype)
-    setattr(dict(model.named_modules())[parent], name, new.to(old.weight.device))
+    new.to(old.weight.device)
+    for module in list(model.modules()):
+        for name in [name for name, child in module._modules.items() if child is old]:
+            setattr(module, name, new)
     return model
 
 
