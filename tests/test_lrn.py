@@ -52,10 +52,20 @@ def test_empty_batch(place, shape):
     assert gradient(place, F.local_response_norm, x, size=3).shape == x.shape
 
 
-@pytest.mark.parametrize("size", [0, -1, 2.5])
-def test_size_must_be_a_number_of_channels(size):
-    with raises(ValueError, "local_response_norm", "size", size):
+@pytest.mark.parametrize("size, error", [(0, ValueError), (-1, ValueError), (2.5, TypeError), (None, TypeError)])
+def test_size_must_be_a_number_of_channels(size, error):
+    with raises(error, "local_response_norm", "size", size):
         F.local_response_norm(Tensor(np.ones((1, 2, 3))), size)
+
+
+@pytest.mark.parametrize("number", [np.float64(0.5), np.int64(1), 1])
+def test_numbers_of_any_kind_leave_the_dtype_alone(place, number):
+    x = place.tensor(np.ones((1, 2, 3), np.float32), requires_grad=True)
+    y = F.local_response_norm(x, np.int64(2), alpha=number, beta=number, k=number)
+    y.backward(y.detach())
+    assert y.dtype == x.grad.dtype == np.float32
+    with raises(TypeError, "local_response_norm", "alpha", "'1'"):
+        F.local_response_norm(x, 2, alpha="1")
 
 
 def test_input_must_have_channels_and_positions():

@@ -24,7 +24,7 @@ Source    Ioffe and Szegedy, "Batch normalization: accelerating deep network tra
 import numpy as np
 
 from ..autograd import Function
-from .arguments import check_tensors
+from .arguments import check_tensors, real
 
 
 def batch_norm(input, running_mean, running_var, weight=None, bias=None, training=False, momentum=0.1, eps=1e-5):
@@ -34,7 +34,8 @@ def batch_norm(input, running_mean, running_var, weight=None, bias=None, trainin
     the running ones are updated in place; an empty batch leaves them alone.
     """
     running = _checked("batch_norm", input, running_mean, running_var, weight, bias, training)
-    result = BatchNorm.apply(input, weight, bias, running=running, training=training, momentum=momentum, eps=eps)
+    options = _numbers("batch_norm", momentum, eps)
+    result = BatchNorm.apply(input, weight, bias, running=running, training=training, **options)
     _count_change(training, running_mean, running_var)
     return result
 
@@ -59,8 +60,8 @@ def batch_norm_relu(
                 f"batch_norm_relu: input {input.data.shape} and residual {residual.data.shape} must have one shape; "
                 "give the shortcut a projection"
             )
-    options = {"running": running, "training": training, "momentum": momentum, "eps": eps}
-    result = BatchNormReLU.apply(input, weight, bias, residual, **options)
+    options = _numbers("batch_norm_relu", momentum, eps)
+    result = BatchNormReLU.apply(input, weight, bias, residual, running=running, training=training, **options)
     _count_change(training, running_mean, running_var)
     return result
 
@@ -189,6 +190,13 @@ def _all_but_channels(x):
 def _per_channel(values, x):
     """(C,) values, shaped to broadcast over x (N, C, ...)."""
     return values.reshape(-1, *[1] * (x.ndim - 2))
+
+
+def _numbers(op, momentum, eps):
+    """The options momentum and eps, checked."""
+    if not real(op, "eps", eps) >= 0:
+        raise ValueError(f"{op}: eps must not be negative, got {eps}")
+    return {"momentum": real(op, "momentum", momentum), "eps": float(eps)}
 
 
 def _checked(op, x, running_mean, running_var, weight, bias, training):

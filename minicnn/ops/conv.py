@@ -24,7 +24,7 @@ import math
 import numpy as np
 
 from ..autograd import Function
-from .arguments import check_tensors
+from .arguments import check_tensors, whole
 from .geometry import check_images, output_size, pair, tap
 
 BLOCK_BYTES = 8 << 20  # the images are taken in blocks whose columns fit into a processor's cache
@@ -39,6 +39,7 @@ def conv2d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
     other; groups=C is a depthwise convolution. Returns (N, OC, OH, OW).
     """
     check_tensors("conv2d", {"input": input, "weight": weight}, {"bias": bias})
+    groups = whole("conv2d", "groups", groups, 1)
     _check_shapes(input, weight, bias, groups)
     stride, dilation = pair("conv2d", "stride", stride, 1), pair("conv2d", "dilation", dilation, 1)
     padding = _sides(padding, weight.data.shape[2:], stride, dilation)
@@ -163,7 +164,7 @@ def _check_shapes(x, weight, bias, groups):
     if weight.data.ndim != 4 or 0 in (weight.data.shape[0], *weight.data.shape[2:]):
         raise ValueError(f"conv2d: weight must be (OC, C/groups, KH, KW), none of them 0, got {weight.data.shape}")
     channels, out_channels = x.data.shape[1], weight.data.shape[0]
-    if groups < 1 or channels % groups or out_channels % groups:
+    if channels % groups or out_channels % groups:
         raise ValueError(
             f"conv2d: groups must divide the {channels} input and the {out_channels} output channels, got {groups}"
         )

@@ -16,10 +16,13 @@ import numpy as np
 
 from ..autograd import Function
 from ..random import next_dropout_stream, philox_uniform
+from .arguments import check_tensors, real
 
 
 def dropout(input, p=0.5, training=True, inplace=False):
     """Zero values with probability p in training; otherwise the input itself. Repeats under ``manual_seed``."""
+    check_tensors("dropout", {"input": input})
+    p = real("dropout", "p", p)
     if not 0 <= p <= 1:
         raise ValueError(f"dropout: p must be a probability between 0 and 1, got {p}")
     if not training or p == 0:

@@ -12,12 +12,15 @@ inside the image or its leading padding.
 
 import math
 
+import numpy as np
+
 from .arguments import check_tensors
 
 
 def pair(op, name, value, minimum):
     """`value`, an int or two of them, as (height, width); ValueError below `minimum`, TypeError if not whole."""
-    values = tuple(value) if isinstance(value, (tuple, list)) else (value, value)
+    several = isinstance(value, (tuple, list)) or np.ndim(value) > 0
+    values = tuple(value) if several else (value, value)
     if len(values) != 2 or not all(hasattr(v, "__index__") for v in values):
         raise TypeError(f"{op}: {name} must be an int or a pair of ints, got {value!r}")
     if min(values) < minimum:

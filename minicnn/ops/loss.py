@@ -20,7 +20,7 @@ import numpy as np
 
 from ..autograd import Function, Variable
 from ..device import device_of, plain_array, to_device
-from .arguments import check_tensors
+from .arguments import check_tensors, real, whole
 from .softmax import log_softmax_forward
 
 
@@ -38,10 +38,10 @@ def cross_entropy(input, target, weight=None, *, ignore_index=-100, reduction="m
     """
     if reduction not in ("mean", "sum", "none"):
         raise ValueError(f'cross_entropy: reduction must be "mean", "sum" or "none", got {reduction!r}')
+    label_smoothing = real("cross_entropy", "label_smoothing", label_smoothing)
     if not 0 <= label_smoothing <= 1:
         raise ValueError(f"cross_entropy: label_smoothing must be between 0 and 1, got {label_smoothing}")
-    if not hasattr(ignore_index, "__index__"):
-        raise TypeError(f"cross_entropy: ignore_index must be an integer, got {ignore_index!r}")
+    ignore_index = whole("cross_entropy", "ignore_index", ignore_index, np.iinfo(np.int64).min)
     check_tensors("cross_entropy", {"input": input})
     target = _checked_target(input, target, ignore_index)
     weight = _checked_weight(input, weight)

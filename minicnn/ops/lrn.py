@@ -19,7 +19,7 @@ Source    Krizhevsky et al., NIPS 2012, section 3.3 (k = 2, size = 5, alpha = 1e
 import numpy as np
 
 from ..autograd import Function
-from .arguments import check_tensors
+from .arguments import check_tensors, real, whole
 
 
 def local_response_norm(input, size, alpha=1e-4, beta=0.75, k=1.0):
@@ -27,8 +27,8 @@ def local_response_norm(input, size, alpha=1e-4, beta=0.75, k=1.0):
     check_tensors("local_response_norm", {"input": input})
     if input.data.ndim < 3:
         raise ValueError(f"local_response_norm: input must be (N, C, ...), got shape {input.data.shape}")
-    if not hasattr(size, "__index__") or size < 1:
-        raise ValueError(f"local_response_norm: size must be a whole number of channels, at least 1, got {size!r}")
+    size = whole("local_response_norm", "size", size, 1)
+    alpha, beta, k = (real("local_response_norm", *named) for named in (("alpha", alpha), ("beta", beta), ("k", k)))
     return LocalResponseNorm.apply(input, size=size, alpha=alpha, beta=beta, k=k)
 
 

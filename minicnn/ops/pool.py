@@ -20,6 +20,7 @@ Source    Krizhevsky et al., NIPS 2012, section 3.4 (overlapping max-pooling: wi
 import numpy as np
 
 from ..autograd import Function
+from .arguments import real
 from .geometry import check_images, output_size, pair, tap
 
 
@@ -42,7 +43,9 @@ def avg_pool2d(
     divisor_override: divide every sum by this number instead.
     """
     geometry = _geometry("avg_pool2d", input, kernel_size, stride, padding, 1, ceil_mode)
-    if divisor_override is not None and divisor_override == 0:
+    if divisor_override is not None:
+        divisor_override = real("avg_pool2d", "divisor_override", divisor_override)
+    if divisor_override == 0:
         raise ValueError("avg_pool2d: divisor_override must not be 0")
     return AvgPool2d.apply(input, **geometry, count_include_pad=count_include_pad, divisor_override=divisor_override)
 
