@@ -241,7 +241,7 @@ def arithmetic(draw, make):
         make(draw.array(draw.size(1, 4), draw.size(1, 4)), True),
         make(draw.array(*draw.one_of((1, 1), (4,), (2, 3))), True),
     )
-    other = draw.one_of(b, b, draw.number(2.0), b.numpy() if b.device == "cpu" else b)
+    other = draw.one_of(b, b, draw.number(2.0), b.detach())
     op = draw.one_of("__add__", "__sub__", "__mul__", "__truediv__", "__radd__", "__rmul__")
     return backward(draw, make, getattr(a, op)(other), a, b)
 

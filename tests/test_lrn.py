@@ -58,16 +58,6 @@ def test_size_must_be_a_number_of_channels(size, error):
         F.local_response_norm(Tensor(np.ones((1, 2, 3))), size)
 
 
-@pytest.mark.parametrize("number", [np.float64(0.5), np.int64(1), 1])
-def test_numbers_of_any_kind_leave_the_dtype_alone(place, number):
-    x = place.tensor(np.ones((1, 2, 3), np.float32), requires_grad=True)
-    y = F.local_response_norm(x, np.int64(2), alpha=number, beta=number, k=number)
-    y.backward(y.detach())
-    assert y.dtype == x.grad.dtype == np.float32
-    with raises(TypeError, "local_response_norm", "alpha", "'1'"):
-        F.local_response_norm(x, 2, alpha="1")
-
-
 def test_input_must_have_channels_and_positions():
     with raises(ValueError, "local_response_norm", "input", "(2, 3)"):
         F.local_response_norm(Tensor(np.ones((2, 3))), 3)
