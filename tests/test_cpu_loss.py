@@ -38,3 +38,19 @@ def test_scores_that_are_no_numbers(odd):
             loss.cross_entropy_forward(x, *arguments), plain.cross_entropy_forward(x, *arguments), strict=True
         ):
             np.testing.assert_allclose(value, expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("label", [3, -1, 10**10, np.iinfo(np.int64).min])
+def test_a_label_that_no_class_has_is_not_used(label):
+    """Whoever calls the kernels, in either direction, and however long ago the labels were looked at."""
+    x = np.zeros((4, 3))
+    for wrong in (0, 3):
+        target = np.array([0, 1, 2, -100])
+        target[wrong] = label
+        _, logp, _ = loss.cross_entropy_forward(x, np.array([0, 1, 2, -100]), None, -100, 0.0)
+        for call in (
+            lambda target=target: loss.cross_entropy_forward(x, target, None, -100, 0.0),
+            lambda target=target, logp=logp: loss.cross_entropy_backward(np.array(1.0), logp, target, None, -100, 0.0),
+        ):
+            with pytest.raises(IndexError, match=f"label {label}; there are classes 0 to 2"):
+                call()

@@ -1,7 +1,7 @@
 """Cross-entropy, one pass over the scores each way; mirrors minicnn/ops/loss.py.
 
 A pass forward leaves logp behind, which backward turns into the gradient: each row stays in the cache in between its
-three loops (maximum, sum, result).
+three loops (maximum, sum, result). A label says which element is read and written, so each is checked where it is used.
 """
 
 import math
@@ -21,7 +21,8 @@ def cross_entropy_forward(x, target, weight, ignore_index, label_smoothing):
     loss = np.empty(target.shape, x.dtype)
     labels, classes = _labels(target), _classes(weight, x)
     smooth = label_smoothing / x.shape[1]
-    _losses(_matrix(logp), labels, classes, ignore_index, label_smoothing, smooth, loss.reshape(-1))
+    options = ignore_index, label_smoothing, smooth
+    _check(labels, _losses(_matrix(logp), labels, classes, *options, loss.reshape(-1)), classes)
     counted = labels[labels != ignore_index]
     total_weight = len(counted) if weight is None else weight[counted].sum()
     return loss, logp, x.dtype.type(total_weight)
@@ -38,7 +39,8 @@ def cross_entropy_backward(grad_loss, logp, target, weight, ignore_index, label_
 
     def work(start, stop):
         s = slice(start, stop)
-        _gradients(upstream[s], matrix[s], labels[s], classes, ignore_index, label_smoothing, smooth, out[s])
+        options = ignore_index, label_smoothing, smooth
+        _check(labels[s], _gradients(upstream[s], matrix[s], labels[s], classes, *options, out[s]), classes)
 
     threads.run_shares(work, len(matrix), 1024 // logp.shape[1])
     return behind_channels(grad_x)
@@ -56,12 +58,25 @@ def _classes(weight, x):
     return np.ones(x.shape[1], x.dtype) if weight is None else contiguous(weight)
 
 
+def _check(labels, wrong, classes):
+    """IndexError if a kernel has met a label that no class has, at the index `wrong`."""
+    if wrong >= 0:
+        raise IndexError(
+            f"cross_entropy: target holds label {labels[wrong]}; there are classes 0 to {len(classes) - 1}"
+        )
+
+
 @jit
 def _losses(logp, labels, weight, ignore_index, label_smoothing, smooth, loss):
-    """loss = (1 - s) * w_t * -logp[t] + s/C * sum_c w_c * -logp[c]; a class that weighs nothing may be impossible."""
+    """loss = (1 - s) * w_t * -logp[t] + s/C * sum_c w_c * -logp[c]; a class that weighs nothing may be impossible.
+
+    Returns the index of a label that is out of range, or -1.
+    """
     for i in range(len(logp)):
         t, total = labels[i], 0.0
         if t != ignore_index:
+            if not 0 <= t < len(weight):
+                return i
             if label_smoothing < 1 and weight[t] != 0:
                 total -= (1 - label_smoothing) * weight[t] * logp[i, t]
             if smooth > 0:
@@ -69,11 +84,12 @@ def _losses(logp, labels, weight, ignore_index, label_smoothing, smooth, loss):
                     if weight[c] != 0:
                         total -= smooth * weight[c] * logp[i, c]
         loss[i] = total
+    return -1
 
 
 @jit
 def _gradients(grad_loss, logp, labels, weight, ignore_index, label_smoothing, smooth, grad_x):
-    """grad_x = g * (q * e^logp - p)."""
+    """grad_x = g * (q * e^logp - p). Returns the index of a label that is out of range, or -1."""
     weights = 0.0
     for w in weight:
         weights += w
@@ -81,8 +97,11 @@ def _gradients(grad_loss, logp, labels, weight, ignore_index, label_smoothing, s
         t, g = labels[i], grad_loss[i]
         if t == ignore_index:
             g, t = logp.dtype.type(0) * g, 0
+        if not 0 <= t < len(weight):
+            return i
         at_target = (1 - label_smoothing) * weight[t]
         q = logp.dtype.type(smooth * weights + at_target)
         for c in range(len(weight)):
             grad_x[i, c] = g * (q * np.exp(logp[i, c]) - logp.dtype.type(smooth) * weight[c])
         grad_x[i, t] -= g * logp.dtype.type(at_target)
+    return -1
