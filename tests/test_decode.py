@@ -293,6 +293,12 @@ def test_a_folder_that_has_disappeared_is_no_unreadable_picture(tmp_path):
     assert not isinstance(caught.value, BadImage)
 
 
+def test_a_name_that_no_system_takes():
+    for name in ("a" * 5000, "a\0b"):
+        with pytest.raises(BadImage):
+            load_image(name)
+
+
 def test_a_decoder_may_meet_trouble_too():
     with pytest.raises(BadImage, match="picture 7: OSError: image file is truncated"), decoding("picture 7"):
         raise OSError("image file is truncated")
@@ -302,3 +308,5 @@ def test_a_decoder_may_meet_trouble_too():
     ):
         raise OSError(errno.EMFILE, "Too many open files")
     assert not isinstance(caught.value, BadImage)
+    with pytest.raises(BadImage, match=r"\(7, 8\): FileNotFoundError"), decoding((7, 8)):  # no path, but what is read
+        raise FileNotFoundError(errno.ENOENT, "No such file or directory", os.path.join(os.getcwd(), "gone.jpg"))

@@ -300,17 +300,32 @@ def test_a_picture_that_a_transform_cannot_use_is_left_out_as_an_unreadable_one(
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-@pytest.mark.parametrize("error", [DataError("the disk is gone"), MemoryError("no memory")])
-def test_trouble_of_the_machine_ends_the_epoch_and_is_no_unreadable_picture(workers, error):
-    def load(index):
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [(DataError("the disk is gone"), "the disk is gone"), (MemoryError(), "picture [0-9]+: there is no memory left")],
+)
+@pytest.mark.parametrize("where", ["load", "transform"])
+def test_trouble_of_the_machine_ends_the_epoch_and_is_no_unreadable_picture(workers, error, message, where):
+    def trouble(*args):
         raise error
 
     dataset = Pictures(22)
-    dataset.load = load
-    troubled = loader(dataset, workers=workers, max_bad_fraction=1)
-    with pytest.raises(type(error), match=str(error)):
+    if where == "load":
+        dataset.load = trouble
+    troubled = loader(dataset, transform=trouble, workers=workers, max_bad_fraction=1)
+    with pytest.raises(DataError, match=message) as caught:
         list(troubled.epoch(0))
+    assert not isinstance(caught.value, BadImage)
     assert troubled.bad == {} and not loader_threads()
+
+
+def test_a_system_that_refuses_threads(monkeypatch):
+    def start(thread):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    with pytest.raises(DataError, match="can't start new thread; fewer than 5 workers"):
+        list(loader(workers=5).epoch(0))
 
 
 def test_an_epoch_that_is_dropped_stops_its_threads():

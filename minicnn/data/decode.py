@@ -49,23 +49,19 @@ def load_image(path):
     """
     from PIL import Image, UnidentifiedImageError
 
-    content = read_file(path)
     with decoding(path):
         try:
-            with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+            with Image.open(io.BytesIO(_read(path)), formats=FORMATS) as image:
                 return _to_rgb(path, image)
         except UnidentifiedImageError as error:
             raise BadImage(path, "not a JPEG or PNG picture, nor a GIF, BMP, WebP, TIFF or PPM") from error
 
 
-def read_file(path):
-    """The bytes of a regular file; see ``load_image`` for what is raised."""
-    try:
-        _size(path, os.stat(path))
-        with open(path, "rb", opener=_open) as file:
-            return file.read(_size(path, os.fstat(file.fileno())))  # it may have been exchanged meanwhile
-    except (OSError, MemoryError) as error:
-        raise _blame(path, error) from error
+def _read(path):
+    """The bytes of a regular file."""
+    _size(path, os.stat(path))
+    with open(path, "rb", opener=_open) as file:
+        return file.read(_size(path, os.fstat(file.fileno())))  # it may have been exchanged meanwhile
 
 
 @contextlib.contextmanager
@@ -84,10 +80,14 @@ def _blame(name, error):
     if isinstance(error, MemoryError):
         return DataError(f"{shown(name)}: there is no memory left to decode it; fewer --workers need less")
     code = error.errno if isinstance(error, OSError) else None  # decoders raise OSErrors of their own, without one
-    if code is None or code in OF_THE_FILE or (code in GONE and os.path.isdir(os.path.dirname(name) or ".")):
+    if code is None or code in OF_THE_FILE or (code in GONE and os.path.isdir(_folder_of(error.filename))):
         return BadImage(name, f"{type(error).__name__}: {error.strerror if code else error}")
     advice = ADVICE.get(code, "the disk or its connection fails, not the picture")
     return DataError(f"{shown(name)}: {error.strerror}; {advice}")
+
+
+def _folder_of(path):
+    return os.path.dirname(os.fsdecode(path or "")) or "."
 
 
 def _size(path, status):

@@ -28,7 +28,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .augment import to_array
-from .errors import BadImage, DataError
+from .errors import BadImage, DataError, shown
 
 ORDER, AUGMENT = 1, 2  # the purposes of the generators
 
@@ -138,13 +138,19 @@ class DataLoader:
         process = os.getpid()
         try:
             for part in parts:
-                ahead.append([pool.submit(self._sample, epoch, int(index)) for index in part])
+                ahead.append(self._submit(pool, epoch, part))
                 if len(ahead) > self.prefetch:
                     yield self._results(ahead.popleft(), process)
             while ahead:
                 yield self._results(ahead.popleft(), process)
         finally:
             pool.shutdown(cancel_futures=True)
+
+    def _submit(self, pool, epoch, part):
+        try:
+            return [pool.submit(self._sample, epoch, int(index)) for index in part]
+        except RuntimeError as error:  # the system refuses another thread
+            raise DataError(f"DataLoader: {error}; fewer than {self.workers} workers may do") from error
 
     def _results(self, futures, process):
         if os.getpid() != process:
@@ -161,11 +167,15 @@ class DataLoader:
             image = self.dataset.load(index)
         except BadImage as bad:
             return bad
+        except MemoryError as error:
+            raise _no_memory(path) from error
         rng = np.random.default_rng([self.seed, AUGMENT, epoch, index])
         try:
             return to_array(self.transform(image, rng)), label, index
         except BadImage as bad:  # it can be decoded, and yet not be used
             return BadImage(path, str(bad))
+        except MemoryError as error:
+            raise _no_memory(path) from error
         except Exception as error:
             error.add_note(f"in the transform of {path}")
             raise
@@ -209,6 +219,10 @@ def _whole(name, value, least):
     if number < least:
         raise ValueError(f"DataLoader: {name} must be at least {least}, not {number}")
     return number
+
+
+def _no_memory(path):
+    return DataError(f"{shown(path)}: there is no memory left for it; fewer --workers, or a smaller batch, need less")
 
 
 def _yes_or_no(name, value):
