@@ -16,7 +16,7 @@ from PIL import Image
 
 from minicnn import models, pretrained
 from minicnn.console import complain, open_descriptors, say
-from minicnn.data import BadImage, CenterCrop, Compose, ResizeShorter, to_array
+from minicnn.data import CenterCrop, Compose, DataError, ResizeShorter, to_array
 from minicnn.data.folder import load_image
 from minicnn.models import names
 from minicnn.pretrained import WeightsError
@@ -91,7 +91,7 @@ def main(argv=None):
     for path in args.pictures:
         try:
             probabilities = classify(classifier, transform, load_image(path))
-        except BadImage as error:
+        except DataError as error:
             complain(f"error: {error}")
             code = 2
         else:

@@ -42,7 +42,7 @@ def open_test_pictures(args, state, source):
     if val := val_folder(args):
         folder = ImageFolder(val, None if args.classes else state["classes"])
         return only_classes(folder, args.classes) if args.classes else folder
-    train, val = chosen_pictures(args, source)
+    train, val = chosen_pictures(args, source, state)
     if not is_flat(train, val):
         return val
     if not state["pictures"]:
