@@ -54,7 +54,7 @@ def load_image(path):
             with Image.open(io.BytesIO(_read(path)), formats=FORMATS) as image:
                 return _to_rgb(path, image)
         except UnidentifiedImageError as error:
-            raise BadImage(path, "not a JPEG or PNG picture, nor a GIF, BMP, WebP, TIFF or PPM") from error
+            raise BadImage(path, "not a JPEG or PNG picture") from error
 
 
 def _read(path):
