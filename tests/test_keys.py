@@ -48,17 +48,18 @@ def check_loaded(model, path, expected):
 
 
 PREFIXES = ["module.", "_orig_mod.", "module._orig_mod.", "_orig_mod.module.", "module.module."]
-PREFIXES += ["_orig_mod.module._orig_mod.", "model.", "net.", "model._orig_mod.", "module.model.", "backbone."]
+PREFIXES += ["_orig_mod.module._orig_mod.", "_forward_module.", "_fsdp_wrapped_module._orig_mod."]
+INSIDE = ["model.", "net.", "model._orig_mod.", "module.model.", "backbone.", "any.name.of.ones_own."]
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_prefixes_of_all_names(torch, tmp_path, kind):
     state = numbers(network())
-    for i, prefix in enumerate(PREFIXES):
+    for i, prefix in enumerate([*PREFIXES, *INSIDE]):
         path = tmp_path / f"{i}.weights"
         write(torch, path, {prefix + key: array for key, array in state.items()}, kind)
         check_loaded(network(), path, state)
-        if "model" not in prefix and "net" not in prefix and "backbone" not in prefix:
+        if prefix in PREFIXES:
             assert read_weights(path).keys() == state.keys(), prefix
 
 
@@ -93,7 +94,7 @@ def test_names_that_do_not_share_the_prefix_stay(torch, tmp_path, kind):
     state = numbers(network())
     path = tmp_path / "w"
     write(torch, path, {f"model.{key}": array for key, array in state.items()} | {"loss.weight": np.ones(2)}, kind)
-    with pytest.raises(WeightsError, match=r"w does not fit.*surplus.*model\.0\.weight"):
+    with pytest.raises(WeightsError, match=r"w does not fit.*9 are surplus \((model|loss)\."):
         pretrained.load_file(network(), path)
     write(torch, path, state | {"module.0.weight": state["0.weight"]}, kind)  # two would have one name
     with pytest.raises(WeightsError, match=r"1 are surplus \(module\.0\.weight\)"):
@@ -169,6 +170,18 @@ def test_messages_are_one_line_whatever_the_names(torch, tmp_path, kind):
     with pytest.raises(WeightsError, match="does not fit") as caught:
         pretrained.load_file(network(), tmp_path / "w")
     assert str(caught.value).isprintable() and r"a\nerror: b\x1b[31m" in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_whole_numbers_are_no_weights(torch, tmp_path, kind):
+    state = numbers(network())
+    for dtype in (np.int8, np.uint8, np.int64, np.bool_):
+        write(torch, tmp_path / "w", state | {"0.weight": np.ones((4, 3, 3, 3), dtype)}, kind)
+        with pytest.raises(WeightsError, match=rf"w has 0\.weight in {np.dtype(dtype)}.*float32"):
+            pretrained.load_file(network(), tmp_path / "w")
+    for dtype in (np.float16, np.float64):
+        write(torch, tmp_path / "w", state | {"0.weight": np.ones((4, 3, 3, 3), dtype)}, kind)
+        assert (pretrained.load_file(network(), tmp_path / "w")[0].weight.numpy() == 1).all()
 
 
 class Tied(nn.Module):

@@ -1,7 +1,7 @@
 """Other people's state dicts under the names of one's own network, whatever kind of file they come from.
 
     {"state_dict": {...}, "epoch": 3, ...}   what training programs save        find_state_dict
-    module.  _orig_mod.                      DataParallel, torch.compile        plain, for_model
+    module.  _orig_mod.  ...                 DataParallel, torch.compile, FSDP  plain, for_model
     model.  net.  ...                        the network inside a larger one    for_model
     linear.  for  fc.                        ResNets for CIFAR                  for_model
 
@@ -18,8 +18,8 @@ WRAPPERS = ("state_dict", "model_state_dict", "model_state", "model", "net_state
 WRAPPERS += ("weights", "params", "module")
 AVERAGES = ("state_dict_ema", "model_ema_state_dict", "model_ema", "ema_state_dict", "ema_model", "ema", "params_ema")
 DEEPEST = 3  # wrappers in one another
-WRAPPED = ("module", "_orig_mod")
-OUTER = ("module", "model", "net", "network", "backbone")
+HIDDEN = ("_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module", "_forward_module")
+WRAPPED = ("module", *HIDDEN)
 OPTION_A = {"plain": False, "zero_padding": "around"}  # which shapes do not show, and most predictions depend on
 SURPLUS = (
     "num_batches_tracked",
@@ -69,7 +69,7 @@ def find_state_dict(value, is_tensor, path):
 
 def plain(state):
     """`state` without what DataParallel and torch.compile add to all of its names."""
-    names = {key: _without(key, ("_orig_mod",)) for key in state}
+    names = {key: _without(key, HIDDEN) for key in state}
     while _shared_prefix(names) == "module":
         names = _without_prefix(names)
     return _renamed(state, names)
@@ -83,19 +83,27 @@ def for_model(state, model):
     parts = {part for key in own for part in key.split(".")}
     wrapped = [part for part in WRAPPED if part not in parts]
     names = {key: _without(key, wrapped) for key in state if key.rpartition(".")[2] not in SURPLUS or key in own}
-    while not own & set(names.values()) and _shared_prefix(names) in OUTER:
-        names = _without_prefix(names)
+    names = _inside(names, own)
     settings = {}
     if isinstance(model, ResNet) and "linear.weight" in names.values() and "fc.weight" not in names.values():
-        names = {
-            key: re.sub(r"^linear\.", "fc.", name).replace(".shortcut.", ".downsample.") for key, name in names.items()
-        }
+        names = {key: re.sub(r"^linear\.", "fc.", name) for key, name in names.items()}
+        names = {key: name.replace(".shortcut.", ".downsample.") for key, name in names.items()}
         settings = {"plain": False} if any("downsample" in name for name in names.values()) else OPTION_A
     return _renamed(state, names), settings
 
 
 def _without(key, parts):
     return ".".join(part for part in key.split(".") if part not in parts)
+
+
+def _inside(names, own):
+    """`names` without the parts that all of them begin with, if some of them are the network's then."""
+    shorter = names
+    while not own & set(shorter.values()):
+        if _shared_prefix(shorter) is None:
+            return names
+        shorter = _without_prefix(shorter)
+    return shorter
 
 
 def _shared_prefix(names):

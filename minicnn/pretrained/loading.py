@@ -120,6 +120,7 @@ def _fill(model, contents, path):
             f"{path} is for {classes} classes, and this {type(model).__name__} for {own}; build it with "
             f"num_classes={classes}, load the file, and then give it a new head: pretrained.replace_head(model, {own})"
         )
+    _check_dtypes(model, state, path)
     try:
         model.load_state_dict(state)
     except (KeyError, ValueError, TypeError) as error:
@@ -144,6 +145,17 @@ def _check_shortcuts(model, settings, path):
             f"{path} has weights for zero_padding={padding!r}, and this {net} has zero_padding={wrong[0]!r}; build it "
             f"with models.cifar_resnet(depth, zero_padding={padding!r}), or let pretrained.from_file choose"
         )
+
+
+def _check_dtypes(model, state, path):
+    """WeightsError for whole numbers in the place of weights: a quantized network's mean nothing without its scales."""
+    for key, tensor in model.state_dict().items():
+        dtype = np.asarray(state.get(key, 0.0)).dtype
+        if tensor.dtype.kind == "f" and dtype.kind != "f":
+            raise WeightsError(
+                f"{path} has {key} in {dtype}, which no weights of this network are; save them as float32, those of a "
+                "quantized network multiplied by their scales"
+            )
 
 
 def _with_tied(state, model, path):
