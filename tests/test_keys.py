@@ -277,11 +277,12 @@ def test_a_network_of_ones_own_that_has_a_layer_linear(torch, cifar, tmp_path):
 
 
 def test_projections_have_pytorchs_names_too(torch, tmp_path):
-    ours = models.cifar_resnet(8, shortcut="B")
+    ours = models.cifar_resnet(20, shortcut="B")
     state = numbers(ours)
     theirs = {key.replace("fc.", "linear.").replace("downsample", "shortcut"): array for key, array in state.items()}
     write(torch, tmp_path / "w", theirs, "pth")
     check_loaded(ours, tmp_path / "w", state)
+    assert pretrained.network_settings("resnet20", tmp_path / "w") == {"plain": False, "shortcut": "B"}
 
 
 def test_checkpoints_say_how_their_network_was_built(tmp_path):

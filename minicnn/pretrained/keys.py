@@ -20,6 +20,7 @@ AVERAGES = ("state_dict_ema", "model_ema_state_dict", "model_ema", "ema_state_di
 DEEPEST = 3  # wrappers in one another
 HIDDEN = ("_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module", "_forward_module")
 WRAPPED = ("module", *HIDDEN)
+PROJECTED = {"plain": False, "shortcut": "B"}
 OPTION_A = {"plain": False, "zero_padding": "around"}  # which shapes do not show, and most predictions depend on
 SURPLUS = (
     "num_batches_tracked",
@@ -88,7 +89,7 @@ def for_model(state, model):
     if isinstance(model, ResNet) and "linear.weight" in names.values() and "fc.weight" not in names.values():
         names = {key: re.sub(r"^linear\.", "fc.", name) for key, name in names.items()}
         names = {key: name.replace(".shortcut.", ".downsample.") for key, name in names.items()}
-        settings = {"plain": False} if any("downsample" in name for name in names.values()) else OPTION_A
+        settings = PROJECTED if any(".downsample." in name for name in names.values()) else OPTION_A
     return _renamed(state, names), settings
 
 
