@@ -132,7 +132,8 @@ def _write_all(folder, writers):
             with atomic_write(folder / name) as file:
                 write(file)
         except Exception as error:  # fonts, caches, memory, the disk: whatever it is, the run itself is safe
-            failures.append(f"{name} ({getattr(error, 'strerror', None) or error or type(error).__name__})")
+            reason = getattr(error, "strerror", None) or str(error).partition("\n")[0] or type(error).__name__
+            failures.append(f"{name} ({reason})")
     if failures:
         raise OutputError(
             f"the run is over, and its log.csv and checkpoints are whole, but these could not be written to {folder}: "
