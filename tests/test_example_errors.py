@@ -227,6 +227,14 @@ def test_bad_arguments(flags, capsys):
     assert "error: " in capsys.readouterr().err
 
 
+def test_a_network_that_memory_has_no_room_for(ours, capsys):
+    """Its settings may have been written by hand."""
+    path = ours / "checkpoint_last.npz"
+    state = load_checkpoint(path)
+    save_checkpoint(path, state | {"settings": state["settings"] | {"width": 10**12}})
+    assert "allocate" in fails(capsys, "--epochs 3 --resume", path, code=1)
+
+
 @pytest.mark.parametrize("error", [OutOfMemoryError("Conv2d: 8 bytes"), KernelError("relu_forward: race")])
 def test_a_device_that_gives_up_is_one_line(capsys, error):
     def program():

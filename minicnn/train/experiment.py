@@ -8,7 +8,7 @@ from .. import console, random
 from ..console import complain, say
 from ..data import DataError
 from ..data.record import record
-from ..device import DeviceError, KernelError, OutOfMemoryError, set_tier
+from ..device import DeviceError, KernelError, set_tier
 from ..runlog import LogError
 from .arguments import parse, settings
 from .checkpoint import CheckpointError
@@ -70,8 +70,8 @@ def exit_code(program, *args):
         return 128 + stop.signal
     except KeyboardInterrupt as stop:
         return 128 + (stop.signal if isinstance(stop, Ended) else signal.SIGINT)
-    except (TrainingError, OutOfMemoryError, KernelError) as error:
-        complain(f"error: {error}")
+    except (TrainingError, MemoryError, KernelError) as error:
+        complain(f"error: {str(error) or 'there is no memory left'}")
         return 1
     except (DataError, CheckpointError, LogError, OutputError, SettingError, DeviceError, OSError) as error:
         complain(f"error: {error}")
