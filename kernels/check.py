@@ -78,9 +78,20 @@ def check_file(path, architecture):
     ]
 
 
+def compiler():
+    """NVIDIA's compiler, a library that cuda-bindings looks for; ImportError if one of the two is missing."""
+    from cuda.bindings import nvrtc  # an optional package: only the gate needs it
+
+    try:
+        nvrtc.nvrtcVersion()
+    except Exception as error:  # each release of cuda-bindings has its own for a library that it does not find
+        raise ImportError(f"cuda-bindings cannot load NVRTC: {str(error).partition(chr(10))[0]}") from error
+    return nvrtc
+
+
 def compile_cubin(path, expressions, architecture):
     """(the mangled name of each name expression, what ptxas has to say)."""
-    from cuda.bindings import nvrtc  # an optional package: only the gate needs it
+    nvrtc = compiler()
 
     def call(function, *arguments):
         status, *results = function(*arguments)

@@ -5,14 +5,14 @@ it and results stay there, single numbers too (as arrays without axes), and an a
 error: what runs here does not wait for a GPU to be found wrong.
 """
 
-import os
-
 import numpy as np
+
+from .variables import switch
 
 
 def emulating():
     """Whether device "cuda" is emulated."""
-    return os.environ.get("MINICNN_EMULATE_GPU", "") not in ("", "0")
+    return switch("MINICNN_EMULATE_GPU", default=False)
 
 
 HOST_ARGUMENTS = (np.array_split, np.copyto, np.split)  # functions that may be given a NumPy array as well

@@ -9,6 +9,7 @@ import collections
 import contextlib
 import os
 import shutil
+import signal
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before NumPy is imported: on small shapes threads only wait
 
@@ -16,6 +17,9 @@ import programs
 import pytest
 from checks import PLACES, PYTHON_GPU, needs_compiler
 from hypothesis import HealthCheck, settings
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell's background job; the programs of tests inherit that
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 COMMON = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow], "print_blob": True}
 settings.register_profile("dev", max_examples=50, **COMMON)

@@ -3,11 +3,14 @@
 import pytest
 from checks import raises
 
-pytest.importorskip("cuda.bindings.nvrtc", reason="the build gate needs NVRTC: cuda-bindings and nvidia-cuda-nvrtc")
-
 from minicnn.kernels import check
 from minicnn.kernels.check import ARCHITECTURES, Usage, check_file, table
 from minicnn.kernels.cuda.source import FOLDER, kernels, types
+
+try:
+    check.compiler()
+except ImportError as error:
+    pytest.skip(f"the build gate needs NVRTC: {error}", allow_module_level=True)
 
 FILES = sorted(FOLDER.glob("*.cu"))
 
@@ -91,3 +94,18 @@ def test_the_table_has_a_line_for_each_kernel():
     usages = [Usage("a.cu", "name", "float", architecture, 40, 16, 0) for architecture in ARCHITECTURES]
     header, line = table(usages)
     assert header.count("sm_") == line.count("|") == len(ARCHITECTURES) and line.startswith("a.cu           name")
+
+
+def test_a_compiler_that_is_not_there_beside_its_bindings(monkeypatch, capsys):
+    """It is another package, and is looked for when it is first called."""
+    from cuda.bindings import nvrtc
+
+    def missing():
+        raise RuntimeError("Failed to find nvrtc\nlooked in many places")
+
+    monkeypatch.setattr(nvrtc, "nvrtcVersion", missing)
+    with raises(ImportError, "NVRTC", "Failed to find nvrtc"):
+        check.compiler()
+    assert check.main() == 1
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and "Failed to find nvrtc" in said and "pip install nvidia-cuda-nvrtc" in said

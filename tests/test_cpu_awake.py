@@ -119,6 +119,13 @@ def test_none_where_they_would_do_harm(monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(os, "getpriority", lambda which, who: 5)
         assert not isinstance(awake.keepers(count), awake.Keepers)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "sched_getscheduler", _refused)
+        assert not isinstance(awake.keepers(count), awake.Keepers)
+
+
+def _refused(process):
+    raise PermissionError(1, "Operation not permitted")
 
 
 @pytest.mark.parametrize("function", ["eventfd", "Thread"])

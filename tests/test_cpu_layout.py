@@ -6,7 +6,7 @@ import pytest
 import minicnn
 import minicnn.functional as F
 from minicnn import Tensor
-from minicnn.kernels.cpu import activation, arithmetic, layout
+from minicnn.kernels.cpu import activation, arithmetic, dropout, layout
 
 IMAGES = np.arange(2 * 70 * 9 * 40, dtype=np.float32).reshape(2, 70, 9, 40)  # more than two tiles of channels
 READ_ONLY = IMAGES.copy()
@@ -64,6 +64,15 @@ def test_relu_in_place_writes_where_the_array_lies(x):
         array -= 1000
         expected = np.maximum(array, 0)
         assert activation.relu_forward(array, array) is array
+        np.testing.assert_array_equal(array, expected)
+
+
+@every_layout
+def test_dropout_in_place_writes_where_the_array_lies(x):
+    if x.flags.writeable:
+        array = x.copy(order="K") if x.flags.forc else np.repeat(x, 2, axis=1)[:, ::2]  # flat, it is a copy
+        expected = dropout.dropout_forward(IMAGES, 0.5, 1, 2, None)
+        assert dropout.dropout_forward(array, 0.5, 1, 2, array) is array
         np.testing.assert_array_equal(array, expected)
 
 

@@ -179,6 +179,21 @@ def test_how_many_threads():
     assert "MINICNN_THREADS" in done.stderr and "none" in done.stderr
 
 
+def test_a_system_that_gives_no_more_threads(monkeypatch):
+    """The ones there are do all the work, in the same pieces: ulimit -u, a container's limit."""
+
+    def refuse(*arguments, **options):
+        raise RuntimeError("can't start new thread")
+
+    threads.set_threads(3)
+    monkeypatch.setattr(threads.threading, "Thread", refuse)
+    monkeypatch.setenv("MINICNN_AWAKE", "0")
+    test_every_piece_runs_once(100)
+    assert threads.threads() == 3
+    with raises(ValueError, "set_threads", "from 1 to 4096", 10**9):
+        threads.set_threads(10**9)
+
+
 def test_no_more_threads_than_the_share(monkeypatch):
     monkeypatch.delenv("MINICNN_THREADS", raising=False)
     for quota, expected in ((0.5, 1), (1.0, 1), (float("inf"), len(cores.usable()))):

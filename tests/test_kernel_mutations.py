@@ -7,6 +7,7 @@ a barrier under a guard: linear returned        the check below, and a word of t
 """
 
 import contextlib
+import types
 
 import numpy as np
 import pytest
@@ -38,6 +39,15 @@ def test_the_check_itself_runs(check):
     run_check(check)
 
 
+def test_a_check_may_have_the_name_of_a_module_that_is_imported_here(monkeypatch):
+    seen = []
+    monkeypatch.setattr(test_kernel_sizes, "test_equals_the_reference", lambda *case: seen.append(case))
+    run_check("activation")
+    assert seen
+    with pytest.raises(AssertionError, match="no check nonsense"):
+        run_check("nonsense")
+
+
 @contextlib.contextmanager
 def in_force(mutation, folder):
     text = (FOLDER / mutation.file).read_text()
@@ -66,11 +76,12 @@ def in_force(mutation, folder):
 
 def run_check(name):
     """A function below, or the comparisons of an op's kernels with its page."""
-    if name in globals():
+    if isinstance(globals().get(name), types.FunctionType):  # not a module that is imported above
         return globals()[name]()
-    for reference, *arguments in test_kernel_sizes.CASES:
-        if reference.__module__.endswith(f".{name}"):
-            test_kernel_sizes.test_equals_the_reference(reference, arguments)
+    cases = [case for case in test_kernel_sizes.CASES if case[0].__module__.endswith(f".{name}")]
+    assert cases, f"there is no check {name}"
+    for reference, *arguments in cases:
+        test_kernel_sizes.test_equals_the_reference(reference, arguments)
 
 
 def products():

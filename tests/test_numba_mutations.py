@@ -42,6 +42,7 @@ def in_force(mutation, folder):
 
 
 def run_check(stem):
-    for reference, *arguments in CASES:
-        if reference.__module__.endswith(f".{stem}"):
-            check_equals_the_reference(reference, arguments, there)
+    cases = [case for case in CASES if case[0].__module__.endswith(f".{stem}")]
+    assert cases, f"there is no check {stem}"
+    for reference, *arguments in cases:
+        check_equals_the_reference(reference, arguments, there)

@@ -24,6 +24,8 @@ import threading
 
 import numpy as np
 
+from minicnn.variables import switch
+
 from . import cores
 
 QUIET = 20_000_000  # nanoseconds without work before a keeper sleeps
@@ -87,12 +89,15 @@ def why_not(count):
     numbers = cores.usable()
     if not LINUX:
         return "this is not Linux"
-    if os.environ.get("MINICNN_AWAKE") == "0":
+    if not switch("MINICNN_AWAKE", default=True):
         return "MINICNN_AWAKE is 0"
     if min(count, cores.quota()) < len(numbers):
         return f"{count} threads do not take up all of {len(numbers)} cores"
-    if os.sched_getscheduler(0) != os.SCHED_OTHER or os.getpriority(os.PRIO_PROCESS, 0) > 0:
-        return "this process shall leave the cores to others (nice)"
+    try:
+        if os.sched_getscheduler(0) != os.SCHED_OTHER or os.getpriority(os.PRIO_PROCESS, 0) > 0:
+            return "this process shall leave the cores to others (nice)"
+    except OSError as error:
+        return f"the system does not say how this process shall share the cores ({error.strerror})"
     return None
 
 

@@ -8,7 +8,9 @@ from pathlib import Path
 
 def usable():
     """The numbers of the cores that this process may run on."""
-    return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(os.cpu_count() or 1))
+    with contextlib.suppress(AttributeError, OSError):  # other systems do not tell, and some containers must not
+        return sorted(os.sched_getaffinity(0))
+    return list(range(os.cpu_count() or 1))
 
 
 def quota(root="/sys/fs/cgroup", group="/proc/self/cgroup"):
@@ -18,14 +20,14 @@ def quota(root="/sys/fs/cgroup", group="/proc/self/cgroup"):
     `group` names the process's own. In version 2 each group above it may have a limit too.
     """
     own = Path()
-    with contextlib.suppress(OSError, StopIteration):
+    with contextlib.suppress(OSError, ValueError, StopIteration):
         lines = Path(group).read_text().splitlines()
         own = Path(next(line for line in lines if line.startswith("0::")).removeprefix("0::").lstrip("/"))
     files = [[Path(root, folder, "cpu.max")] for folder in (own, *own.parents)]
     files += [[Path(root, "cpu", "cpu.cfs_quota_us"), Path(root, "cpu", "cpu.cfs_period_us")]]  # version 1
     quotas = [math.inf]
     for paths in files:
-        with contextlib.suppress(OSError, ValueError):  # no such file, or "max"
+        with contextlib.suppress(OSError, ValueError):  # no such file, "max", or what nobody has heard of
             most, period = map(int, " ".join(path.read_text() for path in paths).split())
-            quotas.append(most / period if most > 0 else math.inf)
+            quotas.append(most / period if min(most, period) > 0 else math.inf)
     return min(quotas)

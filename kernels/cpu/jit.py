@@ -23,7 +23,14 @@ from numba.core.serialize import dumps
 
 from minicnn.cache import cache_dir
 from minicnn.console import complain
+from minicnn.device import DeviceError
 from minicnn.kernels import compiled
+
+if numba.config.DISABLE_JIT:
+    raise DeviceError(
+        "NUMBA_DISABLE_JIT=1: the fast tier of device 'cpu' is compiled code, not all of which Python can run; take "
+        "the variable away, or choose tier 'plain' (minicnn.set_tier, --tier plain)"
+    )
 
 # of Numba's settings, those that change what it compiles
 SETTINGS = (
@@ -122,6 +129,6 @@ def jit(function=None, **options):
     if function is None:
         return functools.partial(jit, **options)
     dispatcher = numba.njit(nogil=True, error_model="numpy", **options)(function)
-    if FOLDER and not numba.config.DISABLE_JIT:
+    if FOLDER:
         dispatcher._cache = Kept(function)  # there is no public way to say this
     return dispatcher

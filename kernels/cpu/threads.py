@@ -9,28 +9,33 @@ What a piece holds depends on the sizes and the number of threads only, and part
 pieces: results repeat bit for bit for a given number of threads, whichever thread took which piece.
 """
 
+import functools
 import math
 import os
 import queue
 import threading
 
+from minicnn import variables
+
 from . import awake, cores
 
+MOST = 4096  # threads; more are a slip of the pen
 LEAST = 1 << 17  # elements that a piece of element-wise work should have, as waking a thread takes its time too
 
 
 def threads():
     """How many threads work at once: the cores this process may use, $MINICNN_THREADS, or what set_threads said.
 
-    A container that may use the time of 2 cores has 2, however many it sees.
+    A container that may use the time of 2 cores has 2, however many it sees. VariableError if $MINICNN_THREADS is no
+    number.
     """
     return _pool.size
 
 
 def set_threads(count):
     """Use `count` threads from now on."""
-    if not hasattr(count, "__index__") or count < 1:
-        raise ValueError(f"set_threads: the number of threads must be a whole number, at least 1, got {count!r}")
+    if not hasattr(count, "__index__") or not 1 <= count <= MOST:
+        raise ValueError(f"set_threads: the number of threads must be a whole number from 1 to {MOST}, got {count!r}")
     global _pool
     _pool.close()
     _pool = _Pool(int(count))
@@ -109,10 +114,16 @@ class _Job:
 class _Pool:
     """The calling thread and size - 1 others, which are started when they are first needed."""
 
-    def __init__(self, size):
-        self.size, self.workers, self.keepers = size, 0, None
+    def __init__(self, size=None):
+        self.workers, self.keepers = 0, None
+        if size is not None:
+            self.size = size
         self.jobs = queue.SimpleQueue()
         self.lock = threading.Lock()
+
+    @functools.cached_property
+    def size(self):
+        return _available()  # not before it is asked for: whoever imports this need not run any op
 
     def run(self, work, count):
         with self.lock:  # a close() from another thread comes before or after
@@ -148,7 +159,10 @@ class _Pool:
         if self.keepers is None:
             self.keepers = awake.keepers(self.size)
         while self.workers < self.size - 1:
-            threading.Thread(target=_serve, args=(self.jobs,), name="minicnn", daemon=True).start()
+            try:
+                threading.Thread(target=_serve, args=(self.jobs,), name="minicnn", daemon=True).start()
+            except RuntimeError:  # the system lets this process have no more: those there are do all the work
+                break
             self.workers += 1
 
 
@@ -163,21 +177,16 @@ def _serve(jobs):
 
 
 def _available():
-    value = os.environ.get("MINICNN_THREADS")
-    if value is None:
-        return max(1, math.ceil(min(len(cores.usable()), cores.quota())))
-    if not value.isdecimal() or int(value) < 1:
-        raise ValueError(f"MINICNN_THREADS must be a whole number of threads, at least 1, got {value!r}")
-    return int(value)
+    return variables.whole("MINICNN_THREADS", MOST) or max(1, math.ceil(min(len(cores.usable()), cores.quota())))
 
 
 def _after_fork():
     """A forked process has only the thread that forked: it starts a pool of its own."""
     global _pool
     awake.forget()
-    _pool = _Pool(_pool.size)
+    _pool = _Pool(vars(_pool).get("size"))
 
 
-_pool = _Pool(_available())
+_pool = _Pool()
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)

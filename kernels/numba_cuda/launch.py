@@ -88,7 +88,7 @@ class Kernel:
     def __init__(self, function):
         self.function, self.__doc__ = function, function.__doc__
         self.file, self.name = Path(inspect.getfile(function)).name, function.__name__
-        self.parameters = [_parameter(p) for p in inspect.signature(function).parameters.values()]
+        self.parameters = [_parameter(self, p) for p in inspect.signature(function).parameters.values()]
         self.compiled = None if SIMULATED else cuda.jit(function, extensions=[AbsentArrays])
 
     def __getitem__(self, sizes):
@@ -161,7 +161,14 @@ def blocks(count):
     return min(math.ceil(count / THREADS), MAX_BLOCKS)
 
 
-def _parameter(parameter):
+def _parameter(kernel, parameter):
     annotation = parameter.annotation
     is_optional = isinstance(annotation, types.Optional)
-    return Parameter(parameter.name, annotation.type if is_optional else annotation, is_optional)
+    kind = annotation.type if is_optional else annotation
+    if not isinstance(kind, types.Type) or parameter.kind is not parameter.POSITIONAL_OR_KEYWORD:
+        says = "has no annotation" if annotation is parameter.empty else f"is annotated {annotation!r}"
+        raise TypeError(
+            f"{kernel}: parameter {parameter} {says}; say what it takes, such as {parameter.name}: T[:, :], an array, "
+            "optional(T[:]), an array or None, int64 or T"
+        )
+    return Parameter(parameter.name, kind, is_optional)

@@ -10,6 +10,7 @@ from ..data import DataError
 from ..data.record import record
 from ..device import DeviceError, KernelError, set_tier
 from ..runlog import LogError
+from ..variables import VariableError
 from .arguments import parse, settings
 from .checkpoint import CheckpointError
 from .environment import environment
@@ -24,6 +25,17 @@ from .restore import load_model, load_normalizer
 from .setting import SettingError, as_setting_error, try_last_batch, try_out
 from .testing import test_checkpoints
 from .trainer import Trainer
+
+UNUSABLE = (
+    DataError,
+    CheckpointError,
+    LogError,
+    OutputError,
+    SettingError,
+    DeviceError,
+    VariableError,
+    OSError,
+)  # what cannot be used: pictures, files, folders, arguments, devices, variables of the environment
 
 
 class Recipe(NamedTuple):
@@ -73,7 +85,7 @@ def exit_code(program, *args):
     except (TrainingError, MemoryError, KernelError) as error:
         complain(f"error: {str(error) or 'there is no memory left'}")
         return 1
-    except (DataError, CheckpointError, LogError, OutputError, SettingError, DeviceError, OSError) as error:
+    except UNUSABLE as error:
         complain(f"error: {error}")
         return 2
     finally:
