@@ -11,6 +11,7 @@ from pickles import save
 
 from minicnn import Tensor, models, nn, no_grad, pretrained
 from minicnn.pretrained import WeightsError, read_weights
+from minicnn.pretrained.keys import AVERAGES, WRAPPERS, find_state_dict
 from minicnn.train import save_checkpoint
 
 KINDS = ["pth", "legacy", "safetensors", "npz", "checkpoint"]
@@ -110,8 +111,8 @@ def test_counters_are_no_weights(torch, tmp_path, kind):
     check_loaded(network(), tmp_path / "w", state)
 
 
-WRAPPERS = ["state_dict", "model_state_dict", "model", "net", "model_state", "state_dict_ema", "model_ema", "ema"]
-WRAPPERS += ["weights", "params", "network", "a name of one's own"]
+NAMES = ["state_dict", "model_state_dict", "model", "net", "model_state", "state_dict_ema", "model_ema", "ema"]
+NAMES += ["weights", "params", "network", "a name of one's own"]
 
 
 @pytest.mark.parametrize("new", [True, False], ids=["zip", "legacy"])
@@ -132,7 +133,7 @@ def test_wrappers(torch, tmp_path, new):
         "done": {1, 2},
         "shape": torch.Size([1, 2]),
     }
-    for wrapper in WRAPPERS:
+    for wrapper in NAMES:
         for protocol in (2, 4):
             path = tmp_path / "w.pth"
             path.write_bytes(save(torch, beside | {wrapper: tensors}, new, pickle_protocol=protocol))
@@ -156,6 +157,24 @@ def test_several_state_dicts(torch, tmp_path):
             read_weights(path)
     torch.save({"model": one, "state_dict": one}, path)  # the same twice
     check_loaded(network(), path, first)
+
+
+def test_each_dict_is_looked_into_a_few_times():
+    """However many wrappers lead to it: a small pickle may hold one dict a thousand times, or in itself."""
+    calls = []
+
+    class Counted(dict):
+        def items(self):
+            calls.append(self)
+            return super().items()
+
+    inner = Counted(x=1)
+    for _ in range(3):
+        inner = Counted(dict.fromkeys((*WRAPPERS, *AVERAGES), inner))
+    assert find_state_dict(inner, lambda entry: False, "file") is None
+    inner["state_dict"] = inner
+    assert find_state_dict(inner, lambda entry: False, "file") is None
+    assert len(calls) < 50
 
 
 def test_numbers_among_the_weights_are_refused(torch, tmp_path):

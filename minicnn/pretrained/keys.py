@@ -22,12 +22,7 @@ HIDDEN = ("_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module", "_f
 WRAPPED = ("module", *HIDDEN)
 PROJECTED = {"plain": False, "shortcut": "B"}
 OPTION_A = {"plain": False, "zero_padding": "around"}  # which shapes do not show, and most predictions depend on
-SURPLUS = (
-    "num_batches_tracked",
-    "n_averaged",
-    "total_ops",
-    "total_params",
-)  # counters of PyTorch, of averages, of thop
+SURPLUS = ("num_batches_tracked", "n_averaged", "total_ops", "total_params")  # counters: nothing to load
 
 
 def find_state_dict(value, is_tensor, path):
@@ -46,9 +41,14 @@ def find_state_dict(value, is_tensor, path):
         return known[id(entry)]
 
     def find(entry, depth):
-        if not isinstance(entry, dict) or is_state(entry):
-            return entry if is_state(entry) else None
-        if depth == 0:
+        if (id(entry), depth) not in known:
+            known[id(entry), depth] = look_into(entry, depth)
+        return known[id(entry), depth]
+
+    def look_into(entry, depth):
+        if is_state(entry):
+            return entry
+        if not isinstance(entry, dict) or depth == 0:
             return None
         for names in (WRAPPERS, AVERAGES):
             found = {name: state for name in names if (state := find(entry.get(name), depth - 1)) is not None}
