@@ -173,6 +173,49 @@ def test_some_classes_have_the_record_of_these(flat):
     assert changes(record(*part), record(*again), *again) == ""
 
 
+class InMemory:
+    """Pictures that are no files."""
+
+    def __init__(self, count, classes=("a", "b")):
+        self.classes, self.samples = list(classes), [(f"picture {k}", k % 2) for k in range(count)]
+
+
+def test_pictures_that_are_no_files_are_known_by_their_names():
+    train, val = InMemory(5), InMemory(3)
+    saved = record(train, val)
+    check_record(saved)
+    assert saved["train"]["sizes"].tolist() == [0] * 5
+    assert not is_flat(train, val) and split_as(saved, train, val) == (train, val)
+    assert not_trained_on(saved, train, val) is val
+    assert changes(saved, record(train, val), train, val) == ""
+    more, other = InMemory(6), InMemory(3, ("b", "a"))
+    assert "1 is new (picture 5)" in changes(saved, record(more, val), more, val)
+    assert "3 are new" in changes(saved, record(train, other), train, other)
+
+
+def test_another_order_is_told(split):
+    train, val = train_and_val(split)
+    turned = train.subset(range(len(train))[::-1])
+    assert "of the training pictures the order is another" in changes(
+        record(train, val), record(turned, val), turned, val
+    )
+
+
+def test_every_part_of_a_record_is_looked_at(flat):
+    """dtype, dimensions and lengths, each wrong by itself."""
+    right = record(*train_and_val(flat))["train"]
+    square = {name: values[:36].reshape(6, 6) for name, values in right.items()}
+    for wrong in (
+        {**right, "names": right["names"].astype(np.int64)},
+        {**right, "sizes": right["sizes"].astype(np.uint64)},
+        {**right, "sizes": right["sizes"][:-1]},
+        square,
+    ):
+        for split in ("train", "val"):
+            with pytest.raises(ValueError, match=f"{split} has names"):
+                check_record({"train": right, "val": right, split: wrong})
+
+
 @pytest.mark.parametrize(
     "damage", [{"train": 1}, {"names": [1]}, {"names": np.ones(3)}, {"sizes": np.ones(1, np.uint32)}]
 )
