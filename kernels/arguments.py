@@ -36,6 +36,18 @@ def check_one_gpu(what, arrays):
             )
 
 
+def check_alike(what, first, *others):
+    """ValueError, beginning with `what`, unless each of the lists `others` has an array (or None) for each of `first`,
+    of its shape and dtype: kernels that go by the size of the one read the others that far, too."""
+    for number, (array, *partners) in enumerate(zip(first, *others, strict=True)):
+        for other in partners:
+            if other is not None and not (other.shape == array.shape and other.dtype == array.dtype):
+                raise ValueError(
+                    f"{what}: at {number}, arrays of shapes {array.shape} and {other.shape}, {array.dtype} and "
+                    f"{other.dtype}, cannot be taken together"
+                )
+
+
 def check_positions(x_shape, y_shape):
     """ValueError unless all pixels of the images of one channel, and all windows, can be counted by an int."""
     n, positions = x_shape[0], max(math.prod(shape[2:]) for shape in (x_shape, y_shape))

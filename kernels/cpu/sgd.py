@@ -7,6 +7,8 @@ may have half of one large parameter, or many small ones.
 
 import numpy as np
 
+from minicnn.kernels.arguments import check_alike
+
 from . import threads
 from .jit import jit
 from .layout import contiguous
@@ -14,12 +16,14 @@ from .layout import contiguous
 
 def sgd_update(parameters, gradients, velocities, settings):
     """The update at the top of minicnn/optim/sgd.py, in place: lists of arrays, as long as one another."""
+    check_alike("sgd_update", parameters, gradients, velocities)
     arrays = [tuple(map(contiguous, group)) for group in zip(parameters, gradients, velocities, strict=True)]
     flat = [tuple(None if array is None else array.reshape(-1) for array in group) for group in arrays]
     ends = np.cumsum([len(w) for w, _, _ in flat])
+    each = list(zip(flat, settings, ends, strict=True))
 
     def work(start, stop):
-        for (w, grad, velocity), rates, end in zip(flat, settings, ends, strict=True):
+        for (w, grad, velocity), rates, end in each:
             a, b = max(0, start - end + len(w)), min(len(w), stop - end + len(w))
             if a < b:
                 lr, momentum, dampening, decay, nesterov = rates

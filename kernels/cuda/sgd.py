@@ -3,6 +3,7 @@
 import numpy as np
 
 from minicnn.device import to_device
+from minicnn.kernels.arguments import check_alike
 
 from .launch import THREADS, Kernel, address, blocks, contiguous
 
@@ -12,6 +13,9 @@ MOST_BLOCKS = 1024  # for one parameter
 
 def sgd_update(parameters, gradients, velocities, settings):
     """One step of every parameter, in place on parameters and velocities (None where there is no momentum)."""
+    check_alike("sgd_update", parameters, gradients, velocities)
+    if len(settings) != len(parameters):
+        raise ValueError(f"sgd_update: {len(settings)} rows of settings for {len(parameters)} parameters")
     given = list(zip(parameters, gradients, velocities, strict=True))
     arrays = [tuple(map(contiguous, each)) for each in given]
     tensors = np.array([(*map(address, each), each[0].size) for each in arrays], np.uint64)

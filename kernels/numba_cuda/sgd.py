@@ -10,11 +10,14 @@ Launch    blocks of 256, ceil(size / 256) of them
 Bound by  memory: about 8 operations for 5 numbers moved; small parameters by the launch itself
 """
 
+from minicnn.kernels.arguments import check_alike
+
 from .launch import THREADS, T, blocks, bool_, contiguous, cuda, kernel, optional
 
 
 def sgd_update(parameters, gradients, velocities, settings):
     """One step of every parameter, in place on parameters and velocities (None where there is no momentum)."""
+    check_alike("sgd_update", parameters, gradients, velocities)
     for w, grad, velocity, rates in zip(parameters, gradients, velocities, settings, strict=True):
         arrays = contiguous(w), contiguous(grad), contiguous(velocity)
         rows = (None if array is None else array.reshape(-1) for array in arrays)

@@ -13,7 +13,8 @@ Source    Polyak, "Some methods of speeding up the convergence of iteration meth
 
 import numpy as np
 
-from ..device import current_tier, implementation, naming_memory_errors, to_device
+from ..device import current_tier, device_of, implementation, naming_memory_errors, to_device
+from .groups import as_groups, belong_together, checked_group, checked_settings, checked_state, unequal
 
 BLOCK = 1 << 16  # elements updated at a time: their five arrays stay in a processor's cache
 
@@ -27,39 +28,51 @@ class SGD:
     """
 
     def __init__(self, params, lr, momentum=0.0, dampening=0.0, weight_decay=0.0, nesterov=False):
-        defaults = {
-            "lr": lr,
-            "momentum": momentum,
-            "dampening": dampening,
-            "weight_decay": weight_decay,
-            "nesterov": nesterov,
-        }
-        params = list(params)
-        if not params:
-            raise ValueError("SGD: no parameters to train")
-        groups = params if isinstance(params[0], dict) else [{"params": params}]
-        self.param_groups = [{**defaults, **group, "params": list(group["params"])} for group in groups]
-        for group in self.param_groups:
-            _check(group)
-        everything = [id(p) for p in self._parameters()]
-        if len(set(everything)) < len(everything):
-            raise ValueError("SGD: a parameter stands twice among params; it would be changed twice a step")
-        self._velocities = [None] * len(everything)
+        given = {"lr": lr, "momentum": momentum, "dampening": dampening, "weight_decay": weight_decay}
+        self.defaults = checked_settings({**given, "nesterov": nesterov})
+        self.param_groups, self._velocities = [], {}  # parameter -> array, from its first step with a momentum on
+        for group in as_groups(params):
+            self.add_param_group(group)
+
+    def add_param_group(self, group):
+        """Train more parameters from now on: {"params": [...], and the settings that are not the optimiser's}."""
+        self.param_groups.append(checked_group(group, self.defaults, self._parameters()))
 
     def step(self):
-        """Change every parameter that has a gradient: all those on one device, of one dtype, in one call."""
+        """Change every parameter that has a gradient: all those on one device, of one dtype, in one call.
+
+        TypeError or ValueError, and nothing is changed, where an array or a setting has become what it cannot be.
+        """
         together = {}
-        for i, (parameter, group) in enumerate(self._members()):
-            if parameter.grad is not None:
-                together.setdefault((parameter.device, parameter.dtype), []).append((i, parameter, group))
+        for number, group in enumerate(self.param_groups):
+            rates = checked_settings(group)  # schedules and users change them
+            for i, parameter in enumerate(group["params"]):
+                if (grad := parameter.grad) is not None:
+                    velocity = self._velocities.get(parameter) if rates["momentum"] else None
+                    arrays = parameter.data, grad.data, velocity
+                    if not belong_together(*arrays):
+                        raise unequal(f"parameter {i} of group {number}", *arrays)
+                    key = device_of(arrays[0]), arrays[0].dtype
+                    together.setdefault(key, []).append((parameter, arrays, rates))
         for (device, _), members in together.items():
-            settings = [self._settings(i, parameter, group) for i, parameter, group in members]
-            parameters = [parameter.data for _, parameter, _ in members]
-            gradients = [parameter.grad.data for _, parameter, _ in members]
-            velocities = [self._velocities[i] for i, _, _ in members]
-            implementation(sgd_update, device, current_tier())(parameters, gradients, velocities, settings)
-            for _, parameter, _ in members:
+            lists = self._begun(members)
+            implementation(sgd_update, device, current_tier())(*lists)
+            for (parameter, _, _), velocity in zip(members, lists[2], strict=True):
                 parameter.version.count += 1
+                if velocity is not None:
+                    self._velocities[parameter] = velocity
+
+    def _begun(self, members):
+        """The arguments of ``sgd_update``. The first step makes the velocity, and has no dampening."""
+        rows = []
+        with naming_memory_errors("SGD.step"):
+            for _, (w, grad, velocity), rates in members:
+                dampening = rates["dampening"]
+                if velocity is None and rates["momentum"]:
+                    velocity, dampening = np.zeros_like(w), 0.0
+                settings = rates["lr"], rates["momentum"], dampening, rates["weight_decay"], rates["nesterov"]
+                rows.append((w, grad, velocity, settings))
+        return list(map(list, zip(*rows, strict=True)))
 
     def zero_grad(self):
         """Forget every gradient, so that the next backward pass starts from nothing."""
@@ -69,39 +82,22 @@ class SGD:
     def state_dict(self):
         """The settings of each group and the velocities (sharing memory), in the order of the parameters."""
         groups = [{key: value for key, value in g.items() if key != "params"} for g in self.param_groups]
-        return {"groups": groups, "velocities": list(self._velocities)}
+        return {"groups": groups, "velocities": [self._velocities.get(p) for p in self._parameters()]}
 
     def load_state_dict(self, state):
-        """Continue from ``state_dict``; ValueError, and nothing changed, if its parameters are not these."""
-        parameters = self._parameters()
-        shapes = [None if v is None else np.shape(v) for v in state["velocities"]]
-        fits = len(shapes) == len(parameters) and len(state["groups"]) == len(self.param_groups)
-        if not fits or any(s is not None and s != p.shape for s, p in zip(shapes, parameters, strict=True)):
-            raise ValueError(
-                f"SGD.load_state_dict: the state is of {len(shapes)} parameters in {len(state['groups'])} groups, "
-                f"of other number or shapes than these {len(parameters)} in {len(self.param_groups)}"
-            )
-        for group, saved in zip(self.param_groups, state["groups"], strict=True):
+        """Continue from ``state_dict``; ValueError or TypeError, and nothing changed, if its parameters are not these
+        or it is damaged."""
+        settings, velocities = checked_state(state, self.param_groups, self.defaults)
+        self._velocities = {
+            p: to_device(np.array(to_device(v, "cpu"), dtype=p.dtype), p.device)
+            for v, p in zip(velocities, self._parameters(), strict=True)
+            if v is not None
+        }
+        for group, saved in zip(self.param_groups, settings, strict=True):
             group.update(saved)
-        self._velocities = [
-            None if v is None else to_device(np.array(to_device(v, "cpu"), dtype=p.dtype), p.device)
-            for v, p in zip(state["velocities"], parameters, strict=True)
-        ]
 
     def _parameters(self):
-        return [p for p, _ in self._members()]
-
-    def _members(self):
-        """(parameter, its group) of each parameter."""
-        return [(p, group) for group in self.param_groups for p in group["params"]]
-
-    def _settings(self, i, parameter, group):
-        """(lr, momentum, dampening, weight_decay, nesterov) for this step; the first one makes the velocity."""
-        dampening = group["dampening"]
-        if self._velocities[i] is None and group["momentum"]:
-            with naming_memory_errors("SGD.step"):
-                self._velocities[i], dampening = np.zeros_like(parameter.data), 0.0
-        return group["lr"], group["momentum"], dampening, group["weight_decay"], group["nesterov"]
+        return [p for group in self.param_groups for p in group["params"]]
 
 
 def weights_and_biases(model, lr, weight_decay, bias_lr=2.0, bias_decay=0.0):
@@ -138,11 +134,3 @@ def _update(w, grad, velocity, lr, momentum, dampening, weight_decay, nesterov):
             v += (1 - dampening) * d if dampening else d
             d = d + momentum * v if nesterov else v
         w[block] -= lr * d
-
-
-def _check(group):
-    for name in ("lr", "momentum", "weight_decay"):
-        if not group[name] >= 0:
-            raise ValueError(f"SGD: {name} must not be negative, got {group[name]}")
-    if group["nesterov"] and (group["momentum"] == 0 or group["dampening"] != 0):
-        raise ValueError("SGD: nesterov needs a momentum and no dampening")
