@@ -40,20 +40,6 @@ class TorchIdioms:
     def contiguous(self):
         return self
 
-    def unsqueeze(self, dim):
-        """With one more axis, of length 1, at `dim`."""
-        if not -self.ndim - 1 <= dim <= self.ndim:
-            raise ValueError(f"unsqueeze: dim {dim} is no place for an axis in shape {self.shape}")
-        at = dim % (self.ndim + 1)
-        return self.reshape((*self.shape[:at], 1, *self.shape[at:]))
-
-    def squeeze(self, dim=None):
-        """Without the axes of length 1, or without this one if its length is 1."""
-        if dim is not None and not -self.ndim <= dim < self.ndim:
-            raise ValueError(f"squeeze: dim {dim} is not an axis of shape {self.shape}")
-        gone = range(self.ndim) if dim is None else [dim % self.ndim]
-        return self.reshape(tuple(n for axis, n in enumerate(self.shape) if n != 1 or axis not in gone))
-
     @property
     def T(self):
         return self.permute(*reversed(range(self.ndim)))

@@ -262,6 +262,12 @@ class Tensor(TorchIdioms, ArrayProtocols):
     def transpose(self, dim0, dim1):
         return shape.transpose(self, dim0, dim1)
 
+    def unsqueeze(self, dim):
+        return shape.unsqueeze(self, dim)
+
+    def squeeze(self, dim=None):
+        return shape.squeeze(self, dim)
+
     def __getitem__(self, index):
         return shape.getitem(self, index)
 

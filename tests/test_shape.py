@@ -9,7 +9,7 @@ from hypothesis.extra.numpy import array_shapes, basic_indices
 from strategies import ONE_SHAPE, SEEDS, Case, cases
 
 import minicnn.functional as F
-from minicnn import Tensor, cat
+from minicnn import Tensor, cat, stack
 
 
 def check_moves_numbers(place, function, expected, x):
@@ -100,7 +100,12 @@ def test_dtypes_pass_through():
         (lambda x: x.flatten(1, 0), ValueError, ["flatten", "start_dim 1", "end_dim 0"]),
         (lambda x: x.permute(0, 0), ValueError, ["permute", "(0, 0)", "(2, 3)"]),
         (lambda x: x.permute(0), ValueError, ["permute", "(0,)", "2 axes"]),
-        (lambda x: x.transpose(0, 2), ValueError, ["transpose", "0, 2", "(2, 3)"]),
+        (lambda x: x.transpose(0, 2), ValueError, ["transpose", "dim1 2", "(2, 3)"]),
+        (lambda x: x.transpose(0, 1.0), TypeError, ["transpose", "dim1", "1.0"]),
+        (lambda x: x.flatten("0"), TypeError, ["flatten", "start_dim", "'0'"]),
+        (lambda x: x.unsqueeze(None), TypeError, ["unsqueeze", "dim", "None"]),
+        (lambda x: cat([x, None]), TypeError, ["cat", "tensors[1]", "NoneType"]),
+        (lambda x: stack([x, x], 3), ValueError, ["stack", "dim 3", "(2, 3)"]),
         (lambda x: cat([]), ValueError, ["cat", "no tensors"]),
         (lambda x: cat([x, Tensor(np.ones((3, 3)))], 1), ValueError, ["cat", "(2, 3)", "(3, 3)", "dim 1"]),
         (lambda x: cat([x], 2), ValueError, ["cat", "dim 2", "(2, 3)"]),

@@ -30,3 +30,18 @@ def whole(op, name, value, minimum):
     if int(value) < minimum:
         raise ValueError(f"{op}: {name} must be at least {minimum}, got {value!r}")
     return int(value)
+
+
+def axis(op, name, value, shape, more=0):
+    """The axis that `value` means, counted from 0; from behind where it is negative.
+
+    more: how many axes there may be beyond those of `shape`. TypeError if it is no whole number, ValueError if there is
+    no such axis.
+    """
+    ndim = len(shape) + more
+    if not hasattr(value, "__index__"):
+        raise TypeError(f"{op}: {name} must be a whole number, an axis of shape {shape}, got {value!r}")
+    if not -ndim <= int(value) < ndim:
+        place = "an axis of" if not more else "a place for an axis in"
+        raise ValueError(f"{op}: {name} {value} is not {place} shape {shape}")
+    return int(value) % ndim

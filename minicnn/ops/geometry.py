@@ -16,6 +16,8 @@ import numpy as np
 
 from .arguments import check_tensors
 
+LARGEST = 2**31 - 1  # a stride, a padding or a size of a window; kernels count in 32 bits
+
 
 def pair(op, name, value, minimum):
     """`value`, an int or two of them, as (height, width); ValueError below `minimum`, TypeError if not whole."""
@@ -23,8 +25,8 @@ def pair(op, name, value, minimum):
     values = tuple(value) if several else (value, value)
     if len(values) != 2 or not all(hasattr(v, "__index__") for v in values):
         raise TypeError(f"{op}: {name} must be an int or a pair of ints, got {value!r}")
-    if min(values) < minimum:
-        raise ValueError(f"{op}: {name} must be at least {minimum}, got {value!r}")
+    if not minimum <= min(values) <= max(values) <= LARGEST:
+        raise ValueError(f"{op}: {name} must be at least {minimum} and at most {LARGEST}, got {value!r}")
     return int(values[0]), int(values[1])
 
 

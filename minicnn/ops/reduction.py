@@ -17,6 +17,7 @@ import numpy as np
 
 from ..autograd import Function, Variable
 from ..device import as_array, full
+from .arguments import axis
 
 
 def sum(x, dim=None, keepdim=False):
@@ -53,13 +54,13 @@ def _extreme(op, x, dim, keepdim):
         raise ValueError(f"{op}: dim must be one axis or None, got {dim}")
     if x.data.size == 0:
         raise ValueError(f"{op}: no values over dim {dim} of shape {x.data.shape}")
-    axis = None if dim is None else axes[0]
+    along = None if dim is None else axes[0]
     find = x.data.argmax if op == "max" else x.data.argmin
-    winners = as_array(find(axis=axis, keepdims=True))
-    values = Pick.apply(x, winners=winners, axis=axis, keepdim=keepdim)
-    if axis is None:
+    winners = as_array(find(axis=along, keepdims=True))
+    values = Pick.apply(x, winners=winners, axis=along, keepdim=keepdim)
+    if along is None:
         return values
-    return Extreme(values, x.like(winners if keepdim else winners.squeeze(axis)))
+    return Extreme(values, x.like(winners if keepdim else winners.squeeze(along)))
 
 
 class Sum(Function):
@@ -107,8 +108,5 @@ def _keepdims(reduced, x_shape, axes):
 
 def _axes(op, x, dim):
     """dim as a tuple of axes counted from 0."""
-    ndim = x.data.ndim
-    dims = range(ndim) if dim is None else (dim if isinstance(dim, (tuple, list)) else (dim,))
-    if not all(-ndim <= d < ndim for d in dims):
-        raise ValueError(f"{op}: dim {dim} is not an axis of shape {x.data.shape}")
-    return tuple(d % ndim for d in dims)
+    dims = range(x.data.ndim) if dim is None else (dim if isinstance(dim, (tuple, list)) else (dim,))
+    return tuple(axis(op, "dim", d, x.data.shape) for d in dims)

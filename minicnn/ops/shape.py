@@ -1,4 +1,4 @@
-"""Changing the shape or the place: reshape, flatten, permute, indexing, concatenation, the way to another device.
+"""Changing the shape or the place: reshape, flatten, permute, indexing, joining, the way to another device.
 
 No number is computed.
 
@@ -19,6 +19,7 @@ import numpy as np
 
 from ..autograd import Function, Variable
 from ..device import array_module, full, plain_array, to_device
+from .arguments import axis, check_tensors
 
 
 def reshape(x, shape):
@@ -31,29 +32,26 @@ def reshape(x, shape):
 
 def flatten(input, start_dim=0, end_dim=-1):
     """The axes from start_dim to end_dim as one, as ``torch.flatten``."""
-    ndim = input.data.ndim
-    if not (-ndim <= start_dim < ndim and -ndim <= end_dim < ndim and start_dim % ndim <= end_dim % ndim):
-        raise ValueError(
-            f"flatten: start_dim {start_dim} to end_dim {end_dim} is no range of axes of {input.data.shape}"
-        )
-    start, end, shape = start_dim % ndim, end_dim % ndim, input.data.shape
+    shape = input.data.shape
+    start, end = axis("flatten", "start_dim", start_dim, shape), axis("flatten", "end_dim", end_dim, shape)
+    if start > end:
+        raise ValueError(f"flatten: start_dim {start_dim} to end_dim {end_dim} is no range of axes of {shape}")
     return reshape(input, (*shape[:start], math.prod(shape[start : end + 1]), *shape[end + 1 :]))
 
 
 def permute(x, dims):
     """The axes in the order `dims`."""
-    if sorted(d % x.data.ndim if -x.data.ndim <= d < x.data.ndim else d for d in dims) != list(range(x.data.ndim)):
+    order = tuple(axis("permute", "dims", d, x.data.shape) for d in dims)
+    if sorted(order) != list(range(x.data.ndim)):
         raise ValueError(f"permute: {tuple(dims)} is no order of the {x.data.ndim} axes of {x.data.shape}")
-    return Permute.apply(x, dims=tuple(dims))
+    return Permute.apply(x, dims=order)
 
 
 def transpose(x, dim0, dim1):
     """x with two axes swapped."""
-    ndim = x.data.ndim
-    if not (-ndim <= dim0 < ndim and -ndim <= dim1 < ndim):
-        raise ValueError(f"transpose: dims {dim0}, {dim1} are not axes of shape {x.data.shape}")
-    dims = list(range(ndim))
-    dims[dim0], dims[dim1] = dims[dim1], dims[dim0]
+    first, second = (axis("transpose", f"dim{i}", d, x.data.shape) for i, d in enumerate((dim0, dim1)))
+    dims = list(range(x.data.ndim))
+    dims[first], dims[second] = dims[second], dims[first]
     return permute(x, dims)
 
 
@@ -73,8 +71,8 @@ def cat(tensors, dim=0):
     tensors = tuple(tensors)
     if not tensors:
         raise ValueError("cat: no tensors to put together")
-    if not -tensors[0].data.ndim <= dim < tensors[0].data.ndim:
-        raise ValueError(f"cat: dim {dim} is not an axis of shape {tensors[0].data.shape}")
+    check_tensors("cat", {f"tensors[{i}]": tensor for i, tensor in enumerate(tensors)})
+    dim = axis("cat", "dim", dim, tensors[0].data.shape)
     try:
         return Cat.apply(*tensors, dim=dim)
     except ValueError:
@@ -87,13 +85,26 @@ def stack(tensors, dim=0):
     tensors = tuple(tensors)
     if not tensors:
         raise ValueError("stack: no tensors to put together")
-    ndim, shapes = tensors[0].data.ndim, {t.data.shape for t in tensors}
+    check_tensors("stack", {f"tensors[{i}]": tensor for i, tensor in enumerate(tensors)})
+    shapes = {t.data.shape for t in tensors}
     if len(shapes) > 1:
         raise ValueError(f"stack: shapes {', '.join(map(str, sorted(shapes)))} must be equal")
-    if not -ndim - 1 <= dim <= ndim:
-        raise ValueError(f"stack: dim {dim} is no place for an axis in shape {tensors[0].data.shape}")
-    at, shape = dim % (ndim + 1), tensors[0].data.shape
-    return cat([reshape(t, (*shape[:at], 1, *shape[at:])) for t in tensors], at)
+    dim = axis("stack", "dim", dim, tensors[0].data.shape, more=1)
+    return cat([unsqueeze(t, dim) for t in tensors], dim)
+
+
+def unsqueeze(x, dim):
+    """x with one more axis, of length 1, at `dim`."""
+    shape = x.data.shape
+    at = axis("unsqueeze", "dim", dim, shape, more=1)
+    return reshape(x, (*shape[:at], 1, *shape[at:]))
+
+
+def squeeze(x, dim=None):
+    """x without the axes of length 1; with `dim`, without this one if its length is 1."""
+    shape = x.data.shape
+    gone = range(len(shape)) if dim is None else [axis("squeeze", "dim", dim, shape)]
+    return reshape(x, tuple(n for at, n in enumerate(shape) if n != 1 or at not in gone))
 
 
 class Reshape(Function):
@@ -107,7 +118,7 @@ class Reshape(Function):
 
 class Permute(Function):
     def forward(self, x, dims):
-        self.inverse = tuple(int(i) for i in np.argsort([d % x.ndim for d in dims]))
+        self.inverse = tuple(int(i) for i in np.argsort(dims))
         return x.transpose(dims)
 
     def backward(self, grad_out):

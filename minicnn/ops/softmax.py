@@ -14,7 +14,7 @@ Source    Bridle, "Probabilistic interpretation of feedforward classification ne
 import numpy as np
 
 from ..autograd import Function
-from .arguments import check_tensors
+from .arguments import axis, check_tensors
 
 
 def softmax(input, dim):
@@ -73,8 +73,4 @@ def log_softmax_backward(grad_out, y, dim):
 
 def _checked(op, x, dim):
     check_tensors(op, {"input": x})
-    if not hasattr(dim, "__index__"):
-        raise TypeError(f"{op}: dim must be an int, the axis of the classes, got {dim!r}")
-    if not -x.data.ndim <= dim < x.data.ndim:
-        raise ValueError(f"{op}: dim {dim} is not an axis of input, shape {x.data.shape}")
-    return dim
+    return axis(op, "dim", dim, x.data.shape)
