@@ -28,6 +28,9 @@ def arguments():
     resnet.add_argument("--plain", action="store_true", help="no shortcuts")
     resnet.add_argument("--shortcut", choices=("A", "B", "C"), default="A", help="where a block changes the shape")
     resnet.add_argument(
+        "--zero-padding", choices=("behind", "around"), default="behind", help="where option A puts its zero channels"
+    )
+    resnet.add_argument(
         "--milestones", metavar="STEP", type=whole(1), nargs="+", default=[32000, 48000], help="lr / 10 there"
     )
     resnet.add_argument("--warmup", metavar="STEPS", type=whole(0), help="lr grows so long (default: 0; 400 from 110)")

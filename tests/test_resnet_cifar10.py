@@ -9,8 +9,9 @@ from programs import EXAMPLES, load_example, run
 
 from minicnn.data import Pad
 from minicnn.data.published import PublishedSet
+from minicnn.models.resnet import zero_pads
 from minicnn.runlog import read_log
-from minicnn.train import load_checkpoint
+from minicnn.train import load_checkpoint, save_checkpoint
 from minicnn.train.pictures import shift_and_flip
 
 example = load_example(EXAMPLES / "resnet_cifar10.py")
@@ -55,6 +56,23 @@ def test_plain_networks_have_the_same_weights_to_learn(folder, tmp_path, capsys)
     assert summaries[0]["parameters"] == summaries[1]["parameters"] == 269_722 - 7 * 65  # 3 classes
     losses = [read_log(tmp_path / name / "log.csv")[0]["train_loss"] for name in ("resnet", "plain")]
     assert losses[0] != losses[1]
+
+
+def test_where_zeros_go_is_kept_and_goes_on(folder, tmp_path, capsys):
+    """In the checkpoint, and from there in tests; checkpoints from before there was a choice have theirs behind."""
+    out, seen = train(folder, tmp_path / "run", "--zero-padding around"), []
+    path = out / "checkpoint_last.npz"
+    state = load_checkpoint(path)
+    assert state["settings"]["zero_padding"] == "around"
+    real = example.build_model
+    recipe = example.RECIPE._replace(model=lambda *args: (seen.append(real(*args)), seen[-1])[1])
+    for words in (["-e", "--resume", str(path)], ["--ensemble", str(path), str(path)]):
+        assert example.main(example.arguments(), recipe, words) == 0
+    assert {layer.zero_padding for model in seen for layer in zero_pads(model)} == {"around"} and len(seen) == 3
+    del state["settings"]["zero_padding"]
+    save_checkpoint(path, state)
+    assert example.main(example.arguments(), recipe, ["-e", "--resume", str(path)]) == 0
+    assert {layer.zero_padding for layer in zero_pads(seen[-1])} == {"behind"}
 
 
 def test_a_test_of_a_checkpoint_repeats_the_last_validation(folder, tmp_path, capsys):

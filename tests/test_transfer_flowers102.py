@@ -131,7 +131,7 @@ def test_a_plain_network_stays_one(folder, tmp_path):
     plain = (tmp_path / "plain" / "checkpoint_last.npz").rename(tmp_path / "plain.ckpt")  # its name says nothing
     assert transfer(folder, SMALL, "--option 1 --weights", plain, "--output-dir", tmp_path / "out") == 0
     found = load_checkpoint(tmp_path / "out" / "checkpoint_last.npz")
-    assert found["settings"]["network"] == {"plain": True, "shortcut": "A"}
+    assert found["settings"]["network"] == {"plain": True, "shortcut": "A", "zero_padding": "behind"}
     assert found["normalize"]["mean"].tobytes() == load_checkpoint(plain)["normalize"]["mean"].tobytes()
     model = example.new_model(Namespace(arch="resnet20", weights="", network=found["settings"]["network"]), 3)
     assert not model.layer1[0].residual
