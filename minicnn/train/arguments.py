@@ -19,7 +19,7 @@ OF_THIS_CALL = (  # what a checkpoint does not remember
     "output_dir",
     "other_pictures",
 )
-ADDED = {"drop_last": False, "zero_padding": "behind"}  # settings that checkpoints of earlier versions lack, and what they had
+ADDED = {"drop_last": False, "zero_padding": "behind"}  # settings that earlier checkpoints lack, and what they had
 MAY_CHANGE = (  # when a run is resumed; anything else would make it another run
     *OF_THIS_CALL,
     "dir",
