@@ -109,6 +109,7 @@ def test_counters_are_no_weights(torch, tmp_path, kind):
     counters |= {"module.0.total_params": np.ones(1)}
     write(torch, tmp_path / "w", {f"module.{key}": array for key, array in state.items()} | counters, kind)
     check_loaded(network(), tmp_path / "w", state)
+    assert state.keys() < read_weights(tmp_path / "w").keys()  # the count of averages does not keep the prefix on
 
 
 NAMES = ["state_dict", "model_state_dict", "model", "net", "model_state", "state_dict_ema", "model_ema", "ema"]
