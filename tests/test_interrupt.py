@@ -153,7 +153,7 @@ def test_it_works_outside_the_main_thread(tmp_path):
 def test_the_line_to_go_on_with_can_be_pasted(pictures, tmp_path, monkeypatch):
     """It is given to a shell, in which `python` is this one."""
     monkeypatch.chdir(tmp_path)
-    name = "-it's my run; & $HOME"
+    name = "-it's;&$HOME"
     words = [EXAMPLES / "alexnet_imagenet.py", pictures, *f"{SMALL} -b 1 --epochs 2".split(), f"--output-dir={name}"]
     piped = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     process = subprocess.Popen([sys.executable, *map(str, words)], **piped)

@@ -4,6 +4,7 @@ import re
 
 import numpy as np
 import pytest
+from fuzz_checkpoints import fingerprint
 from kill_and_resume import repeated_part, resumed, small_trainer
 from PIL import Image
 
@@ -257,6 +258,59 @@ def test_foreign_parts_are_refused(stopped, part, foreign):
         trainer.load_state_dict(load_checkpoint(stopped) | {part: foreign}, stopped)
     assert all(np.array_equal(before[key], array) for key, array in weights(trainer).items())
     assert trainer.epoch == trainer.batch == 0
+
+
+@pytest.mark.parametrize(
+    ("way", "value"),
+    [
+        ("position/epoch", -1),
+        ("position/epoch", True),
+        ("position/batch", 1.0),
+        ("position/batch", 9),
+        ("best", {}),
+        ("best", {"epoch": 1, "top1": "high"}),
+        ("scores/loss", [1.0]),
+        ("scores/loss", [1.0, -1]),
+        ("scores/top1", [float("nan"), 8]),
+        ("bad_pictures", {"a.jpg": 3}),
+        ("environment", {"numpy": [2]}),
+        ("classes", [1, 2, 3]),
+        ("random/dropout_key", 1 << 64),
+        ("random/dropout_calls", -1),
+        ("random/init/bit_generator", "MT19937"),
+        ("random/init/state/state", 1.5),
+        ("random/init/state/inc", -1),
+        ("schedule/best", "low"),
+        ("schedule/best", float("nan")),
+        ("schedule/count", "two"),
+        ("schedule/count", 10**400),
+        ("normalize/kind", "MeanImage"),
+        ("normalize/mean", np.ones(4, np.float32)),
+        ("normalize/std", np.float32([1, np.nan, 1])),
+        ("optimizer/groups/0/lr", None),
+        ("optimizer/groups/0/lr", float("inf")),
+        ("optimizer/velocities/0", "fast"),
+        ("optimizer/velocities/0", np.ones((3, 3, 3), np.float32)),
+        ("optimizer/velocities/0", np.full((8, 3, 3, 3), np.nan, np.float32)),
+        ("model/0.weight", np.full((8, 3, 3, 3), np.inf, np.float32)),
+        ("model/0.weight", np.ones((8, 3, 3, 3), complex)),
+        ("model/0.weight", None),
+    ],
+)
+def test_foreign_values_are_refused(stopped, way, value):
+    """Whoever wrote them has given the file a right SHA-256, too."""
+    state = load_checkpoint(stopped)
+    *outer, last = (int(word) if word.isdigit() else word for word in way.split("/"))
+    place = state
+    for word in outer:
+        place = place[word]
+    place[last] = value
+    trainer = small_trainer(stopped.parent)
+    before = fingerprint(trainer)
+    with pytest.raises(CheckpointError) as caught:
+        trainer.load_state_dict(state, stopped)
+    assert str(stopped) in str(caught.value) and way.split("/")[0] in str(caught.value)
+    assert fingerprint(trainer) == before
 
 
 def test_velocities_of_another_number_are_refused(stopped):
