@@ -108,6 +108,15 @@ def test_rounding(name):
         assert np.abs(value - expected).max() < 1e-5 * np.abs(expected).max()
 
 
+@pytest.mark.parametrize("taps", [1, 3])
+def test_a_stride_beyond_the_image(taps):
+    """The pixels that no window saw are not counted one by one."""
+    geometry = (1 << 30, 1 << 30), ((0, 0), (0, 0)), ONE, 1
+    arrays = inputs((2, 4, 5, 6), (3, 4, taps, taps), geometry, np.float64)
+    for value, expected in zip(passes(conv, *arrays, geometry), passes(reference, *arrays, geometry), strict=True):
+        check_close(value, expected, 1e-12)
+
+
 @pytest.mark.parametrize("taps, most", [(1, 9e-7), (3, 6e-6)], ids=["pointwise", "winograd"])
 def test_a_sum_over_many_channels_is_one_of_pieces(taps, most):
     """In one piece it would be five times as far from float64's: 1.9e-6, 1.6e-5."""

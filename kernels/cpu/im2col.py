@@ -87,12 +87,12 @@ def conv2d_grad_x(grad_out, x_shape, weight, stride, padding, dilation, groups):
     n, channels, *size = x_shape
     grad_x = memory.empty((n, *size, channels), grad_out.dtype)
     axes = [
-        [_phase(*axis, corner) for corner in range(axis[1])]
-        for axis in zip(weight.shape[2:], stride, padding, dilation, strict=True)
+        [_phase(*axis, corner) for corner in range(min(axis[1], length))]  # a stride may be longer than the image
+        for *axis, length in zip(weight.shape[2:], stride, padding, dilation, size, strict=True)
     ]
     if not all(phase.count for axis in axes for phase in axis):  # pixels that no window saw
         threads.run_shares(lambda start, stop: grad_x[start:stop].fill(0), n)
-    for corner in np.ndindex(*stride):
+    for corner in np.ndindex(*map(len, axes)):
         phases = [axis[at] for axis, at in zip(axes, corner, strict=True)]
         part = [-(-(length - at) // s) for length, at, s in zip(size, corner, stride, strict=True)]
         if phases[0].count and phases[1].count:
