@@ -181,6 +181,14 @@ def test_too_many_bad_pictures_stop_the_epoch(workers):
     assert not loader_threads()
 
 
+def test_the_list_of_bad_pictures_is_one_line_whatever_their_names():
+    dataset = Pictures(4, bad={0, 1})
+    dataset.samples[0], dataset.samples[1] = ("two\nlines", 0), ("caf\udce9", 0)
+    with pytest.raises(TooManyBadImages) as caught:
+        list(loader(dataset, shuffle=False, max_bad_fraction=0.25).epoch(0))
+    assert str(caught.value).endswith(r"two\nlines: damaged; caf\udce9: damaged")
+
+
 def test_the_fraction_is_rounded_up_and_zero_means_none():
     assert len(list(loader(Pictures(22, bad={3})).epoch(0))) == 6
     with pytest.raises(TooManyBadImages, match="allows 0"):

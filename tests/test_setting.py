@@ -1,5 +1,7 @@
 """What is tried before a run: a last batch that the network cannot be trained on, and that trying leaves no trace."""
 
+import os
+
 import numpy as np
 import pytest
 from programs import EXAMPLES, arguments, draw, load_example
@@ -103,6 +105,17 @@ def test_unreadable_pictures_may_leave_one(pictures, tmp_path, capsys):
     assert run(pictures, TINY, "-b 2 --max-bad-fraction 0.5 --output-dir", tmp_path / "run") == 1
     err = capsys.readouterr().err
     assert "one picture is left of it" in err and "0.JPEG" in err and err.count("\n") == 1
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such names")
+def test_an_unreadable_picture_of_any_name_is_told_on_one_line(pictures, tmp_path, capsys):
+    name = os.fsencode(pictures / "train" / "dark") + b"/caf\xe9\nline.jpg"
+    with open(name, "wb") as file:
+        file.write(b"no picture")
+    assert run(pictures, TINY, "-b 4 --max-bad-fraction 0.5 --output-dir", tmp_path / "run") == 0
+    lines = capsys.readouterr().out.splitlines()
+    path = pictures / "train" / "dark" / r"caf\udce9\nline.jpg"
+    assert f"skipped an unreadable picture: {path}: not a JPEG or PNG picture" in lines
 
 
 def test_notes_of_a_folder_are_said_once(pictures, tmp_path, capsys):

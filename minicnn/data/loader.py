@@ -203,7 +203,7 @@ class DataLoader:
         self.bad.setdefault(bad.path, bad.reason)
         allowed = math.ceil(self.max_bad_fraction * len(self.dataset) - 1e-9)
         if len(self.bad) > allowed:
-            first = "; ".join(f"{path}: {reason}" for path, reason in list(self.bad.items())[:5])
+            first = "; ".join(f"{shown(path)}: {reason}" for path, reason in list(self.bad.items())[:5])
             raise TooManyBadImages(
                 f"{len(self.bad)} of {len(self.dataset)} pictures are unreadable and max_bad_fraction="
                 f"{self.max_bad_fraction:g} allows {allowed}; repair or remove them: {first}"

@@ -10,6 +10,7 @@ import numpy as np
 from .. import nn
 from ..autograd import no_grad
 from ..data import DataError, DataLoader
+from ..data.errors import shown
 from ..device import to_device
 from ..tensor import Tensor
 from ..train.log import Progress
@@ -44,7 +45,9 @@ class FeatureSet:
         self.bad = in_order.bad
         if not kept:
             path, reason = next(iter(self.bad.items()))
-            raise DataError(f"none of the {len(loader.dataset)} pictures could be read; the first: {path}: {reason}")
+            raise DataError(
+                f"none of the {len(loader.dataset)} pictures could be read; the first: {shown(path)}: {reason}"
+            )
         self.features = np.concatenate(features)[:, :, None, None]
         self.samples = [loader.dataset.samples[i] for i in kept]
         self.classes = loader.dataset.classes

@@ -14,6 +14,7 @@ import numpy as np
 
 from ..autograd import no_grad
 from ..data import DataError
+from ..data.errors import shown
 from ..device import to_device
 from ..nn import Module
 from ..ops.softmax import log_softmax_forward
@@ -50,7 +51,7 @@ def evaluate(classifiers, loaders, device="cpu", after_batch=None):
             after_batch(batch.position, result)
     if not result.count:
         path, reason = next(iter(loaders[0].bad.items()), ("there are none", "the loader is empty"))
-        raise DataError(f"no validation picture could be read; the first: {path}: {reason}")
+        raise DataError(f"no validation picture could be read; the first: {shown(path)}: {reason}")
     return result
 
 

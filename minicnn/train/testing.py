@@ -5,6 +5,7 @@ from argparse import Namespace
 
 from ..console import say
 from ..data import DataError, MeanImage
+from ..data.errors import shown
 from ..models import fully_convolutional
 from .arguments import check_settings
 from .checkpoint import CheckpointError
@@ -42,7 +43,7 @@ def test(args, classifiers, loaders, paths, folder=None):
     with Progress("validation", len(loaders[0]), every=args.print_freq) as progress:
         result = evaluate(classifiers, loaders, args.device, lambda i, scores: progress.update(i + 1, str(scores)))
     for path, reason in loaders[0].bad.items():
-        say(f"skipped an unreadable picture: {path}: {reason}")
+        say(f"skipped an unreadable picture: {shown(path)}: {reason}")
     views = args.tta or "1 crop"
     if args.scales:
         views += f" at {', '.join(map(str, args.scales))} pixels"

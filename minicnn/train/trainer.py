@@ -16,6 +16,7 @@ from pathlib import Path
 from .. import functional as F
 from .. import random
 from ..console import say
+from ..data.errors import shown
 from ..device import to_device
 from ..tensor import Tensor
 from .checkpoint import CheckpointError, save_checkpoint
@@ -142,7 +143,7 @@ class Trainer:
             path = next(iter(self.train_loader.bad))
             raise TrainingError(
                 f"epoch {self.epoch + 1}, batch {batch.position + 1}: one picture is left of it, as others cannot be "
-                f"read: {error}; remove them, the first is {path}, or choose another --batch-size"
+                f"read: {error}; remove them, the first is {shown(path)}, or choose another --batch-size"
             ) from error
 
     def validate(self):
@@ -203,7 +204,7 @@ class Trainer:
             raise Interrupted(self.folder / LAST, self.interrupt.signal)
 
     def stop_at(self, batch, loss, images):
-        paths = [str(self.train_loader.dataset.samples[i][0]) for i in batch.indices[:3]]
+        paths = [shown(self.train_loader.dataset.samples[i][0]) for i in batch.indices[:3]]
         raise TrainingError(
             f"the loss is {loss} in epoch {self.epoch + 1}, batch {batch.position + 1}, at lr {self.lr:.3g}: "
             f"{explain(self.model, images)}. {self.advice} The batch's {len(batch.indices)} pictures begin with "
@@ -227,7 +228,7 @@ class Trainer:
         for loader in filter(None, (self.train_loader, self.val_loader)):
             for path, reason in loader.bad.items():
                 if path not in self.told:
-                    say(f"skipped an unreadable picture: {path}: {reason}")
+                    say(f"skipped an unreadable picture: {shown(path)}: {reason}")
                     self.told.add(path)
 
     # The state of the run
