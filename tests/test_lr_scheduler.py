@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from checks import raises
 
-from minicnn import nn
+from minicnn import Tensor, nn
 from minicnn.optim import SGD
 from minicnn.optim.lr_scheduler import CosineAnnealingLR, LinearWarmup, MultiStepLR, ReduceLROnPlateau, StepLR
 
@@ -15,7 +15,7 @@ PERIODS = 14
 METRICS = [5, 4, 4.1, 4.2, 3.9999, 4, 4.3, 3, 2, 2.5, 2.5, 2.4, 2.6, 2.2]
 SCHEDULES = {
     "StepLR": {"step_size": 3, "gamma": 0.5},
-    "MultiStepLR": {"milestones": [7, 2, 7], "gamma": 0.1},
+    "MultiStepLR": {"milestones": [2, 7, 7], "gamma": 0.1},
     "CosineAnnealingLR": {"T_max": PERIODS, "eta_min": 0.01},
     "ReduceLROnPlateau": {"factor": 0.5, "patience": 1, "min_lr": 0.03},
     "ReduceLROnPlateau max": {"mode": "max", "factor": 0.1, "patience": 2, "threshold": 0.1},
@@ -106,6 +106,167 @@ def test_cosine_stays_at_its_end():
     assert np.allclose(rates(opt, CosineAnnealingLR(opt, T_max=3, eta_min=0.1), METRICS[:6])[2:], 0.1)
 
 
+# The present rate, by hand, by several schedules, by groups that come later
+
+LONG = 300
+CHAINS = {
+    "StepLR": [("StepLR", {"step_size": 30, "gamma": 0.7})],
+    "MultiStepLR": [("MultiStepLR", {"milestones": [40, 41, 41, 200], "gamma": 0.3})],
+    "cosine": [("CosineAnnealingLR", {"T_max": LONG, "eta_min": 1e-3})],
+    "plateau": [("ReduceLROnPlateau", {"factor": 0.5, "patience": 4, "min_lr": 1e-3})],
+    "two": [("StepLR", {"step_size": 1, "gamma": 0.995}), ("CosineAnnealingLR", {"T_max": LONG})],
+    "three": [
+        ("MultiStepLR", {"milestones": [20], "gamma": 2.0}),
+        ("ReduceLROnPlateau", {"factor": 0.9, "patience": 3}),
+        ("StepLR", {"step_size": 50, "gamma": 0.5}),
+    ],
+    "warm-up and steps": [("LinearLR", {"start_factor": 0.1, "total_iters": 25}), ("StepLR", {"step_size": 60})],
+}
+
+
+def ours_named(name, opt, options):
+    if name == "LinearLR":
+        return LinearWarmup(opt, options["total_iters"], options["start_factor"])
+    return KINDS[name](opt, **options)
+
+
+@pytest.mark.parametrize("by_hand", [False, True], ids=["alone", "with changes by hand"])
+@pytest.mark.parametrize("chain", CHAINS.values(), ids=CHAINS.keys())
+def test_hundreds_of_periods_as_torch_has_them(torch, chain, by_hand):
+    ours = optimizer()
+    groups = [{"params": [torch.nn.Parameter(torch.ones(1))], "lr": group["lr"]} for group in ours.param_groups]
+    theirs = torch.optim.SGD(groups, lr=0.1)
+    schedules = [ours_named(name, ours, options) for name, options in chain]
+    oracles = [getattr(torch.optim.lr_scheduler, name)(theirs, **options) for name, options in chain]
+    rng, seen, expected = np.random.default_rng(0), [], []
+    for period in range(LONG):
+        metric = 5 * 0.99**period + rng.random()
+        theirs.step()
+        for schedule, oracle in zip(schedules, oracles, strict=True):
+            schedule.step(metric)
+            oracle.step(metric) if "Plateau" in type(oracle).__name__ else oracle.step()
+        if by_hand and period in (10, 77, 150, 222):
+            for opt in (ours, theirs):
+                opt.param_groups[period % 2]["lr"] = 0.3 + period / 1000
+        if by_hand and period == 100:
+            ours.add_param_group({"params": nn.Parameter(np.ones(1)), "lr": 0.7})
+            theirs.add_param_group({"params": torch.nn.Parameter(torch.ones(1)), "lr": 0.7})
+            for oracle in oracles:
+                if hasattr(oracle, "min_lrs"):
+                    oracle.min_lrs.append(oracle.min_lrs[0])
+        seen.extend(schedules[0].get_last_lr())
+        expected.extend(group["lr"] for group in theirs.param_groups)
+    np.testing.assert_allclose(seen, expected, rtol=1e-12)
+    assert len(set(seen)) > 4
+
+
+def test_two_schedules_multiply():
+    opt = optimizer((0.1,))
+    schedules = StepLR(opt, 1, 0.5), CosineAnnealingLR(opt, 10)
+    for _ in range(4):
+        for schedule in schedules:
+            schedule.step()
+    expected = 0.1 * 0.5**4 * (1 + np.cos(0.4 * np.pi)) / 2
+    np.testing.assert_allclose(schedules[0].get_last_lr(), [expected], rtol=1e-12)
+
+
+def test_a_rate_set_by_hand_in_the_warm_up_is_warmed_up_itself():
+    opt = optimizer((1.0,))
+    schedule = warmup_then_steps(opt)
+    schedule.step()
+    opt.param_groups[0]["lr"] /= 10
+    np.testing.assert_allclose(rates(opt, schedule, METRICS[:5])[:, 0], [0.06, 0.08, 0.1, 0.1, 0.05], rtol=1e-12)
+
+
+@pytest.mark.parametrize("stop", [0, 3, 6, 9])
+def test_several_schedules_continue_exactly(stop):
+    def make(opt):
+        return warmup_then_plateau(opt), CosineAnnealingLR(opt, 9, 0.01), StepLR(opt, 2, 0.9)
+
+    def go(opt, schedules, metrics):
+        seen = []
+        for metric in metrics:
+            for schedule in schedules:
+                schedule.step(metric)
+            seen.append(schedules[0].get_last_lr())
+        return seen
+
+    opt = optimizer()
+    schedules = make(opt)
+    go(opt, schedules, METRICS[:stop])
+    opt.param_groups[1]["lr"] = 0.123
+    saved = json.loads(json.dumps([schedule.state_dict() for schedule in schedules]))
+    expected = go(opt, schedules, METRICS[stop:])
+    opt = optimizer((0.9, 0.8))
+    schedules = make(opt)
+    for schedule, state in zip(schedules, saved, strict=True):
+        schedule.load_state_dict(state)
+    assert opt.param_groups[1]["lr"] == 0.123 and go(opt, schedules, METRICS[stop:]) == expected
+
+
+def test_min_lr_raises_no_rate():
+    opt = optimizer((0.1, 1e-6))
+    schedule = ReduceLROnPlateau(opt, patience=0, min_lr=1e-3)
+    assert (rates(opt, schedule, [1.0]) == [[0.1, 1e-6]]).all()
+    np.testing.assert_allclose(rates(opt, schedule, [1.0] * 4)[-1], [1e-3, 1e-6], rtol=1e-12)
+
+
+@pytest.mark.parametrize("mode, good", [("min", [5, 4, 3, 2]), ("max", [1, 2, 3, 4])])
+@pytest.mark.parametrize("first", [float("inf"), -float("inf"), float("nan")])
+def test_a_metric_that_is_not_finite_is_never_the_best(mode, good, first):
+    opt = optimizer((1.0,))
+    schedule = ReduceLROnPlateau(opt, mode, patience=1)
+    assert (rates(opt, schedule, [first, *good]) == 1).all() and schedule.best == good[-1]
+    np.testing.assert_allclose(rates(opt, schedule, [first] * 2), [[1.0], [0.1]], rtol=1e-12)
+
+
+def test_the_metric_may_be_a_tensor():
+    schedule = ReduceLROnPlateau(optimizer())
+    schedule.step(Tensor([2.0]).sum())
+    assert schedule.best == 2.0 and type(schedule.best) is float
+    with raises(TypeError, "ReduceLROnPlateau.step", "'2.0'"):
+        schedule.step("2.0")
+
+
+@pytest.mark.parametrize("make", EVERY.values(), ids=EVERY.keys())
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda s: None,
+        lambda s: {"base_lrs": [0.5, 0.2], "count": 3},  # as it was saved once
+        lambda s: {key: value for key, value in s.items() if key != "lrs"},
+        lambda s: s | {"more": 1},
+        lambda s: s | {"lrs": [0.5]},
+        lambda s: s | {"lrs": [0.5, float("nan")]},
+        lambda s: s | {"lrs": "ab"},
+        lambda s: s | {"count": 1.5},
+        lambda s: s | {"count": -1},
+    ],
+)
+def test_a_damaged_state_is_refused_and_changes_nothing(make, damage):
+    opt = optimizer()
+    schedule = make(opt)
+    rates(opt, schedule, METRICS[:6])
+    before = schedule.state_dict()
+    with raises((TypeError, ValueError), type(schedule).__name__):
+        schedule.load_state_dict(damage(before))
+    assert schedule.state_dict() == before
+
+
+@pytest.mark.parametrize("wrong", [{"best": "5"}, {"best": float("inf")}, {"bad_periods": -1}, {"bad_periods": 0.5}])
+def test_a_damaged_plateau_is_refused_behind_a_warm_up_too(wrong):
+    opt = optimizer()
+    schedule = warmup_then_plateau(opt)
+    rates(opt, schedule, METRICS[:6])
+    before = schedule.state_dict()
+    with raises((TypeError, ValueError), "ReduceLROnPlateau", *wrong):
+        schedule.load_state_dict(before | {"count": 1, "after": before["after"] | wrong})
+    for after in (None, {}, 3):
+        with raises(ValueError, "load_state_dict"):
+            schedule.load_state_dict(before | {"count": 1, "after": after})
+    assert schedule.state_dict() == before
+
+
 @pytest.mark.parametrize("metrics", [[float("nan"), 5, 4, 3], [5, float("nan"), 4, 3]])
 def test_nan_is_no_improvement_and_no_best(metrics):
     opt = optimizer((1.0,))
@@ -115,6 +276,16 @@ def test_nan_is_no_improvement_and_no_best(metrics):
 @pytest.mark.parametrize(
     "make, parts",
     [
+        (lambda o: StepLR(o, -3), ["StepLR", "step_size", "-3"]),
+        (lambda o: StepLR(o, 3, gamma=0), ["StepLR", "gamma", "above 0"]),
+        (lambda o: StepLR(o, 3, gamma=np.nan), ["StepLR", "gamma", "nan"]),
+        (lambda o: MultiStepLR(o, [0, 3]), ["MultiStepLR", "milestones", "0"]),
+        (lambda o: MultiStepLR(o, [30, 10]), ["MultiStepLR", "ascend", "[30, 10]"]),
+        (lambda o: CosineAnnealingLR(o, 10, eta_min=-1), ["CosineAnnealingLR", "eta_min", "-1"]),
+        (lambda o: ReduceLROnPlateau(o, patience=-1), ["ReduceLROnPlateau", "patience", "-1"]),
+        (lambda o: ReduceLROnPlateau(o, min_lr=-1), ["ReduceLROnPlateau", "min_lr", "-1"]),
+        (lambda o: LinearWarmup(o, 3, start_factor=0), ["LinearWarmup", "start_factor", "above 0"]),
+        (lambda o: LinearWarmup(o, 3, start_factor=2), ["LinearWarmup", "start_factor", "at most 1"]),
         (lambda o: StepLR(o, 0), ["StepLR", "step_size", "0"]),
         (lambda o: CosineAnnealingLR(o, 0), ["CosineAnnealingLR", "T_max", "0"]),
         (lambda o: ReduceLROnPlateau(o, "least"), ["ReduceLROnPlateau", "mode", "'least'"]),
@@ -126,3 +297,26 @@ def test_nan_is_no_improvement_and_no_best(metrics):
 def test_errors(make, parts):
     with raises(ValueError, *parts):
         make(optimizer())
+
+
+@pytest.mark.parametrize(
+    "make, parts",
+    [
+        (lambda o: StepLR(o, 2.0), ["StepLR", "step_size", "2.0"]),
+        (lambda o: StepLR(o, "2"), ["StepLR", "step_size", "'2'"]),
+        (lambda o: StepLR(o, 2, "0.1"), ["StepLR", "gamma", "'0.1'"]),
+        (lambda o: MultiStepLR(o, 30), ["MultiStepLR", "milestones", "30"]),
+        (lambda o: MultiStepLR(o, "100"), ["MultiStepLR", "milestones", "'100'"]),
+        (lambda o: MultiStepLR(o, [1.5]), ["MultiStepLR", "milestones", "1.5"]),
+        (lambda o: CosineAnnealingLR(o, None), ["CosineAnnealingLR", "T_max", "None"]),
+        (lambda o: ReduceLROnPlateau(o, min_lr=[0.1]), ["ReduceLROnPlateau", "min_lr"]),
+        (lambda o: LinearWarmup(o, 3, after=3), ["LinearWarmup", "after"]),
+        (lambda o: LinearWarmup(o, 3, after=StepLR(optimizer(), 1)), ["LinearWarmup", "same optimiser"]),
+        (lambda o: StepLR(o.param_groups, 3), ["StepLR", "optimizer", "list"]),
+    ],
+)
+def test_types(make, parts):
+    opt = optimizer()
+    with raises(TypeError, *parts):
+        make(opt)
+    assert [group["lr"] for group in opt.param_groups] == [0.5, 0.2]

@@ -1,131 +1,173 @@
 """How the learning rate changes while a network trains.
 
-A schedule multiplies the lr that each parameter group started with by a factor. ``step()`` is called once a period, an
-epoch or an iteration as the user likes; every schedule can be saved and restored.
+``step()`` is called once a period, an epoch or an iteration as the user likes, and multiplies the *present* rate of
+each parameter group by a factor. So a rate that is set by hand stays in force, and schedules that are stepped together
+multiply; this is PyTorch's "chainable form". Every schedule can be saved and restored.
 
-    StepLR              factor gamma^floor(t / step_size)
-    MultiStepLR         factor gamma^(number of milestones <= t)     ResNet: at given iterations
-    ReduceLROnPlateau   times `factor` after `patience` periods without improvement     AlexNet: "divided by 10 when the
+    StepLR              gamma after every step_size periods
+    MultiStepLR         gamma at each milestone     ResNet: at given iterations
+    ReduceLROnPlateau   `factor` after `patience` periods without improvement     AlexNet: "divided by 10 when the
                         validation error rate stopped improving" (Krizhevsky et al., NIPS 2012, section 5)
     CosineAnnealingLR   half a cosine from 1 to eta_min/lr (Loshchilov and Hutter, ICLR 2017, eq. 5)
     LinearWarmup        from a small factor up to 1, then another schedule (Goyal et al., arXiv 1706.02677, section 2.2)
 """
 
 import math
+from collections.abc import Iterable, Mapping
+
+from ..settings import one_of, real, whole
 
 
 class Schedule:
-    """What the schedules share: the starting rates, the count of periods, saving and restoring."""
+    """What the schedules share: the count of periods, the rates, saving and restoring."""
 
     def __init__(self, optimizer):
+        if not hasattr(optimizer, "param_groups"):
+            raise TypeError(f"{type(self).__name__}: optimizer is a {type(optimizer).__name__}, and no optimiser")
         self.optimizer = optimizer
-        self.base_lrs = [group["lr"] for group in optimizer.param_groups]
         self.count = 0
 
     def step(self, metric=None):
         """One period is over. metric: what ReduceLROnPlateau watches; the others need none."""
         self.count += 1
-        self._apply()
+        self._change()
 
-    def lr(self, base_lr):
-        """The rate now in force for a group that started with `base_lr`."""
-        raise TypeError(f"{type(self).__name__} does not say what its lr is")
+    def next_lr(self, lr):
+        """The rate after period `self.count` of a group that has had the rate `lr`."""
+        raise NotImplementedError(f"{type(self).__name__} does not say what its next lr is")
 
-    def _apply(self):
-        for group, base_lr in zip(self.optimizer.param_groups, self.base_lrs, strict=True):
-            group["lr"] = self.lr(base_lr)
+    def get_last_lr(self):
+        """The present rate of each group."""
+        return [group["lr"] for group in self.optimizer.param_groups]
+
+    def _change(self):
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.next_lr(group["lr"])
 
     def state_dict(self):
-        """Everything that changes, as plain numbers."""
-        return {"base_lrs": list(self.base_lrs), "count": self.count}
+        """Everything that changes, the optimiser's rates too, as plain numbers."""
+        return {"count": self.count, "lrs": self.get_last_lr()}
 
     def load_state_dict(self, state):
-        """Continue from ``state_dict``; the optimiser's rates are set to what they were."""
-        self.base_lrs, self.count = list(state["base_lrs"]), state["count"]
-        self._apply()
+        """Continue from ``state_dict``; the optimiser's rates are set to what they were. ValueError or TypeError, and
+        nothing is changed, for the state of another schedule, of other groups or of an older version."""
+        count, lrs = self._checked(state)
+        self.count = count
+        for group, lr in zip(self.optimizer.param_groups, lrs, strict=True):
+            group["lr"] = lr
+
+    def _checked(self, state):
+        """(count, rates) of a state that is built like this schedule's."""
+        who, own = f"{type(self).__name__}.load_state_dict", self.state_dict()
+        if not isinstance(state, Mapping) or state.keys() != own.keys():
+            has = ", ".join(map(str, state)) if isinstance(state, Mapping) else f"a {type(state).__name__}"
+            raise ValueError(
+                f"{who}: the state must have {', '.join(own)}, but has {has or 'nothing'}: it is of another schedule, "
+                "or was saved by another version of minicnn"
+            )
+        if not isinstance(state["lrs"], (list, tuple)) or len(state["lrs"]) != len(own["lrs"]):
+            raise ValueError(f"{who}: the state has other groups than the optimiser's {len(own['lrs'])}")
+        return whole(who, "count", state["count"], 0), [real(who, "lrs", lr, at_least=0) for lr in state["lrs"]]
 
 
 class StepLR(Schedule):
-    """lr * gamma^floor(t / step_size)."""
+    """lr * gamma after every `step_size` periods."""
 
     def __init__(self, optimizer, step_size, gamma=0.1):
         super().__init__(optimizer)
-        if step_size < 1:
-            raise ValueError(f"StepLR: step_size must be at least 1 period, got {step_size}")
-        self.step_size, self.gamma = step_size, gamma
+        self.step_size, self.gamma = whole("StepLR", "step_size", step_size), real("StepLR", "gamma", gamma, above=0)
 
-    def lr(self, base_lr):
-        return base_lr * self.gamma ** (self.count // self.step_size)
+    def next_lr(self, lr):
+        return lr if self.count % self.step_size else lr * self.gamma
 
 
 class MultiStepLR(Schedule):
-    """lr * gamma^(number of milestones that have been reached)."""
+    """lr * gamma at each milestone: periods in ascending order; one that stands there twice counts twice."""
 
     def __init__(self, optimizer, milestones, gamma=0.1):
         super().__init__(optimizer)
-        self.milestones, self.gamma = sorted(milestones), gamma
+        if isinstance(milestones, str) or not isinstance(milestones, Iterable):
+            raise TypeError(f"MultiStepLR: milestones must be a list of whole numbers, got {milestones!r}")
+        self.milestones = [whole("MultiStepLR", "milestones", milestone) for milestone in milestones]
+        if self.milestones != sorted(self.milestones):
+            raise ValueError(f"MultiStepLR: milestones must ascend, got {self.milestones}")
+        self.gamma = real("MultiStepLR", "gamma", gamma, above=0)
 
-    def lr(self, base_lr):
-        return base_lr * self.gamma ** sum(milestone <= self.count for milestone in self.milestones)
+    def next_lr(self, lr):
+        return lr * self.gamma ** self.milestones.count(self.count)
 
 
 class CosineAnnealingLR(Schedule):
-    """Half a cosine from lr down to eta_min over T_max periods, and eta_min from then on."""
+    """Half a cosine from lr down to eta_min over T_max periods; from then on the rate is left alone."""
 
     def __init__(self, optimizer, T_max, eta_min=0.0):
         super().__init__(optimizer)
-        if T_max < 1:
-            raise ValueError(f"CosineAnnealingLR: T_max must be at least 1 period, got {T_max}")
-        self.T_max, self.eta_min = T_max, eta_min
+        self.T_max = whole("CosineAnnealingLR", "T_max", T_max)
+        self.eta_min = real("CosineAnnealingLR", "eta_min", eta_min, at_least=0)
 
-    def lr(self, base_lr):
-        progress = min(self.count, self.T_max) / self.T_max
-        return self.eta_min + (base_lr - self.eta_min) * (1 + math.cos(math.pi * progress)) / 2
+    def next_lr(self, lr):
+        if self.count > self.T_max:
+            return lr
+        before, now = (1 + math.cos(math.pi * count / self.T_max) for count in (self.count - 1, self.count))
+        return now / before * (lr - self.eta_min) + self.eta_min
 
 
 class ReduceLROnPlateau(Schedule):
-    """lr times `factor` whenever the metric has not improved for more than `patience` periods.
+    """lr * factor whenever the metric has not improved for more than `patience` periods.
 
     mode: "min" if less is better (an error rate), "max" if more is (an accuracy). An improvement is one by more than
-    `threshold`, relative to the best so far. The rate does not fall below min_lr.
+    `threshold`, relative to the best so far; a metric that is infinite or NaN is none. The rate does not fall below
+    min_lr, and one that is below stays there.
     """
 
     def __init__(self, optimizer, mode="min", factor=0.1, patience=10, threshold=1e-4, min_lr=0.0):
         super().__init__(optimizer)
-        if mode not in ("min", "max"):
-            raise ValueError(f'ReduceLROnPlateau: mode must be "min" or "max", got {mode!r}')
-        if not 0 < factor < 1:
-            raise ValueError(f"ReduceLROnPlateau: factor must be between 0 and 1, got {factor}")
-        self.mode, self.factor, self.patience, self.threshold, self.min_lr = mode, factor, patience, threshold, min_lr
-        self.best, self.bad_periods, self.reductions = None, 0, 0
+        self.mode = one_of("ReduceLROnPlateau", "mode", mode, ("min", "max"))
+        self.factor = real("ReduceLROnPlateau", "factor", factor, above=0, below=1)
+        self.patience = whole("ReduceLROnPlateau", "patience", patience, 0)
+        self.threshold = real("ReduceLROnPlateau", "threshold", threshold, at_least=0)
+        self.min_lr = real("ReduceLROnPlateau", "min_lr", min_lr, at_least=0)
+        self.best, self.bad_periods = None, 0
 
     def step(self, metric=None):
+        """One period is over, with this metric: a number, or a Tensor of one."""
         if metric is None:
             raise ValueError("ReduceLROnPlateau.step: it needs the metric that it watches")
+        if isinstance(metric, str):
+            raise TypeError(f"ReduceLROnPlateau.step: the metric must be a number, got {metric!r}")
+        metric = float(metric)
+        self.count += 1
         if self._improves(metric):
             self.best, self.bad_periods = metric, 0
         else:
             self.bad_periods += 1
         if self.bad_periods > self.patience:
-            self.reductions, self.bad_periods = self.reductions + 1, 0
-        super().step()
+            self.bad_periods = 0
+            self._change()
 
-    def lr(self, base_lr):
-        return max(self.min_lr, base_lr * self.factor**self.reductions)
+    def next_lr(self, lr):
+        return min(lr, max(self.min_lr, lr * self.factor))
 
     def _improves(self, metric):
-        if self.best is None:
-            return not math.isnan(metric)
+        if self.best is None or not math.isfinite(metric):
+            return math.isfinite(metric)
         margin = self.threshold * abs(self.best)
         return metric < self.best - margin if self.mode == "min" else metric > self.best + margin
 
     def state_dict(self):
-        own = {"best": self.best, "bad_periods": self.bad_periods, "reductions": self.reductions}
-        return {**super().state_dict(), **own}
+        return {**super().state_dict(), "best": self.best, "bad_periods": self.bad_periods}
+
+    def _checked(self, state):
+        count_and_lrs = super()._checked(state)
+        who = "ReduceLROnPlateau.load_state_dict"
+        whole(who, "bad_periods", state["bad_periods"], 0)
+        if state["best"] is not None:
+            real(who, "best", state["best"])
+        return count_and_lrs
 
     def load_state_dict(self, state):
-        self.best, self.bad_periods, self.reductions = state["best"], state["bad_periods"], state["reductions"]
         super().load_state_dict(state)
+        self.best, self.bad_periods = state["best"], state["bad_periods"]
 
 
 class LinearWarmup(Schedule):
@@ -133,28 +175,40 @@ class LinearWarmup(Schedule):
 
     def __init__(self, optimizer, periods, start_factor=0.1, after=None):
         super().__init__(optimizer)
-        if periods < 1:
-            raise ValueError(f"LinearWarmup: periods must be at least 1, got {periods}")
-        self.periods, self.start_factor, self.after = periods, start_factor, after
-        self._apply()
+        self.periods = whole("LinearWarmup", "periods", periods)
+        self.start_factor = real("LinearWarmup", "start_factor", start_factor, above=0, at_most=1)
+        if after is not None and not (isinstance(after, Schedule) and after.optimizer is optimizer):
+            raise TypeError("LinearWarmup: after must be a schedule of the same optimiser, or None")
+        self.after = after
+        for group in optimizer.param_groups:
+            group["lr"] *= self.start_factor
 
     def step(self, metric=None):
+        """One period is over. metric: what `after` watches, if it watches one."""
         self.count += 1
-        if self.count > self.periods and self.after is not None:
+        if self.count <= self.periods:
+            self._change()
+        elif self.after is not None:
             self.after.step(metric)
-        else:
-            self._apply()
 
-    def lr(self, base_lr):
-        progress = min(self.count, self.periods) / self.periods
-        return base_lr * (self.start_factor + (1 - self.start_factor) * progress)
+    def next_lr(self, lr):
+        before, now = (
+            self.start_factor + (1 - self.start_factor) * count / self.periods for count in (self.count - 1, self.count)
+        )
+        return lr * (now / before)
 
     def state_dict(self):
         return {**super().state_dict(), "after": None if self.after is None else self.after.state_dict()}
+
+    def _checked(self, state):
+        count_and_lrs = super()._checked(state)
+        if (self.after is None) != (state["after"] is None):
+            raise ValueError("LinearWarmup.load_state_dict: one has a schedule behind the warm-up, the other has not")
+        if self.after is not None:
+            self.after._checked(state["after"])
+        return count_and_lrs
 
     def load_state_dict(self, state):
         super().load_state_dict(state)
         if self.after is not None:
             self.after.load_state_dict(state["after"])
-            if self.count <= self.periods:
-                self._apply()
