@@ -110,6 +110,8 @@ def _checked_target(x, target, ignore_index):
             f"cross_entropy: input must be (N, C, ...) and target (N, ...), one label for each row of C scores; "
             f"got input {shape} and target {array.shape}"
         )
+    if array.size == 0:
+        raise ValueError(f"cross_entropy: no labels to average over, target has shape {array.shape}")
     if device_of(array) == "cpu":
         _check_labels(array, shape, ignore_index)
     return target
@@ -118,9 +120,7 @@ def _checked_target(x, target, ignore_index):
 def _check_labels(target, shape, ignore_index):
     counted = target[target != ignore_index]
     if counted.size == 0:
-        raise ValueError(
-            f"cross_entropy: no labels to average over (target has shape {target.shape}, the rest ignored)"
-        )
+        raise ValueError(f"cross_entropy: no labels to average over, all of target, shape {target.shape}, are ignored")
     if counted.min() < 0 or counted.max() >= shape[1]:
         wrong = counted.min() if counted.min() < 0 else counted.max()
         raise IndexError(
