@@ -14,9 +14,10 @@ from programs import EXAMPLES, SMALL
 
 from minicnn.train import Interrupted, exit_code, load_checkpoint
 from minicnn.train.checkpoint import save_checkpoint
-from minicnn.train.interrupt import SIGNALS, Ended, Interrupt, end, handling
+from minicnn.train.interrupt import Ended, Interrupt, end, handling
 from minicnn.train.trainer import LAST
 
+SIGNALS = [getattr(signal, name, None) for name in ("SIGINT", "SIGTERM", "SIGHUP")]  # Windows lacks the last
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals cannot be sent to oneself on Windows")
 
 
