@@ -39,9 +39,11 @@ def test_no_code_is_run(torch, new, function, name):
     assert not ran
 
 
-def test_a_whole_model_is_refused(torch):
-    with pytest.raises(WeightsError, match=r"would run code.*Linear.*torch\.save\(model\.state_dict\(\), path\)"):
-        read(save(torch, torch.nn.Linear(2, 2)))
+@pytest.mark.parametrize("new", FORMATS)
+def test_a_whole_model_is_refused(torch, new):
+    reason = r"would run code: it holds a whole object.*\.Linear', such as a network.*torch\.save\(model\.state_dict"
+    with pytest.raises(WeightsError, match=reason):
+        read(save(torch, torch.nn.Linear(2, 2), new))
 
 
 class Net(dict):

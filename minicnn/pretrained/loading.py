@@ -47,7 +47,7 @@ def from_file(build, path):
     evaluation mode. Zeros of option A go where the weights want them (``models.cifar_resnet``). The file is a .pth, a
     .safetensors, an .npz of arrays or a minicnn checkpoint. Raises WeightsError."""
     contents, model = _checked_contents(path), build(1)
-    state, settings = _for_model(contents, model, path)
+    state, settings = _for_model(contents, model)
     if classes := _classes(model, state):
         replace_head(model, classes)
     for layer in zero_pads(model):
@@ -65,7 +65,7 @@ def load_file(model, path):
 def network_settings(arch, path):
     """How ``models.create`` must build `arch` for the weights of a file, as far as that tells: {} where it does not,
     {"plain": False, "zero_padding": "around"} for the ResNets for CIFAR of PyTorch's users. WeightsError."""
-    return _for_model(_checked_contents(path), create(arch, 1), path)[1]
+    return _for_model(_checked_contents(path), create(arch, 1))[1]
 
 
 def read_weights(path):
@@ -104,14 +104,14 @@ def _read_checkpoint(path):
     return Contents(state["model"], ours | names.network_settings(settings["arch"], settings))
 
 
-def _for_model(contents, model, path):
+def _for_model(contents, model):
     """(state, settings): under the model's keys, and how it has to be built, as far as the file tells."""
     state, settings = for_model(contents.state, model)
-    return _with_tied(state, model, path), contents.settings | settings
+    return state, contents.settings | settings
 
 
 def _fill(model, contents, path):
-    state, settings = _for_model(contents, model, path)
+    state, settings = _for_model(contents, model)
     if isinstance(model, ResNet):
         _check_shortcuts(model, settings, path)
     classes = _classes(model, state)
@@ -156,21 +156,6 @@ def _check_dtypes(model, state, path):
                 f"{path} has {key} in {dtype}, which no weights of this network are; save them as float32, those of a "
                 "quantized network multiplied by their scales"
             )
-
-
-def _with_tied(state, model, path):
-    """A tensor that the network has under several names need stand in the file under one of them only."""
-    own = {key: tensor.data for key, tensor in model.state_dict().items()}
-    names, more = {}, {}
-    for key, array in own.items():
-        names.setdefault(id(array), []).append(key)
-    for tied in names.values():
-        given = [key for key in tied if key in state]
-        if not all(np.array_equal(state[key], state[given[0]]) for key in given[1:]):
-            raise WeightsError(f"{path} has different numbers for {' and '.join(given)}, which are one in this network")
-        if given:
-            more |= {key: state[given[0]] for key in tied if key not in state}
-    return state | more
 
 
 def _classes(model, state):

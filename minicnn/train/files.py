@@ -49,7 +49,7 @@ def atomic_write(path):
             sync(file)
         os.replace(temporary, path)
     except BaseException as error:
-        if isinstance(error, OSError) and error.filename is None:  # writing does not say where
+        if isinstance(error, OSError) and error.errno and error.filename is None:  # writing does not say where
             error.filename = str(path)
         with contextlib.suppress(OSError):  # the error above is the one to tell
             temporary.unlink(missing_ok=True)
