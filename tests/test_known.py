@@ -75,7 +75,8 @@ def test_within_an_epoch_the_pictures_are_the_same(flat, capsys):
     state = load_checkpoint(checkpoint)
     state["position"]["batch"] = 1
     save_checkpoint(checkpoint, state)
-    assert "within an epoch" in fails(capsys, pictures, "--other-pictures --epochs 2 --resume", checkpoint)
+    err = fails(capsys, pictures, "--other-pictures --epochs 2 --resume", checkpoint)
+    assert "within an epoch of other pictures" in err and "only one from the end of an epoch" in err
 
 
 def test_validation_pictures_are_not_trained_on(pictures, ours, tmp_path, capsys):
