@@ -162,12 +162,13 @@ def test_the_bound_of_a_file_is_what_is_just_read(tmp_path, monkeypatch):
 
 def test_grey_of_32_bits_is_refused_where_its_range_is_not_known(tmp_path):
     Image.fromarray(np.full((4, 5), 0.5, np.float32)).save(tmp_path / "float.tif")
-    Image.fromarray(np.full((4, 5), 70_000, np.int32)).save(tmp_path / "deep.tif")
-    for name in ("float.tif", "deep.tif"):
+    Image.fromarray(np.array([[65_536, 0]], np.int32)).save(tmp_path / "deep.tif")
+    Image.fromarray(np.array([[-1, 0]], np.int32)).save(tmp_path / "negative.tif")
+    for name in ("float.tif", "deep.tif", "negative.tif"):
         with pytest.raises(BadImage, match="grey of 32 bits"):
             load_image(tmp_path / name)
-    Image.fromarray(np.full((4, 5), 0x1234, np.int32)).save(tmp_path / "16.tif")
-    assert (pixels(tmp_path / "16.tif") == 0x12).all()
+    Image.fromarray(np.array([[0, 65_535, 0x1234]], np.int32)).save(tmp_path / "16.tif")
+    assert pixels(tmp_path / "16.tif")[0, :, 0].tolist() == [0, 255, 0x12]
 
 
 def test_the_first_of_several_frames_is_taken(tmp_path):

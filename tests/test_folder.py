@@ -181,7 +181,24 @@ def test_each_class_of_a_flat_folder_validates_on_one_picture_at_least(tmp_path,
     assert len(train_and_val(tmp_path, 0)[1]) == 0
 
 
+def test_the_split_of_a_seed_is_the_same_in_every_version(tmp_path):
+    flat_folder(tmp_path, {"a": 20})
+    chosen = [os.path.basename(path) for path, _ in train_and_val(tmp_path, 0.2, seed=0)[1].samples]
+    assert chosen == ["006.png", "008.png", "009.png", "010.png"]
+
+
 # --- what is passed over, and what is an error ---
+
+
+def test_the_five_most_frequent_endings_are_named(tmp_path):
+    flat_folder(tmp_path, {"a": 1, "b": 1})
+    for name in ("1.a", "2.b", "3.c", "4.d", "5.d", "6.e", "7.e"):
+        (tmp_path / "a" / name).touch()
+    assert ImageFolder(tmp_path).notes[0].endswith("passed over 7 files (2 .d, 2 .e, 1 .a, 1 .b, 1 .c)")
+    for name in ("ends.", "x.1234567", "x.12345678"):
+        (tmp_path / "b" / name).touch()
+    text = "passed over 10 files (2 .d, 2 .e, 2 without an ending, 1 .1234567, 1 .a, ...)"
+    assert ImageFolder(tmp_path).notes[0].endswith(text)
 
 
 def test_hidden_folders_hold_no_pictures(tmp_path):
