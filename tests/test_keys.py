@@ -102,6 +102,13 @@ def test_names_that_do_not_share_the_prefix_stay(torch, tmp_path, kind):
         pretrained.load_file(network(), path)
 
 
+def test_a_shared_prefix_that_leads_nowhere_stays(torch, tmp_path):
+    """So that the message has the names of the file."""
+    write(torch, tmp_path / "w", {"other.x": np.ones(2, np.float32), "other.y": np.ones(2, np.float32)}, "pth")
+    with pytest.raises(WeightsError, match=r"2 are surplus \(other\.x, other\.y\)"):
+        pretrained.load_file(network(), tmp_path / "w")
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_counters_are_no_weights(torch, tmp_path, kind):
     state = numbers(network())
