@@ -143,7 +143,7 @@ def test_a_watch_in_a_generator_ends_with_it():
 
 def test_each_thread_has_watches_of_its_own():
     model, x, seen = nn.Sequential(nn.ReLU()), Tensor([1.0]), {}
-    inside, outside = threading.Barrier(3), threading.Barrier(3)
+    inside, outside = threading.Barrier(3, timeout=10), threading.Barrier(3, timeout=10)
 
     def look(number):
         with watch(model, lambda *args: seen.setdefault(number, []).append(args[0])):
