@@ -1,6 +1,12 @@
 """Arithmetic, element by element: + - * / ** negation, exp, log, and the residual add.
 
 Shapes    a, b broadcast as in NumPy   ->   y; residual_add takes two equal shapes only
+Dtypes    a, b have one dtype, and y has it, too; a number beside a tensor takes the tensor's, or is a TypeError if it
+          does not fit
+          integers   / exp log, and powers other than whole ones, give float32; results of + - * ** wrap round at the end
+                     of their dtype, as in NumPy and PyTorch
+          booleans   beside a whole number, and in whole powers, they are int64, 0 and 1; a * b of two masks is a mask,
+                     and a + b, a - b, -a are TypeErrors
 Forward   add a + b    sub a - b    mul a * b    div a / b    pow a^p (p a number)    neg -a    exp e^a    log ln a
           power_of p^a (p a number)    abs |a|    clamp min(max(a, low), high)
 Backward  add   grad_a = g          grad_b = g
@@ -26,6 +32,7 @@ import numpy as np
 from ..autograd import Function, Variable
 from ..device import full, plain_array
 from .arguments import check_tensors
+from .summation import total
 
 
 def residual_add(x, y):
@@ -43,11 +50,11 @@ def residual_add(x, y):
 
 
 def add(a, b):
-    return Add.apply(*operands("add", a, b))
+    return Add.apply(*_not_masks("add", *operands("add", a, b)))
 
 
 def sub(a, b):
-    return Sub.apply(*operands("sub", a, b))
+    return Sub.apply(*_not_masks("sub", *operands("sub", a, b)))
 
 
 def mul(a, b):
@@ -55,25 +62,29 @@ def mul(a, b):
 
 
 def div(a, b):
-    return Div.apply(*operands("div", a, b))
+    if isinstance(a, numbers.Real) or isinstance(b, numbers.Real):
+        a, b = _as_floats(a), _as_floats(b)  # first: the number need not fit into the integers' dtype
+    return Div.apply(*map(_as_floats, operands("div", a, b)))
 
 
 def pow(a, exponent):
     if not isinstance(exponent, numbers.Real):
         raise TypeError(f"pow: the exponent must be a number, got a {type(exponent).__name__}")
-    return Pow.apply(a, exponent=float(exponent))
+    if a.data.dtype.kind != "f" and isinstance(exponent, numbers.Integral) and exponent >= 0:
+        return Pow.apply(_as_integers(a), exponent=int(exponent))
+    return Pow.apply(_as_floats(a), exponent=float(exponent))
 
 
 def neg(a):
-    return Neg.apply(a)
+    return Neg.apply(*_not_masks("neg", a))
 
 
 def exp(a):
-    return Exp.apply(a)
+    return Exp.apply(_as_floats(a))
 
 
 def log(a):
-    return Log.apply(a)
+    return Log.apply(_as_floats(a))
 
 
 def power_of(base, a):
@@ -256,8 +267,12 @@ class AsType(Function):
 
 def operands(op, a, b):
     """Both as Variables: a number or an array beside a Variable becomes a constant; a number takes its dtype."""
-    variable = a if isinstance(a, Variable) else b
-    a, b = (v if isinstance(v, Variable) else variable.like(_constant(v, variable.data)) for v in (a, b))
+    variable, other = (a, b) if isinstance(a, Variable) else (b, a)
+    if not isinstance(other, Variable):
+        if isinstance(other, numbers.Real):
+            variable = _as_integers(variable)
+        constant = variable.like(_constant(op, other, variable.data))
+        a, b = (variable, constant) if isinstance(a, Variable) else (constant, variable)
     try:
         np.broadcast_shapes(a.data.shape, b.data.shape)
     except ValueError:
@@ -268,14 +283,41 @@ def operands(op, a, b):
     return a, b
 
 
-def _constant(value, array):
+def _constant(op, value, array):
     if not isinstance(value, numbers.Real):
         return plain_array(value)
-    if array.dtype.kind != "f" and not isinstance(value, numbers.Integral):
+    if array.dtype.kind == "f":
+        return full(array, (), value)
+    if not isinstance(value, numbers.Integral):
         raise TypeError(
-            f"{value} beside a tensor of dtype {array.dtype} would be rounded; convert it with .astype(...)"
+            f"{op}: {value} beside a tensor of dtype {array.dtype} would be rounded; convert it with .astype(...)"
+        )
+    limits = np.iinfo(array.dtype)
+    if not limits.min <= value <= limits.max:
+        raise TypeError(
+            f"{op}: {value} beside a tensor of dtype {array.dtype} would wrap round: it holds {limits.min} to "
+            f"{limits.max}; convert it with .astype(...)"
         )
     return full(array, (), value)
+
+
+def _as_integers(a):
+    """a itself; booleans as int64, 0 and 1."""
+    return a.like(a.data.astype(np.int64)) if a.data.dtype.kind == "b" else a
+
+
+def _as_floats(a):
+    """a itself; a Variable of booleans or integers as float32."""
+    return a.like(a.data.astype(np.float32)) if isinstance(a, Variable) and a.data.dtype.kind != "f" else a
+
+
+def _not_masks(op, *operands):
+    if all(operand.data.dtype.kind == "b" for operand in operands):
+        raise TypeError(
+            f"{op}: a mask of booleans is no number; to count with it, convert it with .astype(np.int64); a * b of two "
+            "masks is true where both are"
+        )
+    return operands
 
 
 def unbroadcast(grad, shape):
@@ -284,4 +326,4 @@ def unbroadcast(grad, shape):
         return grad
     extra = grad.ndim - len(shape)
     stretched = tuple(extra + i for i, n in enumerate(shape) if n == 1 and grad.shape[extra + i] != 1)
-    return grad.sum(axis=(*range(extra), *stretched)).reshape(shape)
+    return total(grad, (*range(extra), *stretched)).reshape(shape)

@@ -24,6 +24,7 @@ Source    Ioffe and Szegedy, "Batch normalization: accelerating deep network tra
 import numpy as np
 
 from ..autograd import Function
+from . import summation
 from .arguments import check_tensors, real
 
 
@@ -114,9 +115,9 @@ def batch_norm_statistics(x):
     if x.size == 0:
         return np.zeros(x.shape[1], x.dtype), np.zeros(x.shape[1], x.dtype)
     axes = _all_but_channels(x)
-    mean = x.mean(axis=axes)
+    mean = summation.mean(x, axes)
     centred = x - _per_channel(mean, x)
-    return mean, np.square(centred, out=centred).mean(axis=axes)
+    return mean, summation.mean(np.square(centred, out=centred), axes)
 
 
 def batch_norm_forward(x, weight, bias, mean, inv_std):
@@ -131,8 +132,8 @@ def batch_norm_forward(x, weight, bias, mean, inv_std):
 def batch_norm_grad_weight_bias(grad_out, x, mean, inv_std):
     """(grad_weight, grad_bias), each (C,): the sums of grad_out * x_hat and of grad_out."""
     axes = _all_but_channels(x)
-    grad_weight = (grad_out * (x - _per_channel(mean, x))).sum(axis=axes) * inv_std
-    return grad_weight, grad_out.sum(axis=axes)
+    grad_weight = summation.total(grad_out * (x - _per_channel(mean, x)), axes) * inv_std
+    return grad_weight, summation.total(grad_out, axes)
 
 
 def batch_norm_grad_x(grad_out, x, weight, mean, inv_std, sums):

@@ -26,6 +26,7 @@ import numpy as np
 from ..autograd import Function
 from .arguments import check_tensors, whole
 from .geometry import check_images, output_size, pair, tap
+from .summation import total
 
 BLOCK_BYTES = 8 << 20  # the images are taken in blocks whose columns fit into a processor's cache
 
@@ -100,7 +101,7 @@ def conv2d_grad_weight(grad_out, x, weight_shape, stride, padding, dilation, gro
 
 def conv2d_grad_bias(grad_out):
     """grad_bias (OC,) = grad_out summed over images and positions."""
-    return grad_out.sum(axis=(0, 2, 3))
+    return total(grad_out, (0, 2, 3))
 
 
 def im2col(x, kernel, stride, padding, dilation, groups):

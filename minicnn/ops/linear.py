@@ -19,6 +19,7 @@ from ..autograd import Function, Variable
 from ..device import plain_array
 from .arguments import check_tensors
 from .arithmetic import unbroadcast
+from .summation import total
 
 
 def linear(input, weight, bias=None):
@@ -98,4 +99,4 @@ def linear_grad_weight(grad_out, x):
 
 def linear_grad_bias(grad_out):
     """grad_bias (OC,) = grad_out summed over the leading axes."""
-    return grad_out.sum(axis=tuple(range(grad_out.ndim - 1)))
+    return total(grad_out, tuple(range(grad_out.ndim - 1)))

@@ -22,6 +22,7 @@ from ..autograd import Function, Variable
 from ..device import device_of, plain_array, to_device
 from .arguments import check_tensors, real, whole
 from .softmax import log_softmax_forward
+from .summation import total
 
 
 def cross_entropy(input, target, weight=None, *, ignore_index=-100, reduction="mean", label_smoothing=0.0):
@@ -63,7 +64,7 @@ class CrossEntropy(Function):
         loss, logp, total_weight = self.run(cross_entropy_forward, x, *self.target)
         self.save_for_backward(logp)
         self.divisor = total_weight if reduction == "mean" else x.dtype.type(1)
-        return loss if reduction == "none" else loss.sum() / self.divisor
+        return loss if reduction == "none" else total(loss, range(loss.ndim)) / self.divisor
 
     def backward(self, grad_out):
         (logp,) = self.saved
@@ -76,13 +77,14 @@ def cross_entropy_forward(x, target, weight, ignore_index, label_smoothing):
     p = _label_weights(x.shape, x.dtype, target, weight, ignore_index, label_smoothing)
     counted = target != ignore_index
     total_weight = counted.sum() if weight is None else weight[target[counted]].sum()
-    return -np.multiply(p, logp, where=p != 0, out=np.zeros_like(p)).sum(axis=1), logp, x.dtype.type(total_weight)
+    each = np.multiply(p, logp, where=p != 0, out=np.zeros_like(p))
+    return -total(each, (1,)), logp, x.dtype.type(total_weight)
 
 
 def cross_entropy_backward(grad_loss, logp, target, weight, ignore_index, label_smoothing):
     """grad_x like logp; grad_loss is () or one number for each target."""
     p = _label_weights(logp.shape, logp.dtype, target, weight, ignore_index, label_smoothing)
-    grad_x = np.exp(logp) * p.sum(axis=1, keepdims=True) - p
+    grad_x = np.exp(logp) * total(p, (1,), keepdims=True) - p
     return grad_x * (grad_loss if grad_loss.ndim == 0 else np.expand_dims(grad_loss, 1))
 
 

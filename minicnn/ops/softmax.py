@@ -15,6 +15,7 @@ import numpy as np
 
 from ..autograd import Function
 from .arguments import axis, check_tensors
+from .summation import total
 
 
 def softmax(input, dim):
@@ -52,23 +53,23 @@ class LogSoftmax(Function):
 def softmax_forward(x, dim):
     """y = e^(x - max) / sum e^(x - max)."""
     e = np.exp(x - x.max(axis=dim, keepdims=True, initial=-np.inf))
-    return e / e.sum(axis=dim, keepdims=True)
+    return e / total(e, (dim,), keepdims=True)
 
 
 def softmax_backward(grad_out, y, dim):
     """grad_x = y * (grad_out - sum grad_out * y)."""
-    return y * (grad_out - (grad_out * y).sum(axis=dim, keepdims=True))
+    return y * (grad_out - total(grad_out * y, (dim,), keepdims=True))
 
 
 def log_softmax_forward(x, dim):
     """y = x - max - log sum e^(x - max)."""
     shifted = x - x.max(axis=dim, keepdims=True, initial=-np.inf)
-    return shifted - np.log(np.exp(shifted).sum(axis=dim, keepdims=True))
+    return shifted - np.log(total(np.exp(shifted), (dim,), keepdims=True))
 
 
 def log_softmax_backward(grad_out, y, dim):
     """grad_x = grad_out - softmax * sum grad_out."""
-    return grad_out - np.exp(y) * grad_out.sum(axis=dim, keepdims=True)
+    return grad_out - np.exp(y) * total(grad_out, (dim,), keepdims=True)
 
 
 def _checked(op, x, dim):
