@@ -3,8 +3,8 @@
 Shapes    a, b broadcast as in NumPy   ->   y; residual_add takes two equal shapes only
 Dtypes    a, b have one dtype, and y has it, too; a number beside a tensor takes the tensor's, or is a TypeError if it
           does not fit
-          integers   / exp log, and powers other than whole ones, give float32; results of + - * ** wrap round at the end
-                     of their dtype, as in NumPy and PyTorch
+          integers   / exp log, and powers other than whole ones, give float32; results of + - * ** wrap round at the
+                     end of their dtype, as in NumPy and PyTorch
           booleans   beside a whole number, and in whole powers, they are int64, 0 and 1; a * b of two masks is a mask,
                      and a + b, a - b, -a are TypeErrors
 Forward   add a + b    sub a - b    mul a * b    div a / b    pow a^p (p a number)    neg -a    exp e^a    log ln a
