@@ -18,8 +18,8 @@ Statistics in one pass: a block of rows gives the sums of d and d^2, where d is 
 before it (from its own mean, for the first block, which is read twice); (count, mean, squared distances) of two sets of
 rows are then those of both (Chan, Golub and LeVeque, 1983). A large mean costs no digits, as it would in
 E[x^2] - E[x]^2: where the sum of d^2 is large beside the block's own squared distances, so is the distance between the
-two means, which counts in the variance as well. Sums over a block are in the array's own precision, those over blocks
-in double.
+two means, which counts in the variance as well. Sums over a block are in the array's own precision, in a few additions,
+those over blocks in double: over millions of rows no small number meets a large sum.
 """
 
 import numpy as np
@@ -28,24 +28,27 @@ from . import memory, threads
 from .jit import jit
 from .layout import behind_channels, channels_last, contiguous, rows
 
-BLOCK = 1 << 13  # values in a block of rows: they stay in a core's first cache
-ROWS = 32, 256  # of a block at least (of long rows: they stay in the second cache) and at most (sums lose digits)
+TOGETHER = 4  # rows that are added up first, in registers
+BLOCK = 12 * TOGETHER  # rows: 12 additions in float32, one after the other; many more would lose digits
+SHORT = 32  # channels: of shorter rows TOGETHER are taken for one, as a loop along memory should be long
 
 
 def batch_norm_statistics(x):
     """(mean, biased variance), each (C,), over everything but the channels; zeros for an empty batch."""
-    matrix = rows(x)
-    count, channels = matrix.shape
+    matrix, folded = _folded(rows(x))
+    channels = x.shape[1]
     pieces = _pieces(matrix)
-    means, distances = np.zeros((2, len(pieces), channels))
-    threads.run(lambda i: _statistics(matrix[slice(*pieces[i])], _rows_of(matrix), means[i], distances[i]), len(pieces))
-    mean, distance, done = np.zeros(channels), np.zeros(channels), 0
-    for (start, stop), piece_mean, piece_distance in zip(pieces, means, distances, strict=True):
-        shift, done = piece_mean - mean, stop
-        mean += shift * ((stop - start) / done)
-        distance += piece_distance + shift * shift * (start * (stop - start) / done)
+    means, distances = np.zeros((2, len(pieces), folded * channels))
+    threads.run(lambda i: _statistics(matrix[slice(*pieces[i])], means[i], distances[i]), len(pieces))
+    mean, distance, count = np.zeros(channels), np.zeros(channels), 0
+    for (start, stop), *of_piece in zip(pieces, means, distances, strict=True):
+        for some_mean, some_distance in zip(*(a.reshape(folded, channels) for a in of_piece), strict=True):
+            shift, more = some_mean - mean, stop - start
+            mean += shift * (more / (count + more))
+            distance += some_distance + shift * shift * (count * more / (count + more))
+            count += more
     if np.isnan(mean).any():  # an infinity is no distance away from its own mean
-        mean = matrix.mean(axis=0, dtype=np.float64)
+        mean = rows(x).mean(axis=0, dtype=np.float64)
     return mean.astype(x.dtype), (distance / max(1, count)).astype(x.dtype)
 
 
@@ -103,15 +106,13 @@ def _grad_weight_bias(grad_out, x, y, behind, mean, inv_std, scale, shift):
     Without y, but with scale and shift, the sign of y is worked out from x; without these, there was no ReLU.
     """
     arrays = [_rows_or_none(array) for array in (grad_out, x, y, behind)]
-    pieces, block = _pieces(arrays[1]), _rows_of(arrays[1])
-    sums = np.zeros((len(pieces), 2, x.shape[1]))
-
-    def work(i):
-        parts = (_part(array, *pieces[i]) for array in arrays)
-        _sums(*parts, contiguous(mean), scale, shift, block, sums[i])
-
-    threads.run(work, len(pieces))
-    grad_weight, grad_bias = sums.sum(axis=0)
+    folded = _folded(arrays[1])[1]
+    arrays = [None if array is None else _folded(array)[0] for array in arrays]
+    vectors = [None if vector is None else np.tile(vector, folded) for vector in (mean, scale, shift)]
+    pieces = _pieces(arrays[1])
+    sums = np.zeros((len(pieces), 2, folded * x.shape[1]))
+    threads.run(lambda i: _sums(*(_part(a, *pieces[i]) for a in arrays), *vectors, sums[i]), len(pieces))
+    grad_weight, grad_bias = sums.sum(axis=0).reshape(2, folded, -1).sum(axis=1)
     return (grad_weight * inv_std).astype(x.dtype), grad_bias.astype(x.dtype)
 
 
@@ -146,6 +147,13 @@ def _rows_or_none(x):
     return None if x is None else rows(x)
 
 
+def _folded(matrix):
+    """(The matrix, short rows TOGETHER in one if they are that many, how many are in one)."""
+    count, channels = matrix.shape
+    folded = TOGETHER if channels < SHORT and count % TOGETHER == 0 else 1
+    return matrix.reshape(count // folded, folded * channels), folded
+
+
 def _part(matrix, start, stop):
     return None if matrix is None else matrix[start:stop]
 
@@ -158,17 +166,13 @@ def _pieces(matrix):
     return threads.shares(len(matrix), _least(matrix))
 
 
-def _rows_of(matrix):
-    return min(max(ROWS[0], BLOCK // matrix.shape[1]), ROWS[1])
-
-
 @jit
-def _statistics(x, block, mean, distance):
+def _statistics(x, mean, distance):
     """Fill mean (C,) with x's, and distance (C,) with the sum of (x - mean)^2; both float64."""
     count, channels = x.shape
     total, squares, centre = np.empty(channels, x.dtype), np.empty(channels, x.dtype), np.empty(channels, x.dtype)
-    for start in range(0, count, block):
-        part = x[start : start + block]
+    for start in range(0, count, BLOCK):
+        part = x[start : start + BLOCK]
         n = len(part)
         if start == 0:
             total[:] = 0
@@ -181,7 +185,17 @@ def _statistics(x, block, mean, distance):
             centre[c] = mean[c]
         total[:] = 0
         squares[:] = 0
-        for i in range(n):
+        whole = n // TOGETHER * TOGETHER
+        for i in range(0, whole, TOGETHER):
+            for c in range(channels):
+                plain, square = x.dtype.type(0), x.dtype.type(0)
+                for j in range(i, i + TOGETHER):
+                    d = part[j, c] - centre[c]
+                    plain += d
+                    square += d * d
+                total[c] += plain
+                squares[c] += square
+        for i in range(whole, n):
             for c in range(channels):
                 d = part[i, c] - centre[c]
                 total[c] += d
@@ -205,26 +219,44 @@ def _normalise(x, mean, scale, shift, residual, floor, y):
 
 
 @jit
-def _sums(grad_out, x, y, behind, mean, scale, shift, block, sums):
+def _sums(grad_out, x, y, behind, mean, scale, shift, sums):
     """Add to sums (2, C) float64: the sums of g * (x - mean) and of g, the gradient behind the ReLU."""
     count, channels = x.shape
     product, plain = np.empty(channels, x.dtype), np.empty(channels, x.dtype)
-    for start in range(0, count, block):
+    for start in range(0, count, BLOCK):
         product[:] = 0
         plain[:] = 0
-        for i in range(start, min(start + block, count)):
+        stop = min(start + BLOCK, count)
+        whole = stop - (stop - start) % TOGETHER
+        for i in range(start, whole, TOGETHER):
             for c in range(channels):
-                g, d = grad_out[i, c], x[i, c] - mean[c]
-                if y is not None:
-                    g = 0 if y[i, c] <= 0 else g
-                    behind[i, c] = g
-                elif shift is not None:
-                    g = 0 if d * scale[c] + shift[c] <= 0 else g
+                along, total = x.dtype.type(0), x.dtype.type(0)
+                for j in range(i, i + TOGETHER):
+                    g, d = _behind_relu(grad_out, x, y, behind, mean, scale, shift, j, c)
+                    total += g
+                    along += g * d
+                plain[c] += total
+                product[c] += along
+        for i in range(whole, stop):
+            for c in range(channels):
+                g, d = _behind_relu(grad_out, x, y, behind, mean, scale, shift, i, c)
                 plain[c] += g
                 product[c] += g * d
         for c in range(channels):
             sums[0, c] += product[c]
             sums[1, c] += plain[c]
+
+
+@jit(forceinline=True)
+def _behind_relu(grad_out, x, y, behind, mean, scale, shift, i, c):
+    """(The gradient behind the ReLU, if there was one, and the distance from the mean) of one value."""
+    g, d = grad_out[i, c], x[i, c] - mean[c]
+    if y is not None:
+        g = 0 if y[i, c] <= 0 else g
+        behind[i, c] = g
+    elif shift is not None:
+        g = 0 if d * scale[c] + shift[c] <= 0 else g
+    return g, d
 
 
 @jit

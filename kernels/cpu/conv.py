@@ -20,9 +20,9 @@ import numpy as np
 
 from minicnn.ops.geometry import output_size
 
-from . import depthwise, im2col, memory, pointwise, stem, threads, winograd
-from .jit import jit
+from . import depthwise, im2col, pointwise, stem, winograd
 from .layout import behind_channels, channels_last, contiguous, rows
+from .sums import column_sums
 
 
 def conv2d_forward(x, weight, bias, stride, padding, dilation, groups):
@@ -77,12 +77,7 @@ def conv2d_grad_weight(grad_out, x, weight_shape, stride, padding, dilation, gro
 
 def conv2d_grad_bias(grad_out):
     """grad_bias (OC,) = grad_out summed over images and positions."""
-    values = rows(grad_out)
-    shares = threads.shares(len(values))
-    sums = memory.empty((max(1, len(shares)), values.shape[1]), values.dtype)
-    sums[...] = 0
-    threads.run(lambda share: _add_up(values, *shares[share], sums[share]), len(shares))
-    return sums.sum(axis=0)
+    return column_sums(rows(grad_out))
 
 
 def choose(x_shape, weight_shape, out_size, stride, padding, dilation, groups):
@@ -107,16 +102,3 @@ def choose(x_shape, weight_shape, out_size, stride, padding, dilation, groups):
 
 def _before(padding):
     return padding[0][0], padding[1][0]
-
-
-@jit
-def _add_up(values, start, stop, total):
-    """total (C,) += the sum of rows start ... stop: of 256 rows at a time, so that small numbers meet small sums."""
-    part = np.zeros_like(total)
-    for first in range(start, stop, 256):
-        part[:] = 0
-        for i in range(first, min(first + 256, stop)):
-            for c in range(len(part)):
-                part[c] += values[i, c]
-        for c in range(len(part)):
-            total[c] += part[c]

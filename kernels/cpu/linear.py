@@ -18,6 +18,7 @@ from threadpoolctl import threadpool_limits
 
 from . import memory, threads
 from .layout import contiguous
+from .sums import column_sums
 
 threadpool_limits(1, "blas")  # of the process, for good: threads given back would spin between our ops (threads.py)
 LEAST = 1 << 18  # multiplications below which a share is not worth waking a thread for
@@ -43,7 +44,7 @@ def linear_grad_weight(grad_out, x):
 
 def linear_grad_bias(grad_out):
     """grad_bias (OC,) = grad_out summed over the leading axes."""
-    return _as_rows(grad_out).sum(axis=0)
+    return column_sums(_as_rows(grad_out))
 
 
 def _product(a, b):

@@ -8,6 +8,8 @@ writes grad_x: a pixel gets its gradients through the winner's number, without l
 
 import numpy as np
 
+from minicnn.ops.summation import FEW, PIECE
+
 from . import threads
 from .jit import jit
 from .layout import behind_channels, channels_last
@@ -73,7 +75,9 @@ def adaptive_avg_pool2d_backward(grad_out, x_shape):
 def _average(x, out_size, top, left, divisor):
     x = channels_last(x)
     y = empty((len(x), *out_size, x.shape[3]), x.dtype)
-    _by_rows(_sums, x, (y,), top, left, divisor.astype(x.dtype))
+    largest = np.prod([np.max(span[:, 1] - span[:, 0], initial=0) for span in (top, left)])
+    kernel = _sums if largest <= FEW else _long_sums
+    _by_rows(kernel, x, (y,), top, left, divisor.astype(x.dtype))
     return behind_channels(y)
 
 
@@ -216,6 +220,28 @@ def _sums(x, y, start, stop, out_height, top, left, divisor):
                         total[c] += pixel[c]
             for c in range(len(total)):
                 total[c] /= divisor[oh, ow]
+
+
+@jit
+def _long_sums(x, y, start, stop, out_height, top, left, divisor):
+    """The same for large windows, whose pixels are added PIECE at a time: small numbers must not meet large sums."""
+    total = np.empty(x.shape[3], np.float64)
+    for row in range(start, stop):
+        n, oh = row // out_height, row % out_height
+        for ow in range(y.shape[1]):
+            part = y[row, ow]
+            total[:] = 0
+            for h in range(top[oh, 0], top[oh, 1]):
+                for first in range(left[ow, 0], left[ow, 1], PIECE):
+                    part[:] = 0
+                    for w in range(first, min(first + PIECE, left[ow, 1])):
+                        pixel = x[n, h, w]
+                        for c in range(len(part)):
+                            part[c] += pixel[c]
+                    for c in range(len(part)):
+                        total[c] += part[c]
+            for c in range(len(part)):
+                part[c] = total[c] / divisor[oh, ow]
 
 
 @jit

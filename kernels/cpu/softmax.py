@@ -1,7 +1,8 @@
 """Softmax and its logarithm: each row of scores is read once into the cache; mirrors minicnn/ops/softmax.py.
 
 A row, the scores along `dim`, is at most a few thousand numbers: its maximum, its sum and its result are three loops
-over a cache. Scores (N, C, H, W) that are channels-last are rows as they stand.
+over a cache. Scores (N, C, H, W) that are channels-last are rows as they stand. Sums are in double: values are added
+one by one, however many there are.
 """
 
 import math
@@ -50,22 +51,23 @@ def _run(kernel, dim, *arrays):
 def _softmax(x, y):
     for i in range(len(x)):
         row, result = x[i], y[i]
-        largest, total = _largest(row), x.dtype.type(0)
+        largest, total = _largest(row), 0.0
         for c in range(len(row)):
             result[c] = np.exp(row[c] - largest)
             total += result[c]
+        divisor = x.dtype.type(total)
         for c in range(len(row)):
-            result[c] /= total
+            result[c] /= divisor
 
 
 @jit
 def _log_softmax(x, y):
     for i in range(len(x)):
         row, result = x[i], y[i]
-        largest, total = _largest(row), x.dtype.type(0)
+        largest, total = _largest(row), 0.0
         for c in range(len(row)):
             total += np.exp(row[c] - largest)
-        log_total = np.log(total)
+        log_total = x.dtype.type(np.log(total))
         for c in range(len(row)):
             result[c] = row[c] - largest - log_total
 
@@ -73,9 +75,10 @@ def _log_softmax(x, y):
 @jit
 def _softmax_backward(y, grad_out, grad_x):
     for i in range(len(y)):
-        dot = y.dtype.type(0)
+        total = 0.0
         for c in range(y.shape[1]):
-            dot += grad_out[i, c] * y[i, c]
+            total += grad_out[i, c] * y[i, c]
+        dot = y.dtype.type(total)
         for c in range(y.shape[1]):
             grad_x[i, c] = y[i, c] * (grad_out[i, c] - dot)
 
@@ -83,11 +86,12 @@ def _softmax_backward(y, grad_out, grad_x):
 @jit
 def _log_softmax_backward(y, grad_out, grad_x):
     for i in range(len(y)):
-        total = y.dtype.type(0)
+        total = 0.0
         for c in range(y.shape[1]):
             total += grad_out[i, c]
+        scale = y.dtype.type(total)
         for c in range(y.shape[1]):
-            grad_x[i, c] = grad_out[i, c] - np.exp(y[i, c]) * total
+            grad_x[i, c] = grad_out[i, c] - np.exp(y[i, c]) * scale
 
 
 @jit

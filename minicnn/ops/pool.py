@@ -22,6 +22,7 @@ import numpy as np
 from ..autograd import Function
 from .arguments import real
 from .geometry import check_images, output_size, pair, tap
+from .summation import FEW, mean
 
 
 def max_pool2d(input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False):
@@ -146,11 +147,11 @@ def max_pool2d_backward(grad_out, winners, x_shape, kernel, stride, padding, dil
 def avg_pool2d_forward(x, kernel, stride, padding, out_size, count_include_pad, divisor_override):
     """y (N, C, OH, OW) = the sum of each window / divisor (OH, OW)."""
     xpad = _padded(x, kernel, stride, padding, (1, 1), out_size, 0)
-    y = np.zeros((*x.shape[:2], *out_size), x.dtype)
+    y = np.zeros((*x.shape[:2], *out_size), x.dtype if kernel[0] * kernel[1] <= FEW else np.float64)
     for u, v in np.ndindex(*kernel):
         y += xpad[tap(u, v, out_size, stride, (1, 1))]
     y /= _divisor(x.shape[2:], kernel, stride, padding, out_size, count_include_pad, divisor_override)
-    return y
+    return y.astype(x.dtype, copy=False)
 
 
 def avg_pool2d_backward(grad_out, x_shape, kernel, stride, padding, count_include_pad, divisor_override):
@@ -165,7 +166,9 @@ def avg_pool2d_backward(grad_out, x_shape, kernel, stride, padding, count_includ
 
 
 def adaptive_avg_pool2d_forward(x, out_size):
-    """y (N, C, OH, OW) = rows @ x @ columns^T."""
+    """y (N, C, OH, OW) = rows @ x @ columns^T, or the mean of each whole image."""
+    if out_size == (1, 1):
+        return mean(x, (2, 3), keepdims=True)
     rows, columns = (_averages(*sizes, x.dtype) for sizes in zip(x.shape[2:], out_size, strict=True))
     return rows @ x @ columns.T
 

@@ -4,10 +4,10 @@ A float32 number has 24 binary digits. Added one by one, 4,000,000 times 0.1 is 
 most of a small number falls off its end. NumPy adds in pieces ("pairwise"), so that small numbers meet small sums, but
 only along the axis whose values lie side by side in memory. Here it is pieces along any axis:
 
-    few values                                  added as they come, in float32
-    the axes nearest in memory are summed       by NumPy's own pieces, in float32, and what remains in float64
-    others are                                  the longest of them in pieces of PIECE values, in float32, and what
-                                                remains in float64
+    few values                              added as they come, in float32
+    the axes nearest in memory are summed   by NumPy's own pieces, in float32, and what remains in float64
+    others are                              the longest of them in pieces of PIECE values, in float32, and what remains
+                                            in float64
 
 Float64 numbers have digits enough. On the GPU the array library sums in float64: memory decides how long it takes.
 """
@@ -18,13 +18,14 @@ import numpy as np
 
 from ..device import device_of
 
-PIECE = 32  # values added one by one in float32: each may cost half of the last digit, all of them 5e-7 of the sum
+PIECE = 16  # values added one by one in float32: each may cost half of the last digit, all of them 9e-7 of the sum
+FEW = 64  # values that are not worth more than one addition for each
 
 
 def total(x, axes, keepdims=False):
     """The sum of x over a tuple of axes, in x's dtype: within 1e-6 of float64's, however many values there are."""
     axes = tuple(axis % x.ndim for axis in axes)
-    if x.dtype != np.float32 or math.prod(x.shape[axis] for axis in axes) <= 2 * PIECE:
+    if x.dtype != np.float32 or math.prod(x.shape[axis] for axis in axes) <= FEW:
         return x.sum(axis=axes, keepdims=keepdims)
     if device_of(x) == "cuda":
         return x.sum(axis=axes, keepdims=keepdims, dtype=np.float64).astype(np.float32)
@@ -35,10 +36,12 @@ def total(x, axes, keepdims=False):
         parts = [x.sum(axis=near, keepdims=True)]
     else:
         return x.sum(axis=axes, keepdims=keepdims)
-    result = parts[0].sum(axis=axes, keepdims=keepdims, dtype=np.float64)
+    remaining = math.prod(parts[0].shape[axis] for axis in axes)
+    dtype = np.float32 if remaining <= FEW else np.float64
+    result = parts[0].sum(axis=axes, keepdims=keepdims, dtype=dtype)
     for part in parts[1:]:
-        result += part.sum(axis=axes, keepdims=keepdims, dtype=np.float64)
-    return result.astype(np.float32)
+        result = result + part.sum(axis=axes, keepdims=keepdims, dtype=dtype)
+    return result.astype(np.float32, copy=False)
 
 
 def mean(x, axes, keepdims=False):
