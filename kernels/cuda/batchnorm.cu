@@ -10,6 +10,8 @@
 //   Threads   one for every element, in a grid-stride loop; launch as in activation.cu
 // Bound by    memory: 1 or 2 reads (statistics: x twice) and at most 1 write an element, for 2 to 8 operations
 
+#include "sum.cuh"
+
 constexpr int THREADS = 256;
 
 // The sum of every thread's value, for every thread: first within a warp, register to register, then over the warps.
@@ -36,14 +38,14 @@ __global__ void batch_norm_statistics(const T *__restrict__ x, T *__restrict__ m
                                       long long inner) {
     int c = blockIdx.x;  // [0, C)
     long long count = N * inner;
-    T sum = T(0), squares = T(0);
-    for (long long m = threadIdx.x; m < count; m += THREADS) sum += x[at(m, c, C, inner)];
-    T middle = block_sum(sum) / count;
+    Sum<T> sum, squares;
+    for (long long m = threadIdx.x; m < count; m += THREADS) sum.add(x[at(m, c, C, inner)]);
+    T middle = block_sum(sum.total) / count;
     for (long long m = threadIdx.x; m < count; m += THREADS) {
         T centred = x[at(m, c, C, inner)] - middle;
-        squares += centred * centred;
+        squares.add(centred * centred);
     }
-    T spread = block_sum(squares) / count;
+    T spread = block_sum(squares.total) / count;
     if (threadIdx.x == 0) {
         mean[c] = middle;
         var[c] = spread;
@@ -70,17 +72,16 @@ __global__ void batch_norm_grad_weight_bias(const T *__restrict__ grad_out, cons
                                             T *__restrict__ grad_weight, T *__restrict__ grad_bias, int N, int C,
                                             long long inner) {
     int c = blockIdx.x;  // [0, C)
-    T along = T(0), sum = T(0);
+    Sum<T> along, sum;
     for (long long m = threadIdx.x; m < N * inner; m += THREADS) {
         long long i = at(m, c, C, inner);
-        along += grad_out[i] * (x[i] - mean[c]);
-        sum += grad_out[i];
+        along.add(grad_out[i] * (x[i] - mean[c]));
+        sum.add(grad_out[i]);
     }
-    along = block_sum(along);
-    sum = block_sum(sum);
+    T of_products = block_sum(along.total), plain = block_sum(sum.total);
     if (threadIdx.x == 0) {
-        grad_weight[c] = along * inv_std[c];
-        grad_bias[c] = sum;
+        grad_weight[c] = of_products * inv_std[c];
+        grad_bias[c] = plain;
     }
 }
 

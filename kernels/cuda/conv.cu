@@ -10,6 +10,8 @@
 // Sizes: x (N, C, H, W), weight (OC, CG, KH, KW) with CG = C / groups, y (N, OC, OH, OW), OG = OC / groups. Output (oh,
 // ow) sees with tap (u, v) the pixel (oh * SH - PT + u * DH, ow * SW - PL + v * DW), or 0 outside the image.
 
+#include "sum.cuh"
+
 #define GEOMETRY                                                                                                \
     int N, int C, int H, int W, int OC, int OH, int OW, int KH, int KW, int SH, int SW, int PT, int PL, int DH, \
         int DW, int groups
@@ -252,10 +254,10 @@ __global__ void sum_parts(const T *__restrict__ parts, T *__restrict__ y, int sp
 template <typename T>
 __global__ void conv2d_grad_bias(const T *__restrict__ grad_out, T *__restrict__ grad_bias, int N, int OC, int area) {
     __shared__ T partial[THREADS];
-    T sum = T(0);
+    Sum<T> sum;
     for (long long m = threadIdx.x; m < (long long)N * area; m += THREADS)  // [0, N * area)
-        sum += grad_out[(m / area * OC + blockIdx.x) * area + m % area];
-    partial[threadIdx.x] = sum;
+        sum.add(grad_out[(m / area * OC + blockIdx.x) * area + m % area]);
+    partial[threadIdx.x] = sum.total;
     __syncthreads();
     for (int half = THREADS / 2; half > 0; half /= 2) {
         if (threadIdx.x < half) partial[threadIdx.x] += partial[threadIdx.x + half];

@@ -7,17 +7,21 @@
 // Shared    the 8 x 32 partial sums, with one barrier that every thread reaches (a column beyond the edge counts 0)
 // Launch    grid ceil(columns / 32), block (32, 8)
 // Bound by  memory: 1 addition for sizeof(T) bytes
+
+#include "sum.cuh"
+
 template <typename T>
 __global__ void column_sums(const T *__restrict__ x, T *__restrict__ y, int rows, int columns) {
     __shared__ T partial[8][32];
     int column = blockIdx.x * 32 + threadIdx.x;  // [0, columns)
-    T sum = T(0);
+    Sum<T> sum;
     if (column < columns)
-        for (int row = threadIdx.y; row < rows; row += 8) sum += x[(long long)row * columns + column];  // [0, rows)
-    partial[threadIdx.y][threadIdx.x] = sum;
+        for (int row = threadIdx.y; row < rows; row += 8) sum.add(x[(long long)row * columns + column]);  // [0, rows)
+    partial[threadIdx.y][threadIdx.x] = sum.total;
     __syncthreads();
     if (threadIdx.y == 0 && column < columns) {
-        for (int part = 1; part < 8; part++) sum += partial[part][threadIdx.x];
-        y[column] = sum;
+        T total = T(0);
+        for (int part = 0; part < 8; part++) total += partial[part][threadIdx.x];
+        y[column] = total;
     }
 }

@@ -13,6 +13,8 @@
 // Launch    blocks of 256, ceil(targets / 8) of them; a warp without a target leaves as a whole
 // Bound by  memory: logp is read once and grad_x written once, for about 5 operations
 
+#include "sum.cuh"
+
 template <typename T>
 __device__ T class_weight(int c, long long target, const T *weight, int C, bool ignored, T smoothing) {
     if (ignored) return T(0);
@@ -36,12 +38,12 @@ __global__ void cross_entropy_forward(const T *__restrict__ logp, const long lon
     if (n >= targets) return;
     long long first = n / inner * C * inner + n % inner, label = target[n];
     bool ignored = label == ignore_index, known = label >= 0 && label < C;
-    T sum = T(0);
+    Sum<T> losses;
     for (int c = threadIdx.x % 32; c < C; c += 32) {
         T p = class_weight(c, label, weight, C, ignored, smoothing);
-        if (p != T(0)) sum -= p * logp[first + c * inner];  // 0 times minus infinity would be NaN
+        if (p != T(0)) losses.add(-p * logp[first + c * inner]);  // 0 times minus infinity would be NaN
     }
-    sum = warp_sum(sum);
+    T sum = warp_sum(losses.total);
     if (threadIdx.x % 32 != 0) return;
     if (!ignored && !known) atomicMin(wrong, label);
     loss[n] = ignored || known ? sum : T(__int_as_float(0x7fc00000));
@@ -58,9 +60,9 @@ __global__ void cross_entropy_backward(const T *__restrict__ grad_loss, long lon
     if (n >= targets) return;
     long long first = n / inner * C * inner + n % inner, label = target[n];
     bool ignored = label == ignore_index;
-    T total = T(0);
-    for (int c = threadIdx.x % 32; c < C; c += 32) total += class_weight(c, label, weight, C, ignored, smoothing);
-    total = warp_sum(total);
+    Sum<T> weights;
+    for (int c = threadIdx.x % 32; c < C; c += 32) weights.add(class_weight(c, label, weight, C, ignored, smoothing));
+    T total = warp_sum(weights.total);
     for (int c = threadIdx.x % 32; c < C; c += 32) {
         long long i = first + c * inner;
         T p = class_weight(c, label, weight, C, ignored, smoothing);

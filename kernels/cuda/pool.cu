@@ -9,6 +9,8 @@
 //
 // Output (i, j) sees rows i * SH - PT + u * DH, u in [0, KH), and columns likewise; what lies outside is skipped.
 
+#include "sum.cuh"
+
 struct Place {
     long long plane;
     int row, column;
@@ -133,12 +135,12 @@ __global__ void avg_pool2d_forward(const T *__restrict__ x, T *__restrict__ y, l
     for (long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x; i < count; i += step) {  // [0, count)
         Place out = place(i, OH, OW);
         int top = out.row * SH - PT, left = out.column * SW - PL;
-        T sum = T(0);
+        Sum<T> sum;
         for (int h = max(top, 0); h < min(top + KH, H); h++)
-            for (int w = max(left, 0); w < min(left + KW, W); w++) sum += x[(out.plane * H + h) * W + w];
+            for (int w = max(left, 0); w < min(left + KW, W); w++) sum.add(x[(out.plane * H + h) * W + w]);
         T pixels =
             T(extent(out.row, H, KH, SH, PT, PB, count_padding)) * extent(out.column, W, KW, SW, PL, PR, count_padding);
-        y[i] = sum / (divisor == T(0) ? pixels : divisor);
+        y[i] = sum.total / (divisor == T(0) ? pixels : divisor);
     }
 }
 
@@ -176,10 +178,10 @@ __global__ void adaptive_avg_pool2d_forward(const T *__restrict__ x, T *__restri
         Place out = place(i, OH, OW);
         int top = first_row(out.row, H, OH), bottom = end_row(out.row, H, OH);
         int left = first_row(out.column, W, OW), right = end_row(out.column, W, OW);
-        T sum = T(0);
+        Sum<T> sum;
         for (int h = top; h < bottom; h++)
-            for (int w = left; w < right; w++) sum += x[(out.plane * H + h) * W + w];
-        y[i] = sum / (T(bottom - top) * (right - left));
+            for (int w = left; w < right; w++) sum.add(x[(out.plane * H + h) * W + w]);
+        y[i] = sum.total / (T(bottom - top) * (right - left));
     }
 }
 

@@ -8,6 +8,8 @@
 //
 // The maximum is subtracted first, so that nothing overflows. It ignores NaN, but the sum does not.
 
+#include "sum.cuh"
+
 constexpr unsigned ALL = 0xffffffffu;
 
 template <typename T>
@@ -29,12 +31,13 @@ __global__ void softmax_forward(const T *__restrict__ x, T *__restrict__ y, long
     long long row = row_of_warp(), first = row / inner * C * inner + row % inner;  // [0, rows)
     int lane = threadIdx.x % 32;
     if (row >= rows) return;
-    T largest = T(__int_as_float(0xff800000)), sum = T(0);  // -infinity
+    T largest = T(__int_as_float(0xff800000));  // -infinity
+    Sum<T> sum;
     for (int c = lane; c < C; c += 32) largest = max(largest, x[first + c * inner]);
     largest = warp_max(largest);
-    for (int c = lane; c < C; c += 32) sum += exp(x[first + c * inner] - largest);
-    sum = warp_sum(sum);
-    for (int c = lane; c < C; c += 32) y[first + c * inner] = exp(x[first + c * inner] - largest) / sum;
+    for (int c = lane; c < C; c += 32) sum.add(exp(x[first + c * inner] - largest));
+    T total = warp_sum(sum.total);
+    for (int c = lane; c < C; c += 32) y[first + c * inner] = exp(x[first + c * inner] - largest) / total;
 }
 
 template <typename T>
@@ -43,11 +46,12 @@ __global__ void log_softmax_forward(const T *__restrict__ x, T *__restrict__ y, 
     long long row = row_of_warp(), first = row / inner * C * inner + row % inner;  // [0, rows)
     int lane = threadIdx.x % 32;
     if (row >= rows) return;
-    T largest = T(__int_as_float(0xff800000)), sum = T(0);  // -infinity
+    T largest = T(__int_as_float(0xff800000));  // -infinity
+    Sum<T> sum;
     for (int c = lane; c < C; c += 32) largest = max(largest, x[first + c * inner]);
     largest = warp_max(largest);
-    for (int c = lane; c < C; c += 32) sum += exp(x[first + c * inner] - largest);
-    T log_sum = log(warp_sum(sum));
+    for (int c = lane; c < C; c += 32) sum.add(exp(x[first + c * inner] - largest));
+    T log_sum = log(warp_sum(sum.total));
     for (int c = lane; c < C; c += 32) y[first + c * inner] = x[first + c * inner] - largest - log_sum;
 }
 
@@ -58,12 +62,12 @@ __global__ void softmax_backward(const T *__restrict__ grad_out, const T *__rest
     long long row = row_of_warp(), first = row / inner * C * inner + row % inner;  // [0, rows)
     int lane = threadIdx.x % 32;
     if (row >= rows) return;
-    T sum = T(0);
-    for (int c = lane; c < C; c += 32) sum += grad_out[first + c * inner] * y[first + c * inner];
-    sum = warp_sum(sum);
+    Sum<T> sum;
+    for (int c = lane; c < C; c += 32) sum.add(grad_out[first + c * inner] * y[first + c * inner]);
+    T total = warp_sum(sum.total);
     for (int c = lane; c < C; c += 32) {
         long long i = first + c * inner;
-        grad_x[i] = y[i] * (grad_out[i] - sum);
+        grad_x[i] = y[i] * (grad_out[i] - total);
     }
 }
 
@@ -74,11 +78,11 @@ __global__ void log_softmax_backward(const T *__restrict__ grad_out, const T *__
     long long row = row_of_warp(), first = row / inner * C * inner + row % inner;  // [0, rows)
     int lane = threadIdx.x % 32;
     if (row >= rows) return;
-    T sum = T(0);
-    for (int c = lane; c < C; c += 32) sum += grad_out[first + c * inner];
-    sum = warp_sum(sum);
+    Sum<T> sum;
+    for (int c = lane; c < C; c += 32) sum.add(grad_out[first + c * inner]);
+    T total = warp_sum(sum.total);
     for (int c = lane; c < C; c += 32) {
         long long i = first + c * inner;
-        grad_x[i] = grad_out[i] - exp(y[i]) * sum;
+        grad_x[i] = grad_out[i] - exp(y[i]) * total;
     }
 }

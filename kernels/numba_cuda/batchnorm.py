@@ -17,7 +17,7 @@ import math
 from .activation import relu_backward, relu_forward
 from .arithmetic import residual_add_forward
 from .launch import THREADS, T, blocks, contiguous, cuda, empty, kernel, optional
-from .reduction import block_sum
+from .reduction import add, block_sum
 
 
 def batch_norm_statistics(x):
@@ -83,13 +83,13 @@ def batch_norm_statistics_kernel(x: T[:, :, :], mean: T[:], var: T[:]):
     real = x.dtype.type
     partial = cuda.shared.array(THREADS, x.dtype)
     c = cuda.blockIdx.x  # [0, C)
-    total, squares = real(0), real(0)
+    total, squares, lost, lost_squares = real(0), real(0), real(0), real(0)
     for m in range(cuda.threadIdx.x, N * inner, THREADS):  # [0, N * inner)
-        total += x[m // inner, c, m % inner]
+        total, lost = add(total, lost, x[m // inner, c, m % inner])
     middle = block_sum(total, partial) / real(N * inner)
     for m in range(cuda.threadIdx.x, N * inner, THREADS):
         centred = x[m // inner, c, m % inner] - middle
-        squares += centred * centred
+        squares, lost_squares = add(squares, lost_squares, centred * centred)
     spread = block_sum(squares, partial) / real(N * inner)
     if cuda.threadIdx.x == 0:
         mean[c] = middle
@@ -117,11 +117,12 @@ def batch_norm_grad_weight_bias_kernel(
     N, _, inner = x.shape
     partial = cuda.shared.array(THREADS, x.dtype)
     c = cuda.blockIdx.x  # [0, C)
-    along, total = x.dtype.type(0), x.dtype.type(0)
+    zero = x.dtype.type(0)
+    along, total, lost_along, lost = zero, zero, zero, zero
     for m in range(cuda.threadIdx.x, N * inner, THREADS):  # [0, N * inner)
         n, i = m // inner, m % inner
-        along += grad_out[n, c, i] * (x[n, c, i] - mean[c])
-        total += grad_out[n, c, i]
+        along, lost_along = add(along, lost_along, grad_out[n, c, i] * (x[n, c, i] - mean[c]))
+        total, lost = add(total, lost, grad_out[n, c, i])
     along = block_sum(along, partial)
     total = block_sum(total, partial)
     if cuda.threadIdx.x == 0:

@@ -17,7 +17,7 @@ from minicnn.ops.geometry import output_size
 
 from .launch import SIDE, THREADS, T, contiguous, cuda, empty, int64, kernel, optional
 from .matmul import PITCH
-from .reduction import block_sum
+from .reduction import add, block_sum
 
 T4 = T[:, :, :, :]
 
@@ -198,9 +198,9 @@ def conv2d_grad_bias_kernel(grad_out: T[:, :, :], grad_bias: T[:]):
     N, _, area = grad_out.shape
     partial = cuda.shared.array(THREADS, grad_out.dtype)
     o = cuda.blockIdx.x  # [0, OC)
-    total = grad_out.dtype.type(0)
+    total, lost = grad_out.dtype.type(0), grad_out.dtype.type(0)
     for m in range(cuda.threadIdx.x, N * area, THREADS):  # [0, N * area)
-        total += grad_out[m // area, o, m % area]
+        total, lost = add(total, lost, grad_out[m // area, o, m % area])
     total = block_sum(total, partial)
     if cuda.threadIdx.x == 0:
         grad_bias[o] = total

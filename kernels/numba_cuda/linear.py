@@ -4,6 +4,7 @@ import math
 
 from .launch import SIDE, T, contiguous, cuda, empty, kernel
 from .matmul import multiply
+from .reduction import add
 
 
 def linear_forward(x, weight, bias):
@@ -50,10 +51,10 @@ def column_sums(x: T[:, :], y: T[:]):
     partial = cuda.shared.array((SIDE, SIDE), x.dtype)
     across, down = cuda.threadIdx.x, cuda.threadIdx.y  # [0, SIDE)
     column = cuda.blockIdx.x * SIDE + across  # [0, columns)
-    total = x.dtype.type(0)
+    total, lost = x.dtype.type(0), x.dtype.type(0)
     if column < columns:
         for row in range(down, rows, SIDE):  # [0, rows)
-            total += x[row, column]
+            total, lost = add(total, lost, x[row, column])
     partial[down, across] = total
     cuda.syncthreads()
     if down == 0 and column < columns:

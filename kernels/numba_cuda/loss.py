@@ -20,9 +20,10 @@ import math
 import numpy as np
 
 from minicnn.kernels.labels import wrong_label
+from minicnn.ops.summation import total
 
 from .launch import THREADS, T, contiguous, cuda, device, empty, exp, int64, kernel, optional
-from .reduction import block_sum
+from .reduction import add, block_sum
 from .softmax import log_softmax_forward
 
 NAN = np.float32(math.nan)
@@ -34,7 +35,7 @@ def cross_entropy_forward(x, target, weight, ignore_index, label_smoothing):
     loss, counted = empty(x, target.shape), empty(x, target.shape)
     arrays = _rows(logp), _labels(target), contiguous(weight), loss.reshape(-1), counted.reshape(-1), wrong_label(x)
     cross_entropy_forward_kernel[target.size, THREADS](*arrays, ignore_index, label_smoothing)
-    return loss, logp, counted.sum()
+    return loss, logp, total(counted, range(counted.ndim))
 
 
 def cross_entropy_backward(grad_loss, logp, target, weight, ignore_index, label_smoothing):
@@ -74,11 +75,11 @@ def cross_entropy_forward_kernel(
     each, at_label = smoothing / real(C), real(1) - smoothing
     if ignored:
         each = at_label = real(0)
-    total = real(0)
+    total, lost = real(0), real(0)
     for c in range(cuda.threadIdx.x, C, THREADS):  # [0, C)
         p = class_weight(c, label, weight, each, at_label)
         if p != real(0):  # 0 times minus infinity would be NaN
-            total -= p * logp[n, c, i]
+            total, lost = add(total, lost, -p * logp[n, c, i])
     total = block_sum(total, partial)
     if cuda.threadIdx.x == 0:
         if ignored or known:
@@ -113,9 +114,9 @@ def cross_entropy_backward_kernel(
     each, at_label = smoothing / real(C), real(1) - smoothing
     if label == ignore_index:
         each = at_label = real(0)
-    total = real(0)
+    total, lost = real(0), real(0)
     for c in range(cuda.threadIdx.x, C, THREADS):  # [0, C)
-        total += class_weight(c, label, weight, each, at_label)
+        total, lost = add(total, lost, class_weight(c, label, weight, each, at_label))
     total = block_sum(total, partial)
     for c in range(cuda.threadIdx.x, C, THREADS):
         p = class_weight(c, label, weight, each, at_label)

@@ -15,6 +15,7 @@ import math
 from numba.types import uint8
 
 from .launch import THREADS, T, blocks, bool_, contiguous, cuda, device, empty, int32, int64, kernel
+from .reduction import add
 
 T3, Int = T[:, :, :], int64
 Taps, WideTaps = uint8[:, :, :], int32[:, :, :]  # winners, where a window has up to 256 taps, and more
@@ -224,10 +225,10 @@ def avg_pool2d_forward_kernel(
     for i in range(cuda.grid(1), y.size, cuda.gridsize(1)):  # [0, planes * OH * OW)
         plane, row, column = place(i, OH, OW)
         top, left = row * SH - PT, column * SW - PL
-        total = zero
+        total, lost = zero, zero
         for h in range(max(top, 0), min(top + KH, H)):
             for w in range(max(left, 0), min(left + KW, W)):
-                total += x[plane, h, w]
+                total, lost = add(total, lost, x[plane, h, w])
         pixels = extent(row, H, KH, SH, PT, PB, count_padding) * extent(column, W, KW, SW, PL, PR, count_padding)
         y[plane, row, column] = total / (x.dtype.type(pixels) if divisor == zero else divisor)
 
@@ -278,10 +279,10 @@ def adaptive_avg_pool2d_forward_kernel(x: T3, y: T3):
         plane, row, column = place(i, OH, OW)
         top, bottom = averaged(row, H, OH)
         left, right = averaged(column, W, OW)
-        total = x.dtype.type(0)
+        total, lost = x.dtype.type(0), x.dtype.type(0)
         for h in range(top, bottom):
             for w in range(left, right):
-                total += x[plane, h, w]
+                total, lost = add(total, lost, x[plane, h, w])
         y[plane, row, column] = total / x.dtype.type((bottom - top) * (right - left))
 
 

@@ -1,4 +1,8 @@
-"""Sums and maxima over the threads of a block, for the kernels that have a block for each row or channel.
+"""Sums that lose no digits; sums and maxima over the threads of a block, for the kernels that have a block for each row
+or channel.
+
+A thread may add up thousands of numbers. Their sum is soon so large that most of a small one falls off its end: `add`
+keeps what fell off, and adds it next time (Kahan, 1965).
 
 Every thread of the block must call them, and gets the result. `partial` is shared memory of THREADS numbers. In each of
 log2(THREADS) steps half of the threads that are left add (compare) what the other half has:
@@ -10,6 +14,15 @@ log2(THREADS) steps half of the threads that are left add (compare) what the oth
 """
 
 from .launch import THREADS, cuda, device
+
+
+@device
+def add(total, lost, value):
+    """(total + value, by how much too large that is); `lost`: by how much `total` is too large, 0 at first."""
+    value = value - lost
+    larger = total + value
+    too_large = (larger - total) - value
+    return larger, too_large if too_large == too_large else lost  # NaN where there is an infinity
 
 
 @device

@@ -16,7 +16,7 @@ import math
 import numpy as np
 
 from .launch import THREADS, T, contiguous, cuda, device, empty, exp, kernel, log
-from .reduction import block_max, block_sum
+from .reduction import add, block_max, block_sum
 
 INFINITY = np.float32(math.inf)
 
@@ -57,9 +57,9 @@ def largest_and_sum(x, n, i, partial):
     for c in range(cuda.threadIdx.x, x.shape[1], THREADS):  # [0, C)
         largest = max(largest, x[n, c, i])
     largest = block_max(largest, partial)
-    total = x.dtype.type(0)
+    total, lost = x.dtype.type(0), x.dtype.type(0)
     for c in range(cuda.threadIdx.x, x.shape[1], THREADS):
-        total += exp(x[n, c, i] - largest)
+        total, lost = add(total, lost, exp(x[n, c, i] - largest))
     return largest, block_sum(total, partial)
 
 
@@ -86,9 +86,9 @@ def softmax_backward_kernel(grad_out: T[:, :, :], y: T[:, :, :], grad_x: T[:, :,
     """grad_x = y * (grad_out - sum of grad_out * y)."""
     partial = cuda.shared.array(THREADS, y.dtype)
     n, i = cuda.blockIdx.x // y.shape[2], cuda.blockIdx.x % y.shape[2]  # [0, outer), [0, inner)
-    total = y.dtype.type(0)
+    total, lost = y.dtype.type(0), y.dtype.type(0)
     for c in range(cuda.threadIdx.x, y.shape[1], THREADS):  # [0, C)
-        total += grad_out[n, c, i] * y[n, c, i]
+        total, lost = add(total, lost, grad_out[n, c, i] * y[n, c, i])
     total = block_sum(total, partial)
     for c in range(cuda.threadIdx.x, y.shape[1], THREADS):
         grad_x[n, c, i] = y[n, c, i] * (grad_out[n, c, i] - total)
@@ -99,9 +99,9 @@ def log_softmax_backward_kernel(grad_out: T[:, :, :], y: T[:, :, :], grad_x: T[:
     """grad_x = grad_out - e^y * sum of grad_out."""
     partial = cuda.shared.array(THREADS, y.dtype)
     n, i = cuda.blockIdx.x // y.shape[2], cuda.blockIdx.x % y.shape[2]  # [0, outer), [0, inner)
-    total = y.dtype.type(0)
+    total, lost = y.dtype.type(0), y.dtype.type(0)
     for c in range(cuda.threadIdx.x, y.shape[1], THREADS):  # [0, C)
-        total += grad_out[n, c, i]
+        total, lost = add(total, lost, grad_out[n, c, i])
     total = block_sum(total, partial)
     for c in range(cuda.threadIdx.x, y.shape[1], THREADS):
         grad_x[n, c, i] = grad_out[n, c, i] - exp(y[n, c, i]) * total
