@@ -160,3 +160,50 @@ def test_gradients_of_an_array_used_twice_are_added_by_the_op_of_the_tier(monkey
     (y + y).sum().backward()
     assert ("residual_add_forward", "cpu", current_tier()) in called
     np.testing.assert_array_equal(x.grad.numpy(), 2.0 * (x.numpy() > 0))
+
+
+@pytest.mark.parametrize("a", [0.0, 1e-30, 1e-20, 1.0, 1e20, 1e30])
+@pytest.mark.parametrize("b", [1e-25, 1e-23, 1.0, 1e20, 1e25])
+def test_gradients_of_very_small_and_very_large_numbers(torch, a, b):
+    """b * b would be 0 or infinity in float32, where a / b / b is a number."""
+    arrays = [np.array([value], np.float32) for value in (a, b)]
+    tensors = [Tensor(array, requires_grad=True) for array in arrays]
+    expected = [torch.from_numpy(array.copy()).requires_grad_() for array in arrays]
+    with np.errstate(all="ignore"):
+        (tensors[0] / tensors[1]).sum().backward()
+    (expected[0] / expected[1]).sum().backward()
+    for tensor, other in zip(tensors, expected, strict=True):
+        np.testing.assert_allclose(tensor.grad.numpy(), other.grad.numpy(), rtol=1e-6)
+
+
+@pytest.mark.parametrize("function", [operator.add, operator.sub, operator.mul])
+def test_masks_beside_numbers_are_counted(function):
+    mask = np.array([True, False])
+    for y, expected in ((function(Tensor(mask), 2), function(mask, 2)), (function(2, Tensor(mask)), function(2, mask))):
+        assert y.dtype == np.int64 and y.numpy().tolist() == expected.tolist()
+
+
+def test_masks_are_no_numbers():
+    mask = Tensor(np.array([True, False]))
+    for wrong in (lambda: mask + mask, lambda: mask - mask, lambda: -mask):
+        with raises(TypeError, "mask", "astype(np.int64)"):
+            wrong()
+    both = mask * Tensor(np.array([True, True]))
+    assert both.dtype == np.bool_ and both.numpy().tolist() == [True, False]
+
+
+@pytest.mark.parametrize("function", [operator.add, operator.sub, operator.mul])
+@pytest.mark.parametrize("number", [300, -1])
+def test_a_number_that_does_not_fit_is_an_error(function, number):
+    for wrong in (lambda x: function(x, number), lambda x: function(number, x)):
+        with raises(TypeError, number, "uint8", "0 to 255", "astype"):
+            wrong(Tensor(np.array([1, 2], np.uint8)))
+
+
+def test_fractions_of_integers_are_float32():
+    x = Tensor(np.array([1, 2, 200], np.uint8))
+    for y, expected in ((x / 255, [1 / 255, 2 / 255, 200 / 255]), (x / 2.5, [0.4, 0.8, 80]), (400 / x, [400, 200, 2])):
+        assert y.dtype == np.float32
+        np.testing.assert_allclose(y.numpy(), expected, rtol=1e-6)
+    assert (x**-1).dtype == (x**0.5).dtype == x.log().dtype == np.float32 and (x**2).dtype == np.uint8
+    assert ((x > 1) ** 2).dtype == np.int64

@@ -108,3 +108,16 @@ def test_sum_of_nothing_is_zero(place):
 def test_errors(function, shape, dim, parts):
     with raises(ValueError, *parts):
         function(Tensor(np.ones(shape)), dim)
+
+
+@pytest.mark.parametrize("dtype", [np.bool_, np.int8, np.int16, np.int32, np.int64, np.uint8, np.uint16, np.uint32])
+def test_integers_and_booleans_are_counted(dtype):
+    x = Tensor(np.full((300, 2), 1 if dtype == np.bool_ else min(np.iinfo(dtype).max, 2**32), dtype))
+    assert x.sum().dtype == x.sum(0).dtype == np.int64
+    assert x.sum().item() == 600 * int(x.numpy().max()) and type(x.sum().item()) is int
+    assert x.mean().dtype == np.float32
+    np.testing.assert_allclose(x.mean(1).numpy(), x.numpy().mean(axis=1), rtol=1e-7)
+
+
+def test_a_sum_of_uint64_keeps_its_dtype():
+    assert Tensor(np.full(2, 2**63 - 1, np.uint64)).sum().item() == 2**64 - 2

@@ -28,7 +28,8 @@ def many(shape, values, axes=None):
 def check_sum(value, x, axes):
     expected = x.astype(np.float64).sum(axis=axes)
     assert value.dtype == np.float32 and value.shape == expected.shape
-    np.testing.assert_allclose(value.astype(np.float64), expected, rtol=1e-6)
+    alike = x.max() < 2 * x.min()  # else NumPy's own pieces of 16 values may cost the small ones a little more
+    np.testing.assert_allclose(value.astype(np.float64), expected, rtol=1e-6 if alike else 1.5e-6)
 
 
 @pytest.mark.parametrize("first, other", VALUES.values(), ids=VALUES.keys())
