@@ -48,10 +48,12 @@ class OutOfMemoryError(MemoryError):
 def naming_memory_errors(op):
     """``with naming_memory_errors("Conv2d"): ...`` turns a MemoryError into one that names the op.
 
-    Both array libraries say how many bytes they were asked for. What the op had allocated is free again.
+    Both array libraries say how many bytes they were asked for. What the op had allocated is free again. Numbers too
+    small for their dtype become 0 here, as they should, whatever ``np.seterr`` says of underflow.
     """
     try:
-        yield
+        with np.errstate(under="ignore"):
+            yield
     except OutOfMemoryError:
         raise  # from an op inside, which has its name already
     except MemoryError as error:
