@@ -1,5 +1,6 @@
 """Module: what it finds among its attributes, its state, its modes."""
 
+import collections
 import copy
 import pickle
 
@@ -254,12 +255,73 @@ def test_names_that_cannot_be(register, name, error, parts):
     assert list(model.state_dict()) == keys
 
 
-def test_a_class_attribute_would_hide_what_is_registered():
+def test_a_plain_value_of_the_class_is_a_default():
     class Net(nn.Module):
-        head = None
+        head = size = mean = None
+        body = nn.Identity()
 
-    with raises(KeyError, "Net", "'head'", "class"):
-        Net().head = nn.Linear(2, 2)
+    empty, full = Net(), Net()
+    full.head, full.body = nn.Linear(2, 2), nn.ReLU()
+    full.size = nn.Parameter(np.ones(1))
+    full.register_buffer("mean", Tensor([1.0]))
+    assert isinstance(full.head, nn.Linear) and isinstance(full.body, nn.ReLU)
+    assert list(full.state_dict()) == ["size", "head.weight", "head.bias", "mean"]
+    assert empty.head is None and not empty.state_dict()
+    del full.head
+    assert full.head is None and list(full.state_dict()) == ["size", "mean"]
+
+
+def test_methods_and_properties_of_the_class_are_not_replaced():
+    class Net(nn.Module):
+        def head(self):
+            return 1
+
+        @property
+        def size(self):
+            return 2
+
+    for name, value in (("head", nn.Linear(2, 2)), ("head", nn.Parameter(np.ones(1))), ("zero_grad", nn.ReLU())):
+        with raises(KeyError, "Net", repr(name), "method"):
+            setattr(Net(), name, value)
+    with raises(AttributeError, "size", "setter"):
+        Net().size = nn.ReLU()
+    with raises(KeyError, "'size'", "property"):
+        Net().register_module("size", nn.ReLU())
+
+
+def test_a_property_sets_what_its_setter_sets():
+    class Net(nn.Module):
+        @property
+        def head(self):
+            return self.inner
+
+        @head.setter
+        def head(self, module):
+            self.inner = module
+
+    model = Net()
+    for outputs in (3, 4):
+        model.head = nn.Linear(2, outputs)
+        assert model.head is model.inner and model.head.out_features == outputs
+        assert list(model.state_dict()) == ["inner.weight", "inner.bias"]
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda model: model._modules.__setitem__("norm", nn.Identity()),
+        lambda model: model._parameters.update(scale=nn.Parameter(np.zeros(2))),
+        lambda model: model.norm._buffers.pop("running_mean"),
+        lambda model: model.layers._modules.clear(),
+        lambda model: model._modules.__delitem__("norm"),
+    ],
+)
+@pytest.mark.parametrize("copied", [lambda m: m, copy.copy, copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))])
+def test_the_tables_alone_are_not_written_into(write, copied):
+    model = copied(Block())
+    with raises(TypeError, "setattr", "delattr"):
+        write(model)
+    assert list(model.state_dict()) == KEYS + BUFFERS
 
 
 @pytest.mark.parametrize(
@@ -286,15 +348,19 @@ HIDING = [
     ({"a": nn.Linear(2, 2)}, "nn.ModuleDict"),
     ({"a": [nn.Parameter(np.ones(1))]}, "nn.ParameterDict"),
     ([nn.Parameter(np.ones(1))], "nn.ParameterList"),
+    (collections.deque([nn.ReLU()]), "nn.ModuleList"),
+    (np.array([nn.ReLU(), None]), "nn.ModuleList"),
 ]
 
 
 @pytest.mark.parametrize("value, way_out", HIDING)
 def test_layers_and_parameters_in_a_list_are_refused(value, way_out):
     model = Block()
-    with raises(TypeError, "Block.others", type(value).__name__, way_out):
+    with raises(TypeError, "Block.others", type(value).__name__, way_out, "vars(self)['others']"):
         model.others = value
     assert not hasattr(model, "others")
+    vars(model)["others"] = value
+    assert list(model.state_dict()) == KEYS + BUFFERS
 
 
 def test_a_list_that_is_filled_later_is_found_out():

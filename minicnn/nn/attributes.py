@@ -7,14 +7,35 @@
 
 A name that is registered stays of its kind: None leaves it empty, ``del`` removes it, and what is of another kind is a
 TypeError, where it would silently be trained and saved no more. Only a new Parameter, or a Module in the place of a
-Module or of a buffer, may change what a name stands for.
+Module or of a buffer, may change what a name stands for. A plain value of the class, ``norm = None``, is a default as in
+any Python class; a property with a setter sets what its setter sets.
 """
+
+import collections
+import inspect
+
+import numpy as np
 
 from ..tensor import Tensor
 from .parameter import Parameter
 
 TABLES = ("_parameters", "_buffers", "_modules")  # {name: value} each; the value is an attribute like any other, too
-CONTAINERS = (list, tuple, set, frozenset, dict)
+CONTAINERS = (list, tuple, set, frozenset, dict, collections.deque, np.ndarray)
+
+
+class _Table(dict):
+    """One of the tables. Its names are attributes, too: writing into it alone would leave the old one in use."""
+
+    def _refuse(self, *_args, **_keywords):
+        raise TypeError(
+            "the tables of a module's parts are not written into; set or delete the attribute: setattr(module, name, "
+            "part), delattr(module, name)"
+        )
+
+    __setitem__ = __delitem__ = __ior__ = update = setdefault = pop = popitem = clear = _refuse
+
+    def __reduce__(self):  # a copy is made at once, not filled one by one
+        return _Table, (dict(self),)
 
 
 class _NotYet:
@@ -31,11 +52,13 @@ class Attributes:
     _lists = frozenset()  # the names of attributes that are lists or the like, into which layers may be put later
 
     def __init__(self):
-        self.__dict__.update({table: {} for table in TABLES})
+        self.__dict__.update({table: _Table() for table in TABLES})
 
     def __setattr__(self, name, value):
         here = self._table_of(name)
-        if isinstance(value, Parameter):
+        if isinstance(getattr(type(self), name, None), property):
+            object.__setattr__(self, name, value)
+        elif isinstance(value, Parameter):
             self._register("_parameters", name, value, replace=True)
         elif isinstance(value, Attributes) and here != "_parameters":
             self._register("_modules", name, value, replace=True)
@@ -54,13 +77,13 @@ class Attributes:
         here = self._table_of(name)
         object.__delattr__(self, name)
         if here is not None:
-            del self.__dict__[here][name]
+            dict.__delitem__(self.__dict__[here], name)
 
     def __copy__(self):
         """Of the same parameters and modules, but what is set on one is not set on the other."""
         copy = object.__new__(type(self))
         copy.__dict__.update(self.__dict__)
-        copy.__dict__.update({table: dict(self.__dict__[table]) for table in TABLES})
+        copy.__dict__.update({table: _Table(self.__dict__[table]) for table in TABLES})
         return copy
 
     def register_parameter(self, name, parameter):
@@ -100,16 +123,17 @@ class Attributes:
             raise TypeError(f"{owner}: a name must be a str, got {name!r}")
         if "." in name or not name:
             raise KeyError(f"{owner}: {name!r} cannot be a name: it is empty, or has a dot, which joins names")
-        if hasattr(type(self), name) or name in TABLES:
-            raise KeyError(f"{owner}: {name!r} is an attribute of the class, which would hide it; take another name")
+        if _is_of_the_class(type(self), name):
+            raise KeyError(f"{owner}: {name!r} is a method, a property or a setting of the class; take another name")
         if not replace and name in self.__dict__ and self._table_of(name) != table:
             raise KeyError(f"{owner}: there is an attribute {name!r} already; delete it first, or take another name")
         if table == "_modules" and value is not None and any(module is self for module in value.modules()):
             raise ValueError(f"{owner}.{name}: a module cannot have a part that it is itself a part of")
         for other in TABLES:
             if other != table:
-                self.__dict__[other].pop(name, None)
-        self.__dict__[table][name] = self.__dict__[name] = value
+                dict.pop(self.__dict__[other], name, None)
+        dict.__setitem__(self.__dict__[table], name, value)
+        self.__dict__[name] = value
 
 
 _MAY_BECOME = {
@@ -118,6 +142,13 @@ _MAY_BECOME = {
     "_buffers": "is a buffer and may become another Tensor or None",
     "_modules": "is a Module and may become another Module or None",
 }
+
+
+def _is_of_the_class(kind, name):
+    """Whether instances cannot do without what the class has by that name: methods, properties, and all that minicnn's
+    own classes have."""
+    has_get = hasattr(type(inspect.getattr_static(kind, name, None)), "__get__")
+    return has_get or any(name in vars(base) for base in kind.__mro__ if base.__module__.startswith(__package__))
 
 
 def refuse_hidden(root, module):
@@ -140,6 +171,12 @@ def described(value):
     return "None; nn.Identity() is a layer that does nothing" if value is None else f"a {type(value).__name__}"
 
 
+def _entries(container):
+    if isinstance(container, np.ndarray):
+        return container.flat if container.dtype == object else ()
+    return container.values() if isinstance(container, dict) else container
+
+
 def _refuse_hidden(root, module, name, value):
     """The same for one attribute: what is in it, however deep, must be of `root`."""
     found, seen, waiting = [], set(), [value]
@@ -149,7 +186,7 @@ def _refuse_hidden(root, module, name, value):
             found.append(each)
         elif isinstance(each, CONTAINERS) and id(each) not in seen:
             seen.add(id(each))
-            waiting.extend(each.values() if isinstance(each, dict) else each)
+            waiting.extend(_entries(each))
     if not found:
         return
     modules = list(root.modules())
@@ -161,4 +198,5 @@ def _refuse_hidden(root, module, name, value):
             f"{type(module).__name__}.{name} is a {type(value).__name__} with a {what} in it, which parameters() and "
             "state_dict() would not find; make it an "
             + (f"nn.Parameter{kind}(...)" if is_parameter else f"nn.Module{kind}(...), or an nn.Sequential")
+            + f"; what shall be neither trained nor saved: vars(self)[{name!r}] = ..."
         )
