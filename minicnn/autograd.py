@@ -30,18 +30,30 @@ def is_grad_enabled():
     return _grad_mode.value
 
 
-class no_grad(Block):
+class _GradMode(Block):
+    """A block that sets `mode`, and that decorates without brackets, too."""
+
+    def __new__(cls, function=None):
+        block = super().__new__(cls)
+        if function is None:
+            return block
+        block.__init__()
+        return block(function)
+
+    def __init__(self):
+        super().__init__(_grad_mode, self.mode)
+
+
+class no_grad(_GradMode):
     """``with no_grad(): ...`` (or as a decorator): ops inside leave no graph behind and save nothing."""
 
-    def __init__(self):
-        super().__init__(_grad_mode, False)
+    mode = False
 
 
-class enable_grad(Block):
+class enable_grad(_GradMode):
     """``with enable_grad(): ...`` (or as a decorator): ops inside leave a graph behind, also within ``no_grad``."""
 
-    def __init__(self):
-        super().__init__(_grad_mode, True)
+    mode = True
 
 
 class Edge:

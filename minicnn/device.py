@@ -74,8 +74,7 @@ def set_tier(name):
     """
     global _default_tier
     _default_tier = _checked_tier("set_tier", name)
-    if _tier.value is not None:
-        _tier.value = name  # inside a block of this thread
+    _tier.change(name)  # where this thread is inside a block
 
 
 class tier(Block):

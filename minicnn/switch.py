@@ -1,6 +1,6 @@
 """Settings that hold inside a block of code: in one thread, nested as one likes, and gone when the block is.
 
-``no_grad`` and ``tier`` are such blocks. Each works in two ways:
+``no_grad``, ``tier`` and the GPU's ``precision`` are such blocks. Each works in two ways:
 
     with no_grad(): ...          what runs inside
     @no_grad()                   what the function does, whoever calls it; of a generator, each of its steps
@@ -13,11 +13,28 @@ import threading
 
 
 class Setting(threading.local):
-    """A value that each thread has for itself, `initial` in a new one."""
+    """A value that each thread has for itself: that of the innermost open block, `initial` outside of all."""
 
     def __init__(self, initial):
-        self.value = initial
-        self.before = []  # what the blocks that are open in this thread have found, the innermost last
+        self.value = self._initial = initial
+        self._open = []  # [block, its value], the innermost last
+
+    def enter(self, block, value):
+        self._open.append([block, value])
+        self.value = value
+
+    def leave(self, block):
+        """Close the block, which need not be the innermost: one in a generator ends when the generator does."""
+        at = next((i for i in reversed(range(len(self._open))) if self._open[i][0] is block), None)
+        if at is None:
+            raise RuntimeError(f"{type(block).__name__}: a block is left that was not entered in this thread")
+        del self._open[at]
+        self.value = self._open[-1][1] if self._open else self._initial
+
+    def change(self, value):
+        """Another value for the innermost block, until it ends."""
+        if self._open:
+            self.value = self._open[-1][1] = value
 
 
 class Block:
@@ -27,11 +44,10 @@ class Block:
         self._setting, self._value = setting, value
 
     def __enter__(self):
-        self._setting.before.append(self._setting.value)
-        self._setting.value = self._value
+        self._setting.enter(self, self._value)
 
     def __exit__(self, *exc_info):
-        self._setting.value = self._setting.before.pop()
+        self._setting.leave(self)
 
     def __call__(self, function):
         """`function`, with this block around each call."""

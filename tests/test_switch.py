@@ -8,11 +8,13 @@ from checks import leaf, raises
 
 from minicnn import enable_grad, is_grad_enabled, no_grad, set_tier, tier
 from minicnn.device import current_tier
+from minicnn.kernels.cuda.precision import current_precision, precision, set_precision
 
 # (how a block is made, what it sets, what it sets it to, what there is without it)
 SWITCHES = {
     "no_grad": (no_grad, is_grad_enabled, False, True),
     "tier": (lambda: tier("plain"), current_tier, "plain", "fast"),
+    "precision": (lambda: precision("tf32"), current_precision, "tf32", "float32"),
 }
 
 
@@ -109,6 +111,62 @@ def test_around_a_generator_only_while_it_runs(switch):
     assert value() == outside and list(steps()) == [inside, inside]
 
 
+def test_a_block_that_is_not_the_innermost_ends(switch):
+    """The block in a generator ends when the generator does, wherever that is."""
+    make, value, inside, outside = switch
+
+    def steps():
+        with make():
+            yield value()
+
+    first, second = steps(), steps()
+    assert next(first) == next(second) == inside
+    first.close()
+    assert value() == inside
+    second.close()
+    assert value() == outside
+    running = steps()
+    next(running)
+    with _switched_back(value):
+        assert value() == outside
+        running.close()
+        assert value() == outside
+    assert value() == outside
+
+
+def _switched_back(value):
+    return {is_grad_enabled: enable_grad, current_tier: lambda: tier("fast")}.get(value, lambda: precision("float32"))()
+
+
+def test_a_block_is_left_in_its_own_thread(switch):
+    make, value, inside, outside = switch
+    block, told = make(), []
+
+    def leave():
+        with raises(RuntimeError, type(block).__name__, "thread"):
+            block.__exit__(None, None, None)
+        told.append(value())
+
+    with block:
+        thread = threading.Thread(target=leave)
+        thread.start()
+        thread.join()
+        assert told == [outside] and value() == inside
+    assert value() == outside
+
+
+@pytest.mark.parametrize("mode, recorded", [(no_grad, False), (enable_grad, True)])
+def test_gradients_are_switched_by_a_decorator_without_brackets(mode, recorded):
+    @mode
+    def look(argument):
+        return argument, is_grad_enabled()
+
+    with no_grad() if recorded else enable_grad():
+        assert look(1) == (1, recorded) and look.__name__ == "look" and is_grad_enabled() != recorded
+    with raises(TypeError, mode.__name__, "bool"):
+        mode(False)
+
+
 def test_what_cannot_be_decorated(switch):
     make, *_ = switch
 
@@ -129,19 +187,25 @@ def test_nested_the_innermost_counts():
     assert (x * 2).requires_grad
 
 
-def test_set_tier_is_for_the_process_and_a_block_for_its_thread():
+@pytest.mark.parametrize(
+    "block, choose, current, one, other",
+    [(tier, set_tier, current_tier, "plain", "fast"), (precision, set_precision, current_precision, "tf32", "float32")],
+)
+def test_a_choice_is_for_the_process_and_a_block_for_its_thread(block, choose, current, one, other):
     try:
-        with tier("plain"):
-            set_tier("fast")
-            assert current_tier() == "fast"
-        set_tier("plain")
+        with block(one):
+            choose(other)
+            with block(one):
+                pass
+            assert current() == other
+        choose(one)
         seen = []
-        thread = threading.Thread(target=lambda: seen.append(current_tier()))
+        thread = threading.Thread(target=lambda: seen.append(current()))
         thread.start()
         thread.join()
-        assert seen == ["plain"] and current_tier() == "plain"
+        assert seen == [one] and current() == one
     finally:
-        set_tier("fast")
+        choose(other)
 
 
 def test_an_unknown_tier_is_refused_when_it_is_named():

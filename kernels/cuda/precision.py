@@ -15,33 +15,37 @@ way into linear layers and convolutions, forward and for both gradients. float64
 is the setting at the time an op runs, forward or backward. A factor beyond 65504 is infinite in float16.
 """
 
+from minicnn.switch import Block, Setting
+
 PRECISIONS = ("float32", "tf32", "float16", "bfloat16")
 
-_precision = "float32"
+_default_precision = "float32"
+_precision = Setting(None)  # that of the `with precision(...)` blocks in this thread; None outside of them
 
 
 def current_precision():
-    """The precision that products of float32 arrays have now: one of PRECISIONS."""
-    return _precision
+    """The precision that products of float32 arrays have now in this thread: one of PRECISIONS."""
+    return _precision.value or _default_precision
 
 
 def set_precision(name):
-    """Choose the precision of every product of float32 arrays from now on."""
-    global _precision
-    if name not in PRECISIONS:
-        raise ValueError(f"set_precision: unknown precision {name!r}; it is one of {', '.join(PRECISIONS)}")
-    _precision = name
+    """Choose the precision of every product of float32 arrays of the process from now on.
+
+    Another thread's ``with precision(...)`` block keeps its own until its end.
+    """
+    global _default_precision
+    _default_precision = _checked("set_precision", name)
+    _precision.change(name)  # where this thread is inside a block
 
 
-class precision:
-    """``with precision("tf32"): ...`` multiplies in that precision inside the block, then as before."""
+class precision(Block):
+    """``with precision("tf32"): ...`` (or as a decorator) multiplies in that precision inside, in this thread."""
 
     def __init__(self, name):
-        self.name = name
+        super().__init__(_precision, _checked("precision", name))
 
-    def __enter__(self):
-        self.before = current_precision()
-        set_precision(self.name)
 
-    def __exit__(self, *exc_info):
-        set_precision(self.before)
+def _checked(what, name):
+    if name not in PRECISIONS:
+        raise ValueError(f"{what}: unknown precision {name!r}; it is one of {', '.join(PRECISIONS)}")
+    return name

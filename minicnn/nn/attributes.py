@@ -7,8 +7,8 @@
 
 A name that is registered stays of its kind: None leaves it empty, ``del`` removes it, and what is of another kind is a
 TypeError, where it would silently be trained and saved no more. Only a new Parameter, or a Module in the place of a
-Module or of a buffer, may change what a name stands for. A plain value of the class, ``norm = None``, is a default as in
-any Python class; a property with a setter sets what its setter sets.
+Module or of a buffer, may change what a name stands for. A plain value of the class, ``norm = None``, is a default, as
+in any Python class; a property with a setter sets what its setter sets.
 """
 
 import collections
