@@ -16,6 +16,8 @@ deep as memory allows.
 Gradients are first-order: ``backward`` methods work on arrays and build no graph of their own.
 """
 
+import numpy as np
+
 from .contract import check_inputs, checked_gradients, checked_result
 from .device import current_tier, device_of, implementation, naming_memory_errors, share_memory
 from .switch import Block, Setting
@@ -103,17 +105,18 @@ class Function:
         node.needs_input_grad = tuple(_grad_mode.value and v is not None and v.requires_grad for v in inputs)
 
         node.inputs = inputs
-        with naming_memory_errors(cls.__name__):
+        with naming_memory_errors(cls.__name__), np.errstate(under="ignore"):  # too small a number is 0, as it should
             array = node.forward(*(None if v is None else v.data for v in inputs), **options)
-        array = checked_result(cls.__name__, array, any(node.needs_input_grad))
+        needs_grad = True in node.needs_input_grad
+        array = checked_result(cls.__name__, array, needs_grad)
         node.device = device_of(array)  # where the gradient will come from, too
         result = variables[0].like(array) if node._overwritten is None else node._overwritten
         node._overwritten = None  # a node that held its own result would be a cycle
         for v in variables:
             if v is not result and share_memory(array, v.data):
                 result.version = v.version
-                result.version.has_views |= any(node.needs_input_grad)
-        if any(node.needs_input_grad):
+                result.version.has_views |= needs_grad
+        if needs_grad:
             node._saved = tuple(Saved(array, [*variables, result]) for array in node._saved)
             node.inputs = tuple(None if v is None else Edge(v) for v in inputs)
             result.requires_grad, result.node = True, node

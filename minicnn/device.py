@@ -14,7 +14,6 @@ Arrays on "cuda" are CuPy's; with ``MINICNN_EMULATE_GPU=1`` they are NumPy array
 GPU's kernels run on the processor.
 """
 
-import contextlib
 import functools
 import importlib
 
@@ -44,22 +43,26 @@ class OutOfMemoryError(MemoryError):
     """An op that asked for more memory than its device has left."""
 
 
-@contextlib.contextmanager
-def naming_memory_errors(op):
+class naming_memory_errors:
     """``with naming_memory_errors("Conv2d"): ...`` turns a MemoryError into one that names the op.
 
-    Both array libraries say how many bytes they were asked for. What the op had allocated is free again. Numbers too
-    small for their dtype become 0 here, as they should, whatever ``np.seterr`` says of underflow.
+    Both array libraries say how many bytes they were asked for. What the op had allocated is free again.
     """
-    try:
-        with np.errstate(under="ignore"):
-            yield
-    except OutOfMemoryError:
-        raise  # from an op inside, which has its name already
-    except MemoryError as error:
-        raise OutOfMemoryError(
-            f"{op}: {error}; use a smaller batch or smaller pictures, and no_grad() where no gradients are needed"
-        ) from None
+
+    __slots__ = ("_op",)
+
+    def __init__(self, op):
+        self._op = op
+
+    def __enter__(self):
+        pass
+
+    def __exit__(self, kind, error, traceback):
+        if isinstance(error, MemoryError) and not isinstance(error, OutOfMemoryError):  # else an op inside has named it
+            raise OutOfMemoryError(
+                f"{self._op}: {error}; use a smaller batch or smaller pictures, and no_grad() where no gradients are "
+                "needed"
+            ) from None
 
 
 def current_tier():
@@ -140,6 +143,11 @@ def array_module(array):
 
 def share_memory(a, b):
     """Whether two arrays may lie in the same memory; not if they are on different devices."""
+    if a is b:
+        return True
+    if type(a) is type(b) is np.ndarray:
+        owners = a.base is None and b.base is None  # each of memory of its own
+        return not owners and np.may_share_memory(a, b)
     return device_of(a) == device_of(b) and array_module(a).may_share_memory(a, b)
 
 
@@ -156,6 +164,8 @@ def as_array(value):
 
 def device_of(array):
     """Where an array lives: "cpu" for a NumPy array, "cuda" for a CuPy array or an emulated one."""
+    if type(array) is np.ndarray:  # the usual case first: each op asks some ten times
+        return "cpu"
     if isinstance(array, EmulatedArray):
         return "cuda"
     return "cpu" if array_module(array) is np else "cuda"

@@ -118,6 +118,8 @@ class ArrayProtocols(Variable):
 
 def tensor_data(data):
     """The array of a new Tensor: `data` itself where it is an array of a dtype that Tensors hold."""
+    if type(data) is np.ndarray and data.dtype in FLOATS:  # the usual case first: what an op has made
+        return data
     if isinstance(data, Variable):
         raise TypeError("Tensor(...) of a Tensor; use .detach() for the same memory outside the graph")
     if _requires_grad(data):

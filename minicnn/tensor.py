@@ -30,7 +30,8 @@ class Tensor(TorchIdioms, ArrayProtocols):
 
     def __init__(self, data, requires_grad=False):
         super().__init__(tensor_data(data))
-        self.requires_grad_(requires_grad)
+        if requires_grad:
+            self.requires_grad_()
 
     def like(self, array):
         return Tensor(array)
@@ -85,7 +86,7 @@ class Tensor(TorchIdioms, ArrayProtocols):
                 f"backward(): the upstream gradient has shape {grad.shape}, {grad.dtype}, on {device_of(grad)!r}; "
                 f"the tensor has {self.shape}, {self.dtype}, on {self.device!r}"
             )
-        with naming_memory_errors("backward"):
+        with naming_memory_errors("backward"), np.errstate(under="ignore"):
             backward(self, grad, retain_graph, add=arithmetic.residual_add_forward)
 
     def detach(self):

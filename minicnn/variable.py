@@ -5,7 +5,7 @@ import numpy as np
 from .device import device_of, is_array
 from .versions import Version
 
-FLOATS = (np.float32, np.float64)  # the dtypes that have gradients
+FLOATS = np.dtype(np.float32), np.dtype(np.float64)  # the dtypes that have gradients
 
 
 class Variable:
@@ -46,11 +46,11 @@ class Variable:
         if grad is not None:
             if not isinstance(grad, Variable):
                 raise TypeError(f".grad is a Tensor or None, not a {type(grad).__name__}; wrap it in Tensor(...)")
-            own, given = ((v.data.shape, v.data.dtype, device_of(v.data)) for v in (self, grad))
-            if own != given:
+            own, given = self._data, grad._data
+            if own.shape != given.shape or own.dtype != given.dtype or device_of(own) != device_of(given):
                 raise ValueError(
-                    f".grad has shape {given[0]}, {given[1]}, on {given[2]!r}; the tensor it is a gradient for has "
-                    f"{own[0]}, {own[1]}, on {own[2]!r}"
+                    f".grad has shape {given.shape}, {given.dtype}, on {device_of(given)!r}; the tensor it is a "
+                    f"gradient for has {own.shape}, {own.dtype}, on {device_of(own)!r}"
                 )
         self._grad = grad
 

@@ -120,6 +120,8 @@ def _checked_target(x, target, ignore_index):
 
 
 def _check_labels(target, shape, ignore_index):
+    if not 0 <= ignore_index < shape[1] and target.min() >= 0 and target.max() < shape[1]:
+        return  # all count, and all are classes: the usual case, for which nothing is copied
     counted = target[target != ignore_index]
     if counted.size == 0:
         raise ValueError(f"cross_entropy: no labels to average over, all of target, shape {target.shape}, are ignored")

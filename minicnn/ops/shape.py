@@ -21,6 +21,8 @@ from ..autograd import Function, Variable
 from ..device import array_module, full, plain_array, to_device
 from .arguments import axis, check_tensors
 
+BASIC = (int, slice, type(None), type(Ellipsis), np.integer)  # parts of an index that nobody can change afterwards
+
 
 def reshape(x, shape):
     """x in another shape; one entry may be -1 and is worked out."""
@@ -128,7 +130,9 @@ class Permute(Function):
 class GetItem(Function):
     def forward(self, x, index):
         self.x_shape = x.shape
-        self.index = tuple(part if _is_basic(part) else to_device(self.constant(part), self.device) for part in index)
+        self.index = tuple(
+            part if isinstance(part, BASIC) else to_device(self.constant(part), self.device) for part in index
+        )
         try:
             return x[self.index]
         except IndexError as error:
@@ -161,7 +165,7 @@ class ToDevice(Function):
 
 def _index_part(part):
     """One of the parts of an index between its commas: a list, an array or a Tensor as an array or a Variable."""
-    if _is_basic(part):
+    if isinstance(part, BASIC):
         return part
     part = (
         np.empty(0, np.intp) if isinstance(part, list) and not part else part
@@ -173,8 +177,3 @@ def _index_part(part):
             f"x[...]: an index is made of integers, slices, None, ... and integer or boolean arrays, not {dtype}"
         )
     return part
-
-
-def _is_basic(part):
-    """Whether nobody can change this part of an index afterwards."""
-    return part is None or part is Ellipsis or isinstance(part, (slice, int, np.integer))

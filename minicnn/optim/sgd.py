@@ -65,7 +65,7 @@ class SGD:
     def _begun(self, members):
         """The arguments of ``sgd_update``. The first step makes the velocity, and has no dampening."""
         rows = []
-        with naming_memory_errors("SGD.step"):
+        with naming_memory_errors("SGD.step"), np.errstate(under="ignore"):
             for _, (w, grad, velocity), rates in members:
                 dampening = rates["dampening"]
                 if velocity is None and rates["momentum"]:
