@@ -15,15 +15,16 @@ import numpy as np
 from PIL import Image
 
 from minicnn import models, pretrained
-from minicnn.console import complain, open_descriptors, say
+from minicnn.console import complain, say
 from minicnn.data import CenterCrop, Compose, DataError, ResizeShorter, to_array
 from minicnn.data.folder import load_image
 from minicnn.models import names
 from minicnn.pretrained import WeightsError
-from minicnn.train import CheckpointError, Classifier
+from minicnn.train import Classifier, exit_code
 from minicnn.train.arguments import whole
 from minicnn.train.evaluate import log_mean, log_probabilities
 from minicnn.train.restore import load_model, load_normalizer, load_run, reading
+from minicnn.train.setting import as_setting_error
 
 
 def arguments():
@@ -78,15 +79,11 @@ def classify(classifier, transform, image):
     return np.exp(log_mean(log_probabilities(classifier, picture[None])))[0]
 
 
-def main(argv=None):
-    """The exit code: 0, or 2 with a line on stderr for the weights, or for each picture, that cannot be used."""
-    open_descriptors()
+def name_pictures(argv=None):
+    """The exit code: 0, or 2 with a line on stderr for each picture that cannot be used."""
     args = arguments().parse_args(argv)
-    try:
+    with as_setting_error():
         classifier, transform, classes = choose(args)
-    except (WeightsError, CheckpointError) as error:
-        complain(f"error: {error}")
-        return 2
     code = 0
     for path in args.pictures:
         try:
@@ -99,6 +96,11 @@ def main(argv=None):
             for label in np.argsort(-probabilities)[: args.top]:
                 say(f"  {100 * probabilities[label]:5.1f} %  {classes[label]}")
     return code
+
+
+def main(argv=None):
+    """The exit code; 2 with a line on stderr for weights that cannot be used, too."""
+    return exit_code(name_pictures, argv)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from pathlib import Path
 from minicnn import plot
 from minicnn.console import say
 from minicnn.runlog import LogError, read_log
+from minicnn.train import exit_code
 from minicnn.train.files import atomic_write
 
 
@@ -35,7 +36,8 @@ def problem(log):
     return None if rows else f"{log} has no epoch yet; wait until the first one is over, or leave the run out"
 
 
-def main(argv=None):
+def draw(argv=None):
+    """What the command line asks for."""
     parser = argparse.ArgumentParser(description="Draw the training curves of several runs into one figure.")
     parser.add_argument("runs", metavar="RUN", nargs="+", type=Path, help="output folders")
     parser.add_argument("--out", default="comparison.png", help="the figure, a PNG")
@@ -50,6 +52,11 @@ def main(argv=None):
     except OSError as error:
         parser.error(f"cannot write {args.out}: {error.strerror or error}; choose another --out")
     say(f"drawn: {args.out}")
+
+
+def main(argv=None):
+    """The exit code."""
+    return exit_code(draw, argv)
 
 
 if __name__ == "__main__":

@@ -139,6 +139,7 @@ def test_bad_weights(folder, tmp_path, capsys):
     err = fails(capsys, picture, "--weights", tmp_path / "nowhere.pth")
     assert "nowhere.pth" in err and "no such file" in err and "IMAGENET1K_V2" in err
     assert "nowhere.npz" in fails(capsys, picture, "--weights", tmp_path / "nowhere.npz")
+    assert "too long" in fails(capsys, picture, "--weights", "n" * 300)  # the system does not even look
 
 
 @pytest.mark.parametrize(

@@ -95,3 +95,11 @@ def test_epochs_without_validation_are_drawn(tmp_path):
 def test_a_figure_that_cannot_be_written(tmp_path, capsys, out):
     run = new_run(tmp_path / "run")
     assert f"cannot write {tmp_path / out}" in fails(capsys, run, "--out", tmp_path / out)
+
+
+def test_runs_and_figures_that_no_path_leads_to(tmp_path, capsys):
+    run = new_run(tmp_path / "run")
+    assert "cannot write" in fails(capsys, run, "--out", "")
+    assert compare_runs.main(["n" * 300]) == 2
+    err = capsys.readouterr().err
+    assert err.startswith("error: ") and "too long" in err and err.count("\n") == 1

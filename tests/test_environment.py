@@ -1,6 +1,10 @@
 """What a run says it was made with."""
 
+import subprocess
+import sys
 from pathlib import Path
+
+import PIL
 
 from minicnn.train.environment import cpu_name, differences, environment
 
@@ -15,6 +19,14 @@ def test_the_processor_has_a_name(monkeypatch):
     monkeypatch.setattr("platform.processor", lambda: "")
     monkeypatch.setattr("platform.machine", lambda: "riscv64")
     assert cpu_name() == "riscv64"
+
+
+def test_it_needs_no_list_of_installed_packages():
+    """There is none in a frozen program, or where packages were copied."""
+    program = "import importlib.metadata as metadata\nmetadata.Distribution.discover = lambda **_: iter(())\n"
+    program += "from minicnn.train.environment import environment\nprint(environment()['pillow'])"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stdout.strip() == PIL.__version__, done.stderr
 
 
 def test_differences():

@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 from PIL import Image
-from programs import SMALL, fails, run
+from programs import SMALL, example, fails, run
 
 from minicnn.device import KernelError, OutOfMemoryError
 from minicnn.train import exit_code, load_checkpoint, save_checkpoint
@@ -225,6 +225,14 @@ def test_bad_arguments(flags, capsys):
         run(flags)
     assert stop.value.code == 2
     assert "error: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [["", "--epochs", "1"], [".", "--output-dir", ""]])
+def test_the_name_of_a_folder_is_not_empty(words, capsys):
+    """As that of a shell's variable that is not set: it is none of the cases in which the name is left out."""
+    with pytest.raises(SystemExit) as stop:
+        example.main(example.arguments(), example.RECIPE, words)
+    assert stop.value.code == 2 and "the name of a folder is empty" in capsys.readouterr().err
 
 
 def test_a_network_that_memory_has_no_room_for(ours, capsys):

@@ -91,6 +91,16 @@ def test_the_longest_names_can_be_written(tmp_path, name):
     assert (tmp_path / name).read_text() == "1\n"
 
 
+@pytest.mark.parametrize("name", ["", ".", "/", ".."])
+def test_a_name_that_only_a_folder_can_have(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(OSError), atomic_write(name) as file:
+        file.write(b"x")
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(CheckpointError, match="cannot write checkpoint"):
+        save_checkpoint(name, {})
+
+
 def test_only_regular_files_are_opened(tmp_path):
     (tmp_path / "file").write_bytes(b"here")
     (tmp_path / "link").symlink_to("file")

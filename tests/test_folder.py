@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from minicnn.data import DataError, ImageFolder, only_classes, train_and_val
+from minicnn.data import BadImage, DataError, ImageFolder, only_classes, train_and_val
+from minicnn.data.record import record
 
 
 def picture(path, color=(200, 100, 50), size=(12, 10)):
@@ -295,10 +296,17 @@ def test_a_folder_that_belongs_to_train_and_to_val(tmp_path):
 
 
 @links
-def test_a_broken_link_is_an_unreadable_picture(tmp_path):
+@pytest.mark.parametrize("target", ["nowhere.png", "z.png", "000.png/x", "n" * 300])
+def test_a_broken_link_is_an_unreadable_picture(target, tmp_path):
+    """To nothing, to itself, through a file, to a name that no file can have."""
     flat_folder(tmp_path, {"cat": 1})
-    (tmp_path / "cat" / "z.png").symlink_to("nowhere.png")
-    assert len(ImageFolder(tmp_path)) == 2  # the loader counts it
+    (tmp_path / "cat" / "z.png").symlink_to(target)
+    (tmp_path / "cat" / "more").symlink_to(target.replace("z.png", "more"))  # called like a folder
+    folder = ImageFolder(tmp_path)
+    assert len(folder) == 2  # the loader counts it
+    with pytest.raises(BadImage):
+        folder.load(1)
+    assert record(folder, folder.subset([]))["train"]["sizes"][1] == 0
 
 
 @links

@@ -7,11 +7,13 @@ archives put copies and thumbnails there. Nothing is left out because it cannot 
 
 import collections
 import contextlib
+import errno
 import os
 
 from .errors import DataError, shown
 
 EXTENSIONS = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
+NOWHERE = {errno.ENOENT, errno.ELOOP, errno.ENOTDIR, errno.ENAMETOOLONG}  # where links lead: in a circle, say
 AS_GOOD_AS_HIDDEN = {"__macosx", "@eadir", "$recycle.bin", "system volume information", "thumbs.db", "desktop.ini"}
 
 
@@ -46,9 +48,9 @@ class Listing:
         with _naming(folder), os.scandir(folder) as entries:
             for entry in entries:
                 is_picture = not entry.name.startswith(".") and entry.name.lower().endswith(EXTENSIONS)
-                if is_picture and entry.is_file():
+                if is_picture and _leads_to(entry.is_file):
                     pictures.append(entry.path)
-                elif entry.is_dir():
+                elif _leads_to(entry.is_dir):
                     if entry.name.startswith(".") or entry.name.lower() in AS_GOOD_AS_HIDDEN:
                         self.others["hidden folder"] += 1
                     else:
@@ -100,6 +102,16 @@ def _naming(folder):
             f"{shown(error.filename or folder)}: {error.strerror}; a folder is not left out because it cannot be read: "
             "make it readable, or take it out"
         ) from error
+
+
+def _leads_to(kind):
+    """kind(), which is `is_file` or `is_dir` of an entry; False for every link that leads nowhere."""
+    try:
+        return kind()
+    except OSError as error:
+        if error.errno not in NOWHERE:
+            raise
+        return False
 
 
 def _ending(name):

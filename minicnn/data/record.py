@@ -18,6 +18,7 @@ import os
 import numpy as np
 
 from .errors import DataError, shown
+from .listing import NOWHERE
 
 SPLITS = {"train": "training", "val": "validation"}
 
@@ -118,9 +119,9 @@ def _keys(of):
 def _size(path):
     try:
         return os.stat(path).st_size % 2**32
-    except FileNotFoundError:
-        return 0  # a link that leads nowhere, say: an unreadable picture, which the loader counts
     except OSError as error:
+        if error.errno in NOWHERE:
+            return 0  # a link that leads nowhere, say: an unreadable picture, which the loader counts
         raise DataError(f"{shown(path)}: {error.strerror}; is the disk still there, and may you read it?") from error
 
 

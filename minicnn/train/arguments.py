@@ -39,7 +39,11 @@ def make_parser(description, archs):
     """The shared parser; `archs`: the names for --arch, the default first. Programs add their own flags to it."""
     parser = argparse.ArgumentParser(description=description, formatter_class=_Help, allow_abbrev=False)
     parser.add_argument(
-        "dir", metavar="DIR", nargs="?", help="pictures, DIR/train/<class>/* and DIR/val/<class>/*, or DIR/<class>/*"
+        "dir",
+        metavar="DIR",
+        nargs="?",
+        type=path,
+        help="pictures, DIR/train/<class>/* and DIR/val/<class>/*, or DIR/<class>/*",
     )
     parser.add_argument("-a", "--arch", choices=archs, default=archs[0], help="the network")
 
@@ -75,7 +79,9 @@ def make_parser(description, archs):
     run.add_argument("--tier", choices=TIERS, default=current_tier(), help="written to be read, or to be run")
     run.add_argument("--resume", metavar="CHECKPOINT", help="go on with its run, with its settings")
     run.add_argument("--other-pictures", action="store_true", help="resume although DIR holds others than before")
-    run.add_argument("--output-dir", metavar="DIR", help="a new folder (default: runs/<arch>-<pictures>-<number>)")
+    run.add_argument(
+        "--output-dir", type=path, metavar="DIR", help="a new folder (default: runs/<arch>-<data>-<number>)"
+    )
     run.add_argument("-p", "--print-freq", type=whole(1), default=10, help="batches between lines of progress")
     run.add_argument("--checkpoint-every", type=whole(0), default=0, help="batches; 0: at the end of an epoch only")
     run.add_argument("--tensorboard", action="store_true", help="log for TensorBoard too")
@@ -168,6 +174,13 @@ def settings(args):
 
 def flag(name):
     return "--" + name.replace("_", "-")
+
+
+def path(text):
+    """An argparse type: the name of a file or folder. An empty one, of a shell's variable that is not set, is none."""
+    if not text:
+        raise argparse.ArgumentTypeError("the name of a folder is empty; is a variable of the shell not set?")
+    return text
 
 
 def whole(least):

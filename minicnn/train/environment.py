@@ -6,10 +6,10 @@ processors: the last bits differ. Bit for bit, a run can be continued only in th
 
 import os
 import platform
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
+import PIL
 
 from ..device import current_tier
 from ..kernels.cpu import cores, threads
@@ -23,7 +23,7 @@ def environment(device="cpu"):
     return {
         "python": platform.python_version(),
         "numpy": np.__version__,
-        "pillow": version("pillow"),  # it decodes and resizes the pictures
+        "pillow": PIL.__version__,  # it decodes and resizes the pictures
         "blas": f"{blas['name']} {blas['version']}",
         "threads": _threads(),
         "processor": cpu_name(),  # BLAS chooses its kernels by it

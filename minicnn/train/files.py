@@ -41,6 +41,8 @@ def atomic_write(path):
     OSError, what stood there before unchanged, if that fails; NotLastingError if it failed after that step.
     """
     path = Path(path)
+    if not path.name:
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     # another name each time, so that no other process writes to it, and no longer than any file system takes
     temporary = path.with_name(f".{path.name[:40]}.{secrets.token_hex(4)}{SUFFIX}")
     try:
