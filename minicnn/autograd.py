@@ -18,7 +18,7 @@ Gradients are first-order: ``backward`` methods work on arrays and build no grap
 
 import numpy as np
 
-from .contract import check_inputs, checked_gradients, checked_result
+from .contract import check_inputs, check_writeable, checked_gradients, checked_result
 from .device import current_tier, device_of, implementation, naming_memory_errors, share_memory
 from .switch import Block, Setting
 from .variable import Variable
@@ -155,6 +155,7 @@ class Function:
                 f"{type(self).__name__}: inplace=True would overwrite memory of shape {array.shape} that a view shares "
                 "(made by reshape, flatten, permute or indexing); use inplace=False"
             )
+        check_writeable(f"{type(self).__name__}: inplace=True", array)
         self._overwritten = variable
         variable.version.count += 1
 

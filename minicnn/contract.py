@@ -38,6 +38,14 @@ def _are_alike(inputs):
     return first is not None
 
 
+def check_writeable(op, array):
+    """ValueError for an array that an op shall write into and that cannot be."""
+    if not getattr(array.flags, "writeable", True):
+        raise ValueError(
+            f"{op}: the memory of shape {array.shape} is read-only; .clone() makes a copy that can be written into"
+        )
+
+
 def checked_result(op, array, needs_grad):
     """What ``forward`` has returned: an array, and one of floats where a gradient will come back."""
     array = as_array(array)

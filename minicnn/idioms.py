@@ -37,6 +37,9 @@ class TorchIdioms:
     def view(self, *shape):
         return self.reshape(*shape)
 
+    def view_as(self, other):
+        return self.reshape(*other.shape)
+
     def contiguous(self):
         return self
 
@@ -77,6 +80,26 @@ class TorchIdioms:
 
     def bool(self):
         return self.astype(np.bool_)
+
+    # Comparisons
+
+    def eq(self, other):
+        return self == other
+
+    def ne(self, other):
+        return self != other
+
+    def lt(self, other):
+        return self < other
+
+    def le(self, other):
+        return self <= other
+
+    def gt(self, other):
+        return self > other
+
+    def ge(self, other):
+        return self >= other
 
     # Arithmetic
 

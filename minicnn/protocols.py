@@ -6,7 +6,7 @@ All of them answer with values, outside the graph.
 import numpy as np
 
 from .device import device_of, plain_array, to_device
-from .variable import FLOATS, Variable
+from .variable import FLOATS, Variable, holds_gradients
 from .versions import Version
 
 
@@ -72,6 +72,9 @@ class ArrayProtocols(Variable):
     def __int__(self):
         return int(self.item())
 
+    def __round__(self, ndigits=None):
+        return round(self.item(), ndigits)
+
     def __index__(self):
         """names[tensor], range(tensor): of one integer without axes, as NumPy's."""
         if self.data.ndim or self.data.dtype.kind not in "iu":
@@ -115,6 +118,12 @@ class ArrayProtocols(Variable):
     def __setstate__(self, state):
         self.__dict__.update(state, version=Version())
 
+    def __copy__(self):
+        """The same memory outside the graph: what is written into one has changed the other."""
+        copy = object.__new__(type(self))
+        copy.__dict__.update(self.__getstate__(), version=self.version)
+        return copy
+
 
 def tensor_data(data):
     """The array of a new Tensor: `data` itself where it is an array of a dtype that Tensors hold."""
@@ -122,7 +131,7 @@ def tensor_data(data):
         return data
     if isinstance(data, Variable):
         raise TypeError("Tensor(...) of a Tensor; use .detach() for the same memory outside the graph")
-    if _requires_grad(data):
+    if holds_gradients(data):
         raise TypeError(
             "Tensor(...) of a list of Tensors that require a gradient would cut the graph; use minicnn.stack"
         )
@@ -135,13 +144,6 @@ def tensor_data(data):
             f"a Tensor holds float32, float64, integers or booleans, not {array.dtype}; convert the array first"
         )
     return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
-
-
-def _requires_grad(data):
-    """Whether there is a Variable in these nested lists that a gradient would have to go back to."""
-    if isinstance(data, (list, tuple)):
-        return any(map(_requires_grad, data))
-    return isinstance(data, Variable) and data.requires_grad
 
 
 def _values(value):

@@ -181,6 +181,18 @@ class Tensor(TorchIdioms, ArrayProtocols):
     def __itruediv__(self, other):
         return inplace.inplace("div", arithmetic.div, self, other)
 
+    def __ipow__(self, exponent):
+        return inplace.become("pow", self, self**exponent)
+
+    def __iand__(self, other):
+        return inplace.become("and", self, self & other)
+
+    def __ior__(self, other):
+        return inplace.become("or", self, self | other)
+
+    def __ixor__(self, other):
+        return inplace.become("xor", self, self ^ other)
+
     # Comparisons and logic: Tensors outside the graph
 
     def __lt__(self, other):

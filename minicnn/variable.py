@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .device import device_of, is_array
+from .device import device_of, is_array, plain_array
 from .versions import Version
 
 FLOATS = np.dtype(np.float32), np.dtype(np.float64)  # the dtypes that have gradients
@@ -32,6 +32,11 @@ class Variable:
     def data(self, array):
         if not is_array(array):
             raise TypeError(f".data is an array, not a {type(array).__name__}; of a Tensor, give its .data")
+        array = plain_array(array)
+        if not array.dtype.isnative or not (array.dtype.kind in "iub" or array.dtype in FLOATS):
+            raise TypeError(
+                f".data is an array of float32, float64, integers or booleans, not {array.dtype}; convert it first"
+            )
         if self.requires_grad and array.dtype not in FLOATS:
             raise TypeError(f".data of a tensor that requires a gradient is float32 or float64, not {array.dtype}")
         self._data = array
@@ -57,3 +62,10 @@ class Variable:
     def like(self, array):
         """A new variable of this family around `array`."""
         return Variable(array)
+
+
+def holds_gradients(data):
+    """Whether there is a Variable in these nested lists that a gradient would have to go back to."""
+    if isinstance(data, (list, tuple)):
+        return any(map(holds_gradients, data))
+    return isinstance(data, Variable) and data.requires_grad

@@ -207,3 +207,23 @@ def test_fractions_of_integers_are_float32():
         np.testing.assert_allclose(y.numpy(), expected, rtol=1e-6)
     assert (x**-1).dtype == (x**0.5).dtype == x.log().dtype == np.float32 and (x**2).dtype == np.uint8
     assert ((x > 1) ** 2).dtype == np.int64
+
+
+def test_powers_of_a_number_by_integers(torch):
+    for dtype in (np.uint8, np.int64, bool):
+        exponents = np.array([0, 1, 7]).astype(dtype)
+        for base in (1.5, 2, np.float32(0.5)):
+            y, expected = base ** Tensor(exponents), float(base) ** exponents.astype(float)
+            assert y.numpy().tolist() == expected.tolist()
+            assert y.dtype.kind == ("i" if base == 2 and dtype != np.uint8 else "u" if base == 2 else "f")
+    for wrong in (lambda x: 300**x, lambda x: x**300):
+        with raises(TypeError, "300", "uint8", "astype"):
+            wrong(Tensor(np.array([1], np.uint8)))
+
+
+@pytest.mark.parametrize("function", [operator.add, operator.sub, operator.mul, operator.truediv])
+@pytest.mark.parametrize("other", [None, "2", 1j, {1}], ids=repr)
+def test_what_is_no_number_beside_a_tensor(function, other):
+    for wrong in (lambda x: function(x, other), lambda x: function(other, x)):
+        with raises(TypeError, function.__name__.replace("true", ""), type(other).__name__, "number"):
+            wrong(Tensor([1.0, 2.0]))

@@ -71,6 +71,9 @@ ANSWERS = {
     "argmin": lambda t: t.argmin(1).tolist(),
     "argmax": lambda t: t.argmax(1, keepdim=True).tolist(),
     "and, or, not": lambda t: ((t > 0) & ~(t > 1) | (t < -1)).tolist(),
+    "eq, ne": lambda t: (t.eq(t.abs()).tolist(), t.ne(t.abs()).tolist()),
+    "orders": lambda t: [(t.lt(0) | t.ge(2)).tolist(), (t.le(0) & t.gt(-1)).tolist()],
+    "view_as": lambda t: t.view_as(t.transpose(0, 1)).tolist(),
     "predicted": lambda t: [indices.tolist() for _, indices in [t.max(1)]],
     "zip": lambda t: [a.tolist() for a in t],
 }

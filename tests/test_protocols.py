@@ -13,7 +13,12 @@ from minicnn import Tensor, nn
 
 def test_numbers():
     assert f"{Tensor(1.5):.2f}" == "1.50" and f"{Tensor([3]):>4}" == "   3"
-    assert int(Tensor(3)) == 3 and float(Tensor([2.5])) == 2.5
+    assert (
+        int(Tensor(3)) == 3
+        and float(Tensor([2.5])) == 2.5
+        and round(Tensor(2.25), 1) == 2.2
+        and round(Tensor(2.6)) == 3
+    )
     assert f"{Tensor([1.0, 2.0])}" == repr(Tensor([1.0, 2.0]))
 
 
@@ -162,11 +167,38 @@ def test_a_leaf_is_pickled_whole():
         (5, TypeError, ["array", "int"]),
         (Tensor([1.0]), TypeError, [".data"]),
         (np.array([1, 2]), TypeError, ["int64"]),
+        (np.ones(2, np.float16), TypeError, ["float16", "convert"]),
+        (np.ones(2, ">f8"), TypeError, [">f8", "convert"]),
+        (np.array(["1", "2"]), TypeError, ["<U1"]),
+        (np.array([None, 1.0]), TypeError, ["object"]),
+        (np.ma.masked_array([1.0, 2.0], mask=[True, False]), TypeError, ["mask", "filled"]),
     ],
 )
 def test_data_is_an_array(data, error, parts):
-    with raises(error, *parts):
-        leaf(1.0, 2.0).data = data
+    for x in (leaf(1.0, 2.0), Tensor([1.0, 2.0])):
+        if data is not None and getattr(data, "dtype", None) == np.int64 and not x.requires_grad:
+            continue  # a constant may become integers
+        before = x.data
+        with raises(error, *parts):
+            x.data = data
+        assert x.data is before
+
+
+@pytest.mark.filterwarnings("ignore:the matrix subclass")
+def test_data_that_is_a_matrix_is_an_ordinary_array():
+    x = Tensor(np.zeros((2, 2)))
+    x.data = np.matrix([[1.0, 2.0], [3.0, 4.0]])
+    assert type(x.data) is np.ndarray and (x * x).tolist() == [[1, 4], [9, 16]]
+
+
+def test_a_shallow_copy_is_the_same_memory():
+    x = leaf(1.0, 2.0)
+    for changed in (lambda y: copy.copy(y), lambda y: copy.copy(y.detach())):
+        y = F.sigmoid(x)
+        changed(y)[...] = 5
+        with raises(RuntimeError, "Sigmoid", "in place"):
+            y.sum().backward()
+    assert copy.copy(x).requires_grad and not copy.copy(x * 2).requires_grad
 
 
 @pytest.mark.parametrize(

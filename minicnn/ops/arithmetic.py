@@ -71,7 +71,9 @@ def pow(a, exponent):
     if not isinstance(exponent, numbers.Real):
         raise TypeError(f"pow: the exponent must be a number, got a {type(exponent).__name__}")
     if a.data.dtype.kind != "f" and isinstance(exponent, numbers.Integral) and exponent >= 0:
-        return Pow.apply(_as_integers(a), exponent=int(exponent))
+        a = _as_integers(a)
+        _constant("pow", exponent, a.data)  # it fits
+        return Pow.apply(a, exponent=int(exponent))
     return Pow.apply(_as_floats(a), exponent=float(exponent))
 
 
@@ -91,7 +93,11 @@ def power_of(base, a):
     """base ** a, for a positive number `base`."""
     if not isinstance(base, numbers.Real) or not base > 0:
         raise ValueError(f"power_of: the base must be a positive number, got {base!r}")
-    return PowerOf.apply(a, base=base)
+    if a.data.dtype.kind != "f" and isinstance(base, numbers.Integral):
+        a = _as_integers(a)
+        _constant("power_of", base, a.data)  # it fits
+        return PowerOf.apply(a, base=int(base))
+    return PowerOf.apply(_as_floats(a), base=float(base))
 
 
 def abs(a):
@@ -285,7 +291,11 @@ def operands(op, a, b):
 
 def _constant(op, value, array):
     if not isinstance(value, numbers.Real):
-        return plain_array(value)
+        constant = plain_array(value)
+        if constant.dtype.kind not in "fiub":
+            what = f"a {type(value).__name__}" if constant.ndim == 0 else f"an array of dtype {constant.dtype}"
+            raise TypeError(f"{op}: beside a Tensor stands a number, an array of numbers or a Tensor, not {what}")
+        return constant
     if array.dtype.kind == "f":
         return full(array, (), value)
     if not isinstance(value, numbers.Integral):

@@ -1,4 +1,4 @@
-"""Changing a tensor in place: ``a += b`` and its kind, ``a[index] = values``.
+"""Changing a tensor in place: ``a += b``, ``a **= 2``, ``mask &= other`` and their kind, ``a[index] = values``.
 
     with no_grad():                              the update of gradient descent, by hand
         weight -= lr * weight.grad
@@ -11,12 +11,16 @@ the graph shares. ``a[index] = values`` is not recorded, so it is refused in the
 Test      tests/test_inplace.py
 """
 
+import numbers
+
 import numpy as np
 
 from ..autograd import is_grad_enabled
-from ..device import DeviceError, array_module, device_of
-from ..variable import Variable
+from ..contract import check_writeable
+from ..device import DeviceError, array_module, device_of, plain_array, to_device
+from ..variable import Variable, holds_gradients
 from .arithmetic import operands
+from .shape import index_parts
 
 UFUNCS = {"add": "add", "sub": "subtract", "mul": "multiply", "div": "true_divide"}
 
@@ -33,33 +37,62 @@ def inplace(name, op, a, b):
     is_exact = np.can_cast(b.data.dtype, a.data.dtype, "same_kind") and (name != "div" or a.data.dtype.kind == "f")
     if not is_exact or (a.data.dtype.kind == "f" and a.data.dtype != b.data.dtype):
         raise TypeError(f"{name} in place: a is {a.data.dtype}, b is {b.data.dtype}; convert one with .astype(...)")
-    in_graph = is_grad_enabled() and (a.requires_grad or b.requires_grad)
-    if in_graph:
+    check_writeable(f"{name} in place", a.data)
+    if is_grad_enabled() and (a.requires_grad or b.requires_grad):
+        return become(name, a, op(a, b))
+    getattr(array_module(a.data), UFUNCS[name])(a.data, b.data, out=a.data)
+    a.version.count += 1
+    return a
+
+
+def become(name, a, result):
+    """a with the values of `result`, which was computed from it, in its own memory; name: the operator's."""
+    if result.data.dtype != a.data.dtype or result.data.shape != a.data.shape:
+        what = f"the result would be {result.data.dtype} of shape {result.data.shape}"
+        raise TypeError(f"{name} in place: {what}, but a is {a.data.dtype} of shape {a.data.shape}")
+    check_writeable(f"{name} in place", a.data)
+    if result.requires_grad:
         _check_may_stand_for_another(name, a)
-        result = op(a, b)
-        a.data[...] = result.data
         a.node, a.requires_grad = result.node, True
-    else:
-        getattr(array_module(a.data), UFUNCS[name])(a.data, b.data, out=a.data)
+    a.data[...] = result.data
     a.version.count += 1
     return a
 
 
 def setitem(x, index, value):
-    """x[index] = value."""
+    """x[index] = value: a number, an array of numbers (or a list of them), or a Tensor on the same device."""
     if is_grad_enabled() and x.requires_grad:
         raise RuntimeError(
             "a tensor that requires a gradient cannot be written into; write into .detach(), or under no_grad()"
         )
-    if is_grad_enabled() and isinstance(value, Variable) and value.requires_grad:
+    if is_grad_enabled() and holds_gradients(value):
         raise RuntimeError(
             "x[index] = value is not recorded, and value requires a gradient; write value.detach(), or put x together "
             "with minicnn.cat or minicnn.stack"
         )
-    parts = index if isinstance(index, tuple) else (index,)
-    parts = tuple(part.data if isinstance(part, Variable) else part for part in parts)
-    x.data[parts] = value.data if isinstance(value, Variable) else value
+    device = device_of(x.data)
+    value = _written(value, device)
+    check_writeable("x[index] = value", x.data)
+    try:
+        x.data[index_parts(index, device)] = value
+    except OverflowError as error:  # a number
+        raise ValueError(f"x[index] = value: {error}") from None
     x.version.count += 1
+
+
+def _written(value, device):
+    """What NumPy, or CuPy, writes: a number, or an array on the device."""
+    if isinstance(value, Variable):
+        if device_of(value.data) != device:
+            raise DeviceError(f"x[index] = value: x is on {device!r}, value on {device_of(value.data)!r}; use .to(...)")
+        return value.data
+    if isinstance(value, numbers.Real):
+        return value
+    array = plain_array(value)
+    if array.dtype.kind not in "fiub":
+        what = f"a {type(value).__name__}" if array.dtype.kind == "O" else f"{array.dtype}"
+        raise TypeError(f"x[index] = value: value is a number, an array of numbers or a Tensor, not {what}")
+    return to_device(array, device)
 
 
 def _check_may_stand_for_another(name, a):

@@ -59,8 +59,14 @@ def transpose(x, dim0, dim1):
 
 def getitem(x, index):
     """x[index]: ints, slices, None, ..., boolean masks and integer arrays, as in NumPy."""
-    parts = index if isinstance(index, tuple) else (index,)
-    return GetItem.apply(x, index=tuple(_index_part(part) for part in parts))
+    return GetItem.apply(x, index=tuple(map(_index_part, _parts(index))))
+
+
+def index_parts(index, device):
+    """What is between the commas of an index, looked at as in x[index], for an array on `device`."""
+    parts = map(_index_part, _parts(index))
+    arrays = (part.data if isinstance(part, Variable) else part for part in parts)
+    return tuple(part if isinstance(part, BASIC) else to_device(part, device) for part in arrays)
 
 
 def to(x, device):
@@ -161,6 +167,10 @@ class ToDevice(Function):
 
     def backward(self, grad_out):
         return to_device(grad_out, self.x_device)
+
+
+def _parts(index):
+    return index if isinstance(index, tuple) else (index,)
 
 
 def _index_part(part):
