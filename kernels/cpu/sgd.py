@@ -20,21 +20,26 @@ def sgd_update(parameters, gradients, velocities, settings):
     arrays = [tuple(map(contiguous, group)) for group in zip(parameters, gradients, velocities, strict=True)]
     flat = [tuple(None if array is None else array.reshape(-1) for array in group) for group in arrays]
     ends = np.cumsum([len(w) for w, _, _ in flat])
-    each = list(zip(flat, settings, ends, strict=True))
+    kinds = [(w.dtype.type, *rates) for (w, _, _), rates in zip(flat, settings, strict=True)]
+    numbers = {kind: _numbers(*kind) for kind in set(kinds)}  # few: those of the groups
+    each = [(*arrays, numbers[kind], end) for arrays, kind, end in zip(flat, kinds, ends, strict=True)]
 
     def work(start, stop):
-        for (w, grad, velocity), rates, end in each:
+        for w, grad, velocity, rates, end in each:
             a, b = max(0, start - end + len(w)), min(len(w), stop - end + len(w))
             if a < b:
-                lr, momentum, dampening, decay, nesterov = rates
-                numbers = (w.dtype.type(r) for r in (lr, momentum, 1 - dampening, decay, 1 if nesterov else 0))
-                _update(w[a:b], grad[a:b], None if velocity is None else velocity[a:b], *numbers)
+                _update(w[a:b], grad[a:b], None if velocity is None else velocity[a:b], *rates)
 
     threads.run_shares(work, sum(len(w) for w, _, _ in flat), threads.LEAST)
     for originals, used in zip(zip(parameters, velocities, strict=True), arrays, strict=True):
         for original, array in zip(originals, (used[0], used[2]), strict=True):
             if array is not original:  # it had gaps: the update was done on a copy
                 original[...] = array
+
+
+def _numbers(real, lr, momentum, dampening, decay, nesterov):
+    """The settings as the kernel takes them, in the parameters' dtype."""
+    return tuple(real(number) for number in (lr, momentum, 1 - dampening, decay, 1 if nesterov else 0))
 
 
 @jit
