@@ -18,7 +18,7 @@ Gradients are first-order: ``backward`` methods work on arrays and build no grap
 
 import numpy as np
 
-from .contract import check_inputs, check_writeable, checked_gradients, checked_result
+from .contract import check_inputs, check_saved, check_writeable, checked_gradients, checked_result, gradients_of
 from .device import current_tier, device_of, implementation, naming_memory_errors, share_memory
 from .switch import Block, Setting
 from .variable import Variable
@@ -80,12 +80,10 @@ class Function:
     ``backward(self, grad_out) -> gradient(s)``: one array per input, or None where ``needs_input_grad`` is False.
     """
 
-    def __init__(self):
-        self.inputs = ()
-        self.needs_input_grad = ()
-        self.freed = False
-        self._saved = self._constants = ()
-        self._overwritten = None
+    inputs = needs_input_grad = ()  # of the class: a subclass may have an __init__ of its own
+    freed = False
+    _saved = _constants = ()
+    _overwritten = None
 
     def forward(self, *arrays, **options):
         raise NotImplementedError(
@@ -117,6 +115,7 @@ class Function:
                 result.version = v.version
                 result.version.has_views |= needs_grad
         if needs_grad:
+            check_saved(cls.__name__, node._saved)
             node._saved = tuple(Saved(array, [*variables, result]) for array in node._saved)
             node.inputs = tuple(None if v is None else Edge(v) for v in inputs)
             result.requires_grad, result.node = True, node
@@ -208,7 +207,7 @@ def backward(root, grad, retain_graph, add):
             op = type(node).__name__
             node.check_unchanged()
             with naming_memory_errors(f"{op}.backward"):
-                grads = node.backward(grad_out)
+                grads = gradients_of(node, grad_out)
             grads = checked_gradients(op, grads, node.inputs, node.needs_input_grad)
             for i, (edge, grad) in enumerate(zip(node.inputs, grads, strict=True)):
                 if grad is None:

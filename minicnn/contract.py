@@ -1,5 +1,7 @@
 """What an op must be given and must return: the errors that a writer of a new ``Function`` meets."""
 
+import numpy as np
+
 from .device import DeviceError, as_array, device_of, is_array
 from .variable import FLOATS, Variable
 
@@ -55,6 +57,25 @@ def checked_result(op, array, needs_grad):
     if needs_grad and array.dtype not in FLOATS:
         raise TypeError(f"{op}.forward returned {array.dtype}, which has no gradient; return float32 or float64")
     return array
+
+
+def check_saved(op, saved):
+    """TypeError for something that ``save_for_backward`` was given and that is no array."""
+    for value in saved:
+        if not is_array(value):
+            what = f"a {type(value).__name__}, not an array"
+            raise TypeError(f"{op}: save_for_backward keeps arrays, and was given {what}; set it as self.name = value")
+
+
+def gradients_of(node, grad_out):
+    """``node.backward(grad_out)``. What a user's own op is given is read-only: other nodes may have the same array."""
+    if type(node).__module__.startswith("minicnn.") or not isinstance(grad_out, np.ndarray):
+        return node.backward(grad_out)
+    given = grad_out.view()
+    given.flags.writeable = False
+    grads = node.backward(given)
+    same = tuple(grad_out if grad is given else grad for grad in (grads if isinstance(grads, tuple) else (grads,)))
+    return same if isinstance(grads, tuple) else same[0]
 
 
 def checked_gradients(op, grads, edges, needs_input_grad):

@@ -12,8 +12,9 @@ at 0) and ties (max-pool).
 
 import numpy as np
 
-from .autograd import no_grad
-from .device import to_device
+from .autograd import enable_grad, no_grad
+from .device import plain_array, to_device
+from .settings import real, whole
 from .tensor import Tensor
 
 
@@ -29,17 +30,25 @@ def gradcheck(function, inputs, *, eps=1e-5, atol=1e-7, rtol=1e-6, seed=0, direc
     directions  None: every coordinate. A number: only the slopes along so many random directions for each input, for
                 functions whose coordinates are too many (a whole network)
     """
+    if not isinstance(inputs, (np.ndarray, Tensor, list, tuple)):
+        raise TypeError(f"gradcheck: inputs is an array, a Tensor or a list of them, not a {type(inputs).__name__}")
+    if directions is not None:
+        directions = whole("gradcheck", "directions", directions)
+    eps = real("gradcheck", "eps", eps, above=0)
     inputs = [inputs] if isinstance(inputs, (np.ndarray, Tensor)) else list(inputs)
-    arrays = [np.array(x) for x in inputs]
+    arrays = [np.array(plain_array(x)) for x in inputs]
     for i, array in enumerate(arrays):
         if array.dtype != np.float64:
             raise TypeError(f"gradcheck: input {i} is {array.dtype}; finite differences need float64")
     devices = [x.device if isinstance(x, Tensor) else "cpu" for x in inputs]
     rng = np.random.default_rng(seed)
     tensors = [Tensor(to_device(x.copy(), d), requires_grad=True) for x, d in zip(arrays, devices, strict=True)]
-    y = function(*tensors)
+    with enable_grad():
+        y = function(*tensors)
     if not isinstance(y, Tensor):
         raise TypeError(f"gradcheck: the function must return one Tensor, not a {type(y).__name__}")
+    if not y.requires_grad:
+        raise GradcheckError("gradcheck: the result is in no graph: it depends on no input, or the graph was left")
     upstream = rng.standard_normal(y.shape)
     y.backward(Tensor(to_device(upstream, y.device)))
 

@@ -109,3 +109,49 @@ def test_an_upstream_gradient_of_the_other_device(monkeypatch):
     y = leaf(1.0, 2.0) * 2
     with raises(ValueError, "upstream", "'cuda'", "'cpu'"):
         y.backward(Tensor(np.ones(2)).to("cuda"))
+
+
+def test_the_gradient_that_an_op_is_given_is_not_its_own():
+    """Addition hands the same gradient to both sides: writing into it would change the other's."""
+
+    def doubled_in_place(grad):
+        grad *= 2
+        return grad
+
+    x = leaf(1.0, 2.0)
+    y = x * 1
+    with pytest.raises(ValueError, match="read-only"):
+        (op(backward=doubled_in_place)(y) + y * 1).backward(np.ones(2))
+    x = leaf(1.0, 2.0)
+    y = op(backward=lambda grad: grad)(x)  # what is handed on is an ordinary array
+    (y * y).sum().backward()
+    x.grad.detach()[...] = 0
+    (op(backward=lambda grad: grad)(x * 3) * 1).sum().backward()
+    assert x.grad.tolist() == [3, 3]
+
+
+@pytest.mark.parametrize("value", [Tensor([1.0]), 3, None, [1.0]], ids=lambda value: type(value).__name__)
+def test_what_is_saved_is_an_array(value):
+    class Odd(Function):
+        def forward(self, x):
+            self.save_for_backward(x, value)
+            return x * 2
+
+    with raises(TypeError, "Odd", "save_for_backward", type(value).__name__, "self.name"):
+        Odd.apply(leaf(1.0, 2.0))
+
+
+def test_an_op_may_have_an_init_of_its_own():
+    class Twice(Function):
+        def __init__(self):
+            self.factor = 2
+
+        def forward(self, x):
+            return self.factor * x
+
+        def backward(self, grad_out):
+            return self.factor * grad_out
+
+    x = leaf(1.0, 2.0)
+    Twice.apply(x).sum().backward()
+    assert x.grad.tolist() == [2, 2]

@@ -5,7 +5,7 @@ import pytest
 from checks import raises
 
 import minicnn.functional as F
-from minicnn import Function, Tensor, gradcheck
+from minicnn import Function, Tensor, gradcheck, no_grad
 from minicnn.gradcheck import GradcheckError
 
 RNG = np.random.default_rng(0)
@@ -94,3 +94,39 @@ def test_the_inputs_are_left_as_they_were():
     x = Tensor(np.ones(3), requires_grad=True)
     gradcheck(lambda t: F.relu(t + 1, inplace=True), [x])
     assert x.grad is None and (x.numpy() == 1).all()
+
+
+@pytest.mark.parametrize(
+    "options, error, parts",
+    [
+        ({"directions": 0}, ValueError, ["directions", "0"]),
+        ({"directions": -1}, ValueError, ["directions", "-1"]),
+        ({"directions": 1.5}, TypeError, ["directions", "1.5"]),
+        ({"eps": 0}, ValueError, ["eps", "0"]),
+        ({"eps": float("nan")}, ValueError, ["eps", "nan"]),
+    ],
+)
+def test_a_check_that_looks_at_nothing_is_refused(options, error, parts):
+    with raises(error, "gradcheck", *parts):
+        gradcheck(square(scale=0), [np.ones(2)], **options)
+
+
+def test_what_is_no_input():
+    for wrong in (1.0, None, "12", {1.0}):
+        with raises(TypeError, "gradcheck", "inputs", type(wrong).__name__):
+            gradcheck(square(), wrong)
+    with raises(TypeError, "mask"):
+        gradcheck(square(), np.ma.masked_array([1.0, 2.0], mask=[True, False]))
+
+
+def test_a_result_outside_the_graph():
+    for outside in (lambda x: x.detach() * 2, lambda x: Tensor(x.data * 2)):
+        with raises(GradcheckError, "graph"):
+            gradcheck(outside, np.ones(2))
+
+
+def test_gradients_are_checked_under_no_grad_too():
+    with no_grad():
+        assert gradcheck(square(), np.ones(2))
+        with raises(GradcheckError, "backward says"):
+            gradcheck(square(scale=2), np.ones(2))

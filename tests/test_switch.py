@@ -134,6 +134,19 @@ def test_a_block_that_is_not_the_innermost_ends(switch):
     assert value() == outside
 
 
+def test_no_grad_in_a_generator_that_ends_within_enable_grad():
+    def steps():
+        with no_grad():
+            yield
+
+    running = steps()
+    next(running)
+    with enable_grad():
+        running.close()
+        assert is_grad_enabled()
+    assert is_grad_enabled()
+
+
 def _switched_back(value):
     return {is_grad_enabled: enable_grad, current_tier: lambda: tier("fast")}.get(value, lambda: precision("float32"))()
 
