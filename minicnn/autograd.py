@@ -100,7 +100,7 @@ class Function:
         variables = [v for v in inputs if v is not None]
         check_inputs(cls, inputs)
         node.device, node.tier = device_of(variables[0].data), current_tier()
-        node.needs_input_grad = tuple(_grad_mode.value and v is not None and v.requires_grad for v in inputs)
+        node.needs_input_grad = tuple(_grad_mode.value and v is not None and v._requires_grad for v in inputs)
 
         node.inputs = inputs
         with naming_memory_errors(cls.__name__), np.errstate(under="ignore"):  # too small a number is 0, as it should
@@ -118,7 +118,7 @@ class Function:
             check_saved(cls.__name__, node._saved)
             node._saved = tuple(Saved(array, [*variables, result]) for array in node._saved)
             node.inputs = tuple(None if v is None else Edge(v) for v in inputs)
-            result.requires_grad, result.node = True, node
+            result._requires_grad, result.node = True, node
         return result
 
     def save_for_backward(self, *arrays):

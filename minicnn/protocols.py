@@ -112,7 +112,7 @@ class ArrayProtocols(Variable):
             **self.__dict__,
             "version": None,
             "node": None,
-            "requires_grad": self.requires_grad and self.node is None,
+            "_requires_grad": self.requires_grad and self.node is None,
         }
 
     def __setstate__(self, state):

@@ -17,7 +17,7 @@ from .graph import to_dot
 from .idioms import TorchIdioms
 from .ops import arithmetic, inplace, linear, reduction, shape
 from .protocols import ArrayProtocols, tensor_data
-from .variable import FLOATS, Variable
+from .variable import Variable
 
 
 class Tensor(TorchIdioms, ArrayProtocols):
@@ -29,9 +29,7 @@ class Tensor(TorchIdioms, ArrayProtocols):
     """
 
     def __init__(self, data, requires_grad=False):
-        super().__init__(tensor_data(data))
-        if requires_grad:
-            self.requires_grad_()
+        super().__init__(tensor_data(data), requires_grad)
 
     def like(self, array):
         return Tensor(array)
@@ -59,10 +57,6 @@ class Tensor(TorchIdioms, ArrayProtocols):
 
     def requires_grad_(self, requires_grad=True):
         """Set ``requires_grad`` of a leaf, and return it."""
-        if requires_grad and self.dtype not in FLOATS:
-            raise TypeError(f"a Tensor of dtype {self.dtype} cannot require a gradient; only float32 and float64 can")
-        if self.node is not None and not requires_grad:
-            raise RuntimeError("requires_grad of a result cannot be taken back; use .detach()")
         self.requires_grad = requires_grad
         return self
 

@@ -3,6 +3,7 @@
 import numpy as np
 
 from .device import device_of, is_array, plain_array
+from .settings import flag
 from .versions import Version
 
 FLOATS = np.dtype(np.float32), np.dtype(np.float64)  # the dtypes that have gradients
@@ -20,9 +21,11 @@ class Variable:
     def __init__(self, data, requires_grad=False):
         self._data = data
         self.version = Version()
-        self.requires_grad = requires_grad
+        self._requires_grad = False
         self._grad = None
         self.node = None
+        if requires_grad is not False:
+            self.requires_grad = requires_grad
 
     @property
     def data(self):
@@ -37,10 +40,25 @@ class Variable:
             raise TypeError(
                 f".data is an array of float32, float64, integers or booleans, not {array.dtype}; convert it first"
             )
-        if self.requires_grad and array.dtype not in FLOATS:
+        if self._requires_grad and array.dtype not in FLOATS:
             raise TypeError(f".data of a tensor that requires a gradient is float32 or float64, not {array.dtype}")
         self._data = array
         self.version.count += 1
+
+    @property
+    def requires_grad(self):
+        return self._requires_grad
+
+    @requires_grad.setter
+    def requires_grad(self, requires_grad):
+        requires_grad = flag(self, "requires_grad", requires_grad)
+        if requires_grad and self._data.dtype not in FLOATS:
+            raise TypeError(
+                f"a Tensor of dtype {self._data.dtype} cannot require a gradient; only float32 and float64 can"
+            )
+        if self.node is not None and not requires_grad:
+            raise RuntimeError("requires_grad of a result cannot be taken back; use .detach()")
+        self._requires_grad = requires_grad
 
     @property
     def grad(self):
@@ -58,6 +76,10 @@ class Variable:
                     f"gradient for has {own.shape}, {own.dtype}, on {device_of(own)!r}"
                 )
         self._grad = grad
+
+    @grad.deleter
+    def grad(self):
+        self._grad = None
 
     def like(self, array):
         """A new variable of this family around `array`."""

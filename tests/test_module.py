@@ -552,6 +552,13 @@ def test_a_state_holds_numbers(value):
         model.load_state_dict(model.state_dict() | {"scale": np.array(value)})
 
 
+def test_a_state_has_no_masks():
+    model = Block()
+    with raises(TypeError, "mask", "filled"):
+        model.load_state_dict(model.state_dict() | {"scale": np.ma.masked_array([7.0, 7.0], mask=[True, False])})
+    assert model.scale.tolist() == [1, 1]
+
+
 # Copies
 
 
@@ -607,3 +614,12 @@ def test_repr_shows_the_tree():
         "Block(\n  (norm): BatchNorm2d(2, eps=1e-05, momentum=0.1)\n  (layers): Sequential(\n    (0): Linear"
     )
     assert text.endswith("(2): Dropout(p=0.5, inplace=False)\n  )\n)")
+
+
+@pytest.mark.parametrize("switch", [nn.Module.freeze, nn.Module.requires_grad_])
+def test_a_switch_is_true_or_false(switch):
+    model = Block()
+    for wrong in ("no", None, 2):
+        with raises(TypeError, "Block", repr(wrong), "True or False"):
+            switch(model, wrong)
+    assert not model.frozen and all(p.requires_grad for p in model.parameters())

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from checks import check_close
+from checks import check_close, raises
 
 from minicnn import Tensor, models, nn, summary, tier
 from minicnn.nn.watch import is_watched
@@ -138,3 +138,19 @@ def test_a_window_of_ones_own(capsys):
 def test_alexnet(capsys):
     table = summary(models.alexnet(width=8), (3, 224, 224))
     assert table.rows[0].output == (64, 55, 55) and table.rows[0].multiply_adds == 64 * 55 * 55 * 363
+
+
+@pytest.mark.parametrize(
+    "model, shape, parts",
+    [
+        (abs, (3, 8, 8), ["Module", "builtin"]),
+        (nn.ReLU(), 8, ["input_shape", "8"]),
+        (nn.ReLU(), "388", ["input_shape", "'388'"]),
+        (nn.ReLU(), (), ["input_shape", "()"]),
+        (nn.ReLU(), (3, 8.5), ["input_shape", "8.5"]),
+        (nn.ReLU(), [(3, 8), (3, None)], ["input_shape", "None"]),
+    ],
+)
+def test_what_cannot_be_summed_up(model, shape, parts):
+    with raises(TypeError, "summary", *parts):
+        summary(model, shape)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from checks import check_close, raises
+from checks import check_close, leaf, raises
 
 from minicnn import Tensor
 
@@ -118,3 +118,32 @@ def test_gradients_are_tensors():
 def test_to_the_device_it_is_on_is_itself():
     x = Tensor(np.ones(2), requires_grad=True)
     assert x.to("cpu") is x
+
+
+@pytest.mark.parametrize(
+    "make, value, error, parts",
+    [
+        (lambda: leaf(1.0), "no", TypeError, ["requires_grad", "'no'"]),
+        (lambda: leaf(1.0), None, TypeError, ["requires_grad", "None"]),
+        (lambda: Tensor([1, 2]), True, TypeError, ["int64"]),
+        (lambda: leaf(1.0) * 2, False, RuntimeError, ["detach"]),
+    ],
+    ids=["text", "None", "integers", "a result"],
+)
+def test_requires_grad_is_looked_at_when_it_is_set(make, value, error, parts):
+    for set_it in (lambda t: setattr(t, "requires_grad", value), lambda t: t.requires_grad_(value)):
+        tensor = make()
+        before = tensor.requires_grad
+        with raises(error, *parts):
+            set_it(tensor)
+        assert tensor.requires_grad is before
+    x = leaf(1.0)
+    x.requires_grad = False
+    assert not (x * 2).requires_grad
+
+
+def test_a_gradient_can_be_deleted():
+    x = leaf(1.0)
+    (x * 2).backward()
+    del x.grad
+    assert x.grad is None

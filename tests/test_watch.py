@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from checks import check_close, raises
 
+import minicnn.functional as F
 from minicnn import Tensor, manual_seed, models, nn, no_grad
 from minicnn.nn import input_of, output_of, watch
 from minicnn.nn.watch import is_watched, tensors_in
@@ -251,3 +252,9 @@ def test_a_layer_under_two_names():
     with watch(model, seen_by(seen, "last "), "2"):
         model(x)
     assert seen[3:] == ["last 2", "last 2"]
+
+
+def test_what_is_watched_and_called_is_looked_at_first():
+    for model, callback, parts in ((F.relu, print, ["Module", "function"]), (nn.ReLU(), 3, ["callback", "int"])):
+        with raises(TypeError, "watch", *parts), watch(model, callback):
+            pass

@@ -3,6 +3,7 @@
 import numpy as np
 
 from ..device import DEVICES, to_device
+from ..settings import flag
 from .attributes import Attributes, refuse_hidden
 from .parameter import Parameter
 from .state import load_state
@@ -130,12 +131,14 @@ class Module(Attributes):
     def freeze(self, frozen=True):
         """Exclude every parameter below from training, and compute as in evaluation, whatever the mode: batch norm
         keeps its running statistics as they are, and uses them; dropout drops nothing. Returns the module."""
+        frozen = flag(self, "frozen", frozen)
         for module in self.modules():
             module.frozen = frozen
         return self.requires_grad_(not frozen)
 
     def requires_grad_(self, requires_grad=True):
         """Include every parameter below in training, or exclude it. Returns the module."""
+        requires_grad = flag(self, "requires_grad", requires_grad)
         for parameter in self.parameters():
             parameter.requires_grad_(requires_grad)
         return self

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..device import plain_array
 from ..tensor import Tensor
 
 
@@ -28,7 +29,7 @@ def load_state(model, own, state, strict):
             f"load_state_dict: the state is of another model than this {model}: "
             f"{len(missing)} keys are missing{_some(missing)}, {len(surplus)} are surplus{_some(surplus)}"
         )
-    arrays = {key: np.asarray(value) for key, value in state.items() if key in own}
+    arrays = {key: np.asarray(plain_array(value)) for key, value in state.items() if key in own}
     if wrong := [f"{key}: {a.dtype}" for key, a in arrays.items() if a.dtype.kind not in "fiub"]:
         raise TypeError(f"load_state_dict: {len(wrong)} entries are no numbers{_some(wrong)}")
     if wrong := [f"{key}: {a.shape}, not {own[key].shape}" for key, a in arrays.items() if a.shape != own[key].shape]:

@@ -7,6 +7,7 @@ import numpy as np
 
 from ..autograd import no_grad
 from ..console import say
+from ..settings import whole
 from ..tensor import Tensor
 from .layers import Conv2d, Linear
 from .watch import tensors_in, watch
@@ -64,9 +65,14 @@ def summary(model, input_shape):
     evaluation mode; the model is left as it was. Parameters that belong to no layer, or to one that did not run, have
     a row without output behind the others: the total is that of ``model.parameters()``.
     """
+    if not hasattr(model, "named_modules"):
+        raise TypeError(f"summary: is of a Module, not of a {type(model).__name__}")
+    if not isinstance(input_shape, (tuple, list, np.ndarray)) or not len(input_shape):
+        raise TypeError(f"summary: input_shape is (C, H, W), or a list of shapes, not {input_shape!r}")
     shapes = input_shape if all(isinstance(shape, (tuple, list)) for shape in input_shape) else [input_shape]
     parameter = next(model.parameters(), None)
     dtype, device = (np.float32, "cpu") if parameter is None else (parameter.dtype, parameter.device)
+    shapes = [[whole("summary", "a size of input_shape", size, 0) for size in shape] for shape in shapes]
     images = [Tensor(np.zeros((1, *shape), dtype)).to(device) for shape in shapes]
     modes = [(module, module.training) for module in model.modules()]
     rows, counted = [], set()

@@ -50,6 +50,10 @@ def watch(model, callback, names=None):
     names: the dotted names, as in ``named_modules()``, of the modules to watch; without it, all layers, that is modules
     without modules of their own. ValueError for a name that the model does not have.
     """
+    if not hasattr(model, "named_modules"):
+        raise TypeError(f"watch: looks into a Module, not a {type(model).__name__}")
+    if not callable(callback):
+        raise TypeError(f"watch: callback is a function of (name, layer, x, y), not a {type(callback).__name__}")
     modules = dict(model.named_modules(remove_duplicate=False))
     names = [names] if isinstance(names, str) else names
     if unknown := [name for name in names or () if name not in modules]:

@@ -53,7 +53,7 @@ def become(name, a, result):
     check_writeable(f"{name} in place", a.data)
     if result.requires_grad:
         _check_may_stand_for_another(name, a)
-        a.node, a.requires_grad = result.node, True
+        a.node, a._requires_grad = result.node, True
     a.data[...] = result.data
     a.version.count += 1
     return a
