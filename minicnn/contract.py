@@ -62,7 +62,7 @@ def checked_result(op, array, needs_grad):
 def check_saved(op, saved):
     """TypeError for something that ``save_for_backward`` was given and that is no array."""
     for value in saved:
-        if not is_array(value):
+        if not is_array(as_array(value)):
             what = f"a {type(value).__name__}, not an array"
             raise TypeError(f"{op}: save_for_backward keeps arrays, and was given {what}; set it as self.name = value")
 

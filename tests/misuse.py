@@ -5,11 +5,13 @@ Most arguments fit, some do not: another shape, dtype or layout, a size of 0, -1
 an array that is overwritten before backward reads it, a gradient of another tensor, a step after the weights grew.
 """
 
+import itertools
+
 import numpy as np
 
 import minicnn
 import minicnn.functional as F
-from minicnn import Tensor, no_grad, optim
+from minicnn import Function, Tensor, nn, no_grad, optim
 
 ODD_NUMBERS = (
     0,
@@ -299,6 +301,72 @@ def optimizer(draw, make):
     return [w.detach() for w in weights]
 
 
+def assignment(draw, make):
+    x, z = make(draw.array(draw.size(1, 5), draw.size(1, 5))), make(draw.array(3, 4), True)
+    y = draw.one_of(z * x, z.sum() * x, x * 2) if x.shape == z.shape else z.sum() * x
+    rows = draw.rng.integers(-1, draw.size(1, 6), draw.size(0, 4))
+    index = draw.one_of(0, ..., slice(None, None, 2), rows, Tensor(rows), rows > 0, (slice(None), rows), "0", 1.5)
+    value = draw.one_of(0.0, draw.number(1), draw.array(draw.size(1, 5)), x.detach(), z, [1.0, 2.0], "text", {1})
+    draw.one_of(x, x.detach(), x.reshape(-1))[index] = value
+    return [*backward(draw, make, y, z), x]
+
+
+def network(draw, make):
+    """Layers whose parameters are exchanged, of which one may be of another shape, frozen, or taken out."""
+    features = [draw.size(1, 20) for _ in range(3)]
+    layers = [nn.Linear(a, b) for a, b in itertools.pairwise(features)]
+    if draw.perhaps(0.3):
+        layers[1].weight = layers[0].weight
+    for parameter in nn.ModuleList(layers).parameters():
+        parameter.data = make(draw.array(*parameter.shape)).data
+    model = nn.Sequential(*draw.one_of(layers, [layers[0], nn.ReLU(), layers[1]], layers[:1], layers * 2))
+    sgd = optim.SGD(model.parameters(), lr=0.1, momentum=draw.one_of(0, 0.9))
+    state = {name: np.array(tensor) for name, tensor in model.state_dict().items()}
+    x = make(draw.array(draw.size(0, 9), features[0]), True)
+    for _ in range(2):
+        loss = draw.one_of(F.relu, F.sigmoid)(model(x)).mean()
+        if draw.perhaps():
+            model.load_state_dict({name: draw.one_of(a, a * 2, a[:1]) for name, a in state.items()})
+        if draw.perhaps():
+            layers[0].bias.data = make(draw.array(*layers[0].bias.shape, draw.one_of(1, 1000))).data
+        loss.backward()
+        sgd.step()
+        if draw.perhaps():
+            model.astype(draw.one_of(np.float32, np.float64))
+    return [loss, x.grad, *model.parameters()]
+
+
+def powers(draw, make):
+    x = make(draw.array(*draw.one_of((3,), (2, 3), ())), True)
+    mask = Tensor(draw.rng.random(x.shape) < 0.5)
+    exponent = draw.one_of(draw.number(2), 0, -1, 0.5, 3)
+    y = draw.one_of(lambda: x**exponent, lambda: draw.number(2) ** x, lambda: abs(x) ** exponent)()
+    if draw.perhaps(0.3):
+        y **= draw.number(2)
+    mask &= draw.one_of(mask, True, make(draw.array(*x.shape)) > 0)
+    return [*backward(draw, make, y, x), mask]
+
+
+def own_function(draw, make):
+    """A user's op, right or with one of the usual mistakes."""
+    keep = draw.one_of(lambda a: a, lambda a: a, Tensor, lambda a: None, lambda a: a[:1])
+    result = draw.one_of(*[lambda a: a * 3] * 3, lambda a: a, lambda a: a[:1], float, lambda a: a.astype(np.float16))
+    wrong = (lambda g: g, lambda g: None, lambda g: g[..., :1], lambda g: g.astype(int), lambda g: (g, g))
+    gradient = draw.one_of(*[lambda g: g * 3] * 3, *wrong)
+
+    class Own(Function):
+        def forward(self, x):
+            self.save_for_backward(keep(x))
+            return result(x)
+
+        def backward(self, grad_out):
+            return gradient(grad_out)
+
+    x = make(draw.array(draw.size(1, 5), draw.size(1, 5)), True)
+    y = x * 1
+    return backward(draw, make, Own.apply(y) + draw.one_of(y, 0), x)
+
+
 KINDS = (
     conv2d,
     conv2d,
@@ -319,4 +387,8 @@ KINDS = (
     in_place,
     shapes,
     optimizer,
+    assignment,
+    network,
+    powers,
+    own_function,
 )

@@ -5,6 +5,7 @@ import pytest
 from checks import check_close, leaf, raises
 
 import minicnn
+import minicnn.functional as F
 from minicnn import Function, Tensor
 from minicnn.device import DeviceError
 
@@ -155,3 +156,12 @@ def test_an_op_may_have_an_init_of_its_own():
     x = leaf(1.0, 2.0)
     Twice.apply(x).sum().backward()
     assert x.grad.tolist() == [2, 2]
+
+
+def test_ops_on_tensors_without_axes(place):
+    """NumPy makes numbers of such arrays, which are arrays all the same."""
+    for function in (F.relu, F.sigmoid, F.tanh, lambda x: x * x / 2, lambda x: abs(x).exp()):
+        x = place.tensor(np.array(0.5, np.float32), True)
+        y = function(x)
+        y.backward()
+        assert y.shape == x.grad.shape == ()

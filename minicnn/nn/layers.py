@@ -243,7 +243,7 @@ class CrossEntropyLoss(Module):
 
     def __init__(self, weight=None, *, ignore_index=-100, reduction="mean", label_smoothing=0.0):
         super().__init__()
-        weight = weight if weight is None or isinstance(weight, Tensor) else Tensor(np.asarray(weight))
+        weight = weight if weight is None or isinstance(weight, Tensor) else Tensor(weight)
         self.register_buffer("weight", weight)
         self.ignore_index = whole(self, "ignore_index", ignore_index, at_least=ANY)
         self.reduction = one_of(self, "reduction", reduction, ("mean", "sum", "none"))
