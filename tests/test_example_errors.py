@@ -170,6 +170,10 @@ def test_a_mean_picture_has_one_size(ours, capsys):
     assert str(path) in err and "64 pixels" in err and "--preprocess channel_mean or mean_std" in err
 
 
+def test_a_run_on_pictures_is_not_resumed_on_random_ones(ours, capsys):
+    assert fails(capsys, "--dummy", "--resume", ours / "checkpoint_last.npz").endswith("; leave --dummy out\n")
+
+
 def test_no_readable_validation_picture(pictures, tmp_path, capsys):
     folder = shutil.copytree(pictures, tmp_path / "pictures")
     for path in (folder / "val").rglob("*.JPEG"):

@@ -131,7 +131,8 @@ def parse(parser, argv, choose_defaults):
     parser.set_defaults(**saved)
     args = parser.parse_args(argv)
     if args.dir and args.dummy:
-        raise CheckpointError(f"{source} is of a run on random pictures (--dummy); leave DIR out")
+        was, surplus = ("random pictures (--dummy)", "DIR") if saved["dummy"] else (saved["dir"], "--dummy")
+        raise CheckpointError(f"{source} is of a run on {was}; leave {surplus} out")
     for name, value in saved.items():
         if name not in may_change and getattr(args, name, None) != value:
             raise CheckpointError(
