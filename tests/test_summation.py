@@ -7,6 +7,9 @@ from checks import PYTHON_GPU
 import minicnn.functional as F
 from minicnn import Tensor
 from minicnn.ops import summation
+from minicnn.ops.summation import FEW, PIECE
+
+WORST = 2.0**-24  # what an addition may cost, of the sum so far
 
 VALUES = {  # (first, the others): added one by one, each of these loses most of what it is
     "equal": (np.float32(0.1), np.float32(0.1)),
@@ -28,8 +31,8 @@ def many(shape, values, axes=None):
 def check_sum(value, x, axes):
     expected = x.astype(np.float64).sum(axis=axes)
     assert value.dtype == np.float32 and value.shape == expected.shape
-    alike = x.max() < 2 * x.min()  # else NumPy's own pieces of 16 values may cost the small ones a little more
-    np.testing.assert_allclose(value.astype(np.float64), expected, rtol=1e-6 if alike else 1.5e-6)
+    alike = x.max() < 2 * x.min()
+    np.testing.assert_allclose(value.astype(np.float64), expected, rtol=1e-6 if alike else WORST * PIECE)
 
 
 @pytest.mark.parametrize("first, other", VALUES.values(), ids=VALUES.keys())
@@ -63,9 +66,25 @@ def in_a_wider_array(x):
     return wider[..., :-1]
 
 
+@every_kind
+def test_at_the_switch(values):
+    """The bounds that the page states, where it goes from one way of adding to the next."""
+    for rows, additions in ((FEW, FEW), (FEW + 1, 2 * PIECE), (PIECE**2, 2 * PIECE), (PIECE**2 + 2 * PIECE, PIECE)):
+        x = many((rows, 7), values, axes=(0,))
+        exact = x.astype(np.float64).sum(axis=0)
+        for array in (x, np.concatenate([x] * 1000, axis=1)):
+            np.testing.assert_allclose(summation.total(array, (0,))[:7], exact, rtol=WORST * additions)
+            alike = np.broadcast_to(np.linspace(0.1, 1, array.shape[1], dtype=np.float32), array.shape)
+            np.testing.assert_allclose(
+                summation.total(np.ascontiguousarray(alike), (0,)),
+                alike.astype(np.float64).sum(axis=0),
+                rtol=2e-6 if rows == FEW else 1e-6,
+            )
+
+
 def test_few_values_and_none():
     rng = np.random.default_rng(0)
-    for length in (0, 1, 15, 16, 17, 63, 64, 65, 127, 1023, 1024, 1025):
+    for length in (0, 1, 31, 32, 33, 127, 128, 129, 145, 1023, 1024, 1025, 1155):
         x = rng.standard_normal((length, 2)).astype(np.float32)
         for axes in ((0,), (1,), (0, 1)):
             np.testing.assert_allclose(summation.total(x, axes), x.astype(np.float64).sum(axis=axes), atol=1e-5)
@@ -145,7 +164,7 @@ def test_softmax_over_many_classes(place):
 
 
 def test_the_mean_of_many_losses(place):
-    rows = 2_000 if place == PYTHON_GPU else 200_000
+    rows = {"cpu": 200_000, "cuda": 2_000}[place.device]
     x = np.zeros((rows, 2), np.float32)
     x[0, 0] = -1e4  # one prediction that is all wrong, and many that are undecided
     weight = np.array([0.1, 0.1], np.float32)

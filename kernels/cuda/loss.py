@@ -18,7 +18,7 @@ def cross_entropy_forward(x, target, weight, ignore_index, label_smoothing):
     loss, counted = empty(x, target.shape), empty(x, target.shape)
     arrays = logp, _labels(target), contiguous(weight), loss, counted, wrong_label(x)
     _forward(_grid(loss), THREADS, *arrays, *_sizes(x), ignore_index, label_smoothing)
-    return loss, logp, total(counted, range(counted.ndim))
+    return loss, logp, total(counted, tuple(range(counted.ndim)))
 
 
 def cross_entropy_backward(grad_loss, logp, target, weight, ignore_index, label_smoothing):

@@ -35,7 +35,7 @@ def cross_entropy_forward(x, target, weight, ignore_index, label_smoothing):
     loss, counted = empty(x, target.shape), empty(x, target.shape)
     arrays = _rows(logp), _labels(target), contiguous(weight), loss.reshape(-1), counted.reshape(-1), wrong_label(x)
     cross_entropy_forward_kernel[target.size, THREADS](*arrays, ignore_index, label_smoothing)
-    return loss, logp, total(counted, range(counted.ndim))
+    return loss, logp, total(counted, tuple(range(counted.ndim)))
 
 
 def cross_entropy_backward(grad_loss, logp, target, weight, ignore_index, label_smoothing):

@@ -64,7 +64,7 @@ class CrossEntropy(Function):
         loss, logp, total_weight = self.run(cross_entropy_forward, x, *self.target)
         self.save_for_backward(logp)
         self.divisor = total_weight if reduction == "mean" else x.dtype.type(1)
-        return loss if reduction == "none" else total(loss, range(loss.ndim)) / self.divisor
+        return loss if reduction == "none" else total(loss, tuple(range(loss.ndim))) / self.divisor
 
     def backward(self, grad_out):
         (logp,) = self.saved
