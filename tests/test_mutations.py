@@ -17,6 +17,7 @@ from hypothesis import Phase, Verbosity, settings
 from mutations import read
 
 import minicnn
+from minicnn import autograd, device
 from minicnn.device import current_tier, set_tier, tier
 
 MUTATIONS = read()
@@ -58,6 +59,7 @@ def in_force(mutation):
     changed = [function_named(module, name) for name in right if right[name] != wrong[name]]
     assert changed, "no function is changed"
     tier_before = current_tier()
+    blocks_before = [(setting, setting.value, list(setting._open)) for setting in (autograd._grad_mode, device._tier)]
     try:
         for function in changed:
             function.__code__ = wrong[function.__qualname__]
@@ -65,6 +67,8 @@ def in_force(mutation):
     finally:
         for function in changed:
             function.__code__ = right[function.__qualname__]
+        for setting, value, blocks in blocks_before:  # a wrong version may leave one open
+            setting.value, setting._open = value, blocks
         set_tier(tier_before)
 
 
