@@ -142,6 +142,20 @@ def test_what_is_saved_is_an_array(value):
         Odd.apply(leaf(1.0, 2.0))
 
 
+def test_a_number_that_numpy_has_made_of_an_array_may_be_saved():
+    class Square(Function):
+        def forward(self, x):
+            self.save_for_backward(x + 0)  # of an array without axes: a np.float64
+            return x * x
+
+        def backward(self, grad_out):
+            return 2 * self.saved[0] * grad_out
+
+    x = Tensor(np.array(3.0), requires_grad=True)
+    Square.apply(x).backward()
+    assert x.grad.item() == 6
+
+
 def test_an_op_may_have_an_init_of_its_own():
     class Twice(Function):
         def __init__(self):
