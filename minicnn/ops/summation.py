@@ -7,7 +7,7 @@ it adds one after the other is such runs of numbers, or single numbers. Here tha
 
     up to FEW runs      added as they come, in float32
     more long runs      each of them in float32, their sums in float64
-    more short ones     PIECE values at a time in float32, their sums in float32 if there are PIECE of them, in float64 else
+    more short ones     PIECE values at a time in float32, up to PIECE sums of them in float32, more in float64
 
 At worst, a sum of up to FEW runs is wrong by 8e-6 of the sum of absolute values, one of more by 4e-6 and one of many by
 2e-6; it is 2e-6, 1e-6 and 1e-6 where the values are alike, and 1e-7 where they differ at random. Float64 numbers have
