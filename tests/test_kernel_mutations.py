@@ -12,8 +12,9 @@ import types
 import numpy as np
 import pytest
 import test_kernel_sizes
+import test_summation
 import test_tensor_cores
-from checks import check_close, needs_compiler
+from checks import Place, check_close, needs_compiler
 from mutations import read
 
 from minicnn.kernels.cuda import activation, emulator, matmul, tensor_cores
@@ -22,6 +23,7 @@ from minicnn.kernels.cuda.source import FOLDER, KernelError
 pytestmark = needs_compiler
 
 MUTATIONS = read("kernel_mutations.txt")
+FAST_GPU = Place("cuda", "fast")
 CHECKS = sorted({mutation.check.split()[0] for mutation in MUTATIONS})
 
 
@@ -115,6 +117,14 @@ def tensor_parts():
 def nan_through_relu():
     x = np.array([np.nan, 1.0])
     check_close(np.asarray(activation.relu_forward(test_kernel_sizes.there(x), None)), x, 0)
+
+
+def sums():
+    test_summation.sums(FAST_GPU)
+
+
+def infinite_sums():
+    test_summation.infinite_sums(FAST_GPU)
 
 
 def any_grid():

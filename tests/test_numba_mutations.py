@@ -1,5 +1,6 @@
 """Would a mistake in a kernel of Numba's be noticed? numba_mutations.txt names some, in the form of mutations.txt: the
-check is an op's comparisons in test_numba_sizes.py, and a word of the error, if it is not a wrong result."""
+check is an op's comparisons in test_numba_sizes.py or one of test_summation.py's SUMS, and a word of the error, if it
+is not a wrong result."""
 
 import contextlib
 import importlib.util
@@ -10,6 +11,7 @@ import pytest
 from checks import Place
 from mutations import read
 from test_numba_sizes import CASES, PACKAGE, check_equals_the_reference, loaded_anew, there
+from test_summation import SUMS
 
 from minicnn import kernels
 from minicnn.kernels.cuda.source import KernelError
@@ -42,6 +44,8 @@ def in_force(mutation, folder):
 
 
 def run_check(stem):
+    if stem in SUMS:
+        return SUMS[stem](Place("cuda", "plain"))
     cases = [case for case in CASES if case[0].__module__.endswith(f".{stem}")]
     assert cases, f"there is no check {stem}"
     for reference, *arguments in cases:

@@ -121,6 +121,26 @@ def linear(place, grad_out):
     return bias.grad.numpy()
 
 
+def sums(place):
+    """A column of many small numbers behind a large one, which a kernel's threads share."""
+    grad = many((2_000, 2), VALUES["small ones behind a large one"], axes=(0,))
+    with place.active():
+        check_sum(linear(place, grad), grad, 0)
+
+
+def infinite_sums(place):
+    grad = many((100, 2), (np.float32(np.inf), np.float32(1)), axes=(0,))
+    with place.active():
+        np.testing.assert_array_equal(linear(place, grad), [np.inf, np.inf])
+
+
+SUMS = {"sums": sums, "infinite_sums": infinite_sums}  # what the kernels' wrong versions must not pass
+
+
+def test_an_infinity_stays_one(place):
+    infinite_sums(place)
+
+
 def conv(place, grad_out):
     x, weight = (np.zeros(shape, np.float32) for shape in ((1, 1, *grad_out.shape[2:]), (2, 1, 1, 1)))
     bias = place.tensor(np.zeros(2, np.float32), requires_grad=True)
