@@ -115,3 +115,10 @@ def test_dtypes_pass_through():
 def test_errors(call, error, parts):
     with raises(error, *parts):
         call(Tensor(np.ones((2, 3))))
+
+
+def test_an_element_that_is_taken_very_often():
+    """Its gradient is a sum of many small numbers."""
+    x = Tensor(np.ones(2, np.float32), requires_grad=True)
+    x[np.zeros(1_000_000, int)].backward(np.full(1_000_000, 0.1, np.float32))
+    np.testing.assert_allclose(x.grad.numpy(), [1_000_000 * float(np.float32(0.1)), 0], rtol=1e-6)

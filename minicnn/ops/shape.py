@@ -146,8 +146,12 @@ class GetItem(Function):
 
     def backward(self, grad_out):
         grad_x = full(grad_out, self.x_shape, 0)
-        array_module(grad_x).add.at(grad_x, self.index, grad_out)
-        return grad_x
+        if all(isinstance(part, BASIC) for part in self.index):  # no element is taken twice
+            grad_x[self.index] = grad_out
+            return grad_x
+        sums = grad_x.astype(np.float64)  # of one that is taken a million times float32 would lose a percent
+        array_module(sums).add.at(sums, self.index, grad_out.astype(np.float64))
+        return sums.astype(grad_out.dtype)
 
 
 class Cat(Function):
