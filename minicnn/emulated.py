@@ -7,7 +7,7 @@ error: what runs here does not wait for a GPU to be found wrong.
 
 import numpy as np
 
-from .variables import switch
+from .envvars import switch
 
 
 def emulating():

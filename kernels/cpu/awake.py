@@ -24,7 +24,7 @@ import threading
 
 import numpy as np
 
-from minicnn.variables import switch
+from minicnn.envvars import switch
 
 from . import cores
 

@@ -15,7 +15,7 @@ import os
 import queue
 import threading
 
-from minicnn import variables
+from minicnn import envvars
 
 from . import awake, cores
 
@@ -26,8 +26,7 @@ LEAST = 1 << 17  # elements that a piece of element-wise work should have, as wa
 def threads():
     """How many threads work at once: the cores this process may use, $MINICNN_THREADS, or what set_threads said.
 
-    A container that may use the time of 2 cores has 2, however many it sees. VariableError if $MINICNN_THREADS is no
-    number.
+    A container that may use the time of 2 cores has 2, however many it sees. EnvVarError if $MINICNN_THREADS is no number.
     """
     return _pool.size
 
@@ -177,7 +176,7 @@ def _serve(jobs):
 
 
 def _available():
-    return variables.whole("MINICNN_THREADS", MOST) or max(1, math.ceil(min(len(cores.usable()), cores.quota())))
+    return envvars.whole("MINICNN_THREADS", MOST) or max(1, math.ceil(min(len(cores.usable()), cores.quota())))
 
 
 def _after_fork():

@@ -9,8 +9,8 @@ from ..console import complain, say
 from ..data import DataError
 from ..data.record import record
 from ..device import DeviceError, KernelError, set_tier
+from ..envvars import EnvVarError
 from ..runlog import LogError
-from ..variables import VariableError
 from .arguments import parse, settings
 from .checkpoint import CheckpointError
 from .environment import environment
@@ -33,7 +33,7 @@ UNUSABLE = (
     OutputError,
     SettingError,
     DeviceError,
-    VariableError,
+    EnvVarError,
     OSError,
 )  # what cannot be used: pictures, files, folders, arguments, devices, variables of the environment
 

@@ -8,25 +8,25 @@ import os
 ON, OFF = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 
 
-class VariableError(ValueError):
+class EnvVarError(ValueError):
     """A variable is set to what it cannot be; the text names it, the value, and what it can be."""
 
 
 def switch(name, default):
-    """Whether the variable is on: 1, true, yes, on; or off: 0, false, no, off. VariableError for anything else."""
+    """Whether the variable is on: 1, true, yes, on; or off: 0, false, no, off. EnvVarError for anything else."""
     value = os.environ.get(name, "").strip().lower()
     if value in ON or value in OFF:
         return value in ON
     if value:
-        raise VariableError(f"{name} must be 1 or 0 (on or off), got {os.environ[name]!r}")
+        raise EnvVarError(f"{name} must be 1 or 0 (on or off), got {os.environ[name]!r}")
     return default
 
 
 def whole(name, most):
-    """The whole number from 1 to `most` that the variable is; None if it is not set. VariableError."""
+    """The whole number from 1 to `most` that the variable is; None if it is not set. EnvVarError."""
     value = os.environ.get(name, "").strip()
     if not value:
         return None
     if not value.isdecimal() or not 1 <= int(value[:20]) <= most:
-        raise VariableError(f"{name} must be a whole number from 1 to {most}, got {os.environ[name]!r}")
+        raise EnvVarError(f"{name} must be a whole number from 1 to {most}, got {os.environ[name]!r}")
     return int(value)

@@ -7,24 +7,24 @@ import sys
 import pytest
 from checks import raises
 
-from minicnn import variables
+from minicnn import envvars
 from minicnn.emulated import emulating
-from minicnn.variables import VariableError
+from minicnn.envvars import EnvVarError
 
 
 @pytest.mark.parametrize("value, expected", [("", None), ("  ", None), ("4", 4), (" 4 ", 4), ("4096", 4096)])
 def test_whole_numbers(value, expected, monkeypatch):
     monkeypatch.setenv("MINICNN_THREADS", value)
-    assert variables.whole("MINICNN_THREADS", 4096) == expected
+    assert envvars.whole("MINICNN_THREADS", 4096) == expected
     monkeypatch.delenv("MINICNN_THREADS")
-    assert variables.whole("MINICNN_THREADS", 4096) is None
+    assert envvars.whole("MINICNN_THREADS", 4096) is None
 
 
 @pytest.mark.parametrize("value", ["abc", "0", "-3", "1e9", "2.5", "4097", "9" * 5000, "\u00b2", "4 4"])
 def test_what_is_no_number_of_threads(value, monkeypatch):
     monkeypatch.setenv("MINICNN_THREADS", value)
-    with raises(VariableError, "MINICNN_THREADS", "from 1 to 4096", repr(value)):
-        variables.whole("MINICNN_THREADS", 4096)
+    with raises(EnvVarError, "MINICNN_THREADS", "from 1 to 4096", repr(value)):
+        envvars.whole("MINICNN_THREADS", 4096)
 
 
 def test_switches(monkeypatch):
@@ -33,10 +33,10 @@ def test_switches(monkeypatch):
         assert emulating() is expected
     for value in ("", " "):
         monkeypatch.setenv("MINICNN_EMULATE_GPU", value)
-        assert [variables.switch("MINICNN_EMULATE_GPU", default=default) for default in (True, False)] == [True, False]
+        assert [envvars.switch("MINICNN_EMULATE_GPU", default=default) for default in (True, False)] == [True, False]
     for value in ("2", "maybe", "cuda"):
         monkeypatch.setenv("MINICNN_EMULATE_GPU", value)
-        with raises(VariableError, "MINICNN_EMULATE_GPU must be 1 or 0", repr(value)):
+        with raises(EnvVarError, "MINICNN_EMULATE_GPU must be 1 or 0", repr(value)):
             emulating()
 
 
