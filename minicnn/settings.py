@@ -1,46 +1,50 @@
-"""What a layer, an optimiser or a schedule is set to, looked at the moment it is given.
+"""What an op, a layer, an optimiser or a loader is set to, looked at the moment it is given.
 
-Each function returns the setting as Python's own number; TypeError or ValueError names the setting, what it may be, and
-its owner: a name, or the layer itself.
+Each function returns the setting as Python's own number, which takes on the dtype of the array beside it (NumPy's
+float64 would not); TypeError or ValueError names the setting, what it may be, and its owner: a name, or the layer
+itself.
 """
 
 import math
 import numbers
+import operator
 
 import numpy as np
 
 ANY = -math.inf
 
 
-def whole(owner, name, value, at_least=1):
+def whole(owner, name, value, at_least=1, at_most=math.inf):
     """A whole number; at_least=ANY: also a negative one."""
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Integral):
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = None
+    if number is None or isinstance(value, (bool, np.bool_)):
         raise TypeError(f"{_name(owner)}: {name} must be a whole number, got {_shown(value)}")
-    if value < at_least:
-        raise ValueError(f"{_name(owner)}: {name} must be at least {at_least}, got {value}")
-    return int(value)
+    if not at_least <= number <= at_most:
+        raise ValueError(f"{_name(owner)}: {name} must be {_bounds(at_least, at_most)}, got {number}")
+    return number
 
 
-def whole_or_pair(owner, name, value, at_least=1):
+def whole_or_pair(owner, name, value, at_least=1, at_most=math.inf):
     """A whole number, or two of them, (height, width): a tuple, a list or an array."""
     values = value.tolist() if isinstance(value, np.ndarray) else value
     if not isinstance(values, (tuple, list)):
-        return whole(owner, name, values, at_least)
+        return whole(owner, name, values, at_least, at_most)
     if len(values) != 2:
         raise TypeError(f"{_name(owner)}: {name} must be a whole number or a pair of them, got {_shown(value)}")
-    return tuple(whole(owner, name, each, at_least) for each in values)
+    return tuple(whole(owner, name, each, at_least, at_most) for each in values)
 
 
 def real(owner, name, value, *, at_least=-math.inf, above=-math.inf, at_most=math.inf, below=math.inf):
     """A finite number within these bounds."""
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
         raise TypeError(f"{_name(owner)}: {name} must be a number, got {_shown(value)}")
-    value = value if type(value) in (int, float) else float(value)
-    if not (math.isfinite(value) and at_least <= value <= at_most and above < value < below):
-        bounds = {"at least": at_least, "above": above, "at most": at_most, "below": below}
-        wanted = " and ".join(f"{word} {bound:g}" for word, bound in bounds.items() if math.isfinite(bound))
-        raise ValueError(f"{_name(owner)}: {name} must be {wanted or 'finite'}, got {value}")
-    return value
+    number = float(value)
+    if not (math.isfinite(number) and at_least <= number <= at_most and above < number < below):
+        raise ValueError(f"{_name(owner)}: {name} must be {_bounds(at_least, at_most, above, below)}, got {value}")
+    return number
 
 
 def flag(owner, name, value):
@@ -55,6 +59,11 @@ def one_of(owner, name, value, choices):
     if value not in choices:
         raise ValueError(f"{_name(owner)}: {name} must be {' or '.join(map(repr, choices))}, got {_shown(value)}")
     return value
+
+
+def _bounds(at_least=-math.inf, at_most=math.inf, above=-math.inf, below=math.inf):
+    bounds = {"at least": at_least, "above": above, "at most": at_most, "below": below}
+    return " and ".join(f"{word} {bound}" for word, bound in bounds.items() if math.isfinite(bound)) or "finite"
 
 
 def _name(owner):

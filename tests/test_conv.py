@@ -124,7 +124,7 @@ W = (6, 4, 3, 3)
         (X, W, (5,), {}, ValueError, ["bias", "(6,)", "(5,)"]),
         (X, W, None, {"stride": 0}, ValueError, ["stride", "at least 1", "0"]),
         (X, W, None, {"padding": -1}, ValueError, ["padding", "at least 0", "-1"]),
-        (X, W, None, {"dilation": (1, 0)}, ValueError, ["dilation", "at least 1", "(1, 0)"]),
+        (X, W, None, {"dilation": (1, 0)}, ValueError, ["dilation", "at least 1", "got 0"]),
         (X, W, None, {"stride": 1.5}, TypeError, ["stride", "1.5"]),
         (X, W, None, {"padding": (1, 2, 3)}, TypeError, ["padding", "(1, 2, 3)"]),
         (X, W, None, {"padding": "full"}, ValueError, ["padding", "'full'", "same", "valid"]),

@@ -276,20 +276,20 @@ def test_impossible_settings_are_refused(name, value):
 @pytest.mark.parametrize("name", ["batch_size", "workers", "seed", "prefetch"])
 @pytest.mark.parametrize("value", [4.0, "4", None])
 def test_counts_are_whole_numbers(name, value):
-    with pytest.raises(TypeError, match=f"DataLoader: {name} must be a whole number, not {value!r}"):
+    with pytest.raises(TypeError, match=f"DataLoader: {name} must be a whole number, got {value!r}"):
         loader(**{name: value})
     assert getattr(loader(**{name: np.int64(3)}), name) == 3
 
 
 def test_other_arguments_are_looked_at_when_they_are_given():
     for name in ("shuffle", "drop_last"):
-        with pytest.raises(TypeError, match=f"DataLoader: {name} must be True or False, not 'no'"):
+        with pytest.raises(TypeError, match=f"DataLoader: {name} must be True or False, got 'no'"):
             loader(**{name: "no"})
     with pytest.raises(TypeError, match="DataLoader: transform must be a function"):
         loader(transform=None)
     with pytest.raises(TypeError, match="DataLoader: a data set has samples, load, list does not"):
         loader([1, 2])
-    with pytest.raises(ValueError, match="epoch must be at least 0, not -1"):
+    with pytest.raises(ValueError, match="epoch must be at least 0, got -1"):
         loader().epoch(-1)
     with pytest.raises(TypeError, match="epoch must be a whole number"):
         loader().epoch(0.5)

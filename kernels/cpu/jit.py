@@ -119,9 +119,8 @@ class Kept(caching.NullCache):
     def _path(self, signature, codegen):
         name = f"{self.function.__module__}.{self.function.__qualname__}"
         kind = repr((name, signature, codegen.magic_tuple())).encode()
-        return (
-            FOLDER / f"{name.rpartition('cpu.')[2]}-{compiled.digest(kind, self.function.__code__.co_code).hex()[:16]}"
-        )
+        digest = compiled.digest(kind, self.function.__code__.co_code).hex()[:16]
+        return FOLDER / f"{name.rpartition('cpu.')[2]}-{digest}"
 
 
 def jit(function=None, **options):

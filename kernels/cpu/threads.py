@@ -26,7 +26,7 @@ LEAST = 1 << 17  # elements that a piece of element-wise work should have, as wa
 def threads():
     """How many threads work at once: the cores this process may use, $MINICNN_THREADS, or what set_threads said.
 
-    A container that may use the time of 2 cores has 2, however many it sees. EnvVarError if $MINICNN_THREADS is no number.
+    A container that may use the time of 2 cores has 2, however many it sees. EnvVarError if $MINICNN_THREADS is none.
     """
     return _pool.size
 

@@ -5,14 +5,16 @@ The way of a picture through this package, one file per step:
     folder.py     which labels, train and val; which files are pictures: listing.py
     decode.py     one file                                      path          -> PIL image, "RGB"
     published.py  CIFAR-10 and Flowers-102, through torchvision               -> PIL image, "RGB"
+    cifar.py      CIFAR-10's test pictures, from their file     an index      -> PIL image, "RGB"
     subset.py     some classes, some pictures of each
     augment.py    resize, crop, flip, colour noise, per picture PIL image     -> uint8 (3, H, W)
     loader.py     order, worker threads, bad files              many pictures -> uint8 (N, 3, H, W)
     normalize.py  mean and scale, on the whole batch            uint8 batch   -> float32 batch
     record.py     names and sizes, to know the pictures again
+    errors.py     DataError, BadImage
     sample.py     a small synthetic set to run all of this on, drawn once into a cache folder
 
-Needs NumPy and Pillow only (published.py: torchvision), and of minicnn only cache.py.
+Needs NumPy and Pillow only (published.py: torchvision), and of minicnn only cache.py and settings.py.
 """
 
 from .augment import (

@@ -17,7 +17,6 @@ Threads are enough: Pillow gives up the interpreter lock while it decodes and re
 """
 
 import math
-import operator
 import os
 import time
 from collections import deque
@@ -27,6 +26,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..settings import ANY, flag, real, whole
 from .augment import to_array
 from .errors import BadImage, DataError, shown
 
@@ -77,17 +77,15 @@ class DataLoader:
             raise TypeError(f"DataLoader: a data set has {', '.join(missing)}, {type(dataset).__name__} does not")
         if not callable(transform):
             raise TypeError(f"DataLoader: transform must be a function (image, rng), not {transform!r}")
-        if not 0 <= max_bad_fraction <= 1:
-            raise ValueError(f"DataLoader: max_bad_fraction must be at least 0 and at most 1, not {max_bad_fraction}")
         self.dataset = dataset
-        self.batch_size = _whole("batch_size", batch_size, 1)
+        self.batch_size = whole(self, "batch_size", batch_size)
         self.transform = transform
-        self.shuffle = _yes_or_no("shuffle", shuffle)
-        self.seed = _whole("seed", seed, 0)
-        self.workers = _whole("workers", workers, 0)
-        self.prefetch = _whole("prefetch", prefetch, 1)
-        self.drop_last = _yes_or_no("drop_last", drop_last)
-        self.max_bad_fraction = max_bad_fraction
+        self.shuffle = flag(self, "shuffle", shuffle)
+        self.seed = whole(self, "seed", seed, 0)
+        self.workers = whole(self, "workers", workers, 0)
+        self.prefetch = whole(self, "prefetch", prefetch)
+        self.drop_last = flag(self, "drop_last", drop_last)
+        self.max_bad_fraction = real(self, "max_bad_fraction", max_bad_fraction, at_least=0, at_most=1)
         self.bad = {}
         self.wait_seconds = 0.0  # how long the consumer waited for batches in the latest epoch
 
@@ -108,7 +106,7 @@ class DataLoader:
         A batch without a single readable picture is not handed over, but its position counts. Leaving the
         loop early stops the workers.
         """
-        epoch, start = _whole("epoch", epoch, 0), operator.index(start)
+        epoch, start = whole(self, "epoch", epoch, 0), whole(self, "start", start, ANY)
         if not 0 <= start <= len(self):
             raise ValueError(
                 f"DataLoader.epoch: start must lie in 0..{len(self)}, the batches of an epoch, not {start}"
@@ -210,22 +208,5 @@ class DataLoader:
             )
 
 
-def _whole(name, value, least):
-    """The whole number `value`, of any type that is one."""
-    try:
-        number = operator.index(value)
-    except TypeError:
-        raise TypeError(f"DataLoader: {name} must be a whole number, not {value!r}") from None
-    if number < least:
-        raise ValueError(f"DataLoader: {name} must be at least {least}, not {number}")
-    return number
-
-
 def _no_memory(path):
     return DataError(f"{shown(path)}: there is no memory left for it; fewer --workers, or a smaller batch, need less")
-
-
-def _yes_or_no(name, value):
-    if value not in (True, False):
-        raise TypeError(f"DataLoader: {name} must be True or False, not {value!r}")
-    return bool(value)

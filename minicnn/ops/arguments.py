@@ -1,6 +1,4 @@
-"""The checks that an op's function begins with, before it looks at shapes."""
-
-import numbers
+"""The checks that an op's function begins with, before it looks at shapes. Numbers: ``minicnn/settings.py``."""
 
 from ..autograd import Variable
 
@@ -11,25 +9,6 @@ def check_tensors(op, required, optional=None):
     for name, value in {**required, **given}.items():
         if not isinstance(value, Variable):
             raise TypeError(f"{op}: {name} is a {type(value).__name__}, not a Tensor; wrap it in minicnn.Tensor(...)")
-
-
-def real(op, name, value):
-    """`value` as a Python float, which takes on the dtype of the array beside it; NumPy's float64 would not.
-
-    TypeError if it is no number.
-    """
-    if not isinstance(value, numbers.Real):
-        raise TypeError(f"{op}: {name} must be a number, got {value!r}")
-    return float(value)
-
-
-def whole(op, name, value, minimum):
-    """`value` as a Python int; TypeError if it is not a whole number, ValueError if it is below `minimum`."""
-    if not hasattr(value, "__index__"):
-        raise TypeError(f"{op}: {name} must be a whole number, got {value!r}")
-    if int(value) < minimum:
-        raise ValueError(f"{op}: {name} must be at least {minimum}, got {value!r}")
-    return int(value)
 
 
 def axis(op, name, value, shape, more=0):

@@ -24,8 +24,9 @@ Source    Ioffe and Szegedy, "Batch normalization: accelerating deep network tra
 import numpy as np
 
 from ..autograd import Function
+from ..settings import real
 from . import summation
-from .arguments import check_tensors, real
+from .arguments import check_tensors
 
 
 def batch_norm(input, running_mean, running_var, weight=None, bias=None, training=False, momentum=0.1, eps=1e-5):
@@ -195,9 +196,7 @@ def _per_channel(values, x):
 
 def _numbers(op, momentum, eps):
     """The options momentum and eps, checked."""
-    if not real(op, "eps", eps) >= 0:
-        raise ValueError(f"{op}: eps must not be negative, got {eps}")
-    return {"momentum": real(op, "momentum", momentum), "eps": float(eps)}
+    return {"momentum": real(op, "momentum", momentum), "eps": real(op, "eps", eps, at_least=0)}
 
 
 def _checked(op, x, running_mean, running_var, weight, bias, training):

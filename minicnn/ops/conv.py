@@ -24,7 +24,8 @@ import math
 import numpy as np
 
 from ..autograd import Function
-from .arguments import check_tensors, whole
+from ..settings import whole
+from .arguments import check_tensors
 from .geometry import check_images, output_size, pair, tap
 from .summation import total
 
@@ -40,7 +41,7 @@ def conv2d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
     other; groups=C is a depthwise convolution. Returns (N, OC, OH, OW).
     """
     check_tensors("conv2d", {"input": input, "weight": weight}, {"bias": bias})
-    groups = whole("conv2d", "groups", groups, 1)
+    groups = whole("conv2d", "groups", groups)
     _check_shapes(input, weight, bias, groups)
     stride, dilation = pair("conv2d", "stride", stride, 1), pair("conv2d", "dilation", dilation, 1)
     padding = _sides(padding, weight.data.shape[2:], stride, dilation)

@@ -16,15 +16,14 @@ import numpy as np
 
 from ..autograd import Function
 from ..random import next_dropout_stream, philox_uniform
-from .arguments import check_tensors, real
+from ..settings import real
+from .arguments import check_tensors
 
 
 def dropout(input, p=0.5, training=True, inplace=False):
     """Zero values with probability p in training; otherwise the input itself. Repeats under ``manual_seed``."""
     check_tensors("dropout", {"input": input})
-    p = real("dropout", "p", p)
-    if not 0 <= p <= 1:
-        raise ValueError(f"dropout: p must be a probability between 0 and 1, got {p}")
+    p = real("dropout", "p", p, at_least=0, at_most=1)
     if not training or p == 0:
         return input
     return Dropout.apply(input, p=p, stream=next_dropout_stream(), inplace=inplace)

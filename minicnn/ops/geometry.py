@@ -12,8 +12,7 @@ inside the image or its leading padding.
 
 import math
 
-import numpy as np
-
+from ..settings import whole_or_pair
 from .arguments import check_tensors
 
 LARGEST = 2**31 - 1  # a stride, a padding or a size of a window; kernels count in 32 bits
@@ -21,13 +20,8 @@ LARGEST = 2**31 - 1  # a stride, a padding or a size of a window; kernels count 
 
 def pair(op, name, value, minimum):
     """`value`, an int or two of them, as (height, width); ValueError below `minimum`, TypeError if not whole."""
-    several = isinstance(value, (tuple, list)) or np.ndim(value) > 0
-    values = tuple(value) if several else (value, value)
-    if len(values) != 2 or not all(hasattr(v, "__index__") for v in values):
-        raise TypeError(f"{op}: {name} must be an int or a pair of ints, got {value!r}")
-    if not minimum <= min(values) <= max(values) <= LARGEST:
-        raise ValueError(f"{op}: {name} must be at least {minimum} and at most {LARGEST}, got {value!r}")
-    return int(values[0]), int(values[1])
+    value = whole_or_pair(op, name, value, minimum, LARGEST)
+    return value if isinstance(value, tuple) else (value, value)
 
 
 def check_images(op, x, min_channels=0):

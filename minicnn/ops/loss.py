@@ -20,9 +20,12 @@ import numpy as np
 
 from ..autograd import Function, Variable
 from ..device import device_of, plain_array, to_device
-from .arguments import check_tensors, real, whole
+from ..settings import real, whole
+from .arguments import check_tensors
 from .softmax import log_softmax_forward
 from .summation import total
+
+INT64 = np.iinfo(np.int64)  # what kernels take labels as
 
 
 def cross_entropy(input, target, weight=None, *, ignore_index=-100, reduction="mean", label_smoothing=0.0):
@@ -39,10 +42,8 @@ def cross_entropy(input, target, weight=None, *, ignore_index=-100, reduction="m
     """
     if reduction not in ("mean", "sum", "none"):
         raise ValueError(f'cross_entropy: reduction must be "mean", "sum" or "none", got {reduction!r}')
-    label_smoothing = real("cross_entropy", "label_smoothing", label_smoothing)
-    if not 0 <= label_smoothing <= 1:
-        raise ValueError(f"cross_entropy: label_smoothing must be between 0 and 1, got {label_smoothing}")
-    ignore_index = whole("cross_entropy", "ignore_index", ignore_index, np.iinfo(np.int64).min)
+    label_smoothing = real("cross_entropy", "label_smoothing", label_smoothing, at_least=0, at_most=1)
+    ignore_index = whole("cross_entropy", "ignore_index", ignore_index, INT64.min, INT64.max)
     check_tensors("cross_entropy", {"input": input})
     target = _checked_target(input, target, ignore_index)
     weight = _checked_weight(input, weight)

@@ -19,7 +19,8 @@ Source    Krizhevsky et al., NIPS 2012, section 3.3 (k = 2, size = 5, alpha = 1e
 import numpy as np
 
 from ..autograd import Function
-from .arguments import check_tensors, real, whole
+from ..settings import real, whole
+from .arguments import check_tensors
 
 
 def local_response_norm(input, size, alpha=1e-4, beta=0.75, k=1.0):
@@ -27,7 +28,7 @@ def local_response_norm(input, size, alpha=1e-4, beta=0.75, k=1.0):
     check_tensors("local_response_norm", {"input": input})
     if input.data.ndim < 3:
         raise ValueError(f"local_response_norm: input must be (N, C, ...), got shape {input.data.shape}")
-    size = whole("local_response_norm", "size", size, 1)
+    size = whole("local_response_norm", "size", size)
     alpha, beta, k = (real("local_response_norm", *named) for named in (("alpha", alpha), ("beta", beta), ("k", k)))
     return LocalResponseNorm.apply(input, size=size, alpha=alpha, beta=beta, k=k)
 

@@ -20,7 +20,7 @@ Source    Krizhevsky et al., NIPS 2012, section 3.4 (overlapping max-pooling: wi
 import numpy as np
 
 from ..autograd import Function
-from .arguments import real
+from ..settings import real
 from .geometry import check_images, output_size, pair, tap
 from .summation import FEW, mean
 

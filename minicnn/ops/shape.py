@@ -181,9 +181,8 @@ def _index_part(part):
     """One of the parts of an index between its commas: a list, an array or a Tensor as an array or a Variable."""
     if isinstance(part, BASIC):
         return part
-    part = (
-        np.empty(0, np.intp) if isinstance(part, list) and not part else part
-    )  # NumPy would make floats of no numbers
+    if isinstance(part, list) and not part:
+        part = np.empty(0, np.intp)  # NumPy would make floats of no numbers
     part = part if isinstance(part, Variable) else plain_array(part)
     dtype = part.data.dtype if isinstance(part, Variable) else part.dtype
     if dtype.kind not in "iub":

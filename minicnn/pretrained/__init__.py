@@ -9,6 +9,7 @@ pth.py          files of torch.save        unpickle.py    without running the co
 safetensors.py  the other common format    npz.py         NumPy's own        dtypes.py  numbers from bytes
 transfer.py     another head, frozen parts, learning rates by depth, probes
 features.py     what a frozen backbone makes of the pictures, computed once
+error.py        the one error of them all
 
 model = pretrained.load("resnet50")
 weights = pretrained.get("resnet50")       # .transform() .normalize() .classes .top1 .url

@@ -98,9 +98,8 @@ def _read_checkpoint(path):
     settings = state.get("settings")
     if not isinstance(settings, dict) or "arch" not in settings:
         return Contents(state["model"], {})
-    ours = (
-        {"plain": False, "zero_padding": "behind"} if settings["arch"] in names.CIFAR else {}
-    )  # where a run says nothing
+    # what a run of an older program does not say of itself
+    ours = {"plain": False, "zero_padding": "behind"} if settings["arch"] in names.CIFAR else {}
     return Contents(state["model"], ours | names.network_settings(settings["arch"], settings))
 
 

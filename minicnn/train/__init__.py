@@ -9,8 +9,8 @@ Read in this order:
     interrupt.py    Ctrl-C, SIGTERM                           environment.py  what the last bits depend on
     lock.py         one run to a folder                       npz.py          arrays of a file that anybody has made
 
-and, for programs with a command line, experiment.py (what happens), arguments.py, pictures.py, output.py,
-leftovers.py, testing.py.
+and, for programs with a command line, experiment.py (what happens), arguments.py, setting.py, pictures.py,
+known.py, output.py, leftovers.py, testing.py.
 """
 
 from .arguments import make_parser
