@@ -300,10 +300,6 @@ def integer_parameter(p, optimizer):
     p.requires_grad_(False).data, p.grad.data = p.data.astype(int), p.grad.data.astype(int)
 
 
-def half_parameter(p, optimizer):
-    p.requires_grad_(False).data, p.grad.data = p.data.astype(np.float16), p.grad.data.astype(np.float16)
-
-
 def read_only_parameter(p, optimizer):
     p.data = p.data.copy()
     p.data.flags.writeable = False
@@ -319,7 +315,6 @@ WRONG = [
     (moved_gradient, ["float32 on cpu", "float32 on cuda"]),
     (moved_parameter, ["float32 on cpu", "float32 on cuda"]),
     (integer_parameter, ["int64"]),
-    (half_parameter, ["float16"]),
     (read_only_parameter, ["writeable"]),
 ]
 
