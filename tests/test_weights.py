@@ -199,3 +199,16 @@ def test_bad_checkpoints(tmp_path):
     path.write_bytes(content)
     with pytest.raises(WeightsError, match=r"checkpoint\.npz is damaged"):
         read_weights(path)
+
+
+@pytest.mark.parametrize("key", ["conv1.weight", "layer1.0.bn1.running_var", "fc.bias"])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_numbers_that_are_not_finite(tmp_path, key, value):
+    """A training that broke down has left them: nothing is changed, and nobody is told "nan %"."""
+    model = models.cifar_resnet(8)
+    state = {name: tensor.numpy().copy() for name, tensor in model.state_dict().items()}
+    state[key].reshape(-1)[-1] = value
+    np.savez(tmp_path / "broken.npz", **state)
+    with pytest.raises(WeightsError, match=f"broken.npz has numbers in {key} that are not finite"):
+        pretrained.load_file(model, tmp_path / "broken.npz")
+    assert all(np.isfinite(tensor.numpy()).all() for tensor in model.state_dict().values())

@@ -119,7 +119,7 @@ def _fill(model, contents, path):
             f"{path} is for {classes} classes, and this {type(model).__name__} for {own}; build it with "
             f"num_classes={classes}, load the file, and then give it a new head: pretrained.replace_head(model, {own})"
         )
-    _check_dtypes(model, state, path)
+    _check_numbers(model, state, path)
     try:
         model.load_state_dict(state)
     except (KeyError, ValueError, TypeError) as error:
@@ -146,14 +146,20 @@ def _check_shortcuts(model, settings, path):
         )
 
 
-def _check_dtypes(model, state, path):
-    """WeightsError for whole numbers in the place of weights: a quantized network's mean nothing without its scales."""
+def _check_numbers(model, state, path):
+    """WeightsError for whole numbers in the place of weights, as a quantized network's mean nothing without its scales;
+    and for infinities and NaN, as all that the network says would be NaN."""
     for key, tensor in model.state_dict().items():
-        dtype = np.asarray(state.get(key, 0.0)).dtype
-        if tensor.dtype.kind == "f" and dtype.kind != "f":
+        array = np.asarray(state.get(key, 0.0))
+        if tensor.dtype.kind == "f" and array.dtype.kind != "f":
             raise WeightsError(
-                f"{path} has {key} in {dtype}, which no weights of this network are; save them as float32, those of a "
-                "quantized network multiplied by their scales"
+                f"{path} has {key} in {array.dtype}, which no weights of this network are; save them as float32, those "
+                "of a quantized network multiplied by their scales"
+            )
+        if not np.isfinite(array).all():
+            raise WeightsError(
+                f"{path} has numbers in {key} that are not finite: it is damaged, or its training broke down; give "
+                "weights of before"
             )
 
 
