@@ -29,9 +29,9 @@ import numbers
 
 import numpy as np
 
-from ..autograd import Function, Variable
-from ..device import full, plain_array
+from ..autograd import Function
 from .arguments import check_tensors
+from .operands import as_constant, as_floats, as_integers, not_masks, operands
 from .summation import total
 
 
@@ -50,11 +50,11 @@ def residual_add(x, y):
 
 
 def add(a, b):
-    return Add.apply(*_not_masks("add", *operands("add", a, b)))
+    return Add.apply(*not_masks("add", *operands("add", a, b)))
 
 
 def sub(a, b):
-    return Sub.apply(*_not_masks("sub", *operands("sub", a, b)))
+    return Sub.apply(*not_masks("sub", *operands("sub", a, b)))
 
 
 def mul(a, b):
@@ -63,30 +63,30 @@ def mul(a, b):
 
 def div(a, b):
     if isinstance(a, numbers.Real) or isinstance(b, numbers.Real):
-        a, b = _as_floats(a), _as_floats(b)  # first: the number need not fit into the integers' dtype
-    return Div.apply(*map(_as_floats, operands("div", a, b)))
+        a, b = as_floats(a), as_floats(b)  # first: the number need not fit into the integers' dtype
+    return Div.apply(*map(as_floats, operands("div", a, b)))
 
 
 def pow(a, exponent):
     if not isinstance(exponent, numbers.Real):
         raise TypeError(f"pow: the exponent must be a number, got a {type(exponent).__name__}")
     if a.data.dtype.kind != "f" and isinstance(exponent, numbers.Integral) and exponent >= 0:
-        a = _as_integers(a)
-        _constant("pow", exponent, a.data)  # it fits
+        a = as_integers(a)
+        as_constant("pow", exponent, a.data)  # it fits
         return Pow.apply(a, exponent=int(exponent))
-    return Pow.apply(_as_floats(a), exponent=float(exponent))
+    return Pow.apply(as_floats(a), exponent=float(exponent))
 
 
 def neg(a):
-    return Neg.apply(*_not_masks("neg", a))
+    return Neg.apply(*not_masks("neg", a))
 
 
 def exp(a):
-    return Exp.apply(_as_floats(a))
+    return Exp.apply(as_floats(a))
 
 
 def log(a):
-    return Log.apply(_as_floats(a))
+    return Log.apply(as_floats(a))
 
 
 def power_of(base, a):
@@ -94,10 +94,10 @@ def power_of(base, a):
     if not isinstance(base, numbers.Real) or not base > 0:
         raise ValueError(f"power_of: the base must be a positive number, got {base!r}")
     if a.data.dtype.kind != "f" and isinstance(base, numbers.Integral):
-        a = _as_integers(a)
-        _constant("power_of", base, a.data)  # it fits
+        a = as_integers(a)
+        as_constant("power_of", base, a.data)  # it fits
         return PowerOf.apply(a, base=int(base))
-    return PowerOf.apply(_as_floats(a), base=float(base))
+    return PowerOf.apply(as_floats(a), base=float(base))
 
 
 def abs(a):
@@ -269,65 +269,6 @@ class AsType(Function):
 
     def backward(self, grad_out):
         return grad_out.astype(self.dtype)
-
-
-def operands(op, a, b):
-    """Both as Variables: a number or an array beside a Variable becomes a constant; a number takes its dtype."""
-    variable, other = (a, b) if isinstance(a, Variable) else (b, a)
-    if not isinstance(other, Variable):
-        if isinstance(other, numbers.Real):
-            variable = _as_integers(variable)
-        constant = variable.like(_constant(op, other, variable.data))
-        a, b = (variable, constant) if isinstance(a, Variable) else (constant, variable)
-    try:
-        np.broadcast_shapes(a.data.shape, b.data.shape)
-    except ValueError:
-        raise ValueError(
-            f"{op}: shapes {a.data.shape} and {b.data.shape} do not broadcast; counted from the last axis, lengths "
-            "must be equal, or one of them 1"
-        ) from None
-    return a, b
-
-
-def _constant(op, value, array):
-    if not isinstance(value, numbers.Real):
-        constant = plain_array(value)
-        if constant.dtype.kind not in "fiub":
-            what = f"a {type(value).__name__}" if constant.ndim == 0 else f"an array of dtype {constant.dtype}"
-            raise TypeError(f"{op}: beside a Tensor stands a number, an array of numbers or a Tensor, not {what}")
-        return constant
-    if array.dtype.kind == "f":
-        return full(array, (), value)
-    if not isinstance(value, numbers.Integral):
-        raise TypeError(
-            f"{op}: {value} beside a tensor of dtype {array.dtype} would be rounded; convert it with .astype(...)"
-        )
-    limits = np.iinfo(array.dtype)
-    if not limits.min <= value <= limits.max:
-        raise TypeError(
-            f"{op}: {value} beside a tensor of dtype {array.dtype} would wrap round: it holds {limits.min} to "
-            f"{limits.max}; convert it with .astype(...)"
-        )
-    return full(array, (), value)
-
-
-def _as_integers(a):
-    """a itself; booleans as int64, 0 and 1."""
-    return a.like(a.data.astype(np.int64)) if a.data.dtype.kind == "b" else a
-
-
-def _as_floats(a):
-    """a itself; a Variable of booleans or integers as float32."""
-    return a.like(a.data.astype(np.float32)) if isinstance(a, Variable) and a.data.dtype.kind != "f" else a
-
-
-def _not_masks(op, *operands):
-    if all(operand.data.dtype.kind == "b" for operand in operands):
-        raise TypeError(
-            f"{op}: a mask of booleans is no number; to count with it, convert it with .astype(np.int64); a * b of two "
-            "masks is true where both are"
-        )
-    return operands
 
 
 def unbroadcast(grad, shape):

@@ -19,7 +19,7 @@ from ..autograd import is_grad_enabled
 from ..contract import check_writeable
 from ..device import DeviceError, array_module, device_of, plain_array, to_device
 from ..variable import Variable, holds_gradients
-from .arithmetic import operands
+from .operands import operands
 from .shape import index_parts
 
 UFUNCS = {"add": "add", "sub": "subtract", "mul": "multiply", "div": "true_divide"}

@@ -1,0 +1,72 @@
+"""What stands on the two sides of an operator: numbers, arrays and masks beside a Tensor.
+
+The rules for their dtypes are at the top of arithmetic.py.
+"""
+
+import numbers
+
+import numpy as np
+
+from ..autograd import Variable
+from ..device import full, plain_array
+
+
+def operands(op, a, b):
+    """Both as Variables: a number or an array beside a Variable becomes a constant; a number takes its dtype."""
+    variable, other = (a, b) if isinstance(a, Variable) else (b, a)
+    if not isinstance(other, Variable):
+        if isinstance(other, numbers.Real):
+            variable = as_integers(variable)
+        constant = variable.like(as_constant(op, other, variable.data))
+        a, b = (variable, constant) if isinstance(a, Variable) else (constant, variable)
+    try:
+        np.broadcast_shapes(a.data.shape, b.data.shape)
+    except ValueError:
+        raise ValueError(
+            f"{op}: shapes {a.data.shape} and {b.data.shape} do not broadcast; counted from the last axis, lengths "
+            "must be equal, or one of them 1"
+        ) from None
+    return a, b
+
+
+def as_constant(op, value, array):
+    """The array that a number or an array is beside a Tensor of this `array`; TypeError for what does not fit it."""
+    if not isinstance(value, numbers.Real):
+        constant = plain_array(value)
+        if constant.dtype.kind not in "fiub":
+            what = f"a {type(value).__name__}" if constant.ndim == 0 else f"an array of dtype {constant.dtype}"
+            raise TypeError(f"{op}: beside a Tensor stands a number, an array of numbers or a Tensor, not {what}")
+        return constant
+    if array.dtype.kind == "f":
+        return full(array, (), value)
+    if not isinstance(value, numbers.Integral):
+        raise TypeError(
+            f"{op}: {value} beside a tensor of dtype {array.dtype} would be rounded; convert it with .astype(...)"
+        )
+    limits = np.iinfo(array.dtype)
+    if not limits.min <= value <= limits.max:
+        raise TypeError(
+            f"{op}: {value} beside a tensor of dtype {array.dtype} would wrap round: it holds {limits.min} to "
+            f"{limits.max}; convert it with .astype(...)"
+        )
+    return full(array, (), value)
+
+
+def as_integers(a):
+    """a itself; booleans as int64, 0 and 1."""
+    return a.like(a.data.astype(np.int64)) if a.data.dtype.kind == "b" else a
+
+
+def as_floats(a):
+    """a itself; a Variable of booleans or integers as float32."""
+    return a.like(a.data.astype(np.float32)) if isinstance(a, Variable) and a.data.dtype.kind != "f" else a
+
+
+def not_masks(op, *operands):
+    """The operands themselves; TypeError if all are masks of booleans."""
+    if all(operand.data.dtype.kind == "b" for operand in operands):
+        raise TypeError(
+            f"{op}: a mask of booleans is no number; to count with it, convert it with .astype(np.int64); a * b of two "
+            "masks is true where both are"
+        )
+    return operands
