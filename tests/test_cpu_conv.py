@@ -131,6 +131,59 @@ def test_a_sum_over_many_channels_is_one_of_pieces(taps, most):
     assert np.abs(behind_channels(y) - expected).max() < most * np.abs(expected).max()
 
 
+def with_outliers(where, value, taps, padding, relu=False):
+    """x, weight, bias, grad_out, some numbers of which are `value`, also in corners; and the geometry."""
+    geometry = ONE, ((padding, padding),) * 2, ONE, 1
+    x, weight, bias, grad_out = inputs((3, 33, 14, 15), (40, 33, taps, taps), geometry, np.float32)
+    if relu:
+        x, grad_out = np.maximum(x, 0), np.maximum(grad_out, 0)
+    for name, array in (("x", x), ("grad_out", grad_out), ("weight", weight)):
+        if name in where:
+            for place in ((0, 5, 0, 0), (0, 16, 4, 2), (-1, 32, -1, -1)):
+                array[tuple(at % size for at, size in zip(place, array.shape, strict=True))] = value
+    return (x, weight, bias, grad_out), geometry
+
+
+@pytest.mark.parametrize("relu", [False, True], ids=["", "many zeros"])
+@pytest.mark.parametrize("taps, padding", [(3, 0), (3, 1), (5, 0), (5, 2)])
+@pytest.mark.parametrize("value", [1e5, -1e7, 1e30, -np.inf, np.nan])
+@pytest.mark.parametrize("where", [("x",), ("grad_out",), ("x", "grad_out"), ("weight",)], ids=" and ".join)
+def test_an_outlier_changes_nothing_that_does_not_see_it(where, value, taps, padding, relu):
+    """Rounding is that of numbers which a result depends on, not of its tile's."""
+    arrays, geometry = with_outliers(where, value, taps, padding, relu)
+    threads.set_threads(1 + relu)
+    values = passes(conv, *arrays, geometry)[:3]
+    with np.errstate(all="ignore"):
+        exact = passes(reference, *(array.astype(np.float64) for array in arrays), geometry)[:3]
+        sizes = passes(reference, *(np.abs(array).astype(np.float64) for array in arrays), geometry)[:3]
+    if where == ("weight",) and not np.isfinite(value):
+        values = values[:1]  # the gradient of a pixel at the edge takes padding times the weight, NaN, on this tier
+    for result, expected, size in zip(values, exact, sizes, strict=False):
+        fits = size < 1e38
+        assert (np.abs(result[fits] - expected[fits]) < 1e-5 * size[fits]).all()
+        if not np.isfinite(value):
+            np.testing.assert_array_equal(np.isnan(result), np.isnan(expected))
+
+
+@pytest.mark.parametrize("value", [1e7, np.nan])
+def test_images_beside_one_with_an_outlier_stay_as_they_are(value):
+    arrays, geometry = with_outliers(("x", "grad_out"), value, 3, 1)
+    ordinary, _ = with_outliers((), value, 3, 1)
+    for result, expected in zip(
+        passes(conv, *arrays, geometry)[:2], passes(conv, *ordinary, geometry)[:2], strict=True
+    ):
+        np.testing.assert_array_equal(result[1], expected[1])
+
+
+@pytest.mark.parametrize("value, most", [(1e15, 1e-2), (np.nan, 1e-10)])
+def test_float64_has_digits_enough_for_larger_ones(value, most):
+    arrays, geometry = with_outliers(("x",), value, 3, 1)
+    x, weight, *_ = (array.astype(np.float64) for array in arrays)
+    y, expected = (module.conv2d_forward(x, weight, None, *geometry) for module in (conv, reference))
+    unseen = reference.conv2d_forward(np.abs(x), np.abs(weight), None, *geometry) < 3e3
+    assert np.abs(y - expected)[unseen].max() < most
+
+
 @pytest.mark.parametrize("taps, points", [(3, (0, 1, -1, 2, -2)), (5, (0, 1, -1, 2, -2, 3, -3)), (2, (0, 1, -1, 5))])
 def test_cook_toom(taps, points):
     a, g, b = (np.array(matrix, float) for matrix in cook_toom(points, taps))

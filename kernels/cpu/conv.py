@@ -9,8 +9,9 @@ depthwise.py    a filter for each channel         nothing to multiply as matrice
 im2col.py       everything else                   windows are copied together in the cache          6e-7
 
 Rounding: the largest difference of float32 to float64 over the largest result, in any pass of layers like those of
-AlexNet and ResNet, by `python benchmarks/cpu.py rounding`; tests/test_cpu_conv.py keeps it below 1e-5. All but
-depthwise.py stand on the matrix product of matmul.py.
+AlexNet and ResNet, by `python benchmarks/cpu.py rounding`; tests/test_cpu_conv.py keeps it below 1e-5. winograd.py
+leaves images with a NaN, an infinity or a number far larger than their others to im2col.py (outliers.py): those change
+no window that does not see them. All but depthwise.py stand on the matrix product of matmul.py.
 
 `python benchmarks/cpu.py layers` times each pass of such layers beside PyTorch's and beside a matrix product of as many
 multiplications: benchmarks/results/cpu/.

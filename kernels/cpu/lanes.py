@@ -92,6 +92,46 @@ def store(context, y, start, step, first, last, values):
 
 
 @intrinsic
+def nothing(context, x):
+    """A vector of zeros, of x's dtype."""
+    kind = Vector(x.dtype)
+    return kind(x), lambda context, builder, signature, arguments: ir.Constant(context.get_value_type(kind), None)
+
+
+@intrinsic
+def larger(context, most, values):
+    """In each lane the largest of a vector and some others, all without their signs; a NaN is larger than anything.
+
+    It compares bits, as integers (outliers.py): two instructions for a vector, and NaN needs no thought.
+    """
+
+    def emit(context, builder, signature, arguments):
+        vector = context.get_value_type(most)
+        integer = ir.VectorType(ir.IntType(most.dtype.bitwidth), vector.count)
+        mask = ir.Constant(integer, [(1 << (most.dtype.bitwidth - 1)) - 1] * vector.count)
+        total = builder.bitcast(arguments[0], integer)
+        for value in cgutils.unpack_tuple(builder, arguments[1]):
+            bits = builder.and_(builder.bitcast(value, integer), mask)
+            total = builder.select(builder.icmp_unsigned(">", bits, total), bits, total)
+        return builder.bitcast(total, vector)
+
+    return most(most, values), emit
+
+
+@intrinsic
+def magnitude(context, number):
+    """A number's bits without its sign, as an integer: of two numbers, the larger has the larger one."""
+    integer = ir.IntType(number.bitwidth)
+
+    def emit(context, builder, signature, arguments):
+        mask = ir.Constant(integer, (1 << (number.bitwidth - 1)) - 1)
+        bits = builder.and_(builder.bitcast(arguments[0], integer), mask)
+        return context.cast(builder, bits, types.Integer.from_bitwidth(number.bitwidth, True), types.intp)
+
+    return types.intp(number), emit
+
+
+@intrinsic
 def transpose(context, x, start, step, y, to, y_step):
     """A square of numbers mirrored: y[to + j*y_step + i] = x[start + i*step + j] for i, j in range(lanes(x)).
 

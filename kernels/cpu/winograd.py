@@ -31,8 +31,10 @@ bias          one of the points of cook_toom.py is 1, and its column of A^T all 
 Operations    2 * 36 * tiles * C * K, and the transforms of the 36 * (tiles * (C + K) + C * K) numbers of V, M and U,
               which are written and read once more. So it pays with many channels, and many tiles for a filter (`pays`).
 Rounding      The points decide how much larger than the results the numbers in between are: with 0, 1, -1, 1/2, -2 and
-              infinity errors are a half to a third of those with the usual 0, 1, -1, 2, -2. A NaN or an infinity in a
-              pixel can spread to all results of its tiles, seen by their windows or not.
+              infinity errors are a half to a third of those with the usual 0, 1, -1, 2, -2. They are errors of a tile's
+              largest number, and in all of its results, seen by their windows or not. So images in which a number
+              stands out (outliers.py), or is a NaN or an infinity, are left to im2col.py, in each pass; all of them if
+              it is one of the weights. Images do not change each other's results.
 
 Source    Winograd, "Arithmetic complexity of computations", 1980; Lavin, Gray, "Fast algorithms for convolutional
           neural networks", CVPR 2016; Barabasz, Anderson, Soodhalter, Gregg, "Error analysis and improving the accuracy
@@ -43,9 +45,11 @@ import math
 
 import numpy as np
 
-from . import memory, threads
+from . import im2col, memory, threads
 from .cook_toom import SIDE
+from .lanes import REGISTER
 from .matmul import add_rows, padded, transposing_space, width
+from .outliers import mark_outliers
 from .winograd_tiles import collect_filters, cut, join, multiply_places, spread_filters, sum_places
 
 BLOCK_BYTES = 3 << 19  # of V and M, for a block of strips: they stay in the second cache
@@ -87,6 +91,7 @@ def conv2d_grad_weight(grad_out, x, taps, padding):
     m, m_apart = _places("winograd.u", side * side, filters * wide, x.dtype)
     grad_weight = memory.empty((filters, channels, taps, taps), x.dtype)
     images, gradients = x.reshape(-1), grad_out.reshape(-1)
+    x_peaks, gradient_peaks = _peaks(strips, x.dtype), _peaks(strips, x.dtype)
 
     def work(top, bottom):
         places = (bottom - top) * side
@@ -98,8 +103,8 @@ def conv2d_grad_weight(grad_out, x, taps, padding):
         for first in range(0, strips, step):
             last = min(first + step, strips)
             tiles, rows = (last - first) * grid[1], (first, last, top, bottom)
-            cut(images, v, v_apart, strip, *rows, x.shape[1:], grid, corner, taps, False)
-            cut(gradients, w, w_apart, strip, *rows, grad_out.shape[1:], grid, (0, 0), taps, True)
+            cut(images, v, v_apart, strip, x_peaks, *rows, x.shape[1:], grid, corner, taps, False)
+            cut(gradients, w, w_apart, strip, gradient_peaks, *rows, grad_out.shape[1:], grid, (0, 0), taps, True)
             sizes = places, tiles, filters, channels, wide
             sum_places(w, w_apart, v, v_apart, part, m_apart, *sizes, first > 0, space)
 
@@ -108,6 +113,13 @@ def conv2d_grad_weight(grad_out, x, taps, padding):
         collect_filters(m, m_apart, wide, grad_weight.reshape(-1), buffer, start, stop, channels, taps)
 
     threads.run_shares(work, side)
+    found = np.zeros(len(x), bool)
+    if mark_outliers(images, x_peaks, found) | mark_outliers(gradients, gradient_peaks, found):
+        shape = grad_weight.shape
+        grad_weight = im2col.conv2d_grad_weight(grad_out[found], x[found], shape, (1, 1), corner, (1, 1), 1)
+        if not found.all():
+            grad_weight += conv2d_grad_weight(grad_out[~found], x[~found], taps, padding)
+        return grad_weight
     threads.run_shares(collect, filters)
     return grad_weight
 
@@ -119,8 +131,11 @@ def _convolve(x, weight, bias, padding, turned):
     grid, corner, side = _grid(size), (padding[0][0], padding[1][0]), taps + SIDE - 1
     places, wide = side * side, padded(columns, x.dtype)
     u = _transformed_filters(weight, turned)
+    if u is None:
+        return _convolve_directly(x, weight, bias, size, corner, turned)
     y = memory.empty((n, *size, columns), x.dtype)
     images, results = x.reshape(-1), y.reshape(-1)
+    peaks = _peaks(n * grid[0], x.dtype)
 
     def work(start, stop):  # strips
         step = min(stop - start, _strips_in_block(places * (depth + wide) * x.itemsize, grid))
@@ -130,31 +145,45 @@ def _convolve(x, weight, bias, padding, turned):
         for first in range(start, stop, step):
             last = min(first + step, stop)
             tiles = (last - first) * grid[1]
-            cut(images, v, v_apart, strip, first, last, 0, side, x.shape[1:], grid, corner, taps, False)
+            cut(images, v, v_apart, strip, peaks, first, last, 0, side, x.shape[1:], grid, corner, taps, False)
             multiply_places(v, v_apart, u, m, m_apart, places, tiles, depth, wide)
             if bias is not None:
                 add_rows(m, (side + 1) * m_apart, wide, tiles, bias)  # the points (1, 1) are second in both directions
             join(m, m_apart, wide, results, strip, first, last, y.shape[1:], grid, taps)
 
     threads.run_shares(work, n * grid[0])
+    found = np.zeros(n, bool)
+    if mark_outliers(images, peaks, found):
+        y[found] = _convolve_directly(x[found], weight, bias, size, corner, turned)
     return y
 
 
+def _convolve_directly(x, weight, bias, size, corner, turned):
+    """The same by im2col.py, where a number stands out."""
+    if turned:
+        weight = np.ascontiguousarray(weight[:, :, ::-1, ::-1].transpose(1, 0, 2, 3))
+    return im2col.conv2d_forward(x, weight, bias, size, (1, 1), corner, (1, 1), 1)
+
+
 def _transformed_filters(weight, turned):
-    """U: at each place the panels (matmul.py) of a matrix (C, K), or of (K, C) for the filters `turned` around."""
+    """U: at each place the panels (matmul.py) of a matrix (C, K), or of (K, C) for the filters `turned` around.
+
+    None if a weight stands out.
+    """
     filters, channels, taps, _ = weight.shape
     depth, columns = (filters, channels) if turned else (channels, filters)
     steps = (channels * taps * taps, taps * taps) if turned else (taps * taps, channels * taps * taps)
     wide, side = width(weight.dtype), taps + SIDE - 1
     count, flat = padded(columns, weight.dtype) // wide, weight.reshape(-1)
     u = memory.scratch("winograd.u", (side * side * count * depth * wide,), weight.dtype)
+    peaks = _peaks(count, weight.dtype)
 
     def work(start, stop):  # panels
         buffer = memory.scratch("winograd.strip", ((taps * (taps + side) + wide) * wide,), weight.dtype)
-        spread_filters(flat, *steps, u, buffer, start, stop, depth, columns, turned, taps)
+        spread_filters(flat, *steps, u, buffer, peaks, start, stop, depth, columns, turned, taps)
 
     threads.run_shares(work, count)
-    return u
+    return None if mark_outliers(flat, peaks, np.zeros(1, bool)) else u
 
 
 def _grid(size):
@@ -177,3 +206,8 @@ def _strip(taps, grid, channels, dtype):
     """The buffer of cut() and join(): a strip of tiles, transformed in one direction."""
     size = (taps + SIDE - 1) * (grid[1] * SIDE + taps - 1) * channels
     return memory.scratch("winograd.strip", (size,), dtype)
+
+
+def _peaks(pieces, dtype):
+    """Where cut() and spread_filters() leave the largest number of each strip or panel: that of each lane."""
+    return np.empty(pieces * (REGISTER // np.dtype(dtype).itemsize), dtype)

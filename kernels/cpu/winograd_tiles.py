@@ -22,6 +22,7 @@ way back with A: 6 places of a tile are 4 pixels in a row of the buffer, 6 rows 
     grid          how many tiles there are (below each other, side by side) in an image
     start, stop   the strips, numbered through all images: grid[0] in each
     corner        (rows, columns) of padding before an image, where its first tile begins
+    peaks         a vector for each strip or panel: the largest numbers there, without signs (outliers.py)
     taps, side    3 or 5, and 6 or 8: a place (r, q) is the (r*side + q)-th
     apart         from a place's matrix to the next one's; its rows are the tiles from strip `start` on
 """
@@ -30,7 +31,7 @@ from fractions import Fraction
 
 from .cook_toom import SIDE, cook_toom, transposed
 from .jit import jit
-from .lanes import clear, lanes, linear_map, load, store, transpose
+from .lanes import clear, lanes, larger, linear_map, load, nothing, store, transpose
 from .matmul import multiply, multiply_transposed
 
 SUMMANDS = 128  # of the sum over channels: results are small differences of such sums, so they should round little
@@ -86,7 +87,7 @@ def _filter_gradient_map(m, at, step, g, to, g_step, taps):
 
 
 @jit
-def cut(x, v, apart, strip, start, stop, top, bottom, size, grid, corner, taps, of_results):
+def cut(x, v, apart, strip, peaks, start, stop, top, bottom, size, grid, corner, taps, of_results):
     """V, for the tiles of strips start ... stop, from images x. Pixels outside are 0.
 
     Only places (r, q) with top <= r < bottom are made, and v begins with those: threads of grad_weight share them.
@@ -103,9 +104,20 @@ def cut(x, v, apart, strip, start, stop, top, bottom, size, grid, corner, taps, 
         at = (s // grid[0] * height + y) * row
         if last <= first:  # nothing of the image: do not even point there
             first, last, at = 0, 0, 0
-        for i in range(0, row, lanes(x)):
-            i = min(i, row - lanes(x))
-            _cut_map(x, at + i, row, first, last, strip, corner[1] * channels + i, line, taps, of_results)
+        to, most = corner[1] * channels, nothing(x)
+        if (
+            first == 0 and last == pixels and s % grid[0] < grid[0] - 1
+        ):  # nothing to test, and a next strip has the rest
+            for i in range(0, row, lanes(x)):
+                i = min(i, row - lanes(x))
+                most = larger(most, load(x, at + i, row, SIDE, 0, SIDE))
+                _cut_map(x, at + i, row, 0, 8, strip, to + i, line, taps, of_results)
+        else:
+            for i in range(0, row, lanes(x)):
+                i = min(i, row - lanes(x))
+                most = larger(most, load(x, at + i, row, 8, first, last))
+                _cut_map(x, at + i, row, first, last, strip, to + i, line, taps, of_results)
+        store(peaks, s * lanes(x), 0, 0, 1, (most,))
         for r in range(top, bottom):
             for t in range(grid[1]):
                 for c in range(0, channels, lanes(x)):
@@ -136,7 +148,7 @@ def join(m, apart, m_row, y, strip, start, stop, size, grid, taps):
 
 
 @jit
-def spread_filters(weight, depth_step, column_step, u, buffer, start, stop, depth, columns, turned, taps):
+def spread_filters(weight, depth_step, column_step, u, buffer, peaks, start, stop, depth, columns, turned, taps):
     """U, for panels start ... stop: at each place the panels (matmul.py) of a matrix (depth, columns).
 
     A panel is `wide` filters side by side, two vectors of them, which are transformed as pixels' channels are. The
@@ -147,7 +159,7 @@ def spread_filters(weight, depth_step, column_step, u, buffer, start, stop, dept
     apart = (columns + wide - 1) // wide * depth * wide
     half = wide * (area + lanes(u))  # as the squares of transpose() may go beyond `area`
     for panel in range(start, stop):
-        first = panel * wide * column_step
+        first, most = panel * wide * column_step, nothing(u)
         count = min(wide, columns - panel * wide)
         for k in range(depth):
             at = first + k * depth_step
@@ -160,6 +172,8 @@ def spread_filters(weight, depth_step, column_step, u, buffer, start, stop, dept
                 for j in range(count):
                     for i in range(area):
                         buffer[i * wide + j] = weight[at + j * column_step + i]
+            for i in range(0, area * wide, lanes(u)):
+                most = larger(most, load(buffer, i, 0, 1, 0, 1))
             for j in range(0, taps * wide, lanes(u)):
                 # turned around, the filter is read from its end
                 from_, step = (area - 1) * wide + j % wide - j // wide * wide, -taps * wide
@@ -170,6 +184,7 @@ def spread_filters(weight, depth_step, column_step, u, buffer, start, stop, dept
                 for j in range(0, wide, lanes(u)):
                     to = r * side * apart + (panel * depth + k) * wide + j
                     _filter_map(buffer, half + r * taps * wide + j, wide, u, to, apart, taps)
+        store(peaks, panel * lanes(u), 0, 0, 1, (most,))
 
 
 @jit

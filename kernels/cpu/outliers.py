@@ -1,0 +1,67 @@
+"""Which images hold a number far larger than their others: winograd.py leaves those to im2col.py.
+
+A Winograd convolution mixes all pixels of a tile, and takes away again what a window does not see. What is left of that
+is rounding, of the tile's largest number: 3e-7 of it, in results that may have nothing to do with it. Among numbers of
+one size nobody sees that. A pixel of 1e7 among ones would leave its neighbours no digits, and an infinity no number:
+
+    error of results of 0.8 that do not see the pixel       1e4    1e5    1e7    1e30     inf, NaN
+    by Winograd alone                                       2e-3   2e-2   2.5    1e23     NaN
+    with these images left to im2col.py                     2e-6   2e-6   2e-6   2e-6     2e-6
+
+The largest number of an image is known for next to nothing: `cut` in winograd_tiles.py has every number in a register,
+and keeps the largest of each lane (2 % of `cut`'s time). What the others are like is told by a sample of them (1 us).
+
+Few numbers must be as large as that. Behind max-pooling and batch norm a fifth of the gradients are a thousand times as
+large as the others, and training brings some channels down to 1e-20: nothing stands out there, as results are as large
+as the larger numbers. Where one number in 4 is large, its neighbours' results are as by Winograd alone.
+"""
+
+from .jit import jit
+from .lanes import magnitude
+
+LEAST, MOST, ONE_IN = 64, 256, 32  # how many numbers of an image are a sample: one in 32, but no fewer and no more
+
+
+@jit
+def mark_outliers(x, peaks, found):
+    """found[n] = True for each image with a number that stands out; whether there is one.
+
+    A number stands out if no more than one in 64 is at least 2**-11 of it (in float64: 2**-40), or no more than one in
+    4 of those that are not 0 is 2**-14 of it (2**-43); or if it is NaN, infinite or nearly so.
+
+    x: the images, flat, len(found) of them; peaks: some numbers of each, its largest among them. Numbers are compared
+    by their bits, whose first ones are the power of 2: a factor of 2 is 1 << fraction there, infinity is above all
+    numbers and NaN above infinity.
+    """
+    size, pieces = len(x) // len(found), len(peaks) // len(found)
+    fraction, infinity = (23, 0xFF << 23) if x.itemsize == 4 else (52, 0x7FF << 52)
+    far = fraction - 12 << fraction  # rounding is then some 1e-3 of the others
+    further = far + (3 << fraction)
+    sample = min(max(size // ONE_IN, LEAST), MOST, size)
+    some = False
+    for n in range(len(found)):
+        most = 0
+        for i in range(n * pieces, (n + 1) * pieces):
+            most = max(most, magnitude(peaks[i]))
+        limits = max(most - far, 0), max(most - further, 0)
+        odd = most >= infinity - far
+        if not odd and most > 0 and _few(x, n * size, size, limits, sample):
+            odd = _few(x, n * size, size, limits, size)  # a sample may be unlucky
+        if odd:
+            found[n] = some = True
+    return some
+
+
+@jit
+def _few(x, start, size, limits, count):
+    """Whether few of the numbers x[start : start+size] are above the limits, as far as `count` of them tell."""
+    others, close, near, random = 0, 0, 0, 0
+    for i in range(count):
+        random = (random * 1664525 + 1013904223) & 0xFFFFFFFF
+        value = magnitude(x[start + (random * size >> 32 if count < size else i)])
+        others += value > 0
+        close += value > limits[0]
+        near += value > limits[1]
+        if near * 4 > count and close * 64 > count:  # enough: the rest of them need no look
+            return False
+    return close * 64 <= count or near * 4 <= others
