@@ -338,7 +338,7 @@ def network(draw, make):
 
 def powers(draw, make):
     x = make(draw.array(*draw.one_of((3,), (2, 3), ())), True)
-    mask = Tensor(draw.rng.random(x.shape) < 0.5)
+    mask = make(np.asarray(draw.rng.random(x.shape) < 0.5))
     exponent = draw.one_of(draw.number(2), 0, -1, 0.5, 3)
     y = draw.one_of(lambda: x**exponent, lambda: draw.number(2) ** x, lambda: abs(x) ** exponent)()
     if draw.perhaps(0.3):
