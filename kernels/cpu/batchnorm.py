@@ -45,7 +45,7 @@ def batch_norm_statistics(x):
         for some_mean, some_distance in zip(*(a.reshape(folded, channels) for a in of_piece), strict=True):
             shift, more = some_mean - mean, stop - start
             mean += shift * (more / (count + more))
-            distance += some_distance + shift * shift * (count * more / (count + more))
+            distance += some_distance + shift * (shift * (count * more / (count + more)))  # 0 of the first: no inf * 0
             count += more
     if np.isnan(mean).any():  # an infinity is no distance away from its own mean
         mean = rows(x).mean(axis=0, dtype=np.float64)

@@ -56,7 +56,8 @@ class SGD:
                     together.setdefault(key, []).append((parameter, arrays, rates))
         for (device, _), members in together.items():
             lists = self._begun(members)
-            implementation(sgd_update, device, current_tier())(*lists)
+            with np.errstate(under="ignore"):  # too small a number is 0, as it should
+                implementation(sgd_update, device, current_tier())(*lists)
             for (parameter, _, _), velocity in zip(members, lists[2], strict=True):
                 parameter.version.count += 1
                 if velocity is not None:
@@ -65,7 +66,7 @@ class SGD:
     def _begun(self, members):
         """The arguments of ``sgd_update``. The first step makes the velocity, and has no dampening."""
         rows = []
-        with naming_memory_errors("SGD.step"), np.errstate(under="ignore"):
+        with naming_memory_errors("SGD.step"):
             for _, (w, grad, velocity), rates in members:
                 dampening = rates["dampening"]
                 if velocity is None and rates["momentum"]:
