@@ -129,6 +129,18 @@ def test_a_constant_channel_becomes_zero(place):
     assert not y.any()
 
 
+@pytest.mark.parametrize("scale", [np.float32(1e25), np.float32(1e36), np.float64(1e200)])
+def test_a_variance_beyond_the_largest_number_is_infinite(place, scale):
+    """So that y is 0, as PyTorch's; not NaN, which would spread."""
+    x = np.random.default_rng(0).uniform(-1, 1, (4, 2, 6, 5)).astype(scale.dtype)
+    x[:, 0] *= scale  # the other channel is an ordinary one
+    with np.errstate(over="ignore", invalid="ignore"):
+        y = F.batch_norm(place.tensor(x), None, None, training=True).numpy()
+    other = x[:, 1] - x[:, 1].mean()
+    np.testing.assert_allclose(y[:, 1], other / np.sqrt(np.square(other).mean() + 1e-5), atol=1e-5)
+    np.testing.assert_array_equal(y[:, 0], 0)
+
+
 def test_a_large_mean_costs_no_digits_in_float32(place):
     """In one pass, E[x^2] - mean^2 = 1e8 - 1e8 has no correct digit left; the values are 9999.99 and 10000.01."""
     x = np.tile(np.array([9999.99, 10000.01], np.float32), 500).reshape(1000, 1)

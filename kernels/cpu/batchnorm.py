@@ -45,10 +45,11 @@ def batch_norm_statistics(x):
         for some_mean, some_distance in zip(*(a.reshape(folded, channels) for a in of_piece), strict=True):
             shift, more = some_mean - mean, stop - start
             mean += shift * (more / (count + more))
-            distance += some_distance + shift * (shift * (count * more / (count + more)))  # 0 of the first: no inf * 0
+            distance += some_distance + shift * shift * (count * more / (count + more))
             count += more
     if np.isnan(mean).any():  # an infinity is no distance away from its own mean
         mean = rows(x).mean(axis=0, dtype=np.float64)
+    distance[np.isnan(distance) & np.isfinite(mean)] = np.inf  # squares beyond the largest number, less such squares
     return mean.astype(x.dtype), (distance / max(1, count)).astype(x.dtype)
 
 
