@@ -131,9 +131,10 @@ class Function:
         If there will be a backward pass, it is a copy, and one that ``backward`` may read too: RuntimeError there if
         the owner has changed `value` in between (``versions.py``).
         """
+        array, version = (value.data, value.version) if isinstance(value, Variable) else (value, None)
         if not any(self.needs_input_grad):
-            return value.data if isinstance(value, Variable) else value
-        constant = Constant(value)
+            return array
+        constant = Constant(array, version)
         self._constants += (constant,)
         return constant.array
 

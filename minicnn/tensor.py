@@ -12,6 +12,7 @@ Every method that computes is one op of ``minicnn/ops/``, called by its name; th
 import numpy as np
 
 from .autograd import backward
+from .comparisons import Comparisons
 from .device import device_of, naming_memory_errors, to_device
 from .graph import to_dot
 from .idioms import TorchIdioms
@@ -20,7 +21,7 @@ from .protocols import ArrayProtocols, tensor_data
 from .variable import Variable
 
 
-class Tensor(TorchIdioms, ArrayProtocols):
+class Tensor(TorchIdioms, Comparisons, ArrayProtocols):
     """An array of float32 or float64 (or integers or booleans, without gradients) in the graph.
 
     data           a NumPy or CuPy array, shared, not copied; or anything ``np.asarray`` takes: floats from Python
@@ -187,42 +188,6 @@ class Tensor(TorchIdioms, ArrayProtocols):
     def __ixor__(self, other):
         return inplace.become("xor", self, self ^ other)
 
-    # Comparisons and logic: Tensors outside the graph
-
-    def __lt__(self, other):
-        return Tensor(self.data < _values(other))
-
-    def __le__(self, other):
-        return Tensor(self.data <= _values(other))
-
-    def __gt__(self, other):
-        return Tensor(self.data > _values(other))
-
-    def __ge__(self, other):
-        return Tensor(self.data >= _values(other))
-
-    def __eq__(self, other):
-        return False if other is None else Tensor(self.data == _values(other))
-
-    def __ne__(self, other):
-        return True if other is None else Tensor(self.data != _values(other))
-
-    __hash__ = object.__hash__
-
-    def __and__(self, other):
-        return Tensor(self.data & _values(other))
-
-    def __or__(self, other):
-        return Tensor(self.data | _values(other))
-
-    def __xor__(self, other):
-        return Tensor(self.data ^ _values(other))
-
-    __rand__, __ror__, __rxor__ = __and__, __or__, __xor__
-
-    def __invert__(self):
-        return Tensor(~self.data)
-
     # Reductions
 
     def sum(self, dim=None, keepdim=False):
@@ -291,10 +256,6 @@ def cat(tensors, dim=0):
 def stack(tensors, dim=0):
     """Tensors of one shape side by side along a new axis `dim`."""
     return shape.stack(tensors, dim)
-
-
-def _values(other):
-    return other.data if isinstance(other, Variable) else other
 
 
 def _spread(args):

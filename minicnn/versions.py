@@ -43,20 +43,18 @@ class Saved:
 class Constant:
     """An array that forward and backward read and that is no input: labels, weights of classes, an index.
 
-    value   an array, or a Variable, whose count of changes is then compared as well
-    array   a copy of it; on the GPU the Variable's own array, since comparing would wait for the GPU (the kernels look
-            at each label there)
+    original   the array; version: of the Variable that it belongs to, whose count is then compared as well
+    array      a copy of it; on the GPU a Variable's own array, since comparing would wait for the GPU (the kernels look
+               at each label there)
     """
 
     __slots__ = ("array", "original", "version")
 
-    def __init__(self, value):
-        variable = value if hasattr(value, "version") else None
-        self.original = value if variable is None else value.data
-        on_gpu = device_of(self.original) == "cuda"
-        self.array = self.original if on_gpu and variable is not None else self.original.copy()
-        self.original = None if on_gpu else self.original
-        self.version = None if variable is None else (variable.version, variable.version.count)
+    def __init__(self, original, version=None):
+        on_gpu = device_of(original) == "cuda"
+        self.array = original if on_gpu and version is not None else original.copy()
+        self.original = None if on_gpu else original
+        self.version = None if version is None else (version, version.count)
 
     def check(self, op):
         """RuntimeError if the array has changed since."""

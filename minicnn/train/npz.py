@@ -20,8 +20,14 @@ DESCRIPTION = re.compile(
 )
 FLAGS = 0x08 | 0x800  # sizes behind the data; names in UTF-8: the only things that may be special about a member
 FOREIGN = (  # what zipfile and NumPy raise when bytes make no sense; it is caught around them alone
-    *(zipfile.BadZipFile, struct.error, EOFError),
-    *(ValueError, TypeError, LookupError, ArithmeticError, RuntimeError),
+    zipfile.BadZipFile,
+    struct.error,
+    EOFError,
+    ValueError,
+    TypeError,
+    LookupError,
+    ArithmeticError,
+    RuntimeError,
 )
 
 
