@@ -5,11 +5,12 @@ is rounding, of the tile's largest number: 3e-7 of it, in results that may have 
 one size nobody sees that. A pixel of 1e7 among ones would leave its neighbours no digits, and an infinity no number:
 
     error of results of 0.8 that do not see the pixel       1e4    1e5    1e7    1e30     inf, NaN
-    by Winograd alone                                       2e-3   2e-2   2.5    1e23     NaN
-    with these images left to im2col.py                     2e-6   2e-6   2e-6   2e-6     2e-6
+    by Winograd alone                                       2e-3   2e-2   1.8    3e22     NaN
+    with its image left to im2col.py                        1e-6   1e-6   1e-6   1e-6     1e-6
 
 The largest number of an image is known for next to nothing: `cut` in winograd_tiles.py has every number in a register,
-and keeps the largest of each lane (2 % of `cut`'s time). What the others are like is told by a sample of them (1 us).
+and keeps the largest of each lane: 1 to 3 % of `cut`'s time, where a loop before it takes 15 %. What the others are
+like is told by a sample of them, in 1 us.
 
 Few numbers must be as large as that. Behind max-pooling and batch norm a fifth of the gradients are a thousand times as
 large as the others, and training brings some channels down to 1e-20: nothing stands out there, as results are as large

@@ -105,9 +105,8 @@ def cut(x, v, apart, strip, peaks, start, stop, top, bottom, size, grid, corner,
         if last <= first:  # nothing of the image: do not even point there
             first, last, at = 0, 0, 0
         to, most = corner[1] * channels, nothing(x)
-        if (
-            first == 0 and last == pixels and s % grid[0] < grid[0] - 1
-        ):  # nothing to test, and a next strip has the rest
+        # inside an image no load is tested, and the rows from SIDE on are the next strip's first ones
+        if first == 0 and last == pixels and s % grid[0] < grid[0] - 1:
             for i in range(0, row, lanes(x)):
                 i = min(i, row - lanes(x))
                 most = larger(most, load(x, at + i, row, SIDE, 0, SIDE))
