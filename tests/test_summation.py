@@ -5,7 +5,7 @@ import pytest
 from checks import PYTHON_GPU
 
 import minicnn.functional as F
-from minicnn import Tensor
+from minicnn import Tensor, tier
 from minicnn.ops import summation
 from minicnn.ops.summation import FEW, PIECE
 
@@ -135,6 +135,16 @@ def infinite_sums(place):
 
 
 SUMS = {"sums": sums, "infinite_sums": infinite_sums}  # what the kernels' wrong versions must not pass
+
+
+@pytest.mark.parametrize("name", ["plain", "fast"])
+def test_the_gradient_of_a_small_weight_over_many_rows(name):
+    """BLAS has its own order of adding: not 1e-6, but nothing is lost of the numbers that come late."""
+    grad = np.full((1_000_001, 2), np.float32(0.1))
+    weight = Tensor(np.zeros((2, 3), np.float32), requires_grad=True)
+    with tier(name):
+        F.linear(Tensor(np.ones((len(grad), 3), np.float32)), weight).backward(grad)
+    np.testing.assert_allclose(weight.grad.numpy(), len(grad) * float(grad[0, 0]), rtol=1e-4)
 
 
 def test_an_infinity_stays_one(place):

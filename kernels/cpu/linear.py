@@ -22,6 +22,7 @@ from .sums import column_sums
 
 threadpool_limits(1, "blas")  # of the process, for good: threads given back would spin between our ops (threads.py)
 LEAST = 1 << 18  # multiplications below which a share is not worth waking a thread for
+ROWS = 1 << 12  # that a product is summed over at once: BLAS adds a narrow one's up one by one, which costs digits
 
 
 def linear_forward(x, weight, bias):
@@ -39,7 +40,13 @@ def linear_grad_x(grad_out, weight):
 
 def linear_grad_weight(grad_out, x):
     """grad_weight (OC, C) = grad_out^T @ x, summed over the leading axes."""
-    return _product(_as_rows(grad_out).T, _as_rows(x))
+    grad_out, x = _as_rows(grad_out), _as_rows(x)
+    if len(x) <= ROWS:
+        return _product(grad_out.T, x)
+    grad_weight = np.zeros((grad_out.shape[1], x.shape[1]))
+    for start in range(0, len(x), ROWS):
+        grad_weight += _product(grad_out[start : start + ROWS].T, x[start : start + ROWS])
+    return grad_weight.astype(x.dtype)
 
 
 def linear_grad_bias(grad_out):
