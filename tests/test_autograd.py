@@ -11,8 +11,10 @@ from strategies import SEEDS
 
 import minicnn.functional as F
 from minicnn import Function, Tensor, gradcheck, no_grad, tier
+from minicnn.autograd import backward
 from minicnn.device import DeviceError
-from minicnn.ops import conv
+from minicnn.ops import arithmetic, conv
+from minicnn.variable import Variable
 
 
 class Double(Function):
@@ -298,3 +300,12 @@ def test_the_upstream_gradient_must_fit():
     with raises(ValueError, "upstream", "float32", "float64"):
         y.backward(Tensor(np.ones(2, np.float32)))
     y.backward([1.0, 2.0])
+
+
+def test_a_variable_is_all_that_a_graph_needs():
+    """Without Tensor's operators, and without a gradient unless it is asked for."""
+    x, factor = Variable(np.array([1.0, 2.0]), requires_grad=True), Variable(np.array([3.0, 4.0]))
+    y = arithmetic.mul(x, factor)
+    assert y.requires_grad and not factor.requires_grad
+    backward(y, np.array([1.0, 10.0]), retain_graph=False, add=None)  # no sum is needed
+    assert np.array_equal(x.grad.data, [3.0, 40.0]) and factor.grad is None

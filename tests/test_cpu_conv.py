@@ -1,5 +1,9 @@
 """The convolutions of kernels/cpu/ one by one, on sizes beyond their blocks and edges; how much they round; threads."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 from checks import check_close
@@ -68,6 +72,25 @@ def passes(implementation, x, weight, bias, grad_out, geometry):
         implementation.conv2d_grad_weight(grad_out, x, weight.shape, *geometry),
         implementation.conv2d_grad_bias(grad_out),
     )
+
+
+GUARDED = """
+import types
+import guarded, test_cpu_conv as tests
+for at_end in (True, False):
+    edge = types.SimpleNamespace(random=lambda: 0 if at_end else 1)
+    with guarded.kernels(edge):
+        for _, x_shape, weight_shape, *geometry in tests.CASES.values():
+            arrays = tests.inputs(x_shape, weight_shape, geometry)
+            tests.passes(tests.conv, *(guarded.copy(array, at_end) for array in arrays), geometry)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pages are guarded by mprotect, which Windows has not")
+def test_nothing_beside_the_arrays_is_touched():
+    """Arrays and work space end, or begin, at a page without permission: else the process would end there."""
+    done = subprocess.run([sys.executable, "-c", GUARDED], cwd=Path(__file__).parent, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -6,6 +6,7 @@ import pytest
 from minicnn.kernels.cpu import pool
 from minicnn.ops import pool as plain_pool
 from minicnn.ops.geometry import output_size
+from minicnn.ops.summation import FEW
 
 RNG = np.random.default_rng(0)
 
@@ -69,3 +70,15 @@ def test_a_gradient_of_nothing_but_padding_goes_nowhere():
     assert (y == -np.inf).all() and (winners == 0).all()
     grad_x = pool.max_pool2d_backward(np.ones(y.shape), winners, x.shape, *geometry)
     np.testing.assert_array_equal(grad_x, np.zeros(x.shape))
+
+
+def test_averages_of_large_windows():
+    """Their pixels are added piece by piece: each window's own, of its own image."""
+    x = np.random.default_rng(0).standard_normal((3, 2, 14, 31))
+    kernel, stride, padding = (9, 20), (2, 3), ((1, 1), (2, 2))
+    out_size = output_size("avg_pool2d", x.shape[2:], kernel, stride, padding, (1, 1))
+    assert kernel[0] * kernel[1] > FEW and min(out_size) > 1
+    y, expected = (
+        ops.avg_pool2d_forward(x, kernel, stride, padding, out_size, True, None) for ops in (pool, plain_pool)
+    )
+    np.testing.assert_allclose(y, expected, rtol=0, atol=1e-13)

@@ -7,6 +7,7 @@ import pytest
 from checks import check_close, raises
 
 from minicnn import Tensor, manual_seed, nn
+from minicnn.nn import fused
 
 IMAGES, ROWS = (3, 4, 6, 7), (5, 4)
 LAYERS = [
@@ -215,3 +216,12 @@ def test_class_weights_go_where_the_loss_goes():
     loss = nn.CrossEntropyLoss(Tensor([1.0, 2.0])).astype(np.float64)
     assert loss.weight.dtype == np.float64 and list(loss.state_dict()) == ["weight"]
     assert loss(Tensor(np.zeros((1, 2))), [1]).dtype == np.float64
+
+
+def test_layers_run_one_after_the_other_and_their_list_stays_as_it_was():
+    layers = [nn.BatchNorm2d(2), nn.ReLU(), nn.Dropout(0.0)]
+    x = Tensor(np.random.default_rng(0).standard_normal((3, 2, 4, 4), np.float32))
+    expected = nn.Sequential(*layers)(x).numpy()
+    for given in (layers, tuple(layers), nn.Sequential(*layers), iter(layers)):
+        check_close(fused.run(given, x).numpy(), expected, 1e-6)
+    assert len(layers) == 3

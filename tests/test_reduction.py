@@ -64,6 +64,18 @@ def test_values_and_indices_as_in_torch(place, torch):
     assert place.tensor(x).min().item() == x.min()
 
 
+@pytest.mark.parametrize("name", ["sum", "mean", "max", "min", "argmax", "argmin", "any", "all"])
+def test_a_tensors_methods_drop_the_axis_unless_it_is_to_be_kept(name):
+    x = np.random.default_rng(0).standard_normal((3, 4))
+    method, expected = getattr(Tensor(x), name), getattr(x, name)
+    for options in ({}, {"dim": 0}, {"dim": 1}, {"dim": 1, "keepdim": True}):
+        found = method(**options)
+        found = getattr(found, "values", found).numpy()
+        like = expected(axis=options.get("dim"), keepdims=options.get("keepdim", False))
+        assert found.shape == like.shape
+        np.testing.assert_allclose(found, like, rtol=1e-15)
+
+
 def test_the_first_of_equals_gets_the_gradient(place):
     x = np.array([[1.0, 3.0, 3.0], [2.0, 2.0, 2.0]])
     check_close(gradient(place, largest, x, dim=1), np.array([[0.0, 1, 0], [1, 0, 0]]), 0)

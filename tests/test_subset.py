@@ -54,6 +54,7 @@ def test_the_seed_chooses():
     pictures = Letters([20, 20])
     choices = {tuple(some_per_class(pictures, 5, seed).samples) for seed in range(4)}
     assert len(choices) == 4 and len(pictures.samples) == 40
+    assert some_per_class(pictures, 5).samples == some_per_class(pictures, 5, seed=0).samples
 
 
 def test_classes_that_there_are_not():
