@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from minicnn.kernels.cpu.outliers import mark_outliers
+from minicnn.kernels.cpu import outliers
 
 
 def images(kind, dtype):
@@ -21,7 +21,7 @@ def images(kind, dtype):
 
 def marks(x):
     found = np.zeros(len(x), bool)
-    some = mark_outliers(x.reshape(-1), np.abs(x).max(axis=(1, 2)).reshape(-1), found)
+    some = outliers.mark_outliers(x.reshape(-1), np.abs(x).max(axis=(1, 2)).reshape(-1), found)
     assert some == found.any()
     return found.tolist()
 

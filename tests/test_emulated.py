@@ -84,7 +84,7 @@ def test_tensors():
     y = x.to("cuda")
     assert y.device == "cuda" and y.requires_grad
     (y * 2 + 1).sum().backward()
-    assert y.grad.device == "cuda" and (y.grad.numpy() == 2).all()
+    assert x.grad.device == "cpu" and (x.grad.numpy() == 2).all()
     assert type(y.numpy()) is np.ndarray and type(np.asarray(y)) is np.ndarray
     with raises(DeviceError, "Add", "a: cpu", "b: cuda", ".to("):
         x + y
