@@ -21,6 +21,7 @@ from ..autograd import Function, Variable
 from ..device import array_module, full, plain_array, to_device
 from .arguments import axis, check_tensors
 
+FEW_TIMES = 256  # additions to one element that float32 has digits enough for
 BASIC = (int, slice, type(None), type(Ellipsis), np.integer)  # parts of an index that nobody can change afterwards
 
 
@@ -149,9 +150,11 @@ class GetItem(Function):
         if all(isinstance(part, BASIC) for part in self.index):  # no element is taken twice
             grad_x[self.index] = grad_out
             return grad_x
-        sums = grad_x.astype(np.float64)  # of one that is taken a million times float32 would lose a percent
-        array_module(sums).add.at(sums, self.index, grad_out.astype(np.float64))
-        return sums.astype(grad_out.dtype)
+        most = max(part.size for part in self.index if not isinstance(part, BASIC))  # so often one may be taken
+        dtype = np.float64 if most > FEW_TIMES else grad_out.dtype  # a million times, float32 would lose a percent
+        sums = grad_x.astype(dtype, copy=False)
+        array_module(sums).add.at(sums, self.index, grad_out.astype(dtype, copy=False))
+        return sums.astype(grad_out.dtype, copy=False)
 
 
 class Cat(Function):
