@@ -1,5 +1,7 @@
 """Variable: an array in a graph, as the engine knows it; ``Tensor`` adds what people do with it."""
 
+from typing import TypeVar
+
 import numpy as np
 
 from .device import device_of, is_array, plain_array
@@ -7,6 +9,8 @@ from .settings import flag
 from .versions import Version
 
 FLOATS = np.dtype(np.float32), np.dtype(np.float64)  # the dtypes that have gradients
+
+V = TypeVar("V", bound="Variable")  # in signatures: an op's result is of the class of its inputs
 
 
 class Variable:
