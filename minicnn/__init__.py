@@ -4,9 +4,10 @@ Start reading at ``tensor.py`` and ``autograd.py`` (how a gradient is found), th
 """
 
 from . import functional, models, nn, optim
-from .autograd import Function, enable_grad, is_grad_enabled, no_grad
+from .autograd import Function
 from .device import set_tier, tier
 from .gradcheck import gradcheck
+from .gradmode import enable_grad, is_grad_enabled, no_grad
 from .nn.summary import summary
 from .random import manual_seed
 from .tensor import Tensor, cat, stack

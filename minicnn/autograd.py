@@ -20,42 +20,9 @@ import numpy as np
 
 from .contract import check_inputs, check_saved, check_writeable, checked_gradients, checked_result, gradients_of
 from .device import current_tier, device_of, implementation, naming_memory_errors, share_memory
-from .switch import Block, Setting
+from .gradmode import is_grad_enabled
 from .variable import Variable
 from .versions import Constant, Saved
-
-_grad_mode = Setting(True)
-
-
-def is_grad_enabled():
-    """Whether ops that run in this thread now leave a graph behind."""
-    return _grad_mode.value
-
-
-class _GradMode(Block):
-    """A block that sets `mode`, and that decorates without brackets, too."""
-
-    def __new__(cls, function=None):
-        block = super().__new__(cls)
-        if function is None:
-            return block
-        block.__init__()
-        return block(function)
-
-    def __init__(self):
-        super().__init__(_grad_mode, self.mode)
-
-
-class no_grad(_GradMode):
-    """``with no_grad(): ...`` (or as a decorator): ops inside leave no graph behind and save nothing."""
-
-    mode = False
-
-
-class enable_grad(_GradMode):
-    """``with enable_grad(): ...`` (or as a decorator): ops inside leave a graph behind, also within ``no_grad``."""
-
-    mode = True
 
 
 class Edge:
@@ -100,7 +67,7 @@ class Function:
         variables = [v for v in inputs if v is not None]
         check_inputs(cls, inputs)
         node.device, node.tier = device_of(variables[0].data), current_tier()
-        node.needs_input_grad = tuple(_grad_mode.value and v is not None and v._requires_grad for v in inputs)
+        node.needs_input_grad = tuple(is_grad_enabled() and v is not None and v._requires_grad for v in inputs)
 
         node.inputs = inputs
         with naming_memory_errors(cls.__name__), np.errstate(under="ignore"):  # too small a number is 0, as it should
@@ -145,12 +112,12 @@ class Function:
         taken at is lost), and where a view shares the memory (its values would no longer be what the graph says).
         """
         variable = next(v for v in self.inputs if v is not None and v.data is array)
-        if variable.requires_grad and variable.node is None and _grad_mode.value:
+        if variable.requires_grad and variable.node is None and is_grad_enabled():
             raise RuntimeError(
                 f"{type(self).__name__}: inplace=True would overwrite a leaf of shape {array.shape} that requires a "
                 "gradient; use inplace=False"
             )
-        if variable.version.has_views and _grad_mode.value:
+        if variable.version.has_views and is_grad_enabled():
             raise RuntimeError(
                 f"{type(self).__name__}: inplace=True would overwrite memory of shape {array.shape} that a view shares "
                 "(made by reshape, flatten, permute or indexing); use inplace=False"

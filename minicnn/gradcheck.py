@@ -12,8 +12,8 @@ at 0) and ties (max-pool).
 
 import numpy as np
 
-from .autograd import enable_grad, no_grad
 from .device import plain_array, to_device
+from .gradmode import enable_grad, no_grad
 from .settings import real, whole
 from .tensor import Tensor
 

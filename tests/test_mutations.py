@@ -17,7 +17,7 @@ from hypothesis import Phase, Verbosity, settings
 from mutations import read
 
 import minicnn
-from minicnn import autograd, device
+from minicnn import device, gradmode
 from minicnn.device import current_tier, set_tier, tier
 
 MUTATIONS = read()
@@ -59,7 +59,7 @@ def in_force(mutation):
     changed = [function_named(module, name) for name in right if right[name] != wrong[name]]
     assert changed, "no function is changed"
     tier_before = current_tier()
-    blocks_before = [(setting, setting.value, list(setting._open)) for setting in (autograd._grad_mode, device._tier)]
+    blocks_before = [(setting, setting.value, list(setting._open)) for setting in (gradmode._grad_mode, device._tier)]
     try:
         for function in changed:
             function.__code__ = wrong[function.__qualname__]

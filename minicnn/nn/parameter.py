@@ -1,7 +1,7 @@
 """Parameter: what a Module trains."""
 
-from ..autograd import Variable
 from ..tensor import Tensor
+from ..variable import Variable
 
 
 class Parameter(Tensor):

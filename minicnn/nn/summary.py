@@ -5,8 +5,8 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from ..autograd import no_grad
 from ..console import say
+from ..gradmode import no_grad
 from ..settings import whole
 from ..tensor import Tensor
 from .layers import Conv2d, Linear

@@ -8,7 +8,7 @@ taken back.
 import contextlib
 import threading
 
-from ..autograd import Variable
+from ..variable import Variable
 
 
 class _Watchers(threading.local):

@@ -1,6 +1,6 @@
 """The checks that an op's function begins with, before it looks at shapes. Numbers: ``minicnn/settings.py``."""
 
-from ..autograd import Variable
+from ..variable import Variable
 
 
 def check_tensors(op, required, optional=None):

@@ -15,9 +15,9 @@ import numbers
 
 import numpy as np
 
-from ..autograd import is_grad_enabled
 from ..contract import check_writeable
 from ..device import DeviceError, array_module, device_of, plain_array, to_device
+from ..gradmode import is_grad_enabled
 from ..variable import Variable, holds_gradients
 from .operands import operands
 from .shape import index_parts

@@ -15,8 +15,9 @@ Source    Rumelhart et al., "Learning representations by back-propagating errors
 
 import math
 
-from ..autograd import Function, Variable
+from ..autograd import Function
 from ..device import plain_array
+from ..variable import Variable
 from .arguments import check_tensors
 from .arithmetic import unbroadcast
 from .summation import total

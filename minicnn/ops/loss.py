@@ -18,9 +18,10 @@ Source    Szegedy et al., "Rethinking the Inception architecture for computer vi
 
 import numpy as np
 
-from ..autograd import Function, Variable
+from ..autograd import Function
 from ..device import device_of, plain_array, to_device
 from ..settings import real, whole
+from ..variable import Variable
 from .arguments import check_tensors
 from .softmax import log_softmax_forward
 from .summation import total

@@ -7,8 +7,8 @@ import numbers
 
 import numpy as np
 
-from ..autograd import Variable
 from ..device import full, plain_array
+from ..variable import Variable
 
 
 def operands(op, a, b):

@@ -18,8 +18,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..autograd import Function, Variable
+from ..autograd import Function
 from ..device import as_array, full
+from ..variable import Variable
 from . import summation
 from .arguments import axis
 

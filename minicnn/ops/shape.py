@@ -17,8 +17,9 @@ import math
 
 import numpy as np
 
-from ..autograd import Function, Variable
+from ..autograd import Function
 from ..device import array_module, full, plain_array, to_device
+from ..variable import Variable
 from .arguments import axis, check_tensors
 
 FEW_TIMES = 256  # additions to one element that float32 has digits enough for

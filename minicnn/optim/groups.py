@@ -4,9 +4,9 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from ..autograd import Variable
 from ..device import device_of
 from ..settings import flag, real
+from ..variable import Variable
 
 
 def as_groups(params):

@@ -8,10 +8,10 @@ through the whole network. The rest of training does not notice: features are a 
 import numpy as np
 
 from .. import nn
-from ..autograd import no_grad
 from ..data import DataError, DataLoader
 from ..data.errors import shown
 from ..device import to_device
+from ..gradmode import no_grad
 from ..tensor import Tensor
 from ..train.log import Progress
 from .transfer import head, head_name

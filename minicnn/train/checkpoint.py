@@ -17,8 +17,8 @@ import zipfile
 
 import numpy as np
 
-from ..autograd import Variable
 from ..device import to_device
+from ..variable import Variable
 from .files import NotLastingError, atomic_write, open_regular
 from .npz import BLOCK, KINDS, Archive, ArchiveError
 

@@ -12,10 +12,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..autograd import no_grad
 from ..data import DataError
 from ..data.errors import shown
 from ..device import to_device
+from ..gradmode import no_grad
 from ..nn import Module
 from ..ops.softmax import log_softmax_forward
 from ..tensor import Tensor

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from ..autograd import no_grad
 from ..device import array_module, as_array, to_device
+from ..gradmode import no_grad
 from ..nn.watch import tensors_in, watch
 
 

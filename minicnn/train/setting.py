@@ -5,7 +5,7 @@ import contextlib
 import numpy as np
 
 from .. import random
-from ..autograd import no_grad
+from ..gradmode import no_grad
 from ..tensor import Tensor
 
 

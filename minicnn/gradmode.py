@@ -1,0 +1,41 @@
+"""Whether ops leave a graph behind: ``no_grad`` and ``enable_grad``, in the thread that says so (``switch.py``)."""
+
+from collections.abc import Callable
+from typing import Any
+
+from .switch import Block, Setting
+
+_grad_mode = Setting(True)
+
+
+def is_grad_enabled() -> bool:
+    """Whether ops that run in this thread now leave a graph behind."""
+    return _grad_mode.value
+
+
+class _GradMode(Block):
+    """A block that sets `mode`, and that decorates without brackets, too."""
+
+    mode = True
+
+    def __new__(cls, function: Callable | None = None) -> Any:
+        block = super().__new__(cls)
+        if function is None:
+            return block  # with no_grad(): ... and @no_grad(); Python calls __init__ next
+        block.__init__()
+        return block(function)  # @no_grad: not a block but the decorated function, which gets no __init__
+
+    def __init__(self) -> None:
+        super().__init__(_grad_mode, self.mode)
+
+
+class no_grad(_GradMode):
+    """``with no_grad(): ...`` (or as a decorator): ops inside leave no graph behind and save nothing."""
+
+    mode = False
+
+
+class enable_grad(_GradMode):
+    """``with enable_grad(): ...`` (or as a decorator): ops inside leave a graph behind, also within ``no_grad``."""
+
+    mode = True
