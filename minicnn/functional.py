@@ -5,14 +5,16 @@ y = F.relu(F.conv2d(x, weight, bias, padding=1))
 """
 
 from .ops.activation import relu, sigmoid, tanh
+from .ops.adaptive_avg_pool import adaptive_avg_pool2d
 from .ops.arithmetic import residual_add
+from .ops.avg_pool import avg_pool2d
 from .ops.batchnorm import batch_norm, batch_norm_relu
 from .ops.conv import conv2d
 from .ops.dropout import dropout
 from .ops.linear import linear
 from .ops.loss import cross_entropy
 from .ops.lrn import local_response_norm
-from .ops.pool import adaptive_avg_pool2d, avg_pool2d, max_pool2d
+from .ops.max_pool import max_pool2d
 from .ops.shape import flatten
 from .ops.softmax import log_softmax, softmax
 

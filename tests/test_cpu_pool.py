@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from minicnn.kernels.cpu import pool
-from minicnn.ops import pool as plain_pool
+from minicnn.kernels.cpu import avg_pool, max_pool
+from minicnn.ops import avg_pool as plain_avg_pool
+from minicnn.ops import max_pool as plain_max_pool
 from minicnn.ops.geometry import output_size
 from minicnn.ops.summation import FEW
 
@@ -16,11 +17,11 @@ def test_winners_take_a_byte_where_they_fit(kernel, dtype):
     x = RNG.standard_normal((2, 3, 40, 320)).astype(np.float32)
     geometry = kernel, (2, 1), ((0, 0), (0, 0)), (1, 1)
     out_size = (40 - kernel[0]) // 2 + 1, 320 - kernel[1] + 1
-    y, winners = pool.max_pool2d_forward_and_winners(x, *geometry, out_size)
+    y, winners = max_pool.max_pool2d_forward_and_winners(x, *geometry, out_size)
     assert winners.dtype == dtype
-    expected = plain_pool.max_pool2d_forward(x, *geometry, out_size)
+    expected = plain_max_pool.max_pool2d_forward(x, *geometry, out_size)
     np.testing.assert_array_equal(y, expected)
-    np.testing.assert_array_equal(winners, plain_pool.max_pool2d_winners(x, expected, *geometry))
+    np.testing.assert_array_equal(winners, plain_max_pool.max_pool2d_winners(x, expected, *geometry))
 
 
 def test_the_first_of_equals_wins():
@@ -28,8 +29,8 @@ def test_the_first_of_equals_wins():
     for kernel, dilation in (((3, 3), (1, 1)), ((2, 4), (1, 2))):
         geometry = kernel, (1, 1), ((1, 1), (1, 1)), dilation
         out_size = output_size("max_pool2d", x.shape[2:], kernel, (1, 1), ((1, 1), (1, 1)), dilation)
-        y, winners = pool.max_pool2d_forward_and_winners(x, *geometry, out_size)
-        np.testing.assert_array_equal(winners, plain_pool.max_pool2d_winners(x, y, *geometry))
+        y, winners = max_pool.max_pool2d_forward_and_winners(x, *geometry, out_size)
+        np.testing.assert_array_equal(winners, plain_max_pool.max_pool2d_winners(x, y, *geometry))
 
 
 GEOMETRIES = [  # kernel, stride, padding, dilation
@@ -45,7 +46,8 @@ def test_windows_that_overlap(kernel, stride, padding, dilation, kind):
     """Forward and back, the same as the page's."""
     x = RNG.standard_normal((3, 21, 14, 17))
     results = []
-    for ops in (plain_pool, pool):
+    pages = (plain_max_pool, max_pool) if kind == "max" else (plain_avg_pool, avg_pool)
+    for ops in pages:
         if kind == "max":
             out_size = output_size("max_pool2d", x.shape[2:], kernel, stride, padding, dilation)
             y = ops.max_pool2d_forward(x, kernel, stride, padding, dilation, out_size)
@@ -66,9 +68,9 @@ def test_windows_that_overlap(kernel, stride, padding, dilation, kind):
 def test_a_gradient_of_nothing_but_padding_goes_nowhere():
     x = RNG.standard_normal((1, 1, 3, 3))
     geometry = (2, 2), (1, 1), ((1, 1), (1, 1)), (4, 4)  # the taps are at -1 and 3
-    y, winners = pool.max_pool2d_forward_and_winners(x, *geometry, (1, 1))
+    y, winners = max_pool.max_pool2d_forward_and_winners(x, *geometry, (1, 1))
     assert (y == -np.inf).all() and (winners == 0).all()
-    grad_x = pool.max_pool2d_backward(np.ones(y.shape), winners, x.shape, *geometry)
+    grad_x = max_pool.max_pool2d_backward(np.ones(y.shape), winners, x.shape, *geometry)
     np.testing.assert_array_equal(grad_x, np.zeros(x.shape))
 
 
@@ -79,6 +81,6 @@ def test_averages_of_large_windows():
     out_size = output_size("avg_pool2d", x.shape[2:], kernel, stride, padding, (1, 1))
     assert kernel[0] * kernel[1] > FEW and min(out_size) > 1
     y, expected = (
-        ops.avg_pool2d_forward(x, kernel, stride, padding, out_size, True, None) for ops in (pool, plain_pool)
+        ops.avg_pool2d_forward(x, kernel, stride, padding, out_size, True, None) for ops in (avg_pool, plain_avg_pool)
     )
     np.testing.assert_allclose(y, expected, rtol=0, atol=1e-13)

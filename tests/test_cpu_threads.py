@@ -11,13 +11,26 @@ import numpy as np
 import pytest
 from checks import raises
 
-from minicnn.kernels.cpu import activation, batchnorm, cores, dropout, layout, linear, lrn, pool, softmax, threads
+from minicnn.kernels.cpu import (
+    activation,
+    adaptive_avg_pool,
+    batchnorm,
+    cores,
+    dropout,
+    layout,
+    linear,
+    lrn,
+    max_pool,
+    softmax,
+    threads,
+)
 from minicnn.ops import activation as plain_activation
+from minicnn.ops import adaptive_avg_pool as plain_adaptive
 from minicnn.ops import batchnorm as plain_batchnorm
 from minicnn.ops import dropout as plain_dropout
 from minicnn.ops import linear as plain_linear
 from minicnn.ops import lrn as plain_lrn
-from minicnn.ops import pool as plain_pool
+from minicnn.ops import max_pool as plain_pool
 from minicnn.ops import softmax as plain_softmax
 
 
@@ -235,9 +248,9 @@ OPS = [
     (plain_dropout, dropout, "dropout_forward", (X, 0.3, 2**63 + 5, 2**33 + 7, None)),
     (plain_lrn, lrn, "local_response_norm_forward", (X, 5, 1.0, 0.75, 2.0)),
     (plain_lrn, lrn, "local_response_norm_backward", (G, X, 5, 1.0, 0.75, 2.0)),
-    (plain_pool, pool, "max_pool2d_forward", (X, *WINDOWS, (12, 13))),
-    (plain_pool, pool, "max_pool2d_winners", (X, POOLED, *WINDOWS)),
-    (plain_pool, pool, "adaptive_avg_pool2d_forward", (X, (5, 7))),
+    (plain_pool, max_pool, "max_pool2d_forward", (X, *WINDOWS, (12, 13))),
+    (plain_pool, max_pool, "max_pool2d_winners", (X, POOLED, *WINDOWS)),
+    (plain_adaptive, adaptive_avg_pool, "adaptive_avg_pool2d_forward", (X, (5, 7))),
     (plain_softmax, softmax, "log_softmax_forward", (X, 1)),
     (plain_linear, linear, "linear_forward", (A, W, W[:, 0])),
     (plain_linear, linear, "linear_forward", (A_ROW, W_LARGE, None)),

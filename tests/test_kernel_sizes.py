@@ -7,7 +7,20 @@ from checks import Place, needs_compiler
 from minicnn.device import implementation
 from minicnn.emulated import on_device
 from minicnn.kernels.cuda.launch import Kernel
-from minicnn.ops import activation, arithmetic, batchnorm, conv, dropout, linear, loss, lrn, pool, softmax
+from minicnn.ops import (
+    activation,
+    adaptive_avg_pool,
+    arithmetic,
+    avg_pool,
+    batchnorm,
+    conv,
+    dropout,
+    linear,
+    loss,
+    lrn,
+    max_pool,
+    softmax,
+)
 
 pytestmark = needs_compiler
 
@@ -46,13 +59,13 @@ CASES = [
     (loss.cross_entropy_backward, normal(40), SCORES, LABELS, np.exp(normal(100)), LABELS[0], 0.1),
     (lrn.local_response_norm_forward, normal(2, 9, 5, 30), 5, 1.0, 0.75, 2.0),
     (lrn.local_response_norm_backward, normal(2, 9, 5, 30), normal(2, 9, 5, 30), 4, 1.0, 0.75, 2.0),
-    (pool.max_pool2d_forward, X, *WINDOW, (1, 1), (7, 18)),
-    (pool.max_pool2d_winners, X, pool.max_pool2d_forward(X, *WINDOW, (1, 1), (7, 18)), *WINDOW, (1, 1)),
-    (pool.max_pool2d_backward, normal(5, 3, 7, 18), WINNERS, X.shape, *WINDOW, (1, 1)),
-    (pool.avg_pool2d_forward, X, *WINDOW, (7, 18), True, None),
-    (pool.avg_pool2d_backward, normal(5, 3, 7, 18), X.shape, *WINDOW, False, None),
-    (pool.adaptive_avg_pool2d_forward, X, (4, 5)),
-    (pool.adaptive_avg_pool2d_backward, normal(5, 3, 4, 5), X.shape),
+    (max_pool.max_pool2d_forward, X, *WINDOW, (1, 1), (7, 18)),
+    (max_pool.max_pool2d_winners, X, max_pool.max_pool2d_forward(X, *WINDOW, (1, 1), (7, 18)), *WINDOW, (1, 1)),
+    (max_pool.max_pool2d_backward, normal(5, 3, 7, 18), WINNERS, X.shape, *WINDOW, (1, 1)),
+    (avg_pool.avg_pool2d_forward, X, *WINDOW, (7, 18), True, None),
+    (avg_pool.avg_pool2d_backward, normal(5, 3, 7, 18), X.shape, *WINDOW, False, None),
+    (adaptive_avg_pool.adaptive_avg_pool2d_forward, X, (4, 5)),
+    (adaptive_avg_pool.adaptive_avg_pool2d_backward, normal(5, 3, 4, 5), X.shape),
     (softmax.softmax_forward, normal(20, 100, 2), 1),
     (softmax.log_softmax_forward, SCORES, -1),
     (softmax.softmax_backward, normal(40, 100), SCORES, 1),

@@ -11,7 +11,20 @@ from test_kernel_sizes import there
 
 from minicnn import kernels
 from minicnn.device import implementation
-from minicnn.ops import activation, arithmetic, batchnorm, conv, dropout, linear, loss, lrn, pool, softmax
+from minicnn.ops import (
+    activation,
+    adaptive_avg_pool,
+    arithmetic,
+    avg_pool,
+    batchnorm,
+    conv,
+    dropout,
+    linear,
+    loss,
+    lrn,
+    max_pool,
+    softmax,
+)
 from minicnn.ops.geometry import output_size
 
 PACKAGE = f"{kernels.__name__}.numba_cuda"
@@ -38,13 +51,13 @@ def convolution(x_shape, weight_shape, stride=(1, 1), padding=((0, 0), (0, 0)), 
 def max_pooling(x, kernel, stride, padding, dilation):
     out_size = output_size("max_pool2d", x.shape[2:], kernel, stride, padding, dilation)
     geometry = kernel, stride, padding, dilation
-    y = pool.max_pool2d_forward(x, *geometry, out_size)
-    winners = pool.max_pool2d_winners(x, y, *geometry)
+    y = max_pool.max_pool2d_forward(x, *geometry, out_size)
+    winners = max_pool.max_pool2d_winners(x, y, *geometry)
     of_kernels = winners.astype(np.uint8 if kernel[0] * kernel[1] <= 256 else np.int32)
     return [
-        (pool.max_pool2d_forward, x, *geometry, out_size),
-        (pool.max_pool2d_winners, x, y, *geometry),
-        (pool.max_pool2d_backward, normal(*y.shape), of_kernels, x.shape, *geometry),
+        (max_pool.max_pool2d_forward, x, *geometry, out_size),
+        (max_pool.max_pool2d_winners, x, y, *geometry),
+        (max_pool.max_pool2d_backward, normal(*y.shape), of_kernels, x.shape, *geometry),
     ]
 
 
@@ -52,8 +65,8 @@ def averages(x, kernel, stride, padding, ceil_mode, count_include_pad, divisor_o
     out_size = output_size("avg_pool2d", x.shape[2:], kernel, stride, padding, (1, 1), ceil_mode)
     grad_out = normal(*x.shape[:2], *out_size)
     return [
-        (pool.avg_pool2d_forward, x, kernel, stride, padding, out_size, count_include_pad, divisor_override),
-        (pool.avg_pool2d_backward, grad_out, x.shape, kernel, stride, padding, count_include_pad, divisor_override),
+        (avg_pool.avg_pool2d_forward, x, kernel, stride, padding, out_size, count_include_pad, divisor_override),
+        (avg_pool.avg_pool2d_backward, grad_out, x.shape, kernel, stride, padding, count_include_pad, divisor_override),
     ]
 
 
@@ -115,8 +128,11 @@ CASES = [
     *averages(X, (3, 2), (2, 2), ONE, True, False),
     *averages(X, (2, 3), (1, 2), NONE, False, True, 5),
     *averages(normal(1, 2, 6, 6), (3, 3), (2, 2), ONE, True, True),  # the last window hangs over the padding too
-    *((pool.adaptive_avg_pool2d_forward, X, size) for size in [(1, 1), (3, 4), (9, 2)]),
-    *((pool.adaptive_avg_pool2d_backward, normal(2, 3, *size), X.shape) for size in [(1, 1), (3, 4), (9, 2)]),
+    *((adaptive_avg_pool.adaptive_avg_pool2d_forward, X, size) for size in [(1, 1), (3, 4), (9, 2)]),
+    *(
+        (adaptive_avg_pool.adaptive_avg_pool2d_backward, normal(2, 3, *size), X.shape)
+        for size in [(1, 1), (3, 4), (9, 2)]
+    ),
     (activation.relu_forward, NAN_AND_INFINITY, None),
     *((function, NAN_AND_INFINITY) for function in [activation.sigmoid_forward, activation.tanh_forward]),
     (activation.relu_backward, NAN_AND_INFINITY[::-1], NAN_AND_INFINITY),

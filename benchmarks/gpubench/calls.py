@@ -10,7 +10,20 @@ from minicnn.kernels.cuda import conv as conv_kernels
 from minicnn.kernels.cuda import matmul as matmul_kernels
 from minicnn.kernels.cuda import tensor_cores
 from minicnn.kernels.cuda.precision import PRECISIONS, precision
-from minicnn.ops import activation, arithmetic, batchnorm, conv, dropout, linear, loss, lrn, pool, softmax
+from minicnn.ops import (
+    activation,
+    adaptive_avg_pool,
+    arithmetic,
+    avg_pool,
+    batchnorm,
+    conv,
+    dropout,
+    linear,
+    loss,
+    lrn,
+    max_pool,
+    softmax,
+)
 from minicnn.ops.geometry import output_size
 from minicnn.optim.sgd import sgd_update
 
@@ -122,21 +135,21 @@ def pools(x_shape, kernel, stride, padding):
 
     def winning(s):
         x = s.drawn(*x_shape)
-        return s.move(x), s.move(pool.max_pool2d_forward(x, *geometry, out)), *geometry
+        return s.move(x), s.move(max_pool.max_pool2d_forward(x, *geometry, out)), *geometry
 
     return [
-        Case(pool.max_pool2d_forward, label, lambda s: (s.normal(*x_shape), *geometry, out)),
-        Case(pool.max_pool2d_winners, label, winning, unread=(1,)),
-        Case(pool.max_pool2d_forward_and_winners, label, lambda s: (s.normal(*x_shape), *geometry, out)),
+        Case(max_pool.max_pool2d_forward, label, lambda s: (s.normal(*x_shape), *geometry, out)),
+        Case(max_pool.max_pool2d_winners, label, winning, unread=(1,)),
+        Case(max_pool.max_pool2d_forward_and_winners, label, lambda s: (s.normal(*x_shape), *geometry, out)),
         Case(
-            pool.max_pool2d_backward,
+            max_pool.max_pool2d_backward,
             label,
             lambda s: (s.normal(*y_shape), s.integers(taps, *y_shape, dtype=winners), x_shape, *geometry),
         ),
-        Case(pool.avg_pool2d_forward, label, lambda s: (s.normal(*x_shape), *geometry[:3], out, False, None)),
-        Case(pool.avg_pool2d_backward, label, lambda s: (s.normal(*y_shape), x_shape, *geometry[:3], True, None)),
-        Case(pool.adaptive_avg_pool2d_forward, label, lambda s: (s.normal(*x_shape), out)),
-        Case(pool.adaptive_avg_pool2d_backward, label, lambda s: (s.normal(*y_shape), x_shape)),
+        Case(avg_pool.avg_pool2d_forward, label, lambda s: (s.normal(*x_shape), *geometry[:3], out, False, None)),
+        Case(avg_pool.avg_pool2d_backward, label, lambda s: (s.normal(*y_shape), x_shape, *geometry[:3], True, None)),
+        Case(adaptive_avg_pool.adaptive_avg_pool2d_forward, label, lambda s: (s.normal(*x_shape), out)),
+        Case(adaptive_avg_pool.adaptive_avg_pool2d_backward, label, lambda s: (s.normal(*y_shape), x_shape)),
     ]
 
 

@@ -1,14 +1,12 @@
-"""Pooling, all channels of a pixel at once; mirrors minicnn/ops/pool.py.
+"""Max-pooling, all channels of a pixel at once; mirrors minicnn/ops/max_pool.py.
 
 Channels lie side by side, so the loops over channels run along memory, and a window is a handful of rows of channels.
 Work is cut into rows of the output (forward) or images (backward: windows overlap, and two threads must not add to one
-pixel). Bytes: max-pool reads x and writes y and the winners, one byte each; backward reads grad_out and the winners and
+pixel). Bytes: forward reads x and writes y and the winners, one byte each; backward reads grad_out and the winners and
 writes grad_x: a pixel gets its gradients through the winner's number, without looking at x again.
 """
 
 import numpy as np
-
-from minicnn.ops.summation import FEW, PIECE
 
 from . import threads
 from .jit import jit
@@ -36,7 +34,7 @@ def _max_pool(x, winners_dtype, kernel, stride, padding, dilation, out_size):
     x = channels_last(x)
     y = empty((len(x), *out_size, x.shape[3]), x.dtype)
     winners = None if winners_dtype is None else empty(y.shape, winners_dtype)
-    _by_rows(_max, x, (y, winners), *kernel, *stride, *_before(padding), *dilation)
+    by_rows(_max, x, (y, winners), *kernel, *stride, *before(padding), *dilation)
     return behind_channels(y), None if winners is None else behind_channels(winners)
 
 
@@ -44,51 +42,12 @@ def max_pool2d_backward(grad_out, winners, x_shape, kernel, stride, padding, dil
     """grad_x (N, C, H, W): each pixel collects the gradients of the windows that it won."""
     grad_out, winners = channels_last(grad_out), channels_last(winners)
     grad_x = empty((x_shape[0], *x_shape[2:], x_shape[1]), grad_out.dtype)
-    geometry = *kernel, *stride, *_before(padding), *dilation
+    geometry = *kernel, *stride, *before(padding), *dilation
     threads.run_shares(lambda i, j: _max_backward(grad_out[i:j], winners[i:j], grad_x[i:j], *geometry), len(grad_x))
     return behind_channels(grad_x)
 
 
-def avg_pool2d_forward(x, kernel, stride, padding, out_size, count_include_pad, divisor_override):
-    """y (N, C, OH, OW) = the sum of each window / divisor (OH, OW)."""
-    windows = _windows(x.shape[2:], kernel, stride, padding, out_size, count_include_pad, divisor_override)
-    return _average(x, out_size, *windows)
-
-
-def avg_pool2d_backward(grad_out, x_shape, kernel, stride, padding, count_include_pad, divisor_override):
-    """grad_x (N, C, H, W): each pixel sums grad_out / divisor over the windows that it is in."""
-    out_size = grad_out.shape[2:]
-    windows = _windows(x_shape[2:], kernel, stride, padding, out_size, count_include_pad, divisor_override)
-    return _average_backward(grad_out, x_shape, *windows)
-
-
-def adaptive_avg_pool2d_forward(x, out_size):
-    """y (N, C, OH, OW): the averages of windows that divide the image evenly."""
-    return _average(x, out_size, *_adaptive(x.shape[2:], out_size))
-
-
-def adaptive_avg_pool2d_backward(grad_out, x_shape):
-    """grad_x (N, C, H, W): each pixel sums its share of the windows that it is in."""
-    return _average_backward(grad_out, x_shape, *_adaptive(x_shape[2:], grad_out.shape[2:]))
-
-
-def _average(x, out_size, top, left, divisor):
-    x = channels_last(x)
-    y = empty((len(x), *out_size, x.shape[3]), x.dtype)
-    largest = np.prod([np.max(span[:, 1] - span[:, 0], initial=0) for span in (top, left)])
-    kernel = _sums if largest <= FEW else _long_sums
-    _by_rows(kernel, x, (y,), top, left, divisor.astype(x.dtype))
-    return behind_channels(y)
-
-
-def _average_backward(grad_out, x_shape, top, left, divisor):
-    grad_out, divisor = channels_last(grad_out), divisor.astype(grad_out.dtype)
-    grad_x = empty((x_shape[0], *x_shape[2:], x_shape[1]), grad_out.dtype)
-    threads.run_shares(lambda i, j: _sums_backward(grad_out[i:j], grad_x[i:j], top, left, divisor), len(grad_x))
-    return behind_channels(grad_x)
-
-
-def _by_rows(kernel, x, outputs, *geometry):
+def by_rows(kernel, x, outputs, *geometry):
     """kernel(x, outputs (N*OH, OW, C), first row, stop row, OH, geometry...) for shares of the rows of the output."""
     n, height, width, channels = outputs[0].shape
     views = [None if out is None else out.reshape(n * height, width, channels) for out in outputs]
@@ -96,28 +55,7 @@ def _by_rows(kernel, x, outputs, *geometry):
     threads.run_shares(lambda i, j: kernel(x, *views, i, j, height, *geometry), n * height, least)
 
 
-def _windows(size, kernel, stride, padding, out_size, count_include_pad, divisor_override):
-    """(rows (OH, 2), columns (OW, 2), divisor (OH, OW)): where each window starts and ends in the image."""
-    spans, counts = [], []
-    for length, k, s, (before, after), out in zip(size, kernel, stride, padding, out_size, strict=True):
-        start = np.arange(out) * s - before
-        end = np.minimum(start + k, length + after)
-        inside = np.stack([np.clip(start, 0, length), np.clip(end, 0, length)], axis=1)
-        spans.append(inside)
-        counts.append(end - start if count_include_pad else inside[:, 1] - inside[:, 0])
-    return *spans, np.outer(*counts) if divisor_override is None else np.full(out_size, divisor_override)
-
-
-def _adaptive(size, out_size):
-    """The same for windows that divide the image evenly."""
-    spans = [
-        np.array([(i * length // out, -(-(i + 1) * length // out)) for i in range(out)], np.int64).reshape(out, 2)
-        for length, out in zip(size, out_size, strict=True)
-    ]
-    return *spans, np.outer(*(span[:, 1] - span[:, 0] for span in spans))
-
-
-def _before(padding):
+def before(padding):
     """(top, left) of ((top, bottom), (left, right))."""
     return tuple(before for before, _ in padding)
 
@@ -204,57 +142,3 @@ def _max_backward(grad_out, winners, grad_x, kh, kw, sh, sw, top, left, dh, dw):
                         h, w = h0 + winner[c] // kw * dh, w0 + winner[c] % kw * dw
                         if 0 <= h < height and 0 <= w < width:
                             image[first + offsets[winner[c]] + c] += g[c]
-
-
-@jit
-def _sums(x, y, start, stop, out_height, top, left, divisor):
-    for row in range(start, stop):
-        n, oh = row // out_height, row % out_height
-        for ow in range(y.shape[1]):
-            total = y[row, ow]
-            total[:] = 0
-            for h in range(top[oh, 0], top[oh, 1]):
-                for w in range(left[ow, 0], left[ow, 1]):
-                    pixel = x[n, h, w]
-                    for c in range(len(total)):
-                        total[c] += pixel[c]
-            for c in range(len(total)):
-                total[c] /= divisor[oh, ow]
-
-
-@jit
-def _long_sums(x, y, start, stop, out_height, top, left, divisor):
-    """The same for large windows, whose pixels are added PIECE at a time: small numbers must not meet large sums."""
-    total = np.empty(x.shape[3], np.float64)
-    for row in range(start, stop):
-        n, oh = row // out_height, row % out_height
-        for ow in range(y.shape[1]):
-            part = y[row, ow]
-            total[:] = 0
-            for h in range(top[oh, 0], top[oh, 1]):
-                for first in range(left[ow, 0], left[ow, 1], PIECE):
-                    part[:] = 0
-                    for w in range(first, min(first + PIECE, left[ow, 1])):
-                        pixel = x[n, h, w]
-                        for c in range(len(part)):
-                            part[c] += pixel[c]
-                    for c in range(len(part)):
-                        total[c] += part[c]
-            for c in range(len(part)):
-                part[c] = total[c] / divisor[oh, ow]
-
-
-@jit
-def _sums_backward(grad_out, grad_x, top, left, divisor):
-    share = np.empty(grad_out.shape[3], grad_out.dtype)
-    for n in range(len(grad_out)):
-        grad_x[n] = 0
-        for oh in range(grad_out.shape[1]):
-            for ow in range(grad_out.shape[2]):
-                for c in range(len(share)):
-                    share[c] = grad_out[n, oh, ow, c] / divisor[oh, ow]
-                for h in range(top[oh, 0], top[oh, 1]):
-                    for w in range(left[ow, 0], left[ow, 1]):
-                        pixel = grad_x[n, h, w]
-                        for c in range(len(share)):
-                            pixel[c] += share[c]

@@ -1,0 +1,63 @@
+"""Adaptive average-pooling of N * C planes; mirrors minicnn/ops/adaptive_avg_pool.py.
+
+Threads   one for each number that is written, in a grid-stride loop: forward an output, backward an input pixel, which
+          collects from the windows that it lies in (a gather: nobody else writes there, so no atomics)
+Memory    neighbouring threads write neighbouring numbers and read them a stride apart; windows overlap, and what they
+          share comes from the cache; no shared memory, no barrier
+Launch    blocks of THREADS, one for each THREADS numbers
+Bound by  memory: KH * KW additions for each number written
+"""
+
+from .launch import T, cuda, device, empty, kernel
+from .reduction import add
+from .windows import fill, place
+
+T3 = T[:, :, :]
+
+
+def adaptive_avg_pool2d_forward(x, out_size):
+    """y (N, C, OH, OW): the averages of windows that divide the image evenly."""
+    return fill(adaptive_avg_pool2d_forward_kernel, [x], empty(x, (*x.shape[:2], *out_size)))
+
+
+def adaptive_avg_pool2d_backward(grad_out, x_shape):
+    """grad_x (N, C, H, W): each pixel sums its share of the windows that it is in."""
+    return fill(adaptive_avg_pool2d_backward_kernel, [grad_out], empty(grad_out, x_shape))
+
+
+@device
+def averaged(i, size, outputs):
+    """(first, end): output i averages rows floor(i * size / outputs) to ceil((i + 1) * size / outputs) - 1."""
+    return i * size // outputs, ((i + 1) * size + outputs - 1) // outputs
+
+
+@kernel
+def adaptive_avg_pool2d_forward_kernel(x: T3, y: T3):
+    _, H, W = x.shape
+    _, OH, OW = y.shape
+    for i in range(cuda.grid(1), y.size, cuda.gridsize(1)):  # [0, planes * OH * OW)
+        plane, row, column = place(i, OH, OW)
+        top, bottom = averaged(row, H, OH)
+        left, right = averaged(column, W, OW)
+        total, lost = x.dtype.type(0), x.dtype.type(0)
+        for h in range(top, bottom):
+            for w in range(left, right):
+                total, lost = add(total, lost, x[plane, h, w])
+        y[plane, row, column] = total / x.dtype.type((bottom - top) * (right - left))
+
+
+@kernel
+def adaptive_avg_pool2d_backward_kernel(grad_out: T3, grad_x: T3):
+    """The windows that hold row h are floor(h * OH / H) to ceil((h + 1) * OH / H) - 1: the formula turned round."""
+    _, H, W = grad_x.shape
+    _, OH, OW = grad_out.shape
+    for i in range(cuda.grid(1), grad_x.size, cuda.gridsize(1)):  # [0, planes * H * W)
+        plane, h, w = place(i, H, W)
+        rows, columns = averaged(h, OH, H), averaged(w, OW, W)
+        total = grad_out.dtype.type(0)
+        for row in range(rows[0], rows[1]):
+            top, bottom = averaged(row, H, OH)
+            for column in range(columns[0], columns[1]):
+                left, right = averaged(column, W, OW)
+                total += grad_out[plane, row, column] / grad_out.dtype.type((bottom - top) * (right - left))
+        grad_x[plane, h, w] = total

@@ -1,0 +1,64 @@
+"""Adaptive average-pooling: told the size of the output, it works out the windows.
+
+Shapes    x (N, C, H, W)   ->   y (N, C, OH, OW), each channel by itself
+Forward   y = rows @ x @ columns^T, where row i of `rows` averages the pixels floor(i*H/OH) to ceil((i+1)*H/OH) - 1
+Backward  grad_x = rows^T @ grad_out @ columns
+Saves     nothing
+Mirrors   kernels/cpu/adaptive_avg_pool.py   kernels/numba_cuda/adaptive_avg_pool.py   kernels/cuda/adaptive_avg_pool.cu
+Test      tests/test_adaptive_avg_pool.py
+"""
+
+import numpy as np
+
+from ..autograd import Function
+from .geometry import check_images, pair
+from .summation import mean
+
+
+def adaptive_avg_pool2d(input, output_size):
+    """Average-pool images (N, C, H, W) to (N, C, OH, OW), whatever their size; ``None`` keeps a size as it is.
+
+    The windows divide the image evenly; they overlap where it is not a multiple, and repeat pixels where it is
+    smaller than the output.
+    """
+    check_images("adaptive_avg_pool2d", input)
+    sizes = output_size if isinstance(output_size, (tuple, list)) else (output_size, output_size)
+    if len(sizes) != 2:
+        raise TypeError(f"adaptive_avg_pool2d: output_size must be an int or a pair of ints, got {output_size!r}")
+    sizes = [have if want is None else want for want, have in zip(sizes, input.data.shape[2:], strict=True)]
+    out_size = pair("adaptive_avg_pool2d", "output_size", sizes, 1)
+    if 0 in input.data.shape[1:]:
+        raise ValueError(f"adaptive_avg_pool2d: input of shape {input.data.shape} has nothing to average")
+    return AdaptiveAvgPool2d.apply(input, out_size=out_size)
+
+
+class AdaptiveAvgPool2d(Function):
+    def forward(self, x, out_size):
+        self.x_shape = x.shape
+        return self.run(adaptive_avg_pool2d_forward, x, out_size)
+
+    def backward(self, grad_out):
+        return self.run(adaptive_avg_pool2d_backward, grad_out, self.x_shape)
+
+
+def adaptive_avg_pool2d_forward(x, out_size):
+    """y (N, C, OH, OW) = rows @ x @ columns^T, or the mean of each whole image."""
+    if out_size == (1, 1):
+        return mean(x, (2, 3), keepdims=True)
+    rows, columns = (_averages(*sizes, x.dtype) for sizes in zip(x.shape[2:], out_size, strict=True))
+    return rows @ x @ columns.T
+
+
+def adaptive_avg_pool2d_backward(grad_out, x_shape):
+    """grad_x (N, C, H, W) = rows^T @ grad_out @ columns."""
+    rows, columns = (_averages(*s, grad_out.dtype) for s in zip(x_shape[2:], grad_out.shape[2:], strict=True))
+    return rows.T @ grad_out @ columns
+
+
+def _averages(size, out, dtype):
+    """(out, size): row i holds 1/length at the pixels that output i averages, and 0 elsewhere."""
+    matrix = np.zeros((out, size), dtype)
+    for i in range(out):
+        start, end = i * size // out, -(-(i + 1) * size // out)
+        matrix[i, start:end] = 1 / (end - start)
+    return matrix
