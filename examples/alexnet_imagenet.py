@@ -13,10 +13,10 @@ whenever the validation error stops improving, about 90 epochs.
 import sys
 
 from minicnn import models, nn, optim
+from minicnn.cli import Recipe, main, make_parser
+from minicnn.cli.arguments import number, whole
+from minicnn.cli.pictures import crop_and_flip
 from minicnn.data import ColorNoise
-from minicnn.train import Recipe, main, make_parser
-from minicnn.train.arguments import number, whole
-from minicnn.train.pictures import crop_and_flip
 
 ARCHS = {
     "alexnet": {"image_size": 224, "preprocess": "mean_std"},

@@ -15,16 +15,16 @@ import numpy as np
 from PIL import Image
 
 from minicnn import models, pretrained
+from minicnn.cli.arguments import whole
+from minicnn.cli.feasible import as_setting_error
 from minicnn.console import complain, say
 from minicnn.data import CenterCrop, Compose, DataError, ResizeShorter, to_array
 from minicnn.data.folder import load_image
 from minicnn.models import names
 from minicnn.pretrained import WeightsError
 from minicnn.train import Classifier, exit_code
-from minicnn.train.arguments import whole
 from minicnn.train.evaluate import log_mean, log_probabilities
 from minicnn.train.restore import load_model, load_normalizer, load_run, reading
-from minicnn.train.setting import as_setting_error
 
 
 def arguments():

@@ -14,8 +14,8 @@ from pathlib import Path
 from minicnn import plot
 from minicnn.console import say
 from minicnn.runlog import LogError, read_log
+from minicnn.storage.files import atomic_write
 from minicnn.train import exit_code
-from minicnn.train.files import atomic_write
 
 
 def names(runs):

@@ -17,17 +17,17 @@ import sys
 from pathlib import Path
 
 from minicnn import pretrained
+from minicnn.cli.arguments import whole
+from minicnn.cli.feasible import as_setting_error
+from minicnn.cli.pictures import test_loaders
+from minicnn.cli.testing import as_dense
 from minicnn.console import say
 from minicnn.data import DataError, ImageFolder
 from minicnn.data.cifar import cifar10_test, is_cifar10
 from minicnn.models import names
 from minicnn.pretrained import WeightsError
+from minicnn.progress import Progress
 from minicnn.train import Classifier, evaluate, exit_code
-from minicnn.train.arguments import whole
-from minicnn.train.log import Progress
-from minicnn.train.pictures import test_loaders
-from minicnn.train.setting import as_setting_error
-from minicnn.train.testing import as_dense
 
 
 def arguments():

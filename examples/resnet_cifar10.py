@@ -14,11 +14,11 @@ import sys
 
 from minicnn import models, optim
 from minicnn.cache import cache_dir
+from minicnn.cli import Recipe, main, make_parser
+from minicnn.cli.arguments import whole
+from minicnn.cli.pictures import open_pictures, shift_and_flip
 from minicnn.data.published import cifar10
 from minicnn.models import names
-from minicnn.train import Recipe, main, make_parser
-from minicnn.train.arguments import whole
-from minicnn.train.pictures import open_pictures, shift_and_flip
 
 
 def arguments():

@@ -26,19 +26,20 @@ import numpy as np
 
 from minicnn import Tensor, models, nn, optim, plot, pretrained
 from minicnn.cache import cache_dir
+from minicnn.cli import Recipe, make_parser, run
+from minicnn.cli.arguments import number
+from minicnn.cli.feasible import as_setting_error
+from minicnn.cli.output import output_folder
+from minicnn.cli.pictures import chosen_pictures, crop_and_flip, fit_normalizer, open_pictures, shift_and_flip
 from minicnn.console import say
 from minicnn.data import ChannelMeanStd
 from minicnn.data.published import flowers102
 from minicnn.models import names
 from minicnn.pretrained import LinearProbe, freeze_backbone, freeze_to, layer_groups, on_features, replace_head
 from minicnn.runlog import read_log
-from minicnn.train import Recipe, SettingError, exit_code, make_parser, run
-from minicnn.train.arguments import number
-from minicnn.train.files import atomic_write
-from minicnn.train.output import output_folder
-from minicnn.train.pictures import chosen_pictures, crop_and_flip, fit_normalizer, open_pictures, shift_and_flip
+from minicnn.storage.files import atomic_write
+from minicnn.train import SettingError, exit_code
 from minicnn.train.restore import load_normalizer, load_run, reading
-from minicnn.train.setting import as_setting_error
 
 LITTLE = 100  # pictures of a class; the lecture gives no number
 ADVICE = {  # the lecture's table: for pictures very similar to those of the weights, and for very different ones

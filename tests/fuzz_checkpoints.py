@@ -26,8 +26,8 @@ from pathlib import Path
 import numpy as np
 from kill_and_resume import small_trainer
 
+from minicnn.storage.checkpoint import ARRAY, HEADER
 from minicnn.train import CheckpointError, TrainingError, is_checkpoint, load_checkpoint
-from minicnn.train.checkpoint import ARRAY, HEADER
 from minicnn.train.restore import load_run
 from minicnn.train.trainer import LAST
 

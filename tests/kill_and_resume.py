@@ -19,10 +19,10 @@ from pathlib import Path
 
 import minicnn
 from minicnn import nn, optim
+from minicnn.cli.pictures import RandomPictures
 from minicnn.data import BadImage, CenterCrop, ChannelMeanStd, ColorNoise, Compose, DataLoader, RandomCrop, RandomFlip
 from minicnn.runlog import TIME_COLUMNS, read_log
 from minicnn.train import Trainer, load_checkpoint
-from minicnn.train.pictures import RandomPictures
 from minicnn.train.trainer import BEST, LAST
 
 

@@ -15,8 +15,9 @@ from fuzz_checkpoints import fuzz, npy, sealed
 from hypothesis import given, settings
 
 from minicnn import Tensor
-from minicnn.train import CheckpointError, checkpoint, is_checkpoint, load_checkpoint, save_checkpoint
-from minicnn.train.files import atomic_write, sweep
+from minicnn.storage import checkpoint
+from minicnn.storage.files import atomic_write, sweep
+from minicnn.train import CheckpointError, is_checkpoint, load_checkpoint, save_checkpoint
 
 STATE = {
     "model": {"weight": np.arange(6, dtype=np.float32).reshape(2, 3), "bias": Tensor(np.float64([1.5, np.nan]))},

@@ -9,11 +9,11 @@ from PIL import Image
 
 from minicnn import Tensor, manual_seed, models, nn
 from minicnn import functional as F
+from minicnn.cli import pictures as of_arguments
+from minicnn.cli.pictures import RandomPictures
 from minicnn.data import BadImage, CenterCrop, ChannelMean, Compose, DataLoader, ResizeShorter, TenCrop, WithMirror
 from minicnn.train import Classifier, evaluate
-from minicnn.train import pictures as of_arguments
 from minicnn.train.evaluate import log_mean, log_probabilities
-from minicnn.train.pictures import RandomPictures
 
 CLASSES = 6
 

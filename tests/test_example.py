@@ -13,9 +13,9 @@ from PIL import Image
 from programs import PROGRAM, SMALL, draw, example, fails, run
 
 from minicnn import nn
+from minicnn.cli.arguments import parse
 from minicnn.runlog import read_log
 from minicnn.train import load_checkpoint, save_checkpoint
-from minicnn.train.arguments import parse
 
 FILES = {
     "args.json",
@@ -54,7 +54,7 @@ def test_last_lines_say_where_they_are(pictures, tmp_path, capsys):
 
 
 def test_no_dir_is_the_synthetic_sample_in_a_new_folder(pictures, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("minicnn.train.pictures.draw_sample", lambda: pictures)
+    monkeypatch.setattr("minicnn.cli.pictures.draw_sample", lambda: pictures)
     monkeypatch.chdir(tmp_path)
     for _ in range(2):
         assert run("--epochs 1 --width 8 -j 1") == 0
@@ -149,7 +149,7 @@ def test_dense(ours, capsys):
 
 
 def test_a_test_does_not_begin_if_its_result_cannot_be_written(ours, capsys, monkeypatch):
-    monkeypatch.setattr("minicnn.train.testing.evaluate", None)
+    monkeypatch.setattr("minicnn.cli.testing.evaluate", None)
     assert "is not empty" in fails(capsys, "-e --output-dir", ours, "--resume", ours / "checkpoint_last.npz")
 
 

@@ -7,8 +7,8 @@ import stat
 import numpy as np
 import pytest
 
+from minicnn.storage.files import NotLastingError, atomic_write, open_regular, write_json
 from minicnn.train import CheckpointError, load_checkpoint, save_checkpoint
-from minicnn.train.files import NotLastingError, atomic_write, open_regular, write_json
 
 REFUSALS = ["EINVAL", "ENOTSUP", "EOPNOTSUPP", "ENOSYS"]
 

@@ -12,8 +12,8 @@ import pytest
 from kill_and_resume import repeated_part, resumed, small_trainer
 from programs import EXAMPLES, SMALL
 
+from minicnn.storage.checkpoint import save_checkpoint
 from minicnn.train import Interrupted, exit_code, load_checkpoint
-from minicnn.train.checkpoint import save_checkpoint
 from minicnn.train.interrupt import Ended, Interrupt, end, handling
 from minicnn.train.trainer import LAST
 

@@ -8,12 +8,12 @@ import signal
 import pytest
 from programs import SMALL, fails, run
 
+from minicnn.cli.leftovers import clear, foreign
 from minicnn.data import DataError
 from minicnn.runlog import COLUMNS
-from minicnn.train.files import SUFFIX
+from minicnn.storage.files import SUFFIX
+from minicnn.storage.lock import LOCK
 from minicnn.train.interrupt import Ended
-from minicnn.train.leftovers import clear, foreign
-from minicnn.train.lock import LOCK
 from minicnn.train.trainer import BEST, LAST, Trainer
 
 HEAD = ",".join(COLUMNS) + "\n"

@@ -13,12 +13,13 @@ import pytest
 from kill_and_resume import resumed, small_trainer
 from programs import SMALL, fails
 
+from minicnn.cli.output import output_folder
+from minicnn.storage.lock import LOCK, locked
 from minicnn.train import SettingError
-from minicnn.train.lock import LOCK, locked
-from minicnn.train.output import output_folder
 
 HOLD = (
-    "import sys; from minicnn.train.lock import locked\nwith locked(sys.argv[1]): print('locked', flush=True); input()"
+    "import sys; from minicnn.storage.lock import locked\n"
+    "with locked(sys.argv[1]): print('locked', flush=True); input()"
 )
 
 

@@ -6,8 +6,9 @@ import sys
 
 import pytest
 
+from minicnn.progress import Progress
 from minicnn.runlog import COLUMNS, LogError, read_log
-from minicnn.train.log import Log, Progress
+from minicnn.train.log import Log
 
 ROW = {
     "lr": 0.01,
@@ -171,7 +172,7 @@ def test_a_disk_that_is_full_when_a_row_is_added(tmp_path, monkeypatch):
             log.add({"epoch": 2, **ROW})
     assert path.read_bytes().startswith(before)
     with monkeypatch.context() as patch:
-        patch.setattr("minicnn.train.files.sync", full)
+        patch.setattr("minicnn.storage.files.sync", full)
         with pytest.raises(LogError, match="No space left"):
             Log(tmp_path, 1)
     assert path.read_bytes().startswith(before)

@@ -7,12 +7,12 @@ import pytest
 from PIL import Image
 from programs import EXAMPLES, load_example, run
 
+from minicnn.cli.pictures import shift_and_flip
 from minicnn.data import Pad
 from minicnn.data.published import PublishedSet
 from minicnn.models.resnet import zero_pads
 from minicnn.runlog import read_log
 from minicnn.train import load_checkpoint, save_checkpoint
-from minicnn.train.pictures import shift_and_flip
 
 example = load_example(EXAMPLES / "resnet_cifar10.py")
 SMALL = "--image-size 8 --shorter-side 8 -b 4 -j 0 -p 100 --epochs 2"

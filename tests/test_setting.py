@@ -7,8 +7,8 @@ import pytest
 from programs import EXAMPLES, arguments, draw, load_example
 
 from minicnn import Tensor, nn, random
+from minicnn.cli.feasible import try_last_batch
 from minicnn.train import load_checkpoint, save_checkpoint
-from minicnn.train.setting import try_last_batch
 
 CIFAR = load_example(EXAMPLES / "resnet_cifar10.py")
 TINY = "--image-size 4 --shorter-side 4 --epochs 1 -j 0 --preprocess channel_mean"  # the last maps are 1 x 1

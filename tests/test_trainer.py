@@ -9,11 +9,11 @@ from kill_and_resume import repeated_part, resumed, small_trainer
 from PIL import Image
 
 from minicnn import Tensor, nn
+from minicnn.cli.pictures import RandomPictures
 from minicnn.runlog import read_log
 from minicnn.train import CheckpointError, Interrupted, TrainingError, load_checkpoint
 from minicnn.train.meters import Scores
 from minicnn.train.nonfinite import explain
-from minicnn.train.pictures import RandomPictures
 from minicnn.train.trainer import BEST, LAST
 
 

@@ -15,7 +15,7 @@ model = pretrained.load("resnet50")
 weights = pretrained.get("resnet50")       # .transform() .normalize() .classes .top1 .url
 """
 
-from ..train.checkpoint import is_checkpoint
+from ..storage.checkpoint import is_checkpoint
 from .download import fetch
 from .error import WeightsError
 from .features import on_features

@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from ..cache import CacheError, cache_dir
 from ..console import stderr
-from ..train.files import atomic_write
+from ..storage.files import atomic_write
 from .checksum import in_name, sha256
 from .error import WeightsError
 

@@ -12,8 +12,8 @@ from ..data import DataError, DataLoader
 from ..data.errors import shown
 from ..device import to_device
 from ..gradmode import no_grad
+from ..progress import Progress
 from ..tensor import Tensor
-from ..train.log import Progress
 from .transfer import head, head_name
 
 

@@ -13,8 +13,8 @@ import os
 import struct
 import zipfile
 
-from ..train.checkpoint import HEADER
-from ..train.files import open_regular
+from ..storage.checkpoint import HEADER
+from ..storage.files import open_regular
 from .error import WeightsError
 
 ZIP_START = b"PK\x03\x04"

@@ -7,7 +7,7 @@ import numpy as np
 from .. import nn
 from ..models import create, names
 from ..models.resnet import ResNet, zero_pads
-from ..train.checkpoint import CheckpointError, load_checkpoint
+from ..storage.checkpoint import CheckpointError, load_checkpoint
 from .checksum import check_name
 from .download import fetch
 from .error import WeightsError, reading

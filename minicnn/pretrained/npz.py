@@ -2,8 +2,8 @@
 
 import os
 
-from ..train.files import open_regular
-from ..train.npz import Archive
+from ..storage.files import open_regular
+from ..storage.npz import Archive
 from .error import WeightsError, reading
 
 

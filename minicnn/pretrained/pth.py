@@ -17,8 +17,8 @@ import os
 
 import numpy as np
 
-from ..train.files import open_regular
-from ..train.npz import Archive
+from ..storage.files import open_regular
+from ..storage.npz import Archive
 from .dtypes import from_bytes
 from .error import WeightsError, reading
 from .keys import find_state_dict, plain

@@ -6,7 +6,7 @@ bit that flips in the numbers is not noticed.
 
 import numpy as np
 
-from ..train.files import open_regular
+from ..storage.files import open_regular
 from .dtypes import BFLOAT16, from_bytes
 from .error import WeightsError, reading
 

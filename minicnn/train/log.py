@@ -1,4 +1,4 @@
-"""What a run tells: log.csv (a row an epoch), progress on the screen, and TensorBoard for those who want it."""
+"""What a run writes down: log.csv (a row an epoch), and TensorBoard's files for those who want them."""
 
 import contextlib
 import csv
@@ -6,12 +6,10 @@ import io
 from itertools import count
 from pathlib import Path
 
-from tqdm import tqdm
-
 from .. import console
+from ..errors import SettingError
 from ..runlog import COLUMNS, LogError, parse_log, read_bytes
-from .files import atomic_write, sync
-from .setting import SettingError
+from ..storage.files import atomic_write, sync
 
 
 class Log:
@@ -85,28 +83,3 @@ def summary_writer():
             "--no-tensorboard"
         ) from None
     return SummaryWriter
-
-
-class Progress:
-    """How far a pass over a loader is: a bar on a terminal, a plain line every `every` batches elsewhere."""
-
-    def __init__(self, title, total, done=0, every=10):
-        self.title, self.total, self.every = title, total, every
-        self.bar = None
-        if console.interactive():
-            self.bar = tqdm(total=total, initial=done, desc=title, leave=False, unit="batch", file=console.stderr)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *exc_info):
-        if self.bar is not None:
-            self.bar.close()
-
-    def update(self, done, text):
-        """`done` batches of all are through."""
-        if self.bar is not None:
-            self.bar.set_postfix_str(text, refresh=False)
-            self.bar.update(done - self.bar.n)
-        elif done % self.every == 0:
-            console.say(f"{self.title}  {done}/{self.total}  {text}")

@@ -9,7 +9,7 @@ import numpy as np
 from ..data import Normalize
 from ..data.record import check_record
 from ..device import to_device
-from .checkpoint import CheckpointError, load_checkpoint
+from ..storage.checkpoint import CheckpointError, load_checkpoint
 
 PARTS = {
     "settings": dict,

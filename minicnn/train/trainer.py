@@ -18,14 +18,15 @@ from .. import random
 from ..console import say
 from ..data.errors import shown
 from ..device import to_device
+from ..progress import Progress
+from ..storage.checkpoint import CheckpointError, save_checkpoint
+from ..storage.files import sweep
+from ..storage.lock import locked
 from ..tensor import Tensor
-from .checkpoint import CheckpointError, save_checkpoint
 from .environment import differences, environment
 from .evaluate import Classifier, evaluate
-from .files import sweep
 from .interrupt import Interrupt, Interrupted
-from .lock import locked
-from .log import Log, Progress
+from .log import Log
 from .meters import Clock, Scores, duration
 from .nonfinite import TrainingError, explain, first_not_finite
 from .restore import check_model, check_values, fits, missing_parts, reading, unusable

@@ -12,7 +12,7 @@ from contextvars import ContextVar
 from pathlib import Path
 
 from ..console import say
-from .setting import SettingError
+from ..errors import SettingError
 
 try:
     import fcntl

@@ -7,8 +7,8 @@ program sets for its architecture and data; the default below.
 import argparse
 
 from ..device import DEVICES, TIERS, current_tier
-from .checkpoint import CheckpointError
-from .restore import load_run, unusable
+from ..storage.checkpoint import CheckpointError
+from ..train.restore import load_run, unusable
 
 OF_THIS_CALL = (  # what a checkpoint does not remember
     "resume",

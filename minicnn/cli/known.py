@@ -4,7 +4,7 @@ from ..console import say
 from ..data import DataError, ImageFolder, only_classes
 from ..data.folder import split_folders
 from ..data.record import changed_sides, changes, is_flat, not_trained_on, trained_on
-from .checkpoint import CheckpointError
+from ..storage.checkpoint import CheckpointError
 from .pictures import chosen_pictures
 
 

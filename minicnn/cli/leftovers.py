@@ -8,8 +8,8 @@ import json
 import stat
 
 from ..runlog import COLUMNS, LogError, parse_log, read_bytes
-from .files import SUFFIX
-from .lock import LOCK
+from ..storage.files import SUFFIX
+from ..storage.lock import LOCK
 
 ARGUMENTS, LOG = "args.json", "log.csv"
 EVENTS = "events.out.tfevents."  # TensorBoard's files

@@ -1,41 +1,24 @@
 """What an example program does around the training loop: from the command line to the output folder."""
 
-import signal
 from collections.abc import Callable
 from typing import NamedTuple
 
-from .. import console, random
-from ..console import complain, say
-from ..data import DataError
+from .. import random
+from ..console import say
 from ..data.record import record
-from ..device import DeviceError, KernelError, set_tier
-from ..envvars import EnvVarError
-from ..runlog import LogError
+from ..device import set_tier
+from ..storage.files import write_json
+from ..train.environment import environment
+from ..train.exit import exit_code
+from ..train.log import summary_writer
+from ..train.restore import load_model, load_normalizer
+from ..train.trainer import Trainer
 from .arguments import parse, settings
-from .checkpoint import CheckpointError
-from .environment import environment
-from .files import write_json
-from .interrupt import Ended, Interrupted, end, handling
+from .feasible import as_setting_error, try_last_batch, try_out
 from .known import check_pictures, say_notes
-from .log import summary_writer
-from .nonfinite import TrainingError
-from .output import OutputError, output_folder, resume_command, write_results
+from .output import output_folder, write_results
 from .pictures import chosen_pictures, fit_normalizer, loader, open_pictures, val_transform
-from .restore import load_model, load_normalizer
-from .setting import SettingError, as_setting_error, try_last_batch, try_out
 from .testing import test_checkpoints
-from .trainer import Trainer
-
-UNUSABLE = (
-    DataError,
-    CheckpointError,
-    LogError,
-    OutputError,
-    SettingError,
-    DeviceError,
-    EnvVarError,
-    OSError,
-)  # what cannot be used: pictures, files, folders, arguments, devices, variables of the environment
 
 
 class Recipe(NamedTuple):
@@ -63,32 +46,6 @@ def run(parser, recipe, argv=None):
     args, state = parse(parser, argv, recipe.defaults)
     set_tier(args.tier)
     (test_checkpoints if args.evaluate or args.ensemble else train)(args, recipe, state)
-
-
-def exit_code(program, *args):
-    """Call program(*args) and return the exit code that the shell shall see.
-
-    0, or what the program returns; 2 for an input or a folder that cannot be used, and 1 for a training that broke
-    down, each with one line on stderr; 128 + the signal's number after a signal that asks it to stop, Ctrl-C's (130) or
-    SIGTERM (143), with a line that says how to go on.
-    """
-    console.open_descriptors()
-    try:
-        with handling(end):
-            return program(*args) or 0
-    except Interrupted as stop:
-        say(f"stopped; to go on: {resume_command(stop.path)}")
-        return 128 + stop.signal
-    except KeyboardInterrupt as stop:
-        return 128 + (stop.signal if isinstance(stop, Ended) else signal.SIGINT)
-    except (TrainingError, MemoryError, KernelError) as error:
-        complain(f"error: {str(error) or 'there is no memory left'}")
-        return 1
-    except UNUSABLE as error:
-        complain(f"error: {error}")
-        return 2
-    finally:
-        console.stdout.flush()  # of --help, too
 
 
 def train(args, recipe, state):

@@ -6,17 +6,18 @@ from argparse import Namespace
 from ..console import say
 from ..data import DataError, MeanImage
 from ..data.errors import shown
+from ..errors import SettingError
 from ..models import fully_convolutional
+from ..progress import Progress
+from ..storage.checkpoint import CheckpointError
+from ..storage.files import write_json
+from ..train.evaluate import Classifier, evaluate
+from ..train.restore import load_model, load_normalizer, load_run, reading
 from .arguments import check_settings
-from .checkpoint import CheckpointError
-from .evaluate import Classifier, evaluate
-from .files import write_json
+from .feasible import as_setting_error, try_out
 from .known import check_unseen, open_test_pictures, say_notes
-from .log import Progress
 from .output import output_folder
 from .pictures import test_loaders
-from .restore import load_model, load_normalizer, load_run, reading
-from .setting import SettingError, as_setting_error, try_out
 
 
 def test_checkpoints(args, recipe, state):

@@ -1,31 +1,24 @@
 """The output folder of a run: where it is, and the summary and pictures that the run ends with."""
 
 import contextlib
-import os
-import shlex
 import statistics
-import subprocess
-import sys
 from contextlib import closing
 from itertools import count
 from pathlib import Path
 
 from .. import plot
 from ..console import say
+from ..errors import OutputError, SettingError
 from ..runlog import COLUMNS, read_log
-from .files import as_json, atomic_write
+from ..storage.files import as_json, atomic_write
+from ..storage.lock import locked
+from ..train.exit import resume_command
+from ..train.meters import duration
+from ..train.trainer import BEST, LAST
 from .leftovers import clear, foreign
-from .lock import locked
-from .meters import duration
 from .pictures import data_name
-from .setting import SettingError
-from .trainer import BEST, LAST
 
 SHOWN = 54  # training pictures, as the network sees them, to check augmentation by eye
-
-
-class OutputError(RuntimeError):
-    """The run is over, and not all of what it ends with could be written."""
 
 
 @contextlib.contextmanager
@@ -73,15 +66,6 @@ def _begin_anew(folder):
     else:
         way_out = f", there is {found.name}; choose another --output-dir"
     raise SettingError(f"{folder} is not empty{way_out}")
-
-
-def resume_command(checkpoint):
-    """The command that goes on from a checkpoint, to be pasted into a shell."""
-    path = str(checkpoint)
-    if path.startswith("-"):  # which would be a flag
-        path = os.path.join(os.curdir, path)
-    words = ["python", sys.argv[0], "--resume", path]
-    return subprocess.list2cmdline(words) if os.name == "nt" else shlex.join(words)
 
 
 def write_results(args, trainer, pictures, sample):

@@ -1,16 +1,13 @@
-"""Settings that a run cannot work with: their error, and how to find out before the run."""
+"""Whether a run can work with its settings, found out before it begins."""
 
 import contextlib
 
 import numpy as np
 
 from .. import random
+from ..errors import SettingError
 from ..gradmode import no_grad
 from ..tensor import Tensor
-
-
-class SettingError(ValueError):
-    """An argument, or a folder it names, cannot be used; the message says why and what to do."""
 
 
 @contextlib.contextmanager
