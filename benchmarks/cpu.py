@@ -27,7 +27,7 @@ from cpubench.sides import SIDES
 from cpubench.turns import table, take_turns, write
 
 from minicnn.console import say
-from minicnn.kernels.cpu import awake, threads
+from minicnn.kernels.cpu.machine import awake, threads
 from minicnn.train.environment import cpu_name
 
 TRAINING = {"alexnet": (64,), "resnet18": (16,), "resnet50": (8,)}  # model: batch sizes

@@ -18,7 +18,7 @@ import pytest
 from checks import PLACES, PYTHON_GPU, needs_compiler
 from hypothesis import HealthCheck, settings
 
-import minicnn.kernels.cpu.jit  # noqa: F401  now: where it keeps code is settled before a test names another folder
+import minicnn.kernels.cpu.machine.jit  # noqa: F401  now: where it keeps code is settled before a test names another folder
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell's background job; the programs of tests inherit that
     signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -13,7 +13,7 @@ from unittest import mock
 
 import numpy as np
 
-from minicnn.kernels.cpu import memory
+from minicnn.kernels.cpu.machine import memory
 
 PAGE = mmap.PAGESIZE
 PROT_NONE = 0

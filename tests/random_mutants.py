@@ -146,12 +146,13 @@ def tests_for(mutant, tests, most):
 
 
 def importers(files):
-    """The files beside these that import them by name."""
+    """The files beside these, or in the rooms of the same tier, that import them by name."""
     found = set()
     for file in files:
         stem = Path(file).stem
-        for path in (ROOT / file).parent.glob("*.py"):
-            if re.search(rf"^(from \.{stem} |from \. .*\b{stem}\b)", path.read_text(), re.MULTILINE):
+        tier = ROOT / "kernels" / "cpu"
+        for path in tier.rglob("*.py") if file.startswith("kernels/cpu") else (ROOT / file).parent.glob("*.py"):
+            if re.search(rf"^from \.[\w.]*(\b{stem} import| import .*\b{stem}\b)", path.read_text(), re.MULTILINE):
                 found.add(path.relative_to(ROOT).as_posix())
     return found - files
 

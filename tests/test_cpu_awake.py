@@ -8,13 +8,14 @@ import time
 
 import pytest
 
-from minicnn.kernels.cpu import awake, cores, threads
+from minicnn.kernels.cpu.machine import awake, cores, threads
 
 pytestmark = pytest.mark.skipif(not awake.LINUX, reason="cores are kept awake on Linux only")
 CODE = (
     "import os, sys, threading\n"
     "import numpy as np\n"
-    "from minicnn.kernels.cpu import activation, cores, threads\n"
+    "from minicnn.kernels.cpu import activation\n"
+    "from minicnn.kernels.cpu.machine import cores, threads\n"
     "threads.set_threads(max(2, len(cores.usable())))\n"
     "threads.run(lambda i: None, 2)\n"
     "keepers = [thread for thread in threading.enumerate() if thread.name == 'minicnn awake']\n"

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from minicnn.kernels.cpu import activation, arithmetic, batchnorm, threads
+from minicnn.kernels.cpu import activation, arithmetic, batchnorm
+from minicnn.kernels.cpu.machine import threads
 from minicnn.ops import batchnorm as plain
 
 RNG = np.random.default_rng(0)

@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 from checks import check_close
 
-from minicnn.kernels.cpu import conv, depthwise, im2col, pointwise, stem, threads, winograd
-from minicnn.kernels.cpu.cook_toom import SIDE, cook_toom
-from minicnn.kernels.cpu.layout import behind_channels, channels_last
+from minicnn.kernels.cpu import conv
+from minicnn.kernels.cpu.convolution import depthwise, im2col, pointwise, stem, winograd
+from minicnn.kernels.cpu.convolution.cook_toom import SIDE, cook_toom
+from minicnn.kernels.cpu.machine import threads
+from minicnn.kernels.cpu.machine.layout import behind_channels, channels_last
 from minicnn.ops import conv as reference
 from minicnn.ops.geometry import output_size
 

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from minicnn.kernels.cpu import cores
+from minicnn.kernels.cpu.machine import cores
 
 
 @pytest.mark.parametrize(

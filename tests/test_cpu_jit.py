@@ -12,8 +12,8 @@ import pytest
 from minicnn.kernels import compiled
 
 FOLDER = Path(__file__).parent.parent / "kernels" / "cpu"
-INNER = "from .jit import jit\n\n\n@jit\ndef inner(x):\n    return x + {}\n"
-OUTER = "from .inner import inner\nfrom .jit import jit\n\n\n@jit\ndef outer(x):\n    return inner(x)\n"
+INNER = "from ..machine.jit import jit\n\n\n@jit\ndef inner(x):\n    return x + {}\n"
+OUTER = "from .gemm.inner import inner\nfrom .machine.jit import jit\n\n\n@jit\ndef outer(x):\n    return inner(x)\n"
 RUN = "from package.outer import outer; print(outer(1.0), sum(outer.stats.cache_hits.values()))"
 unix = pytest.mark.skipif(os.name == "nt", reason="Windows has no modes, and does not ask the environment for the home")
 
@@ -39,10 +39,11 @@ COMPILED, FOUND = ("2.0", "0", 1), ("2.0", "1", 0)
 @pytest.fixture
 def package(tmp_path):
     package = tmp_path / "package"
-    package.mkdir()
-    (package / "__init__.py").touch()
-    shutil.copy(FOLDER / "jit.py", package)
-    (package / "inner.py").write_text(INNER.format(1))
+    for room in (package, package / "machine", package / "gemm"):
+        room.mkdir()
+        (room / "__init__.py").touch()
+    shutil.copy(FOLDER / "machine" / "jit.py", package / "machine")
+    (package / "gemm" / "inner.py").write_text(INNER.format(1))
     (package / "outer.py").write_text(OUTER)
     return package
 
@@ -56,9 +57,9 @@ def kept(folder, name="package.outer"):
 def test_a_change_of_a_function_that_is_inlined_reaches_its_callers(tmp_path, package):
     assert result(tmp_path) == COMPILED
     assert result(tmp_path) == FOUND  # from the disk, without a word
-    (package / "inner.py").write_text(INNER.format(2))
+    (package / "gemm" / "inner.py").write_text(INNER.format(2))
     assert result(tmp_path) == ("3.0", "0", 1)
-    (package / "inner.py").write_text(INNER.format(1))
+    (package / "gemm" / "inner.py").write_text(INNER.format(1))
     assert result(tmp_path) == FOUND  # the code of the former text is still there
 
 
@@ -66,7 +67,7 @@ def test_a_damaged_file_means_compiling_anew(tmp_path, package):
     """What else is damage: tests/test_compiled.py."""
     result(tmp_path)
     path = kept(tmp_path)
-    for damaged in (b"", kept(tmp_path, "package.inner").read_bytes()):
+    for damaged in (b"", kept(tmp_path, "package.gemm.inner").read_bytes()):
         path.write_bytes(damaged)
         assert result(tmp_path) == COMPILED
         assert result(tmp_path) == FOUND
@@ -139,7 +140,7 @@ def test_code_that_others_may_have_written_is_not_run(tmp_path, package):
 @unix
 def test_a_disk_that_is_full_is_said_once(tmp_path, package):
     full = (
-        "from package import jit\ndef write(*args): raise OSError(28, 'No space left on device')\n"
+        "from package.machine import jit\ndef write(*args): raise OSError(28, 'No space left on device')\n"
         "jit.compiled.write = write\n" + RUN
     )
     done = run(tmp_path, full + "; outer(1)")

@@ -6,7 +6,8 @@ import pytest
 import minicnn
 import minicnn.functional as F
 from minicnn import Tensor
-from minicnn.kernels.cpu import activation, arithmetic, dropout, layout
+from minicnn.kernels.cpu import activation, arithmetic, dropout
+from minicnn.kernels.cpu.machine import layout
 
 IMAGES = np.arange(2 * 70 * 9 * 40, dtype=np.float32).reshape(2, 70, 9, 40)  # more than two tiles of channels
 READ_ONLY = IMAGES.copy()

@@ -12,7 +12,7 @@ import pytest
 import minicnn
 import minicnn.functional as F
 from minicnn import Tensor
-from minicnn.kernels.cpu import memory, threads
+from minicnn.kernels.cpu.machine import memory, threads
 from minicnn.models.resnet import cifar_resnet
 from minicnn.optim import SGD
 

@@ -22,8 +22,14 @@ from numba.extending import intrinsic
 
 from minicnn import kernels
 
+
+def module_of(file):
+    return importlib.import_module(f"minicnn.kernels.cpu.{file.removesuffix('.py').replace('/', '.')}")
+
+
 FOLDER = Path(kernels.__path__[0]) / "cpu"
-PACKAGE = [importlib.import_module(f"minicnn.kernels.cpu.{path.stem}") for path in sorted(FOLDER.glob("[!_]*.py"))]
+FILES = [path.relative_to(FOLDER).as_posix() for path in sorted(FOLDER.rglob("[!_]*.py"))]
+PACKAGE = [module_of(file) for file in FILES]
 INTRINSIC = type(intrinsic(lambda context: None))
 MUTATIONS = read("cpu_mutations.txt")
 CHECKS = sorted({mutation.check for mutation in MUTATIONS})
@@ -46,7 +52,7 @@ def test_the_checks_themselves_pass():
 
 
 def test_every_file_has_a_mutation():
-    assert {mutation.file for mutation in MUTATIONS} == {f"{module.__name__.split('.')[-1]}.py" for module in PACKAGE}
+    assert {mutation.file for mutation in MUTATIONS} == set(FILES)
     assert len({mutation.name for mutation in MUTATIONS}) == len(MUTATIONS) >= 30
 
 
@@ -59,11 +65,12 @@ def in_force(mutation, monkeypatch, folder):
     text = path.read_text()
     assert text.count(mutation.old) == 1, f"{text.count(mutation.old)} times in {mutation.file}: {mutation.old}"
     assert mutation.old.count("\n") == mutation.new.count("\n"), "the functions below would move to other lines"
+    (folder / mutation.file).parent.mkdir(exist_ok=True)
     (folder / mutation.file).write_text(text.replace(mutation.old, mutation.new))
     monkeypatch.setattr(test_cpu_jit, "FOLDER", folder)  # these tests start programs, which import a file from here
     right = codes(compile(text, path, "exec"))
     wrong = codes(compile(text.replace(mutation.old, mutation.new), path, "exec"))
-    module = importlib.import_module(f"minicnn.kernels.cpu.{path.stem}")
+    module = module_of(mutation.file)
     changed = [function for function in functions_of(module) if wrong[name_of(function)] != right[name_of(function)]]
     assert changed, "no function is changed"
     try:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from minicnn.kernels.cpu import outliers
+from minicnn.kernels.cpu.convolution import outliers
 
 
 def images(kind, dtype):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from minicnn.device import to_device
-from minicnn.kernels.cpu import threads
+from minicnn.kernels.cpu.machine import threads
 from minicnn.kernels.cpu.sgd import sgd_update
 from minicnn.optim import sgd as plain
 

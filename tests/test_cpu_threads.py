@@ -11,19 +11,8 @@ import numpy as np
 import pytest
 from checks import raises
 
-from minicnn.kernels.cpu import (
-    activation,
-    adaptive_avg_pool,
-    batchnorm,
-    cores,
-    dropout,
-    layout,
-    linear,
-    lrn,
-    max_pool,
-    softmax,
-    threads,
-)
+from minicnn.kernels.cpu import activation, adaptive_avg_pool, batchnorm, dropout, linear, lrn, max_pool, softmax
+from minicnn.kernels.cpu.machine import cores, layout, threads
 from minicnn.ops import activation as plain_activation
 from minicnn.ops import adaptive_avg_pool as plain_adaptive
 from minicnn.ops import batchnorm as plain_batchnorm
@@ -167,7 +156,7 @@ def test_a_forked_process_has_threads_of_its_own():
         pytest.skip("this system has no fork")
     code = (
         "import os, sys\n"
-        "from minicnn.kernels.cpu import threads\n"
+        "from minicnn.kernels.cpu.machine import threads\n"
         "threads.set_threads(2)\n"
         "threads.run(lambda i: None, 2)\n"
         "child = os.fork()\n"
@@ -183,7 +172,7 @@ def test_how_many_threads():
     with raises(ValueError, "set_threads", "1.5"):
         threads.set_threads(1.5)
     assert threads.threads() == 3
-    code = "from minicnn.kernels.cpu import threads; print(threads.threads())"
+    code = "from minicnn.kernels.cpu.machine import threads; print(threads.threads())"
     for value, expected in (("5", "5\n"), ("none", "")):
         done = subprocess.run(
             [sys.executable, "-c", code], env={**os.environ, "MINICNN_THREADS": value}, capture_output=True, text=True

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from programs import EXAMPLES, draw
 
-from minicnn.kernels.cpu import jit
+from minicnn.kernels.cpu.machine import jit
 
 unix = pytest.mark.skipif(sys.platform == "win32", reason="a shell's redirections, users and signals, as Unix has them")
 SMALL = "--epochs 1 -b 4 -j 1 -p 1 --max-bad-fraction 0.5 --output-dir out"

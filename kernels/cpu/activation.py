@@ -6,9 +6,9 @@ element, which NumPy works out for a whole vector register at once, over blocks 
 
 import numpy as np
 
-from . import memory, threads
-from .jit import jit
-from .layout import empty_like, flat
+from .machine import memory, threads
+from .machine.jit import jit
+from .machine.layout import empty_like, flat
 
 BLOCK = 1 << 13  # elements of a block
 

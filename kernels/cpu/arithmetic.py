@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from . import threads
-from .layout import empty_like, flat
+from .machine import threads
+from .machine.layout import empty_like, flat
 
 
 def residual_add_forward(x, y):

@@ -9,11 +9,11 @@ import numpy as np
 
 from minicnn.ops.summation import FEW, PIECE
 
-from . import threads
-from .jit import jit
-from .layout import behind_channels, channels_last
+from .machine import threads
+from .machine.jit import jit
+from .machine.layout import behind_channels, channels_last
+from .machine.memory import empty
 from .max_pool import by_rows
-from .memory import empty
 
 
 def avg_pool2d_forward(x, kernel, stride, padding, out_size, count_include_pad, divisor_override):

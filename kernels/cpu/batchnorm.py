@@ -24,9 +24,9 @@ those over blocks in double: over millions of rows no small number meets a large
 
 import numpy as np
 
-from . import memory, threads
-from .jit import jit
-from .layout import behind_channels, channels_last, contiguous, rows
+from .machine import memory, threads
+from .machine.jit import jit
+from .machine.layout import behind_channels, channels_last, contiguous, rows
 
 TOGETHER = 4  # rows that are added up first, in registers
 BLOCK = 12 * TOGETHER  # rows: 12 additions in float32, one after the other; many more would lose digits

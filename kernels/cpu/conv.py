@@ -21,9 +21,9 @@ import numpy as np
 
 from minicnn.ops.geometry import output_size
 
-from . import depthwise, im2col, pointwise, stem, winograd
-from .layout import behind_channels, channels_last, contiguous, rows
-from .sums import column_sums
+from .convolution import depthwise, im2col, pointwise, stem, winograd
+from .gemm.sums import column_sums
+from .machine.layout import behind_channels, channels_last, contiguous, rows
 
 
 def conv2d_forward(x, weight, bias, stride, padding, dilation, groups):

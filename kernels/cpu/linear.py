@@ -16,9 +16,9 @@ import math
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from . import memory, threads
-from .layout import contiguous
-from .sums import column_sums
+from .gemm.sums import column_sums
+from .machine import memory, threads
+from .machine.layout import contiguous
 
 threadpool_limits(1, "blas")  # of the process, for good: threads given back would spin between our ops (threads.py)
 LEAST = 1 << 18  # multiplications below which a share is not worth waking a thread for

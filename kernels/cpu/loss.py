@@ -8,10 +8,10 @@ import math
 
 import numpy as np
 
-from . import threads
-from .jit import jit
-from .layout import behind_channels, channels_last, contiguous
-from .memory import empty
+from .machine import threads
+from .machine.jit import jit
+from .machine.layout import behind_channels, channels_last, contiguous
+from .machine.memory import empty
 from .softmax import log_softmax_forward
 
 

@@ -12,10 +12,10 @@ import math
 
 import numpy as np
 
-from . import threads
-from .jit import jit
-from .layout import behind_channels, channels_last
-from .memory import empty
+from .machine import threads
+from .machine.jit import jit
+from .machine.layout import behind_channels, channels_last
+from .machine.memory import empty
 
 
 def local_response_norm_forward(x, size, alpha, beta, k):

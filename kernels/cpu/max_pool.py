@@ -8,10 +8,10 @@ writes grad_x: a pixel gets its gradients through the winner's number, without l
 
 import numpy as np
 
-from . import threads
-from .jit import jit
-from .layout import behind_channels, channels_last
-from .memory import empty
+from .machine import threads
+from .machine.jit import jit
+from .machine.layout import behind_channels, channels_last
+from .machine.memory import empty
 
 
 def max_pool2d_forward(x, kernel, stride, padding, dilation, out_size):

@@ -9,9 +9,9 @@ import numpy as np
 
 from minicnn.kernels.arguments import check_alike
 
-from . import threads
-from .jit import jit
-from .layout import contiguous
+from .machine import threads
+from .machine.jit import jit
+from .machine.layout import contiguous
 
 
 def sgd_update(parameters, gradients, velocities, settings):

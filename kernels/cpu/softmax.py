@@ -9,10 +9,10 @@ import math
 
 import numpy as np
 
-from . import threads
-from .jit import jit
-from .layout import contiguous
-from .memory import empty
+from .machine import threads
+from .machine.jit import jit
+from .machine.layout import contiguous
+from .machine.memory import empty
 
 
 def softmax_forward(x, dim):

@@ -12,7 +12,7 @@ import numpy as np
 import PIL
 
 from ..device import current_tier
-from ..kernels.cpu import cores, threads
+from ..kernels.cpu.machine import cores, threads
 
 BLAS_VARIABLES = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS")
 

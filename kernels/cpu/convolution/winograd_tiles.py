@@ -29,10 +29,10 @@ way back with A: 6 places of a tile are 4 pixels in a row of the buffer, 6 rows 
 
 from fractions import Fraction
 
+from ..gemm.lanes import clear, lanes, larger, linear_map, load, nothing, store, transpose
+from ..gemm.matmul import multiply, multiply_transposed
+from ..machine.jit import jit
 from .cook_toom import SIDE, cook_toom, transposed
-from .jit import jit
-from .lanes import clear, lanes, larger, linear_map, load, nothing, store, transpose
-from .matmul import multiply, multiply_transposed
 
 SUMMANDS = 128  # of the sum over channels: results are small differences of such sums, so they should round little
 

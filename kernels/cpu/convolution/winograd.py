@@ -45,10 +45,11 @@ import math
 
 import numpy as np
 
-from . import im2col, memory, threads
+from ..gemm.lanes import REGISTER
+from ..gemm.matmul import add_rows, padded, transposing_space, width
+from ..machine import memory, threads
+from . import im2col
 from .cook_toom import SIDE
-from .lanes import REGISTER
-from .matmul import add_rows, padded, transposing_space, width
 from .outliers import mark_outliers
 from .winograd_tiles import collect_filters, cut, join, multiply_places, spread_filters, sum_places
 

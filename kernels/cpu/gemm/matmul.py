@@ -44,8 +44,8 @@ import math
 import numpy as np
 from numba import types
 
-from . import memory, threads
-from .jit import jit
+from ..machine import memory, threads
+from ..machine.jit import jit
 from .lanes import Vector, clear, copy, lanes, load, store, transpose
 from .tile import ROWS, copy_row, tile_of_1, tile_of_4, tile_of_many
 

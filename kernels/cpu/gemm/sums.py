@@ -7,8 +7,8 @@ import numpy as np
 
 from minicnn.ops.summation import FEW
 
-from . import threads
-from .jit import jit
+from ..machine import threads
+from ..machine.jit import jit
 
 BLOCK = 48  # rows: 12 additions in the matrix's own precision, one after the other; many more would lose digits
 

@@ -12,8 +12,8 @@ Source    Lin, Chen, Yan, "Network in network", ICLR 2014; He et al. 2015 (bottl
 
 import math
 
-from . import memory, threads
-from .matmul import SUMMANDS, add_rows, multiply, multiply_transposed, padded, panels, transposing_space
+from ..gemm.matmul import SUMMANDS, add_rows, multiply, multiply_transposed, padded, panels, transposing_space
+from ..machine import memory, threads
 
 
 def conv2d_forward(x, weight, bias):

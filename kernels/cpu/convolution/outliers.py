@@ -17,8 +17,8 @@ large as the others, and training brings some channels down to 1e-20: nothing st
 as the larger numbers. Where one number in 4 is large, its neighbours' results are as by Winograd alone.
 """
 
-from .jit import jit
-from .lanes import magnitude
+from ..gemm.lanes import magnitude
+from ..machine.jit import jit
 
 LEAST, MOST, ONE_IN = 64, 256, 32  # how many numbers of an image are a sample: one in 32, but no fewer and no more
 

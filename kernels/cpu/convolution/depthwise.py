@@ -12,8 +12,8 @@ import math
 
 import numpy as np
 
-from . import memory, threads
-from .jit import jit
+from ..machine import memory, threads
+from ..machine.jit import jit
 
 FORWARD, GRAD_X, GRAD_WEIGHT = range(3)
 LEAST = 1 << 16  # numbers of an image below which a part of it is not worth waking a thread for

@@ -34,10 +34,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from . import memory, threads
-from .jit import jit
-from .lanes import clear, copy
-from .matmul import SUMMANDS, add_rows, multiply, multiply_windows, multiply_windows_transposed, padded, panels
+from ..gemm.lanes import clear, copy
+from ..gemm.matmul import SUMMANDS, add_rows, multiply, multiply_windows, multiply_windows_transposed, padded, panels
+from ..machine import memory, threads
+from ..machine.jit import jit
 
 BLOCK = 1 << 17  # numbers of a band and its results: they stay in the second cache
 OUTPUTS = 512  # whose products are added up before the sums return to memory

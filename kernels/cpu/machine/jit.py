@@ -32,6 +32,7 @@ if numba.config.DISABLE_JIT:
         "the variable away, or choose tier 'plain' (minicnn.set_tier, --tier plain)"
     )
 
+PACKAGE = __package__.rpartition(".")[0]  # minicnn.kernels.cpu
 # of Numba's settings, those that change what it compiles
 SETTINGS = (
     "OPT",
@@ -45,16 +46,24 @@ SETTINGS = (
 
 
 def _stamp():
-    """What all compiled code depends on: the text of this folder, versions, processor and settings.
+    """What all compiled code depends on: the text of kernels/cpu, versions, processor and settings.
 
     Numba itself would look at the function's own file alone, but the code of what it calls, from other files, is in it.
     """
-    files = sorted((file.name, file) for file in resources.files(__package__).iterdir())
-    texts = [file.read_bytes() for name, file in files if name.endswith((".py", ".pyc"))]
+    texts = [file.read_bytes() for file in _files(resources.files(PACKAGE)) if file.name.endswith((".py", ".pyc"))]
     versions = platform.python_version(), numba.__version__, llvmlite.__version__, numpy.__version__, sys.flags.optimize
     machine = platform.machine(), get_host_cpu_name(), get_host_cpu_features().flatten()
     settings = [(name, getattr(numba.config, name, None)) for name in SETTINGS]
     return compiled.digest(repr((versions, machine, settings)).encode(), *texts).hex()[:20]
+
+
+def _files(folder):
+    """The files of a folder and its rooms, in the order of their names."""
+    for entry in sorted(folder.iterdir(), key=lambda entry: entry.name):
+        if entry.is_file():
+            yield entry
+        elif entry.name != "__pycache__":
+            yield from _files(entry)
 
 
 def _folder():
@@ -72,7 +81,7 @@ class _Announcement(event.Listener):
     said = False
 
     def on_start(self, event):
-        if not self.said and event.data["dispatcher"].py_func.__module__.startswith(__package__):
+        if not self.said and event.data["dispatcher"].py_func.__module__.startswith(PACKAGE):
             self.said = True
             complain(f"minicnn: compiling the processor's kernels, once; {_said}")
 

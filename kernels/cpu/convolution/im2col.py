@@ -24,10 +24,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from . import memory, threads
-from .jit import jit
-from .lanes import clear, copy
-from .matmul import SUMMANDS, add_rows, multiply, multiply_transposed, padded, panels, transposing_space
+from ..gemm.lanes import clear, copy
+from ..gemm.matmul import SUMMANDS, add_rows, multiply, multiply_transposed, padded, panels, transposing_space
+from ..machine import memory, threads
+from ..machine.jit import jit
 
 BLOCK = 1 << 17  # numbers of windows
 LEAST_ROWS = 192  # of windows, so that the weights are read for many of them

@@ -1,0 +1,4 @@
+"""The algorithms that conv.py chooses from: pointwise.py, stem.py, im2col.py, depthwise.py, and winograd.py.
+
+winograd.py stands on winograd_tiles.py and cook_toom.py; outliers.py finds the images that it must leave to im2col.py.
+"""
