@@ -1,4 +1,4 @@
-"""Reverse-mode automatic differentiation: the graph node, ``no_grad``, and the walk backwards.
+"""Reverse-mode automatic differentiation: the graph node, and the walk backwards.
 
 Every op is a subclass of ``Function``. Applying it computes the result at once and, if some input asks for a
 gradient, leaves the *instance* behind as a node of the graph: it knows its inputs and whatever it saved.
@@ -13,16 +13,21 @@ recursion from the loss would visit Conv2d twice, once with each half. The walk 
 local dictionary, so a gradient is left behind on leaves only, and it uses no recursion, so a graph may be as
 deep as memory allows.
 
-Gradients are first-order: ``backward`` methods work on arrays and build no graph of their own.
+Gradients are first-order: ``backward`` methods work on arrays and build no graph of their own. What is not on this
+page: ``no_grad`` (``gradmode.py``), changes in place (``versions.py``), what an op must return (``contract.py``).
 """
+
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
-from .contract import check_inputs, check_saved, check_writeable, checked_gradients, checked_result, gradients_of
+from .contract import check_inputs, check_saved, checked_result, gradients_of
 from .device import current_tier, device_of, implementation, naming_memory_errors, share_memory
 from .gradmode import is_grad_enabled
-from .variable import Variable
-from .versions import Constant, Saved
+from .types import Array
+from .variable import V, Variable
+from .versions import Memory, Saved
 
 
 class Edge:
@@ -34,109 +39,76 @@ class Edge:
 
     __slots__ = ("device", "dtype", "leaf", "node", "shape")
 
-    def __init__(self, variable):
-        self.node = variable.node
-        self.leaf = variable if variable.node is None else None
-        self.shape, self.dtype, self.device = variable.data.shape, variable.data.dtype, device_of(variable.data)
+    def __init__(self, variable: Variable) -> None:
+        node, array = variable.node, variable.data
+        self.node, self.leaf = node, variable if node is None else None
+        self.shape, self.dtype, self.device = array.shape, array.dtype, device_of(array)
 
 
-class Function:
+class Function(Memory):
     """An op and, once applied, a node of the graph.
 
     A subclass writes ``forward(self, *arrays, **options) -> array``, which may call ``save_for_backward``, and
     ``backward(self, grad_out) -> gradient(s)``: one array per input, or None where ``needs_input_grad`` is False.
+
+        class Square(Function):
+            def forward(self, x):
+                self.save_for_backward(x)
+                return x * x
+
+            def backward(self, grad_out):
+                (x,) = self.saved
+                return 2 * x * grad_out
+
+        y = Square.apply(x)
     """
 
     inputs = needs_input_grad = ()  # of the class: a subclass may have an __init__ of its own
     freed = False
-    _saved = _constants = ()
-    _overwritten = None
 
-    def forward(self, *arrays, **options):
+    def forward(self, *arrays: Any, **options: Any) -> Any:
         raise NotImplementedError(
             f"{type(self).__name__}: write forward(self, *arrays, **options), which returns an array"
         )
 
-    def backward(self, grad_out):
+    def backward(self, grad_out: Array) -> Any:
         raise NotImplementedError(f"{type(self).__name__}: write backward(self, grad_out), which returns the gradients")
 
     @classmethod
-    def apply(cls, *inputs, **options):
+    def apply(cls, *inputs: V | None, **options: Any) -> V:
         """Run the op on Variables (None for one that is absent) and link the result into the graph."""
         node = cls()
-        variables = [v for v in inputs if v is not None]
         check_inputs(cls, inputs)
-        node.device, node.tier = device_of(variables[0].data), current_tier()
-        node.needs_input_grad = tuple(is_grad_enabled() and v is not None and v._requires_grad for v in inputs)
+        node._given = given = [v for v in inputs if v is not None]
+        recording = is_grad_enabled()
+        node.needs_input_grad = tuple(recording and v is not None and v._requires_grad for v in inputs)
+        node.device, node.tier = device_of(given[0].data), current_tier()  # by which `run` chooses
 
-        node.inputs = inputs
         with naming_memory_errors(cls.__name__), np.errstate(under="ignore"):  # too small a number is 0, as it should
             array = node.forward(*(None if v is None else v.data for v in inputs), **options)
         needs_grad = True in node.needs_input_grad
         array = checked_result(cls.__name__, array, needs_grad)
-        node.device = device_of(array)  # where the gradient will come from, too
-        result = variables[0].like(array) if node._overwritten is None else node._overwritten
-        node._overwritten = None  # a node that held its own result would be a cycle
-        for v in variables:
-            if v is not result and share_memory(array, v.data):
-                result.version = v.version
-                result.version.has_views |= needs_grad
-        if needs_grad:
+        node.device = device_of(array)  # where the gradient will come from, too: ToDevice has moved
+        result = node.result_of(array, needs_grad)
+
+        if needs_grad:  # the instance stays, as a node; else nobody holds it and it is gone
             check_saved(cls.__name__, node._saved)
-            node._saved = tuple(Saved(array, [*variables, result]) for array in node._saved)
+            variables = [*given, result]
+            node._saved = tuple(Saved(array, variables) for array in node._saved)
             node.inputs = tuple(None if v is None else Edge(v) for v in inputs)
-            result._requires_grad, result.node = True, node
+            result._requires_grad, result.node = True, node  # last: after an in-place op `result` is one of the inputs
         return result
 
-    def save_for_backward(self, *arrays):
+    def save_for_backward(self, *arrays: Array) -> None:
         """Keep arrays for ``backward``, where ``self.saved`` gives them back. Call it once, in ``forward``."""
         self._saved = arrays
 
-    def constant(self, value):
-        """The array of `value` (an array or a Tensor), which is no input: labels, weights of classes, an index.
-
-        If there will be a backward pass, it is a copy, and one that ``backward`` may read too: RuntimeError there if
-        the owner has changed `value` in between (``versions.py``).
-        """
-        array, version = (value.data, value.version) if isinstance(value, Variable) else (value, None)
-        if not any(self.needs_input_grad):
-            return array
-        constant = Constant(array, version)
-        self._constants += (constant,)
-        return constant.array
-
-    def overwrite(self, array):
-        """Announce, in ``forward``, that it is about to write its result into this input: ``inplace=True``.
-
-        The tensor then *becomes* the result. RuntimeError for a leaf that requires a gradient (the value it would be
-        taken at is lost), and where a view shares the memory (its values would no longer be what the graph says).
-        """
-        variable = next(v for v in self.inputs if v is not None and v.data is array)
-        if variable.requires_grad and variable.node is None and is_grad_enabled():
-            raise RuntimeError(
-                f"{type(self).__name__}: inplace=True would overwrite a leaf of shape {array.shape} that requires a "
-                "gradient; use inplace=False"
-            )
-        if variable.version.has_views and is_grad_enabled():
-            raise RuntimeError(
-                f"{type(self).__name__}: inplace=True would overwrite memory of shape {array.shape} that a view shares "
-                "(made by reshape, flatten, permute or indexing); use inplace=False"
-            )
-        check_writeable(f"{type(self).__name__}: inplace=True", array)
-        self._overwritten = variable
-        variable.version.count += 1
-
     @property
-    def saved(self):
+    def saved(self) -> tuple[Any, ...]:
         """The saved arrays."""
         return tuple(entry.array for entry in self._saved)
 
-    def check_unchanged(self):
-        """RuntimeError if something that ``backward`` reads was changed since ``forward``."""
-        for entry in (*self._saved, *self._constants):
-            entry.check(type(self).__name__)
-
-    def run(self, reference, *args):
+    def run(self, reference: Callable[..., Any], *args: Any) -> Any:
         """Call `reference`, or its mirror for the device and the tier this node was applied on.
 
         Its first argument is the input, or the gradient: TypeError unless that is float32 or float64.
@@ -144,15 +116,15 @@ class Function:
         if args[0].dtype.kind != "f":
             what = f"{reference.__name__}: the input is {args[0].dtype}"
             raise TypeError(f"{what}, not float32 or float64; convert it with .astype(...)")
-        return implementation(reference, self.device, self.tier)(*args)
+        return implementation(reference, self.device, self.tier)(*args)  # the table at the top of device.py
 
-    def free(self):
+    def free(self) -> None:
         """Let go of everything the node holds, as the backward walk passes it."""
         self.inputs = self._saved = self._constants = ()
         self.freed = True
 
 
-def backward(root, grad, retain_graph, add):
+def backward(root: Variable, grad: Array, retain_graph: bool, add: Callable[..., Any] | None) -> None:
     """Add to ``leaf.grad`` the gradient of sum(root * grad), for every leaf that `root` depends on.
 
     The graph is freed on the way, unless `retain_graph`; going through it again is then a RuntimeError.
@@ -161,54 +133,54 @@ def backward(root, grad, retain_graph, add):
     if root.node is None:
         _accumulate(root, grad, owned=False)
         return
-    pending = {root.node: grad}
+    pending = {root.node: grad}  # node -> the gradient of its result: the sum over those uses that are passed
     order = topological_order(root.node)
     while order:
-        node = order.pop()
+        node = order.pop()  # the last that is left: every use of its result is passed, so its sum is complete
         if node.freed:
             raise RuntimeError(
                 f"backward() came to a {type(node).__name__} whose saved arrays an earlier backward() has freed; run "
                 "the forward pass again, or pass retain_graph=True to the earlier call"
             )
-        grad_out = pending.pop(node, None)
-        if grad_out is not None:
-            op = type(node).__name__
-            node.check_unchanged()
-            with naming_memory_errors(f"{op}.backward"):
-                grads = gradients_of(node, grad_out)
-            grads = checked_gradients(op, grads, node.inputs, node.needs_input_grad)
-            for i, (edge, grad) in enumerate(zip(node.inputs, grads, strict=True)):
-                if grad is None:
-                    continue
-                if edge.node is None:
-                    others = [grad_out, *(entry.array for entry in node._saved), *grads[:i], *grads[i + 1 :]]
-                    _accumulate(edge.leaf, grad, owned=_is_alone(grad, others))
-                elif edge.node in pending:
-                    pending[edge.node] = edge.node.run(add, pending[edge.node], grad)  # not in place: it may be shared
-                else:
-                    pending[edge.node] = grad
+        grad_out = pending.pop(node)
+        node.check_unchanged()
+        with naming_memory_errors(f"{type(node).__name__}.backward"):
+            grads = gradients_of(node, grad_out)
+        for i, (edge, grad) in enumerate(zip(node.inputs, grads, strict=True)):
+            if grad is None:  # an input that is absent, or that requires no gradient
+                continue
+            if edge.node is None:  # a leaf: here the gradient stays
+                others = [grad_out, *(entry.array for entry in node._saved), *grads[:i], *grads[i + 1 :]]
+                _accumulate(edge.leaf, grad, owned=_is_alone(grad, others))
+            elif edge.node in pending:  # another use was passed before
+                pending[edge.node] = edge.node.run(add, pending[edge.node], grad)  # not in place: it may be shared
+            else:
+                pending[edge.node] = grad
         if not retain_graph:
             node.free()
 
 
-def topological_order(root):
+def topological_order(root: Any) -> list[Any]:
     """The nodes that `root` depends on, itself last: each one stands after every node it takes an input from."""
-    order, seen, stack = [], set(), [(root, False)]
+    order, seen, stack = [], set(), [(root, False)]  # a stack of our own: Python's would end at 1000 nodes
     while stack:
         node, inputs_are_done = stack.pop()
         if inputs_are_done:
             order.append(node)
         elif node not in seen:
             seen.add(node)
-            stack.append((node, True))
+            stack.append((node, True))  # comes off the stack again after all that is put on top of it now
             stack.extend((edge.node, False) for edge in node.inputs if edge is not None and edge.node is not None)
     return order
 
 
 def _is_alone(array, others):
-    """Whether `array` is all there is in its memory and shares it with none of the others (None is skipped)."""
+    """Whether `array` is all there is in its memory and shares it with none of the others (None is skipped).
+
+    Only then may it become ``leaf.grad`` itself: backward of + gives one array for both of its inputs.
+    """
     owner = array if array.base is None else array.base
-    is_whole = getattr(owner, "nbytes", array.nbytes) == array.nbytes
+    is_whole = getattr(owner, "nbytes", array.nbytes) == array.nbytes  # else it would keep a larger array alive
     return is_whole and not any(share_memory(array, other) for other in others if other is not None)
 
 

@@ -1,12 +1,16 @@
 """What an op must be given and must return: the errors that a writer of a new ``Function`` meets."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 
 from .device import DeviceError, as_array, device_of, is_array
+from .types import Array
 from .variable import FLOATS, Variable
 
 
-def check_inputs(function, inputs):
+def check_inputs(function: Any, inputs: Sequence[Any]) -> None:
     """Variables of one dtype on one device, or None; what is not is named as ``forward`` names it."""
     if _are_alike(inputs):  # quickly, for every op; what is wrong is only looked for where something is
         return
@@ -27,6 +31,7 @@ def check_inputs(function, inputs):
 
 
 def _are_alike(inputs):
+    """Whether all are Variables of one dtype on one device, apart from None."""
     first = None
     for v in inputs:
         if v is None:
@@ -40,7 +45,7 @@ def _are_alike(inputs):
     return first is not None
 
 
-def check_writeable(op, array):
+def check_writeable(op: str, array: Array) -> None:
     """ValueError for an array that an op shall write into and that cannot be."""
     if not getattr(array.flags, "writeable", True):
         raise ValueError(
@@ -48,9 +53,9 @@ def check_writeable(op, array):
         )
 
 
-def checked_result(op, array, needs_grad):
+def checked_result(op: str, array: Any, needs_grad: bool) -> Array:
     """What ``forward`` has returned: an array, and one of floats where a gradient will come back."""
-    array = as_array(array)
+    array = as_array(array)  # np.exp of an array without axes is a scalar of NumPy's
     if not is_array(array):
         what = f"{op}.forward returned a {type(array).__name__}, not an array"
         raise TypeError(f"{what}; it works on arrays, and np.asarray makes one of a number")
@@ -59,7 +64,7 @@ def checked_result(op, array, needs_grad):
     return array
 
 
-def check_saved(op, saved):
+def check_saved(op: str, saved: Sequence[Any]) -> None:
     """TypeError for something that ``save_for_backward`` was given and that is no array."""
     for value in saved:
         if not is_array(as_array(value)):
@@ -67,20 +72,22 @@ def check_saved(op, saved):
             raise TypeError(f"{op}: save_for_backward keeps arrays, and was given {what}; set it as self.name = value")
 
 
-def gradients_of(node, grad_out):
-    """``node.backward(grad_out)``. What a user's own op is given is read-only: other nodes may have the same array."""
+def gradients_of(node: Any, grad_out: Array) -> tuple[Array | None, ...]:
+    """``node.backward(grad_out)``: one array for each input, as that input is, or None where none is needed.
+
+    What a user's own op is given is read-only: other nodes may have the same array.
+    """
+    op, edges, needs_input_grad = type(node).__name__, node.inputs, node.needs_input_grad
     if type(node).__module__.startswith("minicnn.") or not isinstance(grad_out, np.ndarray):
-        return node.backward(grad_out)
-    given = grad_out.view()
-    given.flags.writeable = False
-    grads = node.backward(given)
-    same = tuple(grad_out if grad is given else grad for grad in (grads if isinstance(grads, tuple) else (grads,)))
-    return same if isinstance(grads, tuple) else same[0]
-
-
-def checked_gradients(op, grads, edges, needs_input_grad):
-    """What ``backward`` has returned: one array for each input, as that input is, or None where none is needed."""
-    grads = tuple(None if g is None else as_array(g) for g in (grads if isinstance(grads, tuple) else (grads,)))
+        grads = node.backward(grad_out)
+        grads = grads if isinstance(grads, tuple) else (grads,)
+    else:
+        given = grad_out.view()
+        given.flags.writeable = False
+        grads = node.backward(given)
+        grads = grads if isinstance(grads, tuple) else (grads,)
+        grads = tuple(grad_out if grad is given else grad for grad in grads)  # passed on, it may be written into again
+    grads = tuple(None if grad is None else as_array(grad) for grad in grads)
     if len(grads) != len(edges):
         raise RuntimeError(f"{op}.backward returned {len(grads)} gradients for {len(edges)} inputs")
     for i, (edge, needed, grad) in enumerate(zip(edges, needs_input_grad, grads, strict=True)):

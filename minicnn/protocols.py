@@ -6,8 +6,7 @@ All of them answer with values, outside the graph.
 import numpy as np
 
 from .device import device_of, plain_array, to_device
-from .variable import FLOATS, Variable, holds_gradients
-from .versions import Version
+from .variable import FLOATS, Variable, Version, holds_gradients
 
 
 class ArrayProtocols(Variable):

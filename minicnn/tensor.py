@@ -81,6 +81,8 @@ class Tensor(TorchIdioms, Comparisons, ArrayProtocols):
                 f"backward(): the upstream gradient has shape {grad.shape}, {grad.dtype}, on {device_of(grad)!r}; "
                 f"the tensor has {self.shape}, {self.dtype}, on {self.device!r}"
             )
+        # `add` sums the gradients of a result that was used twice: an op of two equal shapes that has a kernel on each
+        # device, as the residual add is. It is handed over because autograd.py stands below the ops.
         with naming_memory_errors("backward"), np.errstate(under="ignore"):
             backward(self, grad, retain_graph, add=arithmetic.residual_add_forward)
 

@@ -1,16 +1,26 @@
 """Variable: an array in a graph, as the engine knows it; ``Tensor`` adds what people do with it."""
 
-from typing import TypeVar
+from typing import Any, Self, TypeVar
 
 import numpy as np
 
 from .device import device_of, is_array, plain_array
 from .settings import flag
-from .versions import Version
+from .types import Array
 
 FLOATS = np.dtype(np.float32), np.dtype(np.float64)  # the dtypes that have gradients
 
-V = TypeVar("V", bound="Variable")  # in signatures: an op's result is of the class of its inputs
+V = TypeVar("V", bound="Variable")  # in signatures: an op's result is of the class of its (first) input
+
+
+class Version:
+    """Counts in-place changes of memory; a tensor and its views share one counter (``versions.py`` compares it)."""
+
+    __slots__ = ("count", "has_views")
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.has_views = False  # whether several tensors of a graph lie in this memory
 
 
 class Variable:
@@ -22,21 +32,24 @@ class Variable:
     node           the Function it came out of; None for a leaf
     """
 
-    def __init__(self, data, requires_grad=False):
+    node: Any  # a Function or None; autograd.py stands above this file
+
+    def __init__(self, data: Array, requires_grad: bool = False) -> None:
         self._data = data
         self.version = Version()
         self._requires_grad = False
         self._grad = None
         self.node = None
-        if requires_grad is not False:
+        if requires_grad is not False:  # an op's result gets here without: no setter is run for it
             self.requires_grad = requires_grad
 
     @property
-    def data(self):
+    def data(self) -> Array:
+        """The array itself, NumPy's or CuPy's. Another one may be set; backward() notices that."""
         return self._data
 
     @data.setter
-    def data(self, array):
+    def data(self, array: Array) -> None:
         if not is_array(array):
             raise TypeError(f".data is an array, not a {type(array).__name__}; of a Tensor, give its .data")
         array = plain_array(array)
@@ -47,14 +60,15 @@ class Variable:
         if self._requires_grad and array.dtype not in FLOATS:
             raise TypeError(f".data of a tensor that requires a gradient is float32 or float64, not {array.dtype}")
         self._data = array
-        self.version.count += 1
+        self.version.count += 1  # a change like one in place: what was saved before is another array now
 
     @property
-    def requires_grad(self):
+    def requires_grad(self) -> bool:
+        """Whether ``backward`` works out a gradient for it; TypeError if set for integers or booleans."""
         return self._requires_grad
 
     @requires_grad.setter
-    def requires_grad(self, requires_grad):
+    def requires_grad(self, requires_grad: bool) -> None:
         requires_grad = flag(self, "requires_grad", requires_grad)
         if requires_grad and self._data.dtype not in FLOATS:
             raise TypeError(
@@ -65,11 +79,12 @@ class Variable:
         self._requires_grad = requires_grad
 
     @property
-    def grad(self):
+    def grad(self) -> Self | Any:  # "or None" would make every use of .grad an error to a type checker
+        """The gradient that backward() has left on this leaf, of its shape, dtype and device; None before."""
         return self._grad
 
     @grad.setter
-    def grad(self, grad):
+    def grad(self, grad: Any) -> None:
         if grad is not None:
             if not isinstance(grad, Variable):
                 raise TypeError(f".grad is a Tensor or None, not a {type(grad).__name__}; wrap it in Tensor(...)")
@@ -82,15 +97,15 @@ class Variable:
         self._grad = grad
 
     @grad.deleter
-    def grad(self):
+    def grad(self) -> None:
         self._grad = None
 
-    def like(self, array):
-        """A new variable of this family around `array`."""
+    def like(self, array: Array) -> Any:
+        """A new variable of this family around `array`: a Tensor's is a Tensor."""
         return Variable(array)
 
 
-def holds_gradients(data):
+def holds_gradients(data: Any) -> bool:
     """Whether there is a Variable in these nested lists that a gradient would have to go back to."""
     if isinstance(data, (list, tuple)):
         return any(map(holds_gradients, data))
