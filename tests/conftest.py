@@ -10,9 +10,14 @@ import contextlib
 import os
 import shutil
 import signal
+import sys
+from pathlib import Path
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before NumPy is imported: on small shapes threads only wait
 
+sys.path.insert(0, str(Path(__file__).with_name("support")))
+
+import paths  # noqa: F401  puts the other rooms on the path
 import programs
 import pytest
 from checks import PLACES, PYTHON_GPU, needs_compiler

@@ -9,7 +9,7 @@ depthwise.py    a filter for each channel         nothing to multiply as matrice
 im2col.py       everything else                   windows are copied together in the cache          6e-7
 
 Rounding: the largest difference of float32 to float64 over the largest result, in any pass of layers like those of
-AlexNet and ResNet, by `python benchmarks/cpu.py rounding`; tests/test_cpu_conv.py keeps it below 1e-5. winograd.py
+AlexNet and ResNet, by `python benchmarks/cpu.py rounding`; test_cpu_conv.py keeps it below 1e-5. winograd.py
 leaves images with a NaN, an infinity or a number far larger than their others to im2col.py (outliers.py): those change
 no window that does not see them. All but depthwise.py stand on the matrix product of matmul.py.
 

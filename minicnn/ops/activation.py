@@ -9,7 +9,7 @@ Backward  relu     grad_x = grad_out where y > 0, else 0 (also at x = 0; NaN let
           tanh     grad_x = grad_out * (1 - y^2)
 Saves     y, which the next layer usually keeps alive anyway, and never x
 Mirrors   kernels/cpu/activation.py   kernels/numba_cuda/activation.py   kernels/cuda/activation.cu
-Test      tests/test_activation.py
+Test      tests/ops/test_activation.py
 Source    Nair and Hinton, "Rectified linear units improve restricted Boltzmann machines", ICML 2010; Krizhevsky et al.,
           NIPS 2012, section 3.1 (a ReLU network learns several times faster than a tanh network)
 """

@@ -5,7 +5,7 @@ Forward   y = rows @ x @ columns^T, where row i of `rows` averages the pixels fl
 Backward  grad_x = rows^T @ grad_out @ columns
 Saves     nothing
 Mirrors   kernels/cpu/adaptive_avg_pool.py   kernels/numba_cuda/adaptive_avg_pool.py   kernels/cuda/adaptive_avg_pool.cu
-Test      tests/test_adaptive_avg_pool.py
+Test      tests/ops/test_adaptive_avg_pool.py
 """
 
 import numpy as np

@@ -21,7 +21,7 @@ Backward  add   grad_a = g          grad_b = g
 Saves     what the formulas name
 Mirrors   of residual_add: kernels/cpu/arithmetic.py   kernels/numba_cuda/arithmetic.py   kernels/cuda/arithmetic.cu
           The rest is plain array arithmetic, on either array library
-Test      tests/test_arithmetic.py
+Test      tests/ops/test_arithmetic.py
 """
 
 import math

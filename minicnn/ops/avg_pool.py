@@ -6,7 +6,7 @@ Backward  every pixel of the window receives grad_out[n,c,i,j] / divisor[i,j]; w
           it receives from all of them
 Saves     nothing
 Mirrors   kernels/cpu/avg_pool.py   kernels/numba_cuda/avg_pool.py   kernels/cuda/avg_pool.cu
-Test      tests/test_avg_pool.py
+Test      tests/ops/test_avg_pool.py
 """
 
 import numpy as np

@@ -16,7 +16,7 @@ Saves     x, weight, mean, inv_std (x_hat is made again); fused: bias and y, too
 Running   running = (1 - momentum) * running + momentum * new, as in PyTorch: momentum weighs the *new* value (Caffe and
 values    Keras mean the opposite). What is stored is the unbiased variance, M/(M-1) times the biased one.
 Mirrors   kernels/cpu/batchnorm.py   kernels/numba_cuda/batchnorm.py   kernels/cuda/batchnorm.cu
-Test      tests/test_batchnorm.py
+Test      tests/ops/test_batchnorm.py
 Source    Ioffe and Szegedy, "Batch normalization: accelerating deep network training by reducing internal covariate
           shift", ICML 2015
 """

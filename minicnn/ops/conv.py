@@ -13,7 +13,7 @@ matrices  y = weight @ col     grad_weight = grad_out @ col^T     grad_x = col2i
           With groups, each group of C/groups channels is a product of its own.
 Saves     x, weight (col is made again in backward: it is up to KH*KW times larger than x)
 Mirrors   kernels/cpu/conv.py   kernels/numba_cuda/conv.py   kernels/cuda/conv.cu
-Test      tests/test_conv.py
+Test      tests/ops/test_conv.py
 Source    Chellapilla et al., "High performance convolutional neural networks for document processing", 2006;
           Krizhevsky et al., "ImageNet classification with deep convolutional neural networks", NIPS 2012, section 3.5
           (groups)

@@ -8,7 +8,7 @@ Saves     nothing: u is a pure function of (key, call) and of the position i ("c
 Note      "Inverted" dropout: the growth by 1/(1 - p) keeps the expected value, so that evaluation needs no change at
           all. The 2012 network halved the outputs in evaluation instead.
 Mirrors   kernels/cpu/dropout.py   kernels/numba_cuda/dropout.py   kernels/cuda/dropout.cu
-Test      tests/test_dropout.py
+Test      tests/ops/test_dropout.py
 Source    Srivastava et al., "Dropout: a simple way to prevent neural networks from overfitting", JMLR 15, 2014
 """
 

@@ -8,7 +8,7 @@ view of the memory sees it, and so does a backward pass that has saved it (``min
 In the graph ``a += b`` makes `a` stand for the sum: its gradient goes on to what `a` stood for before, and to b. As in
 PyTorch, that is refused for a leaf, whose ``.grad`` would then belong to another value, and for memory that a view of
 the graph shares. ``a[index] = values`` is not recorded, so it is refused in the graph.
-Test      tests/test_inplace.py
+Test      tests/engine/test_inplace.py
 """
 
 import numbers

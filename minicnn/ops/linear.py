@@ -9,7 +9,7 @@ Backward  linear  grad_x = grad_out @ weight     grad_weight = grad_out^T @ x   
           (all leading axes are summed over where a gradient does not have them)
 Saves     the two factors
 Mirrors   kernels/cpu/linear.py   kernels/numba_cuda/linear.py   kernels/cuda/linear.cu
-Test      tests/test_linear.py
+Test      tests/ops/test_linear.py
 Source    Rumelhart et al., "Learning representations by back-propagating errors", Nature 323, 1986
 """
 

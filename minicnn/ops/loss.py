@@ -12,7 +12,7 @@ Backward  grad_x[n,c] = g_n * (q_n * softmax(x)[n,c] - p[n,c])
           A target equal to ignore_index contributes to neither.
 Saves     logp, and copies of target and of the weights (p is made again from them), which must not change in between
 Mirrors   kernels/cpu/loss.py   kernels/numba_cuda/loss.py   kernels/cuda/loss.cu
-Test      tests/test_loss.py
+Test      tests/ops/test_loss.py
 Source    Szegedy et al., "Rethinking the Inception architecture for computer vision", CVPR 2016, section 7 (smoothing)
 """
 

@@ -12,7 +12,7 @@ Note      Here alpha is divided by size, as in PyTorch, Caffe and the 2012 code;
           and Chainer, do not divide. With alpha = 1e-4 the second term of the gradient is so small that a check at
           ordinary tolerance passes without it: the tests use alpha near 1.
 Mirrors   kernels/cpu/lrn.py   kernels/numba_cuda/lrn.py   kernels/cuda/lrn.cu
-Test      tests/test_lrn.py
+Test      tests/ops/test_lrn.py
 Source    Krizhevsky et al., NIPS 2012, section 3.3 (k = 2, size = 5, alpha = 1e-4, beta = 0.75)
 """
 

@@ -7,7 +7,7 @@ Backward  all of grad_out[n,c,i,j] goes to the pixel that won; among equal pixel
           them.
 Saves     which tap of the window won, u*KW + v, one small integer for each output
 Mirrors   kernels/cpu/max_pool.py   kernels/numba_cuda/max_pool.py   kernels/cuda/max_pool.cu
-Test      tests/test_max_pool.py
+Test      tests/ops/test_max_pool.py
 Source    Krizhevsky et al., NIPS 2012, section 3.4 (overlapping max-pooling: window 3, stride 2)
 """
 

@@ -10,7 +10,7 @@ Backward  sum   every x receives grad_out     mean  every x receives grad_out / 
 Saves     max, min: where it stands
 Rounding  float32 sums and means are within 1e-6 of float64's over any number of values (summation.py)
 Mirrors   none: plain array reductions, on either array library
-Test      tests/test_reduction.py
+Test      tests/ops/test_reduction.py
 """
 
 import math

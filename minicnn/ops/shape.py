@@ -10,7 +10,7 @@ Backward  the way back: reshape to x's shape; the inverse permutation; zeros wit
 Saves     nothing but shapes and copies of indices, which must not change in between; the results of reshape, permute
           and x[index] share memory with x where NumPy can
 Mirrors   none: works on either array library as it is
-Test      tests/test_shape.py
+Test      tests/ops/test_shape.py
 """
 
 import math

@@ -7,7 +7,7 @@ Backward  softmax      grad_x_i = y_i * (grad_out_i - sum_j grad_out_j y_j)
           log_softmax  grad_x_i = grad_out_i - e^(y_i) * sum_j grad_out_j
 Saves     y
 Mirrors   kernels/cpu/softmax.py   kernels/numba_cuda/softmax.py   kernels/cuda/softmax.cu
-Test      tests/test_softmax.py
+Test      tests/ops/test_softmax.py
 Source    Bridle, "Probabilistic interpretation of feedforward classification network outputs", 1990
 """
 

@@ -6,7 +6,7 @@ Update    d = grad + weight_decay * w
 Note      As in PyTorch, lr stands outside the velocity. In the 2012 paper it stands inside,
           v = 0.9 v - lr * (0.0005 w + grad): the same until lr changes, since there old velocity keeps the old lr.
 Mirrors   kernels/cpu/sgd.py   kernels/numba_cuda/sgd.py   kernels/cuda/sgd.cu
-Test      tests/test_sgd.py
+Test      tests/optim/test_sgd.py
 Source    Polyak, "Some methods of speeding up the convergence of iteration methods", 1964; Sutskever et al., "On the
           importance of initialization and momentum in deep learning", ICML 2013 (nesterov)
 """

@@ -1,0 +1,310 @@
+"""benchmarks/gpu.py without a GPU: its cases and checks, its sections on the emulated GPU, what failures cost."""
+
+import itertools
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from checks import needs_compiler
+from gpu_benchmark import PROGRAM, FakeEvents, part, result_of, table_rows
+from paths import BENCHMARKS
+from test_ladder import reference_functions
+
+from minicnn.kernels.cuda import launch
+from minicnn.kernels.cuda.source import FOLDER, kernels
+
+figures, cases, sizes, checking, clock = map(part, ("figures", "cases", "sizes", "checking", "clock"))
+sections, settings, timing, report = map(part, ("sections", "settings", "timing", "report"))
+TINY = settings.Settings(tiny=True)
+
+
+@pytest.fixture
+def emulated(monkeypatch):
+    monkeypatch.setenv("MINICNN_EMULATE_GPU", "1")
+
+
+# Cases
+
+
+@pytest.mark.parametrize("scale", list(sizes.LISTS))
+def test_every_op_has_a_case(scale):
+    found = {case.reference for case in sizes.LISTS[scale]()}
+    assert {each.values[0] for each in reference_functions()} <= found
+
+
+@pytest.mark.parametrize("scale", list(sizes.LISTS))
+def test_the_cases_have_different_names(scale):
+    names = [case.name for case in sizes.LISTS[scale]()]
+    assert len(set(names)) == len(names)
+
+
+def test_bytes_are_of_each_input_once_and_of_each_result_once():
+    def size_of(op, **where):
+        case = next(c for c in sizes.tiny() if c.op == op and all(part in c.label for part in where.values()))
+        arguments = case.make(cases.Source(np.float32))
+        return timing.least_bytes(case, arguments, case.reference(*arguments))
+
+    assert size_of("residual_add_forward") == 4 * 10 * 3
+    assert size_of("relu_forward", label="in place") == 4 * 10 * 2
+    assert size_of("max_pool2d_winners", label="2x3") == 4 * 40 + 1 * 2 * 3 * 5  # not the maxima, which it finds again
+    assert size_of("batch_norm_grad_x", label="evaluation") == 4 * (12 + 2 + 2 + 12)  # neither x nor the means
+    assert size_of("sgd_update", label="momentum") == 4 * 7 * 5
+
+
+def test_a_source_draws_the_same_numbers_again_and_never_zeros():
+    first, second = (cases.Source(np.float32).normal(1000) for _ in range(2))
+    assert np.array_equal(first, second) and first.dtype == np.float32 and (first != 0).all()
+
+
+# The checks
+
+
+@needs_compiler
+def test_every_kernel_is_launched_and_right(emulated, monkeypatch):
+    launched, call = set(), launch.Kernel.__call__
+
+    def noted(self, *args, **kwargs):
+        launched.add((self.path.name, self.name))
+        return call(self, *args, **kwargs)
+
+    monkeypatch.setattr(launch.Kernel, "__call__", noted)
+    rows = {name: function() for name, function in checking.items(TINY, "fast")}
+    assert {name: row for name, row in rows.items() if not row["ok"]} == {}
+    assert {(path.name, name) for path in FOLDER.glob("*.cu") for name in kernels(path)} - launched == set()
+
+
+def relu_case():
+    return next(case for case in sizes.tiny() if case.op == "relu_forward")
+
+
+CALLS = itertools.count()
+WRONG = {
+    "a wrong number": lambda x, out: np.maximum(x, np.where(x == x.max(), x * np.float32(1.001), 0)),
+    "another dtype": lambda x, out: np.maximum(x, 0).astype(np.float64),
+    "another shape": lambda x, out: np.maximum(x, 0)[1:],
+    "does not repeat": lambda x, out: np.maximum(x, 0) * np.float32(1 + 1e-6 * next(CALLS)),
+}
+
+
+@pytest.mark.parametrize("how", list(WRONG))
+def test_a_wrong_kernel_is_found(emulated, monkeypatch, how):
+    case = relu_case()
+    monkeypatch.setattr(checking, "kernel_of", lambda case, language: WRONG[how])
+    row = checking.check(case, "float32", "fast")
+    assert row["ok"] is False
+    assert "WRONG" in report.verdict([row])
+    monkeypatch.setattr(checking, "kernel_of", lambda case, language: lambda x, out: np.maximum(x, 0))
+    assert checking.check(case, "float32", "fast")["ok"] is True
+
+
+def test_short_formats_are_allowed_their_rounding():
+    assert checking.tolerance("matmul_vector", "float32") == 1e-4
+    assert checking.tolerance("matmul_vector in tf32", "float32") == 2e-3
+    assert checking.tolerance("conv2d_forward in bfloat16", "float32") == 2e-2
+
+
+# Sections
+
+
+def section_lines(tmp_path, name, seconds=100.0, skip=0):
+    path = tmp_path / "rows"
+    code = sections.main_of_process(name, TINY, skip, seconds, path)
+    return code, [json.loads(line) for line in path.read_text().splitlines()]
+
+
+@needs_compiler
+@pytest.mark.parametrize("name", ["time_cuda", "steps_minicnn", "check_timed"])
+def test_sections_of_our_kernels_run_on_the_emulated_gpu(emulated, tmp_path, name):
+    code, lines = section_lines(tmp_path, name)
+    rows = sections.sorted_out(lines)["rows"]
+    assert code == 0 and rows
+    assert [row for row in rows if "error_text" in row or "skipped" in row] == []
+    assert not any(row.get("ms") for row in rows)  # nothing is timed
+
+
+@pytest.mark.parametrize("name", ["time_torch", "steps_torch", "steps_compiled"])
+def test_sections_of_pytorch_run_without_a_gpu(torch, torchvision, emulated, tmp_path, name):
+    code, lines = section_lines(tmp_path, name)
+    rows = sections.sorted_out(lines)["rows"]
+    assert code == 0 and rows
+    assert [row for row in rows if "error_text" in row] == []
+    assert {row["skipped"].partition(":")[0] for row in rows if "skipped" in row} <= {"graph", "compiled"}
+
+
+@needs_compiler
+def test_the_figures_of_all_sections_meet_in_the_table(torch, torchvision, emulated, monkeypatch, tmp_path):
+    """With a clock that counts its own readings, in place of none."""
+
+    class Readings(FakeEvents):
+        def record(self):
+            self.now += 1
+            return self.now
+
+    for module in ("timing", "timing_torch", "steps", "steps_torch"):
+        monkeypatch.setattr(part(module), "NoClock", lambda: clock.Clock(Readings()))
+    for name, number in (("WARM_UP", 0), ("FEWEST", 2), ("MOST", 2)):
+        monkeypatch.setattr(clock, name, number)
+    some = [case for case in sizes.tiny() if " in " not in case.op or case.op.endswith("tf32")]
+    monkeypatch.setitem(sizes.LISTS, "tiny", lambda: some)
+    monkeypatch.setattr(part("steps"), "PRECISIONS", {"TF32": "tf32"})
+    monkeypatch.setattr(part("steps_torch"), "WAYS", part("steps_torch").WAYS[1:2])
+    rows = {}
+    for name in ("time_cuda", "time_torch", "steps_minicnn", "steps_torch"):
+        (tmp_path / name).mkdir()
+        _, lines = section_lines(tmp_path / name, name)
+        rows[name] = sections.sorted_out(lines)["rows"]
+        assert not any("error_text" in row for row in rows[name])
+    rows["time_numba"] = [row for row in rows["time_cuda"] if row["name"] != "copy"]
+    text = report.table(result_of(**rows))
+    products = [case for case in some if case.operations]
+    table = {row[0]: row for row in table_rows(text, "Bound by arithmetic")}
+    assert set(table) == {case.name for case in products} and not any("-" in row for row in table.values())
+    assert {row[0] for row in table_rows(text, "Bound by memory")} == {row["name"] for row in rows["time_cuda"]} - set(
+        table
+    )
+    steps = table_rows(text, "Training steps")
+    assert [row[3] for row in steps] == ["100 %"] * 2 and "minicnn, tf32" in steps[0][0]
+
+
+@needs_compiler
+def test_pytorch_multiplies_and_convolves_what_our_kernels_do(torch, emulated):
+    twins = part("timing_torch")
+    for case in sizes.tiny():
+        if case.operations and not case.rung:
+            ours = case.reference(*case.make(cases.Source(np.float32)))
+            theirs = twins.TWINS[case.op](torch, *twins.arguments(case, "NCHW", "float32", "cpu"))
+            assert figures.relative_error(theirs.numpy(), ours) < 1e-5, case.name
+
+
+def test_without_a_gpu_a_section_says_what_is_missing(monkeypatch, tmp_path):
+    monkeypatch.delenv("MINICNN_EMULATE_GPU", raising=False)
+    code, lines = section_lines(tmp_path, "check_cuda")
+    if lines != [] and "unavailable" in lines[0]:
+        assert code == 0 and "device 'cuda'" in lines[0]["unavailable"]
+        assert sections.ending(code, lines)[0] == "skipped"
+    else:
+        pytest.skip("there is a GPU")
+
+
+FAKE = """
+import os, sys, time
+sys.path.insert(0, {benchmarks!r})
+import gpu
+from gpubench import sections
+
+def fails():
+    raise ValueError("no good")
+
+ITEMS = [("one", lambda: {{"value": 1}}), ("dies", os.abort), ("fails", fails), ("two", lambda: {{"value": 2}})]
+ITEMS += [("hangs", lambda: time.sleep(60)), ("three", dict)] * {hangs}
+sections.SECTIONS["fake"] = sections.Section("a fake", 1, lambda settings: ITEMS)
+sys.exit(gpu.main())
+"""
+
+
+def run_fake(tmp_path, monkeypatch, *, hangs, seconds=30.0, hard_limit=30.0):
+    program = tmp_path / "fake.py"
+    program.write_text(FAKE.format(benchmarks=str(BENCHMARKS), hangs=int(hangs)))
+    fake = sections.Section("a fake", 1, lambda settings: [])
+    monkeypatch.setitem(sections.SECTIONS, "fake", fake)
+    return sections.run_section("fake", TINY, seconds, hard_limit, [sys.executable, str(program)])
+
+
+def test_a_measurement_that_kills_its_process_costs_no_other(tmp_path, monkeypatch):
+    result = run_fake(tmp_path, monkeypatch, hangs=False)
+    rows = {row["name"]: row for row in result["rows"]}
+    assert list(rows) == ["one", "dies", "fails", "two"]
+    assert (rows["one"]["value"], rows["two"]["value"]) == (1, 2)
+    assert "died" in rows["dies"]["error_text"]
+    assert rows["fails"]["error_text"] == "ValueError: no good" and "no good" in rows["fails"]["traceback"]
+    assert result["status"] == "done" and report.wrong([result])
+
+
+def test_a_measurement_that_hangs_is_stopped(tmp_path, monkeypatch):
+    result = run_fake(tmp_path, monkeypatch, hangs=True, hard_limit=6.0)
+    assert (result["status"], result["seconds"] < 16) == ("partly", True)
+    assert "time was over" in result["reason"]
+    assert result["rows"][-1]["name"] == "hangs" and "stopped" in result["rows"][-1]["skipped"]
+    assert result["rows"][0]["value"] == 1
+
+
+def test_what_there_is_no_time_for_is_named(tmp_path, monkeypatch):
+    monkeypatch.setitem(sections.SECTIONS, "late", sections.Section("", 1, lambda s: [("a", dict), ("b", dict)]))
+    code, lines = section_lines(tmp_path, "late", seconds=-1.0)
+    assert sections.ending(code, lines) == ("partly", "no time left for 2 rows")
+    assert [row["skipped"] for row in sections.sorted_out(lines)["rows"]] == ["no time left"] * 2
+
+
+def test_a_row_keeps_its_name(tmp_path, monkeypatch):
+    items = [("gpu", lambda: {"name": "NVIDIA H200"})]
+    monkeypatch.setitem(sections.SECTIONS, "named", sections.Section("", 1, lambda settings: items))
+    _, lines = section_lines(tmp_path, "named")
+    assert [row["name"] for row in sections.sorted_out(lines)["rows"]] == ["gpu"]
+
+
+def test_a_section_that_cannot_begin_says_why(tmp_path, monkeypatch):
+    def items(settings):
+        raise RuntimeError("no CUDA-capable device")
+
+    monkeypatch.setitem(sections.SECTIONS, "broken", sections.Section("", 1, items))
+    code, lines = section_lines(tmp_path, "broken")
+    assert sections.ending(code, lines) == ("failed", "RuntimeError: no CUDA-capable device")
+    assert sections.sorted_out(lines)["rows"] == []
+
+
+def test_no_section_may_outlast_the_program(monkeypatch):
+    given, saved = [], []
+
+    def run(name, settings, seconds, hard_limit, program):
+        given.append((name, round(seconds), round(hard_limit)))
+        return {"title": name, "status": "done", "reason": "", "seconds": 0.0, "rows": []}
+
+    for name, weight in (("first", 1), ("second", 3)):
+        monkeypatch.setitem(sections.SECTIONS, name, sections.Section(name, weight, None))
+    monkeypatch.setattr(sections, "run_section", run)
+    sections.run_all(["first", "second"], TINY, 100, [], lambda done: saved.append(len(done)))
+    assert given == [("first", 25, 25 + sections.GRACE), ("second", 100, 100)] and saved == [1, 2]
+
+
+def test_a_section_without_any_time_is_skipped():
+    result = sections.run_section("machine", TINY, 0.0, 0.0, ["false"])
+    assert (result["status"], result["reason"], result["rows"]) == ("skipped", "no time left", [])
+
+
+# The program
+
+
+def run_program(tmp_path, *words, emulate):
+    environment = {**os.environ, "MINICNN_EMULATE_GPU": str(int(emulate))}
+    command = [sys.executable, str(PROGRAM), "--out", str(tmp_path), *words]
+    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300)
+
+
+@needs_compiler
+def test_the_program_writes_its_json_and_its_table(tmp_path):
+    done = run_program(tmp_path, "--tiny", "--sections", "machine", "check_numba", "time_numba", emulate=True)
+    assert done.returncode == 0, done.stderr
+    result = json.loads((tmp_path / "gpu_emulated.json").read_text())
+    assert result["note"] == "emulated: no times" and result["emulated"]
+    assert [section["section"] for section in result["sections"]] == ["machine", "check_numba", "time_numba"]
+    rows = result["sections"][1]["rows"]
+    assert rows and all(row["ok"] for row in rows if "skipped" not in row)
+    table = (tmp_path / "gpu_emulated.md").read_text()
+    assert "emulated: no times" in table and "## Correctness" in table and "## Bound by" not in table
+    assert table in done.stdout
+
+
+def test_without_a_gpu_the_program_says_so(tmp_path):
+    done = run_program(tmp_path, "--sections", "check_cuda", emulate=False)
+    if done.returncode == 0:
+        pytest.skip("there is a GPU")
+    assert done.returncode == 2
+    assert "nothing could be measured" in done.stderr and "device 'cuda'" in done.stdout
+
+
+def test_real_sizes_are_too_much_for_the_emulator(tmp_path):
+    done = run_program(tmp_path, emulate=True)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1) and "--tiny" in done.stderr

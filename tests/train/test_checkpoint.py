@@ -1,0 +1,385 @@
+"""Checkpoints: the same state and the same bytes back, every damage noticed, the old file kept when writing fails."""
+
+import builtins
+import errno
+import io
+import os
+import re
+import tracemalloc
+import zipfile
+
+import hypothesis.strategies as st
+import numpy as np
+import pytest
+from fuzz_checkpoints import fuzz, npy, sealed
+from hypothesis import given, settings
+
+from minicnn import Tensor
+from minicnn.storage import checkpoint
+from minicnn.storage.files import atomic_write, sweep
+from minicnn.train import CheckpointError, is_checkpoint, load_checkpoint, save_checkpoint
+
+STATE = {
+    "model": {"weight": np.arange(6, dtype=np.float32).reshape(2, 3), "bias": Tensor(np.float64([1.5, np.nan]))},
+    "velocities": [None, np.zeros((0, 2)), np.asfortranarray(np.eye(3)), np.int64(7)],
+    "scalar": np.array(2.5),
+    "plain": {"lr": 0.1 + 0.2, "inf": float("inf"), "big": 2**100, "flag": True, "text": "Größe", "none": None},
+    "empty": [{}, []],
+}
+
+
+def assert_same(found, expected):
+    if isinstance(expected, dict):
+        assert list(found) == list(expected)
+        for key in expected:
+            assert_same(found[key], expected[key])
+    elif isinstance(expected, (list, tuple)):
+        assert len(found) == len(expected)
+        for one, other in zip(found, expected, strict=True):
+            assert_same(one, other)
+    elif isinstance(expected, (np.ndarray, Tensor)):
+        expected = np.asarray(expected)
+        assert found.dtype == expected.dtype
+        np.testing.assert_array_equal(found, expected)
+    else:
+        assert found == expected
+        assert type(found) in (type(expected), int)
+
+
+@pytest.fixture
+def saved(tmp_path):
+    path = tmp_path / "checkpoint.npz"
+    save_checkpoint(path, STATE)
+    return path
+
+
+def test_comes_back(saved):
+    assert_same(load_checkpoint(saved), STATE)
+
+
+def test_is_an_npz_file(saved):
+    with np.load(saved, allow_pickle=False) as archive:
+        np.testing.assert_array_equal(archive["model/weight"], STATE["model"]["weight"])
+
+
+def test_equal_states_make_equal_files(saved, tmp_path, monkeypatch):
+    monkeypatch.setattr("time.time", lambda: 2e9)
+    other = {**STATE, "velocities": [None, np.zeros((0, 2)), np.eye(3), 7]}  # another memory layout
+    save_checkpoint(tmp_path / "other.npz", other)
+    assert (tmp_path / "other.npz").read_bytes() == saved.read_bytes()
+    save_checkpoint(tmp_path / "again.npz", load_checkpoint(saved))
+    assert (tmp_path / "again.npz").read_bytes() == saved.read_bytes()
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.data())
+def test_every_flipped_bit_and_truncation_is_noticed(tmp_path_factory, data):
+    path = tmp_path_factory.getbasetemp() / "damaged.npz"
+    save_checkpoint(path, STATE)
+    content = bytearray(path.read_bytes())
+    position = data.draw(st.integers(0, len(content) - 1), label="byte")
+    if data.draw(st.booleans(), label="truncate"):
+        content = content[:position]
+    else:
+        content[position] ^= 1 << data.draw(st.integers(0, 7), label="bit")
+    path.write_bytes(content)
+    with pytest.raises(CheckpointError, match=r"damaged\.npz is damaged .* use another checkpoint"):
+        load_checkpoint(path)
+
+
+@pytest.mark.parametrize("content", [b"", b"hello", b"x" * 5000, bytes(64)])
+def test_other_files_are_refused(tmp_path, content):
+    path = tmp_path / "weights.pth"
+    path.write_bytes(content)
+    with pytest.raises(CheckpointError, match=r"weights\.pth is damaged or no minicnn checkpoint"):
+        load_checkpoint(path)
+
+
+def test_plain_npz_is_refused(tmp_path):
+    np.savez(tmp_path / "plain.npz", a=np.ones(3))
+    with pytest.raises(CheckpointError, match="no minicnn checkpoint"):
+        load_checkpoint(tmp_path / "plain.npz")
+
+
+def test_missing_file_and_folder(tmp_path):
+    with pytest.raises(CheckpointError, match=r"nowhere\.npz: No such file"):
+        load_checkpoint(tmp_path / "nowhere.npz")
+    with pytest.raises(CheckpointError, match="Is a directory"):
+        load_checkpoint(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("state", "message"),
+    [
+        ({1: 2}, "must be text"),
+        ({"a": {"$array": "b"}}, "keys of a must be text"),
+        ({"a": {"b": object()}}, "a/b is a object"),
+        ({"a": {"b": np.ones(1)}, "a/b": np.ones(1)}, "two arrays would both be called a/b"),
+    ],
+)
+def test_states_that_cannot_be_written(tmp_path, state, message):
+    with pytest.raises(TypeError, match=message):
+        save_checkpoint(tmp_path / "c.npz", state)
+    assert not list(tmp_path.iterdir())
+
+
+def test_objects_are_never_pickled(tmp_path):
+    with pytest.raises(TypeError, match="a is an array of object; only numbers"):
+        save_checkpoint(tmp_path / "c.npz", {"a": np.array([object()])})
+    assert not list(tmp_path.iterdir())
+
+
+class FullDisk:
+    """A file on a disk that has room for so many bytes."""
+
+    def __init__(self, file, room):
+        self.file, self.room = file, room
+
+    def write(self, data):
+        self.room -= len(data)
+        if self.room < 0:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return self.file.write(data)
+
+    def __getattr__(self, name):
+        return getattr(self.file, name)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc_info):
+        self.file.close()
+
+
+@pytest.mark.parametrize("room", [0, 100, 900, 1500])
+def test_full_disk_leaves_the_old_file(saved, monkeypatch, room):
+    before = saved.read_bytes()
+    assert room < len(before)
+    real_open = builtins.open
+    monkeypatch.setattr(builtins, "open", lambda *args, **kwargs: FullDisk(real_open(*args, **kwargs), room))
+    with pytest.raises(CheckpointError, match=r"cannot write checkpoint .*No space left.*unchanged"):
+        save_checkpoint(saved, {**STATE, "new": np.ones(10)})
+    monkeypatch.undo()
+    assert saved.read_bytes() == before
+    assert list(saved.parent.iterdir()) == [saved]
+
+
+def test_data_is_on_the_disk_before_it_has_the_name(saved, monkeypatch):
+    calls = []
+    for name in ("fsync", "replace"):
+        real = getattr(os, name)
+        monkeypatch.setattr(os, name, lambda *args, name=name, real=real: (calls.append(name), real(*args)))
+    save_checkpoint(saved, STATE)
+    assert calls == ["fsync", "replace", "fsync"]  # the file, the name, the folder
+
+
+def test_unfinished_files_are_swept(tmp_path):
+    with pytest.raises(KeyboardInterrupt), atomic_write(tmp_path / "a"):
+        raise KeyboardInterrupt
+    assert not list(tmp_path.iterdir())
+    (tmp_path / ".checkpoint_last.npz.unfinished").write_bytes(b"half")
+    (tmp_path / ".mine").write_bytes(b"whole")
+    sweep(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [".mine"]
+
+
+def test_no_second_copy_in_memory(tmp_path):
+    state = {"weights": [np.ones(1 << 20) for _ in range(4)]}  # 32 MiB
+    tracemalloc.start()
+    save_checkpoint(tmp_path / "c.npz", state)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 24 << 20
+
+
+def test_a_checkpoint_is_known_by_its_beginning(saved, tmp_path):
+    content = saved.read_bytes()
+    assert is_checkpoint(saved) and is_checkpoint(str(saved))
+    saved.write_bytes(content[: len(content) // 2])  # damaged, and still no file of another kind
+    assert is_checkpoint(saved)
+    np.savez(tmp_path / "plain.npz", a=np.ones(3))
+    (tmp_path / "short").write_bytes(content[:39])
+    os.mkfifo(tmp_path / "pipe")
+    names = ("plain.npz", "short", "pipe", ".", "nowhere", "nul\0", "n" * 5000)
+    assert not any(is_checkpoint(tmp_path / name) for name in names)
+
+
+def test_looking_for_a_checkpoint_never_fails(saved):
+    content = saved.read_bytes()
+    for position in range(1000):
+        damaged = bytearray(content)
+        damaged[position] ^= 1 << position % 8
+        saved.write_bytes(damaged)
+        assert is_checkpoint(saved) in (True, False)
+
+
+# Made by hand: with a right SHA-256 behind it
+
+
+def archive_of(pairs, how=zipfile.ZIP_STORED):
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", how) as archive:
+        for name, content in pairs:
+            archive.writestr(name, content)
+    return sealed(stream.getvalue())
+
+
+def state_text(state='{"a": {"$array": "a"}}'):
+    return f'{{"format": "minicnn checkpoint 1", "state": {state}}}'
+
+
+def npy_text(header, numbers=bytes(24)):
+    return b"\x93NUMPY\1\0" + len(header).to_bytes(2, "little") + header.encode() + numbers
+
+
+ARRAY_OF_3 = npy(np.ones(3))
+HEADER_OF_3 = "{'descr': '<f8', 'fortran_order': False, 'shape': (3,), }\n"
+
+
+def refusal(tmp_path, content):
+    (tmp_path / "made.npz").write_bytes(content)
+    tracemalloc.start()
+    with pytest.raises(CheckpointError) as caught:
+        load_checkpoint(tmp_path / "made.npz")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    message = str(caught.value)
+    assert "made.npz" in message and "\n" not in message
+    assert peak < 20 * len(content) + (4 << 20)
+    return message
+
+
+def test_what_is_made_by_hand_can_be_right(tmp_path):
+    content = archive_of([("state.json", state_text()), ("a.npy", npy_text(HEADER_OF_3))])
+    (tmp_path / "made.npz").write_bytes(content)
+    np.testing.assert_array_equal(load_checkpoint(tmp_path / "made.npz")["a"], np.zeros(3))
+
+
+@pytest.mark.parametrize(
+    ("pairs", "message"),
+    [
+        ([], "a.npy is missing"),
+        ([("b.npy", ARRAY_OF_3)], "a.npy is missing"),
+        ([("a.npy", ARRAY_OF_3), ("b.npy", ARRAY_OF_3)], "1 of its members are not mentioned"),
+        ([("a.npy", ARRAY_OF_3), ("../../a.npy", ARRAY_OF_3)], "1 of its members are not mentioned"),
+        ([("a.npy", ARRAY_OF_3), ("a.npy", ARRAY_OF_3)], "two members have one name"),
+        ([("a.npy", ARRAY_OF_3), ("state.json", state_text())], "two members have one name"),
+        ([("a.npy", b"")], "a.npy is damaged"),
+        ([("a.npy", ARRAY_OF_3[:-1])], "other bytes than an array"),
+        ([("a.npy", ARRAY_OF_3 + b"x")], "other bytes than an array"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_members_that_do_not_fit(tmp_path, pairs, message):
+    assert message in refusal(tmp_path, archive_of([("state.json", state_text()), *pairs]))
+
+
+@pytest.mark.parametrize("how", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_nothing_is_unpacked(tmp_path, how):
+    """30 MB of zeros become a few thousand bytes."""
+    content = archive_of([("state.json", state_text()), ("a.npy", npy(np.zeros(1 << 22)))], how)
+    assert len(content) < 1 << 17
+    assert "is compressed" in refusal(tmp_path, content)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        HEADER_OF_3.replace("(3,)", "(1000000000000,)"),
+        HEADER_OF_3.replace("(3,)", "(0, 9223372036854775807, 9223372036854775807)"),
+        HEADER_OF_3.replace("(3,)", "(-3,)"),
+        HEADER_OF_3.replace("(3,)", "(4,)"),
+        HEADER_OF_3.replace("(3,)", f"({'1, ' * 99}3)"),
+        HEADER_OF_3.replace("(3,)", f"({'9' * 19}, {'9' * 19})"),
+        HEADER_OF_3.replace("<f8", "<f3"),
+        HEADER_OF_3.replace("<f8", "|O"),
+        HEADER_OF_3.replace("<f8", "<U2"),
+        HEADER_OF_3.replace("'<f8'", "[('a', '<f8')]"),
+        HEADER_OF_3.replace("}", "'more': 1}"),
+        "__import__('os')._exit(1)",
+        "(" * 9000,
+        "",
+    ],
+)
+def test_headers_that_promise_something_else(tmp_path, header):
+    assert "member a.npy" in refusal(tmp_path, archive_of([("state.json", state_text()), ("a.npy", npy_text(header))]))
+
+
+def test_booleans_are_true_or_false(tmp_path):
+    header = HEADER_OF_3.replace("<f8", "|b1")
+    for numbers, right in ((b"\0\1\1", True), (b"\0\2\1", False)):
+        content = archive_of([("state.json", state_text()), ("a.npy", npy_text(header, numbers))])
+        if right:
+            (tmp_path / "made.npz").write_bytes(content)
+            assert load_checkpoint(tmp_path / "made.npz")["a"].tolist() == [False, True, True]
+        else:
+            assert "neither true nor false" in refusal(tmp_path, content)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "state.json is damaged"),
+        (b"\xff{}", "state.json is damaged"),
+        ("[" * 200_000, "state.json is damaged"),
+        (state_text("[" * 900 + "]" * 900), "deep|recursion"),
+        (state_text("9" * 5000), "state.json is damaged"),
+        (state_text('{"a": 1, "a": 2}'), "a key stands twice"),
+        ("[]", "not of the form"),
+        ('{"format": 1, "state": 2}', "not of the form"),
+        ('{"format": "minicnn checkpoint 1"}', "not of the form"),
+        ('{"format": "minicnn checkpoint 1", "state": 1, "more": 2}', "not of the form"),
+        ('{"format": "minicnn checkpoint 2\\n", "state": 1}', r"is a minicnn checkpoint 2\\n, and this program reads"),
+        (state_text('{"a": {"$array": "b"}}'), "names the array of a otherwise"),
+        (state_text('{"a": {"$array": 1}}'), "names the array of a otherwise"),
+        (state_text('{"a": {"$array": "a", "b": 1}}'), "names the array of a otherwise"),
+        (state_text('{"$array": "a"}'), "names the array of  otherwise"),
+        (state_text('{"b": {"a": {"$array": "a"}}}'), "names the array of b/a otherwise"),
+        (state_text('["a"]'), "1 of its members are not mentioned"),
+    ],
+)
+def test_states_that_do_not_fit(tmp_path, text, message):
+    assert re.search(message, refusal(tmp_path, archive_of([("state.json", text), ("a.npy", ARRAY_OF_3)])))
+
+
+def test_members_that_overlap(tmp_path):
+    """One member's bytes are listed a hundred times."""
+    content = archive_of([("state.json", state_text()), ("a.npy", npy(np.ones(500)))])[:-64]
+    start = content.index(b"PK\1\2", content.index(b"PK\1\2") + 1)
+    entry, end = content[start:].split(b"PK\5\6")
+    entries = b"".join(entry.replace(b"a.npy", b"%05d" % i) for i in range(100))
+    added = 99 + 1
+    count, size = (2 + added).to_bytes(2, "little"), int.from_bytes(end[8:12], "little") + len(entries)
+    end = b"PK\5\6" + end[:4] + count + count + size.to_bytes(4, "little") + end[12:]
+    assert "larger than the file" in refusal(tmp_path, sealed(content[:start] + entry + entries + end))
+
+
+def test_a_file_that_shrinks_or_grows_while_it_is_read(saved, monkeypatch):
+    content = saved.read_bytes()
+    real = checkpoint.Archive
+    for changed in (content[: len(content) // 2], content[:200] + bytes(500) + content[700:], b""):
+        saved.write_bytes(content)
+        monkeypatch.setattr(checkpoint, "Archive", lambda *args, c=changed: (saved.write_bytes(c), real(*args))[1])
+        with pytest.raises(CheckpointError):
+            load_checkpoint(saved)
+
+
+def test_pipes_and_devices_are_refused_at_once(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", "/dev/zero"):
+        with pytest.raises(CheckpointError, match="Not a regular file"):
+            load_checkpoint(path)
+
+
+def test_a_state_that_memory_has_no_room_for(saved, monkeypatch):
+    def empty(*args):
+        raise MemoryError("Unable to allocate 9 GiB")
+
+    monkeypatch.setattr(np, "empty", empty)
+    with pytest.raises(CheckpointError, match="does not fit into memory: Unable to allocate 9 GiB"):
+        load_checkpoint(saved)
+
+
+def test_a_slice_of_the_fuzz():
+    """All of it: tests/support/fuzz_checkpoints.py."""
+    assert sum(fuzz(cases=150, seed=1).values()) == 150
