@@ -7,11 +7,12 @@
 //
 // y may be x itself (inplace=True), so neither is __restrict__: a thread reads its element before it writes it.
 
+#include "grid_stride.cuh"
+
 // y = max(x, 0). Not fmax, which would drop a NaN.
 template <typename T>
 __global__ void relu_forward(const T *x, T *y, long long size) {
-    long long step = (long long)gridDim.x * blockDim.x;
-    for (long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x; i < size; i += step) {  // [0, size)
+    GRID_STRIDE_LOOP(i, size) {  // [0, size)
         T value = x[i];
         y[i] = value <= T(0) ? T(0) : value;
     }
@@ -20,16 +21,14 @@ __global__ void relu_forward(const T *x, T *y, long long size) {
 // grad_x = grad_out where y > 0 or NaN. A choice and not a product: 0 times an infinite gradient would be NaN.
 template <typename T>
 __global__ void relu_backward(const T *grad_out, const T *y, T *grad_x, long long size) {
-    long long step = (long long)gridDim.x * blockDim.x;
-    for (long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x; i < size; i += step)  // [0, size)
+    GRID_STRIDE_LOOP(i, size)  // [0, size)
         grad_x[i] = y[i] <= T(0) ? T(0) : grad_out[i];
 }
 
 // y = 1 / (1 + e^-x), in the form whose exponential cannot overflow
 template <typename T>
 __global__ void sigmoid_forward(const T *x, T *y, long long size) {
-    long long step = (long long)gridDim.x * blockDim.x;
-    for (long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x; i < size; i += step) {  // [0, size)
+    GRID_STRIDE_LOOP(i, size) {  // [0, size)
         T e = exp(-fabs(x[i]));
         y[i] = (x[i] >= T(0) ? T(1) : e) / (T(1) + e);
     }
@@ -38,22 +37,19 @@ __global__ void sigmoid_forward(const T *x, T *y, long long size) {
 // grad_x = grad_out * y * (1 - y)
 template <typename T>
 __global__ void sigmoid_backward(const T *grad_out, const T *y, T *grad_x, long long size) {
-    long long step = (long long)gridDim.x * blockDim.x;
-    for (long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x; i < size; i += step)  // [0, size)
+    GRID_STRIDE_LOOP(i, size)  // [0, size)
         grad_x[i] = grad_out[i] * y[i] * (T(1) - y[i]);
 }
 
 template <typename T>
 __global__ void tanh_forward(const T *x, T *y, long long size) {
-    long long step = (long long)gridDim.x * blockDim.x;
-    for (long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x; i < size; i += step)  // [0, size)
+    GRID_STRIDE_LOOP(i, size)  // [0, size)
         y[i] = tanh(x[i]);
 }
 
 // grad_x = grad_out * (1 - y^2)
 template <typename T>
 __global__ void tanh_backward(const T *grad_out, const T *y, T *grad_x, long long size) {
-    long long step = (long long)gridDim.x * blockDim.x;
-    for (long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x; i < size; i += step)  // [0, size)
+    GRID_STRIDE_LOOP(i, size)  // [0, size)
         grad_x[i] = grad_out[i] * (T(1) - y[i] * y[i]);
 }

@@ -4,10 +4,12 @@
 // Memory    2 reads and 1 write an element, all coalesced; no shared memory, no barrier
 // Launch    blocks of 256, ceil(size / 256) of them
 // Bound by  memory: 1 operation for 3 * sizeof(T) bytes
+
+#include "grid_stride.cuh"
+
 template <typename T>
 __global__ void residual_add_forward(const T *__restrict__ a, const T *__restrict__ b, T *__restrict__ y,
                                      long long size) {
-    long long step = (long long)gridDim.x * blockDim.x;
-    for (long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x; i < size; i += step)  // [0, size)
+    GRID_STRIDE_LOOP(i, size)  // [0, size)
         y[i] = a[i] + b[i];
 }

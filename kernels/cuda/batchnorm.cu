@@ -10,6 +10,7 @@
 //   Threads   one for every element, in a grid-stride loop; launch as in activation.cu
 // Bound by    memory: 1 or 2 reads (statistics: x twice) and at most 1 write an element, for 2 to 8 operations
 
+#include "grid_stride.cuh"
 #include "sum.cuh"
 
 constexpr int THREADS = 256;
@@ -18,7 +19,7 @@ constexpr int THREADS = 256;
 template <typename T>
 __device__ T block_sum(T value) {
     __shared__ T of_warp[THREADS / 32];
-    for (int lanes = 16; lanes > 0; lanes /= 2) value += __shfl_xor_sync(0xffffffffu, value, lanes);
+    value = warp_sum(value);
     __syncthreads();  // a sum before this one may still be being read
     if (threadIdx.x % 32 == 0) of_warp[threadIdx.x / 32] = value;
     __syncthreads();
@@ -57,8 +58,7 @@ template <typename T>
 __global__ void batch_norm_forward(const T *__restrict__ x, const T *__restrict__ weight, const T *__restrict__ bias,
                                    const T *__restrict__ mean, const T *__restrict__ inv_std, T *__restrict__ y, int C,
                                    long long inner, long long size) {
-    long long step = (long long)gridDim.x * blockDim.x;
-    for (long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x; i < size; i += step) {  // [0, size)
+    GRID_STRIDE_LOOP(i, size) {  // [0, size)
         int c = i / inner % C;
         T scale = weight ? inv_std[c] * weight[c] : inv_std[c];
         y[i] = (x[i] - mean[c]) * scale + (bias ? bias[c] : T(0));
@@ -92,8 +92,7 @@ __global__ void batch_norm_grad_x(const T *__restrict__ grad_out, const T *__res
                                   const T *__restrict__ mean, const T *__restrict__ inv_std,
                                   const T *__restrict__ grad_weight, const T *__restrict__ grad_bias,
                                   T *__restrict__ grad_x, int C, long long inner, long long count, long long size) {
-    long long step = (long long)gridDim.x * blockDim.x;
-    for (long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x; i < size; i += step) {  // [0, size)
+    GRID_STRIDE_LOOP(i, size) {  // [0, size)
         int c = i / inner % C;
         T inner_part = grad_out[i];
         if (grad_weight) inner_part -= grad_bias[c] / count + (x[i] - mean[c]) * (inv_std[c] * grad_weight[c] / count);

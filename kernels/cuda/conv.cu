@@ -3,26 +3,20 @@
 //   conv2d_direct   one thread for each output, the sum as the formula has it
 //   im2col          explicit: the windows as the columns of a matrix in memory, then a product (matmul.cu)
 //   conv2d_forward, conv2d_grad_x, conv2d_grad_weight with sum_parts
-//                   implicit: the products of minicnn/ops/conv.py, but the matrix is nowhere: a block gathers the piece
-//                   of it that it is about to multiply straight into shared memory. These are the shipped ones,
-//                   and tensor_conv.cu has them once more with fewer digits.
+//                   implicit: the products of minicnn/ops/conv.py, but the matrix is nowhere: a thread block gathers
+//                   the tile of it that it is about to multiply straight into shared memory. These are the ones that
+//                   training runs, and tensor_conv.cu has them once more with fewer digits.
 //
 // Sizes: x (N, C, H, W), weight (OC, CG, KH, KW) with CG = C / groups, y (N, OC, OH, OW), OG = OC / groups. Output (oh,
 // ow) sees with tap (u, v) the pixel (oh * SH - PT + u * DH, ow * SW - PL + v * DW), or 0 outside the image.
 
+#include "grid_stride.cuh"
 #include "sum.cuh"
+#include "tiles.cuh"
 
 #define GEOMETRY                                                                                                \
     int N, int C, int H, int W, int OC, int OH, int OW, int KH, int KW, int SH, int SW, int PT, int PL, int DH, \
         int DW, int groups
-
-constexpr int THREADS = 256;
-constexpr int ROWS = 64;     // ROWS x COLUMNS results of a block, EACH x EACH of each thread, from pieces DEPTH deep:
-constexpr int COLUMNS = 64;  // as matmul_double in matmul.cu
-constexpr int DEPTH = 16;
-constexpr int EACH = 4;
-constexpr int SIDE = ROWS / EACH;
-constexpr int PART = DEPTH * ROWS / THREADS;  // numbers of a piece that one thread fetches
 
 // 1. Threads one for each output, in a grid-stride loop; neighbours have neighbouring ow. Every operand comes from
 //    global memory (or a cache): 2 numbers fetched for 2 operations.    Launch: blocks of 256
@@ -30,8 +24,8 @@ template <typename T>
 __global__ void conv2d_direct(const T *__restrict__ x, const T *__restrict__ weight, const T *__restrict__ bias,
                               T *__restrict__ y, GEOMETRY) {
     int CG = C / groups, OG = OC / groups;
-    long long count = (long long)N * OC * OH * OW, step = (long long)gridDim.x * blockDim.x;
-    for (long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x; i < count; i += step) {  // [0, count)
+    long long count = (long long)N * OC * OH * OW;
+    GRID_STRIDE_LOOP(i, count) {  // [0, count)
         int ow = i % OW, oh = i / OW % OH, o = i / OW / OH % OC, n = i / OW / OH / OC;
         T sum = bias ? bias[o] : T(0);
         for (int c = 0; c < CG; c++)
@@ -48,12 +42,12 @@ __global__ void conv2d_direct(const T *__restrict__ x, const T *__restrict__ wei
 
 // 2. What changed: the windows of image `image` are written out as the columns of col (C * KH * KW, OH * OW), one
 //    thread for each number, coalesced; matmul.cu does the rest. What it bought: the product's reuse of every number
-//    ROWS times. What it costs: a matrix KH * KW times as large as the image, written and read again.
+//    TILE times. What it costs: a matrix KH * KW times as large as the image, written and read again.
 //    Launch: blocks of 256
 template <typename T>
 __global__ void im2col(const T *__restrict__ x, T *__restrict__ col, int image, GEOMETRY) {
-    long long count = (long long)C * KH * KW * OH * OW, step = (long long)gridDim.x * blockDim.x;
-    for (long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x; i < count; i += step) {  // [0, count)
+    long long count = (long long)C * KH * KW * OH * OW;
+    GRID_STRIDE_LOOP(i, count) {  // [0, count)
         int ow = i % OW, oh = i / OW % OH, v = i / OW / OH % KW, u = i / OW / OH / KW % KH;
         long long channel = (long long)image * C + i / OW / OH / KW / KH;
         int h = oh * SH - PT + u * DH, w = ow * SW - PL + v * DW;
@@ -79,86 +73,84 @@ struct Radices {
     }
 };
 
-template <typename T>
-struct alignas(16) Four {
-    T at[EACH];
-};
-
-// A thread's share of the pieces of a factor: PART numbers of each, fetched into registers and later put into shared
-// memory. Columns are n, in [0, count). ALONG_K: the numbers are of one k and of PART columns, so that neighbouring
-// threads fetch neighbouring k; otherwise of one column and PART k, and neighbouring threads have neighbouring columns.
+// What one thread fetches of a factor: FETCHES numbers of each tile, into registers, later put into shared memory.
+// Columns are n, in [0, count). ALONG_K: the numbers are of one k and of FETCHES columns, so that neighbouring threads
+// fetch neighbouring k; otherwise of one column and FETCHES k, and neighbouring threads have neighbouring columns.
 template <typename T, bool ALONG_K>
-struct Share {
-    static constexpr int COUNT = ALONG_K ? PART : 1, STEP = ALONG_K ? DEPTH : DEPTH / PART;
+struct Fetch {
+    static constexpr int COUNT = ALONG_K ? FETCHES : 1, STEP = ALONG_K ? DEPTH : DEPTH / FETCHES;
     int thread, k, n[COUNT];
     Digits digits_of_k, step, digits_of_n[COUNT];
 
-    __device__ Share(int thread, int first_n, int first_k, Radices of_n, Radices of_k) : thread(thread) {
-        k = first_k + (ALONG_K ? thread % DEPTH : thread / COLUMNS);
+    __device__ Fetch(int thread, int first_n, int first_k, Radices of_n, Radices of_k) : thread(thread) {
+        k = first_k + (ALONG_K ? thread % DEPTH : thread / TILE);
         digits_of_k = of_k.of(k);
         step = of_k.of(STEP);
         for (int q = 0; q < COUNT; q++) {
-            n[q] = first_n + (ALONG_K ? thread / DEPTH + q * (THREADS / DEPTH) : thread % COLUMNS);
+            n[q] = first_n + (ALONG_K ? thread / DEPTH + q * (THREADS / DEPTH) : thread % TILE);
             digits_of_n[q] = of_n.of(n[q]);
         }
     }
 
-    // The next piece's, number(k, its digits, n, its digits) or, beyond an edge, 0
+    // The next tile's numbers: number(k, its digits, n, its digits) or, beyond an edge, 0
     template <typename Number>
-    __device__ void fetch(T (&part)[PART], int count, int last_k, Radices of_k, Number number) {
-        for (int p = 0; p < PART; p++) {
+    __device__ void fetch(T (&fetched)[FETCHES], int count, int last_k, Radices of_k, Number number) {
+        for (int p = 0; p < FETCHES; p++) {
             int q = ALONG_K ? p : 0;
-            part[p] = n[q] < count && k < last_k ? number(k, digits_of_k, n[q], digits_of_n[q]) : T(0);
-            if (ALONG_K && p < PART - 1) continue;
+            fetched[p] = n[q] < count && k < last_k ? number(k, digits_of_k, n[q], digits_of_n[q]) : T(0);
+            if (ALONG_K && p < FETCHES - 1) continue;
             k += STEP;
             of_k.add(digits_of_k, step);
         }
     }
 
-    __device__ void put(T (&tile)[DEPTH][COLUMNS + 4], const T (&part)[PART]) const {
-        for (int p = 0; p < PART; p++)
+    __device__ void put(T (&tile)[DEPTH][TILE + 4], const T (&fetched)[FETCHES]) const {
+        for (int p = 0; p < FETCHES; p++)
             if (ALONG_K)
-                tile[thread % DEPTH][thread / DEPTH + p * (THREADS / DEPTH)] = part[p];
+                tile[thread % DEPTH][thread / DEPTH + p * (THREADS / DEPTH)] = fetched[p];
             else
-                tile[thread / COLUMNS + p * (DEPTH / PART)][thread % COLUMNS] = part[p];
+                tile[thread / TILE + p * (DEPTH / FETCHES)][thread % TILE] = fetched[p];
     }
 };
 
 // result(i, j) = the sum over k in [first, last) of a(i, k) * b(k, j), i in [0, I), j in [0, J), where a and b are not
 // matrices but functions that find one number, from k, the digits of k, i or j, and its digits.
-//    Threads   block (SIDE, SIDE); blockIdx.x counts pieces of columns (pixels: many), blockIdx.y pieces of rows
+//    Threads   block (BLOCK_SIDE, BLOCK_SIDE); blockIdx.x counts tiles along the columns (pixels: many), blockIdx.y
+//              along the rows
 //    Shared    two buffers, as in matmul_double of matmul.cu, which explains them
-//    Barriers  one for each piece; the loop runs as often for every thread, and beyond an edge zeros are fetched
+//    Barriers  one for each pair of tiles; the loop runs as often for all threads, and beyond an edge zeros are fetched
 template <typename T, bool A_ALONG_K, bool B_ALONG_K, typename A, typename B, typename Store>
 __device__ void product(int I, int J, int first, int last, Radices of_j, Radices of_k, A a, B b, Store store) {
-    __shared__ alignas(16) T a_tile[2][DEPTH][ROWS + 4];
-    __shared__ alignas(16) T b_tile[2][DEPTH][COLUMNS + 4];
-    int x = threadIdx.x, y = threadIdx.y, thread = y * SIDE + x;  // x, y: [0, SIDE)
-    int i0 = blockIdx.y * ROWS, j0 = blockIdx.x * COLUMNS;
-    Share<T, A_ALONG_K> of_a(thread, i0, first, {1, 1}, of_k);
-    Share<T, B_ALONG_K> of_b(thread, j0, first, of_j, of_k);
-    T sum[EACH][EACH] = {}, a_part[PART], b_part[PART];
-    of_a.fetch(a_part, I, last, of_k, a);
-    of_b.fetch(b_part, J, last, of_k, b);
-    of_a.put(a_tile[0], a_part);
-    of_b.put(b_tile[0], b_part);
+    __shared__ alignas(16) T a_tile[2][DEPTH][TILE + 4];
+    __shared__ alignas(16) T b_tile[2][DEPTH][TILE + 4];
+    int x = threadIdx.x, y = threadIdx.y, thread = y * BLOCK_SIDE + x;  // x, y: [0, BLOCK_SIDE)
+    int i0 = blockIdx.y * TILE, j0 = blockIdx.x * TILE;
+    Fetch<T, A_ALONG_K> of_a(thread, i0, first, {1, 1}, of_k);
+    Fetch<T, B_ALONG_K> of_b(thread, j0, first, of_j, of_k);
+    T sum[4][4] = {}, a_fetched[FETCHES], b_fetched[FETCHES];
+    of_a.fetch(a_fetched, I, last, of_k, a);
+    of_b.fetch(b_fetched, J, last, of_k, b);
+    of_a.put(a_tile[0], a_fetched);
+    of_b.put(b_tile[0], b_fetched);
     __syncthreads();
     for (int k0 = first, now = 0; k0 < last; k0 += DEPTH, now ^= 1) {  // now: [0, 2)
-        of_a.fetch(a_part, I, last, of_k, a);
-        of_b.fetch(b_part, J, last, of_k, b);
+        of_a.fetch(a_fetched, I, last, of_k, a);
+        of_b.fetch(b_fetched, J, last, of_k, b);
         for (int k = 0; k < DEPTH; k++) {
-            Four<T> four_a = *reinterpret_cast<const Four<T> *>(&a_tile[now][k][y * EACH]);
-            Four<T> four_b = *reinterpret_cast<const Four<T> *>(&b_tile[now][k][x * EACH]);
-            for (int r = 0; r < EACH; r++)
-                for (int s = 0; s < EACH; s++) sum[r][s] += four_a.at[r] * four_b.at[s];
+            Four<T> four_a = *reinterpret_cast<const Four<T> *>(&a_tile[now][k][y * 4]);
+            Four<T> four_b = *reinterpret_cast<const Four<T> *>(&b_tile[now][k][x * 4]);
+            for (int r = 0; r < 4; r++)
+                for (int s = 0; s < 4; s++) sum[r][s] += four_a.at[r] * four_b.at[s];
         }
-        of_a.put(a_tile[now ^ 1], a_part);
-        of_b.put(b_tile[now ^ 1], b_part);
+        of_a.put(a_tile[now ^ 1], a_fetched);
+        of_b.put(b_tile[now ^ 1], b_fetched);
         __syncthreads();
     }
-    for (int r = 0; r < EACH; r++)
-        for (int s = 0; s < EACH; s++)
-            if (i0 + y * EACH + r < I && j0 + x * EACH + s < J) store(i0 + y * EACH + r, j0 + x * EACH + s, sum[r][s]);
+    for (int r = 0; r < 4; r++)
+        for (int s = 0; s < 4; s++) {
+            int i = i0 + y * 4 + r, j = j0 + x * 4 + s;
+            if (i < I && j < J) store(i, j, sum[r][s]);
+        }
 }
 
 // 3. What changed: col(k, j) is worked out where it is needed. What it bought: the matrix is neither written nor read,
@@ -240,15 +232,14 @@ __global__ void conv2d_grad_weight(const T *__restrict__ grad_out, const T *__re
 //    Launch: blocks of 256, in a grid-stride loop. Bound by memory: an addition for sizeof(T) bytes, coalesced
 template <typename T>
 __global__ void sum_parts(const T *__restrict__ parts, T *__restrict__ y, int splits, long long size) {
-    long long step = (long long)gridDim.x * blockDim.x;
-    for (long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x; i < size; i += step) {  // [0, size)
+    GRID_STRIDE_LOOP(i, size) {  // [0, size)
         T sum = parts[i];
         for (int split = 1; split < splits; split++) sum += parts[split * size + i];
         y[i] = sum;
     }
 }
 
-// grad_bias: the sum of each channel of grad_out (N, OC, area). A block for each channel, partial sums in a fixed order.
+// grad_bias: the sum of each channel of grad_out (N, OC, area), a thread block for each, in a fixed order.
 //    Shared: one number a thread, halved with a barrier after each step, which all threads reach.
 //    Launch: grid OC, block 256
 template <typename T>

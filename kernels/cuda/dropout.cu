@@ -9,6 +9,8 @@
 //
 // y may be x itself (inplace=True), so neither is __restrict__.
 
+#include "grid_stride.cuh"
+
 struct Words {
     unsigned int at[4];
 };
@@ -30,8 +32,8 @@ __device__ inline Words philox(unsigned long long key, unsigned long long call, 
 template <typename T>
 __global__ void dropout_forward(const T *x, T *y, long long size, float p, T scale, unsigned long long key,
                                 unsigned long long call) {
-    long long step = (long long)gridDim.x * blockDim.x, quads = (size + 3) / 4;
-    for (long long q = (long long)blockIdx.x * blockDim.x + threadIdx.x; q < quads; q += step) {  // [0, ceil(size / 4))
+    long long quads = (size + 3) / 4;
+    GRID_STRIDE_LOOP(q, quads) {  // [0, ceil(size / 4))
         Words words = philox(key, call, q);
         for (int e = 0; e < 4 && q * 4 + e < size; e++) {
             bool kept = (words.at[e] >> 8) * 5.9604644775390625e-08f >= p;  // 2^-24: u in [0, 1)

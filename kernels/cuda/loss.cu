@@ -24,12 +24,6 @@ __device__ T class_weight(int c, long long target, const T *weight, int C, bool 
 }
 
 template <typename T>
-__device__ T warp_sum(T value) {
-    for (int lanes = 16; lanes > 0; lanes /= 2) value += __shfl_xor_sync(0xffffffffu, value, lanes);
-    return value;
-}
-
-template <typename T>
 __global__ void cross_entropy_forward(const T *__restrict__ logp, const long long *__restrict__ target,
                                       const T *__restrict__ weight, T *__restrict__ loss, T *__restrict__ counted,
                                       long long *__restrict__ wrong, long long targets, int C, long long inner,

@@ -7,12 +7,13 @@
 // Launch    blocks of 256, ceil(count / 256) of them
 // Bound by  memory: forward 1 read and 1 write an element, and `size` multiply-adds and a power
 
+#include "grid_stride.cuh"
+
 // s, which backward needs at every channel of a window
 template <typename T>
 __global__ void local_response_norm_scale(const T *__restrict__ x, T *__restrict__ s, long long count, int C,
                                           long long inner, int before, int after, T alpha_each, T k) {
-    long long step = (long long)gridDim.x * blockDim.x;
-    for (long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x; i < count; i += step) {  // [0, N * C * inner)
+    GRID_STRIDE_LOOP(i, count) {  // [0, N * C * inner)
         int c = i / inner % C;
         T sum = T(0);
         for (int j = max(0, c - before); j <= min(C - 1, c + after); j++)
@@ -24,8 +25,7 @@ __global__ void local_response_norm_scale(const T *__restrict__ x, T *__restrict
 template <typename T>
 __global__ void local_response_norm_forward(const T *__restrict__ x, T *__restrict__ y, long long count, int C,
                                             long long inner, int before, int after, T alpha_each, T beta, T k) {
-    long long step = (long long)gridDim.x * blockDim.x;
-    for (long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x; i < count; i += step) {  // [0, N * C * inner)
+    GRID_STRIDE_LOOP(i, count) {  // [0, N * C * inner)
         int c = i / inner % C;
         T sum = T(0);
         for (int j = max(0, c - before); j <= min(C - 1, c + after); j++)
@@ -40,8 +40,7 @@ template <typename T>
 __global__ void local_response_norm_backward(const T *__restrict__ grad_out, const T *__restrict__ x,
                                              const T *__restrict__ s, T *__restrict__ grad_x, long long count, int C,
                                              long long inner, int before, int after, T alpha_each, T beta) {
-    long long step = (long long)gridDim.x * blockDim.x;
-    for (long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x; i < count; i += step) {  // [0, N * C * inner)
+    GRID_STRIDE_LOOP(i, count) {  // [0, N * C * inner)
         int c = i / inner % C;
         T across = T(0);
         for (int j = max(0, c - after); j <= min(C - 1, c + before); j++) {

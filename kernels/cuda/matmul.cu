@@ -17,12 +17,7 @@
 //
 // The ladder goes on in tensor_cores.cu, with fewer digits.
 
-constexpr int TILE = 16;  // of matmul_shared: TILE x TILE results of a block of as many threads
-constexpr int ROWS = 64;  // of matmul_register and _vector: ROWS x COLUMNS results of a block,
-constexpr int COLUMNS = 64;
-constexpr int DEPTH = 16;          // from DEPTH columns of a and rows of b at a time,
-constexpr int EACH = 4;            // EACH x EACH of them by each of its 256 threads
-constexpr int SIDE = ROWS / EACH;  // which stand as SIDE x SIDE
+#include "tiles.cuh"
 
 // 1. One thread for each result. Neighbouring threads have neighbouring rows i: at each k, a warp touches 32 rows of a,
 //    each in another line of memory, of which it uses 4 bytes.
@@ -55,178 +50,172 @@ __global__ void matmul_coalesced(const T *__restrict__ a, const T *__restrict__ 
     c[(long long)i * J + j] = sum;
 }
 
-// 3. What changed: a block fetches a TILE x TILE piece of a and one of b into shared memory, once, and each number is
-//    then read by TILE threads. What it bought: 1/TILE of the bytes from global memory.
-//    Barriers: the first, so that the pieces are whole before they are read; the second, so that they are read before
+// 3. What changed: a thread block fetches a BLOCK_SIDE x BLOCK_SIDE tile of a and one of b into shared memory, once,
+//    and each number is then read by BLOCK_SIDE threads. What it bought: 1/BLOCK_SIDE of the bytes from global memory.
+//    Barriers: the first, so that the tiles are whole before they are read; the second, so that they are read before
 //    the next ones overwrite them. The loop runs as often for every thread.
-//    Launch: grid (ceil(J / TILE), ceil(I / TILE)), block (TILE, TILE)
+//    Launch: grid (ceil(J / BLOCK_SIDE), ceil(I / BLOCK_SIDE)), block (BLOCK_SIDE, BLOCK_SIDE)
 template <typename T>
 __global__ void matmul_shared(const T *__restrict__ a, const T *__restrict__ b, const T *__restrict__ bias,
                               T *__restrict__ c, int I, int J, int K, long long a_row, long long a_column,
                               long long b_row, long long b_column) {
-    __shared__ T a_tile[TILE][TILE + 1];  // the + 1 puts a column's numbers into different banks
-    __shared__ T b_tile[TILE][TILE + 1];
-    int x = threadIdx.x, y = threadIdx.y;  // [0, TILE)
-    int j = blockIdx.x * TILE + x, i = blockIdx.y * TILE + y;
+    __shared__ T a_tile[BLOCK_SIDE][BLOCK_SIDE + 1];  // the + 1 puts a column's numbers into different banks
+    __shared__ T b_tile[BLOCK_SIDE][BLOCK_SIDE + 1];
+    int x = threadIdx.x, y = threadIdx.y;  // [0, BLOCK_SIDE)
+    int j = blockIdx.x * BLOCK_SIDE + x, i = blockIdx.y * BLOCK_SIDE + y;
     T sum = T(0);
-    for (int k0 = 0; k0 < K; k0 += TILE) {
+    for (int k0 = 0; k0 < K; k0 += BLOCK_SIDE) {
         a_tile[y][x] = i < I && k0 + x < K ? a[i * a_row + (k0 + x) * a_column] : T(0);
         b_tile[y][x] = j < J && k0 + y < K ? b[(k0 + y) * b_row + j * b_column] : T(0);
         __syncthreads();
-        for (int k = 0; k < TILE; k++) sum += a_tile[y][k] * b_tile[k][x];
+        for (int k = 0; k < BLOCK_SIDE; k++) sum += a_tile[y][k] * b_tile[k][x];
         __syncthreads();
     }
     if (i < I && j < J) c[(long long)i * J + j] = sum + (bias ? bias[j] : T(0));
 }
 
-// Fetch the DEPTH x WIDTH piece from (k0, first) on: tile[k][n] = matrix[(first + n) * stride_n + (k0 + k) * stride_k],
-// or 0 beyond `count` and K. Neighbouring threads go along the axis whose stride is 1: every fetch is coalesced.
-template <typename T, int WIDTH, int PITCH>
+// Fetch the tile from (k0, first) on: tile[k][n] = matrix[(first + n) * stride_n + (k0 + k) * stride_k], or 0 beyond
+// `count` and K. Neighbouring threads go along the axis whose stride is 1: every fetch is coalesced.
+template <typename T, int PITCH>
 __device__ void fetch(T (&tile)[DEPTH][PITCH], const T *matrix, int first, int count, long long stride_n, int k0, int K,
                       long long stride_k, int thread) {
-    for (int e = thread; e < DEPTH * WIDTH; e += SIDE * SIDE) {  // [0, DEPTH * WIDTH)
-        int k = stride_k == 1 ? e % DEPTH : e / WIDTH;           // [0, DEPTH)
-        int n = stride_k == 1 ? e / DEPTH : e % WIDTH;           // [0, WIDTH)
+    for (int e = thread; e < DEPTH * TILE; e += THREADS) {  // [0, DEPTH * TILE)
+        int k = stride_k == 1 ? e % DEPTH : e / TILE;           // [0, DEPTH)
+        int n = stride_k == 1 ? e / DEPTH : e % TILE;           // [0, TILE)
         bool inside = first + n < count && k0 + k < K;
         tile[k][n] = inside ? matrix[(first + n) * stride_n + (k0 + k) * stride_k] : T(0);
     }
 }
 
-// 4. What changed: a thread has EACH x EACH results in its registers instead of one. For each k it reads EACH numbers
-//    of a and EACH of b from shared memory and makes EACH * EACH multiply-adds of them. What it bought: 1/EACH of the
-//    reads of shared memory, which bounded the kernel before, and with larger pieces 1/4 of the bytes from global
-//    memory. The rows of a thread are SIDE apart, and its columns too: neighbouring threads read neighbouring banks.
-//    Launch: grid (ceil(I / ROWS), ceil(J / COLUMNS)), block (SIDE, SIDE)
+// 4. What changed: a thread has a register tile of 4 x 4 results instead of one result. For each k it reads 4 numbers
+//    of a and 4 of b from shared memory and makes 16 multiply-adds of them. What it bought: 1/4 of the reads of shared
+//    memory, which bounded the kernel before, and with larger tiles there, 1/4 of the bytes from global memory. A
+//    thread's rows are BLOCK_SIDE apart, and its columns too: neighbouring threads read neighbouring banks.
+//    Launch: grid (ceil(I / TILE), ceil(J / TILE)), block (BLOCK_SIDE, BLOCK_SIDE)
 template <typename T>
 __global__ void matmul_register(const T *__restrict__ a, const T *__restrict__ b, const T *__restrict__ bias,
                                 T *__restrict__ c, int I, int J, int K, long long a_row, long long a_column,
                                 long long b_row, long long b_column) {
-    __shared__ T a_tile[DEPTH][ROWS + 1];
-    __shared__ T b_tile[DEPTH][COLUMNS + 1];
-    int x = threadIdx.x, y = threadIdx.y, thread = y * SIDE + x;  // x, y: [0, SIDE)
-    int i0 = blockIdx.x * ROWS, j0 = blockIdx.y * COLUMNS;
-    T sum[EACH][EACH] = {};
+    __shared__ T a_tile[DEPTH][TILE + 1];
+    __shared__ T b_tile[DEPTH][TILE + 1];
+    int x = threadIdx.x, y = threadIdx.y, thread = y * BLOCK_SIDE + x;  // x, y: [0, BLOCK_SIDE)
+    int i0 = blockIdx.x * TILE, j0 = blockIdx.y * TILE;
+    T sum[4][4] = {};
     for (int k0 = 0; k0 < K; k0 += DEPTH) {
-        fetch<T, ROWS>(a_tile, a, i0, I, a_row, k0, K, a_column, thread);
-        fetch<T, COLUMNS>(b_tile, b, j0, J, b_column, k0, K, b_row, thread);
+        fetch(a_tile, a, i0, I, a_row, k0, K, a_column, thread);
+        fetch(b_tile, b, j0, J, b_column, k0, K, b_row, thread);
         __syncthreads();
         for (int k = 0; k < DEPTH; k++)
-            for (int r = 0; r < EACH; r++)
-                for (int s = 0; s < EACH; s++) sum[r][s] += a_tile[k][y + r * SIDE] * b_tile[k][x + s * SIDE];
+            for (int r = 0; r < 4; r++)
+                for (int s = 0; s < 4; s++)
+                    sum[r][s] += a_tile[k][y + r * BLOCK_SIDE] * b_tile[k][x + s * BLOCK_SIDE];
         __syncthreads();
     }
-    for (int r = 0; r < EACH; r++)
-        for (int s = 0; s < EACH; s++) {
-            int i = i0 + y + r * SIDE, j = j0 + x + s * SIDE;
+    for (int r = 0; r < 4; r++)
+        for (int s = 0; s < 4; s++) {
+            int i = i0 + y + r * BLOCK_SIDE, j = j0 + x + s * BLOCK_SIDE;
             if (i < I && j < J) c[(long long)i * J + j] = sum[r][s] + (bias ? bias[j] : T(0));
         }
 }
 
-template <typename T>
-struct alignas(16) Four {
-    T at[EACH];
-};
-
-// 5. What changed: a thread's rows are neighbours, and its columns too, so that it reads its EACH numbers of a (and of
-//    b) from shared memory in one instruction of 16 bytes. What it bought: a quarter of the instructions that are no
-//    multiply-adds. The pieces begin at, and their rows are, a multiple of 16 bytes: else such a read is an error.
+// 5. What changed: a thread's rows are neighbours, and its columns too, so that it reads its 4 numbers of a (and of b)
+//    from shared memory in one instruction of 16 bytes. What it bought: a quarter of the instructions that are no
+//    multiply-adds. The tiles begin at, and their rows are, a multiple of 16 bytes: else such a read is an error.
 //    Launch: as matmul_register
 template <typename T>
 __global__ void matmul_vector(const T *__restrict__ a, const T *__restrict__ b, const T *__restrict__ bias,
                               T *__restrict__ c, int I, int J, int K, long long a_row, long long a_column,
                               long long b_row, long long b_column) {
-    __shared__ alignas(16) T a_tile[DEPTH][ROWS + 4];
-    __shared__ alignas(16) T b_tile[DEPTH][COLUMNS + 4];
-    int x = threadIdx.x, y = threadIdx.y, thread = y * SIDE + x;  // x, y: [0, SIDE)
-    int i0 = blockIdx.x * ROWS, j0 = blockIdx.y * COLUMNS;
-    T sum[EACH][EACH] = {};
+    __shared__ alignas(16) T a_tile[DEPTH][TILE + 4];
+    __shared__ alignas(16) T b_tile[DEPTH][TILE + 4];
+    int x = threadIdx.x, y = threadIdx.y, thread = y * BLOCK_SIDE + x;  // x, y: [0, BLOCK_SIDE)
+    int i0 = blockIdx.x * TILE, j0 = blockIdx.y * TILE;
+    T sum[4][4] = {};
     for (int k0 = 0; k0 < K; k0 += DEPTH) {
-        fetch<T, ROWS>(a_tile, a, i0, I, a_row, k0, K, a_column, thread);
-        fetch<T, COLUMNS>(b_tile, b, j0, J, b_column, k0, K, b_row, thread);
+        fetch(a_tile, a, i0, I, a_row, k0, K, a_column, thread);
+        fetch(b_tile, b, j0, J, b_column, k0, K, b_row, thread);
         __syncthreads();
         for (int k = 0; k < DEPTH; k++) {
-            Four<T> of_a = *reinterpret_cast<const Four<T> *>(&a_tile[k][y * EACH]);
-            Four<T> of_b = *reinterpret_cast<const Four<T> *>(&b_tile[k][x * EACH]);
-            for (int r = 0; r < EACH; r++)
-                for (int s = 0; s < EACH; s++) sum[r][s] += of_a.at[r] * of_b.at[s];
+            Four<T> of_a = *reinterpret_cast<const Four<T> *>(&a_tile[k][y * 4]);
+            Four<T> of_b = *reinterpret_cast<const Four<T> *>(&b_tile[k][x * 4]);
+            for (int r = 0; r < 4; r++)
+                for (int s = 0; s < 4; s++) sum[r][s] += of_a.at[r] * of_b.at[s];
         }
         __syncthreads();
     }
-    for (int r = 0; r < EACH; r++)
-        for (int s = 0; s < EACH; s++) {
-            int i = i0 + y * EACH + r, j = j0 + x * EACH + s;
+    for (int r = 0; r < 4; r++)
+        for (int s = 0; s < 4; s++) {
+            int i = i0 + y * 4 + r, j = j0 + x * 4 + s;
             if (i < I && j < J) c[(long long)i * J + j] = sum[r][s] + (bias ? bias[j] : T(0));
         }
 }
 
-constexpr int PART = DEPTH * ROWS / (SIDE * SIDE);  // numbers of each piece that one thread fetches, below
-
 // `fetch` in two halves: from global memory into registers, and, when they have come, from there into shared memory.
 template <typename T, int DEEP, int WIDTH>
-__device__ void fetch_ahead(T (&part)[PART], const T *matrix, int first, int count, long long stride_n, int k0, int K,
-                            long long stride_k, int thread) {
-    for (int p = 0; p < PART; p++) {
-        int e = thread + p * SIDE * SIDE;             // [0, DEEP * WIDTH)
+__device__ void fetch_ahead(T (&fetched)[FETCHES], const T *matrix, int first, int count, long long stride_n, int k0,
+                            int K, long long stride_k, int thread) {
+    for (int p = 0; p < FETCHES; p++) {
+        int e = thread + p * THREADS;                  // [0, DEEP * WIDTH)
         int k = stride_k == 1 ? e % DEEP : e / WIDTH;  // [0, DEEP)
         int n = stride_k == 1 ? e / DEEP : e % WIDTH;  // [0, WIDTH)
         bool inside = first + n < count && k0 + k < K;
-        part[p] = inside ? matrix[(first + n) * stride_n + (k0 + k) * stride_k] : T(0);
+        fetched[p] = inside ? matrix[(first + n) * stride_n + (k0 + k) * stride_k] : T(0);
     }
 }
 
 template <typename T, int DEEP, int WIDTH>
-__device__ void put(T (&tile)[DEEP][WIDTH + 4], const T (&part)[PART], long long stride_k, int thread) {
-    for (int p = 0; p < PART; p++) {
-        int e = thread + p * SIDE * SIDE;  // as above
-        tile[stride_k == 1 ? e % DEEP : e / WIDTH][stride_k == 1 ? e / DEEP : e % WIDTH] = part[p];
+__device__ void put(T (&tile)[DEEP][WIDTH + 4], const T (&fetched)[FETCHES], long long stride_k, int thread) {
+    for (int p = 0; p < FETCHES; p++) {
+        int e = thread + p * THREADS;  // as above
+        tile[stride_k == 1 ? e % DEEP : e / WIDTH][stride_k == 1 ? e / DEEP : e % WIDTH] = fetched[p];
     }
 }
 
-// Rungs 6 and 7: a thread has FOURS x FOURS times 4 x 4 results, and a block's WIDTH x WIDTH are worked out from pieces
-// DEEP deep. A thread's fours are 4 * SIDE apart, so that neighbouring threads read neighbouring vectors.
-//    Barriers: one for each piece. Between two of them the block reads one buffer and writes the other one, which all
-//    have finished reading before the barrier that came last.
+// Rungs 6 and 7: a thread has FOURS x FOURS times 4 x 4 results, and a block's WIDTH x WIDTH are worked out from tiles
+// DEEP deep. A thread's fours are 4 * BLOCK_SIDE apart, so that neighbouring threads read neighbouring vectors.
+//    Barriers: one for each pair of tiles. Between two of them the block reads one buffer and writes the other one,
+//    which all have finished reading before the barrier that came last.
 template <typename T, int FOURS>
 __device__ void buffered(const T *a, const T *b, const T *bias, T *c, int I, int J, int K, long long a_row,
                          long long a_column, long long b_row, long long b_column) {
-    constexpr int WIDTH = FOURS * 4 * SIDE, DEEP = DEPTH / FOURS;
+    constexpr int WIDTH = FOURS * 4 * BLOCK_SIDE, DEEP = DEPTH / FOURS;
     __shared__ alignas(16) T a_tile[2][DEEP][WIDTH + 4];
     __shared__ alignas(16) T b_tile[2][DEEP][WIDTH + 4];
-    int x = threadIdx.x, y = threadIdx.y, thread = y * SIDE + x;  // x, y: [0, SIDE)
+    int x = threadIdx.x, y = threadIdx.y, thread = y * BLOCK_SIDE + x;  // x, y: [0, BLOCK_SIDE)
     int i0 = blockIdx.x * WIDTH, j0 = blockIdx.y * WIDTH;
-    T sum[FOURS * 4][FOURS * 4] = {}, a_part[PART], b_part[PART];
-    fetch_ahead<T, DEEP, WIDTH>(a_part, a, i0, I, a_row, 0, K, a_column, thread);
-    fetch_ahead<T, DEEP, WIDTH>(b_part, b, j0, J, b_column, 0, K, b_row, thread);
-    put<T, DEEP, WIDTH>(a_tile[0], a_part, a_column, thread);
-    put<T, DEEP, WIDTH>(b_tile[0], b_part, b_row, thread);
+    T sum[FOURS * 4][FOURS * 4] = {}, a_fetched[FETCHES], b_fetched[FETCHES];
+    fetch_ahead<T, DEEP, WIDTH>(a_fetched, a, i0, I, a_row, 0, K, a_column, thread);
+    fetch_ahead<T, DEEP, WIDTH>(b_fetched, b, j0, J, b_column, 0, K, b_row, thread);
+    put<T, DEEP, WIDTH>(a_tile[0], a_fetched, a_column, thread);
+    put<T, DEEP, WIDTH>(b_tile[0], b_fetched, b_row, thread);
     __syncthreads();
     for (int k0 = 0, now = 0; k0 < K; k0 += DEEP, now ^= 1) {  // now: [0, 2)
-        fetch_ahead<T, DEEP, WIDTH>(a_part, a, i0, I, a_row, k0 + DEEP, K, a_column, thread);
-        fetch_ahead<T, DEEP, WIDTH>(b_part, b, j0, J, b_column, k0 + DEEP, K, b_row, thread);
+        fetch_ahead<T, DEEP, WIDTH>(a_fetched, a, i0, I, a_row, k0 + DEEP, K, a_column, thread);
+        fetch_ahead<T, DEEP, WIDTH>(b_fetched, b, j0, J, b_column, k0 + DEEP, K, b_row, thread);
         for (int k = 0; k < DEEP; k++) {
             Four<T> of_a[FOURS], of_b[FOURS];
             for (int f = 0; f < FOURS; f++) {
-                of_a[f] = *reinterpret_cast<const Four<T> *>(&a_tile[now][k][(f * SIDE + y) * 4]);
-                of_b[f] = *reinterpret_cast<const Four<T> *>(&b_tile[now][k][(f * SIDE + x) * 4]);
+                of_a[f] = *reinterpret_cast<const Four<T> *>(&a_tile[now][k][(f * BLOCK_SIDE + y) * 4]);
+                of_b[f] = *reinterpret_cast<const Four<T> *>(&b_tile[now][k][(f * BLOCK_SIDE + x) * 4]);
             }
             for (int r = 0; r < FOURS * 4; r++)
                 for (int s = 0; s < FOURS * 4; s++) sum[r][s] += of_a[r / 4].at[r % 4] * of_b[s / 4].at[s % 4];
         }
-        put<T, DEEP, WIDTH>(a_tile[now ^ 1], a_part, a_column, thread);
-        put<T, DEEP, WIDTH>(b_tile[now ^ 1], b_part, b_row, thread);
+        put<T, DEEP, WIDTH>(a_tile[now ^ 1], a_fetched, a_column, thread);
+        put<T, DEEP, WIDTH>(b_tile[now ^ 1], b_fetched, b_row, thread);
         __syncthreads();
     }
     for (int r = 0; r < FOURS * 4; r++)
         for (int s = 0; s < FOURS * 4; s++) {
-            int i = i0 + (r / 4 * SIDE + y) * 4 + r % 4, j = j0 + (s / 4 * SIDE + x) * 4 + s % 4;
+            int i = i0 + (r / 4 * BLOCK_SIDE + y) * 4 + r % 4, j = j0 + (s / 4 * BLOCK_SIDE + x) * 4 + s % 4;
             if (i < I && j < J) c[(long long)i * J + j] = sum[r][s] + (bias ? bias[j] : T(0));
         }
 }
 
-// 6. What changed: there are two buffers for the pieces, and the next pieces are fetched into registers before the
-//    present ones are multiplied. What it bought: one barrier for each piece instead of two, and a fetch, which takes
-//    hundreds of cycles, has DEPTH * 16 multiply-adds of every thread to hide behind. What it costs: twice the shared
-//    memory, and 2 * PART registers.
+// 6. What changed: there are two buffers for the tiles, and the next tiles are fetched into registers before the
+//    present ones are multiplied. What it bought: one barrier for each pair of tiles instead of two, and a fetch, which
+//    takes hundreds of cycles, has DEPTH * 16 multiply-adds of every thread to hide behind. What it costs: twice the
+//    shared memory, and 2 * FETCHES registers.
 //    Launch: as matmul_register
 template <typename T>
 __global__ void matmul_double(const T *__restrict__ a, const T *__restrict__ b, const T *__restrict__ bias,
@@ -235,10 +224,10 @@ __global__ void matmul_double(const T *__restrict__ a, const T *__restrict__ b, 
     buffered<T, 1>(a, b, bias, c, I, J, K, a_row, a_column, b_row, b_column);
 }
 
-// 7. What changed: 8 x 8 results of a thread, 128 x 128 of a block, from pieces half as deep. What it bought: half of
+// 7. What changed: 8 x 8 results of a thread, 128 x 128 of a block, from tiles half as deep. What it bought: half of
 //    the bytes again, from shared memory (16 numbers for 64 multiply-adds instead of 8 for 16) and from global memory.
 //    What it costs: a quarter of the blocks, so that it takes a large product to keep a whole GPU busy.
-//    Launch: grid (ceil(I / 128), ceil(J / 128)), block (SIDE, SIDE)
+//    Launch: grid (ceil(I / 128), ceil(J / 128)), block (BLOCK_SIDE, BLOCK_SIDE)
 template <typename T>
 __global__ void matmul_large(const T *__restrict__ a, const T *__restrict__ b, const T *__restrict__ bias,
                              T *__restrict__ c, int I, int J, int K, long long a_row, long long a_column,

@@ -13,17 +13,20 @@
 // Bound by  memory: about 8 operations for 5 * sizeof(T) bytes
 //
 //    d = grad + weight_decay * w;   v = momentum * v + (1 - dampening) * d;   w -= lr * v, or lr * (d + momentum * v)
+
+#include "grid_stride.cuh"
+
 template <typename T>
 __global__ void sgd_update(const unsigned long long *__restrict__ tensors, const T *__restrict__ settings) {
     int t = blockIdx.y;  // [0, parameters)
     T *w = reinterpret_cast<T *>(tensors[4 * t]);
     const T *grad = reinterpret_cast<const T *>(tensors[4 * t + 1]);
     T *velocity = reinterpret_cast<T *>(tensors[4 * t + 2]);
-    long long size = tensors[4 * t + 3], step = (long long)gridDim.x * blockDim.x;
+    long long size = tensors[4 * t + 3];
     T lr = settings[5 * t], momentum = settings[5 * t + 1], dampening = settings[5 * t + 2];
     T weight_decay = settings[5 * t + 3];
     bool nesterov = settings[5 * t + 4] != T(0);
-    for (long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x; i < size; i += step) {  // [0, size)
+    GRID_STRIDE_LOOP(i, size) {  // [0, size)
         T d = weight_decay == T(0) ? grad[i] : grad[i] + weight_decay * w[i];
         if (velocity) {
             T v = momentum * velocity[i] + (T(1) - dampening) * d;

@@ -13,12 +13,6 @@
 constexpr unsigned ALL = 0xffffffffu;
 
 template <typename T>
-__device__ T warp_sum(T value) {
-    for (int lanes = 16; lanes > 0; lanes /= 2) value += __shfl_xor_sync(ALL, value, lanes);
-    return value;
-}
-
-template <typename T>
 __device__ T warp_max(T value) {
     for (int lanes = 16; lanes > 0; lanes /= 2) value = max(value, __shfl_xor_sync(ALL, value, lanes));
     return value;

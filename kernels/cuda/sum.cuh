@@ -12,3 +12,10 @@ struct Sum {
         total = larger;
     }
 };
+
+// The sum of every lane's value, for every lane of the warp: shuffles, register to register, in 5 steps.
+template <typename T>
+__device__ T warp_sum(T value) {
+    for (int lanes = 16; lanes > 0; lanes /= 2) value += __shfl_xor_sync(0xffffffffu, value, lanes);
+    return value;
+}

@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..cuda.source import KernelError
+from minicnn.device import KernelError
 
 
 class Index(NamedTuple):
