@@ -12,11 +12,10 @@ whenever the validation error stops improving, about 90 epochs.
 
 import sys
 
-from minicnn import models, nn, optim
-from minicnn.cli import Recipe, main, make_parser
-from minicnn.cli.arguments import number, whole
-from minicnn.cli.pictures import crop_and_flip
+from minicnn import cli, models, nn, optim, random
+from minicnn.cli import number, whole
 from minicnn.data import ColorNoise
+from minicnn.train import Trainer, exit_code
 
 ARCHS = {
     "alexnet": {"image_size": 224, "preprocess": "mean_std"},
@@ -37,7 +36,7 @@ SAMPLE = {  # ten classes of synthetic textures, on a laptop: the same layers an
 
 
 def arguments():
-    parser = make_parser("Train and test AlexNet on folders of pictures.", archs=list(ARCHS))
+    parser = cli.make_parser("Train and test AlexNet on folders of pictures.", archs=list(ARCHS))
     alexnet = parser.add_argument_group("AlexNet")
     alexnet.add_argument("--patience", type=whole(0), default=5, help="epochs without improvement before lr / 10")
     alexnet.add_argument("--color-noise", type=number(0), default=0.1, help="sigma of the PCA colour noise; 0: none")
@@ -86,10 +85,46 @@ def build_optimizer(args, model):
 def augment(args):
     """A random crop of the picture or of its mirror image, in another light (section 4.1)."""
     noise = [ColorNoise.imagenet(args.color_noise)] if args.color_noise else []
-    return crop_and_flip(args, *noise)
+    return cli.crop_and_flip(args, *noise)
 
 
-RECIPE = Recipe(build_model, build_optimizer, defaults, augment, note)
+def main(argv=None):
+    """Train, or test, as the command line says."""
+    args, state = cli.parse(arguments(), argv, defaults)  # state: of the checkpoint to go on with or to test, or None
+    if args.evaluate or args.ensemble:
+        return cli.test_checkpoints(args, state, build_model, cli.open_pictures, "sample")
+
+    # Pictures, in batches: uint8 (N, 3, H, W) and N labels
+    train_set, val_set, known = cli.known_pictures(args, cli.open_pictures, state)
+    random.manual_seed(args.seed)
+    with cli.as_setting_error():  # what cannot be built of these arguments is told in one line
+        train_loader, val_loader = cli.loaders(args, train_set, val_set, augment)
+
+        # Model, optimiser, schedule
+        model = build_model(args, len(train_set.classes)).to(args.device)
+        cli.check_feasible(args, model, len(train_set))
+        optimizer, schedule = build_optimizer(args, model)
+
+    with cli.output_folder(args, "sample") as folder:
+        cli.introduce(args, model, train_set, val_set, note(args))
+        normalize = cli.normalizer(args, train_set, state)
+        options = cli.trainer_options(args, folder, train_set, known)
+        trainer = Trainer(model, optimizer, schedule, train_loader, val_loader, normalize, **options)
+        if state:
+            trainer.load_state_dict(state, args.resume)
+            state.clear()  # it is twice as large as the model
+        cli.write_arguments(args, folder)
+
+        # The loop; each step (forward, loss, backward, step) is Trainer.train_batch
+        with trainer.running():
+            while trainer.epoch < args.epochs:  # from where the checkpoint stands
+                trainer.train_epoch()
+                val = trainer.validate()
+                top1 = trainer.log_epoch(val)  # in %, of validation if there is any
+                schedule.step(100 - top1)  # lr / 10 when the error stops improving
+                trainer.save_epoch(top1)
+        cli.write_results(args, trainer, train_loader, "sample")
+
 
 if __name__ == "__main__":
-    sys.exit(main(arguments(), RECIPE))
+    sys.exit(exit_code(main))

@@ -12,17 +12,18 @@ with a smaller lr for 400 steps. The paper's errors: 8.75 % with 20 layers, 6.97
 
 import sys
 
-from minicnn import models, optim
+from minicnn import cli, models, optim, random
 from minicnn.cache import cache_dir
-from minicnn.cli import Recipe, main, make_parser
-from minicnn.cli.arguments import whole
-from minicnn.cli.pictures import open_pictures, shift_and_flip
+from minicnn.cli import whole
 from minicnn.data.published import cifar10
 from minicnn.models import names
+from minicnn.train import Trainer, exit_code
 
 
 def arguments():
-    parser = make_parser("Train and test ResNets on CIFAR-10 or folders of small pictures.", archs=list(names.CIFAR))
+    parser = cli.make_parser(
+        "Train and test ResNets on CIFAR-10 or folders of small pictures.", archs=list(names.CIFAR)
+    )
     parser.set_defaults(lr=0.1, wd=1e-4, epochs=164)  # 164 epochs of 391 steps: 64,000 steps on CIFAR-10
     resnet = parser.add_argument_group("ResNet")
     resnet.add_argument("--plain", action="store_true", help="no shortcuts")
@@ -59,12 +60,47 @@ def build_optimizer(args, model):
 
 
 def pictures(args):
-    return open_pictures(args) if args.dir or args.dummy else cifar10(cache_dir() / "cifar10")
+    return cli.open_pictures(args) if args.dir or args.dummy else cifar10(cache_dir() / "cifar10")
 
 
-RECIPE = Recipe(
-    build_model, build_optimizer, defaults, shift_and_flip, note, pictures, sample="cifar10", schedule_each="batch"
-)
+def main(argv=None):
+    """Train, or test, as the command line says."""
+    args, state = cli.parse(arguments(), argv, defaults)  # state: of the checkpoint to go on with or to test, or None
+    if args.evaluate or args.ensemble:
+        return cli.test_checkpoints(args, state, build_model, pictures, "cifar10")
+
+    # Pictures, in batches: uint8 (N, 3, H, W) and N labels
+    train_set, val_set, known = cli.known_pictures(args, pictures, state)
+    random.manual_seed(args.seed)
+    with cli.as_setting_error():  # what cannot be built of these arguments is told in one line
+        train_loader, val_loader = cli.loaders(args, train_set, val_set, cli.shift_and_flip)
+
+        # Model, optimiser, schedule
+        model = build_model(args, len(train_set.classes)).to(args.device)
+        cli.check_feasible(args, model, len(train_set))
+        optimizer, schedule = build_optimizer(args, model)
+
+    with cli.output_folder(args, "cifar10") as folder:
+        cli.introduce(args, model, train_set, val_set, note(args))
+        normalize = cli.normalizer(args, train_set, state)
+        options = cli.trainer_options(args, folder, train_set, known)
+        trainer = Trainer(
+            model, optimizer, schedule, train_loader, val_loader, normalize, schedule_each="batch", **options
+        )
+        if state:
+            trainer.load_state_dict(state, args.resume)
+            state.clear()  # it is twice as large as the model
+        cli.write_arguments(args, folder)
+
+        # The loop; each step (forward, loss, backward, step) is Trainer.train_batch
+        with trainer.running():
+            while trainer.epoch < args.epochs:  # from where the checkpoint stands
+                trainer.train_epoch()  # steps the schedule after each batch: it counts batches
+                val = trainer.validate()
+                top1 = trainer.log_epoch(val)  # in %, of validation if there is any
+                trainer.save_epoch(top1)
+        cli.write_results(args, trainer, train_loader, "cifar10")
+
 
 if __name__ == "__main__":
-    sys.exit(main(arguments(), RECIPE))
+    sys.exit(exit_code(main))

@@ -24,22 +24,19 @@ from pathlib import Path
 
 import numpy as np
 
-from minicnn import Tensor, models, nn, optim, plot, pretrained
+from minicnn import Tensor, cli, models, nn, optim, plot, pretrained, random
 from minicnn.cache import cache_dir
-from minicnn.cli import Recipe, make_parser, run
-from minicnn.cli.arguments import number
-from minicnn.cli.feasible import as_setting_error
-from minicnn.cli.output import output_folder
-from minicnn.cli.pictures import chosen_pictures, crop_and_flip, fit_normalizer, open_pictures, shift_and_flip
+from minicnn.cli import number
 from minicnn.console import say
 from minicnn.data import ChannelMeanStd
 from minicnn.data.published import flowers102
+from minicnn.errors import SettingError
 from minicnn.models import names
 from minicnn.pretrained import LinearProbe, freeze_backbone, freeze_to, layer_groups, on_features, replace_head
 from minicnn.runlog import read_log
 from minicnn.storage.files import atomic_write
-from minicnn.train import SettingError, exit_code
-from minicnn.train.restore import load_normalizer, load_run, reading
+from minicnn.train import Trainer, exit_code
+from minicnn.train.restore import load_model, load_normalizer, load_run, reading
 
 LITTLE = 100  # pictures of a class; the lecture gives no number
 ADVICE = {  # the lecture's table: for pictures very similar to those of the weights, and for very different ones
@@ -55,7 +52,7 @@ ADVICE = {  # the lecture's table: for pictures very similar to those of the wei
 
 
 def arguments():
-    parser = make_parser("Transfer a trained network to other pictures.", archs=[*names.IMAGENET, *names.CIFAR])
+    parser = cli.make_parser("Transfer a trained network to other pictures.", archs=[*names.IMAGENET, *names.CIFAR])
     parser.set_defaults(lr=0.01, wd=1e-4, epochs=30, batch_size=32)
     transfer = parser.add_argument_group("transfer")
     transfer.add_argument("--weights", metavar="NAME|FILE", default="DEFAULT", help="what the network knows already")
@@ -89,7 +86,7 @@ def network_of_file(args):
     """What is unusual about a CIFAR network whose weights are in a file that is no checkpoint."""
     if not Path(args.weights).is_file():
         return {}
-    with as_setting_error():
+    with cli.as_setting_error():
         return pretrained.network_settings(args.arch, args.weights)
 
 
@@ -146,39 +143,67 @@ def build_optimizer(args, model):
 
 
 def pictures(args):
-    return open_pictures(args) if args.dir or args.dummy else flowers102(cache_dir() / "flowers102")
+    return cli.open_pictures(args) if args.dir or args.dummy else flowers102(cache_dir() / "flowers102")
 
 
 def augment(args):
-    return shift_and_flip(args) if args.arch in names.CIFAR else crop_and_flip(args)
+    return cli.shift_and_flip(args) if args.arch in names.CIFAR else cli.crop_and_flip(args)
 
 
 def normalizer(args, train):
     """The one that the weights were trained with, unless --preprocess asks for one of the new pictures."""
     if args.preprocess:
-        return fit_normalizer(args, train)
+        return cli.fit_normalizer(args, train)
     if pretrained.is_checkpoint(args.weights):
         return load_normalizer(about_checkpoint(args.weights), args.image_size, args.weights)
     return ChannelMeanStd.imagenet()
 
 
-def prepare(args, model, normalize, *loaders):
-    """Features instead of pictures, computed once, where they are fixed."""
-    if on_fixed_features(args):
-        return on_features(model, normalize, *loaders, device=args.device)
-    return model, normalize, *loaders
+def train(argv=None):
+    """Train, or test, one network as the command line says."""
+    args, state = cli.parse(arguments(), argv, defaults)  # state: of the checkpoint to go on with or to test, or None
+    if args.evaluate or args.ensemble:
+        cli.test_checkpoints(args, state, build_model, pictures, "flowers102")
+        return
 
+    # Pictures, in batches: uint8 (N, 3, H, W) and N labels
+    train_set, val_set, known = cli.known_pictures(args, pictures, state)
+    random.manual_seed(args.seed)
+    with cli.as_setting_error():  # what cannot be built of these arguments is told in one line
+        train_loader, val_loader = cli.loaders(args, train_set, val_set, augment)
 
-RECIPE = Recipe(
-    build_model,
-    build_optimizer,
-    defaults,
-    augment=augment,
-    pictures=pictures,
-    sample="flowers102",
-    normalizer=normalizer,
-    prepare=prepare,
-)
+        # Model, optimiser, schedule
+        model = build_model(args, len(train_set.classes)).to(args.device)
+        cli.check_feasible(args, model, len(train_set))
+        optimizer, schedule = build_optimizer(args, model)
+
+    with cli.output_folder(args, "flowers102") as folder:
+        cli.introduce(args, model, train_set, val_set)
+        if state:
+            normalize = load_normalizer(state, args.image_size, args.resume)
+            load_model(model, state, train_set.classes, args.resume)  # before features are made with it
+        else:
+            normalize = normalizer(args, train_set)
+        picture_loader = train_loader
+        if on_fixed_features(args):  # what the frozen network makes of the pictures is computed here, once
+            loaders = train_loader, val_loader
+            model, normalize, train_loader, val_loader = on_features(model, normalize, *loaders, device=args.device)
+        options = cli.trainer_options(args, folder, train_set, known)
+        trainer = Trainer(model, optimizer, schedule, train_loader, val_loader, normalize, **options)
+        if state:
+            trainer.load_state_dict(state, args.resume)
+            state.clear()  # it is twice as large as the model
+        cli.write_arguments(args, folder)
+
+        # The loop; each step (forward, loss, backward, step) is Trainer.train_batch
+        with trainer.running():
+            while trainer.epoch < args.epochs:  # from where the checkpoint stands
+                trainer.train_epoch()
+                val = trainer.validate()
+                top1 = trainer.log_epoch(val)  # in %, of validation if there is any
+                schedule.step()  # half a cosine over all epochs
+                trainer.save_epoch(top1)
+        cli.write_results(args, trainer, picture_loader, "flowers102")
 
 
 # Several of them, one after the other, compared
@@ -191,14 +216,14 @@ def transfer(argv=None):
     if (args.option == "probe") != bool(args.stage):
         parser.error("--option probe needs --stage, and nothing else does")
     if args.option or args.resume or args.ensemble or args.evaluate:
-        run(arguments(), RECIPE, argv)
+        train(argv)
         return
     parser.set_defaults(**defaults(args))
     args = parser.parse_args(argv)
-    say(advice(chosen_pictures(args, pictures)[0]))
-    with as_setting_error():  # about the weights or a stage: now, and not in the middle
+    say(advice(cli.chosen_pictures(args, pictures)[0]))
+    with cli.as_setting_error():  # about the weights or a stage: now, and not in the middle
         build_model(Namespace(**vars(args) | {"option": "2"}), num_classes=1)
-    with output_folder(args, "flowers102") as folder:
+    with cli.output_folder(args, "flowers102") as folder:
         transfer_into(folder, args, argv)
 
 
@@ -213,7 +238,7 @@ def transfer_into(folder, args, argv):
     given = sys.argv[1:] if argv is None else argv
     for name, more in runs.items():
         say(f"\n{name}")
-        run(arguments(), RECIPE, [*given, *more, "--output-dir", str(folder / name)])
+        train([*given, *more, "--output-dir", str(folder / name)])
     logs = {name: folder / name / "log.csv" for name in runs}
     with atomic_write(folder / "comparison.png") as file:
         plot.save_comparison(logs, file)

@@ -1,12 +1,50 @@
-"""Programs that train: from the command line to the output folder.
+"""Around the loop of a program that trains: from its command line to its output folder. See examples/ for whole ones.
 
-experiment.py   what happens, in order           arguments.py   the flags that the programs share
-pictures.py     which pictures, how changed      known.py       whether a run's pictures are still the same
-feasible.py     whether the settings can work    testing.py     testing checkpoints instead of training
-output.py       the folder of a run              leftovers.py   what a run has left that never came to anything
+arguments.py   the flags that the programs share    known.py       whether a run's pictures are still the same
+pictures.py    which pictures, how changed          testing.py     testing checkpoints instead of training
+feasible.py    whether the settings can work        leftovers.py   what a run has left that never came to anything
+output.py      the folder of a run
 """
 
-from .arguments import make_parser
-from .experiment import Recipe, main, run
+from .arguments import make_parser, number, parse, trainer_options, whole
+from .feasible import as_setting_error, check_feasible
+from .known import known_pictures
+from .output import introduce, output_folder, write_arguments, write_results
+from .pictures import (
+    chosen_pictures,
+    crop_and_flip,
+    fit_normalizer,
+    loaders,
+    normalizer,
+    open_pictures,
+    shift_and_flip,
+    test_loaders,
+    val_transform,
+)
+from .testing import as_dense, test_checkpoints
 
-__all__ = ["Recipe", "main", "make_parser", "run"]
+__all__ = [
+    "as_dense",
+    "as_setting_error",
+    "check_feasible",
+    "chosen_pictures",
+    "crop_and_flip",
+    "fit_normalizer",
+    "introduce",
+    "known_pictures",
+    "loaders",
+    "make_parser",
+    "normalizer",
+    "number",
+    "open_pictures",
+    "output_folder",
+    "parse",
+    "shift_and_flip",
+    "test_checkpoints",
+    "test_loaders",
+    "trainer_options",
+    "val_transform",
+    "whole",
+    "write_arguments",
+    "write_results",
+]

@@ -5,9 +5,16 @@ program sets for its architecture and data; the default below.
 """
 
 import argparse
+import contextlib
+import io
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
 
-from ..device import DEVICES, TIERS, current_tier
-from ..storage.checkpoint import CheckpointError
+from ..data.subset import PictureSet
+from ..device import DEVICES, TIERS, current_tier, set_tier
+from ..storage.checkpoint import CheckpointError, State
 from ..train.restore import load_run, unusable
 
 OF_THIS_CALL = (  # what a checkpoint does not remember
@@ -35,9 +42,9 @@ MAY_CHANGE = (  # when a run is resumed; anything else would make it another run
 MAY_CHANGE_IN_A_TEST = (*MAY_CHANGE, "batch_size", "shorter_side")
 
 
-def make_parser(description, archs):
+def make_parser(description: str, archs: Sequence[str]) -> ArgumentParser:
     """The shared parser; `archs`: the names for --arch, the default first. Programs add their own flags to it."""
-    parser = argparse.ArgumentParser(description=description, formatter_class=_Help, allow_abbrev=False)
+    parser = ArgumentParser(description=description, formatter_class=_Help, allow_abbrev=False)
     parser.add_argument(
         "dir",
         metavar="DIR",
@@ -103,8 +110,12 @@ class _Help(argparse.ArgumentDefaultsHelpFormatter):
         return action.help if says_nothing else super()._get_help_string(action)
 
 
-def parse(parser, argv, choose_defaults):
-    """(arguments, state of the checkpoint to go on with or test first, or None).
+def parse(
+    parser: ArgumentParser, argv: Sequence[str] | None, choose_defaults: Callable[[Namespace], dict[str, Any]]
+) -> tuple[Namespace, State | None]:
+    """(arguments, state of the checkpoint to go on with or test first, or None). The tier that they name is in force.
+
+    argv: None for the command line's.
 
     choose_defaults(arguments) -> {name: value} of defaults that depend on other arguments. Raises CheckpointError.
     """
@@ -120,7 +131,9 @@ def parse(parser, argv, choose_defaults):
     source = args.ensemble[0] if args.ensemble else args.resume
     if source is None:
         parser.set_defaults(**choose_defaults(args))
-        return parser.parse_args(argv), None
+        args = parser.parse_args(argv)
+        set_tier(args.tier)
+        return args, None
 
     state = load_run(source)
     check_settings(state["settings"], args, source, parser)
@@ -139,52 +152,78 @@ def parse(parser, argv, choose_defaults):
                 f"{source} is of a run with {name} {value}, not {getattr(args, name, None)}; it goes on with its own "
                 f"settings: leave {flag(name)} out"
             )
+    set_tier(args.tier)
     return args, state
 
 
-def check_settings(saved, args, source, parser=None):
+def check_settings(
+    saved: dict[str, Any], args: Namespace, source: Path | str, parser: ArgumentParser | None = None
+) -> None:
     """CheckpointError if the settings of a checkpoint are not all there, or, given the parser, not what it takes."""
     for name, value in ADDED.items():
         saved.setdefault(name, value)
     missing = [name for name in settings(args) if name not in saved]
     if missing:
         raise unusable(source, "settings", f"they lack {', '.join(missing)}")
-    for action in parser._actions if parser else ():
-        if action.dest in settings(args) and not _takes(action, saved[action.dest]):
-            raise unusable(source, "settings", f"{action.dest} is {saved[action.dest]!r}")
+    for name in settings(args) if parser else ():
+        if not _takes(parser, name, saved[name]):
+            raise unusable(source, "settings", f"{name} is {saved[name]!r}")
 
 
-def _takes(action, value):
-    """Whether `value` is one that the command line could have given to this argument."""
-    if value is None or action.nargs == 0:  # a flag
-        return value is action.default or isinstance(value, bool)
-    if isinstance(value, list) != (action.nargs == "+"):
-        return False
-    entries = value if action.nargs == "+" else [value]
-    try:
-        converted = [(action.type or str)(str(entry)) for entry in entries]
-    except (ValueError, argparse.ArgumentTypeError):
-        return False
-    return converted == entries and (action.choices is None or all(entry in action.choices for entry in entries))
+def _takes(parser, name, value):
+    """Whether the command line can set `name` to this value, or cannot set `name` at all. Tried out: the words that
+    would do so are parsed."""
+    default = parser.get_default(name)
+    if isinstance(default, dict):  # which the program sets itself, and no flag does
+        return isinstance(value, dict)
+    if value is None or isinstance(value, bool):  # a flag has no value
+        return value is default or (isinstance(value, bool) and isinstance(default, bool))
+    if name == "dir":
+        words = ["--", str(value)]
+    elif isinstance(value, list):
+        words = [flag(name), *map(str, value)]
+    else:
+        words = [f"{flag(name)}={value}"]
+    silent = io.StringIO()
+    with contextlib.suppress(SystemExit), contextlib.redirect_stderr(silent), contextlib.redirect_stdout(silent):
+        args, unknown = parser.parse_known_args(words)
+        return unknown == words or getattr(args, name) == value
+    return False
 
 
-def settings(args):
+def settings(args: Namespace) -> dict[str, Any]:
     """What a checkpoint remembers of the arguments."""
     return {name: value for name, value in vars(args).items() if name not in OF_THIS_CALL}
 
 
-def flag(name):
+def trainer_options(args: Namespace, folder: Path, train: PictureSet, known: State) -> dict[str, Any]:
+    """What a ``Trainer`` needs to know of the arguments and of the pictures, whose record is `known`: its keywords."""
+    return {
+        "folder": folder,
+        "epochs": args.epochs,
+        "device": args.device,
+        "settings": settings(args),
+        "classes": train.classes,
+        "pictures": known,
+        "print_every": args.print_freq,
+        "checkpoint_every": args.checkpoint_every,
+        "tensorboard": args.tensorboard,
+    }
+
+
+def flag(name: str) -> str:
+    """How the command line calls the setting of this name."""
     return "--" + name.replace("_", "-")
 
 
-def path(text):
+def path(text: str) -> str:
     """An argparse type: the name of a file or folder. An empty one, of a shell's variable that is not set, is none."""
     if not text:
         raise argparse.ArgumentTypeError("the name of a folder is empty; is a variable of the shell not set?")
     return text
 
 
-def whole(least):
+def whole(least: int) -> Callable[[str], int]:
     """An argparse type: a whole number, `least` or more."""
 
     def convert(text):
@@ -197,7 +236,7 @@ def whole(least):
     return convert
 
 
-def number(least, most=float("inf")):
+def number(least: float, most: float = float("inf")) -> Callable[[str], float]:
     """An argparse type: a number between `least` and `most`."""
 
     def convert(text):

@@ -1,17 +1,21 @@
 """Whether a run can work with its settings, found out before it begins."""
 
 import contextlib
+from argparse import Namespace
+from collections.abc import Iterator
 
 import numpy as np
 
 from .. import random
 from ..errors import SettingError
 from ..gradmode import no_grad
+from ..nn import Module
 from ..tensor import Tensor
+from ..train.log import summary_writer
 
 
 @contextlib.contextmanager
-def as_setting_error():
+def as_setting_error() -> Iterator[None]:
     """A ValueError of what is built inside the block, from the arguments, becomes a SettingError."""
     try:
         yield
@@ -19,14 +23,22 @@ def as_setting_error():
         raise SettingError(str(error)) from error
 
 
+def check_feasible(args: Namespace, model: Module, count: int) -> None:
+    """Whether the run can be what the arguments say, with `model` and so many training pictures. A ValueError, now."""
+    try_out(model, args.image_size)
+    try_last_batch(model, args.image_size, count, args.batch_size, args.drop_last)
+    if args.tensorboard:
+        summary_writer()  # SettingError without the package
+
+
 @no_grad()
-def try_out(model, image_size):
+def try_out(model: Module, image_size: int) -> None:
     """One blank picture through `model`: a ValueError now, and not an hour later, if it is too small."""
     model.eval()(_blank(model, image_size))
 
 
 @no_grad()
-def try_last_batch(model, image_size, count, batch_size, drop_last):
+def try_last_batch(model: Module, image_size: int, count: int, batch_size: int, drop_last: bool) -> None:
     """Whether `model` can be trained on the last batch of `count` pictures: a ValueError now, and not after most of an
     epoch, if it has one picture, and a batch norm that sees one number a channel; or if there is no batch at all.
 

@@ -1,14 +1,31 @@
 """A run knows its pictures: it goes on with them, and is tested on those that it was not trained on."""
 
+from argparse import Namespace
+from pathlib import Path
+
 from ..console import say
 from ..data import DataError, ImageFolder, only_classes
 from ..data.folder import split_folders
-from ..data.record import changed_sides, changes, is_flat, not_trained_on, trained_on
-from ..storage.checkpoint import CheckpointError
-from .pictures import chosen_pictures
+from ..data.record import changed_sides, changes, is_flat, not_trained_on, record, trained_on
+from ..data.subset import PictureSet
+from ..storage.checkpoint import CheckpointError, State
+from .pictures import Source, chosen_pictures
 
 
-def check_pictures(args, state, now, train, val):
+def known_pictures(args: Namespace, source: Source, state: State | None) -> tuple[PictureSet, PictureSet, State]:
+    """(training pictures, validation pictures, their record) of what source(args) opens.
+
+    state: of the checkpoint given to --resume, if there is one: its run goes on with the pictures that it had.
+    Raises DataError and, as ``check_pictures`` does, CheckpointError.
+    """
+    train, val = chosen_pictures(args, source, state)
+    now = record(train, val)
+    if state:
+        check_pictures(args, state, now, train, val)
+    return train, val, now
+
+
+def check_pictures(args: Namespace, state: State, now: State, train: PictureSet, val: PictureSet) -> None:
     """Hold the pictures, whose record is `now`, against those of the checkpoint given to --resume.
 
     Raises CheckpointError if they are others, unless --other-pictures says that they may be; and always, if a picture
@@ -36,7 +53,7 @@ def check_pictures(args, state, now, train, val):
         say(f"going on with other pictures: {changed}")
 
 
-def open_test_pictures(args, state, source):
+def open_test_pictures(args: Namespace, state: State, source: Source) -> PictureSet:
     """The pictures to test a checkpoint on, whose state this is, of its classes: DIR/val alone if there is one, or what
     training validates on. Of a flat DIR, those that the run has validated on, if they are as they were."""
     if val := val_folder(args):
@@ -62,7 +79,7 @@ def open_test_pictures(args, state, source):
     return unseen
 
 
-def check_unseen(args, path, state, pictures):
+def check_unseen(args: Namespace, path: str, state: State, pictures: PictureSet) -> None:
     """CheckpointError if the run of the checkpoint at `path` was trained on some of these pictures of a flat DIR."""
     if args.dir and not val_folder(args) and (count := trained_on(state["pictures"], pictures)):
         raise CheckpointError(
@@ -71,12 +88,12 @@ def check_unseen(args, path, state, pictures):
         )
 
 
-def val_folder(args):
+def val_folder(args: Namespace) -> Path | None:
     """DIR/val, by any of its names; None if there is none."""
     return split_folders(args.dir)[1] if args.dir else None
 
 
-def say_notes(*sets):
+def say_notes(*sets: PictureSet) -> None:
     """What whoever uses these pictures should know of their folders, once."""
     for note in dict.fromkeys(note for pictures in sets for note in getattr(pictures, "notes", ())):
         say(f"note: {note}")

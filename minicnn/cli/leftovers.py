@@ -6,6 +6,7 @@ leftover, and the run begins anew. Anything else is somebody's, and then nothing
 
 import json
 import stat
+from pathlib import Path
 
 from ..runlog import COLUMNS, LogError, parse_log, read_bytes
 from ..storage.files import SUFFIX
@@ -16,12 +17,12 @@ EVENTS = "events.out.tfevents."  # TensorBoard's files
 LARGEST = 1 << 20  # bytes of an args.json; there are a few thousand
 
 
-def foreign(folder):
+def foreign(folder: Path) -> Path | None:
     """The first thing in `folder` that is no leftover, as a path; None if there is none."""
     return next((path for path in sorted(folder.iterdir()) if not _is_leftover(path)), None)
 
 
-def clear(folder):
+def clear(folder: Path) -> None:
     """Remove everything from a folder in which nothing is foreign."""
     for path in folder.iterdir():
         if path.is_dir():

@@ -1,20 +1,27 @@
-"""The output folder of a run: where it is, and the summary and pictures that the run ends with."""
+"""The output folder of a run: where it is, what the run writes and says before the loop, and what it ends with."""
 
 import contextlib
 import statistics
+from argparse import Namespace
+from collections.abc import Iterator
 from contextlib import closing
 from itertools import count
 from pathlib import Path
 
 from .. import plot
 from ..console import say
+from ..data import DataLoader
+from ..data.subset import PictureSet
 from ..errors import OutputError, SettingError
+from ..nn import Module
 from ..runlog import COLUMNS, read_log
-from ..storage.files import as_json, atomic_write
+from ..storage.files import as_json, atomic_write, write_json
 from ..storage.lock import locked
+from ..train.environment import environment
 from ..train.exit import resume_command
 from ..train.meters import duration
-from ..train.trainer import BEST, LAST
+from ..train.trainer import BEST, LAST, Trainer
+from .known import say_notes
 from .leftovers import clear, foreign
 from .pictures import data_name
 
@@ -22,7 +29,7 @@ SHOWN = 54  # training pictures, as the network sees them, to check augmentation
 
 
 @contextlib.contextmanager
-def output_folder(args, sample):
+def output_folder(args: Namespace, sample: str) -> Iterator[Path]:
     """``with output_folder(args, sample) as folder:`` the folder is there, and no other run has it.
 
     It is --output-dir; without it the folder of the run that is resumed, or a new one under runs/, named after the
@@ -68,7 +75,25 @@ def _begin_anew(folder):
     raise SettingError(f"{folder} is not empty{way_out}")
 
 
-def write_results(args, trainer, pictures, sample):
+def introduce(args: Namespace, model: Module, train: PictureSet, val: PictureSet, note: str = "") -> None:
+    """Say what is going to be trained on what. note: what else the user should know of this run."""
+    if note:
+        say(note)
+    say_notes(train, val)
+    say(
+        f"{args.arch}, {sum(p.size for p in model.parameters()):,} parameters, on {args.device}: "
+        f"{len(train):,} training and {len(val):,} validation pictures of {len(train.classes)} classes"
+    )
+    if not len(val):
+        say("there are no pictures to validate on, so the training error is watched instead")
+
+
+def write_arguments(args: Namespace, folder: Path) -> None:
+    """args.json: what the run was called with, and where."""
+    write_json(folder / "args.json", {**vars(args), "environment": environment(args.device)})
+
+
+def write_results(args: Namespace, trainer: Trainer, pictures: DataLoader, sample: str) -> None:
     """summary.json, curves.png, filters.png and pictures.png; the last lines on the screen say where they are.
 
     pictures: the loader of the training pictures, whether the trainer has seen these or features of them.

@@ -5,6 +5,8 @@ at `.samples[index]`; an ``ImageFolder`` is one. The parts share everything but 
 """
 
 import copy
+from collections.abc import Sequence
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
@@ -13,7 +15,22 @@ from .errors import DataError
 SUBSET = 4  # the purpose of the generator that chooses; loader.py has the other purposes
 
 
-def only_classes(pictures, names):
+class PictureSet(Protocol):
+    """What a set of pictures has at least."""
+
+    classes: list[str]
+    samples: list[tuple[Any, int]]
+
+    def __len__(self) -> int: ...
+
+    def load(self, index: int) -> Any:
+        """The picture of ``samples[index]``, as the loader's transform takes it: a PIL image, mostly."""
+
+
+P = TypeVar("P", bound=PictureSet)
+
+
+def only_classes(pictures: P, names: Sequence[str]) -> P:
     """The pictures of these classes, numbered 0, 1, ... in their old order. DataError for a name that is no class."""
     unknown = [name for name in names if name not in pictures.classes]
     if unknown:
@@ -25,7 +42,7 @@ def only_classes(pictures, names):
     return part
 
 
-def some_per_class(pictures, count, seed=0):
+def some_per_class(pictures: P, count: int, seed: int = 0) -> P:
     """`count` pictures of each class, or all where there are fewer, chosen by the seed, in their old order."""
     labels = np.array([label for _, label in pictures.samples], dtype=np.int64)
     chosen = []

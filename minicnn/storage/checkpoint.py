@@ -14,6 +14,8 @@ import hashlib
 import json
 import os
 import zipfile
+from pathlib import Path
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -21,6 +23,8 @@ from ..device import to_device
 from ..variable import Variable
 from .files import NotLastingError, atomic_write, open_regular
 from .npz import BLOCK, KINDS, Archive, ArchiveError
+
+State: TypeAlias = dict[str, Any]  # a nesting of dicts and lists with plain values, arrays and Tensors in it
 
 FORMAT = "minicnn checkpoint 1"
 HEADER, ARRAY = "state.json", "$array"
@@ -39,7 +43,7 @@ class CheckpointError(ValueError):
         return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
-def is_checkpoint(path):
+def is_checkpoint(path: Path | str) -> bool:
     """Whether the file at `path` begins as a checkpoint does; it may be damaged further on. False if there is none, or
     if it is a folder, a pipe or a device."""
     try:
@@ -49,7 +53,7 @@ def is_checkpoint(path):
         return False
 
 
-def save_checkpoint(path, state):
+def save_checkpoint(path: Path | str, state: State) -> None:
     """Write `state`, a nesting of dicts (with text keys), lists, plain values, arrays and Tensors.
 
     The file at `path` is replaced when the new one is complete. Raises CheckpointError, the old file still in place, if
@@ -79,7 +83,7 @@ def save_checkpoint(path, state):
         ) from error
 
 
-def load_checkpoint(path):
+def load_checkpoint(path: Path | str) -> State:
     """The state that was saved, with NumPy arrays, and lists for tuples; CheckpointError if it is not whole."""
     try:
         with open_regular(path) as file:

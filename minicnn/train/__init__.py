@@ -1,7 +1,7 @@
 """Training: the loop, what it is watched by, and how it stops.
 
 trainer.py      the loop and the state of a run           evaluate.py     testing: crops, scales, ensembles
-meters.py       averages, top-k, the clock                nonfinite.py    where a loss stopped being a number
+meters.py       averages, top-k, the clock                trouble.py      what a run breaks down on
 log.py          log.csv, TensorBoard                      restore.py      a checkpoint's weights into a model
 interrupt.py    Ctrl-C, SIGTERM                           environment.py  what the last bits depend on
 exit.py         the exit code of a program that trains
@@ -14,8 +14,8 @@ from ..storage.checkpoint import CheckpointError, is_checkpoint, load_checkpoint
 from .evaluate import Classifier, evaluate
 from .exit import exit_code
 from .interrupt import Interrupted
-from .nonfinite import TrainingError
 from .trainer import Trainer
+from .trouble import TrainingError
 
 __all__ = [
     "CheckpointError",

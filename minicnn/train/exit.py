@@ -15,7 +15,7 @@ from ..errors import OutputError, SettingError
 from ..runlog import LogError
 from ..storage.checkpoint import CheckpointError
 from .interrupt import Ended, Interrupted, end, handling
-from .nonfinite import TrainingError
+from .trouble import TrainingError
 
 UNUSABLE = (
     DataError,

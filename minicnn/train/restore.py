@@ -26,6 +26,7 @@ PARTS = {
     "model": dict,
     "optimizer": dict,
 }
+CHECKED = ("position", "scores", "random", "schedule", "normalize", "optimizer")  # before any of them is loaded
 
 
 def load_run(path):
@@ -42,6 +43,28 @@ def load_run(path):
     with reading(path, "pictures"):
         check_record(state["pictures"])
     return state
+
+
+def check_run(state, own, model, batches, source):
+    """CheckpointError unless the run whose `state` this is can go on as the one whose state is `own`.
+
+    model: that of the latter; batches: of its epoch; source: the path of the checkpoint.
+    """
+    for part in missing_parts(state):
+        raise unusable(source, part, "it is missing or of another kind")
+    for part in CHECKED:
+        if not fits(state[part], own[part]):
+            raise unusable(source, part, "it is not built like this run's")
+    check_values(state, source)
+    then, now = state["position"], own["position"]
+    if then["batch"] > batches:
+        raise unusable(source, "position", f"an epoch has {batches} batches")
+    if then["batch"] and then["order"] != now["order"]:
+        raise CheckpointError(
+            f"{source} lies within an epoch of other batches ({then['order']}) than now ({now['order']}); resume with "
+            "the same pictures, batch size and seed"
+        )
+    check_model(model, state, own["classes"], source)
 
 
 def missing_parts(state):

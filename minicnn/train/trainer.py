@@ -2,7 +2,7 @@
 
     for each epoch:  for each batch:  forward, loss, backward, step          train_epoch, train_batch
                      validation                                              validate
-                     log, schedule, checkpoints                              end_epoch
+                     log, schedule, checkpoints                              log_epoch, schedule.step, save_epoch
 
 A run that is killed at any moment and resumed from ``checkpoint_last.npz`` ends in the same bits as one that was not:
 the state below is everything that the rest of the run depends on, and it is saved at the end of every epoch, every
@@ -11,27 +11,34 @@ which resuming takes back if need be, then the best checkpoint, then the last, w
 """
 
 import math
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from .. import functional as F
 from .. import random
 from ..console import say
+from ..data import Batch, DataLoader
 from ..data.errors import shown
 from ..device import to_device
+from ..nn import Module
+from ..optim import SGD
+from ..optim.lr_scheduler import Schedule
 from ..progress import Progress
 from ..storage.checkpoint import CheckpointError, save_checkpoint
 from ..storage.files import sweep
 from ..storage.lock import locked
 from ..tensor import Tensor
+from ..types import Array
 from .environment import differences, environment
 from .evaluate import Classifier, evaluate
 from .interrupt import Interrupt, Interrupted
 from .log import Log
 from .meters import Clock, Scores, duration
-from .nonfinite import TrainingError, explain, first_not_finite
-from .restore import check_model, check_values, fits, missing_parts, reading, unusable
+from .restore import check_run, reading
+from .trouble import TrainingError, explain, explaining_single_pictures, first_not_finite
 
-CHECKED = ("position", "scores", "random", "schedule", "normalize", "optimizer")  # before any of them is loaded
 LOADED = ("optimizer", "schedule", "normalize", "scores")  # by methods of their own
 LAST, BEST = "checkpoint_last.npz", "checkpoint_best.npz"
 
@@ -52,24 +59,24 @@ class Trainer:
 
     def __init__(
         self,
-        model,
-        optimizer,
-        schedule,
-        train_loader,
-        val_loader,
-        normalize,
+        model: Module,
+        optimizer: SGD,
+        schedule: Schedule,
+        train_loader: DataLoader,
+        val_loader: DataLoader | None,
+        normalize: Callable[[Array], Array],
         *,
-        folder,
-        epochs,
-        schedule_each="epoch",
-        device="cpu",
-        settings=None,
-        classes=(),
-        pictures=None,
-        print_every=10,
-        checkpoint_every=0,
-        tensorboard=False,
-    ):
+        folder: Path | str,
+        epochs: int,
+        schedule_each: str = "epoch",
+        device: str = "cpu",
+        settings: dict[str, Any] | None = None,
+        classes: Iterable[str] = (),
+        pictures: dict[str, Any] | None = None,
+        print_every: int = 10,
+        checkpoint_every: int = 0,
+        tensorboard: bool = False,
+    ) -> None:
         self.model, self.optimizer, self.schedule = model, optimizer, schedule
         self.train_loader, self.val_loader, self.normalize = train_loader, val_loader, normalize
         self.folder, self.epochs, self.schedule_each, self.device = Path(folder), epochs, schedule_each, device
@@ -78,77 +85,72 @@ class Trainer:
         self.epoch = self.batch = 0  # how many epochs are over, and how many batches of the present one
         self.scores = Scores()  # of the present epoch
         self.best = None  # {"epoch", "top1"}
-        self.row = {}  # of the log, the latest
         self.told = set()  # unreadable pictures that the user has been told of
 
-    def fit(self):
+    # The loop
+
+    def fit(self) -> None:
         """Train until `epochs` epochs are over, from wherever the trainer stands.
 
         Raises TrainingError when a number is not finite, the checkpoints being those of before, and Interrupted after
         Ctrl-C or SIGTERM, with a new checkpoint to go on from.
         """
+        with self.running():
+            while self.epoch < self.epochs:
+                self.train_epoch()
+                val = self.validate()
+                top1 = self.log_epoch(val)
+                if self.schedule_each == "epoch":
+                    self.schedule.step(100 - top1)
+                self.save_epoch(top1)
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """``with trainer.running():`` goes around the loop: log.csv is open, the first signal asks the run to stop, and
+        no other run has the folder."""
         with locked(self.folder), Interrupt() as self.interrupt:
-            sweep(self.folder)
+            sweep(self.folder)  # what a killed run was about to write
             self.log = Log(self.folder, self.epoch, self.tensorboard)
             self.clock = Clock()
-            while self.epoch < self.epochs:
-                clock = Clock()
-                speed = self.train_epoch(clock)
-                val = self.validate()
-                self.end_epoch(val, {"seconds": clock.seconds, **speed})
+            yield
 
-    def train_epoch(self, clock):
-        """The present epoch from `self.batch` on. Returns how fast it went."""
+    def train_epoch(self) -> None:
+        """The present epoch from `self.batch` on: a step for each batch."""
         self.model.train()
+        self.epoch_clock = Clock()
         loader, title = self.train_loader, f"epoch {self.epoch + 1}/{self.epochs}"
         with Progress(title, len(loader), self.batch, self.print_every) as progress:
             for batch in loader.epoch(self.epoch, start=self.batch):
                 loss, scores = self.train_batch(batch)
                 self.scores.update(loss, scores, batch.labels)
                 self.batch = batch.position + 1
-                for each in (clock, self.clock):
-                    each.update(len(batch.labels))
-                progress.update(self.batch, self.describe(clock))
+                for clock in (self.epoch_clock, self.clock):
+                    clock.update(len(batch.labels))
+                progress.update(self.batch, self.describe())
                 self.stop_if_asked()
                 if self.checkpoint_every and self.batch % self.checkpoint_every == 0:
                     self.save(LAST)
-        return {"data_seconds": loader.wait_seconds, "images_per_second": clock.images_per_second}
+        self.images_per_second = self.epoch_clock.images_per_second  # validation is not to count
 
-    def train_batch(self, batch):
-        """One step downhill. Returns the loss, a float, and the scores, an array (N, classes).
-
-        Pictures go to the device as bytes. On a GPU all of forward and backward is under way before the loss is asked
-        for, which is the one time that the step waits.
-        """
-        self.optimizer.zero_grad()
-        images = Tensor(self.normalize(to_device(batch.images, self.device)))
-        scores = self.scores_of(images, batch)
-        loss = F.cross_entropy(scores, batch.labels)
-        loss.backward()
-        value, predicted = loss.item(), scores.numpy()
+    def train_batch(self, batch: Batch) -> tuple[float, Array]:
+        """One step downhill. Returns the loss and the scores, an array (N, classes)."""
+        self.optimizer.zero_grad()  # now, so that memory holds no old gradients during the forward pass
+        pixels = to_device(batch.images, self.device)  # uint8 (N, 3, H, W): a quarter of the bytes to copy
+        images = Tensor(self.normalize(pixels))  # float32 (N, 3, H, W)
+        with explaining_single_pictures(self.train_loader, batch, self._where(batch.position + 1)):
+            scores = self.model(images)  # forward: (N, classes)
+        loss = F.cross_entropy(scores, batch.labels)  # the batch's mean: ()
+        loss.backward()  # the gradient of every parameter
+        value, predicted = loss.item(), scores.numpy()  # a GPU is waited for here, and nowhere else in the step
         if not math.isfinite(value):
-            self.stop_at(batch, value, images)
-        self.optimizer.step()
+            self.stop_at(batch, value, images)  # before the optimiser spoils the weights
+        self.optimizer.step()  # the weights, a little downhill
         if self.schedule_each == "batch":
             self.schedule.step()
         return value, predicted
 
-    def scores_of(self, images, batch):
-        """What the model makes of the batch. TrainingError if unreadable pictures have left a single one of it, and the
-        model has a batch norm that sees one number a channel then."""
-        try:
-            return self.model(images)
-        except ValueError as error:
-            if len(batch.labels) > 1 or not self.train_loader.bad:
-                raise
-            path = next(iter(self.train_loader.bad))
-            raise TrainingError(
-                f"epoch {self.epoch + 1}, batch {batch.position + 1}: one picture is left of it, as others cannot be "
-                f"read: {error}; remove them, the first is {shown(path)}, or choose another --batch-size"
-            ) from error
-
-    def validate(self):
-        """The ``Scores`` of the validation set, or None without one."""
+    def validate(self) -> Scores | None:
+        """Loss, top-1 and top-5 of the validation set, or None without one."""
         if self.val_loader is None:
             return None
         with Progress("validation", len(self.val_loader), every=self.print_every) as progress:
@@ -159,37 +161,40 @@ class Trainer:
 
             return evaluate([Classifier(self.model, self.normalize)], self.val_loader, self.device, after_batch)
 
-    def end_epoch(self, val, times):
-        """Log, schedule and checkpoints."""
-        watched = self.scores if val is None else val
-        loss, top1 = watched.values()["loss"], watched.values()["top1"]
-        self.check_finite(loss)
-        self.row = {"epoch": self.epoch + 1, "lr": self.lr}
+    def log_epoch(self, val: Scores | None) -> float:
+        """A row of log.csv and a line on the screen. Returns the top-1 in % that is watched: that of validation, or,
+        without validation, that of training."""
+        watched = (self.scores if val is None else val).values()
+        self.check_finite(watched["loss"])
+        row = {"epoch": self.epoch + 1, "lr": self.lr}
         for name, scores in (("train", self.scores), ("val", val)):
-            self.row |= {f"{name}_{key}": value for key, value in scores.values().items()} if scores else {}
-        self.row |= times
-        self.log.add(self.row)
+            row |= {f"{name}_{key}": value for key, value in scores.values().items()} if scores else {}
+        row |= {"seconds": self.epoch_clock.seconds, "data_seconds": self.train_loader.wait_seconds}
+        self.log.add(row | {"images_per_second": self.images_per_second})
         say(
             f"epoch {self.epoch + 1}/{self.epochs}  train: {self.scores}"
             + (f"   val: {val}" if val else "")
-            + f"   lr {self.lr:.3g}  {duration(times['seconds'])}"
+            + f"   lr {self.lr:.3g}  {duration(row['seconds'])}"
         )
         self.tell_bad_pictures()
-        if self.schedule_each == "epoch":
-            self.schedule.step(100 - top1)
+        return watched["top1"]
+
+    def save_epoch(self, top1: float) -> None:
+        """The epoch is over: its checkpoints. top1: what ``log_epoch`` has returned."""
         self.epoch, self.batch, self.scores = self.epoch + 1, 0, Scores()
         if self.best is None or top1 > self.best["top1"]:
             self.best = {"epoch": self.epoch, "top1": top1}
             self.save(BEST)
-        self.save(LAST)
+        self.save(LAST)  # after the best one: a run that is killed between the two repeats the epoch
 
     @property
-    def lr(self):
+    def lr(self) -> float:
         """The learning rate in force, of the first parameter group."""
         return self.optimizer.param_groups[0]["lr"]
 
-    def describe(self, clock):
+    def describe(self) -> str:
         """One line about the epoch so far."""
+        clock = self.epoch_clock
         batches_left = (self.epochs - self.epoch) * len(self.train_loader) - self.batch
         waiting = 100 * self.train_loader.wait_seconds / clock.seconds
         return (
@@ -199,33 +204,38 @@ class Trainer:
 
     # Stopping
 
-    def stop_if_asked(self):
+    def stop_if_asked(self) -> None:
+        """After a signal: a checkpoint, and Interrupted."""
         if self.interrupt.requested:
             self.save(LAST)
             raise Interrupted(self.folder / LAST, self.interrupt.signal)
 
-    def stop_at(self, batch, loss, images):
+    def stop_at(self, batch: Batch, loss: float, images: Tensor) -> None:
+        """TrainingError: this loss is not finite; why, as far as can be found out."""
         paths = [shown(self.train_loader.dataset.samples[i][0]) for i in batch.indices[:3]]
         raise TrainingError(
-            f"the loss is {loss} in epoch {self.epoch + 1}, batch {batch.position + 1}, at lr {self.lr:.3g}: "
-            f"{explain(self.model, images)}. {self.advice} The batch's {len(batch.indices)} pictures begin with "
+            f"the loss is {loss} in {self._where(batch.position + 1)}, at lr {self.lr:.3g}: "
+            f"{explain(self.model, images)}. {self._advice()} The batch's {len(batch.indices)} pictures begin with "
             f"{', '.join(paths)}"
         )
 
-    def check_finite(self, loss=0.0):
+    def check_finite(self, loss: float = 0.0) -> None:
+        """TrainingError unless the loss and everything that would be saved of the model are finite."""
         name = first_not_finite(self.model)
         if name or not math.isfinite(loss):
             what = f"parameter {name} is not finite" if name else f"the validation loss is {loss}"
-            raise TrainingError(f"epoch {self.epoch + 1}, batch {self.batch}, lr {self.lr:.3g}: {what}. {self.advice}")
+            raise TrainingError(f"{self._where(self.batch)}, lr {self.lr:.3g}: {what}. {self._advice()}")
 
-    @property
-    def advice(self):
-        before = (
-            f"The checkpoints in {self.folder} are those of before; try" if (self.folder / LAST).exists() else "Try"
-        )
+    def _where(self, batch):
+        return f"epoch {self.epoch + 1}, batch {batch}"
+
+    def _advice(self):
+        saved = (self.folder / LAST).exists()
+        before = f"The checkpoints in {self.folder} are those of before; try" if saved else "Try"
         return f"{before} a smaller --lr."
 
-    def tell_bad_pictures(self):
+    def tell_bad_pictures(self) -> None:
+        """A line for each unreadable picture, once."""
         for loader in filter(None, (self.train_loader, self.val_loader)):
             for path, reason in loader.bad.items():
                 if path not in self.told:
@@ -234,11 +244,12 @@ class Trainer:
 
     # The state of the run
 
-    def save(self, name):
+    def save(self, name: str) -> None:
+        """A checkpoint of this name in the folder. TrainingError, and none is written, if a number is not finite."""
         self.check_finite()
         save_checkpoint(self.folder / name, self.state_dict())
 
-    def state_dict(self):
+    def state_dict(self) -> dict[str, Any]:
         """Everything that the rest of the run depends on, and what it was made with; no times, so that it repeats."""
         return {
             "settings": self.settings,
@@ -256,28 +267,14 @@ class Trainer:
             "optimizer": self.optimizer.state_dict(),
         }
 
-    def load_state_dict(self, state, source="the checkpoint"):
+    def load_state_dict(self, state: dict[str, Any], source: Path | str = "the checkpoint") -> None:
         """Continue where the run stood whose state this is. source: its path.
 
         Raises CheckpointError, and nothing is changed, if a part of it is missing or built otherwise than this
         trainer's, or if it is of another model, of other classes or, within an epoch, of other batches.
         """
         own = self.state_dict()
-        for part in missing_parts(state):
-            raise unusable(source, part, "it is missing or of another kind")
-        for part in CHECKED:
-            if not fits(state[part], own[part]):
-                raise unusable(source, part, "it is not built like this run's")
-        check_values(state, source)
-        position = state["position"]
-        if position["batch"] > len(self.train_loader):
-            raise unusable(source, "position", f"an epoch has {len(self.train_loader)} batches")
-        if position["batch"] and position["order"] != self.order():
-            raise CheckpointError(
-                f"{source} lies within an epoch of other batches ({position['order']}) than now ({self.order()}); "
-                "resume with the same pictures, batch size and seed"
-            )
-        check_model(self.model, state, self.classes, source)
+        check_run(state, own, self.model, len(self.train_loader), source)
         try:
             for part in LOADED:
                 with reading(source, part):
@@ -289,11 +286,11 @@ class Trainer:
         self.model.load_state_dict(state["model"])
         random.set_state(state["random"])
         self.train_loader.bad = dict(state["bad_pictures"])
-        self.epoch, self.batch, self.best = position["epoch"], position["batch"], state["best"]
-        if changed := differences(state["environment"], environment(self.device)):
+        self.epoch, self.batch, self.best = state["position"]["epoch"], state["position"]["batch"], state["best"]
+        if changed := differences(state["environment"], own["environment"]):
             say(f"note: the last bits may differ from an uninterrupted run's: {changed}")
 
-    def order(self):
+    def order(self) -> dict[str, int]:
         """What the order of the training pictures depends on."""
         loader = self.train_loader
         return {"pictures": len(loader.dataset), "batch_size": loader.batch_size, "seed": loader.seed}

@@ -40,7 +40,7 @@ def stop(*args):
     raise Ended(signal.SIGTERM)
 
 
-@pytest.mark.parametrize("where", ["fit", "train_batch", "save"])  # before training, in it, at the first checkpoint
+@pytest.mark.parametrize("where", ["running", "train_batch", "save"])  # before training, in it, at the first checkpoint
 def test_the_same_command_begins_anew(pictures, tmp_path, monkeypatch, where):
     words = (pictures, SMALL, "--output-dir", tmp_path / "run")
     with monkeypatch.context() as patch:
@@ -117,6 +117,6 @@ def test_a_run_that_found_no_pictures_can_be_started_again(pictures, tmp_path, c
 
     words = (pictures, SMALL, "--output-dir", tmp_path / "run")
     with monkeypatch.context() as patch:
-        patch.setattr(Trainer, "fit", unreadable)
+        patch.setattr(Trainer, "train_epoch", unreadable)
         assert "gone" in fails(capsys, *words)
     assert run(*words) == 0

@@ -9,7 +9,7 @@ from programs import arguments, draw, load_example
 
 from minicnn import Tensor, nn, random
 from minicnn.cli.feasible import try_last_batch
-from minicnn.train import load_checkpoint, save_checkpoint
+from minicnn.train import exit_code, load_checkpoint, save_checkpoint
 
 CIFAR = load_example(EXAMPLES / "resnet_cifar10.py")
 TINY = "--image-size 4 --shorter-side 4 --epochs 1 -j 0 --preprocess channel_mean"  # the last maps are 1 x 1
@@ -77,7 +77,7 @@ def pictures(tmp_path):
 
 
 def run(*words):
-    return CIFAR.main(CIFAR.arguments(), CIFAR.RECIPE, arguments(words))
+    return exit_code(CIFAR.main, arguments(words))
 
 
 def test_it_is_said_before_an_epoch_is_spent(pictures, tmp_path, capsys):

@@ -86,12 +86,11 @@ def test_alexnet_2012(pictures, tmp_path, preprocess):
 
 
 def test_defaults_are_those_of_2012():
-    parser, recipe = example.arguments(), example.RECIPE
     for arch, size, preprocess in (("alexnet", 224, "mean_std"), ("alexnet_2012", 227, "mean_image")):
-        args, _ = parse(parser, ["DIR", "-a", arch], recipe.defaults)
+        args, _ = parse(example.arguments(), ["DIR", "-a", arch], example.defaults)
         assert (args.image_size, args.preprocess) == (size, preprocess)
         assert (args.batch_size, args.lr, args.momentum, args.wd) == (128, 0.01, 0.9, 5e-4)
-        optimizer, schedule = recipe.optimizer(args, nn.Linear(2, 2))
+        optimizer, schedule = example.build_optimizer(args, nn.Linear(2, 2))
         assert [(g["lr"], g["weight_decay"], g["momentum"]) for g in optimizer.param_groups] == [
             (0.01, 5e-4, 0.9),
             (0.02, 0.0, 0.9),

@@ -235,7 +235,7 @@ def test_bad_arguments(flags, capsys):
 def test_the_name_of_a_folder_is_not_empty(words, capsys):
     """As that of a shell's variable that is not set: it is none of the cases in which the name is left out."""
     with pytest.raises(SystemExit) as stop:
-        example.main(example.arguments(), example.RECIPE, words)
+        example.main(words)
     assert stop.value.code == 2 and "the name of a folder is empty" in capsys.readouterr().err
 
 

@@ -59,20 +59,20 @@ def test_plain_networks_have_the_same_weights_to_learn(folder, tmp_path, capsys)
     assert losses[0] != losses[1]
 
 
-def test_where_zeros_go_is_kept_and_goes_on(folder, tmp_path, capsys):
+def test_where_zeros_go_is_kept_and_goes_on(folder, tmp_path, capsys, monkeypatch):
     """In the checkpoint, and from there in tests; checkpoints from before there was a choice have theirs behind."""
     out, seen = train(folder, tmp_path / "run", "--zero-padding around"), []
     path = out / "checkpoint_last.npz"
     state = load_checkpoint(path)
     assert state["settings"]["zero_padding"] == "around"
     real = example.build_model
-    recipe = example.RECIPE._replace(model=lambda *args: (seen.append(real(*args)), seen[-1])[1])
+    monkeypatch.setattr(example, "build_model", lambda *args: (seen.append(real(*args)), seen[-1])[1])
     for words in (["-e", "--resume", str(path)], ["--ensemble", str(path), str(path)]):
-        assert example.main(example.arguments(), recipe, words) == 0
+        assert run(*words, program=example) == 0
     assert {layer.zero_padding for model in seen for layer in zero_pads(model)} == {"around"} and len(seen) == 3
     del state["settings"]["zero_padding"]
     save_checkpoint(path, state)
-    assert example.main(example.arguments(), recipe, ["-e", "--resume", str(path)]) == 0
+    assert run("-e --resume", path, program=example) == 0
     assert {layer.zero_padding for layer in zero_pads(seen[-1])} == {"behind"}
 
 

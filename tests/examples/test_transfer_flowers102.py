@@ -26,7 +26,7 @@ def weights(folder, tmp_path_factory):
     """A checkpoint of examples/resnet_cifar10.py, trained on three classes."""
     out = tmp_path_factory.mktemp("weights") / "run"
     words = "--image-size 8 --shorter-side 8 -b 4 -j 0 -p 100 --epochs 5 --lr 0.01 --seed 7 --output-dir"
-    assert cifar.main(cifar.arguments(), cifar.RECIPE, arguments([folder, words, out])) == 0
+    assert exit_code(cifar.main, arguments([folder, words, out])) == 0
     return out / "checkpoint_last.npz"
 
 
@@ -128,7 +128,7 @@ def test_a_run_that_is_interrupted_ends_in_the_same_bits(folder, weights, tmp_pa
 def test_a_plain_network_stays_one(folder, tmp_path):
     """Its keys are those of the network with shortcuts; that it has none stands in the checkpoint alone."""
     words = "--image-size 8 --shorter-side 8 -b 4 -j 0 -p 100 --epochs 1 --lr 0.01 --plain --output-dir"
-    assert cifar.main(cifar.arguments(), cifar.RECIPE, arguments([folder, words, tmp_path / "plain"])) == 0
+    assert exit_code(cifar.main, arguments([folder, words, tmp_path / "plain"])) == 0
     plain = (tmp_path / "plain" / "checkpoint_last.npz").rename(tmp_path / "plain.ckpt")  # its name says nothing
     assert transfer(folder, SMALL, "--option 1 --weights", plain, "--output-dir", tmp_path / "out") == 0
     found = load_checkpoint(tmp_path / "out" / "checkpoint_last.npz")

@@ -6,6 +6,8 @@ import numpy as np
 from paths import EXAMPLES
 from PIL import Image
 
+from minicnn.train import exit_code
+
 PROGRAM = EXAMPLES / "alexnet_imagenet.py"
 SMALL = "--image-size 64 --shorter-side 66 --width 8 -b 4 -j 1 -p 1 --epochs 1"
 
@@ -27,7 +29,7 @@ def arguments(words):
 
 def run(*words, program=example):
     """The program's exit code."""
-    return program.main(program.arguments(), program.RECIPE, arguments(words))
+    return exit_code(program.main, arguments(words))
 
 
 def draw(folder, classes, count):

@@ -13,8 +13,8 @@ from minicnn.cli.pictures import RandomPictures
 from minicnn.runlog import read_log
 from minicnn.train import CheckpointError, Interrupted, TrainingError, load_checkpoint
 from minicnn.train.meters import Scores
-from minicnn.train.nonfinite import explain
 from minicnn.train.trainer import BEST, LAST
+from minicnn.train.trouble import explain
 
 
 def weights(trainer):

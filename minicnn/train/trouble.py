@@ -1,28 +1,36 @@
-"""A loss that is infinite or not a number: where it began."""
+"""What a training run breaks down on, explained: a number that is not finite, a batch that has lost its pictures."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 
+from ..data import Batch, DataLoader
+from ..data.errors import shown
 from ..device import array_module, as_array, to_device
 from ..gradmode import no_grad
+from ..nn import Module
 from ..nn.watch import tensors_in, watch
+from ..tensor import Tensor
 
 
 class TrainingError(RuntimeError):
     """Training cannot go on; the message says where it stopped and why."""
 
 
-def is_finite(tensor):
+def is_finite(tensor: Tensor) -> bool:
+    """Whether all its numbers are; on a GPU, waits for them."""
     finite = array_module(tensor.data).isfinite(tensor.data).all()
     return bool(to_device(as_array(finite), "cpu"))
 
 
-def first_not_finite(model):
+def first_not_finite(model: Module) -> str | None:
     """The name of the first parameter or buffer that holds an infinite number or NaN; None if there is none."""
     return next((name for name, tensor in model.state_dict().items() if not is_finite(tensor)), None)
 
 
 @np.errstate(all="ignore")
-def explain(model, images):
+def explain(model: Module, images: Tensor) -> str:
     """One clause that says where the numbers ceased to be finite: a parameter, the input, or a layer's output."""
     if name := first_not_finite(model):
         return f"parameter {name} is not finite; an earlier step was too large"
@@ -46,3 +54,19 @@ def _first_layer(model, images):
     with watch(model, look):
         model(images)
     return found[0] if found else None
+
+
+@contextmanager
+def explaining_single_pictures(loader: DataLoader, batch: Batch, where: str) -> Iterator[None]:
+    """Around the forward pass of a batch. TrainingError for the ValueError of a batch norm that sees one number a
+    channel, where unreadable pictures have left a single one of the batch."""
+    try:
+        yield
+    except ValueError as error:
+        if len(batch.labels) > 1 or not loader.bad:
+            raise
+        path = next(iter(loader.bad))
+        raise TrainingError(
+            f"{where}: one picture is left of it, as others cannot be read: {error}; remove them, the first is "
+            f"{shown(path)}, or choose another --batch-size"
+        ) from error
