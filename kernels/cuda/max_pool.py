@@ -1,19 +1,15 @@
 """Launches max_pool.cu; mirrors minicnn/ops/max_pool.py."""
 
-from .launch import Kernel, empty
+from .launch import empty, load
 from .windows import before, fill
 
-_max_forward = Kernel("max_pool.cu", "max_pool2d_forward")
-_max_winners = Kernel("max_pool.cu", "max_pool2d_winners")
-_max_winners_wide = Kernel("max_pool.cu", "max_pool2d_winners_wide")
-_max_backward = Kernel("max_pool.cu", "max_pool2d_backward")
-_max_backward_wide = Kernel("max_pool.cu", "max_pool2d_backward_wide")
+cu = load("max_pool.cu")
 
 
 def max_pool2d_forward(x, kernel, stride, padding, dilation, out_size):
     """y (N, C, OH, OW): the maximum of each window."""
     y = empty(x, (*x.shape[:2], *out_size))
-    return fill(_max_forward, y, [x], x.shape[2:], out_size, *kernel, *stride, *before(padding), *dilation)
+    return fill(cu.max_pool2d_forward, y, [x], x.shape[2:], out_size, *kernel, *stride, *before(padding), *dilation)
 
 
 def max_pool2d_winners(x, y, kernel, stride, padding, dilation):
@@ -21,7 +17,7 @@ def max_pool2d_winners(x, y, kernel, stride, padding, dilation):
     u*KW + v that sees its maximum y."""
     one_byte = kernel[0] * kernel[1] <= 256
     winners = empty(x, y.shape, "uint8" if one_byte else "int32")
-    run = _max_winners if one_byte else _max_winners_wide
+    run = cu.max_pool2d_winners if one_byte else cu.max_pool2d_winners_wide
     return fill(run, winners, [x], x.shape[2:], y.shape[2:], *kernel, *stride, *before(padding), *dilation)
 
 
@@ -34,5 +30,5 @@ def max_pool2d_forward_and_winners(x, kernel, stride, padding, dilation, out_siz
 def max_pool2d_backward(grad_out, winners, x_shape, kernel, stride, padding, dilation):
     """grad_x (N, C, H, W): each pixel collects the gradients of the windows that it won."""
     grad_x, sizes = empty(grad_out, x_shape), (x_shape[2:], grad_out.shape[2:])
-    run = _max_backward if winners.dtype == "uint8" else _max_backward_wide
+    run = cu.max_pool2d_backward if winners.dtype == "uint8" else cu.max_pool2d_backward_wide
     return fill(run, grad_x, [grad_out, winners], *sizes, *kernel, *stride, *before(padding), *dilation)

@@ -1,11 +1,11 @@
 """What the launchers of pooling's kernels share."""
 
-from .launch import THREADS, blocks, contiguous
+from .launch import THREADS, blocks
 
 
 def fill(kernel, out, arrays, size, out_size, *geometry):
     """`out`, filled: one thread for each of its elements."""
-    kernel(blocks(out.size), THREADS, *map(contiguous, arrays), out, out.size, *size, *out_size, *geometry)
+    kernel[blocks(out.size), THREADS](*arrays, out, out.size, *size, *out_size, *geometry)
     return out
 
 

@@ -19,6 +19,8 @@ from numba.cuda.dispatcher import _Kernel
 from minicnn.kernels.numba_cuda.ptx import all_kernels, compile_ptx, _type
 
 class Launched:
+    _prepare_args = _Kernel._prepare_args  # it calls itself for what a tuple holds
+
     def __init__(self, kernel):
         self.extensions = kernel.compiled.extensions
 
@@ -27,12 +29,14 @@ def value(kind):
         like = np.empty((2,) * kind.ndim, kind.dtype.name)
         memory = driver.MemoryPointer(None, driver.binding.CUdeviceptr(4096), like.nbytes)
         return devicearray.DeviceNDArray(like.shape, like.strides, like.dtype, gpu_data=memory)
+    if isinstance(kind, types.BaseTuple):
+        return tuple(map(value, kind))
     return None if kind == types.none else np.dtype(kind.name.replace("boolean", "bool")).type(1)
 
 def handed_over(kernel, kinds):
     arguments = []
     for kind in kinds:
-        _Kernel._prepare_args(Launched(kernel), kind, value(kind), 0, [], arguments)
+        Launched(kernel)._prepare_args(kind, value(kind), 0, [], arguments)
     return [1 if isinstance(a, np.bool_) else 8 if isinstance(a, int) else ctypes.sizeof(a) for a in arguments]
 
 def taken(ptx):
