@@ -24,10 +24,16 @@ class CheckedKernel:
 
     T is the dtype of the arrays whose parameters say so; a number of the type T is made one of that dtype, lest it make
     their arithmetic float64. Nothing happens where the grid or the block is empty. TypeError and ValueError name the
-    kernel and the parameter. A subclass has ``launch`` and says what stands in
-    parameters   a list; each has name, is_array, is_real (whether its numbers are T's), dtype(real) and ``str``
-    reals        the dtypes that T may be
+    kernel and the parameter. A subclass has ``launch(grid, block, *arguments)``, ``__str__`` and
+    ``value(what, parameter, argument, real)``, the argument checked; its messages begin with `what`.
+
+    parameters  a list; each has name, is_array, is_real (whether its numbers are T's), dtype(real) and ``str``
+    reals       the dtypes that T may be
     """
+
+    def __init__(self, parameters, reals):
+        self.parameters, self.reals = parameters, reals
+        self.named = [(p, f"{self}: parameter {p}") for p in parameters]  # what messages begin with
 
     def __getitem__(self, sizes):
         return functools.partial(self.launch, *sizes)
@@ -53,9 +59,9 @@ class CheckedKernel:
         if len(arguments) != len(self.parameters):
             takes = ", ".join(str(p) for p in self.parameters)
             raise TypeError(f"{self} takes {len(self.parameters)} arguments ({takes}), got {len(arguments)}")
-        pairs = list(zip(self.parameters, arguments, strict=True))
+        pairs = zip(self.parameters, arguments, strict=True)
         real = self._real([(p, a) for p, a in pairs if p.is_array and p.is_real and hasattr(a, "dtype")])
-        return real, [self.value(p, a, real) for p, a in pairs]
+        return real, [self.value(what, p, a, real) for (p, what), a in zip(self.named, arguments, strict=True)]
 
     def _real(self, given):
         if not given:
@@ -66,14 +72,6 @@ class CheckedKernel:
         if array.dtype not in self.reals:
             raise TypeError(f"{self}: {first.name} is {array.dtype}; T is {' or '.join(map(str, self.reals))}")
         return array.dtype
-
-    def value(self, parameter, argument, real):
-        """The argument, checked: an array as it is, a number in the parameter's dtype."""
-        what, dtype = f"{self}: parameter {parameter}", parameter.dtype(real)
-        if not parameter.is_array:
-            return number(what, dtype, argument)
-        check_array(what, argument, dtype)
-        return argument
 
 
 def check_array(what, value, dtype):
@@ -124,16 +122,23 @@ def check_positions(x_shape, y_shape):
 
 def number(what, dtype, value):
     """`value` as a number of that dtype; TypeError or ValueError, beginning with `what`, if it is none."""
-    if isinstance(value, np.ndarray) or not isinstance(value, (numbers.Real, np.bool_)):
+    is_int = type(value) is int  # asked first, as nearly all are, and the abstract classes answer slowly
+    if not is_int and (isinstance(value, np.ndarray) or not isinstance(value, (numbers.Real, np.bool_))):
         raise TypeError(f"{what} takes a number, got a {type(value).__name__}")
     if dtype.kind == "f":
         return dtype.type(value)
-    if not isinstance(value, (numbers.Integral, np.bool_)):
+    if not is_int and not isinstance(value, (numbers.Integral, np.bool_)):
         raise TypeError(f"{what} takes a whole number, got {value!r}")
-    low, high = (0, 1) if dtype.kind == "b" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
+    low, high = _limits(dtype)
     if not low <= int(value) <= high:
         raise ValueError(f"{what} takes {low} to {high}, got {value}")
     return dtype.type(int(value))
+
+
+@functools.cache
+def _limits(dtype):
+    """The least and the largest whole number of that dtype."""
+    return (0, 1) if dtype.kind == "b" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
 
 
 def contiguous(array):

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 
 from minicnn.emulated import EmulatedArray
-from minicnn.kernels.arguments import CheckedKernel, check_array, check_one_gpu, contiguous, empty, filled
+from minicnn.kernels.arguments import CheckedKernel, check_array, check_one_gpu, contiguous, empty, filled, number
 
 from . import emulator
 from .source import FOLDER, KernelError, kernels, text, types
@@ -30,7 +30,7 @@ class Kernel(CheckedKernel):
         self.path, self.name = FOLDER / file, name
         if name not in kernels(self.path):
             raise KernelError(f"{file} has no kernel {name}, a template <typename T> __global__ void {name}(...)")
-        self.parameters, self.reals = kernels(self.path)[name], types(self.path)
+        super().__init__(kernels(self.path)[name], types(self.path))
 
     def launch(self, grid, block, *arguments, shared=0, reaches=()):
         """``self[grid, block](*arguments, shared=shared, reaches=reaches)``."""
@@ -53,18 +53,17 @@ class Kernel(CheckedKernel):
     def __str__(self):
         return f"{self.name} ({self.path.name})"
 
-    def value(self, parameter, argument, real):
-        """As the base class's; None for a null pointer."""
-        if parameter.is_array and argument is None:
+    def value(self, what, parameter, argument, real):
+        """The argument, checked: an array or None, a null pointer; a number in the parameter's dtype."""
+        if not parameter.is_array:
+            return number(what, parameter.dtype(real), argument)
+        if argument is None:
             return None
         if parameter.is_const and hasattr(argument, "flags"):
             argument = contiguous(argument)
-        argument = super().value(parameter, argument, real)
-        # CuPy's arrays have no such flag
-        if parameter.is_array and not parameter.is_const and not getattr(argument.flags, "writeable", True):
-            raise ValueError(
-                f"{self}: parameter {parameter} is written to, but the array of shape {argument.shape} is read-only"
-            )
+        check_array(what, argument, parameter.dtype(real))
+        if not parameter.is_const and not getattr(argument.flags, "writeable", True):  # CuPy's arrays have no such flag
+            raise ValueError(f"{what} is written to, but the array of shape {argument.shape} is read-only")
         return argument
 
 

@@ -19,7 +19,16 @@ import numpy as np
 from numba import types
 
 from minicnn.emulated import EmulatedArray, emulating
-from minicnn.kernels.arguments import CheckedKernel, check_one_gpu, contiguous, empty, filled, folded
+from minicnn.kernels.arguments import (
+    CheckedKernel,
+    check_array,
+    check_one_gpu,
+    contiguous,
+    empty,
+    filled,
+    folded,
+    number,
+)
 
 from . import simulator
 
@@ -92,12 +101,11 @@ class Kernel(CheckedKernel):
     KernelError is what the simulator caught it at.
     """
 
-    reals = np.dtype(np.float32), np.dtype(np.float64)
-
     def __init__(self, function):
         self.function, self.__doc__ = function, function.__doc__
         self.file, self.name = Path(inspect.getfile(function)).name, function.__name__
-        self.parameters = [_parameter(self, p) for p in inspect.signature(function).parameters.values()]
+        given = inspect.signature(function).parameters.values()
+        super().__init__([_parameter(self, p) for p in given], [np.dtype(np.float32), np.dtype(np.float64)])
         self.compiled = None if SIMULATED else cuda.jit(function, extensions=[AbsentArrays])
 
     def __str__(self):
@@ -119,18 +127,17 @@ class Kernel(CheckedKernel):
             values = [cuda.as_cuda_array(v, sync=False) if isinstance(v, cupy.ndarray) else v for v in values]
             self.compiled[grid, block, stream](*values)
 
-    def value(self, parameter, argument, real):
-        """As the base class's; None where the parameter is optional, and tuples of whole numbers as they are."""
-        what = f"{self}: parameter {parameter}"
+    def value(self, what, parameter, argument, real):
+        """The argument, checked: an array as it is, a number in the parameter's dtype, None where it is optional."""
         if argument is None and parameter.is_optional:
             return None
         if isinstance(parameter.type, types.BaseTuple):
             if not isinstance(argument, tuple) or numba.typeof(argument) != parameter.type:
                 raise TypeError(f"{what} takes no {argument!r}")
             return argument
-        argument = super().value(parameter, argument, real)
         if not parameter.is_array:
-            return argument
+            return number(what, parameter.dtype(real), argument)
+        check_array(what, argument, parameter.dtype(real))
         if isinstance(argument, EmulatedArray) != SIMULATED:
             raise TypeError(
                 f"{what}: the array is {'not ' if SIMULATED else ''}emulated, but when the first kernel ran the GPU "
