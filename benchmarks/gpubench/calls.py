@@ -25,6 +25,7 @@ from minicnn.ops import (
     softmax,
 )
 from minicnn.ops.geometry import output_size
+from minicnn.ops.windows import Windows
 from minicnn.optim.sgd import sgd_update
 
 from .cases import Case, Source
@@ -129,25 +130,20 @@ def batch_norms(shape):
 def pools(x_shape, kernel, stride, padding):
     sides = tuple((p, p) for p in padding)
     out = output_size("pool", x_shape[2:], kernel, stride, sides, (1, 1))
+    windows = Windows(kernel, stride, sides, (1, 1), out)
     y_shape, taps = (*x_shape[:2], *out), kernel[0] * kernel[1]
-    geometry, winners = (kernel, stride, sides, (1, 1)), np.uint8 if taps <= 256 else np.int32
+    winners = np.uint8 if taps <= 256 else np.int32
     label = f"{by(x_shape)} window {by(kernel)} stride {stride[0]}"
-
-    def winning(s):
-        x = s.drawn(*x_shape)
-        return s.move(x), s.move(max_pool.max_pool2d_forward(x, *geometry, out)), *geometry
-
     return [
-        Case(max_pool.max_pool2d_forward, label, lambda s: (s.normal(*x_shape), *geometry, out)),
-        Case(max_pool.max_pool2d_winners, label, winning, unread=(1,)),
-        Case(max_pool.max_pool2d_forward_and_winners, label, lambda s: (s.normal(*x_shape), *geometry, out)),
+        Case(max_pool.max_pool2d_forward, label, lambda s: (s.normal(*x_shape), windows)),
+        Case(max_pool.max_pool2d_forward_and_winners, label, lambda s: (s.normal(*x_shape), windows)),
         Case(
             max_pool.max_pool2d_backward,
             label,
-            lambda s: (s.normal(*y_shape), s.integers(taps, *y_shape, dtype=winners), x_shape, *geometry),
+            lambda s: (s.normal(*y_shape), s.integers(taps, *y_shape, dtype=winners), x_shape, windows),
         ),
-        Case(avg_pool.avg_pool2d_forward, label, lambda s: (s.normal(*x_shape), *geometry[:3], out, False, None)),
-        Case(avg_pool.avg_pool2d_backward, label, lambda s: (s.normal(*y_shape), x_shape, *geometry[:3], True, None)),
+        Case(avg_pool.avg_pool2d_forward, label, lambda s: (s.normal(*x_shape), windows, False, None)),
+        Case(avg_pool.avg_pool2d_backward, label, lambda s: (s.normal(*y_shape), x_shape, windows, True, None)),
         Case(adaptive_avg_pool.adaptive_avg_pool2d_forward, label, lambda s: (s.normal(*x_shape), out)),
         Case(adaptive_avg_pool.adaptive_avg_pool2d_backward, label, lambda s: (s.normal(*y_shape), x_shape)),
     ]

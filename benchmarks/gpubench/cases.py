@@ -70,7 +70,7 @@ class Case(NamedTuple):
 
 def transform(function, value):
     """`value` with `function` applied to its arrays: value is one, or a tuple or list of such values, or anything."""
-    if isinstance(value, (tuple, list)):
+    if type(value) in (tuple, list):  # not a named tuple, which has none
         return type(value)(transform(function, part) for part in value)
     return function(value) if hasattr(value, "dtype") and getattr(value, "ndim", None) is not None else value
 

@@ -7,18 +7,21 @@ from .avg_pool import average, average_backward
 
 def adaptive_avg_pool2d_forward(x, out_size):
     """y (N, C, OH, OW): the averages of windows that divide the image evenly."""
-    return average(x, out_size, *_adaptive(x.shape[2:], out_size))
+    return average(x, *_extents(x.shape[2:], out_size))
 
 
 def adaptive_avg_pool2d_backward(grad_out, x_shape):
-    """grad_x (N, C, H, W): each pixel sums its share of the windows that it is in."""
-    return average_backward(grad_out, x_shape, *_adaptive(x_shape[2:], grad_out.shape[2:]))
+    """grad_x (N, C, H, W): each pixel sums what it receives from the windows that it is in."""
+    return average_backward(grad_out, x_shape, *_extents(x_shape[2:], grad_out.shape[2:]))
 
 
-def _adaptive(size, out_size):
-    """The same for windows that divide the image evenly."""
-    spans = [
+def _extents(size, out_size):
+    """(rows (OH, 2), columns (OW, 2), divisor (OH, OW)): where each window starts and ends, and how many pixels it has.
+
+    Window i goes from floor(i*H/OH) to ceil((i+1)*H/OH) - 1, columns likewise.
+    """
+    extents = [
         np.array([(i * length // out, -(-(i + 1) * length // out)) for i in range(out)], np.int64).reshape(out, 2)
         for length, out in zip(size, out_size, strict=True)
     ]
-    return *spans, np.outer(*(span[:, 1] - span[:, 0] for span in spans))
+    return *extents, np.outer(*(extent[:, 1] - extent[:, 0] for extent in extents))

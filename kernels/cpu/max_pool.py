@@ -12,71 +12,55 @@ from .machine import threads
 from .machine.jit import jit
 from .machine.layout import behind_channels, channels_last
 from .machine.memory import empty
+from .windows import by_rows
 
 
-def max_pool2d_forward(x, kernel, stride, padding, dilation, out_size):
+def max_pool2d_forward(x, windows):
     """y (N, C, OH, OW): the maximum of each window."""
-    return _max_pool(x, None, kernel, stride, padding, dilation, out_size)[0]
+    return _forward(x, None, windows)[0]
 
 
-def max_pool2d_winners(x, y, kernel, stride, padding, dilation):
-    """winners (N, C, OH, OW): for each window, the first tap u*KW + v that sees its maximum y; uint8 if that fits."""
-    return max_pool2d_forward_and_winners(x, kernel, stride, padding, dilation, y.shape[2:])[1]
+def max_pool2d_forward_and_winners(x, windows):
+    """(y, winners): in the same pass, the tap u*KW + v that won each window; uint8 if that fits, else int32."""
+    return _forward(x, np.uint8 if windows.kernel[0] * windows.kernel[1] <= 256 else np.int32, windows)
 
 
-def max_pool2d_forward_and_winners(x, kernel, stride, padding, dilation, out_size):
-    """(y, winners) of the two functions above, in one pass."""
-    dtype = np.uint8 if kernel[0] * kernel[1] <= 256 else np.int32
-    return _max_pool(x, dtype, kernel, stride, padding, dilation, out_size)
-
-
-def _max_pool(x, winners_dtype, kernel, stride, padding, dilation, out_size):
-    x = channels_last(x)
-    y = empty((len(x), *out_size, x.shape[3]), x.dtype)
+def _forward(x, winners_dtype, windows):
+    x = channels_last(x)  # (N, H, W, C)
+    y = empty((len(x), *windows.out_size, x.shape[3]), x.dtype)
     winners = None if winners_dtype is None else empty(y.shape, winners_dtype)
-    by_rows(_max, x, (y, winners), *kernel, *stride, *before(padding), *dilation)
+    by_rows(_max, x, (y, winners), tuple(windows))  # a plain tuple is sooner looked at by Numba than a named one
     return behind_channels(y), None if winners is None else behind_channels(winners)
 
 
-def max_pool2d_backward(grad_out, winners, x_shape, kernel, stride, padding, dilation):
+def max_pool2d_backward(grad_out, winners, x_shape, windows):
     """grad_x (N, C, H, W): each pixel collects the gradients of the windows that it won."""
-    grad_out, winners = channels_last(grad_out), channels_last(winners)
+    grad_out, winners, windows = channels_last(grad_out), channels_last(winners), tuple(windows)
     grad_x = empty((x_shape[0], *x_shape[2:], x_shape[1]), grad_out.dtype)
-    geometry = *kernel, *stride, *before(padding), *dilation
-    threads.run_shares(lambda i, j: _max_backward(grad_out[i:j], winners[i:j], grad_x[i:j], *geometry), len(grad_x))
+    threads.run_shares(lambda i, j: _max_backward(grad_out[i:j], winners[i:j], grad_x[i:j], windows), len(grad_x))
     return behind_channels(grad_x)
 
 
-def by_rows(kernel, x, outputs, *geometry):
-    """kernel(x, outputs (N*OH, OW, C), first row, stop row, OH, geometry...) for shares of the rows of the output."""
-    n, height, width, channels = outputs[0].shape
-    views = [None if out is None else out.reshape(n * height, width, channels) for out in outputs]
-    least = threads.LEAST // max(1, width * channels)
-    threads.run_shares(lambda i, j: kernel(x, *views, i, j, height, *geometry), n * height, least)
-
-
-def before(padding):
-    """(top, left) of ((top, bottom), (left, right))."""
-    return tuple(before for before, _ in padding)
-
-
 @jit
-def _max(x, y, winners, start, stop, out_height, kh, kw, sh, sw, top, left, dh, dw):
-    """Rows of y, and of winners if that is not None."""
+def _max(x, y, winners, start, stop, windows):
+    """Rows of y, and of winners if that is not None; a row is counted over all images."""
+    (kh, kw), (sh, sw), ((top, _), (left, _)), (dh, dw), _ = windows
     _, height, width, _ = x.shape
+    _, out_height, out_width, _ = y.shape
     three_by_three = kh == 3 and kw == 3 and dh == 1 and dw == 1
     for row in range(start, stop):
-        n, h0 = row // out_height, row % out_height * sh - top
-        for ow in range(y.shape[1]):
-            w0, best = ow * sw - left, y[row, ow]
-            winner = None if winners is None else winners[row, ow]
+        n, oh = row // out_height, row % out_height
+        h0 = oh * sh - top  # of the window's first tap
+        for ow in range(out_width):
+            w0, best = ow * sw - left, y[n, oh, ow]  # (C,)
+            winner = None if winners is None else winners[n, oh, ow]
             if three_by_three and 0 <= h0 <= height - 3 and 0 <= w0 <= width - 3:
                 _max_of_nine(x[n, h0, w0 : w0 + 3], x[n, h0 + 1, w0 : w0 + 3], x[n, h0 + 2, w0 : w0 + 3], best, winner)
                 continue
             seen = False
             for tap in range(kh * kw):
                 h, w = h0 + tap // kw * dh, w0 + tap % kw * dw
-                if 0 <= h < height and 0 <= w < width:
+                if 0 <= h < height and 0 <= w < width:  # what is not in the image is skipped: it is smaller than all
                     _max_with(x[n, h, w], tap, best, winner, not seen)
                     seen = True
             if not seen:  # nothing but padding
@@ -87,7 +71,10 @@ def _max(x, y, winners, start, stop, out_height, kh, kw, sh, sw, top, left, dh, 
 
 @jit
 def _max_of_nine(r0, r1, r2, best, winner):
-    """A 3x3 window inside the image, as in nearly every network: its maximum stays in registers."""
+    """A 3x3 window inside the image, as in nearly every network: its maximum stays in registers.
+
+    r0, r1, r2 (3, C): its rows. Written out, the loop over channels is one of SIMD vectors.
+    """
     for c in range(len(best)):
         b, w = _larger(r0[1, c], 1, r0[0, c], 0)
         b, w = _larger(r0[2, c], 2, b, w)
@@ -98,7 +85,7 @@ def _max_of_nine(r0, r1, r2, best, winner):
         b, w = _larger(r2[1, c], 7, b, w)
         b, w = _larger(r2[2, c], 8, b, w)
         best[c] = b
-        if winner is not None:
+        if winner is not None:  # known when this is compiled: no test is left in the loop
             winner[c] = w
 
 
@@ -120,18 +107,20 @@ def _larger(value, tap, best, winner):
 
 
 @jit
-def _max_backward(grad_out, winners, grad_x, kh, kw, sh, sw, top, left, dh, dw):
+def _max_backward(grad_out, winners, grad_x, windows):
+    """Every window adds its gradients to the pixels that won, channel by channel."""
+    (kh, kw), (sh, sw), ((top, _), (left, _)), (dh, dw), _ = windows
     _, out_height, out_width, channels = grad_out.shape
     height, width = grad_x.shape[1:3]
     offsets = np.empty(kh * kw, np.int64)  # of each tap, in elements, from the window's first pixel
     for tap in range(kh * kw):
         offsets[tap] = (tap // kw * dh * width + tap % kw * dw) * channels
     for n in range(len(grad_out)):
-        image = grad_x[n].reshape(-1)
+        image = grad_x[n].reshape(-1)  # (H*W*C,): one index for pixel and channel
         image[:] = 0
         for oh in range(out_height):
             for ow in range(out_width):
-                g, winner = grad_out[n, oh, ow], winners[n, oh, ow]
+                g, winner = grad_out[n, oh, ow], winners[n, oh, ow]  # (C,)
                 h0, w0 = oh * sh - top, ow * sw - left
                 first = (h0 * width + w0) * channels
                 if h0 >= 0 and w0 >= 0 and h0 + (kh - 1) * dh < height and w0 + (kw - 1) * dw < width:

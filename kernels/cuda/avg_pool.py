@@ -1,20 +1,24 @@
 """Launches avg_pool.cu; mirrors minicnn/ops/avg_pool.py."""
 
-from .launch import empty, load
-from .windows import before, behind, fill
+from .launch import Kernel, empty
+from .windows import launch
 
-cu = load("avg_pool.cu")
+_forward = Kernel("avg_pool.cu", "avg_pool2d_forward")
+_backward = Kernel("avg_pool.cu", "avg_pool2d_backward")
 
 
-def avg_pool2d_forward(x, kernel, stride, padding, out_size, count_include_pad, divisor_override):
+def avg_pool2d_forward(x, windows, count_include_pad, divisor_override):
     """y (N, C, OH, OW) = the sum of each window / divisor (OH, OW)."""
-    y = empty(x, (*x.shape[:2], *out_size))
-    geometry = *kernel, *stride, *before(padding), *behind(padding), count_include_pad, divisor_override or 0
-    return fill(cu.avg_pool2d_forward, y, [x], x.shape[2:], out_size, *geometry)
+    y = empty(x, (*x.shape[:2], *windows.out_size))
+    return launch(_forward, y, [x, y], x.shape, y.shape, *_numbers(windows), count_include_pad, divisor_override or 0)
 
 
-def avg_pool2d_backward(grad_out, x_shape, kernel, stride, padding, count_include_pad, divisor_override):
+def avg_pool2d_backward(grad_out, x_shape, windows, count_include_pad, divisor_override):
     """grad_x (N, C, H, W): each pixel sums grad_out / divisor over the windows that it is in."""
-    grad_x = empty(grad_out, x_shape)
-    geometry = *kernel, *stride, *before(padding), *behind(padding), count_include_pad, divisor_override or 0
-    return fill(cu.avg_pool2d_backward, grad_x, [grad_out], x_shape[2:], grad_out.shape[2:], *geometry)
+    grad_x, numbers = empty(grad_out, x_shape), (*_numbers(windows), count_include_pad, divisor_override or 0)
+    return launch(_backward, grad_x, [grad_out, grad_x], x_shape, grad_out.shape, *numbers)
+
+
+def _numbers(windows):
+    (top, bottom), (left, right) = windows.padding
+    return *windows.kernel, *windows.stride, top, left, bottom, right

@@ -1,47 +1,54 @@
 """Launches batchnorm.cu; mirrors minicnn/ops/batchnorm.py."""
 
-from minicnn.kernels.arguments import folded_shape
+import math
 
 from .activation import relu_backward, relu_forward
 from .arithmetic import residual_add_forward
-from .launch import THREADS, blocks, empty, load
+from .launch import THREADS, Kernel, blocks, contiguous, empty
 
-cu = load("batchnorm.cu")
+_statistics = Kernel("batchnorm.cu", "batch_norm_statistics")
+_forward = Kernel("batchnorm.cu", "batch_norm_forward")
+_grad_weight_bias = Kernel("batchnorm.cu", "batch_norm_grad_weight_bias")
+_grad_x = Kernel("batchnorm.cu", "batch_norm_grad_x")
 
 
 def batch_norm_statistics(x):
     """(mean, biased variance), each (C,), over everything but the channels; zeros for an empty batch."""
-    n, channels, inner = folded_shape(x.shape, 3)
+    n, channels, inner = _sizes(x)
     mean, var = empty(x, (channels,)), empty(x, (channels,))
     if x.size == 0:
         mean[...] = var[...] = 0
     else:
-        cu.batch_norm_statistics[channels, THREADS](x, mean, var, n, channels, inner)
+        _statistics(channels, THREADS, contiguous(x), mean, var, n, channels, inner)
     return mean, var
 
 
 def batch_norm_forward(x, weight, bias, mean, inv_std):
     """y = weight * (x - mean) * inv_std + bias."""
-    _, channels, inner = folded_shape(x.shape, 3)
+    _, channels, inner = _sizes(x)
+    x, weight, bias, mean, inv_std = map(contiguous, (x, weight, bias, mean, inv_std))
     y = empty(x, x.shape)
-    cu.batch_norm_forward[blocks(x.size), THREADS](x, weight, bias, mean, inv_std, y, channels, inner, x.size)
+    _forward(blocks(x.size), THREADS, x, weight, bias, mean, inv_std, y, channels, inner, x.size)
     return y
 
 
 def batch_norm_grad_weight_bias(grad_out, x, mean, inv_std):
     """(grad_weight, grad_bias), each (C,): the sums of grad_out * x_hat and of grad_out."""
-    n, channels, inner = folded_shape(x.shape, 3)
+    n, channels, inner = _sizes(x)
+    grad_out, x, mean, inv_std = map(contiguous, (grad_out, x, mean, inv_std))
     sums = empty(x, (channels,)), empty(x, (channels,))
-    cu.batch_norm_grad_weight_bias[channels, THREADS](grad_out, x, mean, inv_std, *sums, n, channels, inner)
+    _grad_weight_bias(channels, THREADS, grad_out, x, mean, inv_std, *sums, n, channels, inner)
     return sums
 
 
 def batch_norm_grad_x(grad_out, x, weight, mean, inv_std, sums):
     """grad_x; `sums` is (grad_weight, grad_bias) in training, None in evaluation."""
-    _, channels, inner = folded_shape(x.shape, 3)
+    _, channels, inner = _sizes(x)
+    grad_weight, grad_bias = sums or (None, None)
+    arrays = map(contiguous, (grad_out, x, weight, mean, inv_std, grad_weight, grad_bias))
     grad_x = empty(x, x.shape)
-    arrays = grad_out, x, weight, mean, inv_std, *(sums or (None, None)), grad_x
-    cu.batch_norm_grad_x[blocks(x.size), THREADS](*arrays, channels, inner, x.size // channels, x.size)
+    count = x.size // channels
+    _grad_x(blocks(x.size), THREADS, *arrays, grad_x, channels, inner, count, x.size)
     return grad_x
 
 
@@ -57,3 +64,8 @@ def batch_norm_relu_backward(grad_out, x, y, weight, bias, mean, inv_std, traini
     sums = batch_norm_grad_weight_bias(behind, x, mean, inv_std)
     grad_x = batch_norm_grad_x(behind, x, weight, mean, inv_std, sums if training else None)
     return grad_x, *sums, behind if residual else None
+
+
+def _sizes(x):
+    """(N, C, values of a channel in one image)."""
+    return x.shape[0], x.shape[1], math.prod(x.shape[2:])

@@ -1,34 +1,35 @@
 """Launches max_pool.cu; mirrors minicnn/ops/max_pool.py."""
 
-from .launch import empty, load
-from .windows import before, fill
+from .launch import Kernel, empty
+from .windows import launch
 
-cu = load("max_pool.cu")
+_forward = Kernel("max_pool.cu", "max_pool2d_forward")
+_forward_and_winners = Kernel("max_pool.cu", "max_pool2d_forward_and_winners")
+_forward_and_winners_wide = Kernel("max_pool.cu", "max_pool2d_forward_and_winners_wide")
+_backward = Kernel("max_pool.cu", "max_pool2d_backward")
+_backward_wide = Kernel("max_pool.cu", "max_pool2d_backward_wide")
 
 
-def max_pool2d_forward(x, kernel, stride, padding, dilation, out_size):
+def max_pool2d_forward(x, windows):
     """y (N, C, OH, OW): the maximum of each window."""
-    y = empty(x, (*x.shape[:2], *out_size))
-    return fill(cu.max_pool2d_forward, y, [x], x.shape[2:], out_size, *kernel, *stride, *before(padding), *dilation)
+    y = empty(x, (*x.shape[:2], *windows.out_size))
+    return launch(_forward, y, [x, y], x.shape, y.shape, *_numbers(windows))
 
 
-def max_pool2d_winners(x, y, kernel, stride, padding, dilation):
-    """winners (N, C, OH, OW) uint8 (int32 where a window has more than 256 taps): for each window, the first tap
-    u*KW + v that sees its maximum y."""
-    one_byte = kernel[0] * kernel[1] <= 256
+def max_pool2d_forward_and_winners(x, windows):
+    """(y, winners): in the same pass, the tap u*KW + v that won each window; uint8 if that fits, else int32."""
+    one_byte = windows.kernel[0] * windows.kernel[1] <= 256
+    y = empty(x, (*x.shape[:2], *windows.out_size))
     winners = empty(x, y.shape, "uint8" if one_byte else "int32")
-    run = cu.max_pool2d_winners if one_byte else cu.max_pool2d_winners_wide
-    return fill(run, winners, [x], x.shape[2:], y.shape[2:], *kernel, *stride, *before(padding), *dilation)
+    kernel = _forward_and_winners if one_byte else _forward_and_winners_wide
+    return launch(kernel, y, [x, y, winners], x.shape, y.shape, *_numbers(windows)), winners
 
 
-def max_pool2d_forward_and_winners(x, kernel, stride, padding, dilation, out_size):
-    """(y, winners)."""
-    y = max_pool2d_forward(x, kernel, stride, padding, dilation, out_size)
-    return y, max_pool2d_winners(x, y, kernel, stride, padding, dilation)
-
-
-def max_pool2d_backward(grad_out, winners, x_shape, kernel, stride, padding, dilation):
+def max_pool2d_backward(grad_out, winners, x_shape, windows):
     """grad_x (N, C, H, W): each pixel collects the gradients of the windows that it won."""
-    grad_x, sizes = empty(grad_out, x_shape), (x_shape[2:], grad_out.shape[2:])
-    run = cu.max_pool2d_backward if winners.dtype == "uint8" else cu.max_pool2d_backward_wide
-    return fill(run, grad_x, [grad_out, winners], *sizes, *kernel, *stride, *before(padding), *dilation)
+    grad_x, kernel = empty(grad_out, x_shape), _backward if winners.dtype == "uint8" else _backward_wide
+    return launch(kernel, grad_x, [grad_out, winners, grad_x], x_shape, grad_out.shape, *_numbers(windows))
+
+
+def _numbers(windows):
+    return *windows.kernel, *windows.stride, *windows.before, *windows.dilation

@@ -1,7 +1,7 @@
 // What pooling's kernels share: where a number lies, and which window sees it.
 
 struct Place {
-    long long plane;
+    long long plane;  // of N * C
     int row, column;
 };
 

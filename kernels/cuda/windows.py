@@ -1,19 +1,9 @@
 """What the launchers of pooling's kernels share."""
 
-from .launch import THREADS, blocks
+from .launch import THREADS, blocks, contiguous
 
 
-def fill(kernel, out, arrays, size, out_size, *geometry):
-    """`out`, filled: one thread for each of its elements."""
-    kernel[blocks(out.size), THREADS](*arrays, out, out.size, *size, *out_size, *geometry)
+def launch(kernel, out, arrays, x_shape, y_shape, *numbers):
+    """`out`, filled, by a thread for each of its numbers; `arrays`: those that the kernel takes, in its order."""
+    kernel(blocks(out.size), THREADS, *map(contiguous, arrays), out.size, *x_shape[2:], *y_shape[2:], *numbers)
     return out
-
-
-def before(padding):
-    """(top, left) of ((top, bottom), (left, right))."""
-    return tuple(before for before, _ in padding)
-
-
-def behind(padding):
-    """(bottom, right)."""
-    return tuple(behind for _, behind in padding)

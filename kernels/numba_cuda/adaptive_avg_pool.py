@@ -1,28 +1,30 @@
-"""Adaptive average-pooling of N * C planes; mirrors minicnn/ops/adaptive_avg_pool.py.
+"""Adaptive average-pooling of N * C planes (images of one channel); mirrors minicnn/ops/adaptive_avg_pool.py.
 
 Threads   one for each number that is written, in a grid-stride loop: forward an output, backward an input pixel, which
           collects from the windows that it lies in (a gather: nobody else writes there, so no atomics)
-Memory    neighbouring threads write neighbouring numbers and read them a stride apart; windows overlap, and what they
-          share comes from the cache; no shared memory, no barrier
-Launch    blocks of THREADS, one for each THREADS numbers
-Bound by  memory: KH * KW additions for each number written
+Memory    neighbouring threads write neighbouring numbers (coalesced) and read them W / OW apart; what several windows
+          read comes from the cache; no shared memory, no barrier
+Launch    thread blocks of THREADS, one for each THREADS numbers
+Bound by  memory: an addition for each pixel of a window
 """
 
 from .launch import T, cuda, device, empty, kernel
 from .reduction import add
-from .windows import fill, place
+from .windows import launch, place
 
 T3 = T[:, :, :]
 
 
 def adaptive_avg_pool2d_forward(x, out_size):
     """y (N, C, OH, OW): the averages of windows that divide the image evenly."""
-    return fill(adaptive_avg_pool2d_forward_kernel, [x], empty(x, (*x.shape[:2], *out_size)))
+    y = empty(x, (*x.shape[:2], *out_size))
+    return launch(adaptive_avg_pool2d_forward_kernel, y, [x, y])
 
 
 def adaptive_avg_pool2d_backward(grad_out, x_shape):
-    """grad_x (N, C, H, W): each pixel sums its share of the windows that it is in."""
-    return fill(adaptive_avg_pool2d_backward_kernel, [grad_out], empty(grad_out, x_shape))
+    """grad_x (N, C, H, W): each pixel sums what it receives from the windows that it is in."""
+    grad_x = empty(grad_out, x_shape)
+    return launch(adaptive_avg_pool2d_backward_kernel, grad_x, [grad_out, grad_x])
 
 
 @device
@@ -33,13 +35,14 @@ def averaged(i, size, outputs):
 
 @kernel
 def adaptive_avg_pool2d_forward_kernel(x: T3, y: T3):
+    """The average of each window."""
     _, H, W = x.shape
     _, OH, OW = y.shape
-    for i in range(cuda.grid(1), y.size, cuda.gridsize(1)):  # [0, planes * OH * OW)
+    for i in range(cuda.grid(1), y.size, cuda.gridsize(1)):  # [0, N * C * OH * OW)
         plane, row, column = place(i, OH, OW)
         top, bottom = averaged(row, H, OH)
         left, right = averaged(column, W, OW)
-        total, lost = x.dtype.type(0), x.dtype.type(0)
+        total, lost = x.dtype.type(0), x.dtype.type(0)  # a window may be large
         for h in range(top, bottom):
             for w in range(left, right):
                 total, lost = add(total, lost, x[plane, h, w])
@@ -48,11 +51,12 @@ def adaptive_avg_pool2d_forward_kernel(x: T3, y: T3):
 
 @kernel
 def adaptive_avg_pool2d_backward_kernel(grad_out: T3, grad_x: T3):
-    """The windows that hold row h are floor(h * OH / H) to ceil((h + 1) * OH / H) - 1: the formula turned round."""
+    """Each pixel sums grad_out / (the number of pixels) over the windows that it is in."""
     _, H, W = grad_x.shape
     _, OH, OW = grad_out.shape
-    for i in range(cuda.grid(1), grad_x.size, cuda.gridsize(1)):  # [0, planes * H * W)
+    for i in range(cuda.grid(1), grad_x.size, cuda.gridsize(1)):  # [0, N * C * H * W)
         plane, h, w = place(i, H, W)
+        # the windows that hold row h are floor(h * OH / H) to ceil((h + 1) * OH / H) - 1: the formula turned round
         rows, columns = averaged(h, OH, H), averaged(w, OW, W)
         total = grad_out.dtype.type(0)
         for row in range(rows[0], rows[1]):

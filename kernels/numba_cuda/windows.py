@@ -1,28 +1,27 @@
-"""What pooling's kernels share: a launch with a thread for each number written, and where windows lie."""
+"""What pooling's kernels share: how Windows are handed to them, a launch, where a number lies, which window sees it."""
 
-from .launch import THREADS, blocks, contiguous, device
+from numba import types
+
+from minicnn.ops.windows import Windows as NamedWindows
+
+from .launch import THREADS, blocks, contiguous, device, int64
+
+_PAIR = types.UniTuple(int64, 2)  # (height, width)
+Windows = types.NamedTuple((_PAIR, _PAIR, types.UniTuple(_PAIR, 2), _PAIR, _PAIR), NamedWindows)
 
 
-def fill(kernel, arrays, out, *geometry):
-    """`out`, filled: one thread for each of its elements."""
-    kernel[blocks(out.size), THREADS](*map(_planes, (*arrays, out)), *geometry)
+def launch(kernel, out, arrays, *numbers):
+    """`out`, filled, by a thread for each of its numbers; `arrays`: those that the kernel takes, in its order."""
+    kernel[blocks(out.size), THREADS](*map(_planes, arrays), *numbers)
     return out
 
 
 def _planes(images):
-    """(N, C, H, W) as (N * C, H, W)."""
+    """(N, C, H, W) as (N * C, H, W); None stays None."""
+    if images is None:
+        return None
     n, channels, *size = images.shape
     return contiguous(images).reshape(n * channels, *size)
-
-
-def before(padding):
-    """(top, left) of ((top, bottom), (left, right))."""
-    return tuple(before for before, _ in padding)
-
-
-def behind(padding):
-    """(bottom, right)."""
-    return tuple(behind for _, behind in padding)
 
 
 @device

@@ -11,11 +11,13 @@ Test      tests/ops/test_adaptive_avg_pool.py
 import numpy as np
 
 from ..autograd import Function
+from ..types import Array, Shape
+from ..variable import V
 from .geometry import check_images, pair
 from .summation import mean
 
 
-def adaptive_avg_pool2d(input, output_size):
+def adaptive_avg_pool2d(input: V, output_size: int | tuple[int | None, int | None] | None) -> V:
     """Average-pool images (N, C, H, W) to (N, C, OH, OW), whatever their size; ``None`` keeps a size as it is.
 
     The windows divide the image evenly; they overlap where it is not a multiple, and repeat pixels where it is
@@ -41,24 +43,24 @@ class AdaptiveAvgPool2d(Function):
         return self.run(adaptive_avg_pool2d_backward, grad_out, self.x_shape)
 
 
-def adaptive_avg_pool2d_forward(x, out_size):
+def adaptive_avg_pool2d_forward(x: Array, out_size: tuple[int, int]) -> Array:
     """y (N, C, OH, OW) = rows @ x @ columns^T, or the mean of each whole image."""
-    if out_size == (1, 1):
+    if out_size == (1, 1):  # the usual case, and as right as a long sum can be
         return mean(x, (2, 3), keepdims=True)
     rows, columns = (_averages(*sizes, x.dtype) for sizes in zip(x.shape[2:], out_size, strict=True))
-    return rows @ x @ columns.T
+    return rows @ x @ columns.T  # (OH, H) @ (N, C, H, W) @ (W, OW)
 
 
-def adaptive_avg_pool2d_backward(grad_out, x_shape):
+def adaptive_avg_pool2d_backward(grad_out: Array, x_shape: Shape) -> Array:
     """grad_x (N, C, H, W) = rows^T @ grad_out @ columns."""
     rows, columns = (_averages(*s, grad_out.dtype) for s in zip(x_shape[2:], grad_out.shape[2:], strict=True))
-    return rows.T @ grad_out @ columns
+    return rows.T @ grad_out @ columns  # (H, OH) @ (N, C, OH, OW) @ (OW, W)
 
 
 def _averages(size, out, dtype):
     """(out, size): row i holds 1/length at the pixels that output i averages, and 0 elsewhere."""
     matrix = np.zeros((out, size), dtype)
     for i in range(out):
-        start, end = i * size // out, -(-(i + 1) * size // out)
+        start, end = i * size // out, -(-(i + 1) * size // out)  # the second rounded up
         matrix[i, start:end] = 1 / (end - start)
     return matrix

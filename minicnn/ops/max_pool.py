@@ -14,81 +14,92 @@ Source    Krizhevsky et al., NIPS 2012, section 3.4 (overlapping max-pooling: wi
 import numpy as np
 
 from ..autograd import Function
-from .geometry import tap
-from .pooling import padded, padded_zeros, pool_geometry, unpadded
+from ..types import Array, Shape, Size
+from ..variable import V
+from .windows import Windows, padded, padded_zeros, unpadded, windows_of
 
 
-def max_pool2d(input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False):
+def max_pool2d(
+    input: V,
+    kernel_size: Size,
+    stride: Size | None = None,
+    padding: Size = 0,
+    dilation: Size = 1,
+    ceil_mode: bool = False,
+) -> V:
     """Max-pool images (N, C, H, W), as ``torch.nn.functional.max_pool2d`` does.
 
     kernel_size, stride (default: kernel_size), padding, dilation: int or (height, width). The padding, at most half
     the kernel, never wins. ceil_mode: a last window may hang over the edge, if it starts before it.
     """
-    geometry = pool_geometry("max_pool2d", input, kernel_size, stride, padding, dilation, ceil_mode)
-    return MaxPool2d.apply(input, **geometry)
+    windows = windows_of("max_pool2d", input, kernel_size, stride, padding, dilation, ceil_mode)
+    return MaxPool2d.apply(input, windows=windows)
 
 
 class MaxPool2d(Function):
-    def forward(self, x, kernel, stride, padding, dilation, out_size):
-        self.x_shape, self.geometry = x.shape, (kernel, stride, padding, dilation)
-        if not self.needs_input_grad[0]:
-            return self.run(max_pool2d_forward, x, *self.geometry, out_size)
-        y, winners = self.run(max_pool2d_forward_and_winners, x, *self.geometry, out_size)
+    def forward(self, x, windows):
+        self.x_shape, self.windows = x.shape, windows
+        if not self.needs_input_grad[0]:  # nobody will ask who won
+            return self.run(max_pool2d_forward, x, windows)
+        y, winners = self.run(max_pool2d_forward_and_winners, x, windows)
         self.save_for_backward(winners)
         return y
 
     def backward(self, grad_out):
         (winners,) = self.saved
-        return self.run(max_pool2d_backward, grad_out, winners, self.x_shape, *self.geometry)
+        return self.run(max_pool2d_backward, grad_out, winners, self.x_shape, self.windows)
 
 
-def max_pool2d_forward(x, kernel, stride, padding, dilation, out_size):
+def max_pool2d_forward(x: Array, windows: Windows) -> Array:
     """y (N, C, OH, OW): a running maximum over the taps of the window, each for all windows of an image at once."""
-    xpad = padded(x, kernel, stride, padding, dilation, out_size, -np.inf)
-    y = np.full((*x.shape[:2], *out_size), -np.inf, x.dtype)
+    xpad, taps = padded(x, windows, -np.inf), windows.taps()
+    y = np.full((*x.shape[:2], *windows.out_size), -np.inf, x.dtype)
     for y_n, xpad_n in zip(y, xpad, strict=True):  # one image at a time: it stays in the cache
-        for u, v in np.ndindex(*kernel):
-            np.maximum(y_n, xpad_n[tap(u, v, out_size, stride, dilation)], out=y_n)
+        for tap in taps:
+            np.maximum(y_n, xpad_n[tap], out=y_n)  # both (C, OH, OW)
     return y
 
 
-def max_pool2d_winners(x, y, kernel, stride, padding, dilation):
+def max_pool2d_forward_and_winners(x: Array, windows: Windows) -> tuple[Array, Array]:
+    """(y, winners): what training needs, so that a fast kernel can find both at once."""
+    y = max_pool2d_forward(x, windows)
+    return y, _winners(x, y, windows)
+
+
+def max_pool2d_backward(grad_out: Array, winners: Array, x_shape: Shape, windows: Windows) -> Array:
+    """grad_x (N, C, H, W): each pixel collects the gradients of the windows that it won."""
+    grad_pad, taps = padded_zeros(x_shape, grad_out.dtype, windows), windows.taps()
+    for grad_pad_n, grad_out_n, winners_n in zip(grad_pad, grad_out, winners, strict=True):
+        for number, tap in enumerate(taps):  # through one tap, no two windows see the same pixel
+            grad_pad_n[tap] += np.where(winners_n == number, grad_out_n, 0)  # not a product: infinity * 0 is NaN
+    return unpadded(grad_pad, x_shape, windows)
+
+
+def _winners(x, y, windows):
     """winners (N, C, OH, OW): for each window, the first tap u*KW + v that sees its maximum y."""
-    out_size, taps = y.shape[2:], kernel[0] * kernel[1]
-    xpad = padded(x, kernel, stride, padding, dilation, out_size, -np.inf)
-    score = np.zeros(y.shape, np.min_scalar_type(taps))  # taps for tap 0, 1 for the last one: the first of equals wins
+    xpad, taps = padded(x, windows, -np.inf), windows.taps()
+    # A tap that sees the maximum scores count - number, the first tap most, so the highest score tells the first tap: a
+    # maximum over whole arrays of small integers, 2 to 5 times as fast as storing `number` where a mask allows it.
+    count = np.min_scalar_type(len(taps)).type(len(taps))
+    score = np.zeros(y.shape, count.dtype)
     for score_n, y_n, xpad_n in zip(score, y, xpad, strict=True):
-        for number, (u, v) in enumerate(np.ndindex(*kernel)):
-            sees_maximum = xpad_n[tap(u, v, out_size, stride, dilation)] == y_n
-            np.maximum(score_n, sees_maximum * score.dtype.type(taps - number), out=score_n)
-    winners = np.subtract(score.dtype.type(taps), score, out=score)
-    np.copyto(winners, _first_taps(kernel, stride, padding, dilation, out_size), where=np.isneginf(y), casting="unsafe")
-    if np.isnan(y).any():
-        for number, (u, v) in enumerate(np.ndindex(*kernel)):
-            winners[np.isnan(xpad[tap(u, v, out_size, stride, dilation)])] = number
+        for number, tap in enumerate(taps):
+            sees_maximum = xpad_n[tap] == y_n
+            np.maximum(score_n, sees_maximum * score.dtype.type(count - number), out=score_n)
+    winners = np.subtract(count, score, out=score)
+    # Where all pixels are -inf, the padding before them has scored, too: it must not win
+    np.copyto(winners, _first_taps(windows), where=np.isneginf(y), casting="unsafe")
+    if np.isnan(y).any():  # NaN equals nothing, and has not scored
+        for number, tap in enumerate(taps):
+            winners[np.isnan(xpad[tap])] = number
     return winners
 
 
-def max_pool2d_forward_and_winners(x, kernel, stride, padding, dilation, out_size):
-    """(y, winners): what training needs, so that a fast kernel can find both at once."""
-    y = max_pool2d_forward(x, kernel, stride, padding, dilation, out_size)
-    return y, max_pool2d_winners(x, y, kernel, stride, padding, dilation)
-
-
-def max_pool2d_backward(grad_out, winners, x_shape, kernel, stride, padding, dilation):
-    """grad_x (N, C, H, W): each pixel collects the gradients of the windows that it won."""
-    out_size = grad_out.shape[2:]
-    grad_pad = padded_zeros(x_shape, grad_out.dtype, kernel, stride, padding, dilation, out_size)
-    for grad_pad_n, grad_out_n, winners_n in zip(grad_pad, grad_out, winners, strict=True):
-        for number, (u, v) in enumerate(np.ndindex(*kernel)):
-            grad_pad_n[tap(u, v, out_size, stride, dilation)] += np.where(winners_n == number, grad_out_n, 0)
-    return unpadded(grad_pad, x_shape, padding)
-
-
-def _first_taps(kernel, stride, padding, dilation, out_size):
+def _first_taps(windows):
     """(OH, OW): the first tap of each window that sees the image and not the padding before it."""
+    kernel, stride, padding, dilation, out_size = windows
     u, v = (
-        np.maximum(0, -((np.arange(out) * s - before) // d))
+        np.maximum(0, -((np.arange(out) * s - before) // d))  # the first for which i * s - before + u * d >= 0
         for out, s, (before, _), d in zip(out_size, stride, padding, dilation, strict=True)
     )
     return u[:, None] * kernel[1] + v

@@ -19,8 +19,9 @@ from minicnn.ops import batchnorm as plain_batchnorm
 from minicnn.ops import dropout as plain_dropout
 from minicnn.ops import linear as plain_linear
 from minicnn.ops import lrn as plain_lrn
-from minicnn.ops import max_pool as plain_pool
+from minicnn.ops import max_pool as plain_max_pool
 from minicnn.ops import softmax as plain_softmax
+from minicnn.ops.windows import Windows
 
 
 @pytest.fixture(autouse=True)
@@ -223,8 +224,7 @@ ONES = np.ones(20, np.float32)
 A, W = RNG.standard_normal((90, 300)).astype(np.float32), RNG.standard_normal((200, 300)).astype(np.float32)
 A_ROW, W_LARGE = (RNG.standard_normal((n, 1500)).astype(np.float32) for n in (1, 1000))
 A_OUT = RNG.standard_normal((90, 200)).astype(np.float32)
-WINDOWS = (3, 3), (2, 2), ((1, 1), (1, 1)), (1, 1)
-POOLED = plain_pool.max_pool2d_forward(X, *WINDOWS, (12, 13))
+WINDOWS = Windows((3, 3), (2, 2), ((1, 1), (1, 1)), (1, 1), (12, 13))
 OPS = [
     (plain_batchnorm, batchnorm, "batch_norm_statistics", (X,)),
     (plain_batchnorm, batchnorm, "batch_norm_forward", (X, C, C, C, ONES)),
@@ -237,8 +237,8 @@ OPS = [
     (plain_dropout, dropout, "dropout_forward", (X, 0.3, 2**63 + 5, 2**33 + 7, None)),
     (plain_lrn, lrn, "local_response_norm_forward", (X, 5, 1.0, 0.75, 2.0)),
     (plain_lrn, lrn, "local_response_norm_backward", (G, X, 5, 1.0, 0.75, 2.0)),
-    (plain_pool, max_pool, "max_pool2d_forward", (X, *WINDOWS, (12, 13))),
-    (plain_pool, max_pool, "max_pool2d_winners", (X, POOLED, *WINDOWS)),
+    (plain_max_pool, max_pool, "max_pool2d_forward", (X, WINDOWS)),
+    (plain_max_pool, max_pool, "max_pool2d_forward_and_winners", (X, WINDOWS)),
     (plain_adaptive, adaptive_avg_pool, "adaptive_avg_pool2d_forward", (X, (5, 7))),
     (plain_softmax, softmax, "log_softmax_forward", (X, 1)),
     (plain_linear, linear, "linear_forward", (A, W, W[:, 0])),

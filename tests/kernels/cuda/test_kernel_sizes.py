@@ -21,6 +21,7 @@ from minicnn.ops import (
     max_pool,
     softmax,
 )
+from minicnn.ops.windows import Windows
 
 pytestmark = needs_compiler
 
@@ -35,7 +36,7 @@ X, CHANNEL = normal(5, 3, 13, 17), np.exp(normal(3))
 WEIGHT, GRAD = normal(70, 4, 3, 3), normal(2, 70, 9, 8)
 GEOMETRY = (1, 1), ((1, 1), (2, 1)), (1, 1), 1
 SCORES, LABELS = normal(40, 100), RNG.integers(0, 100, 40)
-WINDOW = (3, 2), (2, 1), ((1, 1), (1, 1))
+WINDOWS = Windows((3, 2), (2, 1), ((1, 1), (1, 1)), (1, 1), (7, 18))
 WINNERS = RNG.integers(0, 6, (5, 3, 7, 18), np.int32)
 CASES = [
     (activation.relu_forward, normal(300, 301), None),
@@ -59,11 +60,11 @@ CASES = [
     (loss.cross_entropy_backward, normal(40), SCORES, LABELS, np.exp(normal(100)), LABELS[0], 0.1),
     (lrn.local_response_norm_forward, normal(2, 9, 5, 30), 5, 1.0, 0.75, 2.0),
     (lrn.local_response_norm_backward, normal(2, 9, 5, 30), normal(2, 9, 5, 30), 4, 1.0, 0.75, 2.0),
-    (max_pool.max_pool2d_forward, X, *WINDOW, (1, 1), (7, 18)),
-    (max_pool.max_pool2d_winners, X, max_pool.max_pool2d_forward(X, *WINDOW, (1, 1), (7, 18)), *WINDOW, (1, 1)),
-    (max_pool.max_pool2d_backward, normal(5, 3, 7, 18), WINNERS, X.shape, *WINDOW, (1, 1)),
-    (avg_pool.avg_pool2d_forward, X, *WINDOW, (7, 18), True, None),
-    (avg_pool.avg_pool2d_backward, normal(5, 3, 7, 18), X.shape, *WINDOW, False, None),
+    (max_pool.max_pool2d_forward, X, WINDOWS),
+    (max_pool.max_pool2d_forward_and_winners, X, WINDOWS),
+    (max_pool.max_pool2d_backward, normal(5, 3, 7, 18), WINNERS, X.shape, WINDOWS),
+    (avg_pool.avg_pool2d_forward, X, WINDOWS, True, None),
+    (avg_pool.avg_pool2d_backward, normal(5, 3, 7, 18), X.shape, WINDOWS, False, None),
     (adaptive_avg_pool.adaptive_avg_pool2d_forward, X, (4, 5)),
     (adaptive_avg_pool.adaptive_avg_pool2d_backward, normal(5, 3, 4, 5), X.shape),
     (softmax.softmax_forward, normal(20, 100, 2), 1),
@@ -74,7 +75,7 @@ CASES = [
 
 
 def there(value):
-    if isinstance(value, tuple):
+    if type(value) is tuple:
         return tuple(there(part) for part in value)
     return on_device(value.copy()) if isinstance(value, np.ndarray) else value
 
@@ -94,8 +95,8 @@ def test_equals_the_reference(reference, arguments):
 def test_any_grid_is_right_for_a_grid_stride_loop(grid, block):
     x = normal(1000)
     y = on_device(np.zeros(1000))
-    Kernel("activation.cu", "tanh_forward")[grid, block](on_device(x), y, 1000)
+    Kernel("activation.cu", "tanh_forward")(grid, block, on_device(x), y, 1000)
     np.testing.assert_allclose(np.asarray(y), np.tanh(x), rtol=1e-14)
     dropped = on_device(np.zeros(1000))
-    Kernel("dropout.cu", "dropout_forward")[grid, block](on_device(x), dropped, 1000, 0.3, 1 / 0.7, 12345, 6)
+    Kernel("dropout.cu", "dropout_forward")(grid, block, on_device(x), dropped, 1000, 0.3, 1 / 0.7, 12345, 6)
     np.testing.assert_allclose(np.asarray(dropped), dropout.dropout_forward(x, 0.3, 12345, 6, None), rtol=1e-14)

@@ -26,6 +26,7 @@ from minicnn.ops import (
     softmax,
 )
 from minicnn.ops.geometry import output_size
+from minicnn.ops.windows import Windows
 
 PACKAGE = f"{kernels.__name__}.numba_cuda"
 RNG = np.random.default_rng(0)
@@ -50,23 +51,23 @@ def convolution(x_shape, weight_shape, stride=(1, 1), padding=((0, 0), (0, 0)), 
 
 def max_pooling(x, kernel, stride, padding, dilation):
     out_size = output_size("max_pool2d", x.shape[2:], kernel, stride, padding, dilation)
-    geometry = kernel, stride, padding, dilation
-    y = max_pool.max_pool2d_forward(x, *geometry, out_size)
-    winners = max_pool.max_pool2d_winners(x, y, *geometry)
+    windows = Windows(kernel, stride, padding, dilation, out_size)
+    y, winners = max_pool.max_pool2d_forward_and_winners(x, windows)
     of_kernels = winners.astype(np.uint8 if kernel[0] * kernel[1] <= 256 else np.int32)
     return [
-        (max_pool.max_pool2d_forward, x, *geometry, out_size),
-        (max_pool.max_pool2d_winners, x, y, *geometry),
-        (max_pool.max_pool2d_backward, normal(*y.shape), of_kernels, x.shape, *geometry),
+        (max_pool.max_pool2d_forward, x, windows),
+        (max_pool.max_pool2d_forward_and_winners, x, windows),
+        (max_pool.max_pool2d_backward, normal(*y.shape), of_kernels, x.shape, windows),
     ]
 
 
 def averages(x, kernel, stride, padding, ceil_mode, count_include_pad, divisor_override=None):
     out_size = output_size("avg_pool2d", x.shape[2:], kernel, stride, padding, (1, 1), ceil_mode)
+    windows = Windows(kernel, stride, padding, (1, 1), out_size)
     grad_out = normal(*x.shape[:2], *out_size)
     return [
-        (avg_pool.avg_pool2d_forward, x, kernel, stride, padding, out_size, count_include_pad, divisor_override),
-        (avg_pool.avg_pool2d_backward, grad_out, x.shape, kernel, stride, padding, count_include_pad, divisor_override),
+        (avg_pool.avg_pool2d_forward, x, windows, count_include_pad, divisor_override),
+        (avg_pool.avg_pool2d_backward, grad_out, x.shape, windows, count_include_pad, divisor_override),
     ]
 
 
@@ -187,7 +188,7 @@ def test_input_with_gaps(reference, arguments):
 def test_blocks_as_large_as_on_a_gpu(monkeypatch, reference, arguments):
     with Place("cuda", "plain").active(), loaded_anew():
         launch = importlib.import_module(f"{PACKAGE}.launch")
-        for name, value in {"TILE": 16, "THREADS": 256, "MAX_BLOCKS": 65535}.items():
+        for name, value in {"SIDE": 16, "THREADS": 256, "MAX_BLOCKS": 65535}.items():
             monkeypatch.setattr(launch, name, value)
         check_equals_the_reference(reference, arguments, there)
 
