@@ -1,31 +1,38 @@
-"""Wrong versions of the engine, by name, and the test that must reject each one: mutations.txt, read.
+"""Wrong versions, by name, and the check that must reject each one: the lists beside this file, read.
 
 They are the mistakes that people make: a dropped term, a missing 1/N, swapped axes, a sum that should have been kept.
 
-    == ops/conv.py                                        the file, below minicnn/
+    == ops/conv.py                                        the file, below the list's folder
     padding swapped on the way back: test_conv.test_gradients
     - (top, bottom), (left, right) = padding              what stands there, exactly once
-    + (left, right), (top, bottom) = padding              what takes its place, in as many lines
+    + (left, right), (top, bottom) = padding              what takes its place, in no more lines
 """
 
 import re
 from pathlib import Path
 from typing import NamedTuple
 
+FOLDERS = {
+    "mutations.txt": "minicnn/",
+    "cpu_mutations.txt": "kernels/cpu/",
+    "numba_mutations.txt": "kernels/numba_cuda/",
+    "kernel_mutations.txt": "kernels/cuda/",
+}
+
 
 class Mutation(NamedTuple):
     name: str
-    file: str
+    file: str  # as the root of the checkout sees it
     old: str
     new: str
     check: str
 
 
-def read(name="mutations.txt"):
+def read(name):
     mutations = []
     for section in re.split("^== ", Path(__file__).with_name(name).read_text(), flags=re.MULTILINE)[1:]:
         file, *entries = section.strip().split("\n\n")
-        mutations += [_mutation(file, entry.splitlines()) for entry in entries]
+        mutations += [_mutation(FOLDERS.get(name, "") + file, entry.splitlines()) for entry in entries]
     return mutations
 
 

@@ -6,7 +6,6 @@ a barrier under a guard: linear returned        the check below, and a word of t
 +     if (column < columns) __syncthreads();    what takes its place
 """
 
-import contextlib
 import types
 
 import numpy as np
@@ -16,9 +15,10 @@ import test_summation
 import test_tensor_cores
 from checks import Place, check_close, needs_compiler
 from mutations import read
+from wrong_versions import in_force
 
-from minicnn.kernels.cuda import activation, emulator, matmul, tensor_cores
-from minicnn.kernels.cuda.source import FOLDER, KernelError
+from minicnn.kernels.cuda import activation, matmul, tensor_cores
+from minicnn.kernels.cuda.source import KernelError
 
 pytestmark = needs_compiler
 
@@ -48,32 +48,6 @@ def test_a_check_may_have_the_name_of_a_module_that_is_imported_here(monkeypatch
     assert seen
     with pytest.raises(AssertionError, match="no check nonsense"):
         run_check("nonsense")
-
-
-@contextlib.contextmanager
-def in_force(mutation, folder):
-    text = (FOLDER / mutation.file).read_text()
-    assert text.count(mutation.old) == 1, f"{text.count(mutation.old)} times in {mutation.file}: {mutation.old}"
-    wrong, right = folder / mutation.file, emulator.library
-    wrong.write_text(text.replace(mutation.old, mutation.new))
-
-    def library(path):
-        if f'#include "{mutation.file}"' in path.read_text():
-            includes = folder / path.name
-            includes.write_text(path.read_text())
-        elif path.name == mutation.file:
-            includes = wrong
-        else:
-            return right(path)
-        with pytest.MonkeyPatch.context() as monkeypatch:
-            monkeypatch.setenv("MINICNN_CACHE", str(folder))  # nobody needs it again
-            return right(includes)
-
-    emulator.library = library
-    try:
-        yield
-    finally:
-        emulator.library = right
 
 
 def run_check(name):

@@ -1,34 +1,28 @@
 """Is the suite awake? Each wrong version of the engine in mutations.txt must be rejected by the test it names.
 
-A mutation is put into force by exchanging the code of the functions it changes, which reaches every module that has
-imported them, and taken back afterwards.
+They are put into force by wrong_versions.py.
 """
 
-import contextlib
 import importlib
 import inspect
 import itertools
-import types
-from pathlib import Path
 
 import pytest
 from checks import PLACES
 from hypothesis import Phase, Verbosity, settings
 from mutations import read
+from wrong_versions import in_force
 
-import minicnn
-from minicnn import device, gradmode
-from minicnn.device import current_tier, set_tier, tier
+from minicnn import tier
 
-MUTATIONS = read()
-ENGINE = Path(minicnn.__file__).parent
+MUTATIONS = read("mutations.txt")
 REJECTIONS = (Exception, pytest.fail.Exception)  # the second: pytest.raises that saw no error
 
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.name)
-def test_is_rejected(mutation):
-    with in_force(mutation), pytest.raises(REJECTIONS) as caught:
+def test_is_rejected(mutation, tmp_path):
+    with in_force(mutation, tmp_path), pytest.raises(REJECTIONS) as caught:
         run_check(mutation.check, max_examples=100)
     assert not isinstance(caught.value, (NameError, SyntaxError)), "the mutation is no program"
 
@@ -42,50 +36,6 @@ def test_the_check_itself_runs(check):
 def test_names_are_different():
     names = [mutation.name for mutation in MUTATIONS]
     assert len(names) >= 45 and len(set(names)) == len(names)
-
-
-# Putting a mutation into force
-
-
-@contextlib.contextmanager
-def in_force(mutation):
-    path = ENGINE / mutation.file
-    source = path.read_text()
-    assert source.count(mutation.old) == 1, f"{source.count(mutation.old)} times in {mutation.file}: {mutation.old}"
-    assert mutation.old.count("\n") == mutation.new.count("\n"), "the functions below would move to other lines"
-    right = functions(compile(source, path, "exec"))
-    wrong = functions(compile(source.replace(mutation.old, mutation.new), path, "exec"))
-    module = importlib.import_module("minicnn." + mutation.file.removesuffix(".py").replace("/", "."))
-    changed = [function_named(module, name) for name in right if right[name] != wrong[name]]
-    assert changed, "no function is changed"
-    tier_before = current_tier()
-    blocks_before = [(setting, setting.value, list(setting._open)) for setting in (gradmode._grad_mode, device._tier)]
-    try:
-        for function in changed:
-            function.__code__ = wrong[function.__qualname__]
-        yield
-    finally:
-        for function in changed:
-            function.__code__ = right[function.__qualname__]
-        for setting, value, blocks in blocks_before:  # a wrong version may leave one open
-            setting.value, setting._open = value, blocks
-        set_tier(tier_before)
-
-
-def functions(code):
-    """{qualified name: code} of the functions and methods in the code of a module or class."""
-    found = {}
-    for part in code.co_consts:
-        if isinstance(part, types.CodeType):
-            found |= functions(part) if "__qualname__" in part.co_names else {part.co_qualname: part}
-    return found
-
-
-def function_named(module, qualified_name):
-    value = module
-    for name in qualified_name.split("."):
-        value = inspect.getattr_static(value, name)
-    return inspect.unwrap(value)
 
 
 # Running a test as pytest would

@@ -1,6 +1,8 @@
 """What the tests of every op assert, written once, and the places that every op is tested on."""
 
 import contextlib
+import importlib
+import sys
 from typing import NamedTuple
 
 import numpy as np
@@ -8,7 +10,7 @@ import pytest
 
 import minicnn.functional as F
 from minicnn import Tensor, gradcheck, manual_seed, tier
-from minicnn.device import DeviceError, to_device
+from minicnn.device import DeviceError, implementation, to_device
 from minicnn.kernels.cuda.emulator.compiler import compiler
 
 
@@ -33,9 +35,29 @@ class Place(NamedTuple):
             yield
 
 
+NUMBA_CUDA = "minicnn.kernels.numba_cuda"
 PYTHON_GPU = Place("cuda", "plain")  # Numba's kernels, of which Python runs every thread: a tenth of a millisecond each
 # a test with an argument `place` runs once on each of these
 PLACES = [Place("cpu", "plain"), Place("cpu", "fast"), PYTHON_GPU, Place("cuda", "fast")]
+
+
+@contextlib.contextmanager
+def loaded_anew():
+    """Every module of Numba's kernels is loaded when it is asked for; afterwards they are what they were."""
+    importlib.import_module(f"{NUMBA_CUDA}.launch")
+    before = {name: module for name, module in sys.modules.items() if name.startswith(f"{NUMBA_CUDA}.")}
+
+    def forget(names):
+        implementation.cache_clear()
+        for name in names:
+            del sys.modules[name]
+
+    forget(before.keys() - {f"{NUMBA_CUDA}.launch", f"{NUMBA_CUDA}.simulator"})
+    try:
+        yield
+    finally:
+        forget([name for name in sys.modules if name.startswith(f"{NUMBA_CUDA}.")])
+        sys.modules.update(before)
 
 
 def there_is_a_compiler():

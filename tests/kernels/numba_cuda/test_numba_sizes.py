@@ -1,15 +1,12 @@
 """Numba's CUDA kernels against the pages that they mirror, on sizes that no tile and no block divides."""
 
-import contextlib
 import importlib
-import sys
 
 import numpy as np
 import pytest
-from checks import Place
+from checks import NUMBA_CUDA, Place, loaded_anew
 from test_kernel_sizes import there
 
-from minicnn import kernels
 from minicnn.device import implementation
 from minicnn.ops import (
     activation,
@@ -28,7 +25,6 @@ from minicnn.ops import (
 from minicnn.ops.geometry import output_size
 from minicnn.ops.windows import Windows
 
-PACKAGE = f"{kernels.__name__}.numba_cuda"
 RNG = np.random.default_rng(0)
 
 
@@ -187,7 +183,7 @@ def test_input_with_gaps(reference, arguments):
 @pytest.mark.parametrize("reference, arguments", [named(case) for case in LARGE])
 def test_blocks_as_large_as_on_a_gpu(monkeypatch, reference, arguments):
     with Place("cuda", "plain").active(), loaded_anew():
-        launch = importlib.import_module(f"{PACKAGE}.launch")
+        launch = importlib.import_module(f"{NUMBA_CUDA}.launch")
         for name, value in {"SIDE": 16, "THREADS": 256, "MAX_BLOCKS": 65535}.items():
             monkeypatch.setattr(launch, name, value)
         check_equals_the_reference(reference, arguments, there)
@@ -208,22 +204,3 @@ def check_equals_the_reference(reference, arguments, move):
     for value, wanted in zip(values, expected, strict=True):
         assert value.shape == wanted.shape
         np.testing.assert_allclose(np.asarray(value), wanted, rtol=1e-11, atol=1e-11)
-
-
-@contextlib.contextmanager
-def loaded_anew():
-    """Every module of kernels, when it is asked for; afterwards they are what they were."""
-    importlib.import_module(f"{PACKAGE}.launch")
-    before = {name: module for name, module in sys.modules.items() if name.startswith(f"{PACKAGE}.")}
-
-    def forget(names):
-        implementation.cache_clear()
-        for name in names:
-            del sys.modules[name]
-
-    forget(before.keys() - {f"{PACKAGE}.launch", f"{PACKAGE}.simulator"})
-    try:
-        yield
-    finally:
-        forget([name for name in sys.modules if name.startswith(f"{PACKAGE}.")])
-        sys.modules.update(before)
