@@ -2,32 +2,34 @@
 
 import contextlib
 import os
-import sys
+from collections.abc import Iterator
 from pathlib import Path
+
+import platformdirs
 
 
 class CacheError(OSError):
     """The cache folder cannot be used; the text says why, and how to choose another."""
 
 
-def cache_dir():
-    """The cache folder: MINICNN_CACHE, else the system's place for caches (XDG_CACHE_HOME, LOCALAPPDATA) / minicnn.
+def cache_dir() -> Path:
+    """The cache folder: MINICNN_CACHE, else minicnn in the system's place for caches: ~/.cache or XDG_CACHE_HOME,
+    ~/Library/Caches on macOS, LOCALAPPDATA on Windows.
 
     CacheError where there is neither a variable nor a home folder.
     """
-    variable, fallback = ("LOCALAPPDATA", "AppData/Local") if sys.platform == "win32" else ("XDG_CACHE_HOME", ".cache")
     try:
-        if chosen := os.environ.get("MINICNN_CACHE"):
-            return Path(chosen).expanduser()
-        return Path(os.environ.get(variable) or Path.home() / fallback) / "minicnn"
-    except RuntimeError as error:  # a user without an entry in the system's list, and without HOME
+        chosen = os.environ.get("MINICNN_CACHE")
+        # opinion: on Windows, platformdirs would put a folder Cache into it
+        return Path(chosen or platformdirs.user_cache_dir("minicnn", appauthor=False, opinion=False)).expanduser()
+    except (RuntimeError, LookupError, ValueError) as error:  # a user whom the system does not know, without HOME
         raise CacheError(
             "there is no home folder to keep files in; set the variable MINICNN_CACHE to a folder for them"
         ) from error
 
 
 @contextlib.contextmanager
-def keeping_in(folder):
+def keeping_in(folder: Path | str) -> Iterator[None]:
     """Inside, files are written in `folder`: whatever the system objects to becomes a CacheError with the way out."""
     try:
         yield

@@ -21,14 +21,14 @@ import numpy as np
 
 from .deferred import raise_found
 from .emulated import EmulatedArray, emulating, on_device
-from .switch import Block, Setting
+from .switch import Block, PerThread
 
 DEVICES = ("cpu", "cuda")
 TIERS = ("plain", "fast")
 MIRRORS = {("cpu", "fast"): "cpu", ("cuda", "plain"): "numba_cuda", ("cuda", "fast"): "cuda"}  # folders of kernels/
 
 _default_tier = "fast"
-_tier = Setting(None)  # that of the `with tier(...)` blocks in this thread; None outside of them
+_tier = PerThread(None)  # that of the `with tier(...)` blocks in this thread; None outside of them
 
 
 class DeviceError(RuntimeError):

@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from typing import Any
 
-from .switch import Block, Setting
+from .switch import Block, PerThread
 
-_grad_mode = Setting(True)
+_grad_mode = PerThread(True)
 
 
 def is_grad_enabled() -> bool:

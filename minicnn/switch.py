@@ -1,4 +1,4 @@
-"""Settings that hold inside a block of code: in one thread, nested as one likes, and gone when the block is.
+"""Values that hold inside a block of code: in one thread, nested as one likes, and gone when the block is.
 
 ``no_grad``, ``tier`` and the GPU's ``precision`` are such blocks. Each works in two ways:
 
@@ -10,20 +10,23 @@
 import functools
 import inspect
 import threading
+from collections.abc import Callable
+from typing import Any
 
 
-class Setting(threading.local):
+class PerThread(threading.local):
     """A value that each thread has for itself: that of the innermost open block, `initial` outside of all."""
 
-    def __init__(self, initial):
+    def __init__(self, initial: Any) -> None:
         self.value = self._initial = initial
         self._open = []  # [block, its value], the innermost last
 
-    def enter(self, block, value):
+    def enter(self, block: "Block", value: Any) -> None:
+        """The block begins, and this value holds."""
         self._open.append([block, value])
         self.value = value
 
-    def leave(self, block):
+    def leave(self, block: "Block") -> None:
         """Close the block, which need not be the innermost: one in a generator ends when the generator does."""
         at = next((i for i in reversed(range(len(self._open))) if self._open[i][0] is block), None)
         if at is None:
@@ -31,25 +34,25 @@ class Setting(threading.local):
         del self._open[at]
         self.value = self._open[-1][1] if self._open else self._initial
 
-    def change(self, value):
+    def change(self, value: Any) -> None:
         """Another value for the innermost block, until it ends."""
         if self._open:
             self.value = self._open[-1][1] = value
 
 
 class Block:
-    """``with Block(setting, value): ...``, or as a decorator: the setting has this value inside."""
+    """``with Block(variable, value): ...``, or as a decorator: the variable has this value inside."""
 
-    def __init__(self, setting, value):
-        self._setting, self._value = setting, value
+    def __init__(self, variable: PerThread, value: Any) -> None:
+        self._variable, self._value = variable, value
 
-    def __enter__(self):
-        self._setting.enter(self, self._value)
+    def __enter__(self) -> Any:
+        self._variable.enter(self, self._value)
 
-    def __exit__(self, *exc_info):
-        self._setting.leave(self)
+    def __exit__(self, *exc_info: Any) -> None:
+        self._variable.leave(self)
 
-    def __call__(self, function):
+    def __call__(self, function: Callable) -> Callable:
         """`function`, with this block around each call."""
         name = type(self).__name__
         if not callable(function) or inspect.isclass(function):

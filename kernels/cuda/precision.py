@@ -15,12 +15,12 @@ way into linear layers and convolutions, forward and for both gradients. float64
 is the setting at the time an op runs, forward or backward. A factor beyond 65504 is infinite in float16.
 """
 
-from minicnn.switch import Block, Setting
+from minicnn.switch import Block, PerThread
 
 PRECISIONS = ("float32", "tf32", "float16", "bfloat16")
 
 _default_precision = "float32"
-_precision = Setting(None)  # that of the `with precision(...)` blocks in this thread; None outside of them
+_precision = PerThread(None)  # that of the `with precision(...)` blocks in this thread; None outside of them
 
 
 def current_precision():

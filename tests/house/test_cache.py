@@ -1,10 +1,12 @@
 """Where files are kept, and what is said when they cannot be."""
 
-import sys
 from pathlib import Path
 
+import platformdirs
 import pytest
 from checks import raises
+from platformdirs.unix import Unix
+from platformdirs.windows import Windows
 
 from minicnn import pretrained
 from minicnn.cache import CacheError, cache_dir, keeping_in
@@ -17,10 +19,10 @@ from minicnn.train import exit_code
 def homeless(monkeypatch):
     """No HOME, and a user that the system does not know: a container started with a number."""
 
-    def home(cls=None):
-        raise RuntimeError("Could not determine home directory.")
+    def unknown(number):
+        raise KeyError(number)
 
-    monkeypatch.setattr(Path, "home", classmethod(home))
+    monkeypatch.setattr(pytest.importorskip("pwd"), "getpwuid", unknown)  # Windows has none, and knows its users
     for name in ("HOME", "XDG_CACHE_HOME", "LOCALAPPDATA", "MINICNN_CACHE"):
         monkeypatch.delenv(name, raising=False)
 
@@ -32,13 +34,13 @@ def test_the_cache_folder_follows_the_environment(monkeypatch):
     assert cache_dir() == Path.home() / "elsewhere"
     for empty in (False, True):
         monkeypatch.setenv("MINICNN_CACHE", "") if empty else monkeypatch.delenv("MINICNN_CACHE")
-        monkeypatch.setattr(sys, "platform", "linux")
+        monkeypatch.setattr(platformdirs, "PlatformDirs", Unix)
         monkeypatch.setenv("XDG_CACHE_HOME", "/xdg")
         assert cache_dir() == Path("/xdg/minicnn")
         monkeypatch.delenv("XDG_CACHE_HOME")
         assert cache_dir() == Path.home() / ".cache" / "minicnn"
-        monkeypatch.setattr(sys, "platform", "win32")
-        monkeypatch.setenv("LOCALAPPDATA", "/local")
+        monkeypatch.setattr(platformdirs, "PlatformDirs", Windows)
+        monkeypatch.setattr("platformdirs.windows.get_win_folder", {"CSIDL_LOCAL_APPDATA": "/local"}.get)
         assert cache_dir() == Path("/local/minicnn")
 
 
