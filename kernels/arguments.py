@@ -1,5 +1,10 @@
-"""What a kernel is handed, in either language: the checks that a GPU does not make, and arrays of the right kind."""
+"""What a GPU's kernel is handed, in either language: the checks that a GPU does not make, and arrays of the right kind.
 
+A kernel receives bare addresses and bytes. An array of another dtype, with gaps in it or on the other side of the bus,
+or a number of another width, gives no error there but garbage, or the death of the process.
+"""
+
+import functools
 import math
 import numbers
 
@@ -7,6 +12,66 @@ import numpy as np
 
 from minicnn.device import array_module, device_of
 from minicnn.emulated import EmulatedArray, on_device
+
+MAX_THREADS, MAX_BLOCK, MAX_GRID = 1024, (1024, 1024, 64), (2**31 - 1, 65535, 65535)
+
+
+class CheckedKernel:
+    """A kernel of either language: ``kernel[grid, block](*arguments)``.
+
+    grid, block  thread blocks and the threads of each: an int, or a tuple of one to three, x first
+    arguments    in the order of the kernel's parameters: C-contiguous arrays on device "cuda", and numbers
+
+    T is the dtype of the arrays whose parameters say so; a number of the type T is made one of that dtype, lest it make
+    their arithmetic float64. Nothing happens where the grid or the block is empty. TypeError and ValueError name the
+    kernel and the parameter. A subclass has ``launch(grid, block, *arguments)``, ``__str__`` and
+    ``value(what, parameter, argument, real)``, the argument checked; its messages begin with `what`.
+
+    parameters  a list; each has name, is_array, is_real (whether its numbers are T's), dtype(real) and ``str``
+    reals       the dtypes that T may be
+    """
+
+    def __init__(self, parameters, reals):
+        self.parameters, self.reals = parameters, reals
+        self.named = [(p, f"{self}: parameter {p}") for p in parameters]  # what messages begin with
+
+    def __getitem__(self, sizes):
+        return functools.partial(self.launch, *sizes)
+
+    def sizes(self, grid, block):
+        """Both as (x, y, z)."""
+        grid, block = self._size("grid", grid, MAX_GRID), self._size("block", block, MAX_BLOCK)
+        if math.prod(block) > MAX_THREADS:
+            raise ValueError(f"{self}: block {block} has {math.prod(block)} threads; {MAX_THREADS} is the most")
+        return grid, block
+
+    def _size(self, what, size, limits):
+        size = (size,) if isinstance(size, numbers.Integral) else tuple(size)
+        if not 1 <= len(size) <= 3 or not all(isinstance(n, numbers.Integral) for n in size):
+            raise TypeError(f"{self}: {what} must be one to three whole numbers, got {size}")
+        size = tuple(int(n) for n in size) + (1,) * (3 - len(size))
+        if not all(0 <= n <= limit for n, limit in zip(size, limits, strict=True)):
+            raise ValueError(f"{self}: {what} {size} is not between 0 and {limits}")
+        return size
+
+    def checked(self, arguments):
+        """(the dtype that T stands for, the arguments: arrays as they are, numbers in their parameters' dtypes)."""
+        if len(arguments) != len(self.parameters):
+            takes = ", ".join(str(p) for p in self.parameters)
+            raise TypeError(f"{self} takes {len(self.parameters)} arguments ({takes}), got {len(arguments)}")
+        pairs = zip(self.parameters, arguments, strict=True)
+        real = self._real([(p, a) for p, a in pairs if p.is_array and p.is_real and hasattr(a, "dtype")])
+        return real, [self.value(what, p, a, real) for (p, what), a in zip(self.named, arguments, strict=True)]
+
+    def _real(self, given):
+        if not given:
+            raise TypeError(f"{self}: no array says what T is")
+        first, array = given[0]
+        if any(a.dtype != array.dtype for _, a in given):
+            raise TypeError(f"{self}: T cannot be {' and '.join(f'{a.dtype} ({p.name})' for p, a in given)}")
+        if array.dtype not in self.reals:
+            raise TypeError(f"{self}: {first.name} is {array.dtype}; T is {' or '.join(map(str, self.reals))}")
+        return array.dtype
 
 
 def check_array(what, value, dtype):
@@ -57,16 +122,23 @@ def check_positions(x_shape, y_shape):
 
 def number(what, dtype, value):
     """`value` as a number of that dtype; TypeError or ValueError, beginning with `what`, if it is none."""
-    if isinstance(value, np.ndarray) or not isinstance(value, (numbers.Real, np.bool_)):
+    is_int = type(value) is int  # asked first, as nearly all are, and the abstract classes answer slowly
+    if not is_int and (isinstance(value, np.ndarray) or not isinstance(value, (numbers.Real, np.bool_))):
         raise TypeError(f"{what} takes a number, got a {type(value).__name__}")
     if dtype.kind == "f":
         return dtype.type(value)
-    if not isinstance(value, (numbers.Integral, np.bool_)):
+    if not is_int and not isinstance(value, (numbers.Integral, np.bool_)):
         raise TypeError(f"{what} takes a whole number, got {value!r}")
-    low, high = (0, 1) if dtype.kind == "b" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
+    low, high = _limits(dtype)
     if not low <= int(value) <= high:
         raise ValueError(f"{what} takes {low} to {high}, got {value}")
     return dtype.type(int(value))
+
+
+@functools.cache
+def _limits(dtype):
+    """The least and the largest whole number of that dtype."""
+    return (0, 1) if dtype.kind == "b" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
 
 
 def contiguous(array):
@@ -78,3 +150,33 @@ def empty(like, shape, dtype=None):
     """An array of that shape with any content, on the device (and, by default, of the dtype) of `like`."""
     array = array_module(like).empty(shape, dtype or like.dtype)
     return on_device(array) if isinstance(like, EmulatedArray) else array
+
+
+def filled(out, like, fill):
+    """What ``fill(y)`` has made of a contiguous array y shaped as `like`: `out`, if that is not None, else y."""
+    y = out if out is not None and out.flags.c_contiguous else empty(like, like.shape)
+    fill(y)
+    if out is None or out is y:
+        return y
+    out[...] = y
+    return out
+
+
+def folded_shape(shape, axes):
+    """`shape` with so many axes: the last ones are taken as one, (N, C, H, W) as (N, C, H * W), or ones added."""
+    return *shape[: axes - 1], *[1] * (axes - 1 - len(shape)), math.prod(shape[axes - 1 :])
+
+
+def folded(array, axes):
+    """The array, C-contiguous, in its ``folded_shape``; None stays None."""
+    return array if array is None else contiguous(array).reshape(folded_shape(array.shape, axes))
+
+
+def around(shape, dim):
+    """(how many rows before the axis `dim`, its length, how many numbers behind it)."""
+    return math.prod(shape[: dim % len(shape)]), shape[dim], math.prod(shape[dim % len(shape) + 1 :])
+
+
+def as_rows(array):
+    """(..., C) as a matrix (rows, C)."""
+    return array.reshape(math.prod(array.shape[:-1]), array.shape[-1])

@@ -14,6 +14,11 @@ from minicnn.device import array_module, copy_to_host, to_device
 NONE = np.iinfo(np.int64).max
 
 
+def as_labels(target):
+    """The labels as int64."""
+    return target.astype("int64", copy=False)
+
+
 def wrong_label(logits):
     """int64 (1,) on the GPU of `logits` (N, C, ...): NONE, or the lowest label that a kernel found out of range."""
     return _mark(logits.shape[1], array_module(logits), str(getattr(logits, "device", "")))

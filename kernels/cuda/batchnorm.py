@@ -1,54 +1,47 @@
 """Launches batchnorm.cu; mirrors minicnn/ops/batchnorm.py."""
 
-import math
+from minicnn.kernels.arguments import folded_shape
 
 from .activation import relu_backward, relu_forward
 from .arithmetic import residual_add_forward
-from .launch import THREADS, Kernel, blocks, contiguous, empty
+from .launch import THREADS, blocks, empty, load
 
-_statistics = Kernel("batchnorm.cu", "batch_norm_statistics")
-_forward = Kernel("batchnorm.cu", "batch_norm_forward")
-_grad_weight_bias = Kernel("batchnorm.cu", "batch_norm_grad_weight_bias")
-_grad_x = Kernel("batchnorm.cu", "batch_norm_grad_x")
+cu = load("batchnorm.cu")
 
 
 def batch_norm_statistics(x):
     """(mean, biased variance), each (C,), over everything but the channels; zeros for an empty batch."""
-    n, channels, inner = _sizes(x)
+    n, channels, inner = folded_shape(x.shape, 3)
     mean, var = empty(x, (channels,)), empty(x, (channels,))
     if x.size == 0:
         mean[...] = var[...] = 0
     else:
-        _statistics(channels, THREADS, contiguous(x), mean, var, n, channels, inner)
+        cu.batch_norm_statistics[channels, THREADS](x, mean, var, n, channels, inner)
     return mean, var
 
 
 def batch_norm_forward(x, weight, bias, mean, inv_std):
     """y = weight * (x - mean) * inv_std + bias."""
-    _, channels, inner = _sizes(x)
-    x, weight, bias, mean, inv_std = map(contiguous, (x, weight, bias, mean, inv_std))
+    _, channels, inner = folded_shape(x.shape, 3)
     y = empty(x, x.shape)
-    _forward(blocks(x.size), THREADS, x, weight, bias, mean, inv_std, y, channels, inner, x.size)
+    cu.batch_norm_forward[blocks(x.size), THREADS](x, weight, bias, mean, inv_std, y, channels, inner, x.size)
     return y
 
 
 def batch_norm_grad_weight_bias(grad_out, x, mean, inv_std):
     """(grad_weight, grad_bias), each (C,): the sums of grad_out * x_hat and of grad_out."""
-    n, channels, inner = _sizes(x)
-    grad_out, x, mean, inv_std = map(contiguous, (grad_out, x, mean, inv_std))
+    n, channels, inner = folded_shape(x.shape, 3)
     sums = empty(x, (channels,)), empty(x, (channels,))
-    _grad_weight_bias(channels, THREADS, grad_out, x, mean, inv_std, *sums, n, channels, inner)
+    cu.batch_norm_grad_weight_bias[channels, THREADS](grad_out, x, mean, inv_std, *sums, n, channels, inner)
     return sums
 
 
 def batch_norm_grad_x(grad_out, x, weight, mean, inv_std, sums):
     """grad_x; `sums` is (grad_weight, grad_bias) in training, None in evaluation."""
-    _, channels, inner = _sizes(x)
-    grad_weight, grad_bias = sums or (None, None)
-    arrays = map(contiguous, (grad_out, x, weight, mean, inv_std, grad_weight, grad_bias))
+    _, channels, inner = folded_shape(x.shape, 3)
     grad_x = empty(x, x.shape)
-    count = x.size // channels
-    _grad_x(blocks(x.size), THREADS, *arrays, grad_x, channels, inner, count, x.size)
+    arrays = grad_out, x, weight, mean, inv_std, *(sums or (None, None)), grad_x
+    cu.batch_norm_grad_x[blocks(x.size), THREADS](*arrays, channels, inner, x.size // channels, x.size)
     return grad_x
 
 
@@ -64,8 +57,3 @@ def batch_norm_relu_backward(grad_out, x, y, weight, bias, mean, inv_std, traini
     sums = batch_norm_grad_weight_bias(behind, x, mean, inv_std)
     grad_x = batch_norm_grad_x(behind, x, weight, mean, inv_std, sums if training else None)
     return grad_x, *sums, behind if residual else None
-
-
-def _sizes(x):
-    """(N, C, values of a channel in one image)."""
-    return x.shape[0], x.shape[1], math.prod(x.shape[2:])

@@ -4,23 +4,18 @@ import math
 
 import numpy as np
 
-from minicnn.kernels.arguments import check_positions
+from minicnn.kernels.arguments import check_positions, folded_shape
 from minicnn.ops.geometry import output_size
 
 from . import tensor_cores
-from .launch import THREADS, Kernel, blocks, contiguous, empty
+from .launch import THREADS, blocks, contiguous, empty, load
 from .matmul import multiply
 from .precision import current_precision
 from .split import add_up, cut
 
-_direct = Kernel("conv.cu", "conv2d_direct")
-_im2col = Kernel("conv.cu", "im2col")
-_forward = Kernel("conv.cu", "conv2d_forward")
-_grad_x = Kernel("conv.cu", "conv2d_grad_x")
-_grad_weight = Kernel("conv.cu", "conv2d_grad_weight")
-_grad_bias = Kernel("conv.cu", "conv2d_grad_bias")
-_PIECE, _BLOCK = 64, (16, 16)  # ROWS and COLUMNS of conv.cu, and the block that works them out
-_SHORTEST = 256  # positions of a split: below that it would cost more to add up than it saves
+cu = load("conv.cu")
+TILE, BLOCK = 64, (16, 16)  # as in tiles.cuh: results along each side of a tile, and the threads that work them out
+SHORTEST = 256  # positions of a split: below that it would cost more to add up than it saves
 
 
 def conv2d_forward(x, weight, bias, stride, padding, dilation, groups):
@@ -30,7 +25,7 @@ def conv2d_forward(x, weight, bias, stride, padding, dilation, groups):
         return tensor_cores.conv2d_forward(x, weight, bias, *geometry, current_precision())
     y, geometry = _output(x, weight, stride, padding, dilation, groups)
     grid = _grid(len(weight) // groups, len(x) * math.prod(y.shape[2:]), groups)
-    _forward(grid, _BLOCK, *map(contiguous, (x, weight, bias)), y, *geometry)
+    cu.conv2d_forward[grid, BLOCK](x, weight, bias, y, *geometry)
     return y
 
 
@@ -42,7 +37,7 @@ def conv2d_grad_x(grad_out, x_shape, weight, stride, padding, dilation, groups):
     grad_x = empty(grad_out, x_shape)
     geometry = _geometry(x_shape, weight.shape, grad_out.shape, stride, padding, dilation, groups)
     grid = _grid(x_shape[1] // groups, x_shape[0] * math.prod(x_shape[2:]), groups)
-    _grad_x(grid, _BLOCK, contiguous(grad_out), contiguous(weight), grad_x, *geometry)
+    cu.conv2d_grad_x[grid, BLOCK](grad_out, weight, grad_x, *geometry)
     return grad_x
 
 
@@ -54,26 +49,25 @@ def conv2d_grad_weight(grad_out, x, weight_shape, stride, padding, dilation, gro
     geometry = _geometry(x.shape, weight_shape, grad_out.shape, stride, padding, dilation, groups)
     columns, rows, _ = _grid(weight_shape[0] // groups, math.prod(weight_shape[1:]), groups)
     positions = len(x) * math.prod(grad_out.shape[2:])
-    splits, length = cut(positions, columns * rows * groups, _SHORTEST)
+    splits, length = cut(positions, columns * rows * groups, SHORTEST)
     parts = empty(x, (splits, *weight_shape))
-    _grad_weight(
-        (columns, rows, groups * splits), _BLOCK, contiguous(grad_out), contiguous(x), parts, length, *geometry
-    )
+    grid = columns, rows, groups * splits
+    cu.conv2d_grad_weight[grid, BLOCK](grad_out, x, parts, length, *geometry)
     return add_up(parts)
 
 
 def conv2d_grad_bias(grad_out):
     """grad_bias (OC,) = grad_out summed over images and positions."""
-    n, channels, height, width = grad_out.shape
+    n, channels, area = folded_shape(grad_out.shape, 3)
     grad_bias = empty(grad_out, (channels,))
-    _grad_bias(channels, THREADS, contiguous(grad_out), grad_bias, n, channels, height * width)
+    cu.conv2d_grad_bias[channels, THREADS](grad_out, grad_bias, n, channels, area)
     return grad_bias
 
 
 def conv2d_by_direct_sums(x, weight, bias, stride, padding, dilation, groups):
     """conv2d_forward by conv2d_direct."""
     y, geometry = _output(x, weight, stride, padding, dilation, groups)
-    _direct(blocks(y.size), THREADS, *map(contiguous, (x, weight, bias)), y, *geometry)
+    cu.conv2d_direct[blocks(y.size), THREADS](x, weight, bias, y, *geometry)
     return y
 
 
@@ -84,7 +78,7 @@ def conv2d_by_im2col(x, weight, bias, stride, padding, dilation, groups):
     x, matrix = contiguous(x), contiguous(weight).reshape(groups, filters, depth)
     col = empty(x, (groups, depth, area))
     for image in range(len(x)):
-        _im2col(blocks(col.size), THREADS, x, col, image, *geometry)
+        cu.im2col[blocks(col.size), THREADS](x, col, image, *geometry)
         for group in range(groups):
             channels = slice(group * filters, (group + 1) * filters)
             y[image, channels] = multiply(matrix[group], col[group]).reshape(filters, *y.shape[2:])
@@ -108,4 +102,4 @@ def _geometry(x_shape, weight_shape, y_shape, stride, padding, dilation, groups)
 
 
 def _grid(rows, columns, groups):
-    return math.ceil(columns / _PIECE), math.ceil(rows / _PIECE), groups
+    return math.ceil(columns / TILE), math.ceil(rows / TILE), groups

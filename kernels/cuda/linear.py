@@ -2,35 +2,32 @@
 
 import math
 
-from .launch import Kernel, contiguous, empty
+from minicnn.kernels.arguments import as_rows
+
+from .launch import empty, load
 from .matmul import multiply
 
-_column_sums = Kernel("linear.cu", "column_sums")
+cu = load("linear.cu")
 
 
 def linear_forward(x, weight, bias):
     """y (..., OC) = x @ weight^T + bias."""
-    return multiply(_as_rows(x), weight, bias, b_is_transposed=True).reshape(*x.shape[:-1], len(weight))
+    return multiply(as_rows(x), weight, bias, b_is_transposed=True).reshape(*x.shape[:-1], len(weight))
 
 
 def linear_grad_x(grad_out, weight):
     """grad_x (..., C) = grad_out @ weight."""
-    return multiply(_as_rows(grad_out), weight).reshape(*grad_out.shape[:-1], weight.shape[1])
+    return multiply(as_rows(grad_out), weight).reshape(*grad_out.shape[:-1], weight.shape[1])
 
 
 def linear_grad_weight(grad_out, x):
     """grad_weight (OC, C) = grad_out^T @ x, summed over the leading axes."""
-    return multiply(_as_rows(grad_out), _as_rows(x), a_is_transposed=True)
+    return multiply(as_rows(grad_out), as_rows(x), a_is_transposed=True)
 
 
 def linear_grad_bias(grad_out):
     """grad_bias (OC,) = grad_out summed over the leading axes."""
-    rows = contiguous(_as_rows(grad_out))
+    rows = as_rows(grad_out)
     sums = empty(grad_out, rows.shape[1:])
-    _column_sums(math.ceil(rows.shape[1] / 32), (32, 8), rows, sums, *rows.shape)
+    cu.column_sums[math.ceil(len(sums) / 32), (32, 8)](rows, sums, *rows.shape)
     return sums
-
-
-def _as_rows(array):
-    """(..., C) as a matrix (rows, C)."""
-    return array.reshape(math.prod(array.shape[:-1]), array.shape[-1])

@@ -1,32 +1,29 @@
 """Launches lrn.cu; mirrors minicnn/ops/lrn.py."""
 
-import math
+from minicnn.kernels.arguments import folded_shape
 
-from .launch import THREADS, Kernel, blocks, contiguous, empty
+from .launch import THREADS, blocks, empty, load
 
-_scale = Kernel("lrn.cu", "local_response_norm_scale")
-_forward = Kernel("lrn.cu", "local_response_norm_forward")
-_backward = Kernel("lrn.cu", "local_response_norm_backward")
+cu = load("lrn.cu")
 
 
 def local_response_norm_forward(x, size, alpha, beta, k):
     """y = x * s^-beta."""
     y = empty(x, x.shape)
-    _forward(blocks(x.size), THREADS, contiguous(x), y, *_window(x, size), alpha / size, beta, k)
+    cu.local_response_norm_forward[blocks(x.size), THREADS](x, y, *_window(x, size), alpha / size, beta, k)
     return y
 
 
 def local_response_norm_backward(grad_out, x, size, alpha, beta, k):
     """grad_x: what passes straight through, minus x times what it did to its neighbours."""
-    grad_out, x = contiguous(grad_out), contiguous(x)
+    launch, window = (blocks(x.size), THREADS), _window(x, size)
     s, grad_x = empty(x, x.shape), empty(x, x.shape)
-    _scale(blocks(x.size), THREADS, x, s, *_window(x, size), alpha / size, k)
-    _backward(blocks(x.size), THREADS, grad_out, x, s, grad_x, *_window(x, size), alpha / size, beta)
+    cu.local_response_norm_scale[launch](x, s, *window, alpha / size, k)
+    cu.local_response_norm_backward[launch](grad_out, x, s, grad_x, *window, alpha / size, beta)
     return grad_x
 
 
 def _window(x, size):
     """(elements, C, inner, channels before, channels after): a window longer than C sees no more than all of them."""
-    channels = x.shape[1]
-    before, after = min(size // 2, channels), min((size - 1) // 2, channels)
-    return x.size, channels, math.prod(x.shape[2:]), before, after
+    _, channels, inner = folded_shape(x.shape, 3)
+    return x.size, channels, inner, min(size // 2, channels), min((size - 1) // 2, channels)

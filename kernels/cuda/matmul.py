@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from . import split, tensor_cores
-from .launch import Kernel, contiguous, empty
+from .launch import Kernel, empty
 from .precision import current_precision
 
 # How many rows and columns of the result a block works out, its threads, and whether blockIdx.x counts rows
@@ -30,7 +30,6 @@ def multiply(a, b, bias=None, *, a_is_transposed=False, b_is_transposed=False, k
     if kernel is None and a.dtype == np.float32 and precision != "float32":
         transposed = {"a_is_transposed": a_is_transposed, "b_is_transposed": b_is_transposed}
         return tensor_cores.multiply(a, b, bias, precision, **transposed)
-    a, b = contiguous(a), contiguous(b)
     (rows, depth), a_strides = _as_stored(a, a_is_transposed)
     (_, columns), b_strides = _as_stored(b, b_is_transposed)
     c = empty(a, (rows, columns))
@@ -39,7 +38,7 @@ def multiply(a, b, bias=None, *, a_is_transposed=False, b_is_transposed=False, k
     *_, block, rows_first = LADDER[kernel]
     grid = _blocks(kernel, rows, columns)
     grid = grid if rows_first else grid[::-1]
-    _kernels[kernel](grid, block, a, b, contiguous(bias), c, rows, columns, depth, *a_strides, *b_strides)
+    _kernels[kernel][grid, block](a, b, bias, c, rows, columns, depth, *a_strides, *b_strides)
     return c
 
 

@@ -5,9 +5,9 @@ import numpy as np
 from minicnn.device import to_device
 from minicnn.kernels.arguments import check_alike
 
-from .launch import THREADS, Kernel, address, blocks, contiguous
+from .launch import THREADS, address, blocks, contiguous, load
 
-_update = Kernel("sgd.cu", "sgd_update")
+cu = load("sgd.cu")
 MOST_BLOCKS = 1024  # for one parameter
 
 
@@ -22,7 +22,7 @@ def sgd_update(parameters, gradients, velocities, settings):
     tables = tensors, np.array(settings, parameters[0].dtype)
     grid = min(blocks(max(w.size for w in parameters)), MOST_BLOCKS), len(parameters)
     reaches = [array for each in arrays for array in each if array is not None]
-    _update(grid, THREADS, *(to_device(table, "cuda") for table in tables), reaches=reaches)
+    cu.sgd_update[grid, THREADS](*(to_device(table, "cuda") for table in tables), reaches=reaches)
     for each, used in zip(given, arrays, strict=True):
         for array, updated in zip(each, used, strict=True):
             if updated is not array:  # it had gaps: the update was done on a copy

@@ -46,9 +46,14 @@ class Parameter(NamedTuple):
     def __str__(self):
         return f"{'const ' if self.is_const else ''}{self.type} {'*' if self.is_array else ''}{self.name}"
 
+    @property
+    def is_real(self):
+        """Whether its type is T."""
+        return self.type == "T"
+
     def dtype(self, real):
         """Its NumPy dtype, where T stands for `real`."""
-        return real if self.type == "T" else DTYPES[self.type]
+        return real if self.is_real else DTYPES[self.type]
 
 
 def without_comments(text):

@@ -2,11 +2,11 @@
 
 import math
 
-from .launch import THREADS, Kernel, blocks, empty
+from .launch import THREADS, blocks, empty, load
 
 BUSY = 128  # blocks that keep a large GPU busy, about one for each of its multiprocessors
 
-_sum_parts = Kernel("conv.cu", "sum_parts")
+cu = load("conv.cu")
 
 
 def cut(terms, tiles, shortest, multiple=1):
@@ -25,5 +25,5 @@ def add_up(parts):
     if len(parts) == 1:
         return parts[0]
     result = empty(parts, parts.shape[1:])
-    _sum_parts(blocks(result.size), THREADS, parts, result, len(parts), result.size)
+    cu.sum_parts[blocks(result.size), THREADS](parts, result, len(parts), result.size)
     return result

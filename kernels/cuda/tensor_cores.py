@@ -7,15 +7,11 @@ from minicnn.emulated import EmulatedArray
 from minicnn.kernels.arguments import check_positions
 from minicnn.ops.geometry import output_size
 
-from .launch import Kernel, contiguous, empty
+from .launch import empty, load
 from .source import TENSOR_TYPES
 from .split import add_up, cut
 
-_pack = Kernel("tensor_cores.cu", "pack")
-_naive = Kernel("tensor_cores.cu", "product_naive")
-_pipelined = Kernel("tensor_cores.cu", "product_pipelined")
-_conv2d = Kernel("tensor_conv.cu", "conv2d")
-_grad_weight = Kernel("tensor_conv.cu", "conv2d_grad_weight")
+products, convolutions = load("tensor_cores.cu"), load("tensor_conv.cu")
 _SIDE, _THREADS = 128, 128  # as in tensor_pipeline.cuh
 _PIECE, _SHORTEST = 32, 512  # terms: a multiple of what a piece holds; of a part that is worth adding up
 _CHUNK, _STEP = 16, 32  # bytes: what is copied at once, and what an instruction takes of a row
@@ -29,12 +25,13 @@ def multiply(a, b, bias, precision, *, a_is_transposed=False, b_is_transposed=Fa
     (rows, pitch), columns = a.shape, len(b)
     if kernel == "product_naive":
         c = empty(a, (rows, columns), "float32")
-        _naive((math.ceil(columns / 8), math.ceil(rows / 16)), 32, a, b, contiguous(bias), c, rows, columns, pitch)
+        grid = math.ceil(columns / 8), math.ceil(rows / 16)
+        products.product_naive[grid, 32](a, b, bias, c, rows, columns, pitch)
         return c
     grid = _grid(rows, columns)
     parts, length = cut(pitch, math.prod(grid), _SHORTEST, _PIECE)
     c = empty(a, (parts, rows, columns), "float32")
-    _pipelined((*grid, parts), _THREADS, a, b, contiguous(bias), c, rows, columns, pitch, length)
+    products.product_pipelined[(*grid, parts), _THREADS](a, b, bias, c, rows, columns, pitch, length)
     return add_up(c)
 
 
@@ -49,7 +46,7 @@ def conv2d_forward(x, weight, bias, stride, padding, dilation, groups, precision
     weight = _packed(weight, precision, filters, taps, depth, depth * taps, 1, taps)
     (top, _), (left, _) = padding
     geometry = *stride, -top, -left, *dilation, 1, 1
-    _convolve(images, weight, contiguous(bias), y, x.shape[2:], kernel, geometry, groups)
+    _convolve(images, weight, bias, y, x.shape[2:], kernel, geometry, groups)
     return y
 
 
@@ -78,7 +75,8 @@ def conv2d_grad_weight(grad_out, x, weight_shape, stride, padding, dilation, gro
     sizes = filters, gradients.shape[-1], depth, images.shape[-1], *x.shape[2:], *out_size, *kernel
     (top, _), (left, _) = padding
     geometry = length, groups, n, *sizes, *stride, top, left, *dilation
-    _grad_weight((*grid, groups * splits), _THREADS, gradients, images, parts, *geometry)
+    grid = *grid, groups * splits
+    convolutions.conv2d_grad_weight[grid, _THREADS](gradients, images, parts, *geometry)
     return add_up(parts)
 
 
@@ -87,7 +85,8 @@ def _convolve(images, weight, bias, y, size, kernel, geometry, groups):
     n, channels, *out_size = y.shape
     rows = channels // groups
     grid = *_grid(rows, n * math.prod(out_size)), groups
-    _conv2d(grid, _THREADS, images, weight, bias, y, n, rows, *size, images.shape[-1], *out_size, *kernel, *geometry)
+    sizes = n, rows, *size, images.shape[-1], *out_size, *kernel
+    convolutions.conv2d[grid, _THREADS](images, weight, bias, y, *sizes, *geometry)
 
 
 def _grid(rows, columns):
@@ -115,7 +114,7 @@ def _packed(x, precision, batches, rows, columns, *strides, unit=_CHUNK):
     pitch = math.ceil(columns * dtype.itemsize / unit) * unit // dtype.itemsize
     packed = empty(x, (batches, rows, pitch), dtype)
     grid = math.ceil(rows / 32), math.ceil(pitch / 32), min(batches, _MOST_BATCHES)
-    _pack(grid, (32, 8), contiguous(x), packed, batches, rows, columns, pitch, *strides)
+    products.pack[grid, (32, 8)](x, packed, batches, rows, columns, pitch, *strides)
     return packed
 
 

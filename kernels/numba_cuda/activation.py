@@ -10,43 +10,37 @@ Bound by  memory: forward 1 read and 1 write an element, backward 2 reads and 1 
 y may be x itself (inplace=True): a thread reads its element before it writes it.
 """
 
-from .launch import THREADS, T, blocks, contiguous, cuda, empty, exp, kernel, tanh
+from .launch import T, cuda, elementwise, exp, kernel, tanh
 
 
 def relu_forward(x, out):
     """y = max(x, 0), written into `out` if that is not None."""
-    if out is None or out.flags.c_contiguous:
-        return _map(relu_forward_kernel, x, out=out)
-    out[...] = _map(relu_forward_kernel, x)
-    return out
+    return elementwise(relu_forward_kernel, x, out=out)
 
 
 def relu_backward(grad_out, y):
-    return _map(relu_backward_kernel, grad_out, y)
+    """grad_x = grad_out where y > 0, else 0."""
+    return elementwise(relu_backward_kernel, grad_out, y)
 
 
 def sigmoid_forward(x):
-    return _map(sigmoid_forward_kernel, x)
+    """y = 1 / (1 + e^-x)."""
+    return elementwise(sigmoid_forward_kernel, x)
 
 
 def sigmoid_backward(grad_out, y):
-    return _map(sigmoid_backward_kernel, grad_out, y)
+    """grad_x = grad_out * y * (1 - y)."""
+    return elementwise(sigmoid_backward_kernel, grad_out, y)
 
 
 def tanh_forward(x):
-    return _map(tanh_forward_kernel, x)
+    """y = tanh(x)."""
+    return elementwise(tanh_forward_kernel, x)
 
 
 def tanh_backward(grad_out, y):
-    return _map(tanh_backward_kernel, grad_out, y)
-
-
-def _map(kernel, *arrays, out=None):
-    """Run an element-wise kernel over arrays of one shape, which it sees as one long row."""
-    out = empty(arrays[0], arrays[0].shape) if out is None else out
-    rows = [contiguous(array).reshape(-1) for array in (*arrays, out)]
-    kernel[blocks(out.size), THREADS](*rows)
-    return out
+    """grad_x = grad_out * (1 - y^2)."""
+    return elementwise(tanh_backward_kernel, grad_out, y)
 
 
 @kernel

@@ -12,11 +12,9 @@ Element by element
 Bound by    memory: 1 or 2 reads (statistics: x twice) and at most 1 write an element, for 2 to 8 operations
 """
 
-import math
-
 from .activation import relu_backward, relu_forward
 from .arithmetic import residual_add_forward
-from .launch import THREADS, T, blocks, contiguous, cuda, empty, kernel, optional
+from .launch import THREADS, T, blocks, contiguous, cuda, empty, folded, kernel, optional
 from .reduction import add, block_sum
 
 
@@ -27,7 +25,7 @@ def batch_norm_statistics(x):
     if x.size == 0:
         mean[...] = var[...] = 0
     else:
-        batch_norm_statistics_kernel[channels, THREADS](_by_channel(x), mean, var)
+        batch_norm_statistics_kernel[channels, THREADS](folded(x, 3), mean, var)
     return mean, var
 
 
@@ -35,7 +33,7 @@ def batch_norm_forward(x, weight, bias, mean, inv_std):
     """y = weight * (x - mean) * inv_std + bias."""
     y = empty(x, x.shape)
     per_channel = map(contiguous, (weight, bias, mean, inv_std))
-    batch_norm_forward_kernel[blocks(x.size), THREADS](_by_channel(x), *per_channel, _by_channel(y))
+    batch_norm_forward_kernel[blocks(x.size), THREADS](folded(x, 3), *per_channel, folded(y, 3))
     return y
 
 
@@ -43,7 +41,7 @@ def batch_norm_grad_weight_bias(grad_out, x, mean, inv_std):
     """(grad_weight, grad_bias), each (C,): the sums of grad_out * x_hat and of grad_out."""
     channels = x.shape[1]
     sums = empty(x, (channels,)), empty(x, (channels,))
-    arrays = _by_channel(grad_out), _by_channel(x), contiguous(mean), contiguous(inv_std)
+    arrays = folded(grad_out, 3), folded(x, 3), contiguous(mean), contiguous(inv_std)
     batch_norm_grad_weight_bias_kernel[channels, THREADS](*arrays, *sums)
     return sums
 
@@ -52,7 +50,7 @@ def batch_norm_grad_x(grad_out, x, weight, mean, inv_std, sums):
     """grad_x; `sums` is (grad_weight, grad_bias) in training, None in evaluation."""
     grad_x = empty(x, x.shape)
     per_channel = map(contiguous, (weight, mean, inv_std, *(sums or (None, None))))
-    arrays = _by_channel(grad_out), _by_channel(x), *per_channel, _by_channel(grad_x)
+    arrays = folded(grad_out, 3), folded(x, 3), *per_channel, folded(grad_x, 3)
     batch_norm_grad_x_kernel[blocks(x.size), THREADS](*arrays)
     return grad_x
 
@@ -69,11 +67,6 @@ def batch_norm_relu_backward(grad_out, x, y, weight, bias, mean, inv_std, traini
     sums = batch_norm_grad_weight_bias(behind, x, mean, inv_std)
     grad_x = batch_norm_grad_x(behind, x, weight, mean, inv_std, sums if training else None)
     return grad_x, *sums, behind if residual else None
-
-
-def _by_channel(x):
-    """(N, C, ...) as (N, C, inner)."""
-    return contiguous(x).reshape(*x.shape[:2], math.prod(x.shape[2:]))
 
 
 @kernel

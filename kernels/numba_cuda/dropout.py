@@ -14,7 +14,9 @@ import math
 
 import numpy as np
 
-from .launch import THREADS, T, blocks, contiguous, cuda, device, empty, float32, kernel, uint64
+from minicnn.kernels.arguments import filled
+
+from .launch import THREADS, T, blocks, cuda, device, float32, folded, kernel, uint64
 
 # Words of 32 bits, each in 64: what is above is cut off with LOW. (With an int, Numba would make a uint64 a float.)
 LOW, HALF, UPPER_24 = np.uint64(0xFFFFFFFF), np.uint64(32), np.uint64(8)
@@ -25,14 +27,9 @@ STEP = np.float32(2**-24)
 
 def dropout_forward(x, p, key, call, out):
     """y = x * mask / (1 - p), written into `out` if that is not None."""
-    y = out if out is not None and out.flags.c_contiguous else empty(x, x.shape)
     scale = 0 if p == 1 else 1 / (1 - p)
-    rows = contiguous(x).reshape(-1), y.reshape(-1)
-    dropout_forward_kernel[blocks(math.ceil(x.size / 4)), THREADS](*rows, p, scale, key, call)
-    if out is None or out is y:
-        return y
-    out[...] = y
-    return out
+    launch = dropout_forward_kernel[blocks(math.ceil(x.size / 4)), THREADS]
+    return filled(out, x, lambda y: launch(folded(x, 1), folded(y, 1), p, scale, key, call))
 
 
 @kernel

@@ -14,11 +14,21 @@ import math
 from pathlib import Path
 from typing import NamedTuple
 
+import numba
 import numpy as np
-from numba import typeof, types
+from numba import types
 
 from minicnn.emulated import EmulatedArray, emulating
-from minicnn.kernels.arguments import check_array, check_one_gpu, contiguous, empty, number
+from minicnn.kernels.arguments import (
+    CheckedKernel,
+    check_array,
+    check_one_gpu,
+    contiguous,
+    empty,
+    filled,
+    folded,
+    number,
+)
 
 from . import simulator
 
@@ -31,24 +41,24 @@ else:
     from math import exp, log, sqrt, tanh
 
     from numba import cuda
-    from numba.cuda.dispatcher import config
 
-    config.CUDA_LOW_OCCUPANCY_WARNINGS = 0  # of a grid below 128 blocks: a small layer's has a few
+    numba.config.CUDA_LOW_OCCUPANCY_WARNINGS = 0  # of a grid below 128 blocks: a small layer's has a few
     device = cuda.jit(device=True)
 
-THREADS = 8 if SIMULATED else 256  # of a block
-SIDE = 4 if SIMULATED else 16  # threads along each side of a square block
+THREADS = 8 if SIMULATED else 256  # of a thread block
+TILE = 4 if SIMULATED else 16  # numbers along each side of a square tile, and threads of its block
 MAX_BLOCKS = 2 if SIMULATED else 65535  # of a grid whose threads take several elements each
 
 T = types.Opaque("T")  # the dtype of the arrays: float32 or float64
 optional = types.Optional  # an array, or None
 bool_, float32, int32, int64, uint64 = types.boolean, types.float32, types.int32, types.int64, types.uint64
-__all__ = ["contiguous", "empty", "exp", "log", "sqrt", "tanh"]  # besides what is defined here
+Pair = types.UniTuple(int64, 2)  # of rows, of columns: a stride, a dilation
+Pairs = types.UniTuple(Pair, 2)  # a padding: ((top, bottom), (left, right))
+__all__ = ["contiguous", "empty", "exp", "folded", "log", "sqrt", "tanh"]  # besides what is defined here
 
 
 class Parameter(NamedTuple):
-    """One of a kernel's: ``x: T[:, :]``, ``bias: optional(T[:])``, ``size: int64``, ``lr: T``,
-    or a tuple of numbers, ``size: UniTuple(int64, 2)``."""
+    """One of a kernel's: ``x: T[:, :]``, ``bias: optional(T[:])``, ``size: int64``, ``lr: T``, ``stride: Pair``."""
 
     name: str
     type: types.Type  # of what is not None
@@ -56,7 +66,13 @@ class Parameter(NamedTuple):
 
     @property
     def is_array(self):
+        """Whether it takes an array, not a number or a tuple of numbers."""
         return isinstance(self.type, types.Array)
+
+    @property
+    def is_real(self):
+        """Whether its numbers are of the type T."""
+        return (self.type.dtype if self.is_array else self.type) is T
 
     def dtype(self, real):
         """NumPy's dtype of the number, or of the array's numbers; `real` is what T stands for."""
@@ -75,38 +91,32 @@ class AbsentArrays:
 
     @staticmethod
     def prepare_args(kind, value, stream, retr):
+        """What Numba asks before it hands `value` over."""
         return (types.int64, 0) if kind == types.none else (kind, value)
 
 
-class Kernel:
-    """``relu_forward[grid, block](x, y)``: grid and block are an int or a tuple of one to three, x first.
+class Kernel(CheckedKernel):
+    """``relu_forward[grid, block](x, y)``; an array has the number of axes that the annotation says.
 
-    Arrays are C-contiguous, on device "cuda", of the dtype and the number of axes that the annotation says; a number of
-    the type T is made one of the arrays' dtype, lest it make their arithmetic float64. Nothing happens where the grid
-    is empty. TypeError and ValueError name the kernel and the parameter; KernelError what the simulator caught it at.
+    KernelError is what the simulator caught it at.
     """
 
     def __init__(self, function):
         self.function, self.__doc__ = function, function.__doc__
         self.file, self.name = Path(inspect.getfile(function)).name, function.__name__
-        self.parameters = [_parameter(self, p) for p in inspect.signature(function).parameters.values()]
+        given = inspect.signature(function).parameters.values()
+        super().__init__([_parameter(self, p) for p in given], [np.dtype(np.float32), np.dtype(np.float64)])
         self.compiled = None if SIMULATED else cuda.jit(function, extensions=[AbsentArrays])
-
-    def __getitem__(self, sizes):
-        grid, block = sizes
-        return lambda *arguments: self._launch(grid, block, arguments)
 
     def __str__(self):
         return f"{self.name} ({self.file})"
 
-    def _launch(self, grid, block, arguments):
-        if len(arguments) != len(self.parameters):
-            takes = ", ".join(str(p) for p in self.parameters)
-            raise TypeError(f"{self} takes {len(self.parameters)} arguments ({takes}), got {len(arguments)}")
-        real = self._real(arguments)
-        values = [self._checked(p, a, real) for p, a in zip(self.parameters, arguments, strict=True)]
+    def launch(self, grid, block, *arguments):
+        """``self[grid, block](*arguments)``."""
+        grid, block = self.sizes(grid, block)
+        _, values = self.checked(arguments)
         check_one_gpu(self, [v for p, v in zip(self.parameters, values, strict=True) if p.is_array and v is not None])
-        if 0 in (grid if isinstance(grid, tuple) else (grid,)):
+        if 0 in grid or 0 in block:
             return
         if SIMULATED:
             cuda.launch(self.function, grid, block, values)
@@ -117,54 +127,43 @@ class Kernel:
             values = [cuda.as_cuda_array(v, sync=False) if isinstance(v, cupy.ndarray) else v for v in values]
             self.compiled[grid, block, stream](*values)
 
-    def _real(self, arguments):
-        """The dtype that T stands for."""
-        given = [
-            (p.name, a.dtype)
-            for p, a in zip(self.parameters, arguments, strict=True)
-            if p.is_array and p.type.dtype is T and hasattr(a, "dtype")
-        ]
-        if not given:
-            raise TypeError(f"{self}: no array says what T is")
-        if len({dtype for _, dtype in given}) > 1:
-            raise TypeError(f"{self}: T cannot be {' and '.join(f'{dtype} ({name})' for name, dtype in given)}")
-        name, dtype = given[0]
-        if dtype not in (np.float32, np.float64):
-            raise TypeError(f"{self}: {name} is {dtype}; T is float32 or float64")
-        return dtype
-
-    def _checked(self, parameter, value, real):
-        """The array as it is, or the number in the parameter's type."""
-        what = f"{self}: parameter {parameter}"
-        if isinstance(parameter.type, types.BaseTuple):
-            if not isinstance(value, tuple) or typeof(value) != parameter.type:
-                raise TypeError(f"{what} takes no {value!r}")
-            return value
-        dtype = parameter.dtype(real)
-        if not parameter.is_array:
-            return number(what, dtype, value)
-        if value is None and parameter.is_optional:
+    def value(self, what, parameter, argument, real):
+        """The argument, checked: an array as it is, a number in the parameter's dtype, None where it is optional."""
+        if argument is None and parameter.is_optional:
             return None
-        check_array(what, value, dtype)
-        if isinstance(value, EmulatedArray) != SIMULATED:
+        if isinstance(parameter.type, types.BaseTuple):
+            if not isinstance(argument, tuple) or numba.typeof(argument) != parameter.type:
+                raise TypeError(f"{what} takes no {argument!r}")
+            return argument
+        if not parameter.is_array:
+            return number(what, parameter.dtype(real), argument)
+        check_array(what, argument, parameter.dtype(real))
+        if isinstance(argument, EmulatedArray) != SIMULATED:
             raise TypeError(
                 f"{what}: the array is {'not ' if SIMULATED else ''}emulated, but when the first kernel ran the GPU "
                 f"was{'' if SIMULATED else ' not'}; set MINICNN_EMULATE_GPU before, and leave it"
             )
-        if value.ndim != parameter.type.ndim:
-            raise ValueError(f"{what} takes {parameter.type.ndim} axes, got shape {value.shape}")
-        return value
+        if argument.ndim != parameter.type.ndim:
+            raise ValueError(f"{what} takes {parameter.type.ndim} axes, got shape {argument.shape}")
+        return argument
 
 
 kernel = Kernel  # as a decorator
 
 
 def blocks(count):
-    """How many blocks to launch for `count` elements, each thread taking every so-manieth of them::
+    """How many thread blocks to launch for `count` elements, where each thread takes one in every so many of them::
 
     for i in range(cuda.grid(1), count, cuda.gridsize(1)):  # [0, count)
     """
     return min(math.ceil(count / THREADS), MAX_BLOCKS)
+
+
+def elementwise(kernel, *arrays, out=None):
+    """The array that an element-wise kernel makes of arrays of one shape, which it sees as one long row each; written
+    into `out` if that is not None."""
+    launch = kernel[blocks(arrays[0].size), THREADS]
+    return filled(out, arrays[0], lambda y: launch(*(folded(array, 1) for array in (*arrays, y))))
 
 
 def _parameter(kernel, parameter):

@@ -19,10 +19,10 @@ import math
 
 import numpy as np
 
-from minicnn.kernels.labels import wrong_label
+from minicnn.kernels.labels import as_labels, wrong_label
 from minicnn.ops.summation import total
 
-from .launch import THREADS, T, contiguous, cuda, device, empty, exp, int64, kernel, optional
+from .launch import THREADS, T, contiguous, cuda, device, empty, exp, folded, int64, kernel, optional
 from .reduction import add, block_sum
 from .softmax import log_softmax_forward
 
@@ -33,7 +33,14 @@ def cross_entropy_forward(x, target, weight, ignore_index, label_smoothing):
     """(loss of each target, logp like x, the sum of the targets' weights)."""
     logp = log_softmax_forward(x, 1)
     loss, counted = empty(x, target.shape), empty(x, target.shape)
-    arrays = _rows(logp), _labels(target), contiguous(weight), loss.reshape(-1), counted.reshape(-1), wrong_label(x)
+    arrays = (
+        folded(logp, 3),
+        folded(as_labels(target), 1),
+        contiguous(weight),
+        folded(loss, 1),
+        folded(counted, 1),
+        wrong_label(x),
+    )
     cross_entropy_forward_kernel[target.size, THREADS](*arrays, ignore_index, label_smoothing)
     return loss, logp, total(counted, tuple(range(counted.ndim)))
 
@@ -41,19 +48,10 @@ def cross_entropy_forward(x, target, weight, ignore_index, label_smoothing):
 def cross_entropy_backward(grad_loss, logp, target, weight, ignore_index, label_smoothing):
     """grad_x like logp; grad_loss is () or one number for each target."""
     grad_x, stride = empty(logp, logp.shape), min(1, grad_loss.ndim)
-    arrays = _rows(logp), _labels(target), contiguous(weight), _rows(grad_x)
+    arrays = folded(logp, 3), folded(as_labels(target), 1), contiguous(weight), folded(grad_x, 3)
     settings = ignore_index, label_smoothing
-    cross_entropy_backward_kernel[target.size, THREADS](contiguous(grad_loss).reshape(-1), stride, *arrays, *settings)
+    cross_entropy_backward_kernel[target.size, THREADS](folded(grad_loss, 1), stride, *arrays, *settings)
     return grad_x
-
-
-def _rows(x):
-    """(N, C, ...) as (N, C, inner)."""
-    return contiguous(x).reshape(*x.shape[:2], math.prod(x.shape[2:]))
-
-
-def _labels(target):
-    return contiguous(target.astype("int64", copy=False)).reshape(-1)
 
 
 @kernel

@@ -10,32 +10,25 @@ Launch    blocks of 256, ceil(size / 256) of them
 Bound by  memory: forward 1 read and 1 write an element, and `size` multiply-adds and a power
 """
 
-import math
-
-from .launch import THREADS, T, blocks, contiguous, cuda, device, empty, int64, kernel
+from .launch import THREADS, T, blocks, cuda, device, empty, folded, int64, kernel
 
 
 def local_response_norm_forward(x, size, alpha, beta, k):
     """y = x * s^-beta."""
     y = empty(x, x.shape)
-    local_response_norm_forward_kernel[blocks(x.size), THREADS](
-        _rows(x), _rows(y), *_window(size), alpha / size, beta, k
-    )
+    numbers = *_window(size), alpha / size, beta, k
+    local_response_norm_forward_kernel[blocks(x.size), THREADS](folded(x, 3), folded(y, 3), *numbers)
     return y
 
 
 def local_response_norm_backward(grad_out, x, size, alpha, beta, k):
     """grad_x: what passes straight through, minus x times what it did to its neighbours."""
-    s, grad_x = empty(x, x.shape), empty(x, x.shape)
-    local_response_norm_scale_kernel[blocks(x.size), THREADS](_rows(x), _rows(s), *_window(size), alpha / size, k)
-    arrays = map(_rows, (grad_out, x, s, grad_x))
-    local_response_norm_backward_kernel[blocks(x.size), THREADS](*arrays, *_window(size), alpha / size, beta)
+    launch, window, grad_x = (blocks(x.size), THREADS), _window(size), empty(x, x.shape)
+    grad_out, images, s = folded(grad_out, 3), folded(x, 3), folded(empty(x, x.shape), 3)
+    local_response_norm_scale_kernel[launch](images, s, *window, alpha / size, k)
+    arrays = grad_out, images, s, folded(grad_x, 3)
+    local_response_norm_backward_kernel[launch](*arrays, *window, alpha / size, beta)
     return grad_x
-
-
-def _rows(x):
-    """(N, C, ...) as (N, C, inner)."""
-    return contiguous(x).reshape(*x.shape[:2], math.prod(x.shape[2:]))
 
 
 def _window(size):

@@ -3,17 +3,17 @@ kernels/cuda/matmul.cu, which climbs on from here."""
 
 import math
 
-from .launch import SIDE, T, bool_, contiguous, cuda, device, empty, kernel, optional
+from .launch import TILE, T, bool_, contiguous, cuda, device, empty, kernel, optional
 
-PITCH = SIDE + 1  # the length of a tile's rows: the numbers of a column lie in different banks of shared memory
+PITCH = TILE + 1  # the length of a tile's rows: the numbers of a column lie in different banks of shared memory
 
 
 def multiply(a, b, bias=None, *, a_is_transposed=False, b_is_transposed=False):
     """c (I, J) = a (I, K) @ b (K, J) + bias (J,); a transposed factor is given as (K, I), or as (J, K)."""
     rows, columns = a.shape[1 if a_is_transposed else 0], b.shape[0 if b_is_transposed else 1]
     c = empty(a, (rows, columns))
-    grid = math.ceil(rows / SIDE), math.ceil(columns / SIDE)  # a grid may be far longer along x than along y
-    matmul_shared[grid, (SIDE, SIDE)](
+    grid = math.ceil(rows / TILE), math.ceil(columns / TILE)  # a grid may be far longer along x than along y
+    matmul_shared[grid, (TILE, TILE)](
         contiguous(a), contiguous(b), contiguous(bias), c, a_is_transposed, b_is_transposed
     )
     return c
@@ -24,27 +24,27 @@ def matmul_shared(
     a: T[:, :], b: T[:, :], bias: optional(T[:]), c: T[:, :], a_is_transposed: bool_, b_is_transposed: bool_
 ):
     """
-    Threads   block (SIDE, SIDE), one thread for each result; neighbouring threads have neighbouring columns
-    Memory    a SIDE x SIDE tile of a and one of b at a time, each fetched coalesced and once for SIDE threads that
+    Threads   block (TILE, TILE), one thread for each result; neighbouring threads have neighbouring columns
+    Memory    a TILE x TILE tile of a and one of b at a time, each fetched coalesced and once for TILE threads that
               need it; neighbouring threads write neighbouring results
     Shared    the two tiles. The first barrier: they are whole before they are read; the second: they are read before
               the next ones overwrite them. The loop runs as often for every thread, and beyond an edge zeros are
               fetched, so that every thread reaches every barrier
-    Launch    grid (ceil(I / SIDE), ceil(J / SIDE))
+    Launch    grid (ceil(I / TILE), ceil(J / TILE))
     Bound by  shared memory: two numbers read for each multiply-add
     """
     rows, columns = c.shape
     depth = a.shape[0] if a_is_transposed else a.shape[1]
-    a_tile = cuda.shared.array((SIDE, PITCH), a.dtype)
-    b_tile = cuda.shared.array((SIDE, PITCH), a.dtype)
-    x, y = cuda.threadIdx.x, cuda.threadIdx.y  # [0, SIDE)
-    i0, j0 = cuda.blockIdx.x * SIDE, cuda.blockIdx.y * SIDE
+    a_tile = cuda.shared.array((TILE, PITCH), a.dtype)
+    b_tile = cuda.shared.array((TILE, PITCH), a.dtype)
+    x, y = cuda.threadIdx.x, cuda.threadIdx.y  # [0, TILE)
+    i0, j0 = cuda.blockIdx.x * TILE, cuda.blockIdx.y * TILE
     total = a.dtype.type(0)
-    for k0 in range(0, depth, SIDE):
+    for k0 in range(0, depth, TILE):
         fetch(a_tile, a, i0, k0, a_is_transposed)
         fetch(b_tile, b, k0, j0, b_is_transposed)
         cuda.syncthreads()
-        for k in range(SIDE):
+        for k in range(TILE):
             total += a_tile[y, k] * b_tile[k, x]
         cuda.syncthreads()
     i, j = i0 + y, j0 + x
@@ -58,7 +58,7 @@ def matmul_shared(
 def fetch(tile, matrix, row, column, is_transposed):
     """tile[r, s] = matrix[row + r, column + s], or 0 beyond an edge. Neighbouring threads go along the rows of what
     is stored, which is the transpose of the matrix if it `is_transposed`."""
-    x, y = cuda.threadIdx.x, cuda.threadIdx.y  # [0, SIDE)
+    x, y = cuda.threadIdx.x, cuda.threadIdx.y  # [0, TILE)
     zero = matrix.dtype.type(0)
     if is_transposed:
         inside = column + y < matrix.shape[0] and row + x < matrix.shape[1]

@@ -12,7 +12,7 @@ Bound by  memory: about 8 operations for 5 numbers moved; small parameters by th
 
 from minicnn.kernels.arguments import check_alike
 
-from .launch import THREADS, T, blocks, bool_, contiguous, cuda, kernel, optional
+from .launch import THREADS, T, blocks, bool_, contiguous, cuda, folded, kernel, optional
 
 
 def sgd_update(parameters, gradients, velocities, settings):
@@ -20,8 +20,7 @@ def sgd_update(parameters, gradients, velocities, settings):
     check_alike("sgd_update", parameters, gradients, velocities)
     for w, grad, velocity, rates in zip(parameters, gradients, velocities, settings, strict=True):
         arrays = contiguous(w), contiguous(grad), contiguous(velocity)
-        rows = (None if array is None else array.reshape(-1) for array in arrays)
-        sgd_update_kernel[blocks(w.size), THREADS](*rows, *rates)
+        sgd_update_kernel[blocks(w.size), THREADS](*(folded(array, 1) for array in arrays), *rates)
         for array, updated in ((w, arrays[0]), (velocity, arrays[2])):
             if updated is not array:  # it had gaps: the update was done on a copy
                 array[...] = updated

@@ -9,9 +9,9 @@ Numba has a simulator too (NUMBA_ENABLE_CUDASIM=1). There the threads run all at
 again: a test takes many times as long, and finds a missing barrier now and then.
 """
 
+import inspect
 import itertools
 import math
-import sys
 import threading
 import traceback
 from pathlib import Path
@@ -116,14 +116,15 @@ class Cuda:
         return sizes[0] if axes == 1 else tuple(sizes[:axes])
 
     def syncthreads(self):
-        self.thread.barrier(sys._getframe(1))
+        """The barrier of a block."""
+        self.thread.barrier(inspect.currentframe().f_back)
 
     def launch(self, function, grid, block, arguments):
         """Run a kernel; KernelError at the first mistake."""
         arguments = [_seen(argument) for argument in arguments]
         turn = Thread.take_turn if _has_barriers(function) else Thread.run
         with self._one_at_a_time:
-            self.gridDim, self.blockDim = (Index(*(n if isinstance(n, tuple) else (n,))) for n in (grid, block))
+            self.gridDim, self.blockDim = Index(*grid), Index(*block)
             for place in _indices(self.gridDim):
                 self.blockIdx = place
                 self.shared.of_block = []

@@ -15,6 +15,8 @@ import math
 
 import numpy as np
 
+from minicnn.kernels.arguments import around
+
 from .launch import THREADS, T, contiguous, cuda, device, empty, exp, kernel, log
 from .reduction import add, block_max, block_sum
 
@@ -23,30 +25,29 @@ INFINITY = np.float32(math.inf)
 
 def softmax_forward(x, dim):
     """y = e^(x - max) / sum e^(x - max)."""
-    return _run(softmax_forward_kernel, dim, x)
+    return _rows(softmax_forward_kernel, dim, x)
 
 
 def softmax_backward(grad_out, y, dim):
     """grad_x = y * (grad_out - sum grad_out * y)."""
-    return _run(softmax_backward_kernel, dim, grad_out, y)
+    return _rows(softmax_backward_kernel, dim, grad_out, y)
 
 
 def log_softmax_forward(x, dim):
     """y = x - max - log sum e^(x - max)."""
-    return _run(log_softmax_forward_kernel, dim, x)
+    return _rows(log_softmax_forward_kernel, dim, x)
 
 
 def log_softmax_backward(grad_out, y, dim):
     """grad_x = grad_out - softmax * sum grad_out."""
-    return _run(log_softmax_backward_kernel, dim, grad_out, y)
+    return _rows(log_softmax_backward_kernel, dim, grad_out, y)
 
 
-def _run(kernel, dim, *arrays):
-    """A kernel with a block for each row of scores along the axis `dim`."""
-    shape = arrays[0].shape
-    outer, inner = math.prod(shape[: dim % len(shape)]), math.prod(shape[dim % len(shape) + 1 :])
-    out = empty(arrays[0], shape)
-    kernel[outer * inner, THREADS](*(contiguous(a).reshape(outer, shape[dim], inner) for a in (*arrays, out)))
+def _rows(kernel, dim, *arrays):
+    """What a kernel makes of arrays of one shape, with a thread block for each row of scores along the axis `dim`."""
+    shape = outer, _, inner = around(arrays[0].shape, dim)
+    out = empty(arrays[0], arrays[0].shape)
+    kernel[outer * inner, THREADS](*(contiguous(array).reshape(shape) for array in (*arrays, out)))
     return out
 
 

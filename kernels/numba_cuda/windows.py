@@ -4,10 +4,9 @@ from numba import types
 
 from minicnn.ops.windows import Windows as NamedWindows
 
-from .launch import THREADS, blocks, contiguous, device, int64
+from .launch import THREADS, Pair, Pairs, blocks, contiguous, device
 
-_PAIR = types.UniTuple(int64, 2)  # (height, width)
-Windows = types.NamedTuple((_PAIR, _PAIR, types.UniTuple(_PAIR, 2), _PAIR, _PAIR), NamedWindows)
+Windows = types.NamedTuple((Pair, Pair, Pairs, Pair, Pair), NamedWindows)
 
 
 def launch(kernel, out, arrays, *numbers):

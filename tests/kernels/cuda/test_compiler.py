@@ -25,7 +25,7 @@ def test_a_kernel_that_does_not_compile(tmp_path):
     path = tmp_path / "broken.cu"
     path.write_text("// a comment\n" + KERNEL)
     with raises(KernelError, "broken.cu does not compile", "broken.cu:4:", "nonsense"):
-        Kernel(path, "broken")(1, 1, on_device(np.zeros(1, np.float32)))
+        Kernel(path, "broken")[1, 1](on_device(np.zeros(1, np.float32)))
 
 
 def test_lines_are_counted_past_what_is_included(tmp_path):
@@ -33,14 +33,14 @@ def test_lines_are_counted_past_what_is_included(tmp_path):
     path.write_text('// T: tf32\n#include "own.cuh"\n#include "tensor_cores.cuh"\n' + KERNEL)
     (tmp_path / "own.cuh").write_text("constexpr int OWN = 1;\n\n\n")
     with raises(KernelError, "broken.cu does not compile", "broken.cu:6:", "nonsense"):
-        Kernel(path, "broken")(1, 1, on_device(np.zeros(1, np.float32)))
+        Kernel(path, "broken")[1, 1](on_device(np.zeros(1, np.float32)))
 
 
 def test_shared_arrays_that_cannot_be_read(tmp_path):
     path = tmp_path / "shared.cu"
     path.write_text("template <typename T>\n__global__ void shared(T *y) {\n    __shared__ T a[2], b[2];\n}\n")
     with raises(KernelError, "shared.cu:3", "one by one"):
-        Kernel(path, "shared")(1, 1, on_device(np.zeros(1, np.float32)))
+        Kernel(path, "shared")[1, 1](on_device(np.zeros(1, np.float32)))
 
 
 def test_a_library_is_built_once_for_each_text(tmp_path, monkeypatch):

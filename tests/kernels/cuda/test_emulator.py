@@ -26,7 +26,7 @@ def zeros(size, dtype=np.float32):
 
 
 def run(name, grid, block, *arguments, **options):
-    Kernel(RIGHT, name)(grid, block, *arguments, **options)
+    Kernel(RIGHT, name)[grid, block](*arguments, **options)
 
 
 def equal(array, expected):
@@ -260,7 +260,7 @@ def array(size):
 def test_reports(name, grid, block, arguments, parts):
     shared = 64 if name == "past_the_dynamic_array" else 0
     with pytest.raises(KernelError) as caught:
-        Kernel(WRONG, name)(grid, block, *arguments, shared=shared)
+        Kernel(WRONG, name)[grid, block](*arguments, shared=shared)
     assert [part for part in [name, *parts] if part not in str(caught.value)] == [], caught.value
     assert re.search(rf"(kernels_wrong.cu:|line ){line_of(name)}\b", str(caught.value))
 
@@ -277,24 +277,24 @@ def test_every_wrong_kernel_is_tried():
 
 def test_uninitialised_shared_memory_is_nan():
     y = zeros(32, np.float64)
-    Kernel(WRONG, "uninitialised_shared")(1, 32, y)
+    Kernel(WRONG, "uninitialised_shared")[1, 32](y)
     assert np.isnan(np.asarray(y)).all()
 
 
 def test_a_copy_that_was_not_waited_for_is_nan():
     y = zeros(32, np.float64)
-    Kernel(WRONG, "copies_without_a_wait")(1, 32, numbers(32, np.float64), y)
+    Kernel(WRONG, "copies_without_a_wait")[1, 32](numbers(32, np.float64), y)
     assert np.isnan(np.asarray(y)).all()
 
 
 def test_the_value_of_a_lane_that_is_not_there_is_nan():
     y = zeros(16, np.float64)
-    Kernel(WRONG, "absent_lane")(1, 16, numbers(16, np.float64), y)
+    Kernel(WRONG, "absent_lane")[1, 16](numbers(16, np.float64), y)
     assert np.isnan(np.asarray(y)).all()
 
 
 def test_after_a_report_kernels_run_again():
     for _ in range(2):
         with pytest.raises(KernelError, match="returned"):
-            Kernel(WRONG, "early_return")(1, 64, zeros(64), zeros(64), 50)
+            Kernel(WRONG, "early_return")[1, 64](zeros(64), zeros(64), 50)
         test_dynamic_shared_memory_and_a_barrier_in_a_loop(np.float32, 1000, 128)

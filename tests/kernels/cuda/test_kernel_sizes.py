@@ -95,8 +95,8 @@ def test_equals_the_reference(reference, arguments):
 def test_any_grid_is_right_for_a_grid_stride_loop(grid, block):
     x = normal(1000)
     y = on_device(np.zeros(1000))
-    Kernel("activation.cu", "tanh_forward")(grid, block, on_device(x), y, 1000)
+    Kernel("activation.cu", "tanh_forward")[grid, block](on_device(x), y, 1000)
     np.testing.assert_allclose(np.asarray(y), np.tanh(x), rtol=1e-14)
     dropped = on_device(np.zeros(1000))
-    Kernel("dropout.cu", "dropout_forward")(grid, block, on_device(x), dropped, 1000, 0.3, 1 / 0.7, 12345, 6)
+    Kernel("dropout.cu", "dropout_forward")[grid, block](on_device(x), dropped, 1000, 0.3, 1 / 0.7, 12345, 6)
     np.testing.assert_allclose(np.asarray(dropped), dropout.dropout_forward(x, 0.3, 12345, 6, None), rtol=1e-14)

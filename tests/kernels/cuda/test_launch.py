@@ -66,7 +66,7 @@ def test_names_and_types_that_are_not_there(tmp_path):
 @pytest.mark.parametrize("grid, block", [(0, 32), ((3, 0), 32), (2, 0), (2, (4, 0, 1))])
 def test_a_launch_of_nothing(sum_blocks, grid, block):
     y = ones(2)
-    sum_blocks(grid, block, ones(4), y, 4)
+    sum_blocks[grid, block](ones(4), y, 4)
     assert (np.asarray(y) == 1).all()
 
 
@@ -79,7 +79,7 @@ def test_a_launch_of_nothing(sum_blocks, grid, block):
         ((None, None, 4), TypeError, ["what T is"]),
         (([1.0], ones(1), 4), TypeError, ["const T *x", "takes an array", "list"]),
         ((np.ones(4, np.float32), ones(1), 4), TypeError, ["const T *x", "'cuda'", "'cpu'", "to_device"]),
-        ((ones(4, 4).T[:, 1:], ones(1), 4), ValueError, ["const T *x", "C-contiguous", "(4, 3)"]),
+        ((ones(4), ones(4, 4).T[:, 1:], 4), ValueError, ["T *y", "C-contiguous", "(4, 3)"]),
         ((ones(4), ones(1), ones(1)), TypeError, ["int size", "takes a number", "EmulatedArray"]),
         ((ones(4), ones(1), 4.0), TypeError, ["int size", "whole number", "4.0"]),
         ((ones(4), ones(1), "4"), TypeError, ["int size", "str"]),
@@ -89,20 +89,20 @@ def test_a_launch_of_nothing(sum_blocks, grid, block):
 )
 def test_arguments(sum_blocks, arguments, error, parts):
     with raises(error, "sum_blocks (kernels_right.cu)", *parts):
-        sum_blocks(1, 4, *arguments, shared=16)
+        sum_blocks[1, 4](*arguments, shared=16)
 
 
 def test_the_dtype_of_other_arrays(count):
     with raises(TypeError, "count (kernels_right.cu)", "int *counts", "int32", "int64"):
-        count(1, 4, ones(4), ones(4, dtype=np.int64), ones(1), ones(4, dtype=np.uint8), 4)
+        count[1, 4](ones(4), ones(4, dtype=np.int64), ones(1), ones(4, dtype=np.uint8), 4)
 
 
 def test_what_is_written_must_be_writable(sum_blocks):
     y = ones(1)
     y.flags.writeable = False
-    sum_blocks(1, 4, y, ones(1), 1, shared=16)
+    sum_blocks[1, 4](y, ones(1), 1, shared=16)
     with raises(ValueError, "T *y", "read-only"):
-        sum_blocks(1, 4, ones(4), y, 4, shared=16)
+        sum_blocks[1, 4](ones(4), y, 4, shared=16)
 
 
 @pytest.mark.parametrize(
@@ -121,12 +121,18 @@ def test_what_is_written_must_be_writable(sum_blocks):
 def test_sizes(sum_blocks, grid, block, shared, error, parts):
     block = (block,) if isinstance(block, float) else block
     with raises(error, "sum_blocks", *parts):
-        sum_blocks(grid, block, ones(4), ones(1), 4, shared=shared)
+        sum_blocks[grid, block](ones(4), ones(1), 4, shared=shared)
+
+
+def test_what_is_only_read_may_have_gaps(sum_blocks):
+    x, y = on_device(np.arange(12, dtype=np.float32).reshape(3, 4)), ones(1)
+    sum_blocks[1, 4](x.T[:, 1], y, 4, shared=16)
+    assert np.asarray(y) == [4 + 5 + 6 + 7]
 
 
 def test_numpy_numbers_are_numbers(sum_blocks):
     y = ones(1)
-    sum_blocks(np.int64(1), (np.int32(4),), ones(4), y, np.int64(3), shared=16)
+    sum_blocks[np.int64(1), (np.int32(4),)](ones(4), y, np.int64(3), shared=16)
     assert np.asarray(y) == [3]
 
 
@@ -142,8 +148,8 @@ def test_cupy_arrays_go_to_the_module_of_the_file(monkeypatch, sum_blocks):
     )
     monkeypatch.setattr("minicnn.kernels.arguments.device_of", lambda array: "cuda")
     x, y = Array(), Array()
-    sum_blocks((2, 3), 4, x, y, 4, shared=16)
-    sum_blocks(1, 4, x, None, 4)
+    sum_blocks[(2, 3), 4](x, y, 4, shared=16)
+    sum_blocks[1, 4](x, None, 4)
     (asked, (grid, block, arguments), options), (_, (_, _, (_, null, _)), _) = launched
     assert asked == (RIGHT, "sum_blocks<double>") and (grid, block, options) == (
         (2, 3, 1),
@@ -183,16 +189,16 @@ def test_arrays_reached_through_a_table():
     arrays = [ones(5), ones(3, 2)]
     table = on_device(np.array([(address(a), a.size) for a in arrays], np.uint64))
     one = ones(1)
-    add((1, 2), 8, one, table, reaches=arrays)
+    add[(1, 2), 8](one, table, reaches=arrays)
     assert all((np.asarray(a) == 2).all() for a in arrays)
     with raises(KernelError, "add_one_to_each", "out of bounds"):
-        add((1, 2), 8, one, table, reaches=arrays[:1])
+        add[(1, 2), 8](one, table, reaches=arrays[:1])
     table[1, 1] = 7
     with raises(KernelError, "add_one_to_each", "reaches[1]", "6"):
-        add((1, 2), 8, one, table, reaches=arrays)
+        add[(1, 2), 8](one, table, reaches=arrays)
     for wrong, error, part in ((ones(2, dtype=np.float64), TypeError, "float64"), (np.ones(2), TypeError, "'cpu'")):
         with raises(error, "add_one_to_each", "reaches[1]", part):
-            add((1, 2), 8, one, table, reaches=[arrays[0], wrong])
+            add[(1, 2), 8](one, table, reaches=[arrays[0], wrong])
 
 
 def test_arrays_of_two_gpus(monkeypatch, sum_blocks):
@@ -204,7 +210,7 @@ def test_arrays_of_two_gpus(monkeypatch, sum_blocks):
 
     monkeypatch.setattr("minicnn.kernels.arguments.device_of", lambda array: "cuda")
     with raises(ValueError, "sum_blocks", "several GPUs", "GPU 0, GPU 1"):
-        sum_blocks(1, 4, Array("GPU 0"), Array("GPU 1"), 4)
+        sum_blocks[1, 4](Array("GPU 0"), Array("GPU 1"), 4)
 
 
 def test_arrays_of_a_gpu_that_is_not_the_current_one(monkeypatch, sum_blocks):
@@ -219,7 +225,7 @@ def test_arrays_of_a_gpu_that_is_not_the_current_one(monkeypatch, sum_blocks):
     monkeypatch.setitem(sys.modules, "cupy", cupy)
     monkeypatch.setattr("minicnn.kernels.arguments.device_of", lambda array: "cuda")
     with raises(ValueError, "sum_blocks", "on 1", "0 is the current GPU", "Device(1)"):
-        sum_blocks(1, 4, Array(), Array(), 4)
+        sum_blocks[1, 4](Array(), Array(), 4)
 
 
 def test_helpers():

@@ -245,8 +245,8 @@ def test_old_gpus_are_refused():
 
 def test_what_t_may_be():
     with raises(TypeError, "T is float32 or float16 or uint16"):
-        Kernel("tensor_cores.cu", "product_naive")(
-            1, 32, *map(there, (np.ones((1, 4)), np.ones((1, 4)))), None, there(np.ones(1, np.float32)), 1, 1, 4
+        Kernel("tensor_cores.cu", "product_naive")[1, 32](
+            *map(there, (np.ones((1, 4)), np.ones((1, 4)))), None, there(np.ones(1, np.float32)), 1, 1, 4
         )
     assert list(TENSOR_TYPES) == list(PRECISIONS[1:])
     assert conv.current_precision is matmul.current_precision

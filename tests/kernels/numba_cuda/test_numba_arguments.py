@@ -19,18 +19,18 @@ from numba.cuda.dispatcher import _Kernel
 from minicnn.kernels.numba_cuda.ptx import all_kernels, compile_ptx, _type
 
 class Launched:
+    _prepare_args = _Kernel._prepare_args  # it calls itself for what a tuple holds
+
     def __init__(self, kernel):
         self.extensions = kernel.compiled.extensions
 
-    _prepare_args = _Kernel._prepare_args
-
 def value(kind):
-    if isinstance(kind, types.BaseTuple):
-        return tuple(map(value, kind))
     if isinstance(kind, types.Array):
         like = np.empty((2,) * kind.ndim, kind.dtype.name)
         memory = driver.MemoryPointer(None, driver.binding.CUdeviceptr(4096), like.nbytes)
         return devicearray.DeviceNDArray(like.shape, like.strides, like.dtype, gpu_data=memory)
+    if isinstance(kind, types.BaseTuple):
+        return tuple(map(value, kind))
     return None if kind == types.none else np.dtype(kind.name.replace("boolean", "bool")).type(1)
 
 def handed_over(kernel, kinds):

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from checks import PYTHON_GPU, raises
 
+from minicnn.device import KernelError
 from minicnn.emulated import EmulatedArray, on_device
-from minicnn.kernels.cuda.source import KernelError
 
 with PYTHON_GPU.active():
     from minicnn.kernels.numba_cuda import launch
-    from minicnn.kernels.numba_cuda.launch import T, bool_, cuda, float32, int64, kernel, optional, uint64
+    from minicnn.kernels.numba_cuda.launch import Pair, Pairs, T, bool_, cuda, float32, int64, kernel, optional, uint64
     from minicnn.kernels.numba_cuda.reduction import block_max, block_sum
 
 
@@ -27,6 +27,12 @@ def scaled(x: T[:, :], bias: optional(T[:]), y: T[:, :], scale: T, rows: int64):
             y[i, j] = x[i, j] * scale
             if bias is not None:
                 y[i, j] += bias[j]
+
+
+@kernel
+def pairs(y: T[:], size: Pair, padding: Pairs):
+    (top, bottom), (left, right) = padding
+    y[0], y[1], y[2], y[3], y[4] = size[0] * size[1], top, bottom, left, right
 
 
 @kernel
@@ -99,6 +105,21 @@ def test_numbers_keep_their_value():
     y = ones(4, dtype=np.float64)
     numbers[1, 1](y, -(2**40), 0.1, 2**64 - 1, True)
     assert np.asarray(y).tolist() == [-(2**40), np.float32(0.1), (2**64 - 1) % 1000, 1]
+
+
+def test_tuples_of_numbers():
+    y = ones(5, dtype=np.float64)
+    pairs[1, 1](y, (2, 3), ((4, 5), (6, 7)))
+    assert np.asarray(y).tolist() == [6, 4, 5, 6, 7]
+    for size in ((2, 3.0), (2, 3, 4), [2, 3], 2):
+        with raises(TypeError, "pairs (test_numba_cuda.py)", "size: ", str(size)):
+            pairs[1, 1](y, size, ((4, 5), (6, 7)))
+
+
+@pytest.mark.parametrize("grid, block, error", [(-1, 4, ValueError), (1, 1025, ValueError), (1.5, 4, TypeError)])
+def test_sizes(grid, block, error):
+    with raises(error, "scaled (test_numba_cuda.py)", "block" if grid == 1 else "grid"):
+        scaled[(grid,), block](ones(3, 2), None, ones(3, 2), 5, 3)
 
 
 def test_places_in_the_grid():
@@ -199,7 +220,7 @@ def test_on_a_gpu_arrays_go_as_they_are_on_cupys_stream(monkeypatch):
     x, y = Array(), Array()
     scaled[5, 256](x, None, y, 0.5, 3)
     (sizes, values) = launched[0]
-    assert sizes == (5, 256, ("stream", 77)) and values == ((x, False), None, (y, False), 0.5, 3)
+    assert sizes == ((5, 1, 1), (256, 1, 1), ("stream", 77)) and values == ((x, False), None, (y, False), 0.5, 3)
     assert type(values[3]) is np.float32
     with raises(TypeError, "scaled", "x: T[:, :]", "emulated", "MINICNN_EMULATE_GPU"):
         scaled[1, 1](ones(3, 2), None, ones(3, 2), 2, 3)

@@ -184,7 +184,7 @@ def test_input_with_gaps(reference, arguments):
 def test_blocks_as_large_as_on_a_gpu(monkeypatch, reference, arguments):
     with Place("cuda", "plain").active(), loaded_anew():
         launch = importlib.import_module(f"{NUMBA_CUDA}.launch")
-        for name, value in {"SIDE": 16, "THREADS": 256, "MAX_BLOCKS": 65535}.items():
+        for name, value in {"TILE": 16, "THREADS": 256, "MAX_BLOCKS": 65535}.items():
             monkeypatch.setattr(launch, name, value)
         check_equals_the_reference(reference, arguments, there)
 
