@@ -10,6 +10,7 @@ import time
 import numpy as np
 import pytest
 from checks import raises
+from elementwise import calls as elementwise_calls
 
 from minicnn.kernels.cpu import activation, adaptive_avg_pool, batchnorm, dropout, linear, lrn, max_pool, softmax
 from minicnn.kernels.cpu.machine import cores, layout, threads
@@ -230,10 +231,8 @@ OPS = [
     (plain_batchnorm, batchnorm, "batch_norm_forward", (X, C, C, C, ONES)),
     (plain_batchnorm, batchnorm, "batch_norm_grad_weight_bias", (G, X, C, ONES)),
     (plain_batchnorm, batchnorm, "batch_norm_grad_x", (G, X, C, C, ONES, (C, C))),
-    (plain_activation, activation, "relu_forward", (X, None)),
+    *((plain_activation, activation, f.__name__, args) for f, *args in elementwise_calls(plain_activation, lambda: X)),
     (plain_activation, activation, "relu_backward", (G, X)),
-    (plain_activation, activation, "sigmoid_forward", (X,)),
-    (plain_activation, activation, "tanh_forward", (X,)),
     (plain_dropout, dropout, "dropout_forward", (X, 0.3, 2**63 + 5, 2**33 + 7, None)),
     (plain_lrn, lrn, "local_response_norm_forward", (X, 5, 1.0, 0.75, 2.0)),
     (plain_lrn, lrn, "local_response_norm_backward", (G, X, 5, 1.0, 0.75, 2.0)),

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from checks import Place, needs_compiler
+from elementwise import calls as elementwise_calls
 
 from minicnn.device import implementation
 from minicnn.emulated import on_device
@@ -40,7 +41,7 @@ WINDOWS = Windows((3, 2), (2, 1), ((1, 1), (1, 1)), (1, 1), (7, 18))
 WINNERS = RNG.integers(0, 6, (5, 3, 7, 18), np.int32)
 CASES = [
     (activation.relu_forward, normal(300, 301), None),
-    (activation.sigmoid_backward, normal(7, 1000), normal(7, 1000)),
+    *elementwise_calls(activation, lambda: normal(7, 1000)),
     (arithmetic.residual_add_forward, X, X * 2),
     (batchnorm.batch_norm_statistics, X),
     (batchnorm.batch_norm_forward, X, CHANNEL, None, CHANNEL, CHANNEL),

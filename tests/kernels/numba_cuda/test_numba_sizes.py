@@ -5,6 +5,7 @@ import importlib
 import numpy as np
 import pytest
 from checks import NUMBA_CUDA, Place, loaded_anew
+from elementwise import calls as elementwise_calls
 from test_kernel_sizes import there
 
 from minicnn.device import implementation
@@ -130,12 +131,8 @@ CASES = [
         (adaptive_avg_pool.adaptive_avg_pool2d_backward, normal(2, 3, *size), X.shape)
         for size in [(1, 1), (3, 4), (9, 2)]
     ),
-    (activation.relu_forward, NAN_AND_INFINITY, None),
-    *((function, NAN_AND_INFINITY) for function in [activation.sigmoid_forward, activation.tanh_forward]),
-    (activation.relu_backward, NAN_AND_INFINITY[::-1], NAN_AND_INFINITY),
-    (activation.sigmoid_backward, normal(3, 11), normal(3, 11)),
-    (activation.tanh_forward, normal(37)),
-    (activation.tanh_backward, normal(37), normal(37)),
+    *elementwise_calls(activation, lambda: NAN_AND_INFINITY),
+    *elementwise_calls(activation, lambda: normal(37)),
     (arithmetic.residual_add_forward, normal(3, 37), normal(3, 37)),
     *((dropout.dropout_forward, normal(size), 0.3, 0xFEDCBA9876543210, 2**33 + 5, None) for size in [1, 4, 71]),
     *((softmax.softmax_forward, normal(2, 20, 3), dim) for dim in [0, 1, -1]),
