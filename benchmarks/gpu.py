@@ -30,8 +30,6 @@ def main(argv=None):
     began = time.monotonic()
     args = arguments().parse_args(argv)
     settings = Settings(tiny=args.tiny)
-    if args.section:
-        return sections.main_of_process(args.section, settings, args.skip, args.seconds, args.rows)
     if settings.emulated and not settings.tiny:
         complain("error: the emulated GPU is too slow for real sizes; add --tiny")
         return 2
@@ -53,9 +51,8 @@ def main(argv=None):
         path.with_suffix(".md").write_text(report.table(result), encoding="utf-8")
         return path
 
-    program = [sys.executable, __file__]
     seconds = 60 * args.minutes - RESERVE
-    done = sections.run_all(args.sections or list(sections.SECTIONS), settings, seconds, program, save)
+    done = sections.run_all(args.sections or list(sections.SECTIONS), settings, seconds, save)
     path = save(done)
     say(path.with_suffix(".md").read_text(encoding="utf-8"))
     say(f"raw figures: {path}")
@@ -69,12 +66,9 @@ def arguments():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--out", type=Path, default=Path("."), help="folder for gpu_<name of the GPU>.json and .md")
     parser.add_argument("--minutes", type=minutes, default=8, help="the most that it takes (default: 8)")
-    parser.add_argument(
-        "--tiny", action="store_true", help="a few numbers instead of real sizes: a trial of the program"
-    )
+    tiny = "a few numbers instead of real sizes: a trial of the program"
+    parser.add_argument("--tiny", action="store_true", help=tiny)
     parser.add_argument("--sections", nargs="+", choices=list(sections.SECTIONS), help="only these, in this order")
-    for name, kind in (("section", str), ("rows", Path), ("skip", int), ("seconds", float)):
-        parser.add_argument(f"--{name}", type=kind, help=argparse.SUPPRESS)  # of the process of one section
     return parser
 
 
@@ -102,15 +96,11 @@ def plain(value):
 
 def commit():
     """The checkout's, with "+" behind it where files differ from it; None outside one."""
-    git = ["git", "-C", str(Path(__file__).parent)]
+    command = ["git", "-C", Path(__file__).parent, "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty=+"]
     try:
-        head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
-        changed = subprocess.run(
-            [*git, "status", "--porcelain", "-uno"], capture_output=True, text=True, check=True
-        ).stdout
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return None
-    return head + "+" * bool(changed)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
 """The parts of benchmarks/gpu.py, one idea each.
 
-figures.py    medians, shares, operations, errors: the mathematics, without a GPU
-cases.py      what a kernel is called with;  calls.py: each op's arguments;  sizes.py: the lists for checking and timing
+figures.py    medians and errors: the mathematics, without a GPU
+cases.py      what a kernel is called with;  calls.py: each op's arguments, by name;  sizes.py: the lists of sizes
 checking.py   every kernel against the float64 reference
 clock.py      times on the GPU, by CUDA events
-timing.py     every kernel's time, and the copy's;  timing_torch.py: cuBLAS and cuDNN on the same sizes
-steps.py      whole training steps;                 steps_torch.py: PyTorch's
+timing.py     every kernel's time, and the copy's, and cuBLAS's and cuDNN's on the same sizes
+steps.py      whole training steps, and PyTorch's
 settings.py   what a section is told, and how it says that something is missing
 machine.py    what it all ran on
 sections.py   the parts of a run, in order of value, each in a process of its own with a share of the time

@@ -9,13 +9,13 @@ import functools
 import numpy as np
 
 from minicnn import Tensor, functional, manual_seed, nn, tier
-from minicnn.device import array_module, implementation, to_device
+from minicnn.device import implementation, to_device
 from minicnn.optim import SGD
 
-from .cases import Source, arrays_of, transform
+from .cases import moved
 from .figures import relative_error
 from .settings import require_kernels
-from .sizes import LISTS
+from .sizes import listed
 
 TOLERANCE = {"float32": 1e-4, "float64": 1e-11}  # of the largest error, as a part of the largest number
 COARSE = {"tf32": 2e-3, "float16": 2e-3, "bfloat16": 2e-2}  # where factors are rounded, by the end of the name
@@ -24,14 +24,14 @@ COARSE = {"tf32": 2e-3, "float16": 2e-3, "bfloat16": 2e-2}  # where factors are 
 def items(settings, language):
     """(name, function) of each check; the functions return {"dtype", "error", "tolerance", "ok", ...}."""
     require_kernels(language)
-    each = checks(LISTS["tiny" if settings.tiny else "check"](), TOLERANCE, language)
+    each = checks(listed(settings, "check"), TOLERANCE, language)
     return [*each, ("two training steps", functools.partial(check_steps, language))]
 
 
 def items_of_timed(settings):
     """The sizes that are timed, in float32."""
     require_kernels("fast")
-    return checks(LISTS["tiny" if settings.tiny else "timed"](), ["float32"], "fast")
+    return checks(listed(settings, "timed"), ["float32"], "fast")
 
 
 def checks(cases, dtypes, language):
@@ -45,17 +45,19 @@ def checks(cases, dtypes, language):
 
 def check(case, dtype, language):
     """One case in one dtype."""
-    run = kernel_of(case, language)
-    host = case.make(Source(dtype))
-    wide = transform(lambda a: a.astype(np.float64) if a.dtype.kind == "f" else a, host)
-    expected = outcome(case, case.reference, wide)
-    first, second = (run_on_device(case, run, host, [as_written(e, dtype) for e in expected]) for _ in range(2))
-    error = max(relative_error(a, e) for a, e in zip(first, expected, strict=True))
-    limit = tolerance(case.op, dtype)
+    run, host, wide = kernel_of(case, language), case.make(floats(dtype)), case.make(floats("float64"))
+    expected = case.outcome(wide, case.reference(*wide))
+    as_written = [np.full(e.shape, *((np.nan, dtype) if e.dtype.kind == "f" else (7, e.dtype))) for e in expected]
+    first, second = (run_on_device(case, run, host, as_written) for _ in range(2))
+    error, limit = max(relative_error(a, e) for a, e in zip(first, expected, strict=True)), tolerance(case.op, dtype)
     repeats = all(a.tobytes() == b.tobytes() for a, b in zip(first, second, strict=True))
     stays = all(a.dtype == dtype for a in first if a.dtype.kind == "f")
     ok = error <= limit and repeats and stays
     return {"dtype": dtype, "error": error, "tolerance": limit, "repeats": repeats, "ok": ok, "keeps_dtype": stays}
+
+
+def floats(dtype):
+    return lambda array: array.astype(dtype) if array.dtype.kind == "f" else array
 
 
 def kernel_of(case, language):
@@ -68,30 +70,12 @@ def tolerance(op, dtype):
     return COARSE.get(op.rpartition(" in ")[2], TOLERANCE[dtype])
 
 
-def outcome(case, function, arguments):
-    """The arrays that a case is about: its results, or the arguments that it changes."""
-    result = function(*arguments)
-    return arrays_of(tuple(arguments[i] for i in case.written) if case.written else result)
-
-
-def as_written(expected, dtype):
-    """(shape, dtype) of what a kernel writes."""
-    return expected.shape, np.dtype(dtype) if expected.dtype.kind == "f" else expected.dtype
-
-
-def run_on_device(case, run, host, written):
+def run_on_device(case, run, host, as_written):
     """The outcome, as NumPy arrays, of a kernel that finds NaN (integers: 7) where it shall write."""
-    arguments = shared(host, lambda a: to_device(np.array(a), "cuda"))
-    memory = [to_device(np.full(shape, np.nan if dtype.kind == "f" else 7, dtype), "cuda") for shape, dtype in written]
+    arguments = moved(host, lambda array: to_device(np.array(array), "cuda"))
+    memory = [to_device(array, "cuda") for array in as_written]
     del memory  # back to the pool, from where the kernel's own results are taken
-    return [np.array(to_device(a, "cpu")) for a in outcome(case, run, arguments)]
-
-
-def shared(value, move):
-    """The arguments moved, one array given twice (in place) staying one."""
-    moved = {id(array): array for array in arrays_of(value)}
-    moved = {number: move(array) for number, array in moved.items()}
-    return transform(lambda array: moved[id(array)], value)
+    return [np.array(to_device(array, "cpu")) for array in case.outcome(arguments, run(*arguments))]
 
 
 def check_steps(language):
@@ -107,26 +91,12 @@ def steps(device, language):
     images, labels = rng.standard_normal((2, 2, 6, 6), np.float32), np.array([1, 2])
     with tier(language):
         manual_seed(0)
-        model = nn.Sequential(
-            nn.Conv2d(2, 3, 3, padding=1, bias=False),
-            nn.BatchNorm2d(3),
-            nn.ReLU(inplace=True),
-            nn.LocalResponseNorm(3, alpha=1.0),
-            nn.MaxPool2d(2),
-            nn.Flatten(),
-            nn.Dropout(0.5),
-            nn.Linear(27, 4),
-        ).to(device)
+        layers = [nn.Conv2d(2, 3, 3, padding=1, bias=False), nn.BatchNorm2d(3), nn.ReLU(inplace=True)]
+        layers += [nn.LocalResponseNorm(3, alpha=1.0), nn.MaxPool2d(2), nn.Flatten(), nn.Dropout(0.5), nn.Linear(27, 4)]
+        model = nn.Sequential(*layers).to(device)
         optimizer = SGD(model.parameters(), lr=0.1, momentum=0.9, weight_decay=1e-3)
         for _ in range(2):
             optimizer.zero_grad()
             functional.cross_entropy(model(Tensor(images).to(device)), labels).backward()
             optimizer.step()
         return {name: np.asarray(value) for name, value in model.state_dict().items()}
-
-
-def free():
-    """Give the unused memory of CuPy's pool back."""
-    library = array_module(to_device(np.zeros(1), "cuda"))
-    if library is not np:
-        library.get_default_memory_pool().free_all_blocks()

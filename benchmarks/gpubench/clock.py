@@ -10,6 +10,7 @@ import functools
 import itertools
 import statistics
 import time
+from collections.abc import Callable
 from typing import NamedTuple
 
 from .figures import covers, how_many
@@ -26,8 +27,40 @@ class Sampled(NamedTuple):
     covered: bool | None = None
 
 
+class Events(NamedTuple):
+    """What a clock calls of a library, which does it all on its current stream."""
+
+    event: Callable  # () -> one that can be recorded
+    elapsed: Callable  # (start, stop) -> milliseconds
+    synchronize: Callable
+    cover: Callable  # writes much memory, which is taken when it is first called
+
+
+def cupy_events():
+    import cupy  # an optional package
+
+    cuda = cupy.cuda
+    memory = functools.cache(lambda: cupy.empty(min(COVER_BYTES, cuda.Device().mem_info[0] // 8), cupy.uint8))
+    write = lambda: memory().data.memset_async(1, memory().nbytes)  # noqa: E731
+    return Events(cuda.Event, cuda.get_elapsed_time, cuda.Device().synchronize, write)
+
+
+def torch_events():
+    import torch  # an optional package
+
+    cuda, form = torch.cuda, {"dtype": torch.uint8, "device": "cuda"}
+    memory = functools.cache(lambda: torch.empty(min(COVER_BYTES, cuda.mem_get_info()[0] // 8), **form))
+    event = functools.partial(cuda.Event, enable_timing=True)
+    return Events(event, cuda.Event.elapsed_time, cuda.synchronize, lambda: memory().fill_(1))
+
+
+def clock_of(settings, events):
+    """A clock by the events that the function `events` gives, or on the emulated GPU one that times nothing."""
+    return NoClock() if settings.emulated else Clock(events())
+
+
 class Clock:
-    """Times by the events of a library: a CupyEvents or a TorchEvents."""
+    """Times by some Events."""
 
     def __init__(self, events):
         self.events = events
@@ -35,33 +68,51 @@ class Clock:
     @functools.cached_property
     def cover_ms(self):
         """How long it takes to write the cover once."""
-        events = self.events
         for _ in range(2):  # the first is for warming up
-            start = events.record()
+            start = self.record()
             for _ in range(4):
-                events.cover()
-            stop = events.record()
-            events.synchronize()
-        return events.elapsed(start, stop) / 4
+                self.events.cover()
+            (whole_ms,) = self.between([(start, self.record())])
+        return whole_ms / 4
 
     def samples(self, function, seconds):
         """`function` timed again and again, for about so many seconds in all."""
-        events = self.events
-        for _ in range(WARM_UP):
-            function()
-        events.synchronize()
+        self.warm_up(function)
         launch_ms, whole_ms = (statistics.median(each) for each in zip(*map(self.once, [function] * 3), strict=True))
         times = covers(launch_ms, self.cover_ms, MOST_COVERS)
         marks = []
         for _ in range(how_many(seconds, whole_ms + times * self.cover_ms, FEWEST, MOST)):
             for _ in range(times):
-                events.cover()
-            start = events.record()
+                self.events.cover()
+            start = self.record()
             function()
-            marks.append((start, events.record()))
-        events.synchronize()
-        ms = [events.elapsed(*pair) for pair in marks]
-        return Sampled(ms, 1e3 * launch_ms, times * self.cover_ms > launch_ms)
+            marks.append((start, self.record()))
+        return Sampled(self.between(marks), 1e3 * launch_ms, times * self.cover_ms > launch_ms)
+
+    def steps(self, step, seconds):
+        """The time from the end of one call of `step` to the end of the next, launching included, as in training."""
+        self.warm_up(step)
+        count = how_many(seconds, self.once(step)[1], FEWEST, MOST)
+        marks = [self.record()]
+        for _ in range(count):
+            step()
+            marks.append(self.record())
+        return Sampled(self.between(itertools.pairwise(marks)))
+
+    def record(self):
+        event = self.events.event()
+        event.record()
+        return event
+
+    def between(self, marks):
+        """Milliseconds of each pair of events."""
+        self.events.synchronize()
+        return [self.events.elapsed(*pair) for pair in marks]
+
+    def warm_up(self, function):
+        for _ in range(WARM_UP):
+            function()
+        self.events.synchronize()
 
     def once(self, function):
         """Milliseconds until it is launched, and until it is done."""
@@ -70,20 +121,6 @@ class Clock:
         launched = time.perf_counter()
         self.events.synchronize()
         return 1e3 * (launched - start), 1e3 * (time.perf_counter() - start)
-
-    def steps(self, step, seconds):
-        """The time from the end of one call of `step` to the end of the next, launching included, as in training."""
-        events = self.events
-        for _ in range(WARM_UP):
-            step()
-        events.synchronize()
-        count = how_many(seconds, self.once(step)[1], FEWEST, MOST)
-        marks = [events.record()]
-        for _ in range(count):
-            step()
-            marks.append(events.record())
-        events.synchronize()
-        return Sampled([events.elapsed(*pair) for pair in itertools.pairwise(marks)])
 
 
 class NoClock:
@@ -94,60 +131,3 @@ class NoClock:
         return Sampled([])
 
     steps = samples
-
-
-class CupyEvents:
-    """On CuPy's current stream."""
-
-    def __init__(self):
-        import cupy  # an optional package
-
-        self.cupy, self.cuda = cupy, cupy.cuda
-
-    @functools.cached_property
-    def memory(self):
-        return self.cupy.empty(min(COVER_BYTES, self.cuda.Device().mem_info[0] // 8), self.cupy.uint8)
-
-    def cover(self):
-        self.memory.data.memset_async(1, self.memory.nbytes)
-
-    def record(self):
-        event = self.cuda.Event()
-        event.record()
-        return event
-
-    def elapsed(self, start, stop):
-        """Milliseconds."""
-        return self.cuda.get_elapsed_time(start, stop)
-
-    def synchronize(self):
-        self.cuda.Device().synchronize()
-
-
-class TorchEvents:
-    """On PyTorch's current stream."""
-
-    def __init__(self):
-        import torch  # an optional package
-
-        self.torch = torch
-
-    @functools.cached_property
-    def memory(self):
-        size = min(COVER_BYTES, self.torch.cuda.mem_get_info()[0] // 8)
-        return self.torch.empty(size, dtype=self.torch.uint8, device="cuda")
-
-    def cover(self):
-        self.memory.fill_(1)
-
-    def record(self):
-        event = self.torch.cuda.Event(enable_timing=True)
-        event.record()
-        return event
-
-    def elapsed(self, start, stop):
-        """Milliseconds."""
-        return start.elapsed_time(stop)
-
-    def synchronize(self):
-        self.torch.cuda.synchronize()

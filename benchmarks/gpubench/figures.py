@@ -10,9 +10,7 @@ def summary(samples):
     """Median and quartiles of times, as {"median", "low", "high"}; None where there are none."""
     if not samples:
         return None
-    if len(samples) == 1:
-        return dict.fromkeys(("median", "low", "high"), samples[0])
-    low, median, high = statistics.quantiles(samples, n=4, method="inclusive")
+    low, median, high = statistics.quantiles(samples * (1 + (len(samples) == 1)), n=4, method="inclusive")
     return {"median": median, "low": low, "high": high}
 
 
@@ -22,23 +20,9 @@ def spread(samples):
     return (s["high"] - s["low"]) / s["median"]
 
 
-def gigabytes_per_second(number_of_bytes, milliseconds):
-    return number_of_bytes / milliseconds / 1e6
-
-
-def teraflops(operations, milliseconds):
-    """TFLOP/s: 1e12 operations a second."""
-    return operations / milliseconds / 1e9
-
-
-def product_operations(rows, columns, depth):
-    """Of a matrix product: a multiplication and an addition for each of rows * columns * depth."""
-    return 2 * rows * columns * depth
-
-
-def conv_operations(x_shape, weight_shape, out_size):
-    """Of a convolution as its sums stand there, and of each of its two large gradients; groups are in weight_shape."""
-    return 2 * x_shape[0] * math.prod(out_size) * math.prod(weight_shape)
+def have_figures(rows):
+    """Those of the rows that were measured."""
+    return [row for row in rows if "error_text" not in row and "skipped" not in row]
 
 
 def relative_error(value, expected):
@@ -56,11 +40,6 @@ def relative_error(value, expected):
     worst, scale = np.abs(value.astype(np.float64) - expected).max(), np.abs(expected).max()
     error = float(worst / scale) if scale > 0 else float(worst)
     return error if math.isfinite(error) else math.inf
-
-
-def shares_of_time(left, weights):
-    """Seconds for the first of the parts to come, of these weights; what the parts before did not use is shared out."""
-    return left * weights[0] / sum(weights)
 
 
 def covers(host_ms, cover_ms, most):

@@ -9,43 +9,39 @@ import subprocess
 from minicnn import __version__
 
 PACKAGES = ("numpy", "numba", "numba-cuda", "torch", "torchvision", "triton", "cuda-bindings", "cuda-core")
-GPU = ("name", "driver_version", "memory.total", "compute_cap", "power.limit", "clocks.max.sm", "clocks.max.mem")
-CLOCKS = (
-    "clocks.sm",
-    "clocks.mem",
-    "temperature.gpu",
-    "power.draw",
-    "clocks_throttle_reasons.active",
-    "utilization.gpu",
-)
+OTHERS = ("cupy", "nvidia-cuda-nvrtc", "nvidia-cudnn")  # by whatever name they were installed
+GPU = "name,driver_version,memory.total,compute_cap,power.limit,clocks.max.sm,clocks.max.mem"
+CLOCKS = "clocks.sm,clocks.mem,temperature.gpu,power.draw,clocks_throttle_reasons.active,utilization.gpu"
+PROPERTIES = "multiProcessorCount", "l2CacheSize", "totalGlobalMem", "major", "minor", "sharedMemPerBlockOptin"
 
 
 def items(settings):
     """(name, function): the functions return what they found, or {"missing": why}."""
-    libraries = [(f.__name__, functools.partial(found_or_missing, f)) for f in (processor, cupy, pytorch)]
-    return [("software", software), ("gpu", lambda: gpu() or {"missing": "nvidia-smi"}), *libraries]
+    return [
+        (look.__name__, functools.partial(found_or_missing, look)) for look in (software, gpu, processor, cupy, pytorch)
+    ]
 
 
 def found_or_missing(look):
     try:
-        return look()
+        return look() or {"missing": "nvidia-smi"}
     except Exception as error:  # of any kind: a library that cannot look has nothing to say
         return {"missing": f"{type(error).__name__}: {error}"}
 
 
 def software():
-    """Versions, by package; CuPy's and nvidia's packages by whatever name they were installed."""
+    """Versions, by package."""
     installed = {d.metadata["Name"]: d.version for d in importlib.metadata.distributions() if d.metadata["Name"]}
-    wanted = {name: installed.get(name) for name in PACKAGES}
-    wanted |= {
-        name: v for name, v in installed.items() if name.startswith(("cupy", "nvidia-cuda-nvrtc", "nvidia-cudnn"))
-    }
-    return {
-        "minicnn": __version__,
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "packages": dict(sorted(wanted.items())),
-    }
+    packages = {name: installed.get(name) for name in PACKAGES}
+    packages |= {name: version for name, version in installed.items() if name.startswith(OTHERS)}
+    about = {"minicnn": __version__, "python": platform.python_version(), "platform": platform.platform()}
+    return {**about, "packages": dict(sorted(packages.items()))}
+
+
+def gpu():
+    """What nvidia-smi says, or None."""
+    found = query(GPU)
+    return found and {"gpu_name": found.pop("name"), **found}
 
 
 def processor():
@@ -58,19 +54,12 @@ def cupy():
     """The device and the versions of CUDA as CuPy sees them."""
     import cupy  # an optional package
 
-    runtime = cupy.cuda.runtime
+    runtime, nvrtc = cupy.cuda.runtime, list(cupy.cuda.nvrtc.getVersion())
     properties = runtime.getDeviceProperties(0)
-    names = "multiProcessorCount", "l2CacheSize", "totalGlobalMem", "major", "minor", "sharedMemPerBlockOptin"
-    found = {name: properties.get(name) for name in names}
     gpu = properties["name"].decode() if isinstance(properties["name"], bytes) else properties["name"]
-    versions = {"driver_cuda": runtime.driverGetVersion(), "runtime_cuda": runtime.runtimeGetVersion()}
-    return {
-        "gpu_name": gpu,
-        "cupy": cupy.__version__,
-        **versions,
-        "nvrtc": list(cupy.cuda.nvrtc.getVersion()),
-        "properties": found,
-    }
+    versions = {"driver_cuda": runtime.driverGetVersion(), "runtime_cuda": runtime.runtimeGetVersion(), "nvrtc": nvrtc}
+    found = {name: properties.get(name) for name in PROPERTIES}
+    return {"gpu_name": gpu, "cupy": cupy.__version__, **versions, "properties": found}
 
 
 def pytorch():
@@ -79,16 +68,9 @@ def pytorch():
 
     found = {"torch": torch.__version__, "cuda": torch.version.cuda, "cudnn": torch.backends.cudnn.version()}
     if torch.cuda.is_available():
-        properties = torch.cuda.get_device_properties(0)
-        found["gpu_name"], found["multiprocessors"] = properties.name, properties.multi_processor_count
-        found["total_memory"] = properties.total_memory
+        gpu = torch.cuda.get_device_properties(0)
+        found |= {"gpu_name": gpu.name, "multiprocessors": gpu.multi_processor_count, "total_memory": gpu.total_memory}
     return found
-
-
-def gpu():
-    """What nvidia-smi says, or None."""
-    found = query(GPU)
-    return found and {"gpu_name": found.pop("name"), **found}
 
 
 def clocks():
@@ -98,22 +80,19 @@ def clocks():
 
 def query(fields):
     """{field: text} of the first GPU by nvidia-smi (NVML's own program), which only reads here; None without one."""
-    program = shutil.which("nvidia-smi")
-    if program is None:
+    if shutil.which("nvidia-smi") is None:
         return None
-    together = ask(program, fields)
-    if together is not None and len(together) == len(fields):
-        return dict(zip(fields, together, strict=True))
-    return {
-        field: " ".join(ask(program, [field]) or []) or None for field in fields
-    }  # one that it does not know fails all
+    names, together = fields.split(","), ask(fields)
+    if len(together) == len(names):
+        return dict(zip(names, together, strict=True))
+    return {name: " ".join(ask(name)) or None for name in names}  # one that it does not know fails all
 
 
-def ask(program, fields):
-    """The texts, or None if it fails."""
-    command = [program, f"--query-gpu={','.join(fields)}", "--format=csv,noheader", "--id=0"]
+def ask(fields):
+    """The texts; none if it fails."""
+    command = ["nvidia-smi", f"--query-gpu={fields}", "--format=csv,noheader", "--id=0"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=10)
     except (OSError, subprocess.TimeoutExpired):
-        return None
-    return [text.strip() for text in done.stdout.split(",")] if done.returncode == 0 else None
+        return []
+    return [text.strip() for text in done.stdout.split(",")] if done.returncode == 0 else []

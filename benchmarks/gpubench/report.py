@@ -2,7 +2,7 @@
 
 import collections
 
-from .figures import gigabytes_per_second, spread, summary, teraflops
+from .figures import have_figures, spread, summary
 
 ABOUT_TIMES = (
     "Times are medians by CUDA events, for random float32 inputs, N(0, 1); in brackets the distance between the "
@@ -24,33 +24,37 @@ ABOUT_STEPS = (
 )
 
 
+CHECKS = {  # heading: (section, dtype)
+    "CUDA C++ float32": ("check_cuda", "float32"),
+    "float64": ("check_cuda", "float64"),
+    "float32, sizes as timed": ("check_timed", "float32"),
+    "Numba CUDA float32": ("check_numba", "float32"),
+    "Numba float64": ("check_numba", "float64"),
+}
+
+
 def table(result):
     """The whole file's text."""
-    done = {section["section"]: section for section in result["sections"]}
-    title = gpu_name(result["sections"]) or "no GPU"
-    lines = [f"# benchmarks/gpu.py: {'emulated' if result['emulated'] else title}", ""]
+    sections = result["sections"]
+    done = {section["section"]: section["rows"] for section in sections}
+    lines = [f"# benchmarks/gpu.py: {'emulated' if result['emulated'] else gpu_name(sections) or 'no GPU'}", ""]
     lines += [f"**{result['note']}**", ""] if result["note"] else []
-    lines += [
-        f"{result['started']}, commit {result['commit']}, {result['seconds']:.0f} s of {result['minutes']} min",
-        "",
-    ]
-    lines += [f"- {name}: {text}" for name, text in machine_lines(done)] + [""]
-    lines += grid(["section", "result", "rows", "seconds"], section_rows(result["sections"]))
-    for heading, about, (head, rows) in (
-        ("Correctness", "The largest error, as a part of the largest number, over all sizes.", correctness(done)),
-        ("Bound by memory", ABOUT_TIMES, bound_by_memory(done)),
-        ("Bound by arithmetic", ABOUT_SHARES, bound_by_arithmetic(done)),
-        ("Training steps", ABOUT_STEPS, training(done)),
+    spent = f"{result['seconds']:.0f} s of {result['minutes']} min"
+    lines += [f"{result['started']}, commit {result['commit']}, {spent}", ""]
+    lines += [f"- {row['name']}: {flat(row, without=('name', 'seconds'))}" for row in done.get("machine", ())]
+    lines += [f"- clocks after {each['section']}: {flat(each['clocks'])}" for each in sections if each["clocks"]]
+    for heading, about, (head, *rows) in (
+        ("", "", [("section", "result", "rows", "seconds"), *map(section_cells, sections)]),
+        ("## Correctness", "The largest error, as a part of the largest number, over all sizes.", correctness(done)),
+        ("## Bound by memory", ABOUT_TIMES, bound_by_memory(done)),
+        ("## Bound by arithmetic", ABOUT_SHARES, bound_by_arithmetic(done)),
+        ("## Training steps", ABOUT_STEPS, training(done)),
     ):
         if rows:
-            lines += [f"## {heading}", "", about, "", *grid(head, rows)]
-    left_out = missing(result["sections"])
+            grid = [f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows)]
+            lines += [*([heading, "", about] if heading else []), "", *grid, ""]
+    left_out = missing(sections)
     return "\n".join(lines + (["## Not measured", "", *left_out, ""] if left_out else []))
-
-
-def grid(head, rows):
-    """A table in markdown."""
-    return [f"| {' | '.join(map(str, row))} |" for row in (head, ["---"] * len(head), *rows)] + [""]
 
 
 def wrong(sections):
@@ -66,55 +70,34 @@ def gpu_name(sections):
     return next((row["gpu_name"] for row in rows if row.get("gpu_name")), None)
 
 
-def machine_lines(done):
-    """(what, text) of what the machine's section found."""
-    for row in done.get("machine", {}).get("rows", ()):
-        found = {key: value for key, value in row.items() if key not in ("name", "seconds") and value is not None}
-        yield row["name"], ", ".join(f"{key} {flat(value)}" for key, value in found.items())
-    for name, section in done.items():
-        if section.get("clocks"):
-            yield f"clocks after {name}", ", ".join(f"{key} {value}" for key, value in section["clocks"].items())
+def flat(found, without=()):
+    """What there is, in a line."""
+    texts = {key: flat(value) if isinstance(value, dict) else value for key, value in found.items()}
+    return ", ".join(f"{key} {text}" for key, text in texts.items() if text is not None and key not in without)
 
 
-def flat(value):
-    return ", ".join(f"{k} {v}" for k, v in value.items() if v is not None) if isinstance(value, dict) else str(value)
-
-
-def section_rows(sections):
-    for section in sections:
-        good = [row for row in section["rows"] if "error_text" not in row and "skipped" not in row]
-        status = f"{section['status']}{': ' if section['reason'] else ''}{section['reason']}"
-        yield section["title"], cell(status), f"{len(good)} of {len(section['rows'])}", f"{section['seconds']:.0f}"
-
-
-CHECKS = {  # heading: (section, dtype)
-    "CUDA C++ float32": ("check_cuda", "float32"),
-    "float64": ("check_cuda", "float64"),
-    "float32, sizes as timed": ("check_timed", "float32"),
-    "Numba CUDA float32": ("check_numba", "float32"),
-    "Numba float64": ("check_numba", "float64"),
-}
+def section_cells(section):
+    rows, reason = section["rows"], section["reason"]
+    status = cell(section["status"] + (f": {reason}" if reason else ""))
+    return section["title"], status, f"{len(have_figures(rows))} of {len(rows)}", f"{section['seconds']:.0f}"
 
 
 def correctness(done):
-    """(headings, one row for each op and rung): the worst error in each language and dtype."""
+    """The headings, and a row for each op and rung: the worst error in each language and dtype."""
     found = collections.defaultdict(lambda: collections.defaultdict(list))
     for heading, (name, dtype) in CHECKS.items():
-        for row in done.get(name, {}).get("rows", ()):
+        for row in done.get(name, ()):
             if row.get("dtype") == dtype:
                 found[row["name"].partition(",")[0]][heading].append(row)
-    return ["kernel", *CHECKS], [[op, *(verdict(by[heading]) for heading in CHECKS)] for op, by in found.items()]
+    return ["kernel", *CHECKS], *[[op, *(verdict(by[heading]) for heading in CHECKS)] for op, by in found.items()]
 
 
 def verdict(rows):
     """The worst of some checks, in a cell."""
-    if not rows:
-        return "-"
-    bad = [row for row in rows if row["ok"] is False]
+    bad = {reason(row) for row in rows if row["ok"] is False}
     if bad:
-        reasons = {reason(row) for row in bad}
-        return f"**WRONG** in {len(bad)} of {len(rows)}: {', '.join(sorted(reasons))}"
-    return f"{max(row['error'] for row in rows):.0e}"
+        return f"**WRONG** in {sum(row['ok'] is False for row in rows)} of {len(rows)}: {', '.join(sorted(bad))}"
+    return f"{max(row['error'] for row in rows):.0e}" if rows else "-"
 
 
 def reason(row):
@@ -125,70 +108,56 @@ def reason(row):
 
 def timed(done, section):
     """{name: row} of the rows that have times."""
-    return {row["name"]: row for row in done.get(section, {}).get("rows", ()) if row.get("ms")}
+    return {row["name"]: row for row in done.get(section, ()) if row.get("ms")}
+
+
+def kernels(done, bound_by_arithmetic, cells):
+    """A row of cells for each kernel: its name, the time in CUDA C++, what `cells(row)` says of it, Numba's time."""
+    ours, numba = timed(done, "time_cuda"), timed(done, "time_numba")
+    for name in dict.fromkeys([*ours, *numba]):
+        row, other = ours.get(name), numba.get(name)
+        if bool((row or other)["operations"]) is bound_by_arithmetic:
+            mine = [milliseconds(row), *cells(row)] if row else ["-"] * (5 if bound_by_arithmetic else 4)
+            theirs = [milliseconds(other), launch(other)] if other else ["-", "-"]
+            yield [name, *mine, *theirs, f"{median(row) / median(other):.2f}" if row and other else "-"]
 
 
 def bound_by_memory(done):
-    ours, numba = timed(done, "time_cuda"), timed(done, "time_numba")
-    copy = rate(ours["copy"]) if "copy" in ours else None
-    rows = []
-    for name, row in {**ours, **numba, **ours}.items():
-        if row["operations"]:
-            continue
-        other = numba.get(name)
-        mine = (
-            [milliseconds(row), f"{rate(row):.0f}", percent(rate(row), copy), launch(row)]
-            if name in ours
-            else ["-"] * 4
-        )
-        rows.append([name, *mine, *numba_cells(ours.get(name), other)])
+    copy = timed(done, "time_cuda").get("copy")
+
+    def cells(row):
+        return f"{rate(row):.0f}", percent(rate(row), copy and rate(copy)), launch(row)
+
     head = ["kernel", "ms", "GB/s", "of the copy", "launch µs", "Numba ms", "launch µs", "C++/Numba"]
-    return head, rows
+    return head, *kernels(done, False, cells)
 
 
 def bound_by_arithmetic(done):
-    ours, numba = timed(done, "time_cuda"), timed(done, "time_numba")
-    rival = collections.defaultdict(list)
+    rivals = collections.defaultdict(list)
     for row in timed(done, "time_torch").values():
-        rival[row["like"], row["precision"]].append(median(row))
-    rows = []
-    for name, row in {**ours, **numba, **ours}.items():
-        if not row["operations"]:
-            continue
-        mine = ["-"] * 5
-        if name in ours:
-            rivals = [min(rival[row["like"], precision], default=None) for precision in ("fp32", "TF32", "bf16")]
-            shares = [percent(other, median(row)) for other in rivals]
-            mine = [milliseconds(row), f"{teraflops(row['operations'], median(row)):.1f}", *shares]
-        rows.append([name, *mine, *numba_cells(ours.get(name), numba.get(name))])
+        rivals[row["like"], row["precision"]].append(median(row))
+
+    def cells(row):
+        fastest = [min(rivals[row["like"], precision], default=None) for precision in ("fp32", "TF32", "bf16")]
+        return f"{row['operations'] / median(row) / 1e9:.1f}", *[percent(ms, median(row)) for ms in fastest]
+
     shares = "of cuBLAS/cuDNN fp32", "TF32", "bf16"
     head = ["kernel", "ms", "TFLOP/s", *shares, "Numba ms", "launch µs", "C++/Numba"]
-    return head, rows
-
-
-def numba_cells(row, other):
-    """Milliseconds and launch of Numba's kernel, and how the one in C++ compares."""
-    if other is None:
-        return ["-", "-", "-"]
-    return [milliseconds(other), launch(other), f"{median(row) / median(other):.2f}" if row else "-"]
+    return head, *kernels(done, True, cells)
 
 
 def training(done):
-    ours, rows = list(timed(done, "steps_minicnn").values()), []
-    for section in ("steps_minicnn", "steps_torch", "steps_compiled"):
-        for name, row in timed(done, section).items():
-            speed = f"{1e3 * row['batch'] / median(row):.0f}"
-            like = row["network"], row["precision"]
-            mine = next((r for r in ours if (r["network"], r["precision"]) == like), None)
-            ratio = percent(median(row), median(mine)) if mine else "-"
-            losses = f"{row['first_loss']:.3f} to {row['last_loss']:.3f}"
-            rows.append([row["network"], name, milliseconds(row), speed, ratio, *memory(row), losses])
-    rows = [row[1:] for row in sorted(rows, key=lambda row: row[0])]
-    return ["network", "ms", "images/s", "minicnn in that precision against it", "peak MiB", "pool MiB", "loss"], rows
-
-
-def memory(row):
-    return ["-" if row[key] is None else f"{row[key] / 2**20:.0f}" for key in ("peak_bytes", "pool_bytes")]
+    ours = {(row["network"], row["precision"]): row for row in timed(done, "steps_minicnn").values()}
+    steps = [row for name in ("steps_minicnn", "steps_torch", "steps_compiled") for row in timed(done, name).values()]
+    head = ["network", "ms", "images/s", "minicnn in that precision against it", "peak MiB", "pool MiB", "loss"]
+    rows = []
+    for row in sorted(steps, key=lambda row: row["network"]):
+        mine = ours.get((row["network"], row["precision"]))
+        speed, ratio = f"{1e3 * row['batch'] / median(row):.0f}", percent(median(row), mine and median(mine))
+        memory = ["-" if row[key] is None else f"{row[key] / 2**20:.0f}" for key in ("peak_bytes", "pool_bytes")]
+        losses = f"{row['first_loss']:.3f} to {row['last_loss']:.3f}"
+        rows.append([row["name"], milliseconds(row), speed, ratio, *memory, losses])
+    return head, *rows
 
 
 def missing(sections):
@@ -196,14 +165,10 @@ def missing(sections):
     reasons = collections.defaultdict(list)
     for section in sections:
         for row in section["rows"]:
-            why = row.get("error_text") or row.get("skipped")
-            if why:
+            if why := row.get("error_text") or row.get("skipped"):
                 reasons[section["section"], why].append(row["name"])
-    return [f"- {section}: {cell(why)}: {some(names)}" for (section, why), names in reasons.items()]
-
-
-def some(names):
-    return ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
+    more = {key: f" and {len(names) - 6} more" * (len(names) > 6) for key, names in reasons.items()}
+    return [f"- {key[0]}: {cell(key[1])}: {', '.join(names[:6])}{more[key]}" for key, names in reasons.items()]
 
 
 def cell(text):
@@ -215,12 +180,13 @@ def median(row):
 
 
 def milliseconds(row):
-    bound = "" if row.get("covered", True) is not False else ", with launching"
+    bound = ", with launching" if row.get("covered") is False else ""
     return f"{median(row):.4g} ({100 * spread(row['ms']):.0f} %{bound})"
 
 
 def rate(row):
-    return gigabytes_per_second(row["bytes"], median(row))
+    """GB/s."""
+    return row["bytes"] / median(row) / 1e6
 
 
 def launch(row):

@@ -1,57 +1,58 @@
 """The parts of a run, in order of value, and how one is run: in a process of its own, with a share of the time left.
 
 So the memory pools of CuPy and PyTorch never meet, and a kernel that kills its process costs one measurement: the
-section goes on behind it in a new one. A row of results is written as soon as there is one; what comes too late, fails
+section goes on behind it in a new one. A row of results is sent as soon as there is one; what comes too late, fails
 or cannot run leaves a row that says so.
 """
 
 import contextlib
-import json
+import functools
+import multiprocessing
 import os
 import signal
-import subprocess
 import sys
-import tempfile
 import time
 import traceback
 from collections.abc import Callable
-from pathlib import Path
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from typing import NamedTuple
 
 from minicnn.console import complain
 from minicnn.device import DeviceError
 
-from . import checking, machine, steps, steps_torch, timing, timing_torch
-from .figures import shares_of_time
+from . import checking, machine, steps, timing
+from .figures import have_figures
 from .settings import Unavailable
 
 GRACE = 10  # seconds that a section may overrun, for the measurement in progress
-FATAL = 3  # exit code: the GPU answers no more in this process
+LATE = "no time left"  # of a row
 
 
 class Section(NamedTuple):
-    """items(settings) gives a list of (name, function that measures it and returns a dict)."""
+    """items(settings, *given) gives a list of (name, function that measures it and returns a dict)."""
 
     title: str
     weight: float  # of its share of the time
     items: Callable
+    given: tuple = ()
 
 
 SECTIONS = {
     "machine": Section("the machine", 4, machine.items),
-    "check_cuda": Section("CUDA C++ against the float64 reference", 20, lambda s: checking.items(s, "fast")),
-    "check_numba": Section("Numba CUDA against the float64 reference", 22, lambda s: checking.items(s, "plain")),
-    "time_cuda": Section("times of CUDA C++", 12, lambda s: timing.items(s, "fast")),
+    "check_cuda": Section("CUDA C++ against the float64 reference", 20, checking.items, ("fast",)),
+    "check_numba": Section("Numba CUDA against the float64 reference", 22, checking.items, ("plain",)),
+    "time_cuda": Section("times of CUDA C++", 12, timing.items, ("fast",)),
     "steps_minicnn": Section("training steps of minicnn", 8, steps.items),
-    "steps_torch": Section("training steps of PyTorch", 16, lambda s: steps_torch.items(s, compiled=False)),
-    "time_torch": Section("cuBLAS and cuDNN through PyTorch", 10, timing_torch.items),
-    "time_numba": Section("times of Numba CUDA", 10, lambda s: timing.items(s, "plain")),
+    "steps_torch": Section("training steps of PyTorch", 16, steps.items_of_torch, (steps.WAYS,)),
+    "time_torch": Section("cuBLAS and cuDNN through PyTorch", 10, timing.items_of_torch),
+    "time_numba": Section("times of Numba CUDA", 10, timing.items, ("plain",)),
     "check_timed": Section("CUDA C++ against the reference, sizes as timed", 8, checking.items_of_timed),
-    "steps_compiled": Section("training steps of PyTorch, compiled", 14, lambda s: steps_torch.items(s, compiled=True)),
+    "steps_compiled": Section("training steps of PyTorch, compiled", 14, steps.items_of_torch, (steps.COMPILED,)),
 }
 
 
-def run_all(names, settings, seconds, program, after_each):
+def run_all(names, settings, seconds, after_each):
     """Run the sections of these names within so many seconds in all, and return their results.
 
     A result is a dict {"section", "title", "status", "reason", "seconds", "rows", "clocks"}; after each section
@@ -60,139 +61,120 @@ def run_all(names, settings, seconds, program, after_each):
     end, results = time.monotonic() + seconds, []
     for i, name in enumerate(names):
         left = end - time.monotonic()
-        share = shares_of_time(left, [SECTIONS[n].weight for n in names[i:]])
+        # what the sections before did not use is shared out among those to come
+        share = left * SECTIONS[name].weight / sum(SECTIONS[n].weight for n in names[i:])
         complain(f"{SECTIONS[name].title} (up to {max(0, share):.0f} s) ...")
-        results.append(run_section(name, settings, share, min(share + GRACE, left), program))
-        complain(f"    {describe(results[-1])}")
+        result = run_section(name, settings, share, min(share + GRACE, left))
+        counted = f"{len(have_figures(result['rows']))} of {len(result['rows'])} rows, {result['seconds']:.0f} s"
+        complain(f"    {result['status']}, {counted}{': ' * bool(result['reason'])}{result['reason']}")
+        results.append(result)
         after_each(results)
     return results
 
 
-def describe(result):
-    """One line."""
-    rows = [row for row in result["rows"] if "error_text" not in row and "skipped" not in row]
-    reason = f": {result['reason']}" if result["reason"] else ""
-    return f"{result['status']}, {len(rows)} of {len(result['rows'])} rows, {result['seconds']:.0f} s{reason}"
+def run_section(name, settings, seconds, hard_limit):
+    """One section, in a new process after each measurement that its process died of."""
+    start, rows = time.monotonic(), []
+    ending = {"status": "skipped", "reason": LATE}
+    if hard_limit > 1:
+        ending = measure_each(SECTIONS[name], settings, start + seconds, start + hard_limit, rows)
+    about = {"section": name, "title": SECTIONS[name].title, **ending, "seconds": time.monotonic() - start}
+    return {**about, "rows": rows, "clocks": machine.clocks() if rows else None}
 
 
-def run_section(name, settings, seconds, hard_limit, program):
-    """One section in as many processes as it takes; `program` is the command that calls `main_of_process`."""
-    start, lines = time.monotonic(), []
-    status, reason = "skipped", "no time left"
-    while hard_limit - (time.monotonic() - start) > 1:
-        used = time.monotonic() - start
-        arguments = ["--section", name, "--skip", str(rows_in(lines)), "--seconds", str(max(0.0, seconds - used))]
-        code, new = run_process([*program, *arguments, *["--tiny"] * settings.tiny], hard_limit - used)
-        lines += new
-        status, reason = ending(code, lines)
-        if code is None and lines and "begin" in lines[-1]:
-            lines.append({"name": lines[-1]["begin"], "skipped": f"{reason}, in the middle of this"})
-        if status != "failed" or not any("begin" in line for line in new):
-            break
-    about = {"section": name, "title": SECTIONS[name].title, "status": status, "reason": reason}
-    return {**about, "seconds": time.monotonic() - start, **sorted_out(lines)}
+def measure_each(section, settings, end, hard_end, rows):
+    """Append a row for each measurement. Returns how it ended: {"status", "reason"}."""
+    try:
+        with Worker(hard_end) as worker:
+            ending = worker.call(begin, section, settings)
+            for number, name in enumerate(ending.pop("names", ())):
+                rows.append({"name": name, "skipped": LATE})
+                if time.monotonic() <= end:
+                    rows[-1] = {"name": name, "error_text": "its process died in the middle of this"}
+                    with contextlib.suppress(BrokenProcessPool):
+                        rows[-1] = worker.call(measure, section, settings, number) | {"name": name}
+                    if "error_text" in rows[-1] and not rows[-1].pop("gpu_answers", False):
+                        worker.start()
+    except BrokenProcessPool:
+        return {"status": "failed", "reason": "its process died before the first measurement"}
+    except TimeoutError:
+        over = "stopped when its time was over"
+        if rows:
+            rows[-1] = {"name": rows[-1]["name"], "skipped": f"{over}, in the middle of this"}
+        return {"status": "partly", "reason": over}
+    late = sum(row.get("skipped") == LATE for row in rows)
+    return {"status": "partly", "reason": f"no time left for {late} rows"} if late else ending
 
 
-def run_process(command, seconds):
-    """(its exit code, None if it was killed for time; the lines that it wrote, parsed). Nothing of it lives on."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "rows"
-        process = subprocess.Popen([*command, "--rows", str(path)], stdout=sys.stderr, start_new_session=True)
-        try:
-            code = process.wait(max(0.1, seconds))
-        except subprocess.TimeoutExpired:
-            code = None
-        finally:
-            with_children(process, signal.SIGKILL)
-        lines = path.read_text().splitlines() if path.exists() else []
-        return code, [json.loads(line) for line in lines if line.endswith("}")]
+class Worker:
+    """A process in which functions are called, until a time; it ends with all that it started."""
 
+    def __init__(self, end):
+        self.end = end
 
-def with_children(process, number):
-    """Send a signal to a process that leads a session of its own, and to what it started."""
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, number)
-    process.wait()
+    def __enter__(self):
+        self.start()
+        return self
 
+    def start(self):
+        """A new process, in place of what there was."""
+        if hasattr(self, "pool"):
+            self.__exit__()
+        self.pool = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), initializer=alone)
+        self.process = self.pool.submit(os.getpid).result()
 
-def rows_in(lines):
-    """How many measurements have been begun."""
-    return sum("begin" in line for line in lines)
+    def call(self, function, *given):
+        """Its result. TimeoutError when the time is over; BrokenProcessPool if the process died of it."""
+        return self.pool.submit(function, *given).result(max(0.1, self.end - time.monotonic()))
 
-
-def ending(code, lines):
-    """(status, reason) of a section, by its last process's exit code and what it wrote."""
-    reasons = [line["unavailable"] for line in lines if "unavailable" in line]
-    if reasons:
-        return "skipped", reasons[0]
-    if code is None:
-        return "partly", "stopped when its time was over"
-    if code == 0:
-        late = sum(line.get("skipped") == "no time left" for line in lines)
-        return ("partly", f"no time left for {late} rows") if late else ("done", "")
-    if "broken" in (lines[-1] if lines else {}):
-        return "failed", lines[-1]["broken"]
-    return "failed", f"its process ended with {signal.Signals(-code).name if code < 0 else f'exit code {code}'}"
-
-
-def sorted_out(lines):
-    """{"rows", "clocks"}: every measurement that was begun has a row, also one that its process died of."""
-    rows, clocks = [], None
-    for i, line in enumerate(lines):
-        clocks = line.get("clocks", clocks)
-        if "begin" in line and not (i + 1 < len(lines) and lines[i + 1].get("name") == line["begin"]):
-            rows.append({"name": line["begin"], "error_text": "its process died in the middle of this"})
-        elif "name" in line:
-            rows.append(line)
-    return {"rows": rows, "clocks": clocks}
+    def __exit__(self, *error):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.process, signal.SIGKILL)
+        self.pool.shutdown()
 
 
 # In the process of a section
 
 
-def main_of_process(name, settings, skip, seconds, path):
-    """Measure what the section has, from number `skip` on, into the file `path`. Returns the exit code."""
-    end = time.monotonic() + seconds
-    with Path(path).open("a", encoding="utf-8") as file:
+def alone():
+    """Makes the process the leader of what it starts; stdout is for the table alone."""
+    os.setsid()
+    os.dup2(2, 1)
 
-        def write(line):
-            file.write(json.dumps(line) + "\n")
-            file.flush()
 
-        try:
-            items = SECTIONS[name].items(settings)
-        except (DeviceError, Unavailable, ImportError) as error:
-            write({"unavailable": str(error)})
-            return 0
-        except Exception as error:  # of any kind: CuPy's and PyTorch's own
-            write({"broken": f"{type(error).__name__}: {error}"})
-            return 1
-        for item, function in items[skip:]:
-            write({"begin": item})
-            if time.monotonic() > end:
-                write({"name": item, "skipped": "no time left"})
-                continue
-            start = time.monotonic()
-            try:
-                row = function()
-            except Exception as error:  # of any kind: it shall not cost the others
-                row = {"error_text": f"{type(error).__name__}: {error}", "traceback": traceback.format_exc(limit=-4)}
-                if isinstance(error, DeviceError):
-                    row = {"skipped": str(error)}
-            write({**row, "name": item, "seconds": time.monotonic() - start})
-            if "error_text" in row and not gpu_answers(settings):
-                return FATAL
-        write({"clocks": machine.clocks()})
-    return 0
+@functools.cache
+def items(section, settings):
+    return section.items(settings, *section.given)
+
+
+def begin(section, settings):
+    """{"status", "reason"}, and the "names" of the measurements unless the section cannot run."""
+    try:
+        return {"status": "done", "reason": "", "names": [name for name, _ in items(section, settings)]}
+    except (DeviceError, Unavailable, ImportError) as error:
+        return {"status": "skipped", "reason": str(error)}
+    except Exception as error:  # of any kind: CuPy's and PyTorch's own
+        return {"status": "failed", "reason": f"{type(error).__name__}: {error}"}
+
+
+def measure(section, settings, number):
+    """The row of one measurement."""
+    start = time.monotonic()
+    try:
+        row = items(section, settings)[number][1]()
+    except DeviceError as error:
+        row = {"skipped": str(error)}
+    except Exception as error:  # of any kind: it shall not cost the others
+        row = {"error_text": f"{type(error).__name__}: {error}", "traceback": traceback.format_exc(limit=-4)}
+        row["gpu_answers"] = gpu_answers(settings)
+    return row | {"seconds": time.monotonic() - start}
 
 
 def gpu_answers(settings):
     """Whether the GPU still works in this process: after an access to a wrong address, no call does."""
-    if settings.emulated:
-        return True
     cupy, torch = sys.modules.get("cupy"), sys.modules.get("torch")
     try:
-        if cupy is not None:
+        if cupy is not None and not settings.emulated:
             cupy.cuda.Device().synchronize()
         if torch is not None and torch.cuda.is_initialized():
             torch.cuda.synchronize()

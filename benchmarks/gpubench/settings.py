@@ -25,16 +25,17 @@ class Unavailable(RuntimeError):
 
 
 def require_torch(settings):
-    """PyTorch, with a GPU unless emulated."""
+    """PyTorch, with a GPU unless emulated, set to try cuDNN's algorithms first; and the device for it."""
     try:
         import torch  # an optional package
     except ImportError as error:
         raise Unavailable(f"PyTorch, to compare with, cannot be imported ({error})") from None
     if not settings.emulated and not torch.cuda.is_available():
         raise Unavailable(f"PyTorch {torch.__version__} finds no GPU")
+    torch.backends.cudnn.benchmark = True
     if settings.emulated:
         torch.set_num_threads(1)  # on a few numbers, threads only wait for one another
-    return torch
+    return torch, "cpu" if settings.emulated else "cuda"
 
 
 def require_kernels(language):

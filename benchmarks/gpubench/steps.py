@@ -1,6 +1,12 @@
-"""Whole training steps: forward, loss, backward, update. The same networks, batches and settings as steps_torch.py."""
+"""Whole training steps, forward, loss, backward, update: minicnn's, and PyTorch's of the same networks in several ways.
 
+PyTorch: strict float32, TF32 or bfloat16 (autocast: "AMP"); NCHW or channels-last; eager, compiled (torch.compile), or
+captured in a CUDA graph, the whole step with its update, and replayed.
+"""
+
+import contextlib
 import functools
+import gc
 from typing import NamedTuple
 
 import numpy as np
@@ -11,9 +17,9 @@ from minicnn.device import array_module
 from minicnn.kernels.cuda.precision import precision
 from minicnn.optim import SGD
 
-from .checking import free
-from .clock import Clock, CupyEvents, NoClock
-from .settings import require_kernels
+from .clock import clock_of, cupy_events, torch_events
+from .settings import Unavailable, require_kernels, require_torch
+from .timing import free, set_tf32
 
 SECONDS = 1.0  # of timed steps, for each network
 SETTINGS = {"lr": 0.01, "momentum": 0.9, "weight_decay": 5e-4}
@@ -36,6 +42,35 @@ NETWORKS = (Network("alexnet", 128), Network("resnet18", 128), Network("resnet50
 TINY = (Network("resnet18", 2, 8),)
 
 
+class Way(NamedTuple):
+    """precision "fp32", "TF32" or "AMP bf16"; layout "NCHW" or "channels-last"; run "eager", "graph" or "compiled"."""
+
+    precision: str
+    layout: str
+    run: str
+
+    def __str__(self):
+        return f"PyTorch {self.run}, {self.layout}, {self.precision}"
+
+
+WAYS = (
+    Way("fp32", "NCHW", "eager"),
+    Way("TF32", "NCHW", "eager"),
+    Way("fp32", "channels-last", "eager"),
+    Way("TF32", "channels-last", "eager"),
+    Way("AMP bf16", "channels-last", "eager"),
+    Way("fp32", "NCHW", "graph"),
+    Way("TF32", "channels-last", "graph"),
+    Way("AMP bf16", "channels-last", "graph"),
+    Way("AMP bf16", "NCHW", "eager"),
+)
+COMPILED = (  # apart: each takes long to begin
+    Way("AMP bf16", "channels-last", "compiled"),
+    Way("TF32", "channels-last", "compiled"),
+    Way("fp32", "NCHW", "compiled"),
+)
+
+
 def networks(settings):
     return TINY if settings.tiny else NETWORKS
 
@@ -50,7 +85,7 @@ def pictures(network):
 def items(settings):
     """(name, function) of each network; the functions return {"ms": [...], "peak_bytes", "pool_bytes", ...}."""
     require_kernels("fast")
-    clock = NoClock() if settings.emulated else Clock(CupyEvents())
+    clock = clock_of(settings, cupy_events)
     return [
         (f"{network}, minicnn, {PRECISIONS[name]}", functools.partial(measure, clock, network, name, settings.tiny))
         for name in PRECISIONS
@@ -58,35 +93,60 @@ def items(settings):
     ]
 
 
-def measure(clock, network, name, tiny):
-    """The raw times of training steps, and the most memory that was in use."""
-    with tier("fast"), precision(PRECISIONS[name]):
-        step, loss, probe = prepare(network, tiny)
-        first = loss()
-        sampled = clock.steps(step, SECONDS)
-        last, memory = loss(), peak_memory(step, probe)
-    del step, loss, probe
-    free()
-    losses = {"first_loss": first, "last_loss": last, "finite": bool(np.isfinite([first, last]).all())}
-    described = {"network": network.name, "batch": network.batch, "precision": name}
-    return {**described, **sampled._asdict(), **memory, **losses}
+def items_of_torch(settings, ways):
+    """The same of each network and way of PyTorch."""
+    torch, device = require_torch(settings)
+    try:
+        import torchvision  # noqa: F401 (an optional package: the networks)
+    except ImportError as error:
+        why = f"torchvision, which has the networks to compare with, cannot be imported ({error})"
+        raise Unavailable(why) from None
+    clock = clock_of(settings, torch_events)
+    return [
+        (f"{network}, {way}", functools.partial(measure_torch, torch, clock, network, way, device))
+        for way in ways
+        for network in networks(settings)
+    ]
 
 
-def prepare(network, tiny):
-    """(a function that makes one step, one that makes a step and returns the loss, an array on the device)."""
-    minicnn.manual_seed(0)
-    model = (two_layers(network) if tiny else models.create(network.name, CLASSES)).to("cuda").train()
-    optimizer = SGD(model.parameters(), **SETTINGS)
-    images, labels = (minicnn.Tensor(array).to("cuda") for array in pictures(network))
+def figures_of(clock, step, peak_memory):
+    """step() makes one step and returns the loss; peak_memory has the most memory that was in use, as it ends."""
+    first = step().item()
+    sampled = clock.steps(step, SECONDS)
+    with peak_memory as memory:
+        last = step().item()
+    finite = bool(np.isfinite([first, last]).all())
+    return {**sampled._asdict(), **memory, "first_loss": first, "last_loss": last, "finite": finite}
+
+
+def step_of(model, optimizer, cross_entropy, images, labels, context):
+    """A function that makes one step and returns the loss, in either library."""
 
     def step():
         optimizer.zero_grad()
-        loss = functional.cross_entropy(model(images), labels)
+        with context():
+            loss = cross_entropy(model(images), labels)
         loss.backward()
         optimizer.step()
-        return loss
+        return loss.detach()
 
-    return step, lambda: step().item(), images.data
+    return step
+
+
+# minicnn
+
+
+def measure(clock, network, name, tiny):
+    """The raw times of training steps, and the most memory that was in use."""
+    minicnn.manual_seed(0)
+    with tier("fast"), precision(PRECISIONS[name]):
+        model = (two_layers(network) if tiny else models.create(network.name, CLASSES)).to("cuda").train()
+        images, labels = (minicnn.Tensor(array).to("cuda") for array in pictures(network))
+        optimizer, context = SGD(model.parameters(), **SETTINGS), contextlib.nullcontext
+        step = step_of(model, optimizer, functional.cross_entropy, images, labels, context)
+        figures = figures_of(clock, step, peak_memory(array_module(images.data)))
+    free()
+    return {"network": network.name, "batch": network.batch, "precision": name, **figures}
 
 
 def two_layers(network):
@@ -95,12 +155,13 @@ def two_layers(network):
     return nn.Sequential(*layers)
 
 
-def peak_memory(step, probe):
-    """Bytes of CuPy's pool during one step: the most in use (`peak_bytes`), and what the pool holds (`pool_bytes`)."""
-    library = array_module(probe)
+@contextlib.contextmanager
+def peak_memory(library):
+    """Bytes of CuPy's pool inside: the most in use (`peak_bytes`), and what the pool holds (`pool_bytes`)."""
+    memory = {"peak_bytes": None, "pool_bytes": None}
     if library is np:
-        step()
-        return {"peak_bytes": None, "pool_bytes": None}
+        yield memory
+        return
     pool = library.get_default_memory_pool()
 
     class Peak(library.cuda.MemoryHook):
@@ -115,6 +176,71 @@ def peak_memory(step, probe):
             self.used -= kwargs["mem_size"]
 
     with Peak() as hook:
-        step()
+        yield memory
         library.cuda.Device().synchronize()
-    return {"peak_bytes": hook.most, "pool_bytes": pool.total_bytes()}
+    memory |= {"peak_bytes": hook.most, "pool_bytes": pool.total_bytes()}
+
+
+# PyTorch
+
+
+def measure_torch(torch, clock, network, way, device):
+    """The same as `measure`."""
+    if device == "cpu" and way.run != "eager":
+        return {"skipped": f"{way.run}: only on a GPU"}
+    flags = set_tf32(torch, way.precision == "TF32")
+    if way.run == "compiled":
+        torch._dynamo.reset()
+    figures = figures_of(clock, torch_step(torch, network, way, device), peak_memory_of_torch(torch, way, device))
+    gc.collect()  # memory of this network is no part of the next one's peak
+    torch.cuda.empty_cache()
+    return {"network": network.name, "batch": network.batch, **way._asdict(), "flags": flags, **figures}
+
+
+def torch_step(torch, network, way, device):
+    """A function that makes one step and returns the loss, on the device."""
+    import torchvision
+
+    torch.manual_seed(0)
+    layout = torch.channels_last if way.layout == "channels-last" else torch.contiguous_format
+    with torch.device(device):
+        model = getattr(torchvision.models, network.name)(num_classes=CLASSES).to(memory_format=layout).train()
+    images, labels = (torch.from_numpy(array).to(device) for array in pictures(network))
+    optimizer = torch.optim.SGD(model.parameters(), **SETTINGS)
+    # bfloat16 needs no scaling of the loss; a graph must not hold casts that were cached outside it
+    half, cached = way.precision == "AMP bf16", way.run != "graph"
+    context = functools.partial(torch.autocast, device, torch.bfloat16, enabled=half, cache_enabled=cached)
+    forward, loss = torch.compile(model) if way.run == "compiled" else model, torch.nn.functional.cross_entropy
+    step = step_of(forward, optimizer, loss, images.to(memory_format=layout), labels, context)
+    return captured(torch, step) if way.run == "graph" else step
+
+
+def captured(torch, step):
+    """The step as a CUDA graph: a function that replays it."""
+    aside = torch.cuda.Stream()
+    aside.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(aside):
+        for _ in range(3):  # whatever is made at the first step is made before the capture
+            step()
+    torch.cuda.current_stream().wait_stream(aside)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        loss = step()
+
+    def replay():
+        graph.replay()
+        return loss
+
+    return replay
+
+
+@contextlib.contextmanager
+def peak_memory_of_torch(torch, way, device):
+    """Bytes that PyTorch allocated at most inside (a replay allocates nothing), and that it holds from the GPU."""
+    memory = {"peak_bytes": None, "pool_bytes": None}
+    if device == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+    yield memory
+    if device == "cuda":
+        memory["peak_bytes"] = None if way.run == "graph" else torch.cuda.max_memory_allocated()
+        memory["pool_bytes"] = torch.cuda.max_memory_reserved()

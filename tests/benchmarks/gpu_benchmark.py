@@ -1,7 +1,9 @@
-"""What the tests of benchmarks/gpu.py share: its modules, a GPU that has a clock of its own, its table's cells."""
+"""What the tests of benchmarks/gpu.py share: its modules, a GPU with a clock of its own, sections, table cells."""
 
 import importlib
+import os
 import sys
+import time
 
 from paths import BENCHMARKS
 
@@ -19,6 +21,14 @@ def program(name="gpu"):
     return importlib.import_module(name)
 
 
+class FakeEvent:
+    def __init__(self, events):
+        self.events = events
+
+    def record(self):
+        self.time = self.events.now
+
+
 class FakeEvents:
     """A GPU with a clock of its own: a cover takes 1 ms, the function 3 ms."""
 
@@ -28,17 +38,39 @@ class FakeEvents:
     def cover(self):
         self.now, self.covers = self.now + 1, self.covers + 1
 
-    def record(self):
-        return self.now
+    def event(self):
+        return FakeEvent(self)
 
     def elapsed(self, start, stop):
-        return stop - start
+        return stop.time - start.time
 
     def synchronize(self):
         pass
 
     def work(self):
         self.now += 3
+
+
+def fails():
+    raise ValueError("no good")
+
+
+def fake_items(settings, hangs):
+    """Measurements of a section, in its process."""
+    items = [("one", lambda: {"value": 1}), ("dies", os.abort), ("fails", fails), ("two", lambda: {"value": 2})]
+    return items + [("hangs", lambda: time.sleep(60)), ("three", dict)] * hangs
+
+
+def late_items(settings):
+    return [("a", dict), ("b", dict)]
+
+
+def named_items(settings):
+    return [("gpu", lambda: {"name": "NVIDIA H200"})]
+
+
+def broken_items(settings):
+    raise RuntimeError("no CUDA-capable device")
 
 
 def result_of(**rows):

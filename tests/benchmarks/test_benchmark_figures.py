@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from gpu_benchmark import FakeEvents, part, program, result_of, table_rows
 
-figures, clock, settings, report = map(part, ("figures", "clock", "settings", "report"))
+figures, calls, clock, settings, report = map(part, ("figures", "calls", "clock", "settings", "report"))
 
 
 # The mathematics
@@ -19,16 +19,13 @@ def test_medians_quartiles_and_spread():
     assert figures.summary([]) is None
 
 
-def test_rates():
-    assert figures.gigabytes_per_second(2 << 30, 0.5) == pytest.approx(4294.967296)
-    assert figures.teraflops(2 * 4096**3, 10.0) == pytest.approx(13.743895)
-
-
 def test_operations():
-    assert figures.product_operations(2, 3, 4) == 48
+    assert {case.operations for case in calls.linears(2, 3, 4)} == {48, 0}
     # AlexNet's second convolution, its multiplications counted by hand: 27 x 27 positions of 192 filters of 64 x 5 x 5
-    assert figures.conv_operations((128, 64, 27, 27), (192, 64, 5, 5), (27, 27)) == 2 * 128 * 729 * 192 * 1600
-    assert figures.conv_operations((1, 4, 9, 9), (6, 2, 3, 3), (7, 7)) == 2 * 49 * 6 * 18  # two groups
+    alexnet = calls.convolutions("", (128, 64, 27, 27), (192, 64, 5, 5), 1, 2)
+    assert {case.operations for case in alexnet} == {2 * 128 * 729 * 192 * 1600, 0}
+    two_groups = calls.convolutions("", (1, 4, 9, 9), (6, 2, 3, 3), groups=2)
+    assert {case.operations for case in two_groups} == {2 * 49 * 6 * 18, 0}
 
 
 def test_errors_are_of_the_worst_number():
@@ -59,12 +56,6 @@ def test_as_many_samples_as_fit():
     assert figures.how_many(0.4, each_ms=20.0, fewest=7, most=40) == 20
     assert figures.how_many(0.4, each_ms=500.0, fewest=7, most=40) == 7
     assert figures.how_many(0.4, each_ms=0.1, fewest=7, most=40) == 40
-
-
-def test_time_that_is_left_over_goes_to_the_parts_behind():
-    assert figures.shares_of_time(100, [1, 1, 2]) == 25
-    assert figures.shares_of_time(95, [1, 2]) == pytest.approx(95 / 3)
-    assert figures.shares_of_time(50, [2]) == 50
 
 
 # The clock

@@ -9,14 +9,23 @@ import sys
 import numpy as np
 import pytest
 from checks import needs_compiler
-from gpu_benchmark import PROGRAM, FakeEvents, part, result_of, table_rows
-from paths import BENCHMARKS
+from gpu_benchmark import (
+    PROGRAM,
+    FakeEvents,
+    broken_items,
+    fake_items,
+    late_items,
+    named_items,
+    part,
+    result_of,
+    table_rows,
+)
 from test_ladder import reference_functions
 
 from minicnn.kernels.cuda import launch
 from minicnn.kernels.cuda.source import FOLDER, kernels
 
-figures, cases, sizes, checking, clock = map(part, ("figures", "cases", "sizes", "checking", "clock"))
+figures, sizes, checking, clock = map(part, ("figures", "sizes", "checking", "clock"))
 sections, settings, timing, report = map(part, ("sections", "settings", "timing", "report"))
 TINY = settings.Settings(tiny=True)
 
@@ -44,7 +53,7 @@ def test_the_cases_have_different_names(scale):
 def test_bytes_are_of_each_input_once_and_of_each_result_once():
     def size_of(op, **where):
         case = next(c for c in sizes.tiny() if c.op == op and all(part in c.label for part in where.values()))
-        arguments = case.make(cases.Source(np.float32))
+        arguments = case.make()
         return timing.least_bytes(case, arguments, case.reference(*arguments))
 
     assert size_of("residual_add_forward") == 4 * 10 * 3
@@ -54,9 +63,17 @@ def test_bytes_are_of_each_input_once_and_of_each_result_once():
     assert size_of("sgd_update", label="momentum") == 4 * 7 * 5
 
 
-def test_a_source_draws_the_same_numbers_again_and_never_zeros():
-    first, second = (cases.Source(np.float32).normal(1000) for _ in range(2))
-    assert np.array_equal(first, second) and first.dtype == np.float32 and (first != 0).all()
+def test_a_case_makes_the_same_arguments_again_and_never_zeros():
+    case = next(case for case in sizes.tiny() if case.op == "linear_forward")
+    first, second = case.make(), case.make()
+    for a, b in zip(first, second, strict=True):
+        assert np.array_equal(a, b) and a.dtype == np.float32 and (a != 0).all()
+
+
+def test_an_argument_given_twice_is_one_array_wherever_it_is():
+    case = next(case for case in sizes.tiny() if case.label.endswith("in place"))
+    x, out = case.make(np.copy)
+    assert x is out
 
 
 # The checks
@@ -109,53 +126,50 @@ def test_short_formats_are_allowed_their_rounding():
 # Sections
 
 
-def section_lines(tmp_path, name, seconds=100.0, skip=0):
-    path = tmp_path / "rows"
-    code = sections.main_of_process(name, TINY, skip, seconds, path)
-    return code, [json.loads(line) for line in path.read_text().splitlines()]
+def section_rows(name):
+    """Of a section, in this process."""
+    sections.items.cache_clear()
+    given = sections.SECTIONS[name], TINY
+    begun = sections.begin(*given)
+    assert begun["status"] == "done" and begun["names"]
+    return [sections.measure(*given, number) | {"name": row} for number, row in enumerate(begun["names"])]
 
 
 @needs_compiler
 @pytest.mark.parametrize("name", ["time_cuda", "steps_minicnn", "check_timed"])
-def test_sections_of_our_kernels_run_on_the_emulated_gpu(emulated, tmp_path, name):
-    code, lines = section_lines(tmp_path, name)
-    rows = sections.sorted_out(lines)["rows"]
-    assert code == 0 and rows
+def test_sections_of_our_kernels_run_on_the_emulated_gpu(emulated, name):
+    rows = section_rows(name)
     assert [row for row in rows if "error_text" in row or "skipped" in row] == []
     assert not any(row.get("ms") for row in rows)  # nothing is timed
 
 
 @pytest.mark.parametrize("name", ["time_torch", "steps_torch", "steps_compiled"])
-def test_sections_of_pytorch_run_without_a_gpu(torch, torchvision, emulated, tmp_path, name):
-    code, lines = section_lines(tmp_path, name)
-    rows = sections.sorted_out(lines)["rows"]
-    assert code == 0 and rows
+def test_sections_of_pytorch_run_without_a_gpu(torch, torchvision, emulated, name):
+    rows = section_rows(name)
     assert [row for row in rows if "error_text" in row] == []
     assert {row["skipped"].partition(":")[0] for row in rows if "skipped" in row} <= {"graph", "compiled"}
 
 
 @needs_compiler
-def test_the_figures_of_all_sections_meet_in_the_table(torch, torchvision, emulated, monkeypatch, tmp_path):
+def test_the_figures_of_all_sections_meet_in_the_table(torch, torchvision, emulated, monkeypatch):
     """With a clock that counts its own readings, in place of none."""
 
     class Readings(FakeEvents):
-        def record(self):
+        def event(self):
             self.now += 1
-            return self.now
+            return super().event()
 
-    for module in ("timing", "timing_torch", "steps", "steps_torch"):
-        monkeypatch.setattr(part(module), "NoClock", lambda: clock.Clock(Readings()))
+    monkeypatch.setattr(clock, "NoClock", lambda: clock.Clock(Readings()))
     for name, number in (("WARM_UP", 0), ("FEWEST", 2), ("MOST", 2)):
         monkeypatch.setattr(clock, name, number)
     some = [case for case in sizes.tiny() if " in " not in case.op or case.op.endswith("tf32")]
     monkeypatch.setitem(sizes.LISTS, "tiny", lambda: some)
     monkeypatch.setattr(part("steps"), "PRECISIONS", {"TF32": "tf32"})
-    monkeypatch.setattr(part("steps_torch"), "WAYS", part("steps_torch").WAYS[1:2])
+    one_way = sections.SECTIONS["steps_torch"]._replace(given=(part("steps").WAYS[1:2],))
+    monkeypatch.setitem(sections.SECTIONS, "steps_torch", one_way)
     rows = {}
     for name in ("time_cuda", "time_torch", "steps_minicnn", "steps_torch"):
-        (tmp_path / name).mkdir()
-        _, lines = section_lines(tmp_path / name, name)
-        rows[name] = sections.sorted_out(lines)["rows"]
+        rows[name] = section_rows(name)
         assert not any("error_text" in row for row in rows[name])
     rows["time_numba"] = [row for row in rows["time_cuda"] if row["name"] != "copy"]
     text = report.table(result_of(**rows))
@@ -171,50 +185,29 @@ def test_the_figures_of_all_sections_meet_in_the_table(torch, torchvision, emula
 
 @needs_compiler
 def test_pytorch_multiplies_and_convolves_what_our_kernels_do(torch, emulated):
-    twins = part("timing_torch")
     for case in sizes.tiny():
         if case.operations and not case.rung:
-            ours = case.reference(*case.make(cases.Source(np.float32)))
-            theirs = twins.TWINS[case.op](torch, *twins.arguments(case, "NCHW", "float32", "cpu"))
+            ours = case.reference(*case.make())
+            theirs = timing.TWINS[case.op](torch, *timing.arguments(case, "NCHW", "float32", "cpu"))
             assert figures.relative_error(theirs.numpy(), ours) < 1e-5, case.name
 
 
-def test_without_a_gpu_a_section_says_what_is_missing(monkeypatch, tmp_path):
+def test_without_a_gpu_a_section_says_what_is_missing(monkeypatch):
     monkeypatch.delenv("MINICNN_EMULATE_GPU", raising=False)
-    code, lines = section_lines(tmp_path, "check_cuda")
-    if lines != [] and "unavailable" in lines[0]:
-        assert code == 0 and "device 'cuda'" in lines[0]["unavailable"]
-        assert sections.ending(code, lines)[0] == "skipped"
-    else:
+    result = sections.run_section("check_cuda", TINY, 30.0, 30.0)
+    if result["status"] != "skipped":
         pytest.skip("there is a GPU")
+    assert result["rows"] == [] and "device 'cuda'" in result["reason"]
 
 
-FAKE = """
-import os, sys, time
-sys.path.insert(0, {benchmarks!r})
-import gpu
-from gpubench import sections
-
-def fails():
-    raise ValueError("no good")
-
-ITEMS = [("one", lambda: {{"value": 1}}), ("dies", os.abort), ("fails", fails), ("two", lambda: {{"value": 2}})]
-ITEMS += [("hangs", lambda: time.sleep(60)), ("three", dict)] * {hangs}
-sections.SECTIONS["fake"] = sections.Section("a fake", 1, lambda settings: ITEMS)
-sys.exit(gpu.main())
-"""
+def run_fake(monkeypatch, items, *given, seconds=60.0, hard_limit=60.0):
+    """A section of those items, in processes."""
+    monkeypatch.setitem(sections.SECTIONS, "fake", sections.Section("a fake", 1, items, given))
+    return sections.run_section("fake", TINY, seconds, hard_limit)
 
 
-def run_fake(tmp_path, monkeypatch, *, hangs, seconds=30.0, hard_limit=30.0):
-    program = tmp_path / "fake.py"
-    program.write_text(FAKE.format(benchmarks=str(BENCHMARKS), hangs=int(hangs)))
-    fake = sections.Section("a fake", 1, lambda settings: [])
-    monkeypatch.setitem(sections.SECTIONS, "fake", fake)
-    return sections.run_section("fake", TINY, seconds, hard_limit, [sys.executable, str(program)])
-
-
-def test_a_measurement_that_kills_its_process_costs_no_other(tmp_path, monkeypatch):
-    result = run_fake(tmp_path, monkeypatch, hangs=False)
+def test_a_measurement_that_kills_its_process_costs_no_other(monkeypatch):
+    result = run_fake(monkeypatch, fake_items, False)
     rows = {row["name"]: row for row in result["rows"]}
     assert list(rows) == ["one", "dies", "fails", "two"]
     assert (rows["one"]["value"], rows["two"]["value"]) == (1, 2)
@@ -223,54 +216,46 @@ def test_a_measurement_that_kills_its_process_costs_no_other(tmp_path, monkeypat
     assert result["status"] == "done" and report.wrong([result])
 
 
-def test_a_measurement_that_hangs_is_stopped(tmp_path, monkeypatch):
-    result = run_fake(tmp_path, monkeypatch, hangs=True, hard_limit=6.0)
-    assert (result["status"], result["seconds"] < 16) == ("partly", True)
+def test_a_measurement_that_hangs_is_stopped(monkeypatch):
+    result = run_fake(monkeypatch, fake_items, True, hard_limit=15.0)
+    assert (result["status"], result["seconds"] < 25) == ("partly", True)
     assert "time was over" in result["reason"]
     assert result["rows"][-1]["name"] == "hangs" and "stopped" in result["rows"][-1]["skipped"]
     assert result["rows"][0]["value"] == 1
 
 
-def test_what_there_is_no_time_for_is_named(tmp_path, monkeypatch):
-    monkeypatch.setitem(sections.SECTIONS, "late", sections.Section("", 1, lambda s: [("a", dict), ("b", dict)]))
-    code, lines = section_lines(tmp_path, "late", seconds=-1.0)
-    assert sections.ending(code, lines) == ("partly", "no time left for 2 rows")
-    assert [row["skipped"] for row in sections.sorted_out(lines)["rows"]] == ["no time left"] * 2
+def test_what_there_is_no_time_for_is_named(monkeypatch):
+    result = run_fake(monkeypatch, late_items, seconds=-1.0)
+    assert (result["status"], result["reason"]) == ("partly", "no time left for 2 rows")
+    assert [row["skipped"] for row in result["rows"]] == ["no time left"] * 2
 
 
-def test_a_row_keeps_its_name(tmp_path, monkeypatch):
-    items = [("gpu", lambda: {"name": "NVIDIA H200"})]
-    monkeypatch.setitem(sections.SECTIONS, "named", sections.Section("", 1, lambda settings: items))
-    _, lines = section_lines(tmp_path, "named")
-    assert [row["name"] for row in sections.sorted_out(lines)["rows"]] == ["gpu"]
+def test_a_row_keeps_its_name(monkeypatch):
+    assert [row["name"] for row in run_fake(monkeypatch, named_items)["rows"]] == ["gpu"]
 
 
-def test_a_section_that_cannot_begin_says_why(tmp_path, monkeypatch):
-    def items(settings):
-        raise RuntimeError("no CUDA-capable device")
-
-    monkeypatch.setitem(sections.SECTIONS, "broken", sections.Section("", 1, items))
-    code, lines = section_lines(tmp_path, "broken")
-    assert sections.ending(code, lines) == ("failed", "RuntimeError: no CUDA-capable device")
-    assert sections.sorted_out(lines)["rows"] == []
+def test_a_section_that_cannot_begin_says_why(monkeypatch):
+    result = run_fake(monkeypatch, broken_items)
+    assert (result["status"], result["reason"]) == ("failed", "RuntimeError: no CUDA-capable device")
+    assert result["rows"] == []
 
 
 def test_no_section_may_outlast_the_program(monkeypatch):
     given, saved = [], []
 
-    def run(name, settings, seconds, hard_limit, program):
+    def run(name, settings, seconds, hard_limit):
         given.append((name, round(seconds), round(hard_limit)))
         return {"title": name, "status": "done", "reason": "", "seconds": 0.0, "rows": []}
 
     for name, weight in (("first", 1), ("second", 3)):
         monkeypatch.setitem(sections.SECTIONS, name, sections.Section(name, weight, None))
     monkeypatch.setattr(sections, "run_section", run)
-    sections.run_all(["first", "second"], TINY, 100, [], lambda done: saved.append(len(done)))
+    sections.run_all(["first", "second"], TINY, 100, lambda done: saved.append(len(done)))
     assert given == [("first", 25, 25 + sections.GRACE), ("second", 100, 100)] and saved == [1, 2]
 
 
 def test_a_section_without_any_time_is_skipped():
-    result = sections.run_section("machine", TINY, 0.0, 0.0, ["false"])
+    result = sections.run_section("machine", TINY, 0.0, 0.0)
     assert (result["status"], result["reason"], result["rows"]) == ("skipped", "no time left", [])
 
 
