@@ -115,6 +115,16 @@ def implementation(reference, device, tier):
         raise DeviceError(f"{reference.__name__} has no kernel for {where}; {way_out}") from None
 
 
+def cpu_threads() -> int:
+    """How many threads the fast tier's kernels work with on the CPU. EnvVarError if $MINICNN_THREADS is no number."""
+    return importlib.import_module("minicnn.kernels.cpu.machine.threads").threads()
+
+
+def cpu_cores() -> list[int]:
+    """The numbers of the cores that this process may run on."""
+    return importlib.import_module("minicnn.kernels.cpu.machine.cores").usable()
+
+
 def is_array(value):
     """Whether `value` is an array of one of the two libraries: NumPy's, or CuPy's on the GPU."""
     return isinstance(value, np.ndarray) or hasattr(value, "__cuda_array_interface__")

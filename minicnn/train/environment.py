@@ -11,14 +11,13 @@ from pathlib import Path
 import numpy as np
 import PIL
 
-from ..device import current_tier
-from ..kernels.cpu.machine import cores, threads
+from ..device import cpu_cores, cpu_threads, current_tier
 
 BLAS_VARIABLES = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS")
 
 
-def environment(device="cpu"):
-    """{name: text}."""
+def environment(device: str = "cpu") -> dict[str, str]:
+    """{name: text}; device: where the network is."""
     blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
     return {
         "python": platform.python_version(),
@@ -31,14 +30,14 @@ def environment(device="cpu"):
     }
 
 
-def differences(before, now):
+def differences(before: dict[str, str], now: dict[str, str]) -> str:
     """What has changed, as text, such as "numpy 2.1 then, 2.2 now"; empty if nothing has."""
     return "; ".join(
         f"{name} {before.get(name)} then, {now[name]} now" for name in now if before.get(name) != now[name]
     )
 
 
-def cpu_name():
+def cpu_name() -> str:
     """The processor's name, as the system gives it."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
@@ -50,8 +49,8 @@ def cpu_name():
 def _threads():
     """How many there are: of the fast tier's pool, or of BLAS for the plain one."""
     if current_tier() == "fast":
-        return str(threads.threads())
+        return str(cpu_threads())
     for name in BLAS_VARIABLES:
         if os.environ.get(name):
             return os.environ[name]
-    return str(len(cores.usable()))
+    return str(len(cpu_cores()))
