@@ -2,7 +2,7 @@
 //
 // Threads   one for every element, in a grid-stride loop: thread i takes i, i + threads of the grid, and so on
 // Memory    neighbouring threads touch neighbouring elements: every access is coalesced; no shared memory, no barrier
-// Launch    blocks of 256, ceil(size / 256) of them
+// Launch    thread blocks of 256, ceil(size / 256) of them
 // Bound by  memory: forward 1 read and 1 write an element, backward 2 reads and 1 write, for a few tens of operations
 //
 // y may be x itself (inplace=True), so neither is __restrict__: a thread reads its element before it writes it.

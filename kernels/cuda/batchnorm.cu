@@ -1,7 +1,7 @@
 // Batch normalisation of x (N, C, inner): two kernels that sum over a channel, two that work element by element.
 //
 // The sums
-//   Threads   a block of 256 for each channel; its threads take values t, t + 256, ... of the channel's N * inner
+//   Threads   a thread block of 256 for each channel; its threads take values t, t + 256, ... of the N * inner
 //   Memory    neighbouring threads read neighbouring values, coalesced where inner is 32 or more
 //   Shared    one partial sum for each warp; block_sum has two barriers, which every thread reaches, with values or not
 //   Launch    grid C, block 256

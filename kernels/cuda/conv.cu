@@ -2,7 +2,7 @@
 //
 //   conv2d_direct   one thread for each output, the sum as the formula has it
 //   im2col          explicit: the windows as the columns of a matrix in memory, then a product (matmul.cu)
-//   conv2d_forward, conv2d_grad_x, conv2d_grad_weight with sum_parts
+//   conv2d_forward, conv2d_grad_x, conv2d_grad_weight with sum_splits
 //                   implicit: the products of minicnn/ops/conv.py, but the matrix is nowhere: a thread block gathers
 //                   the tile of it that it is about to multiply straight into shared memory. These are the ones that
 //                   training runs, and tensor_conv.cu has them once more with fewer digits.
@@ -19,7 +19,7 @@
         int DW, int groups
 
 // 1. Threads one for each output, in a grid-stride loop; neighbours have neighbouring ow. Every operand comes from
-//    global memory (or a cache): 2 numbers fetched for 2 operations.    Launch: blocks of 256
+//    global memory (or a cache): 2 numbers fetched for 2 operations.    Launch: thread blocks of 256
 template <typename T>
 __global__ void conv2d_direct(const T *__restrict__ x, const T *__restrict__ weight, const T *__restrict__ bias,
                               T *__restrict__ y, GEOMETRY) {
@@ -43,7 +43,7 @@ __global__ void conv2d_direct(const T *__restrict__ x, const T *__restrict__ wei
 // 2. What changed: the windows of image `image` are written out as the columns of col (C * KH * KW, OH * OW), one
 //    thread for each number, coalesced; matmul.cu does the rest. What it bought: the product's reuse of every number
 //    TILE times. What it costs: a matrix KH * KW times as large as the image, written and read again.
-//    Launch: blocks of 256
+//    Launch: thread blocks of 256
 template <typename T>
 __global__ void im2col(const T *__restrict__ x, T *__restrict__ col, int image, GEOMETRY) {
     long long count = (long long)C * KH * KW * OH * OW;
@@ -207,10 +207,10 @@ __global__ void conv2d_grad_x(const T *__restrict__ grad_out, const T *__restric
 
 // grad_weight: rows are a group's OG filters, columns their CG * KH * KW weights, k counts the N * OH * OW positions:
 // few results, each a very long sum. One block for every 64 x 64 of them would leave a GPU idle, so the positions are
-// cut into `splits` of `length` each (split-K): parts (splits, OC, CG, KH, KW) is what each of them gives, and
-// sum_parts adds that up.    blockIdx.z: [0, groups * splits)
+// cut into `splits` of `length` each (split-K): sums (splits, OC, CG, KH, KW) is what each of them gives, and
+// sum_splits adds that up.    blockIdx.z: [0, groups * splits)
 template <typename T>
-__global__ void conv2d_grad_weight(const T *__restrict__ grad_out, const T *__restrict__ x, T *__restrict__ parts,
+__global__ void conv2d_grad_weight(const T *__restrict__ grad_out, const T *__restrict__ x, T *__restrict__ sums,
                                    int length, GEOMETRY) {
     int group = blockIdx.z % groups, split = blockIdx.z / groups;
     int CG = C / groups, OG = OC / groups, area = OH * OW, J = CG * KH * KW;
@@ -224,17 +224,17 @@ __global__ void conv2d_grad_weight(const T *__restrict__ grad_out, const T *__re
         bool inside = h >= 0 && h < H && w >= 0 && w < W;
         return inside ? x[(((long long)position.a * C + c) * H + h) * W + w] : T(0);
     };
-    auto store = [=](int o, int j, T sum) { parts[((long long)split * OC + group * OG + o) * J + j] = sum; };
+    auto store = [=](int o, int j, T sum) { sums[((long long)split * OC + group * OG + o) * J + j] = sum; };
     product<T, true, true>(OG, J, first, last, {KH, KW}, {OH, OW}, gradient, window, store);
 }
 
-// y (size,) = parts (splits, size) summed over the splits, one thread for each element, always in the same order.
-//    Launch: blocks of 256, in a grid-stride loop. Bound by memory: an addition for sizeof(T) bytes, coalesced
+// y (size,) = sums (splits, size) summed over the splits, one thread for each element, always in the same order.
+//    Launch: thread blocks of 256, in a grid-stride loop. Bound by memory: an addition for sizeof(T) bytes, coalesced
 template <typename T>
-__global__ void sum_parts(const T *__restrict__ parts, T *__restrict__ y, int splits, long long size) {
+__global__ void sum_splits(const T *__restrict__ sums, T *__restrict__ y, int splits, long long size) {
     GRID_STRIDE_LOOP(i, size) {  // [0, size)
-        T sum = parts[i];
-        for (int split = 1; split < splits; split++) sum += parts[split * size + i];
+        T sum = sums[i];
+        for (int split = 1; split < splits; split++) sum += sums[split * size + i];
         y[i] = sum;
     }
 }

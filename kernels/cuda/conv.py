@@ -50,10 +50,10 @@ def conv2d_grad_weight(grad_out, x, weight_shape, stride, padding, dilation, gro
     columns, rows, _ = _grid(weight_shape[0] // groups, math.prod(weight_shape[1:]), groups)
     positions = len(x) * math.prod(grad_out.shape[2:])
     splits, length = cut(positions, columns * rows * groups, SHORTEST)
-    parts = empty(x, (splits, *weight_shape))
+    sums = empty(x, (splits, *weight_shape))
     grid = columns, rows, groups * splits
-    cu.conv2d_grad_weight[grid, BLOCK](grad_out, x, parts, length, *geometry)
-    return add_up(parts)
+    cu.conv2d_grad_weight[grid, BLOCK](grad_out, x, sums, length, *geometry)
+    return add_up(sums)
 
 
 def conv2d_grad_bias(grad_out):

@@ -1,8 +1,8 @@
 // The gradient of a linear layer's bias, column sums: y (columns,) = x (rows, columns) summed over the rows.
 // (The layer's other three functions are products: matmul.cu.)
 //
-// Threads   a block of 32 x 8 has 32 neighbouring columns; its thread (x, y) sums rows y, y + 8, ... of column x, and
-//           then thread (x, 0) the 8 partial sums, always in the same order: the result repeats bit for bit
+// Threads   a thread block of 32 x 8 has 32 neighbouring columns; thread (x, y) sums rows y, y + 8, ... of column x,
+//           and then thread (x, 0) the 8 partial sums, always in the same order: the result repeats bit for bit
 // Memory    a warp is one y: it reads 32 neighbouring numbers of a row, coalesced
 // Shared    the 8 x 32 partial sums, with one barrier that every thread reaches (a column beyond the edge counts 0)
 // Launch    grid ceil(columns / 32), block (32, 8)
@@ -21,7 +21,7 @@ __global__ void column_sums(const T *__restrict__ x, T *__restrict__ y, int rows
     __syncthreads();
     if (threadIdx.y == 0 && column < columns) {
         T total = T(0);
-        for (int part = 0; part < 8; part++) total += partial[part][threadIdx.x];
+        for (int down = 0; down < 8; down++) total += partial[down][threadIdx.x];
         y[column] = total;
     }
 }

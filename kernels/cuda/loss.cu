@@ -10,7 +10,7 @@
 // Threads   a warp for each of the N * inner targets; its lanes take classes lane, lane + 32, ..., and shuffles add up:
 //           no shared memory, no barrier
 // Memory    coalesced where inner = 1; otherwise neighbouring lanes read `inner` apart
-// Launch    blocks of 256, ceil(targets / 8) of them; a warp without a target leaves as a whole
+// Launch    thread blocks of 256, ceil(targets / 8) of them; a warp without a target leaves as a whole
 // Bound by  memory: logp is read once and grad_x written once, for about 5 operations
 
 #include "sum.cuh"

@@ -4,7 +4,7 @@
 // Threads   one for each element, in a grid-stride loop
 // Memory    neighbouring threads have neighbouring positions of one channel: coalesced; the `size` channels of a window
 //           are read by as many threads, mostly from a cache; no shared memory, no barrier
-// Launch    blocks of 256, ceil(count / 256) of them
+// Launch    thread blocks of 256, ceil(count / 256) of them
 // Bound by  memory: forward 1 read and 1 write an element, and `size` multiply-adds and a power
 
 #include "grid_stride.cuh"

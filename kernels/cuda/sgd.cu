@@ -6,10 +6,10 @@
 //    tensors[t] = addresses of w, grad, velocity (0: no momentum), number of weights
 //    settings[t] = lr, momentum, dampening, weight_decay, nesterov (0 or 1)
 //
-// Threads   row t of the grid's blocks has parameter t: one thread for each weight, in a grid-stride loop
+// Threads   row t of the grid has parameter t: one thread for each weight, in a grid-stride loop
 // Memory    coalesced: 3 reads (w, grad, velocity) and 2 writes (w, velocity) a weight; no shared memory, no barrier
-// Launch    blocks of 256; as many in a row as the largest parameter asks for, but no more than keep a GPU busy: the
-//           rows of small parameters are mostly blocks that leave at once
+// Launch    thread blocks of 256; as many in a row as the largest parameter asks for, but no more than keep a GPU busy:
+//           the rows of small parameters are mostly thread blocks that leave at once
 // Bound by  memory: about 8 operations for 5 * sizeof(T) bytes
 //
 //    d = grad + weight_decay * w;   v = momentum * v + (1 - dampening) * d;   w -= lr * v, or lr * (d + momentum * v)

@@ -3,7 +3,7 @@
 // Threads   a warp for each of the outer * inner rows of C scores; its lanes take scores lane, lane + 32, ..., and
 //           shuffles put their maximum and their sum together, register to register: no shared memory, no barrier
 // Memory    coalesced where inner = 1, the scores of a classifier; otherwise neighbouring lanes read `inner` apart
-// Launch    blocks of 256, ceil(rows / 8) of them; a warp without a row leaves as a whole
+// Launch    thread blocks of 256, ceil(rows / 8) of them; a warp without a row leaves as a whole
 // Bound by  memory: the scores are read two or three times (the second time from a cache) and written once
 //
 // The maximum is subtracted first, so that nothing overflows. It ignores NaN, but the sum does not.

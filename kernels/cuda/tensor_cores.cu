@@ -2,22 +2,22 @@
 //
 // T: tf32, float16, bfloat16
 //
-// A warp's instruction (tensor_cores.cuh) multiplies a 16 x 8 by an 8 x 8 piece, counted in words of 4 bytes along k:
-// 8 tf32 or 16 of the 16-bit numbers. So all three have the same kernels. What is left to do is to feed them:
+// A warp's instruction (tensor_cores.cuh) multiplies a 16 x 8 by an 8 x 8 fragment, counted in words of 4 bytes along
+// k: 8 tf32 or 16 of the 16-bit numbers. So all three have the same kernels. What is left to do is to feed them:
 //
 //   kernel               fetched from global memory       read from shared memory   of one multiply-add, 2-byte numbers
 //   product_naive        2/8 + 2/16 bytes, by the warp    -
 //   product_pipelined    4/128 bytes, fetched ahead       4/64 bytes
 //
-// The factors are packed first: rounded to T, k the fastest axis, its rows filled up with zeros to whole chunks.
+// The factors are packed first: rounded to T, k the fastest axis, its rows filled up with zeros to whole vectors.
 
 #include "tensor_cores.cuh"
 #include "tensor_pipeline.cuh"
 
 // y (batches, rows, pitch) in T, from numbers in any order: y[batch, row, column] = x[batch * batch_stride +
 // row * row_stride + column * column_stride], 0 for columns <= column < pitch. row_stride or column_stride is 1.
-//    Threads   a block of 32 x 8 has 32 x 32 numbers, which go through shared memory: it reads along the axis whose
-//              stride is 1 and writes along the columns, both coalesced
+//    Threads   a thread block of 32 x 8 has 32 x 32 numbers, which go through shared memory: it reads along the axis
+//              whose stride is 1 and writes along the columns, both coalesced
 //    Barriers  two for each batch; the loop runs as often for every thread
 //    Launch    grid (ceil(rows / 32), ceil(pitch / 32), batches or fewer), block (32, 8)
 //    Bound by  memory: 4 + sizeof(T) bytes for each number
@@ -55,29 +55,30 @@ __global__ void product_naive(const T *__restrict__ a, const T *__restrict__ b, 
     auto of_a = [=](int i, int k) { return i < I ? words_a[(long long)i * words + k] : 0; };
     auto of_b = [=](int j, int k) { return j < J ? words_b[(long long)j * words + k] : 0; };
     float sum[4] = {};
-    for (int k0 = 0; k0 < words; k0 += 8) {
-        int k = k0 + word;
-        unsigned part_a[4] = {of_a(i0, k), of_a(i0 + 8, k), of_a(i0, k + 4), of_a(i0 + 8, k + 4)};
-        unsigned part_b[2] = {of_b(j0, k), of_b(j0, k + 4)};
-        multiply_add<T>(sum, part_a, part_b);
+    for (int k0 = 0; k0 < words; k0 += 8) {  // an instruction takes 8 words
+        int k = k0 + word;                   // of this lane's first column of fragments, [0, words)
+        unsigned fragment_a[4] = {of_a(i0, k), of_a(i0 + 8, k), of_a(i0, k + 4), of_a(i0 + 8, k + 4)};
+        unsigned fragment_b[2] = {of_b(j0, k), of_b(j0, k + 4)};
+        multiply_add<T>(sum, fragment_a, fragment_b);
     }
     for (int r = 0; r < 4; r++) {
-        int i = i0 + r / 2 * 8, j = blockIdx.x * 8 + 2 * word + r % 2;
+        int i = i0 + r / 2 * 8, j = blockIdx.x * 8 + 2 * word + r % 2;  // which of the results this lane holds
         if (i < I && j < J) c[(long long)i * J + j] = sum[r] + (bias ? bias[j] : 0.0f);
     }
 }
 
-// 2. What changed: a block's pieces go to shared memory by asynchronous copies of 16 bytes, STAGES of them in flight or
-//    in use, and a warp makes 32 instructions of the 32 words a lane that it reads from there. What it bought: 1/12 of
-//    the bytes from global memory, in copies that no thread waits for: they have STAGES - 1 pieces' time to arrive.
-//    k is cut into gridDim.z parts of `length`: c is (parts, I, J), to be summed (sum_parts of conv.cu).
-//    Launch: grid (ceil(J / SIDE), ceil(I / SIDE), parts), block THREADS
+// 2. What changed: a thread block's tiles go to shared memory by asynchronous copies of 16 bytes, STAGES tiles in
+//    flight or in use, and a warp makes 32 instructions of the 32 words a lane that it reads from there. What it
+//    bought: 1/12 of the bytes from global memory, in copies that no thread waits for: they have STAGES - 1 tiles' time
+//    to arrive.
+//    k is cut into gridDim.z splits of `length`: c is (splits, I, J), to be summed (sum_splits of conv.cu).
+//    Launch: grid (ceil(J / TILE), ceil(I / TILE), splits), block THREADS
 template <typename T>
 __global__ void __launch_bounds__(THREADS, 1)
     product_pipelined(const T *__restrict__ a, const T *__restrict__ b, const float *__restrict__ bias,
                       float *__restrict__ c, int I, int J, int pitch, int length) {
     int first = blockIdx.z * length, last = min(first + length, pitch);
-    Matrix<T> rows(a, blockIdx.y * SIDE, I, pitch, first, last), columns(b, blockIdx.x * SIDE, J, pitch, first, last);
+    Matrix<T> rows(a, blockIdx.y * TILE, I, pitch, first, last), columns(b, blockIdx.x * TILE, J, pitch, first, last);
     auto column = [=](int j) { return c + (long long)blockIdx.z * I * J + j; };
     pipeline<T, false>(rows, columns, (last - first) * int(sizeof(T)) / 4, I, J, J, nullptr,
                        blockIdx.z == 0 ? bias : nullptr, column);

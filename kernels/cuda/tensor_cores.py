@@ -12,10 +12,10 @@ from .source import TENSOR_TYPES
 from .split import add_up, cut
 
 products, convolutions = load("tensor_cores.cu"), load("tensor_conv.cu")
-_SIDE, _THREADS = 128, 128  # as in tensor_pipeline.cuh
-_PIECE, _SHORTEST = 32, 512  # terms: a multiple of what a piece holds; of a part that is worth adding up
-_CHUNK, _STEP = 16, 32  # bytes: what is copied at once, and what an instruction takes of a row
-_MOST_BATCHES = 65535  # of a grid; a block goes on to the next ones
+TILE, THREADS = 128, 128  # as in tensor_pipeline.cuh
+MULTIPLE, SHORTEST = 32, 512  # terms: a split has a multiple of what a tile holds; fewer are not worth adding up
+VECTOR, STEP = 16, 32  # bytes: what is copied at once, and what an instruction takes of a row
+MOST_BATCHES = 65535  # of a grid; a thread block goes on to the next ones
 
 
 def multiply(a, b, bias, precision, *, a_is_transposed=False, b_is_transposed=False, kernel="product_pipelined"):
@@ -29,9 +29,9 @@ def multiply(a, b, bias, precision, *, a_is_transposed=False, b_is_transposed=Fa
         products.product_naive[grid, 32](a, b, bias, c, rows, columns, pitch)
         return c
     grid = _grid(rows, columns)
-    parts, length = cut(pitch, math.prod(grid), _SHORTEST, _PIECE)
-    c = empty(a, (parts, rows, columns), "float32")
-    products.product_pipelined[(*grid, parts), _THREADS](a, b, bias, c, rows, columns, pitch, length)
+    splits, length = cut(pitch, math.prod(grid), SHORTEST, MULTIPLE)
+    c = empty(a, (splits, rows, columns), "float32")
+    products.product_pipelined[(*grid, splits), THREADS](a, b, bias, c, rows, columns, pitch, length)
     return add_up(c)
 
 
@@ -70,14 +70,14 @@ def conv2d_grad_weight(grad_out, x, weight_shape, stride, padding, dilation, gro
     n, filters, *out_size = grad_out.shape
     filters, depth, *kernel = filters // groups, *weight_shape[1:]
     grid = _grid(filters, math.prod(kernel) * images.shape[-1])
-    splits, length = cut(n * math.prod(out_size), math.prod(grid) * groups, _SHORTEST, _PIECE)
-    parts = empty(x, (splits, *weight_shape))
+    splits, length = cut(n * math.prod(out_size), math.prod(grid) * groups, SHORTEST, MULTIPLE)
+    sums = empty(x, (splits, *weight_shape))
     sizes = filters, gradients.shape[-1], depth, images.shape[-1], *x.shape[2:], *out_size, *kernel
     (top, _), (left, _) = padding
     geometry = length, groups, n, *sizes, *stride, top, left, *dilation
     grid = *grid, groups * splits
-    convolutions.conv2d_grad_weight[grid, _THREADS](gradients, images, parts, *geometry)
-    return add_up(parts)
+    convolutions.conv2d_grad_weight[grid, THREADS](gradients, images, sums, *geometry)
+    return add_up(sums)
 
 
 def _convolve(images, weight, bias, y, size, kernel, geometry, groups):
@@ -86,18 +86,18 @@ def _convolve(images, weight, bias, y, size, kernel, geometry, groups):
     rows = channels // groups
     grid = *_grid(rows, n * math.prod(out_size)), groups
     sizes = n, rows, *size, images.shape[-1], *out_size, *kernel
-    convolutions.conv2d[grid, _THREADS](images, weight, bias, y, *sizes, *geometry)
+    convolutions.conv2d[grid, THREADS](images, weight, bias, y, *sizes, *geometry)
 
 
 def _grid(rows, columns):
-    return math.ceil(columns / _SIDE), math.ceil(rows / _SIDE)
+    return math.ceil(columns / TILE), math.ceil(rows / TILE)
 
 
 def _packed_matrix(matrix, precision, is_transposed):
     """(rows, pitch) of `matrix`, or of its transpose."""
     rows, columns = matrix.shape[::-1] if is_transposed else matrix.shape
     strides = (1, rows) if is_transposed else (columns, 1)
-    return _packed(matrix, precision, 1, rows, columns, 0, *strides, unit=_STEP).reshape(rows, -1)
+    return _packed(matrix, precision, 1, rows, columns, 0, *strides, unit=STEP).reshape(rows, -1)
 
 
 def _packed_images(x, precision, groups):
@@ -107,13 +107,13 @@ def _packed_images(x, precision, groups):
     return _packed(x, precision, n * groups, area, depth, depth * area, 1, area)
 
 
-def _packed(x, precision, batches, rows, columns, *strides, unit=_CHUNK):
+def _packed(x, precision, batches, rows, columns, *strides, unit=VECTOR):
     """(batches, rows, pitch) in the precision's type, the pitch a multiple of `unit` bytes; strides of x."""
     _check_gpu(x, precision)
     dtype = TENSOR_TYPES[precision]
     pitch = math.ceil(columns * dtype.itemsize / unit) * unit // dtype.itemsize
     packed = empty(x, (batches, rows, pitch), dtype)
-    grid = math.ceil(rows / 32), math.ceil(pitch / 32), min(batches, _MOST_BATCHES)
+    grid = math.ceil(rows / 32), math.ceil(pitch / 32), min(batches, MOST_BATCHES)
     products.pack[grid, (32, 8)](x, packed, batches, rows, columns, pitch, *strides)
     return packed
 

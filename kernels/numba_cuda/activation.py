@@ -4,7 +4,7 @@ Element by element, so all six kernels have one shape:
 
 Threads   thread i takes element i, i + threads of the grid, and so on: a grid-stride loop, right for any grid
 Memory    neighbouring threads touch neighbouring elements: every access is coalesced; no shared memory, no barrier
-Launch    blocks of 256, ceil(size / 256) of them
+Launch    thread blocks of THREADS, ceil(size / THREADS) of them
 Bound by  memory: forward 1 read and 1 write an element, backward 2 reads and 1 write, for a few tens of operations
 
 y may be x itself (inplace=True): a thread reads its element before it writes it.

@@ -2,7 +2,7 @@
 
 Threads   one for every element, in a grid-stride loop
 Memory    2 reads and 1 write an element, all coalesced; no shared memory, no barrier
-Launch    blocks of 256, ceil(size / 256) of them
+Launch    thread blocks of THREADS, ceil(size / THREADS) of them
 Bound by  memory: 1 operation for 3 numbers moved
 """
 

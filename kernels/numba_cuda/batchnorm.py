@@ -2,7 +2,7 @@
 that work element by element.
 
 The sums
-  Threads   a block for each channel; its threads take values t, t + THREADS, ... of the channel's N * inner
+  Threads   a thread block for each channel; its threads take values t, t + THREADS, ... of the channel's N * inner
   Memory    neighbouring threads read neighbouring values, coalesced where inner is 32 or more
   Shared    one partial sum for each thread: see block_sum, whose barriers every thread reaches, with values or not
   Launch    grid C, block THREADS

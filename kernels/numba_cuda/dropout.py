@@ -4,7 +4,7 @@ minicnn/ops/dropout.py. It is its own gradient.
 Threads   one for every 4 elements, in a grid-stride loop: one block of the cipher gives 4 words, element i takes
           word i % 4 of block i / 4, upper 24 bits: the very numbers of philox_uniform in minicnn/random.py
 Memory    a thread's 4 elements are neighbours, its neighbours' the next ones; no shared memory, no barrier
-Launch    blocks of 256, ceil(size / 4 / 256) of them
+Launch    thread blocks of THREADS, ceil(size / 4 / THREADS) of them
 Bound by  memory: 1 read and 1 write an element; 10 rounds of 2 multiplications for every 4 elements
 
 y may be x itself (inplace=True): a thread reads its elements before it writes them.

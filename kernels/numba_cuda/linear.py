@@ -36,8 +36,8 @@ def linear_grad_bias(grad_out):
 def column_sums(x: T[:, :], y: T[:]):
     """y (columns,) = x (rows, columns) summed over the rows.
 
-    Threads   a block has TILE neighbouring columns; its thread (x, y) sums rows y, y + TILE, ... of column x, and
-              then thread (x, 0) the TILE partial sums, always in the same order: the result repeats bit for bit
+    Threads   a thread block has TILE neighbouring columns; its thread (x, y) sums rows y, y + TILE, ... of column x,
+              and then thread (x, 0) the TILE partial sums, always in the same order: the result repeats bit for bit
     Memory    neighbouring threads read neighbouring numbers of a row, coalesced
     Shared    the TILE x TILE partial sums, with one barrier that every thread reaches (a column beyond the edge
               counts 0)

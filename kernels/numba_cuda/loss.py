@@ -8,7 +8,7 @@ minicnn/ops/loss.py. Labels and class weights are on the GPU here.
 
 A label t out of range makes its loss NaN, and the lowest of them is left in `wrong` for the host to find.
 
-Threads   a block for each of the N * inner targets; its threads take classes t, t + THREADS, ...
+Threads   a thread block for each of the N * inner targets; its threads take classes t, t + THREADS, ...
 Memory    coalesced where inner = 1; otherwise neighbouring threads read `inner` apart
 Shared    one number for each thread (reduction.py): every thread reaches the barriers there, with classes or without
 Launch    grid N * inner, block THREADS

@@ -6,7 +6,7 @@
 
 Threads   one for each weight, in a grid-stride loop
 Memory    coalesced: 3 reads (w, grad, velocity) and 2 writes (w, velocity) a weight; no shared memory, no barrier
-Launch    blocks of 256, ceil(size / 256) of them
+Launch    thread blocks of THREADS, ceil(size / THREADS) of them
 Bound by  memory: about 8 operations for 5 numbers moved; small parameters by the launch itself
 """
 

@@ -1,7 +1,7 @@
 """Softmax and its logarithm over the middle axis of x (outer, C, inner), scores into probabilities; mirrors
 minicnn/ops/softmax.py.
 
-Threads   a block for each of the outer * inner rows of C scores; its threads take scores t, t + THREADS, ...
+Threads   a thread block for each of the outer * inner rows of C scores; its threads take scores t, t + THREADS, ...
 Memory    coalesced where inner = 1, the scores of a classifier; otherwise neighbouring threads read `inner` apart
 Shared    one number for each thread, for the maximum and the sums (reduction.py): every thread reaches the barriers
           there, with scores or without

@@ -184,7 +184,7 @@ def test_nan_stays_in_the_windows_that_see_it(name, channels):
 @each_precision
 def test_sums_in_parts(name, monkeypatch):
     """Three parts, the last one shorter, of a product and of a filter's gradient."""
-    monkeypatch.setattr(tensor_cores, "_SHORTEST", 64)
+    monkeypatch.setattr(tensor_cores, "SHORTEST", 64)
     a, b, bias = normal(9, 210), normal(210, 5), normal(5)
     c = tensor_cores.multiply(there(a), there(b), there(bias), name)
     a, b = a.astype(np.float64), b.astype(np.float64)
@@ -193,7 +193,7 @@ def test_sums_in_parts(name, monkeypatch):
 
 
 def test_more_batches_than_a_grid_has(monkeypatch):
-    monkeypatch.setattr(tensor_cores, "_MOST_BATCHES", 2)
+    monkeypatch.setattr(tensor_cores, "MOST_BATCHES", 2)
     check_convolution(
         "tf32", normal(3, 4, 5, 5), normal(5, 2 * 2, 3, 3)[:4, :2], None, (1, 1), ((0, 0), (0, 0)), (1, 1), 2
     )
