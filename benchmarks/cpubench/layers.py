@@ -8,10 +8,8 @@
 
 import json
 import statistics
-import subprocess
 import sys
 import time
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -46,50 +44,37 @@ class Layer(NamedTuple):
         return f"{self.net:9} {self.c:4} x {self.size:3}^2 -> {self.oc:4}, {self.k:2} x {self.k:<2} / {self.stride}"
 
 
-LAYERS = (
-    [
-        Layer("alexnet", 64, *sizes)
-        for sizes in ((3, 224, 64, 11, 4, 2), (64, 27, 192, 5, 1, 2), (192, 13, 384, 3, 1, 1), (384, 13, 256, 3, 1, 1))
-    ]
-    + [
-        Layer("resnet18", 16, *sizes)
-        for sizes in (
-            (3, 224, 64, 7, 2, 3),
-            (64, 56, 64, 3, 1, 1),
-            (64, 56, 128, 3, 2, 1),
-            (128, 28, 128, 3, 1, 1),
-            (256, 14, 256, 3, 1, 1),
-            (512, 7, 512, 3, 1, 1),
-            (64, 56, 128, 1, 2, 0),
-        )
-    ]
-    + [
-        Layer("resnet50", 8, *sizes)
-        for sizes in (
-            (64, 56, 256, 1, 1, 0),
-            (256, 56, 64, 1, 1, 0),
-            (512, 28, 128, 1, 1, 0),
-            (1024, 14, 256, 1, 1, 0),
-            (512, 7, 2048, 1, 1, 0),
-            (128, 56, 128, 3, 2, 1),
-        )
-    ]
-)
+LAYERS = [
+    Layer("alexnet", 64, 3, 224, 64, 11, 4, 2),
+    Layer("alexnet", 64, 64, 27, 192, 5, 1, 2),
+    Layer("alexnet", 64, 192, 13, 384, 3, 1, 1),
+    Layer("alexnet", 64, 384, 13, 256, 3, 1, 1),
+    Layer("resnet18", 16, 3, 224, 64, 7, 2, 3),
+    Layer("resnet18", 16, 64, 56, 64, 3, 1, 1),
+    Layer("resnet18", 16, 64, 56, 128, 3, 2, 1),
+    Layer("resnet18", 16, 128, 28, 128, 3, 1, 1),
+    Layer("resnet18", 16, 256, 14, 256, 3, 1, 1),
+    Layer("resnet18", 16, 512, 7, 512, 3, 1, 1),
+    Layer("resnet18", 16, 64, 56, 128, 1, 2, 0),
+    Layer("resnet50", 8, 64, 56, 256, 1, 1, 0),
+    Layer("resnet50", 8, 256, 56, 64, 1, 1, 0),
+    Layer("resnet50", 8, 512, 28, 128, 1, 1, 0),
+    Layer("resnet50", 8, 1024, 14, 256, 1, 1, 0),
+    Layer("resnet50", 8, 512, 7, 2048, 1, 1, 0),
+    Layer("resnet50", 8, 128, 56, 128, 3, 2, 1),
+]
 
 
 def compare_layers(args):
     """Run every side in turns and print a line for each layer and pass. args: sides, rounds, threads, steps, out."""
     from minicnn.console import say  # not above: this file is a worker's program as well
 
-    from .turns import environment, write
+    from .turns import run_one, write
 
     runs = {side: [] for side in args.sides}
     for _ in range(args.rounds):
         for side in args.sides:
-            settings = {"side": side, "threads": args.threads, "repeats": args.steps}
-            command = [sys.executable, str(Path(__file__)), json.dumps(settings)]
-            done = subprocess.run(command, env=environment(args.threads), stdout=subprocess.PIPE, text=True, check=True)
-            runs[side].append(json.loads(done.stdout))
+            runs[side].append(run_one(side, program=__file__, threads=args.threads, repeats=args.steps))
     say("\n".join(layer_table(runs)))
     write(args.out, f"layers_t{args.threads}", {"threads": args.threads, "runs": runs})
 

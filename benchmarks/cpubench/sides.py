@@ -9,6 +9,8 @@ A library is imported by its own side only.
 import importlib
 import importlib.metadata
 
+SGD = {"lr": 0.01, "momentum": 0.9, "weight_decay": 5e-4}
+
 
 def batch(settings):
     """float32 (N, 3, size, size) and labels (N,)."""
@@ -29,23 +31,10 @@ def minicnn_step(settings, tier):
     minicnn.set_tier(tier)
     minicnn.manual_seed(0)
     images, labels = batch(settings)
-    options = {"dropout": 0.0} if settings["model"] == "alexnet" else {}
-    model = getattr(minicnn.models, settings["model"])(**options)
-    optimizer = minicnn.optim.SGD(model.parameters(), lr=0.01, momentum=0.9, weight_decay=5e-4)
-
-    def train():
-        optimizer.zero_grad()
-        loss = F.cross_entropy(model(minicnn.Tensor(images)), labels)
-        loss.backward()
-        optimizer.step()
-        return loss.item()
-
-    @minicnn.no_grad()
-    def infer():
-        return float(model(minicnn.Tensor(images)).numpy().max())
-
-    versions = {"minicnn": minicnn.__version__, "numpy": np.__version__}
-    return (train, versions) if settings["task"] == "train" else (model.eval() and infer, versions)
+    model = created(minicnn.models, settings)
+    optimizer = minicnn.optim.SGD(model.parameters(), **SGD)
+    step = step_of(settings, model, optimizer, F.cross_entropy, minicnn.Tensor(images), labels, minicnn.no_grad)
+    return step, {"minicnn": minicnn.__version__, "numpy": np.__version__}
 
 
 def torch_step(settings, layout):
@@ -54,26 +43,35 @@ def torch_step(settings, layout):
 
     torch.set_num_threads(settings["threads"])
     torch.manual_seed(0)
-    layout = getattr(torch, layout)
     images, labels = (torch.from_numpy(array) for array in batch(settings))
-    images = images.to(memory_format=layout)
+    layout = {"memory_format": getattr(torch, layout)}
+    model = created(torchvision.models, settings).to(**layout)
+    optimizer, loss = torch.optim.SGD(model.parameters(), **SGD), torch.nn.functional.cross_entropy
+    step = step_of(settings, model, optimizer, loss, images.to(**layout), labels, torch.inference_mode)
+    return step, {"torch": torch.__version__, "torchvision": torchvision.__version__}
+
+
+def created(models, settings):
+    """The model, without dropout, of either library."""
     options = {"dropout": 0.0} if settings["model"] == "alexnet" else {}
-    model = getattr(torchvision.models, settings["model"])(**options).to(memory_format=layout)
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9, weight_decay=5e-4)
+    return getattr(models, settings["model"])(**options)
+
+
+def step_of(settings, model, optimizer, cross_entropy, images, labels, without_gradients):
+    """The step that minicnn and PyTorch write alike."""
 
     def train():
         optimizer.zero_grad()
-        loss = torch.nn.functional.cross_entropy(model(images), labels)
+        loss = cross_entropy(model(images), labels)
         loss.backward()
         optimizer.step()
         return loss.item()
 
-    @torch.inference_mode()
+    @without_gradients()
     def infer():
-        return float(model(images).max())
+        return model(images).max().item()
 
-    versions = {"torch": torch.__version__, "torchvision": torchvision.__version__}
-    return (train, versions) if settings["task"] == "train" else (model.eval() and infer, versions)
+    return train if settings["task"] == "train" else model.eval() and infer
 
 
 def described_step(settings, library):

@@ -34,9 +34,9 @@ def take_turns(sides, rounds, limit, pythons, **settings):
     return runs
 
 
-def run_one(side, python=sys.executable, **settings):
-    """One process, which has the thread counts in its environment from the start."""
-    command = [python, str(WORKER), json.dumps({"side": side, **settings})]
+def run_one(side, python=sys.executable, program=WORKER, **settings):
+    """What one process prints, which has the thread counts in its environment from the start."""
+    command = [python, str(program), json.dumps({"side": side, **settings})]
     done = subprocess.run(command, env=environment(settings["threads"]), stdout=subprocess.PIPE, text=True, check=True)
     return json.loads(done.stdout)
 
