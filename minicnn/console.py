@@ -11,34 +11,35 @@ import contextlib
 import errno
 import os
 import sys
+from typing import TextIO
 
 _STEERING = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\t\n"}
 
 
-def say(text=""):
+def say(text: object = "") -> None:
     """A line on stdout, or several, at once."""
     stdout.write(str(text).translate(_STEERING) + "\n")
     stdout.flush()
 
 
-def complain(text):
+def complain(text: object) -> None:
     """A line on stderr."""
     stderr.write(str(text).translate(_STEERING) + "\n")
     stderr.flush()
 
 
-def say_in_handler(text):
+def say_in_handler(text: str) -> None:
     """A line on stderr from a signal handler, which may have interrupted a ``say``."""
     with contextlib.suppress(OSError):
         os.write(stderr.fileno(), text.encode("ascii", "backslashreplace") + b"\n")
 
 
-def interactive():
+def interactive() -> bool:
     """Whether somebody sits before a terminal: then there are bars."""
     return stdout.isatty() and stderr.isatty()
 
 
-def open_descriptors():
+def open_descriptors() -> None:
     """Put the null device in the place of each standard stream that was closed when the program was started.
 
     For the beginning of a program: else the first files that it opens get these descriptors, and a library, or a
@@ -55,29 +56,32 @@ def open_descriptors():
 class Output:
     """``sys.stdout`` or ``sys.stderr``, whatever that is at the moment. tqdm takes one as its ``file``."""
 
-    def __init__(self, name):
+    def __init__(self, name: str) -> None:
         self.name = name
 
     @property
-    def stream(self):
+    def stream(self) -> TextIO | None:
         """None: there is none."""
         found = getattr(sys, self.name)
         return None if getattr(found, "closed", False) else found
 
     @property
-    def encoding(self):
+    def encoding(self) -> str:
+        """That of the stream; UTF-8 where there is none."""
         return getattr(self.stream, "encoding", None) or "utf-8"
 
-    def isatty(self):
+    def isatty(self) -> bool:
+        """Whether it is a terminal."""
         return self.stream is not None and self.stream.isatty()
 
-    def fileno(self):
+    def fileno(self) -> int:
         """The descriptor; OSError if there is none."""
         if self.stream is None:
             raise OSError(errno.EBADF, f"there is no {self.name}")
         return self.stream.fileno()
 
-    def write(self, text):
+    def write(self, text: str) -> None:
+        """Write as much as the stream takes; no error if that is nothing."""
         stream = self.stream
         if stream is not None:
             try:
@@ -87,7 +91,8 @@ class Output:
             except OSError as error:
                 self._give_up(error)
 
-    def flush(self):
+    def flush(self) -> None:
+        """Hand on what the stream still holds."""
         stream = self.stream
         if stream is not None:
             try:

@@ -12,7 +12,7 @@ class EnvVarError(ValueError):
     """A variable is set to what it cannot be; the text names it, the value, and what it can be."""
 
 
-def switch(name, default):
+def switch(name: str, default: bool) -> bool:
     """Whether the variable is on: 1, true, yes, on; or off: 0, false, no, off. EnvVarError for anything else."""
     value = os.environ.get(name, "").strip().lower()
     if value in ON or value in OFF:
@@ -22,7 +22,7 @@ def switch(name, default):
     return default
 
 
-def whole(name, most):
+def whole(name: str, most: int) -> int | None:
     """The whole number from 1 to `most` that the variable is; None if it is not set. EnvVarError."""
     value = os.environ.get(name, "").strip()
     if not value:

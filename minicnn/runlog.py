@@ -6,6 +6,7 @@ Lines are looked at one by one: a quote or half a line that has got into one of 
 import csv
 import io
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 COLUMNS = (
@@ -28,7 +29,7 @@ class LogError(ValueError):
     """A log.csv that cannot be used or written; the message names the file and says what is wrong with it."""
 
 
-def read_log(path, columns=("epoch",)):
+def read_log(path: Path | str, columns: Sequence[str] = ("epoch",)) -> list[dict[str, str]]:
     """The rows of a log.csv, {column: text}; none if there is no file. A last line that was cut short is left out.
 
     LogError unless it has at least these columns, a number or nothing in each, and epochs one after another.
@@ -39,7 +40,7 @@ def read_log(path, columns=("epoch",)):
     return rows
 
 
-def read_bytes(path):
+def read_bytes(path: Path | str) -> bytes:
     """What stands in the log at `path`; nothing if there is no file. LogError if it cannot be read."""
     path = Path(path)
     try:
@@ -50,7 +51,7 @@ def read_bytes(path):
         raise LogError(f"cannot read {path}: {error.strerror or error}; move it away, or make it readable") from error
 
 
-def parse_log(content, columns):
+def parse_log(content: bytes, columns: Sequence[str]) -> tuple[list[dict[str, str]], str | None]:
     """(rows that are in order, what is wrong with the first of the others or with all of it; None if nothing is)."""
     try:
         lines = [line for line in io.StringIO(content.decode("utf-8-sig"), newline=None) if line.endswith("\n")]

@@ -8,13 +8,15 @@ itself.
 import math
 import numbers
 import operator
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 ANY = -math.inf
 
 
-def whole(owner, name, value, at_least=1, at_most=math.inf):
+def whole(owner: Any, name: str, value: Any, at_least: float = 1, at_most: float = math.inf) -> int:
     """A whole number; at_least=ANY: also a negative one."""
     try:
         number = operator.index(value)
@@ -27,7 +29,9 @@ def whole(owner, name, value, at_least=1, at_most=math.inf):
     return number
 
 
-def whole_or_pair(owner, name, value, at_least=1, at_most=math.inf):
+def whole_or_pair(
+    owner: Any, name: str, value: Any, at_least: float = 1, at_most: float = math.inf
+) -> int | tuple[int, int]:
     """A whole number, or two of them, (height, width): a tuple, a list or an array."""
     values = value.tolist() if isinstance(value, np.ndarray) else value
     if not isinstance(values, (tuple, list)):
@@ -37,7 +41,16 @@ def whole_or_pair(owner, name, value, at_least=1, at_most=math.inf):
     return tuple(whole(owner, name, each, at_least, at_most) for each in values)
 
 
-def real(owner, name, value, *, at_least=-math.inf, above=-math.inf, at_most=math.inf, below=math.inf):
+def real(
+    owner: Any,
+    name: str,
+    value: Any,
+    *,
+    at_least: float = -math.inf,
+    above: float = -math.inf,
+    at_most: float = math.inf,
+    below: float = math.inf,
+) -> float:
     """A finite number within these bounds."""
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
         raise TypeError(f"{_name(owner)}: {name} must be a number, got {_shown(value)}")
@@ -47,14 +60,14 @@ def real(owner, name, value, *, at_least=-math.inf, above=-math.inf, at_most=mat
     return number
 
 
-def flag(owner, name, value):
+def flag(owner: Any, name: str, value: Any) -> bool:
     """True or False."""
     if not isinstance(value, (bool, np.bool_)):
         raise TypeError(f"{_name(owner)}: {name} must be True or False, got {_shown(value)}")
     return bool(value)
 
 
-def one_of(owner, name, value, choices):
+def one_of(owner: Any, name: str, value: Any, choices: Sequence[str]) -> str:
     """One of these words."""
     if value not in choices:
         raise ValueError(f"{_name(owner)}: {name} must be {' or '.join(map(repr, choices))}, got {_shown(value)}")

@@ -14,7 +14,8 @@ The way of a picture through this package, one file per step:
     errors.py     DataError, BadImage
     sample.py     a small synthetic set to run all of this on, drawn once into a cache folder
 
-Needs NumPy and Pillow only (published.py: torchvision), and of minicnn only cache.py and settings.py.
+Needs NumPy and Pillow only (published.py: torchvision); of minicnn cache.py, settings.py, types.py and device.py, as
+normalize.py works where the pictures are.
 """
 
 from .augment import (

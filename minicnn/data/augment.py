@@ -14,14 +14,18 @@ for that. ResNet's recipe (He et al. 2015, section 3.4) resizes by RandomShorter
 whole pictures, Compose([ResizeShorter(side), WithMirror()]), of the sides 224, 256, 384, 480 and 640.
 """
 
+from collections.abc import Callable, Iterable
+from typing import Any
+
 import numpy as np
 
+from ..types import Array
 from .errors import BadImage
 
 MAX_RESIZED = 2**26  # pixels, 200 MB; of 256 pixels in height: 262,144 in width
 
 
-def to_array(image):
+def to_array(image: Any) -> Array:
     """PIL "RGB" image -> uint8 (3, H, W), contiguous. An array (TenCrop's) passes through."""
     if isinstance(image, np.ndarray):
         return image
@@ -31,7 +35,7 @@ def to_array(image):
 class Compose:
     """The transforms one after another, all with the same generator."""
 
-    def __init__(self, transforms):
+    def __init__(self, transforms: Iterable[Callable]) -> None:
         self.transforms = list(transforms)
 
     def __call__(self, image, rng):
@@ -51,7 +55,7 @@ class ResizeShorter:
     a file of some kB, would become 256 x 3,840,000.
     """
 
-    def __init__(self, size):
+    def __init__(self, size: int) -> None:
         self.size = size
 
     def __call__(self, image, rng=None):
@@ -76,7 +80,7 @@ class ResizeShorter:
 class RandomShorterSide:
     """Resize to a shorter side drawn uniformly from low, ..., high: ResNet's scale jitter [256, 480]."""
 
-    def __init__(self, low=256, high=480):
+    def __init__(self, low: int = 256, high: int = 480) -> None:
         if not 1 <= low <= high:
             raise ValueError(f"RandomShorterSide: needs 1 <= low <= high, not low={low}, high={high}")
         self.low = low
@@ -92,7 +96,7 @@ class RandomShorterSide:
 class CenterCrop:
     """The central size x size pixels. Raises ValueError if the image is smaller."""
 
-    def __init__(self, size):
+    def __init__(self, size: int) -> None:
         self.size = size
 
     def __call__(self, image, rng=None):
@@ -106,7 +110,7 @@ class CenterCrop:
 class RandomCrop:
     """size x size pixels, every position equally likely. Raises ValueError if the image is smaller."""
 
-    def __init__(self, size):
+    def __init__(self, size: int) -> None:
         self.size = size
 
     def __call__(self, image, rng):
@@ -122,7 +126,7 @@ class Pad:
     """`border` black pixels on every side: RandomCrop behind it shifts the picture by up to so many (He et al. 2015,
     section 4.2: 4 for CIFAR)."""
 
-    def __init__(self, border):
+    def __init__(self, border: int) -> None:
         self.border = border
 
     def __call__(self, image, rng=None):
@@ -136,7 +140,7 @@ class Pad:
 class RandomFlip:
     """Mirror left and right with probability p."""
 
-    def __init__(self, p=0.5):
+    def __init__(self, p: float = 0.5) -> None:
         if not 0 <= p <= 1:
             raise ValueError(f"RandomFlip: p must lie in [0, 1], not {p}")
         self.p = p
@@ -156,7 +160,7 @@ class TenCrop:
     smaller than a crop.
     """
 
-    def __init__(self, size):
+    def __init__(self, size: int) -> None:
         self.size = size
 
     def __call__(self, image, rng=None):
@@ -199,7 +203,9 @@ class ColorNoise:
     Source: Krizhevsky et al. 2012, section 4.1.
     """
 
-    def __init__(self, sigma=0.1, sqrt=False, eigenvalues=None, eigenvectors=None):
+    def __init__(
+        self, sigma: float = 0.1, sqrt: bool = False, eigenvalues: Any = None, eigenvectors: Any = None
+    ) -> None:
         if sigma < 0:
             raise ValueError(f"ColorNoise: sigma must not be negative, it is {sigma}")
         self.sigma = sigma
@@ -210,13 +216,13 @@ class ColorNoise:
             self.load_state_dict({"eigenvalues": eigenvalues, "eigenvectors": eigenvectors})
 
     @classmethod
-    def imagenet(cls, sigma=0.1, sqrt=False):
+    def imagenet(cls, sigma: float = 0.1, sqrt: bool = False) -> "ColorNoise":
         """ImageNet's eigenvalues and eigenvectors, as published with fb.resnet.torch
         (datasets/imagenet.lua)."""
         vectors = [[-0.5675, 0.7192, 0.4009], [-0.5808, -0.0045, -0.8140], [-0.5836, -0.6948, 0.4203]]
         return cls(sigma, sqrt, [0.2175, 0.0188, 0.0045], vectors)
 
-    def fit(self, images):
+    def fit(self, images: Iterable[Array]) -> "ColorNoise":
         """Find eigenvalues and eigenvectors over an iterable of uint8 (3, H, W) or (N, 3, H, W). Returns
         self."""
         count = 0
@@ -249,10 +255,12 @@ class ColorNoise:
         table = np.rint(np.arange(256) + shift[:, None]).clip(0, 255)  # (3, 256): new value of each old one
         return image.point(table.astype(int).ravel().tolist())
 
-    def state_dict(self):
+    def state_dict(self) -> dict[str, Array | None]:
+        """The eigenvalues and eigenvectors; None before they are known."""
         return {"eigenvalues": self.eigenvalues, "eigenvectors": self.eigenvectors}
 
-    def load_state_dict(self, state):
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take those of ``state_dict``. ValueError for other shapes, or for numbers that are not finite."""
         values = np.array(state["eigenvalues"], dtype=np.float64)
         vectors = np.array(state["eigenvectors"], dtype=np.float64)
         if values.shape != (3,) or vectors.shape != (3, 3):

@@ -19,6 +19,7 @@ import numpy as np
 
 from .errors import DataError, shown
 from .published import PublishedSet
+from .subset import PictureSet
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 FILES = ("cifar-10-batches-py/test_batch", "cifar-10-batches-bin/test_batch.bin")
@@ -26,12 +27,12 @@ ROW = 3 * 32 * 32
 MOST_BYTES = 100_000_000  # of test_batch, which has 31 million
 
 
-def is_cifar10(path):
+def is_cifar10(path: Path | str) -> bool:
     """Whether `path` is a file, or a folder in which CIFAR-10's test pictures lie."""
     return Path(path).is_file() or _in_folder(path) is not None
 
 
-def cifar10_test(path):
+def cifar10_test(path: Path | str) -> PictureSet:
     """The test pictures, usually 10,000, of ten classes, as a set of pictures. DataError if they cannot be read."""
     try:
         content, name = _content(Path(path))

@@ -12,6 +12,9 @@ import errno
 import io
 import os
 import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -34,7 +37,7 @@ ADVICE = {
 }
 
 
-def load_image(path):
+def load_image(path: Path | str) -> Any:
     """Decode one file -> PIL image of mode "RGB", as torchvision's default loader does: `convert("RGB")`.
 
     Grey is repeated in three channels, CMYK and palettes are converted, alpha is dropped (not composited),
@@ -65,7 +68,7 @@ def _read(path):
 
 
 @contextlib.contextmanager
-def decoding(name):
+def decoding(name: Any) -> Iterator[None]:
     """What fails inside the block fails because of the picture `name`, a BadImage, or of the machine, a DataError."""
     try:
         yield

@@ -22,7 +22,9 @@ Source: Russakovsky et al. 2015, and the readme.txt of ILSVRC2012_devkit_t12.
 
 import copy
 import os
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -45,7 +47,7 @@ class ImageFolder:
     class folder, unexpected classes.
     """
 
-    def __init__(self, root, classes=None):
+    def __init__(self, root: Path | str, classes: Sequence[str] | None = None) -> None:
         self.root = Path(root)
         if not self.root.is_dir():
             raise DataError(f"image folder {shown(self.root)}: there is no such folder")
@@ -83,18 +85,18 @@ class ImageFolder:
     def __repr__(self):
         return f"ImageFolder({str(self.root)!r}: {len(self)} images, {len(self.classes)} classes)"
 
-    def load(self, index):
+    def load(self, index: int) -> Any:
         """Decode picture `index` -> PIL image of mode "RGB". Raises BadImage."""
         return load_image(self.samples[index][0])
 
-    def subset(self, indices):
+    def subset(self, indices: Iterable[int]) -> "ImageFolder":
         """The same folder and classes with only the samples at `indices`, which may be none."""
         part = copy.copy(self)
         part.samples = [self.samples[i] for i in indices]
         return part
 
 
-def split_folders(root):
+def split_folders(root: Path | str) -> tuple[Path | None, ...]:
     """(train, val): the folders under `root` of these names, or of others that mean the same, each None if it is not
     there. DataError for two of one kind."""
     found = {"train": [], "val": []}
@@ -109,7 +111,7 @@ def split_folders(root):
     return tuple(paths[0] if paths else None for paths in found.values())
 
 
-def train_and_val(root, val_fraction=0.1, seed=0):
+def train_and_val(root: Path | str, val_fraction: float = 0.1, seed: int = 0) -> tuple[ImageFolder, ImageFolder]:
     """(train, val) ImageFolders of DIR/train + DIR/val, or of a flat DIR/<class>/*.
 
     The two may be called training/, valid/ or validation/, in any case. A flat folder is split class by class:

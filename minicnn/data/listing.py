@@ -9,6 +9,7 @@ import collections
 import contextlib
 import errno
 import os
+from pathlib import Path
 
 from .errors import DataError, shown
 
@@ -20,7 +21,7 @@ AS_GOOD_AS_HIDDEN = {"__macosx", "@eadir", "$recycle.bin", "system volume inform
 class Listing:
     """Lists folders below `root`, and keeps account of what it passes over."""
 
-    def __init__(self, root):
+    def __init__(self, root: Path | str) -> None:
         self.others = collections.Counter()  # what was passed over, by what it is
         self.endings = collections.Counter()  # files that are no pictures, by ending
         self.entered, above = set(), os.path.realpath(root)
@@ -29,7 +30,7 @@ class Listing:
             above = os.path.dirname(above)
         self.around = set(self.entered)
 
-    def enter(self, folder):
+    def enter(self, folder: Path | str) -> bool:
         """Whether this folder is entered for the first time."""
         identity = _identity(folder)
         is_new = identity not in self.entered
@@ -38,11 +39,11 @@ class Listing:
         return is_new
 
     @property
-    def folders(self):
+    def folders(self) -> set[tuple[int, int]]:
         """What identifies the folders that have been entered below the root."""
         return self.entered - self.around
 
-    def entries(self, folder):
+    def entries(self, folder: Path | str) -> tuple[list[str], list[str]]:
         """(folders, pictures) directly in `folder`, paths; the folders in order."""
         folders, pictures = [], []
         with _naming(folder), os.scandir(folder) as entries:
@@ -65,7 +66,7 @@ class Listing:
                     pictures.append(entry.path)
         return sorted(folders), pictures
 
-    def pictures(self, folder):
+    def pictures(self, folder: str) -> list[str]:
         """All pictures below a folder that has been entered, paths in order."""
         found, waiting = [], [folder]
         while waiting:
@@ -119,5 +120,6 @@ def _ending(name):
     return ending if 1 < len(ending) < 9 else "without an ending"
 
 
-def counted(count, what):
+def counted(count: int, what: str) -> str:
+    """2, "file" -> "2 files"."""
     return f"{count:,} {what}{'s' * (count != 1)}"

@@ -20,6 +20,7 @@ import math
 import os
 import time
 from collections import deque
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from typing import NamedTuple
@@ -27,8 +28,10 @@ from typing import NamedTuple
 import numpy as np
 
 from ..settings import ANY, flag, real, whole
+from ..types import Array
 from .augment import to_array
 from .errors import BadImage, DataError, shown
+from .subset import PictureSet
 
 ORDER, AUGMENT = 1, 2  # the purposes of the generators
 
@@ -38,6 +41,8 @@ class TooManyBadImages(DataError):
 
 
 class Batch(NamedTuple):
+    """What the loader hands over: pictures with their labels."""
+
     images: np.ndarray  # uint8 (N, C, H, W); (N, views, C, H, W) after TenCrop, WithMirror
     labels: np.ndarray  # int64 (N,)
     indices: np.ndarray  # int64 (N,): which samples of the data set these are
@@ -62,17 +67,17 @@ class DataLoader:
 
     def __init__(
         self,
-        dataset,
-        batch_size,
-        transform,
+        dataset: PictureSet,
+        batch_size: int,
+        transform: Callable,
         *,
-        shuffle,
-        seed=0,
-        workers=2,
-        prefetch=2,
-        drop_last=False,
-        max_bad_fraction=0.001,
-    ):
+        shuffle: bool,
+        seed: int = 0,
+        workers: int = 2,
+        prefetch: int = 2,
+        drop_last: bool = False,
+        max_bad_fraction: float = 0.001,
+    ) -> None:
         if missing := [name for name in ("__len__", "samples", "load") if not hasattr(dataset, name)]:
             raise TypeError(f"DataLoader: a data set has {', '.join(missing)}, {type(dataset).__name__} does not")
         if not callable(transform):
@@ -89,18 +94,18 @@ class DataLoader:
         self.bad = {}
         self.wait_seconds = 0.0  # how long the consumer waited for batches in the latest epoch
 
-    def __len__(self):
+    def __len__(self) -> int:
         """Batches in an epoch."""
         full, rest = divmod(len(self.dataset), self.batch_size)
         return full + (rest > 0 and not self.drop_last)
 
-    def order(self, epoch):
+    def order(self, epoch: int) -> Array:
         """int64 (len(dataset),): the samples in the order in which this epoch takes them."""
         if not self.shuffle:
             return np.arange(len(self.dataset))
         return np.random.default_rng([self.seed, ORDER, epoch]).permutation(len(self.dataset))
 
-    def epoch(self, epoch, start=0):
+    def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """Iterate over the batches `start`, `start + 1`, ... of an epoch.
 
         A batch without a single readable picture is not handed over, but its position counts. Leaving the

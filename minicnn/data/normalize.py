@@ -13,10 +13,13 @@ Source: Krizhevsky et al. 2012, section 2; Simonyan and Zisserman 2014, section 
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 
 from ..device import device_of, naming_memory_errors, to_device
+from ..types import Array
 
 
 class Normalize(ABC):
@@ -24,27 +27,29 @@ class Normalize(ABC):
 
     fields = ("mean",)  # the fitted float32 arrays, by attribute name
 
-    def __init__(self):
+    def __init__(self) -> None:
         for name in self.fields:
             setattr(self, name, None)
         self._moved = {}  # fitted arrays on the GPU, by name, each with what it is a copy of
 
     @abstractmethod
-    def fit(self, batches):
+    def fit(self, batches: Iterable[Array]) -> "Normalize":
         """Fit on an iterable of uint8 (N, C, H, W) arrays. Returns self.
 
         Raises TypeError for another dtype, ValueError for another shape or for no pictures at all.
         """
 
     @abstractmethod
-    def __call__(self, batch):
+    def __call__(self, batch: Array) -> Array:
         """uint8 (N, C, H, W) or (N, views, C, H, W) -> float32 of that shape on its device, C-contiguous."""
 
-    def state_dict(self):
+    def state_dict(self) -> dict[str, Any]:
+        """The kind and what was fitted, copies."""
         self._check_fitted()
         return {"kind": type(self).__name__} | {name: getattr(self, name).copy() for name in self.fields}
 
-    def load_state_dict(self, state):
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take what ``state_dict`` of the same kind has returned; ValueError for another kind."""
         kind = type(self).__name__
         if state.get("kind") != kind or set(state) != {"kind", *self.fields}:
             raise ValueError(f"{kind}.load_state_dict: this state is of {state.get('kind')!r}, with {sorted(state)}")
@@ -52,7 +57,7 @@ class Normalize(ABC):
             setattr(self, name, np.array(state[name], dtype=np.float32))
 
     @staticmethod
-    def from_state_dict(state):
+    def from_state_dict(state: dict[str, Any]) -> "Normalize":
         """The normaliser, of whichever kind, whose `state_dict()` this is."""
         kinds = {kind.__name__: kind for kind in (MeanImage, ChannelMean, ChannelMeanStd)}
         if state.get("kind") not in kinds:
@@ -106,7 +111,7 @@ class MeanImage(Normalize):
     that of the crops themselves, so it fits random crops, the centre crop and each of ten crops alike.
     """
 
-    def fit(self, batches):
+    def fit(self, batches: Iterable[Array]) -> "MeanImage":
         count, total = 0, 0
         for batch in self._checked(batches):
             count += len(batch)
@@ -129,7 +134,7 @@ class MeanImage(Normalize):
 class ChannelMean(Normalize):
     """Subtract one number per channel: mean (C,). Pictures may have any height and width."""
 
-    def fit(self, batches):
+    def fit(self, batches: Iterable[Array]) -> "ChannelMean":
         mean, _ = _moments(self, batches)
         self.mean = mean.astype(np.float32)
         return self
@@ -153,18 +158,18 @@ class ChannelMeanStd(ChannelMean):
 
     fields = ("mean", "std")
 
-    def __init__(self, mean=None, std=None):
+    def __init__(self, mean: Any = None, std: Any = None) -> None:
         super().__init__()
         if mean is not None:
             self._set(np.array(mean), np.array(std))
 
     @classmethod
-    def imagenet(cls):
+    def imagenet(cls) -> "ChannelMeanStd":
         """The values every torchvision model expects, (.485, .456, .406) and (.229, .224, .225), in
         0..255."""
         return cls(255 * np.array([0.485, 0.456, 0.406]), 255 * np.array([0.229, 0.224, 0.225]))
 
-    def fit(self, batches):
+    def fit(self, batches: Iterable[Array]) -> "ChannelMeanStd":
         self._set(*_moments(self, batches))
         return self
 

@@ -4,8 +4,9 @@ Source    Krizhevsky, "Learning multiple layers of features from tiny images", 2
           Nilsback and Zisserman, "Automated flower classification over a large number of classes", ICVGIP 2008
 """
 
+from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ..cache import keeping_in
 from .decode import decoding
@@ -25,21 +26,21 @@ class Item(NamedTuple):
 class PublishedSet:
     """One split of a torchvision data set, which gives (PIL image, label) for an index, as a set of pictures."""
 
-    def __init__(self, dataset, split, labels, classes):
+    def __init__(self, dataset: Any, split: str, labels: Iterable[int], classes: Iterable[str]) -> None:
         self.dataset, self.classes = dataset, list(classes)
         self.samples = [(Item(split, i), int(label)) for i, label in enumerate(labels)]
 
     def __len__(self):
         return len(self.samples)
 
-    def load(self, index):
+    def load(self, index: int) -> Any:
         """Picture `index` -> PIL image of mode "RGB". Raises BadImage, or DataError for trouble of the machine."""
         item, _ = self.samples[index]
         with decoding(item):
             return self.dataset[item.index][0].convert("RGB")
 
 
-def cifar10(root, download=True):
+def cifar10(root: Path | str, download: bool = True) -> tuple[PublishedSet, ...]:
     """(train, test) of CIFAR-10, 50,000 and 10,000 pictures of ten classes; downloaded into `root` if need be."""
     splits = [_open("CIFAR10", root, download, train=train) for train in (True, False)]
     return tuple(
@@ -48,7 +49,7 @@ def cifar10(root, download=True):
     )
 
 
-def flowers102(root, download=True):
+def flowers102(root: Path | str, download: bool = True) -> tuple[PublishedSet, ...]:
     """(train, val) of Flowers-102, ten pictures of each of 102 flowers in both; downloaded into `root` if need be."""
     names = ("train", "val")
     splits = [_open("Flowers102", root, download, split=name) for name in names]

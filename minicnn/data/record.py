@@ -14,21 +14,25 @@ tested on. So when a run goes on, or is tested, its record says which pictures a
 import copy
 import hashlib
 import os
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from .errors import DataError, shown
 from .listing import NOWHERE
+from .subset import PictureSet
+
+Record: TypeAlias = dict[str, dict[str, Any]]  # empty: nothing is known
 
 SPLITS = {"train": "training", "val": "validation"}
 
 
-def record(train, val):
+def record(train: PictureSet, val: PictureSet) -> Record:
     """{"train": ..., "val": ...} of two sets of pictures. DataError if a file has gone."""
     return {"train": _record(train), "val": _record(val)}
 
 
-def check_record(saved):
+def check_record(saved: Any) -> None:
     """ValueError unless `saved` is what ``record`` makes. An empty one says that nothing is known."""
     for split in SPLITS if saved else ():
         names, sizes = saved[split]["names"], saved[split]["sizes"]
@@ -36,12 +40,12 @@ def check_record(saved):
             raise ValueError(f"{split} has names {names.dtype} {names.shape} and sizes {sizes.dtype} {sizes.shape}")
 
 
-def is_flat(train, val):
+def is_flat(train: PictureSet, val: PictureSet) -> bool:
     """Whether the two are one folder, split by a seed."""
     return getattr(train, "root", None) is not None and train.root == getattr(val, "root", None)
 
 
-def split_as(saved, train, val):
+def split_as(saved: Record, train: Any, val: Any) -> tuple[PictureSet, PictureSet]:
     """The pictures of a flat folder, split as they were: those that `saved` has in val are in val, all the others, the
     new ones too, are in train. Two folders, or a flat one of which nothing is known, stay what they are."""
     if not saved or not is_flat(train, val) or np.isin(saved["val"]["names"], saved["train"]["names"]).any():
@@ -51,7 +55,7 @@ def split_as(saved, train, val):
     return everything.subset(np.flatnonzero(~held_out)), everything.subset(np.flatnonzero(held_out))
 
 
-def not_trained_on(saved, train, val):
+def not_trained_on(saved: Record, train: Any, val: Any) -> PictureSet:
     """Of a flat folder, the pictures that the run validated on: the same names, the same sizes, and none that it
     trained on. Of two folders, or if nothing is known, `val` as it is."""
     if not saved or not is_flat(train, val):
@@ -62,12 +66,12 @@ def not_trained_on(saved, train, val):
     return everything.subset(np.flatnonzero(chosen))
 
 
-def trained_on(saved, pictures):
+def trained_on(saved: Record, pictures: PictureSet) -> int:
     """How many of these pictures, of a flat folder, the run trained on."""
     return int(np.isin(_keys(_record(pictures)), _keys(saved["train"])).sum()) if saved else 0
 
 
-def changes(saved, now, train, val):
+def changes(saved: Record, now: Record, train: PictureSet, val: PictureSet) -> str:
     """What is different about the pictures `train` and `val`, whose record is `now`: a text, empty if nothing is."""
     texts = []
     for (split, adjective), pictures in zip(SPLITS.items(), (train, val), strict=True):
@@ -85,7 +89,7 @@ def changes(saved, now, train, val):
     return "; ".join(texts)
 
 
-def changed_sides(saved, now):
+def changed_sides(saved: Record, now: Record) -> int:
     """How many pictures have gone from validation to training, or back: the same name and size, on the other side."""
     then, now = ({split: _keys(of[split]) for split in SPLITS} for of in (saved, now))
     moved = 0

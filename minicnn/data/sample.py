@@ -17,12 +17,15 @@ from pathlib import Path
 import numpy as np
 
 from ..cache import cache_dir, keeping_in
+from ..types import Array
 
 VERSION = 1  # raise it whenever another picture would be drawn from the same seed: old caches are then left alone
 SIDES = (72, 160)  # pixels; height and width are drawn from this range, each for itself
 
 
-def draw_sample(folder=None, seed=0, train_per_class=150, val_per_class=50):
+def draw_sample(
+    folder: Path | str | None = None, seed: int = 0, train_per_class: int = 150, val_per_class: int = 50
+) -> Path:
     """Draw the set into a folder of its own under `folder` (default: cache_dir()), once -> that folder's
     path.
 
@@ -48,7 +51,7 @@ def draw_sample(folder=None, seed=0, train_per_class=150, val_per_class=50):
     return target
 
 
-def draw_picture(name, rng):
+def draw_picture(name: str, rng: np.random.Generator) -> Array:
     """One picture of class `name` -> uint8 (H, W, 3)."""
     height, width = rng.integers(SIDES[0], SIDES[1] + 1, 2)
     pixel = 1 / (min(height, width) * rng.uniform(0.17, 0.28))  # one pixel in units of the pattern's period
@@ -78,44 +81,44 @@ def _two_colors(rng):
 # --- the patterns ---
 
 
-def stripes(u, v, rng):
+def _stripes(u, v, rng):
     return np.abs(_cell(v + rng.random())) - rng.uniform(0.2, 0.3)
 
 
-def diagonal(u, v, rng):
+def _diagonal(u, v, rng):
     side = rng.choice([-1, 1])
-    return stripes(u, (v + side * u) / np.sqrt(2), rng)
+    return _stripes(u, (v + side * u) / np.sqrt(2), rng)
 
 
-def waves(u, v, rng):
-    return stripes(u, v + rng.uniform(0.4, 0.5) * np.sin(2 * np.pi * (u / rng.uniform(1.6, 2.2) + rng.random())), rng)
+def _waves(u, v, rng):
+    return _stripes(u, v + rng.uniform(0.4, 0.5) * np.sin(2 * np.pi * (u / rng.uniform(1.6, 2.2) + rng.random())), rng)
 
 
-def checkerboard(u, v, rng):
+def _checkerboard(u, v, rng):
     a, b = rng.random(2)
     return np.sin(np.pi * (u + a)) * np.sin(np.pi * (v + b)) / np.pi
 
 
-def bricks(u, v, rng):
+def _bricks(u, v, rng):
     v = v / 0.8 + rng.random()
     u = u / 1.2 + rng.random() + 0.5 * (np.floor(v + 0.5) % 2)
     joint = rng.uniform(0.08, 0.12)
     return np.maximum(1.2 * np.abs(_cell(u)) - (0.6 - joint), 0.8 * np.abs(_cell(v)) - (0.4 - joint))
 
 
-def rings(u, v, rng):
+def _rings(u, v, rng):
     a, b = rng.uniform(-1, 1, 2)
-    return stripes(u, np.hypot(u - a, v - b), rng)
+    return _stripes(u, np.hypot(u - a, v - b), rng)
 
 
-def rays(u, v, rng):
+def _rays(u, v, rng):
     a, b = rng.uniform(-0.7, 0.7, 2)
     count = rng.integers(7, 13)
     turn = np.arctan2(v - b, u - a) * count / (2 * np.pi)
-    return stripes(u, turn, rng) * np.hypot(u - a, v - b) * 2 * np.pi / count
+    return _stripes(u, turn, rng) * np.hypot(u - a, v - b) * 2 * np.pi / count
 
 
-def triangles(u, v, rng):
+def _triangles(u, v, rng):
     a, b = rng.random(2)
     row = np.floor(v + b)
     height = v + b - row  # 0 at the top of a row, where the tips are, 1 at its bottom
@@ -123,13 +126,13 @@ def triangles(u, v, rng):
     return np.maximum(sides, height - rng.uniform(0.8, 0.92))
 
 
-def dots(u, v, rng):
+def _dots(u, v, rng):
     v = v / 0.87 + rng.random()
     u = u + rng.random() + 0.5 * (np.floor(v + 0.5) % 2)
     return np.hypot(_cell(u), 0.87 * _cell(v)) - rng.uniform(0.3, 0.38)
 
 
-def crosses(u, v, rng):
+def _crosses(u, v, rng):
     u, v = _scatter(u / 1.3, v / 1.3, rng)
     long, short = np.maximum(np.abs(u), np.abs(v)), np.minimum(np.abs(u), np.abs(v))
     return 1.3 * np.maximum(long - rng.uniform(0.4, 0.46), short - rng.uniform(0.07, 0.1))
@@ -151,16 +154,16 @@ def _scatter(u, v, rng):
 
 
 PATTERNS = {  # name: (pattern, largest tilt of the whole picture in radians)
-    "bricks": (bricks, 0.15),
-    "checkerboard": (checkerboard, 0.3),
-    "crosses": (crosses, 0.3),
-    "diagonal": (diagonal, 0.2),
-    "dots": (dots, 0.3),
-    "rays": (rays, 0.8),
-    "rings": (rings, 0.8),
-    "stripes": (stripes, 0.2),
-    "triangles": (triangles, 0.2),
-    "waves": (waves, 0.3),
+    "bricks": (_bricks, 0.15),
+    "checkerboard": (_checkerboard, 0.3),
+    "crosses": (_crosses, 0.3),
+    "diagonal": (_diagonal, 0.2),
+    "dots": (_dots, 0.3),
+    "rays": (_rays, 0.8),
+    "rings": (_rings, 0.8),
+    "stripes": (_stripes, 0.2),
+    "triangles": (_triangles, 0.2),
+    "waves": (_waves, 0.3),
 }
 
 

@@ -12,19 +12,19 @@ from .error import WeightsError
 from .weights import published_names
 
 
-def in_name(name):
+def in_name(name: str) -> str | None:
     """The hex digits at the end of a file's name, 8 to 64 of them; None if there are none."""
     found = re.search(r"-([0-9a-f]{8,64})\.\w+$", name)
     return found and found[1]
 
 
-def sha256(path):
+def sha256(path: Path | str) -> str:
     """The SHA-256 of a file, in hex."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def check_name(path):
+def check_name(path: Path | str) -> None:
     """WeightsError if the file's name carries a checksum of 8 digits, and the file has another."""
     name = Path(path).name
     named = in_name(name)

@@ -23,7 +23,7 @@ TIMEOUT = 30  # seconds without a byte
 BLOCK = 1 << 20
 
 
-def fetch(url, folder=None):
+def fetch(url: str, folder: Path | str | None = None) -> Path:
     """The path of the file at `url`, downloaded into `folder` (default: weights/ in the cache folder) if need be.
 
     A file already there is used if its checksum is right, and fetched anew otherwise. WeightsError if it cannot be

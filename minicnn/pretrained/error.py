@@ -1,6 +1,8 @@
 """The one error of weights that cannot be used."""
 
 import contextlib
+from collections.abc import Iterator
+from pathlib import Path
 
 from ..data.errors import shown
 
@@ -18,7 +20,7 @@ class WeightsError(ValueError):
 
 
 @contextlib.contextmanager
-def reading(path, kind):
+def reading(path: Path | str, kind: str) -> Iterator[None]:
     """What fails inside the block, while the file at `path` is read as `kind`, becomes a WeightsError."""
     try:
         yield

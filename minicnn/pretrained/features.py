@@ -5,6 +5,9 @@ through the whole network. The rest of training does not notice: features are a 
 ``HeadOnly`` is the network as far as the optimiser, checkpoints and logs are concerned.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 
 from .. import nn
@@ -14,6 +17,7 @@ from ..device import to_device
 from ..gradmode import no_grad
 from ..progress import Progress
 from ..tensor import Tensor
+from ..types import Array
 from .transfer import head, head_name
 
 
@@ -24,7 +28,9 @@ class FeatureSet:
     """
 
     @no_grad()
-    def __init__(self, model, normalize, loader, device="cpu"):
+    def __init__(
+        self, model: nn.Module, normalize: Callable[[Array], Array], loader: DataLoader, device: str = "cpu"
+    ) -> None:
         name = head_name(model)
         model.eval()
         features, kept = [], []
@@ -55,18 +61,19 @@ class FeatureSet:
     def __len__(self):
         return len(self.samples)
 
-    def load(self, index):
+    def load(self, index: int) -> Array:
+        """float32 (D, 1, 1)."""
         return self.features[index]
 
 
 class HeadOnly(nn.Module):
     """A network that is fed features (N, D, 1, 1): only its head runs. Parameters and state are the whole network's."""
 
-    def __init__(self, model):
+    def __init__(self, model: nn.Module) -> None:
         super().__init__()
         self.network = model
 
-    def forward(self, features):
+    def forward(self, features: Tensor) -> Tensor:
         return head(self.network)(features.flatten(1))
 
     def named_modules(self, prefix="", remove_duplicate=True):
@@ -76,20 +83,22 @@ class HeadOnly(nn.Module):
 class Unchanged:
     """Features need no normalising; what is saved is the normaliser of the pictures, for those who test on pictures."""
 
-    def __init__(self, normalize):
+    def __init__(self, normalize: Any) -> None:
         self.normalize = normalize
 
     def __call__(self, features):
         return features
 
-    def state_dict(self):
+    def state_dict(self) -> dict[str, Any]:
+        """That of the pictures' normaliser."""
         return self.normalize.state_dict()
 
-    def load_state_dict(self, state):
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Into the pictures' normaliser."""
         self.normalize.load_state_dict(state)
 
 
-def on_features(model, normalize, *loaders, device="cpu"):
+def on_features(model: nn.Module, normalize: Any, *loaders: DataLoader | None, device: str = "cpu") -> tuple[Any, ...]:
     """The same (model, normalize, loaders...) for a ``Trainer``, on features instead of pictures. A loader may be
     None."""
     return HeadOnly(model), Unchanged(normalize), *(_on_features(model, normalize, each, device) for each in loaders)

@@ -10,8 +10,12 @@ have. The shapes decide in the end, and every key must fit.
 """
 
 import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 from ..models import ResNet
+from ..nn import Module
 from .error import WeightsError
 
 WRAPPERS = ("state_dict", "model_state_dict", "model_state", "model", "net_state_dict", "net_state", "net", "network")
@@ -25,7 +29,7 @@ OPTION_A = {"plain": False, "zero_padding": "around"}  # which shapes do not sho
 SURPLUS = ("num_batches_tracked", "n_averaged", "total_ops", "total_params")  # counters: nothing to load
 
 
-def find_state_dict(value, is_tensor, path):
+def find_state_dict(value: Any, is_tensor: Callable[[Any], bool], path: Path | str) -> dict[str, Any] | None:
     """The dict of tensors in what a training program has saved; None if there is none.
 
     It is the value itself, or stands under one of WRAPPERS, else under one of AVERAGES (so a file that has both gives
@@ -68,7 +72,7 @@ def find_state_dict(value, is_tensor, path):
     return find(value, DEEPEST)
 
 
-def plain(state):
+def plain(state: dict[str, Any]) -> dict[str, Any]:
     """`state` without what DataParallel and torch.compile add to all of its names."""
     names = {key: _without(key, HIDDEN) for key in state}
     while _shared_prefix(names) == "module":
@@ -76,7 +80,7 @@ def plain(state):
     return _renamed(state, names)
 
 
-def for_model(state, model):
+def for_model(state: dict[str, Any], model: Module) -> tuple[dict[str, Any], dict[str, Any]]:
     """`state` under the names of `model`, as far as they can be told, and the settings that these names give away: of
     the ResNets for CIFAR in PyTorch, whose last layer is called ``linear``, how they are built; else none. What is left
     over is kept, but for SURPLUS, so that ``load_state_dict`` names it."""

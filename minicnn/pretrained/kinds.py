@@ -12,6 +12,7 @@ else people take for weights is named, with the way out.
 import os
 import struct
 import zipfile
+from pathlib import Path
 
 from ..storage.checkpoint import HEADER
 from ..storage.files import open_regular
@@ -40,7 +41,7 @@ PAGES = (b"<!doctype", b"<html", b"<?xml", b"<head", b"<body")
 ONNX = (0x12, 0x1A, 0x22, 0x3A, 0x42)  # the tags that may follow the version of an ONNX model (protocol buffers)
 
 
-def kind_of(path):
+def kind_of(path: Path | str) -> str:
     """ "checkpoint", "pth", "npz" or "safetensors"; WeightsError that names what else it is; OSError."""
     with open_regular(path) as file:
         start, size = file.read(START), file.seek(0, os.SEEK_END)

@@ -1,6 +1,8 @@
 """From files to networks: whatever kind of file it is, all of its weights or none."""
 
-from typing import NamedTuple
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -8,6 +10,7 @@ from .. import nn
 from ..models import create, names
 from ..models.resnet import ResNet, zero_pads
 from ..storage.checkpoint import CheckpointError, load_checkpoint
+from ..types import Array
 from .checksum import check_name
 from .download import fetch
 from .error import WeightsError, reading
@@ -27,7 +30,7 @@ class Contents(NamedTuple):
     settings: dict  # of the network, of a checkpoint of minicnn; else empty
 
 
-def load(weights, name="DEFAULT", file=None):
+def load(weights: Weights | str, name: str = "DEFAULT", file: Path | str | None = None) -> nn.Module:
     """A network with pretrained weights, in evaluation mode.
 
     weights: what ``get`` has returned, or an architecture; then `name` says which of its weights. They are downloaded
@@ -42,7 +45,7 @@ def load(weights, name="DEFAULT", file=None):
     return _fill(weights.build(), _contents(path), path)
 
 
-def from_file(build, path):
+def from_file(build: Callable[[int], nn.Module], path: Path | str) -> nn.Module:
     """The network ``build(num_classes)`` with the weights of a file and with as many classes as the file has, in
     evaluation mode. Zeros of option A go where the weights want them (``models.cifar_resnet``). The file is a .pth, a
     .safetensors, an .npz of arrays or a minicnn checkpoint. Raises WeightsError."""
@@ -55,20 +58,20 @@ def from_file(build, path):
     return _fill(model, contents, path)
 
 
-def load_file(model, path):
+def load_file(model: nn.Module, path: Path | str) -> nn.Module:
     """Copy the weights of a file, a .pth, a .safetensors, an .npz or a minicnn checkpoint, into `model`; returns it, in
     evaluation mode. Prefixes of the keys that DataParallel, torch.compile and the like have left are taken off (see
     keys.py). WeightsError, and nothing is changed, unless every key and every shape agrees."""
     return _fill(model, _checked_contents(path), path)
 
 
-def network_settings(arch, path):
+def network_settings(arch: str, path: Path | str) -> dict[str, Any]:
     """How ``models.create`` must build `arch` for the weights of a file, as far as that tells: {} where it does not,
     {"plain": False, "zero_padding": "around"} for the ResNets for CIFAR of PyTorch's users. WeightsError."""
     return _for_model(_checked_contents(path), create(arch, 1))[1]
 
 
-def read_weights(path):
+def read_weights(path: Path | str) -> dict[str, Array]:
     """{key: array} of a file, whose structure tells its kind: .pth, .safetensors, .npz or a minicnn checkpoint."""
     return plain(_checked_contents(path).state)
 

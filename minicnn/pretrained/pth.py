@@ -14,11 +14,13 @@ member, and any flipped bit in the numbers is noticed, which ``torch.load`` does
 import io
 import math
 import os
+from pathlib import Path
 
 import numpy as np
 
 from ..storage.files import open_regular
 from ..storage.npz import Archive
+from ..types import Array
 from .dtypes import from_bytes
 from .error import WeightsError, reading
 from .keys import find_state_dict, plain
@@ -29,7 +31,7 @@ VERSION = 1001
 MOST_DIMENSIONS = 64  # NumPy's limit
 
 
-def read_pth(path):
+def read_pth(path: Path | str) -> dict[str, Array]:
     """{key: read-only array} of a state dict in a .pth or .pt file of either format; bfloat16 becomes float32.
 
     A dict in which the state dict stands beside other things will do (``keys.find_state_dict``), and "module." and
@@ -39,7 +41,7 @@ def read_pth(path):
     return plain(read_as_saved(path))
 
 
-def read_as_saved(path):
+def read_as_saved(path: Path | str) -> dict[str, Array]:
     """The same with the keys that stand in the file."""
     with reading(path, "a file that torch.save has written"), open_regular(path) as file:
         start = file.read(len(ZIP_START))

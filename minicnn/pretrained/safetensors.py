@@ -4,9 +4,12 @@ Reading takes the package of that name, which checks that the header and the siz
 bit that flips in the numbers is not noticed.
 """
 
+from pathlib import Path
+
 import numpy as np
 
 from ..storage.files import open_regular
+from ..types import Array
 from .dtypes import BFLOAT16, from_bytes
 from .error import WeightsError, reading
 
@@ -14,7 +17,7 @@ DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": BFLOAT16, "BOOL": "?
 DTYPES |= {"I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "i1", "U8": "u1"}
 
 
-def read_safetensors(path):
+def read_safetensors(path: Path | str) -> dict[str, Array]:
     """{key: array}; bfloat16 becomes float32. WeightsError if the file is missing, damaged or of another kind, or if
     the package safetensors is not installed."""
     try:

@@ -12,11 +12,14 @@ et al., "How transferable are features in deep neural networks?", NIPS 2014). Li
 "Understanding intermediate layers using linear classifier probes", 2016.
 """
 
+from typing import Any
+
 from .. import nn
 from ..models import AlexNet, ResNet
+from ..tensor import Tensor
 
 
-def head_name(model):
+def head_name(model: nn.Module) -> str:
     """The dotted name of the head: the last Linear; of a ResNet or an AlexNet the last of its own, even if a user has
     added other layers to it. ValueError if there is none."""
     own = "fc." if isinstance(model, ResNet) else "classifier." if isinstance(model, AlexNet) else ""
@@ -27,12 +30,12 @@ def head_name(model):
     return names[-1]
 
 
-def head(model):
+def head(model: nn.Module) -> nn.Linear:
     """The head itself."""
     return dict(model.named_modules())[head_name(model)]
 
 
-def replace_head(model, num_classes):
+def replace_head(model: nn.Module, num_classes: int) -> nn.Module:
     """Put a new head for `num_classes` in the place of the old one, or in all its places if it has several names, with
     fresh weights. Returns the model."""
     old = head(model)
@@ -44,14 +47,14 @@ def replace_head(model, num_classes):
     return model
 
 
-def freeze_backbone(model):
+def freeze_backbone(model: nn.Module) -> nn.Module:
     """Freeze everything but the head: see ``Module.freeze``. Returns the model."""
     model.freeze()
     head(model).freeze(False)
     return model
 
 
-def freeze_to(model, stage):
+def freeze_to(model: nn.Module, stage: str) -> nn.Module:
     """Freeze the network from its input to the end of `stage`, one of ``model.stages``. Returns the model."""
     if stage not in model.stages:
         raise ValueError(f"freeze_to: {type(model).__name__} has no stage {stage!r}; it has {', '.join(model.stages)}")
@@ -61,7 +64,7 @@ def freeze_to(model, stage):
     return model
 
 
-def layer_groups(model, lr, factor):
+def layer_groups(model: nn.Module, lr: float, factor: float) -> list[dict[str, Any]]:
     """Parameter groups for an optimiser, from the head to the input: the head, and what else is behind the last stage,
     learns at `lr`, each stage at `factor` times the rate of the one behind it (Howard and Ruder, ACL 2018, section 3.2,
     where factor is 1/2.6). Frozen parameters are left out."""
@@ -73,7 +76,7 @@ def layer_groups(model, lr, factor):
     return groups
 
 
-def stage_layers(model):
+def stage_layers(model: nn.Module) -> list[list[nn.Module]]:
     """The layers of each stage of the network, and of what is behind the last one: a list of lists, from the input on.
 
     ``model.stages`` names the layers that end a stage. ValueError for a module that has weights beside modules of its
@@ -95,11 +98,11 @@ class LinearProbe(nn.Module):
     backbone: any network (its weights are frozen); stage: the name of a layer; channels: how many it gives out.
     """
 
-    def __init__(self, backbone, stage, channels, num_classes):
+    def __init__(self, backbone: nn.Module, stage: str, channels: int, num_classes: int) -> None:
         super().__init__()
         self.backbone, self.stage = backbone.freeze(), stage
         self.head = nn.Linear(channels, num_classes)
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         y = nn.output_of(self.backbone, self.stage, x)
         return self.head(y.mean(dim=(2, 3)) if y.ndim == 4 else y)

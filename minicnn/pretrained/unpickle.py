@@ -12,7 +12,8 @@ copied, compared or hashed but plain keys, so the small pickles that unfold into
 
 import pickletools
 from dataclasses import dataclass
-from typing import NamedTuple
+from pathlib import Path
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 
@@ -51,24 +52,24 @@ class Other:
     """What stands beside weights and is none: a number of NumPy, the arguments of a program. Nothing of it is kept."""
 
 
-def new_dict():
+def _new_dict():
     return {}
 
 
-def new_other(*arguments):
+def _new_other(*arguments):
     return Other()
 
 
-def rebuild_tensor(storage, offset, shape, strides, requires_grad, hooks, metadata=None):
+def _rebuild_tensor(storage, offset, shape, strides, requires_grad, hooks, metadata=None):
     return StoredTensor(storage, offset, shape, strides)
 
 
-def rebuild_first_tensor(storage, offset, shape, strides):
+def _rebuild_first_tensor(storage, offset, shape, strides):
     """As PyTorch wrote before 0.4."""
     return StoredTensor(storage, offset, shape, strides)
 
 
-def rebuild_parameter(data, requires_grad, hooks):
+def _rebuild_parameter(data, requires_grad, hooks):
     return data
 
 
@@ -76,15 +77,15 @@ DTYPES = {"Float": "<f4", "Double": "<f8", "Half": "<f2", "Long": "<i8", "Int": 
 DTYPES |= {"Char": "i1", "Byte": "u1", "Bool": "?", "BFloat16": BFLOAT16}
 GLOBALS = {f"torch {name}Storage": np.dtype(dtype) for name, dtype in DTYPES.items()}
 GLOBALS |= {
-    "collections OrderedDict": new_dict,
-    "torch._utils _rebuild_tensor": rebuild_first_tensor,
-    "torch._utils _rebuild_tensor_v2": rebuild_tensor,
-    "torch._utils _rebuild_parameter": rebuild_parameter,
+    "collections OrderedDict": _new_dict,
+    "torch._utils _rebuild_tensor": _rebuild_first_tensor,
+    "torch._utils _rebuild_tensor_v2": _rebuild_tensor,
+    "torch._utils _rebuild_parameter": _rebuild_parameter,
 }
 NUMPY = [f"numpy.{core}.multiarray scalar" for core in ("core", "_core")]
 PLAIN = ["numpy dtype", "_codecs encode", "argparse Namespace", "torch Size", "torch device"]
 PLAIN += ["__builtin__ set", "builtins set", "pathlib PosixPath", "pathlib WindowsPath"]
-GLOBALS |= dict.fromkeys([*NUMPY, *PLAIN], new_other)
+GLOBALS |= dict.fromkeys([*NUMPY, *PLAIN], _new_other)
 UNREADABLE = {
     "torch._utils _rebuild_qtensor": "quantized tensors",
     "torch._utils _rebuild_sparse_tensor": "sparse tensors",
@@ -98,7 +99,7 @@ UNREADABLE = {
 UNREADABLE |= dict.fromkeys([f"torch {name}Storage" for name in ("QInt8", "QUInt8", "QInt32")], "quantized tensors")
 
 
-def unpickle(file, path):
+def unpickle(file: IO[bytes], path: Path | str) -> tuple[Any, dict[str, Storage]]:
     """Read one pickle from a binary file, from where it stands to behind the pickle's end -> (value, storages).
 
     storages: {key: Storage} of the storages that the tensors in the value look at, their numbers yet unread. path: what
@@ -138,14 +139,14 @@ def unpickle(file, path):
             stack.append(tuple(cut(-int(name[-1]))))
         elif name in ("SETITEM", "SETITEMS"):
             items = cut(-2 if name == "SETITEM" else marks.pop())
-            set_items(stack[-1], items)
+            _set_items(stack[-1], items)
         elif name in ("APPEND", "APPENDS", "ADDITEMS"):
             items = cut(-1 if name == "APPEND" else marks.pop())
             list.extend(stack[-1], items)
         elif name == "GLOBAL":
-            stack.append(look_up(operand, path))
+            stack.append(_look_up(operand, path))
         elif name == "STACK_GLOBAL":
-            stack.append(look_up(str.join(" ", cut(-2)), path))
+            stack.append(_look_up(str.join(" ", cut(-2)), path))
         elif name in ("REDUCE", "NEWOBJ"):
             function, arguments = cut(-2)
             if isinstance(function, Foreign):
@@ -157,14 +158,14 @@ def unpickle(file, path):
             identity = stack.pop()
             if identity[0] == "module" and isinstance(identity[1], Foreign):
                 raise identity[1].error(path, is_class=True)
-            stack.append(find_storage(storages, *identity))
+            stack.append(_find_storage(storages, *identity))
         elif name == "STOP":
             return stack.pop(), storages
         elif name not in ("PROTO", "FRAME"):
             raise ValueError(f"its pickle has the instruction {name}, which weights do not need")
 
 
-def set_items(target, items):
+def _set_items(target, items):
     for key, value in zip(items[::2], items[1::2], strict=True):
         if not isinstance(key, KEYS) or (isinstance(key, int) and key.bit_length() > MOST_KEY_BITS):
             raise ValueError(f"a dict in it has a {type(key).__name__} for a key that weights do not need")
@@ -176,7 +177,8 @@ class Foreign(NamedTuple):
 
     name: str
 
-    def error(self, path, is_class):
+    def error(self, path: Path | str, is_class: bool) -> WeightsError:
+        """The one that says what the file at `path` would do with it."""
         name = f"{self.name[:80].replace(' ', '.')!r}"
         if is_class:
             what = f"it holds a whole object of the class {name}, such as a network, with its code and not its weights"
@@ -188,7 +190,7 @@ class Foreign(NamedTuple):
         )
 
 
-def look_up(name, path):
+def _look_up(name, path):
     if name in UNREADABLE:
         raise WeightsError(
             f"{path} holds {UNREADABLE[name]}, which are not read here; load it with PyTorch and save its weights as "
@@ -197,7 +199,7 @@ def look_up(name, path):
     return GLOBALS[name] if name in GLOBALS else Foreign(name)
 
 
-def find_storage(storages, kind, dtype, key, location, size, view=None):
+def _find_storage(storages, kind, dtype, key, location, size, view=None):
     """The storage of a "persistent id"; each is named once for every tensor that looks at it."""
     storage = Storage(key, dtype, size)
     proper = isinstance(key, str) and isinstance(dtype, np.dtype) and type(size) is int and size >= 0

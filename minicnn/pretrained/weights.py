@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from .. import models
-from ..data import CenterCrop, ChannelMeanStd, Compose, ResizeShorter
+from ..data import CenterCrop, ChannelMeanStd, Compose, Normalize, ResizeShorter
 from ..data.cifar import CLASSES
 from ..models import names
+from ..nn import Module
 from .error import WeightsError
 
 FOLDER = "https://download.pytorch.org/models/"
@@ -35,19 +36,19 @@ class Weights(NamedTuple):
     image_size: int = 224
 
     @property
-    def classes(self):
+    def classes(self) -> tuple[str, ...]:
         """The names of ImageNet's 1,000 classes, or of CIFAR-10's ten, in the order of the network's outputs."""
         return CLASSES if self.name == CIFAR10.name else imagenet_classes()
 
-    def build(self, num_classes=None):
+    def build(self, num_classes: int | None = None) -> Module:
         """A new network, with its initial weights, for that many classes (None: as many as there are names)."""
         return models.create(self.arch, len(self.classes) if num_classes is None else num_classes)
 
-    def transform(self):
+    def transform(self) -> Compose:
         """PIL image -> PIL image of the network's size, to be called as transform(image, rng)."""
         return Compose([ResizeShorter(self.shorter_side), CenterCrop(self.image_size)])
 
-    def normalize(self):
+    def normalize(self) -> Normalize:
         """uint8 (N, 3, H, W) -> what the network takes."""
         return ChannelMeanStd.imagenet()
 
@@ -72,7 +73,7 @@ CIFAR10 = Weights("resnet20", "CIFAR10", "", 0.0, 0.0, 0, shorter_side=32, image
 ARCHS = tuple(dict.fromkeys(weights.arch for weights in WEIGHTS))
 
 
-def get(arch, name="DEFAULT"):
+def get(arch: str, name: str = "DEFAULT") -> Weights:
     """The Weights of that architecture and name, "IMAGENET1K_V1", "IMAGENET1K_V2" or "DEFAULT", torchvision's default.
 
     WeightsError, a ValueError, if there are none.
@@ -88,20 +89,20 @@ def get(arch, name="DEFAULT"):
     return found[name]
 
 
-def of_file(arch):
+def of_file(arch: str) -> Weights:
     """The Weights of a file for that architecture: how pictures are prepared for it, if it has been trained as the
     published ones have. For CIFAR's networks that is on whole pictures of 32 pixels. WeightsError as ``get``."""
     named = {weights.arch for weights in WEIGHTS}
     return CIFAR10._replace(arch=arch) if arch in names.CIFAR and arch not in named else get(arch)
 
 
-def published_names():
+def published_names() -> set[str]:
     """The names of the files of all these weights."""
     return {weights.url.rpartition("/")[2] for weights in WEIGHTS}
 
 
 @cache
-def imagenet_classes():
+def imagenet_classes() -> tuple[str, ...]:
     """The names of ImageNet 2012's 1,000 classes, a tuple."""
     text = Path(__file__).with_name("imagenet_classes.txt").read_text(encoding="utf-8")
     return tuple(text.splitlines())

@@ -7,7 +7,9 @@ import json
 import os
 import secrets
 import stat
+from collections.abc import Iterator
 from pathlib import Path
+from typing import IO, Any
 
 SUFFIX = ".unfinished"
 CANNOT_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}  # network folders, FUSE, shared folders
@@ -18,7 +20,7 @@ class NotLastingError(OSError):
     """The new file has its name, but the disk has failed at keeping it there: it may be lost if power fails now."""
 
 
-def open_regular(path):
+def open_regular(path: Path | str) -> IO[bytes]:
     """Open a file for reading bytes; OSError if it is a folder, or a pipe or device, which might never end."""
     return open(path, "rb", opener=_open_regular)
 
@@ -34,7 +36,7 @@ def _open_regular(path, flags):
 
 
 @contextlib.contextmanager
-def atomic_write(path):
+def atomic_write(path: Path | str) -> Iterator[IO[bytes]]:
     """``with atomic_write(path) as file:`` write bytes; they stand under `path` at the end of the block, or not at all.
 
     The bytes go to a file beside it, reach the disk (fsync) and only then take the name, in one step (os.replace).
@@ -62,24 +64,24 @@ def atomic_write(path):
         raise NotLastingError(error.errno, error.strerror, str(path)) from error
 
 
-def sync(file):
+def sync(file: IO) -> None:
     """Return when what was written to `file` is on the disk, where the file system can tell."""
     file.flush()
     _fsync(file.fileno(), CANNOT_SYNC)
 
 
-def write_json(path, value):
+def write_json(path: Path | str, value: Any) -> None:
     """`value` as a JSON file, for people to read."""
     with atomic_write(path) as file:
         file.write(as_json(value))
 
 
-def as_json(value):
+def as_json(value: Any) -> bytes:
     """The bytes of such a file."""
     return (json.dumps(value, indent=2, default=str) + "\n").encode()
 
 
-def sweep(folder):
+def sweep(folder: Path | str) -> None:
     """Remove what a killed run was about to write in `folder`."""
     for leftover in Path(folder).glob(f".*{SUFFIX}"):
         leftover.unlink(missing_ok=True)

@@ -8,6 +8,7 @@ import contextlib
 import errno
 import os
 import socket
+from collections.abc import Iterator
 from contextvars import ContextVar
 from pathlib import Path
 
@@ -28,7 +29,7 @@ _own = ContextVar("own", default=frozenset())  # the folders that this thread ha
 
 
 @contextlib.contextmanager
-def locked(folder):
+def locked(folder: Path | str) -> Iterator[None]:
     """``with locked(folder):`` no other run has the folder. Within it, the same thread may lock it again.
 
     Raises SettingError if another run has it, or if nothing can be written there.

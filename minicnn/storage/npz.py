@@ -9,8 +9,11 @@ import math
 import re
 import struct
 import zipfile
+from typing import IO
 
 import numpy as np
+
+from ..types import Array
 
 BLOCK = 1 << 20
 KINDS = "biufc"  # booleans, whole numbers, floats, complex numbers: what neither runs code nor refers to anything
@@ -41,7 +44,7 @@ class Archive:
     ArchiveError for all that is wrong with it: now, or when a member is read.
     """
 
-    def __init__(self, file, size):
+    def __init__(self, file: IO[bytes], size: int) -> None:
         try:
             self.zip = zipfile.ZipFile(file)
         except FOREIGN as error:
@@ -57,14 +60,14 @@ class Archive:
         if sum(info.file_size for info in self.members.values()) > size:
             raise ArchiveError("its members are larger than the file")
 
-    def read(self, name):
+    def read(self, name: str) -> bytes:
         """The bytes of a member."""
         try:
             return self.zip.read(self._find(name))
         except FOREIGN as error:
             raise ArchiveError(f"member {name} is damaged: {error}") from error
 
-    def array(self, name):
+    def array(self, name: str) -> Array:
         """The array in a member, in the dtype and shape that it was written in."""
         info = self._find(name)
         try:

@@ -7,18 +7,20 @@ score (Simonyan and Zisserman, ICLR 2015, section 3.2). He et al., CVPR 2016, se
 too; here scales are views like any others, and probabilities are averaged.
 """
 
+from collections.abc import Callable, Iterator, Sequence
 from itertools import zip_longest
 from typing import NamedTuple
 
 import numpy as np
 
-from ..data import DataError
+from ..data import Batch, DataError, DataLoader
 from ..data.errors import shown
 from ..device import to_device
 from ..gradmode import no_grad
 from ..nn import Module
 from ..ops.softmax import log_softmax_forward
 from ..tensor import Tensor
+from ..types import Array
 from .meters import Scores
 
 
@@ -29,7 +31,12 @@ class Classifier(NamedTuple):
     normalize: object
 
 
-def evaluate(classifiers, loaders, device="cpu", after_batch=None):
+def evaluate(
+    classifiers: Sequence[Classifier],
+    loaders: DataLoader | Sequence[DataLoader],
+    device: str = "cpu",
+    after_batch: Callable[[int, Scores], None] | None = None,
+) -> Scores:
     """Test one classifier, or the mean of several, on every picture of a loader; or of several, one for each scale.
 
     loaders: a ``DataLoader``, or several of them, of the same pictures in the same batches. Their batches are uint8
@@ -55,7 +62,7 @@ def evaluate(classifiers, loaders, device="cpu", after_batch=None):
     return result
 
 
-def in_step(loaders):
+def in_step(loaders: Sequence[DataLoader]) -> Iterator[tuple[Batch, ...]]:
     """One batch of each loader at a time. A picture that cannot be read is missing from all of them."""
     for batches in zip_longest(*(loader.epoch(0) for loader in loaders)):
         if any(batch is None or not np.array_equal(batch.indices, batches[0].indices) for batch in batches):
@@ -67,7 +74,7 @@ def in_step(loaders):
 
 
 @no_grad()
-def log_probabilities(classifier, images, device="cpu"):
+def log_probabilities(classifier: Classifier, images: Array, device: str = "cpu") -> Array:
     """The classifier's log-softmax of each view of N pictures: an array (views, N, classes)."""
     views = images[:, None] if images.ndim == 4 else images
     count, crops = views.shape[:2]
@@ -78,6 +85,6 @@ def log_probabilities(classifier, images, device="cpu"):
     return log_softmax_forward(scores, 1).reshape(count, crops, -1).swapaxes(0, 1)
 
 
-def log_mean(views):
+def log_mean(views: Sequence[Array] | Array) -> Array:
     """log of the mean of exp(view): the mean of probabilities, without leaving logarithms (nothing underflows)."""
     return np.logaddexp.reduce(views, axis=0) - np.float32(np.log(len(views)))

@@ -5,6 +5,9 @@ import shlex
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 from .. import console
 from ..console import complain, say
@@ -29,7 +32,7 @@ UNUSABLE = (
 )  # what cannot be used: pictures, files, folders, arguments, devices, variables of the environment
 
 
-def exit_code(program, *args):
+def exit_code(program: Callable[..., int | None], *args: Any) -> int:
     """Call program(*args) and return the exit code that the shell shall see.
 
     0, or what the program returns; 2 for an input or a folder that cannot be used, and 1 for a training that broke
@@ -55,7 +58,7 @@ def exit_code(program, *args):
         console.stdout.flush()  # of --help, too
 
 
-def resume_command(checkpoint):
+def resume_command(checkpoint: Path | str) -> str:
     """The command that goes on from a checkpoint, to be pasted into a shell."""
     path = str(checkpoint)
     if path.startswith("-"):  # which would be a flag

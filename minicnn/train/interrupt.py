@@ -7,6 +7,10 @@ that was ignored when the program was started, as SIGINT is in a shell's backgro
 import contextlib
 import signal
 import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import FrameType
+from typing import Any
 
 from ..console import say_in_handler
 
@@ -16,7 +20,7 @@ SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if 
 class Interrupted(Exception):
     """The run has stopped because it was asked to, by the signal of this number, and everything is saved at `path`."""
 
-    def __init__(self, path, signal=signal.SIGINT):
+    def __init__(self, path: Path, signal: int = signal.SIGINT) -> None:
         super().__init__(path)
         self.path, self.signal = path, signal
 
@@ -24,18 +28,18 @@ class Interrupted(Exception):
 class Ended(KeyboardInterrupt):
     """The program has been ended where it was, by the signal of this number."""
 
-    def __init__(self, signal):
+    def __init__(self, signal: int) -> None:
         super().__init__(signal)
         self.signal = signal
 
 
-def end(number, frame):
+def end(number: int, frame: FrameType | None) -> None:
     """A signal's handler: end the program."""
     raise Ended(number)
 
 
 @contextlib.contextmanager
-def handling(handler):
+def handling(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
     """``with handling(handler):`` it answers the SIGNALS that are not ignored; what answered before does so again
     afterwards. Python lets only the main thread do that; in another one, nothing is changed."""
     before = {}
@@ -54,15 +58,15 @@ def handling(handler):
 class Interrupt:
     """``with Interrupt() as interrupt:`` makes ``interrupt.requested`` True at the first of the signals."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.requested, self.signal = False, signal.SIGINT
         self._handling = handling(self._request)
 
-    def __enter__(self):
+    def __enter__(self) -> "Interrupt":
         self._handling.__enter__()
         return self
 
-    def __exit__(self, *exc_info):
+    def __exit__(self, *exc_info: Any) -> None:
         return self._handling.__exit__(*exc_info)
 
     def _request(self, number, frame):

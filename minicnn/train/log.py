@@ -5,6 +5,7 @@ import csv
 import io
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 from .. import console
 from ..errors import SettingError
@@ -20,7 +21,7 @@ class Log:
     LogError if the file cannot be read or written.
     """
 
-    def __init__(self, folder, epochs_done=0, tensorboard=False):
+    def __init__(self, folder: Path | str, epochs_done: int = 0, tensorboard: bool = False) -> None:
         self.path = Path(folder) / "log.csv"
         content = read_bytes(self.path)
         rows, problem = parse_log(content, COLUMNS)
@@ -37,7 +38,7 @@ class Log:
                 file.write("".join(map(_line, [dict(zip(COLUMNS, COLUMNS, strict=True)), *kept])).encode())
         self.board = summary_writer()(str(folder)) if tensorboard else None
 
-    def add(self, row):
+    def add(self, row: dict[str, float]) -> None:
         """Append a row, {column: value}, so that it stands on the disk before this returns."""
         texts = {name: f"{value:.6g}" if isinstance(value, float) else value for name, value in row.items()}
         with self._writing(), open(self.path, "ab") as file:
@@ -73,7 +74,7 @@ def _line(row):
     return text.getvalue()
 
 
-def summary_writer():
+def summary_writer() -> Any:
     """tensorboardX's class, from a package that need not be there; SettingError without it."""
     try:
         from tensorboardX import SummaryWriter

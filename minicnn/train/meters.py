@@ -1,26 +1,31 @@
 """What a run is watched by: averages over an epoch, top-k accuracy, and the clock."""
 
 import time
+from typing import Any
 
 import numpy as np
+
+from ..types import Array
 
 
 class Average:
     """A running mean: the sum so far and how many samples it is over."""
 
-    def __init__(self, total=0.0, count=0):
+    def __init__(self, total: float = 0.0, count: int = 0) -> None:
         self.total, self.count = total, count
 
-    def add(self, total, count):
+    def add(self, total: float, count: int) -> None:
+        """`count` more samples, whose sum is `total`."""
         self.total += total
         self.count += count
 
     @property
-    def value(self):
+    def value(self) -> float:
+        """The mean; NaN without samples."""
         return self.total / self.count if self.count else float("nan")
 
 
-def correct_at(scores, labels, k):
+def correct_at(scores: Array, labels: Array, k: int) -> int:
     """How many of N labels stand among the k highest of their row of scores (N, C).
 
     Equal scores count as ranked by class number. A label whose score is NaN is wrong, and any other NaN ranks above it,
@@ -37,10 +42,10 @@ class Scores:
 
     NAMES = ("loss", "top1", "top5")
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.averages = {name: Average() for name in self.NAMES}
 
-    def update(self, loss, scores, labels):
+    def update(self, loss: float, scores: Array, labels: Array) -> None:
         """loss: the batch's mean; scores (N, C) and labels (N,): NumPy arrays."""
         count = len(labels)
         self.averages["loss"].add(loss * count, count)
@@ -48,10 +53,11 @@ class Scores:
         self.averages["top5"].add(100 * correct_at(scores, labels, 5), count)
 
     @property
-    def count(self):
+    def count(self) -> int:
+        """How many samples these are."""
         return self.averages["loss"].count
 
-    def values(self):
+    def values(self) -> dict[str, float]:
         """{"loss": ..., "top1": ..., "top5": ...}; NaN where nothing was seen."""
         return {name: average.value for name, average in self.averages.items()}
 
@@ -59,37 +65,42 @@ class Scores:
         values = self.values()
         return f"loss {values['loss']:.3f}  top-1 {values['top1']:.1f} %  top-5 {values['top5']:.1f} %"
 
-    def state_dict(self):
+    def state_dict(self) -> dict[str, list]:
+        """{name: [sum, count]}."""
         return {name: [average.total, average.count] for name, average in self.averages.items()}
 
-    def load_state_dict(self, state):
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from what ``state_dict`` has returned."""
         self.averages = {name: Average(*state[name]) for name in self.NAMES}
 
 
 class Clock:
     """Speed since it was made, and the time that is left."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.start, self.images, self.batches = time.perf_counter(), 0, 0
 
-    def update(self, images):
+    def update(self, images: int) -> None:
+        """A batch of so many images is through."""
         self.images += images
         self.batches += 1
 
     @property
-    def seconds(self):
+    def seconds(self) -> float:
+        """Since the clock was made."""
         return time.perf_counter() - self.start
 
     @property
-    def images_per_second(self):
+    def images_per_second(self) -> float:
+        """Over all of that time."""
         return self.images / self.seconds
 
-    def left(self, batches):
+    def left(self, batches: int) -> float:
         """Seconds that `batches` more will take, at the speed so far."""
         return batches * self.seconds / max(1, self.batches)
 
 
-def duration(seconds):
+def duration(seconds: float) -> str:
     """63.2 -> "1:03", 3723 -> "1:02:03"."""
     minutes, seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)

@@ -3,13 +3,17 @@
 import contextlib
 import math
 import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ..data import Normalize
 from ..data.record import check_record
 from ..device import to_device
-from ..storage.checkpoint import CheckpointError, load_checkpoint
+from ..nn import Module
+from ..storage.checkpoint import CheckpointError, State, load_checkpoint
 
 PARTS = {
     "settings": dict,
@@ -29,7 +33,7 @@ PARTS = {
 CHECKED = ("position", "scores", "random", "schedule", "normalize", "optimizer")  # before any of them is loaded
 
 
-def load_run(path):
+def load_run(path: Path | str) -> State:
     """The state that ``Trainer.save`` wrote to `path`; CheckpointError if it is anything else."""
     state = load_checkpoint(path)
     if isinstance(state, dict):
@@ -45,7 +49,7 @@ def load_run(path):
     return state
 
 
-def check_run(state, own, model, batches, source):
+def check_run(state: State, own: State, model: Module, batches: int, source: Path | str) -> None:
     """CheckpointError unless the run whose `state` this is can go on as the one whose state is `own`.
 
     model: that of the latter; batches: of its epoch; source: the path of the checkpoint.
@@ -67,13 +71,13 @@ def check_run(state, own, model, batches, source):
     check_model(model, state, own["classes"], source)
 
 
-def missing_parts(state):
+def missing_parts(state: Any) -> list[str]:
     """The names of those parts of a run's state that are not there, or of another kind."""
     found = state if isinstance(state, dict) else {}
     return [part for part, kind in PARTS.items() if part not in found or not isinstance(found[part], kind)]
 
 
-def check_values(state, source):
+def check_values(state: State, source: Path | str) -> None:
     """CheckpointError if what a run goes on from, apart from what its network and its optimiser look at themselves, is
     not of the kind that the rest of the run takes it for."""
     for part, right, what in (
@@ -117,17 +121,17 @@ def _is_whole(value, below=sys.maxsize):
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < below
 
 
-def is_finite_number(value):
+def is_finite_number(value: Any) -> bool:
     """Whether it is a plain number within the range of floats."""
     return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 
 
-def is_finite_array(value, kinds="f"):
+def is_finite_array(value: Any, kinds: str = "f") -> bool:
     """Whether it is an array of these kinds of dtypes without infinities and NaN."""
     return hasattr(value, "dtype") and value.dtype.kind in kinds and bool(np.isfinite(to_device(value, "cpu")).all())
 
 
-def unusable(source, part, reason):
+def unusable(source: Path | str, part: str, reason: str) -> CheckpointError:
     """The error of a checkpoint of which one part is foreign or incomplete."""
     return CheckpointError(
         f"{source}: its {part} cannot be used here, {reason}; give a checkpoint that this program has written"
@@ -135,7 +139,7 @@ def unusable(source, part, reason):
 
 
 @contextlib.contextmanager
-def reading(source, part):
+def reading(source: Path | str, part: str) -> Iterator[None]:
     """What fails inside the block fails because of that part of the checkpoint, and becomes a CheckpointError."""
     try:
         yield
@@ -145,7 +149,7 @@ def reading(source, part):
         raise unusable(source, part, f"{type(error).__name__}: {error}") from error
 
 
-def fits(saved, own):
+def fits(saved: Any, own: Any) -> bool:
     """Whether a saved state is built like one's own: the same keys, texts where texts are, finite numbers where numbers
     are, finite arrays of its shapes. Where nothing stands yet in one's own, an array or any number may stand."""
     if isinstance(own, dict):
@@ -162,7 +166,7 @@ def fits(saved, own):
     return is_finite_array(saved, own.dtype.kind) and saved.shape == own.shape
 
 
-def load_normalizer(state, image_size, source):
+def load_normalizer(state: State, image_size: int, source: Path | str) -> Normalize:
     """The fitted normaliser of a checkpoint, tried out on a blank picture."""
     with reading(source, "normalize"), np.errstate(all="ignore"):
         normalize = Normalize.from_state_dict(state["normalize"])
@@ -172,14 +176,14 @@ def load_normalizer(state, image_size, source):
     return normalize
 
 
-def load_model(model, state, classes, source):
+def load_model(model: Module, state: State, classes: Sequence[str], source: Path | str) -> None:
     """Load `state`, of the checkpoint at `source`; CheckpointError, and nothing changed, if it is of another model or
     of other classes than these names."""
     check_model(model, state, classes, source)
     model.load_state_dict(state["model"])
 
 
-def check_model(model, state, classes, source):
+def check_model(model: Module, state: State, classes: Sequence[str], source: Path | str) -> None:
     """The same CheckpointError, if there is to be one; nothing is changed."""
     if state["classes"] != list(classes):
         raise CheckpointError(
