@@ -40,8 +40,8 @@ __global__ void batch_norm_statistics(const T *__restrict__ x, T *__restrict__ m
     int c = blockIdx.x;  // [0, C)
     long long count = N * inner;
     Sum<T> sum, squares;
-    for (long long m = threadIdx.x; m < count; m += THREADS) sum.add(x[at(m, c, C, inner)]);
-    T middle = block_sum(sum.total) / count;
+    for (long long m = threadIdx.x; m < count; m += THREADS) sum.add(x[at(m, c, C, inner)]);  // [0, N * inner)
+    T middle = block_sum(sum.total) / count;  // the mean, known to every thread
     for (long long m = threadIdx.x; m < count; m += THREADS) {
         T centred = x[at(m, c, C, inner)] - middle;
         squares.add(centred * centred);
@@ -59,7 +59,7 @@ __global__ void batch_norm_forward(const T *__restrict__ x, const T *__restrict_
                                    const T *__restrict__ mean, const T *__restrict__ inv_std, T *__restrict__ y, int C,
                                    long long inner, long long size) {
     GRID_STRIDE_LOOP(i, size) {  // [0, size)
-        int c = i / inner % C;
+        int c = i / inner % C;  // [0, C)
         T scale = weight ? inv_std[c] * weight[c] : inv_std[c];
         y[i] = (x[i] - mean[c]) * scale + (bias ? bias[c] : T(0));
     }
@@ -73,7 +73,7 @@ __global__ void batch_norm_grad_weight_bias(const T *__restrict__ grad_out, cons
                                             long long inner) {
     int c = blockIdx.x;  // [0, C)
     Sum<T> along, sum;
-    for (long long m = threadIdx.x; m < N * inner; m += THREADS) {
+    for (long long m = threadIdx.x; m < N * inner; m += THREADS) {  // [0, N * inner)
         long long i = at(m, c, C, inner);
         along.add(grad_out[i] * (x[i] - mean[c]));
         sum.add(grad_out[i]);
@@ -94,8 +94,8 @@ __global__ void batch_norm_grad_x(const T *__restrict__ grad_out, const T *__res
                                   T *__restrict__ grad_x, int C, long long inner, long long count, long long size) {
     GRID_STRIDE_LOOP(i, size) {  // [0, size)
         int c = i / inner % C;
-        T inner_part = grad_out[i];
-        if (grad_weight) inner_part -= grad_bias[c] / count + (x[i] - mean[c]) * (inv_std[c] * grad_weight[c] / count);
-        grad_x[i] = (weight ? inv_std[c] * weight[c] : inv_std[c]) * inner_part;
+        T grad = grad_out[i];
+        if (grad_weight) grad -= grad_bias[c] / count + (x[i] - mean[c]) * (inv_std[c] * grad_weight[c] / count);
+        grad_x[i] = (weight ? inv_std[c] * weight[c] : inv_std[c]) * grad;
     }
 }

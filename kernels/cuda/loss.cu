@@ -15,6 +15,7 @@
 
 #include "sum.cuh"
 
+// p[c]
 template <typename T>
 __device__ T class_weight(int c, long long target, const T *weight, int C, bool ignored, T smoothing) {
     if (ignored) return T(0);
@@ -30,15 +31,15 @@ __global__ void cross_entropy_forward(const T *__restrict__ logp, const long lon
                                       long long ignore_index, T smoothing) {
     long long n = ((long long)blockIdx.x * blockDim.x + threadIdx.x) / 32;  // [0, targets)
     if (n >= targets) return;
-    long long first = n / inner * C * inner + n % inner, label = target[n];
+    long long first = n / inner * C * inner + n % inner, label = target[n];  // first: where the target's class 0 lies
     bool ignored = label == ignore_index, known = label >= 0 && label < C;
     Sum<T> losses;
-    for (int c = threadIdx.x % 32; c < C; c += 32) {
+    for (int c = threadIdx.x % 32; c < C; c += 32) {  // [0, C)
         T p = class_weight(c, label, weight, C, ignored, smoothing);
         if (p != T(0)) losses.add(-p * logp[first + c * inner]);  // 0 times minus infinity would be NaN
     }
     T sum = warp_sum(losses.total);
-    if (threadIdx.x % 32 != 0) return;
+    if (threadIdx.x % 32 != 0) return;  // the first lane writes for its warp
     if (!ignored && !known) atomicMin(wrong, label);
     loss[n] = ignored || known ? sum : T(__int_as_float(0x7fc00000));
     counted[n] = ignored || !known ? T(0) : weight ? weight[label] : T(1);

@@ -9,29 +9,29 @@
 
 #include "grid_stride.cuh"
 
+// s at position i of channel c
+template <typename T>
+__device__ T scale(const T *x, long long i, int c, int C, long long inner, int before, int after, T alpha_each, T k) {
+    T sum = T(0);
+    for (int j = max(0, c - before); j <= min(C - 1, c + after); j++)  // the window of c
+        sum += x[i + (j - c) * inner] * x[i + (j - c) * inner];
+    return k + alpha_each * sum;
+}
+
 // s, which backward needs at every channel of a window
 template <typename T>
 __global__ void local_response_norm_scale(const T *__restrict__ x, T *__restrict__ s, long long count, int C,
                                           long long inner, int before, int after, T alpha_each, T k) {
-    GRID_STRIDE_LOOP(i, count) {  // [0, N * C * inner)
-        int c = i / inner % C;
-        T sum = T(0);
-        for (int j = max(0, c - before); j <= min(C - 1, c + after); j++)
-            sum += x[i + (j - c) * inner] * x[i + (j - c) * inner];
-        s[i] = k + alpha_each * sum;
-    }
+    GRID_STRIDE_LOOP(i, count)  // [0, N * C * inner)
+        s[i] = scale(x, i, i / inner % C, C, inner, before, after, alpha_each, k);
 }
 
+// y = x * s^-beta; s is not kept
 template <typename T>
 __global__ void local_response_norm_forward(const T *__restrict__ x, T *__restrict__ y, long long count, int C,
                                             long long inner, int before, int after, T alpha_each, T beta, T k) {
-    GRID_STRIDE_LOOP(i, count) {  // [0, N * C * inner)
-        int c = i / inner % C;
-        T sum = T(0);
-        for (int j = max(0, c - before); j <= min(C - 1, c + after); j++)
-            sum += x[i + (j - c) * inner] * x[i + (j - c) * inner];
-        y[i] = x[i] * pow(k + alpha_each * sum, -beta);
-    }
+    GRID_STRIDE_LOOP(i, count)  // [0, N * C * inner)
+        y[i] = x[i] * pow(scale(x, i, i / inner % C, C, inner, before, after, alpha_each, k), -beta);
 }
 
 // grad_x[c] = grad_out[c] * s[c]^-beta - 2 * alpha_each * beta * x[c] * sum of grad_out[j] * x[j] * s[j]^(-beta - 1),
@@ -42,9 +42,9 @@ __global__ void local_response_norm_backward(const T *__restrict__ grad_out, con
                                              long long inner, int before, int after, T alpha_each, T beta) {
     GRID_STRIDE_LOOP(i, count) {  // [0, N * C * inner)
         int c = i / inner % C;
-        T across = T(0);
-        for (int j = max(0, c - after); j <= min(C - 1, c + before); j++) {
-            long long at = i + (j - c) * inner;
+        T across = T(0);  // what x[c] did to s[j], and so to y[j]
+        for (int j = max(0, c - after); j <= min(C - 1, c + before); j++) {  // the channels that see c
+            long long at = i + (j - c) * inner;                              // the same position in channel j
             across += grad_out[at] * pow(s[at], -beta) * x[at] / s[at];
         }
         grad_x[i] = grad_out[i] * pow(s[i], -beta) - 2 * alpha_each * beta * x[i] * across;

@@ -16,5 +16,6 @@ def residual_add_forward(x, y):
 
 @kernel
 def residual_add_forward_kernel(a: T[:], b: T[:], y: T[:]):
+    """y = a + b."""
     for i in range(cuda.grid(1), y.size, cuda.gridsize(1)):  # [0, size)
         y[i] = a[i] + b[i]

@@ -17,6 +17,8 @@ from .arithmetic import residual_add_forward
 from .launch import THREADS, T, blocks, contiguous, cuda, empty, folded, kernel, optional
 from .reduction import add, block_sum
 
+T3, Affine = T[:, :, :], optional(T[:])  # (N, C, inner); weight or bias, and their gradients, (C,)
+
 
 def batch_norm_statistics(x):
     """(mean, biased variance), each (C,), over everything but the channels; zeros for an empty batch."""
@@ -70,7 +72,7 @@ def batch_norm_relu_backward(grad_out, x, y, weight, bias, mean, inv_std, traini
 
 
 @kernel
-def batch_norm_statistics_kernel(x: T[:, :, :], mean: T[:], var: T[:]):
+def batch_norm_statistics_kernel(x: T3, mean: T[:], var: T[:]):
     """mean and biased variance of each channel, in two passes: a large mean costs no digits."""
     N, _, inner = x.shape
     real = x.dtype.type
@@ -79,8 +81,8 @@ def batch_norm_statistics_kernel(x: T[:, :, :], mean: T[:], var: T[:]):
     total, squares, lost, lost_squares = real(0), real(0), real(0), real(0)
     for m in range(cuda.threadIdx.x, N * inner, THREADS):  # [0, N * inner)
         total, lost = add(total, lost, x[m // inner, c, m % inner])
-    middle = block_sum(total, partial) / real(N * inner)
-    for m in range(cuda.threadIdx.x, N * inner, THREADS):
+    middle = block_sum(total, partial) / real(N * inner)  # the mean, known to every thread
+    for m in range(cuda.threadIdx.x, N * inner, THREADS):  # [0, N * inner), read a second time
         centred = x[m // inner, c, m % inner] - middle
         squares, lost_squares = add(squares, lost_squares, centred * centred)
     spread = block_sum(squares, partial) / real(N * inner)
@@ -90,9 +92,7 @@ def batch_norm_statistics_kernel(x: T[:, :, :], mean: T[:], var: T[:]):
 
 
 @kernel
-def batch_norm_forward_kernel(
-    x: T[:, :, :], weight: optional(T[:]), bias: optional(T[:]), mean: T[:], inv_std: T[:], y: T[:, :, :]
-):
+def batch_norm_forward_kernel(x: T3, weight: Affine, bias: Affine, mean: T[:], inv_std: T[:], y: T3):
     """y = weight * (x - mean) * inv_std + bias."""
     _, C, inner = x.shape
     for i in range(cuda.grid(1), x.size, cuda.gridsize(1)):  # [0, N * C * inner)
@@ -104,7 +104,7 @@ def batch_norm_forward_kernel(
 
 @kernel
 def batch_norm_grad_weight_bias_kernel(
-    grad_out: T[:, :, :], x: T[:, :, :], mean: T[:], inv_std: T[:], grad_weight: T[:], grad_bias: T[:]
+    grad_out: T3, x: T3, mean: T[:], inv_std: T[:], grad_weight: T[:], grad_bias: T[:]
 ):
     """grad_weight = sum of grad_out * x_hat, grad_bias = sum of grad_out, for each channel."""
     N, _, inner = x.shape
@@ -125,14 +125,7 @@ def batch_norm_grad_weight_bias_kernel(
 
 @kernel
 def batch_norm_grad_x_kernel(
-    grad_out: T[:, :, :],
-    x: T[:, :, :],
-    weight: optional(T[:]),
-    mean: T[:],
-    inv_std: T[:],
-    grad_weight: optional(T[:]),
-    grad_bias: optional(T[:]),
-    grad_x: T[:, :, :],
+    grad_out: T3, x: T3, weight: Affine, mean: T[:], inv_std: T[:], grad_weight: Affine, grad_bias: Affine, grad_x: T3
 ):
     """grad_x = weight * inv_std * (grad_out - grad_bias / count - x_hat * grad_weight / count); in evaluation, where
     mean and variance are constants, grad_weight and grad_bias are None."""

@@ -27,6 +27,8 @@ from .reduction import add, block_sum
 from .softmax import log_softmax_forward
 
 NAN = np.float32(math.nan)
+T3 = T[:, :, :]  # (N, C, inner)
+Weights = optional(T[:])  # of the classes
 
 
 def cross_entropy_forward(x, target, weight, ignore_index, label_smoothing):
@@ -56,20 +58,14 @@ def cross_entropy_backward(grad_loss, logp, target, weight, ignore_index, label_
 
 @kernel
 def cross_entropy_forward_kernel(
-    logp: T[:, :, :],
-    target: int64[:],
-    weight: optional(T[:]),
-    loss: T[:],
-    counted: T[:],
-    wrong: int64[:],
-    ignore_index: int64,
-    smoothing: T,
+    logp: T3, target: int64[:], weight: Weights, loss: T[:], counted: T[:], wrong: int64[:], ignore: int64, smoothing: T
 ):
+    """loss = -sum of p * logp and counted, the target's weight, of each target; `ignore` is ignore_index."""
     partial = cuda.shared.array(THREADS, logp.dtype)
     real, C, inner = logp.dtype.type, logp.shape[1], logp.shape[2]
     t = cuda.blockIdx.x  # [0, N * inner)
     n, i, label = t // inner, t % inner, target[t]
-    ignored, known = label == ignore_index, 0 <= label < C
+    ignored, known = label == ignore, 0 <= label < C
     each, at_label = smoothing / real(C), real(1) - smoothing
     if ignored:
         each = at_label = real(0)
@@ -95,22 +91,15 @@ def cross_entropy_forward_kernel(
 
 @kernel
 def cross_entropy_backward_kernel(
-    grad_loss: T[:],
-    grad_stride: int64,
-    logp: T[:, :, :],
-    target: int64[:],
-    weight: optional(T[:]),
-    grad_x: T[:, :, :],
-    ignore_index: int64,
-    smoothing: T,
+    grad_loss: T[:], stride: int64, logp: T3, target: int64[:], weight: Weights, grad_x: T3, ignore: int64, smoothing: T
 ):
-    """grad_loss has one number for each target, or one for all (grad_stride 0)."""
+    """grad_x of each score. grad_loss has one number for each target (stride 1), or one for all (stride 0)."""
     partial = cuda.shared.array(THREADS, logp.dtype)
     real, C, inner = logp.dtype.type, logp.shape[1], logp.shape[2]
     t = cuda.blockIdx.x  # [0, N * inner)
     n, i, label = t // inner, t % inner, target[t]
     each, at_label = smoothing / real(C), real(1) - smoothing
-    if label == ignore_index:
+    if label == ignore:
         each = at_label = real(0)
     total, lost = real(0), real(0)
     for c in range(cuda.threadIdx.x, C, THREADS):  # [0, C)
@@ -118,7 +107,7 @@ def cross_entropy_backward_kernel(
     total = block_sum(total, partial)
     for c in range(cuda.threadIdx.x, C, THREADS):
         p = class_weight(c, label, weight, each, at_label)
-        grad_x[n, c, i] = grad_loss[t * grad_stride] * (total * exp(logp[n, c, i]) - p)
+        grad_x[n, c, i] = grad_loss[t * stride] * (total * exp(logp[n, c, i]) - p)
 
 
 @device

@@ -12,6 +12,8 @@ Bound by  memory: forward 1 read and 1 write an element, and `size` multiply-add
 
 from .launch import THREADS, T, blocks, cuda, device, empty, folded, int64, kernel
 
+T3 = T[:, :, :]  # (N, C, inner)
+
 
 def local_response_norm_forward(x, size, alpha, beta, k):
     """y = x * s^-beta."""
@@ -37,7 +39,7 @@ def _window(size):
 
 
 @kernel
-def local_response_norm_scale_kernel(x: T[:, :, :], s: T[:, :, :], before: int64, after: int64, alpha_each: T, k: T):
+def local_response_norm_scale_kernel(x: T3, s: T3, before: int64, after: int64, alpha_each: T, k: T):
     """s, which backward needs at every channel of a window."""
     C, inner = x.shape[1], x.shape[2]
     for index in range(cuda.grid(1), x.size, cuda.gridsize(1)):  # [0, N * C * inner)
@@ -46,9 +48,8 @@ def local_response_norm_scale_kernel(x: T[:, :, :], s: T[:, :, :], before: int64
 
 
 @kernel
-def local_response_norm_forward_kernel(
-    x: T[:, :, :], y: T[:, :, :], before: int64, after: int64, alpha_each: T, beta: T, k: T
-):
+def local_response_norm_forward_kernel(x: T3, y: T3, before: int64, after: int64, alpha_each: T, beta: T, k: T):
+    """y = x * s^-beta; s is not kept."""
     C, inner = x.shape[1], x.shape[2]
     for index in range(cuda.grid(1), x.size, cuda.gridsize(1)):  # [0, N * C * inner)
         n, c, i = index // inner // C, index // inner % C, index % inner
@@ -57,22 +58,15 @@ def local_response_norm_forward_kernel(
 
 @kernel
 def local_response_norm_backward_kernel(
-    grad_out: T[:, :, :],
-    x: T[:, :, :],
-    s: T[:, :, :],
-    grad_x: T[:, :, :],
-    before: int64,
-    after: int64,
-    alpha_each: T,
-    beta: T,
+    grad_out: T3, x: T3, s: T3, grad_x: T3, before: int64, after: int64, alpha_each: T, beta: T
 ):
     """grad_x[c] = grad_out[c] * s[c]^-beta - 2 * alpha_each * beta * x[c] * sum of grad_out[j] * x[j] * s[j]^(-beta-1),
     over the channels j whose windows hold c: the mirrored window, c - after to c + before."""
     real, C, inner = x.dtype.type, x.shape[1], x.shape[2]
     for index in range(cuda.grid(1), x.size, cuda.gridsize(1)):  # [0, N * C * inner)
         n, c, i = index // inner // C, index // inner % C, index % inner
-        across = real(0)
-        for j in range(max(0, c - after), min(C, c + before + 1)):
+        across = real(0)  # what x[c] did to s[j], and so to y[j]
+        for j in range(max(0, c - after), min(C, c + before + 1)):  # the channels that see c
             across += grad_out[n, j, i] * s[n, j, i] ** -beta * x[n, j, i] / s[n, j, i]
         straight = grad_out[n, c, i] * s[n, c, i] ** -beta
         grad_x[n, c, i] = straight - real(2) * alpha_each * beta * x[n, c, i] * across
@@ -82,6 +76,6 @@ def local_response_norm_backward_kernel(
 def scale(x, n, c, i, before, after, alpha_each, k):
     """s[n, c, i]."""
     total = x.dtype.type(0)
-    for j in range(max(0, c - before), min(x.shape[1], c + after + 1)):
+    for j in range(max(0, c - before), min(x.shape[1], c + after + 1)):  # the window of c
         total += x[n, j, i] * x[n, j, i]
     return k + alpha_each * total

@@ -28,15 +28,9 @@ def sgd_update(parameters, gradients, velocities, settings):
 
 @kernel
 def sgd_update_kernel(
-    w: T[:],
-    grad: T[:],
-    velocity: optional(T[:]),
-    lr: T,
-    momentum: T,
-    dampening: T,
-    weight_decay: T,
-    nesterov: bool_,
+    w: T[:], grad: T[:], velocity: optional(T[:]), lr: T, momentum: T, dampening: T, weight_decay: T, nesterov: bool_
 ):
+    """The formula above for every weight of one parameter."""
     real = w.dtype.type
     for i in range(cuda.grid(1), w.size, cuda.gridsize(1)):  # [0, size)
         d = grad[i] if weight_decay == real(0) else grad[i] + weight_decay * w[i]

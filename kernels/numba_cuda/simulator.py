@@ -23,6 +23,8 @@ from minicnn.device import KernelError
 
 
 class Index(NamedTuple):
+    """Where a thread block stands in its grid, a thread in its block; also how many there are along each axis."""
+
     x: int
     y: int = 1
     z: int = 1
@@ -64,6 +66,7 @@ class Thread:
         self.turn_over.acquire()
 
     def run(self):
+        """All of it, where it has no barriers."""
         try:
             with np.errstate(all="ignore"):  # a GPU goes on with infinity or NaN
                 self.body()
@@ -74,6 +77,7 @@ class Thread:
             self.turn_over.release()
 
     def barrier(self, frame):
+        """Stand still until the next turn; `frame` is who called."""
         if not self.running:
             raise RuntimeError("a barrier in a function that is called by another name than its own")
         self.waits_at = _place(frame.f_code.co_filename, frame.f_lineno)
@@ -103,6 +107,7 @@ class Cuda:
 
     @property
     def threadIdx(self):
+        """The thread whose turn it is, within its block."""
         return self.thread.index
 
     def grid(self, axes):

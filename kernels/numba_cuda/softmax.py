@@ -21,6 +21,7 @@ from .launch import THREADS, T, contiguous, cuda, device, empty, exp, kernel, lo
 from .reduction import add, block_max, block_sum
 
 INFINITY = np.float32(math.inf)
+T3 = T[:, :, :]  # (outer, C, inner)
 
 
 def softmax_forward(x, dim):
@@ -65,7 +66,8 @@ def largest_and_sum(x, n, i, partial):
 
 
 @kernel
-def softmax_forward_kernel(x: T[:, :, :], y: T[:, :, :]):
+def softmax_forward_kernel(x: T3, y: T3):
+    """y = e^(x - largest) / sum of e^(x - largest)."""
     partial = cuda.shared.array(THREADS, x.dtype)
     n, i = cuda.blockIdx.x // x.shape[2], cuda.blockIdx.x % x.shape[2]  # [0, outer), [0, inner)
     largest, total = largest_and_sum(x, n, i, partial)
@@ -74,7 +76,8 @@ def softmax_forward_kernel(x: T[:, :, :], y: T[:, :, :]):
 
 
 @kernel
-def log_softmax_forward_kernel(x: T[:, :, :], y: T[:, :, :]):
+def log_softmax_forward_kernel(x: T3, y: T3):
+    """y = x - largest - log sum of e^(x - largest)."""
     partial = cuda.shared.array(THREADS, x.dtype)
     n, i = cuda.blockIdx.x // x.shape[2], cuda.blockIdx.x % x.shape[2]  # [0, outer), [0, inner)
     largest, total = largest_and_sum(x, n, i, partial)
@@ -83,7 +86,7 @@ def log_softmax_forward_kernel(x: T[:, :, :], y: T[:, :, :]):
 
 
 @kernel
-def softmax_backward_kernel(grad_out: T[:, :, :], y: T[:, :, :], grad_x: T[:, :, :]):
+def softmax_backward_kernel(grad_out: T3, y: T3, grad_x: T3):
     """grad_x = y * (grad_out - sum of grad_out * y)."""
     partial = cuda.shared.array(THREADS, y.dtype)
     n, i = cuda.blockIdx.x // y.shape[2], cuda.blockIdx.x % y.shape[2]  # [0, outer), [0, inner)
@@ -96,7 +99,7 @@ def softmax_backward_kernel(grad_out: T[:, :, :], y: T[:, :, :], grad_x: T[:, :,
 
 
 @kernel
-def log_softmax_backward_kernel(grad_out: T[:, :, :], y: T[:, :, :], grad_x: T[:, :, :]):
+def log_softmax_backward_kernel(grad_out: T3, y: T3, grad_x: T3):
     """grad_x = grad_out - e^y * sum of grad_out."""
     partial = cuda.shared.array(THREADS, y.dtype)
     n, i = cuda.blockIdx.x // y.shape[2], cuda.blockIdx.x % y.shape[2]  # [0, outer), [0, inner)
