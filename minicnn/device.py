@@ -16,12 +16,15 @@ GPU's kernels run on the processor.
 
 import functools
 import importlib
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 from .deferred import raise_found
 from .emulated import EmulatedArray, emulating, on_device
 from .switch import Block, PerThread
+from .types import Array, Shape
 
 DEVICES = ("cpu", "cuda")
 TIERS = ("plain", "fast")
@@ -51,10 +54,10 @@ class naming_memory_errors:
 
     __slots__ = ("_op",)
 
-    def __init__(self, op):
+    def __init__(self, op: str) -> None:
         self._op = op
 
-    def __enter__(self):
+    def __enter__(self) -> None:
         pass
 
     def __exit__(self, kind, error, traceback):
@@ -65,12 +68,12 @@ class naming_memory_errors:
             ) from None
 
 
-def current_tier():
+def current_tier() -> str:
     """The tier that ops of this thread run on now: "plain" or "fast"."""
     return _tier.value or _default_tier
 
 
-def set_tier(name):
+def set_tier(name: str) -> None:
     """Choose the implementation, "plain" or "fast", for every op of the process from now on.
 
     Another thread's ``with tier(...)`` block keeps its own until its end.
@@ -83,7 +86,7 @@ def set_tier(name):
 class tier(Block):
     """``with tier("plain"): ...`` (or as a decorator) runs this thread's ops of the block on that tier."""
 
-    def __init__(self, name):
+    def __init__(self, name: str) -> None:
         super().__init__(_tier, _checked_tier("tier", name))
 
 
@@ -94,7 +97,7 @@ def _checked_tier(what, name):
 
 
 @functools.cache
-def implementation(reference, device, tier):
+def implementation(reference: Callable, device: str, tier: str) -> Callable:
     """The function that does `reference`'s work on `device` in `tier`; DeviceError if there is none."""
     folder = MIRRORS.get((device, tier))
     if folder is None:
@@ -125,12 +128,12 @@ def cpu_cores() -> list[int]:
     return importlib.import_module("minicnn.kernels.cpu.machine.cores").usable()
 
 
-def is_array(value):
+def is_array(value: object) -> bool:
     """Whether `value` is an array of one of the two libraries: NumPy's, or CuPy's on the GPU."""
     return isinstance(value, np.ndarray) or hasattr(value, "__cuda_array_interface__")
 
 
-def plain_array(value):
+def plain_array(value: Any) -> Array:
     """`value` as an array of one of the two libraries: itself, or what ``np.asarray`` makes of it.
 
     TypeError for a masked array, whose hidden numbers would be computed with. A matrix becomes an ordinary array of the
@@ -142,7 +145,7 @@ def plain_array(value):
     return value if on_gpu else np.asarray(value)
 
 
-def array_module(array):
+def array_module(array: object) -> Any:
     """The array library of `array`: numpy, or cupy for an array on the GPU (an emulated one is NumPy's)."""
     if isinstance(array, (np.ndarray, np.generic)):
         return np
@@ -151,7 +154,7 @@ def array_module(array):
     raise TypeError(f"a {type(array).__name__} is no array; np.asarray makes one of numbers")
 
 
-def share_memory(a, b):
+def share_memory(a: Array, b: Array) -> bool:
     """Whether two arrays may lie in the same memory; not if they are on different devices."""
     if a is b:
         return True
@@ -161,18 +164,18 @@ def share_memory(a, b):
     return device_of(a) == device_of(b) and array_module(a).may_share_memory(a, b)
 
 
-def full(like, shape, value):
+def full(like: Array, shape: Shape, value: float) -> Array:
     """An array of that shape, filled with `value`, on the device and of the dtype of `like`."""
     array = array_module(like).full(shape, value, like.dtype)
     return on_device(array) if isinstance(like, EmulatedArray) else array
 
 
-def as_array(value):
+def as_array(value: Any) -> Any:
     """`value` as an array again, where NumPy has made a scalar of an array without axes."""
     return np.asarray(value) if isinstance(value, np.generic) else value
 
 
-def device_of(array):
+def device_of(array: object) -> str:
     """Where an array lives: "cpu" for a NumPy array, "cuda" for a CuPy array or an emulated one."""
     if type(array) is np.ndarray:  # the usual case first: each op asks some ten times
         return "cpu"
@@ -181,7 +184,7 @@ def device_of(array):
     return "cpu" if array_module(array) is np else "cuda"
 
 
-def to_device(array, device):
+def to_device(array: Array, device: str) -> Array:
     """`array` on `device`: itself where it is there already, else a copy.
 
     A copy to the processor waits for the GPU, and raises what kernels have found wrong (``deferred.py``).
@@ -198,7 +201,7 @@ def to_device(array, device):
     return host
 
 
-def copy_to_host(array):
+def copy_to_host(array: Array) -> Array:
     """The values of an array on "cuda" as a NumPy array, whatever kernels have found."""
     return np.array(array) if isinstance(array, EmulatedArray) else _cupy().asnumpy(array)
 

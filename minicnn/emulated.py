@@ -5,12 +5,14 @@ it and results stay there, single numbers too (as arrays without axes), and an a
 error: what runs here does not wait for a GPU to be found wrong.
 """
 
+from typing import Any
+
 import numpy as np
 
 from .envvars import switch
 
 
-def emulating():
+def emulating() -> bool:
     """Whether device "cuda" is emulated."""
     return switch("MINICNN_EMULATE_GPU", default=False)
 
@@ -49,7 +51,7 @@ class EmulatedArray(np.ndarray):
         return on_device(super().__getitem__(index))
 
 
-def on_device(value):
+def on_device(value: Any) -> Any:
     """Arrays (NumPy numbers too, and tuples and lists of them) as EmulatedArrays of the same memory; else `value`."""
     if isinstance(value, (tuple, list)):
         return type(value)([on_device(part) for part in value])

@@ -3,14 +3,21 @@
 Each is a PNG, written to a path or to a file that is open for writing bytes.
 """
 
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, BinaryIO, TypeAlias
+
 import numpy as np
 
 from .runlog import LogError, read_log
+from .types import Array
+
+File: TypeAlias = str | Path | BinaryIO
 
 LOSS_COLUMNS, TOP1_COLUMNS = ("train_loss", "val_loss"), ("train_top1", "val_top1")
 
 
-def save_curves(log_csv, path):
+def save_curves(log_csv: str | Path, path: File) -> None:
     """Loss, top-1 accuracy and learning rate over the epochs of a log.csv, as a PNG."""
     log = _Log(log_csv, ("lr", *LOSS_COLUMNS, *TOP1_COLUMNS))
     canvas, panels = _panels(("loss (nats)", "top-1 accuracy (%)", "learning rate"))
@@ -24,7 +31,7 @@ def save_curves(log_csv, path):
     _print(canvas, path)
 
 
-def save_comparison(logs, path):
+def save_comparison(logs: Mapping[str, str | Path], path: File) -> None:
     """Top-1 accuracy in training and in validation over the epochs of several runs, {name: log.csv}, as a PNG."""
     canvas, panels = _panels(("training top-1 (%)", "validation top-1 (%)"))
     for name, log_csv in logs.items():
@@ -70,7 +77,7 @@ def _panels(labels):
     return FigureCanvasAgg(figure), panels
 
 
-def save_filters(weight, path, zoom=6):
+def save_filters(weight: Any, path: File, zoom: int = 6) -> None:
     """The filters (OC, C, KH, KW) of a convolution, side by side, as a PNG of `zoom` pixels per weight.
 
     Each is stretched to the full range of brightness on its own. Three channels are red, green and blue (as the first
@@ -84,7 +91,7 @@ def save_filters(weight, path, zoom=6):
     save_pictures(pixels, path, zoom)
 
 
-def save_pictures(pictures, path, zoom=1):
+def save_pictures(pictures: Array, path: File, zoom: int = 1) -> None:
     """Pictures of one size, uint8 (N, 3, H, W), in a grid as a PNG of `zoom` x `zoom` pixels for each of theirs."""
     from PIL import Image
 

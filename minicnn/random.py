@@ -8,13 +8,18 @@ The order of the training pictures and their augmentation need no state at all: 
 the epoch and the picture's index (``minicnn.data``).
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
+
+from .types import Array
 
 
 class Streams:
     """The two streams above, started from `seed`."""
 
-    def __init__(self, seed):
+    def __init__(self, seed: int | None) -> None:
         init, dropout = np.random.SeedSequence(seed).spawn(2)
         self.init = np.random.default_rng(init)
         self.dropout_key = int(dropout.generate_state(1, np.uint64)[0])
@@ -24,25 +29,25 @@ class Streams:
 _streams = Streams(None)  # unseeded until manual_seed is called: different in every process
 
 
-def manual_seed(seed):
+def manual_seed(seed: int) -> None:
     """Start every random stream of the library again from `seed`, a non-negative int."""
     global _streams
     _streams = Streams(seed)
 
 
-def init_generator():
+def init_generator() -> np.random.Generator:
     """The NumPy Generator that initial weights are drawn from."""
     return _streams.init
 
 
-def next_dropout_stream():
+def next_dropout_stream() -> tuple[int, int]:
     """(key, call): a stream of dropout numbers that nobody has used before."""
     call = _streams.dropout_calls
     _streams.dropout_calls += 1
     return _streams.dropout_key, call
 
 
-def get_state():
+def get_state() -> dict[str, Any]:
     """Every stream's state, as plain values that JSON can hold."""
     return {
         "init": _streams.init.bit_generator.state,
@@ -51,14 +56,14 @@ def get_state():
     }
 
 
-def set_state(state):
+def set_state(state: Mapping[str, Any]) -> None:
     """Continue exactly where ``get_state`` was called."""
     _streams.init.bit_generator.state = state["init"]
     _streams.dropout_key = state["dropout_key"]
     _streams.dropout_calls = state["dropout_calls"]
 
 
-def philox_uniform(key, call, size):
+def philox_uniform(key: int, call: int, size: int) -> Array:
     """`size` uniform float32 numbers in [0, 1): the stream (key, call), from its beginning.
 
     Number i is made of the upper 24 bits of word i % 4 of block i // 4, so that any of them can be computed alone.
@@ -67,18 +72,17 @@ def philox_uniform(key, call, size):
     return (words >> np.uint64(8)).astype(np.float32) * np.float32(2.0**-24)
 
 
-def philox_words(key, call, block):
+def philox_words(key: int, call: int, block: Array) -> Array:
     """Four random 32-bit words, (len(block), 4) uint64, for each block number (uint64) of the stream (key, call).
 
     Philox4x32 with 10 rounds (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011): a block
     cipher encrypts the counter (block number, call), 128 bits, with the key, 64 bits.
     """
     mask, shift = np.uint64(0xFFFFFFFF), np.uint64(32)
-    c0, c1 = block & mask, block >> shift
-    c2, c3 = np.uint64(call) & mask, np.uint64(call) >> shift
+    c: tuple[Any, ...] = block & mask, block >> shift, np.uint64(call) & mask, np.uint64(call) >> shift  # the counter
     k0, k1 = np.uint64(key) & mask, np.uint64(key) >> shift
     for _ in range(10):
-        p0, p1 = np.uint64(0xD2511F53) * c0, np.uint64(0xCD9E8D57) * c2
-        c0, c1, c2, c3 = (p1 >> shift) ^ c1 ^ k0, p1 & mask, (p0 >> shift) ^ c3 ^ k1, p0 & mask
+        p0, p1 = np.uint64(0xD2511F53) * c[0], np.uint64(0xCD9E8D57) * c[2]  # 64 bits each: high and low words go on
+        c = (p1 >> shift) ^ c[1] ^ k0, p1 & mask, (p0 >> shift) ^ c[3] ^ k1, p0 & mask
         k0, k1 = (k0 + np.uint64(0x9E3779B9)) & mask, (k1 + np.uint64(0xBB67AE85)) & mask
-    return np.stack(np.broadcast_arrays(c0, c1, c2, c3), axis=-1)
+    return np.stack(np.broadcast_arrays(*c), axis=-1)

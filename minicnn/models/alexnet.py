@@ -25,7 +25,7 @@ _IN_A_LAYER = nn.Conv2d, nn.Linear, nn.ReLU, nn.LocalResponseNorm, nn.MaxPool2d
 class AlexNet(nn.Module):
     """features (convolutions) -> average to 6 x 6 -> classifier (three fully connected layers)."""
 
-    def __init__(self, features, classifier):
+    def __init__(self, features: nn.Sequential, classifier: nn.Sequential) -> None:
         super().__init__()
         self.features = features
         self.avgpool = nn.AdaptiveAvgPool2d((6, 6))
@@ -36,7 +36,7 @@ class AlexNet(nn.Module):
         return self.classifier(x.flatten(1))
 
     @property
-    def stages(self):
+    def stages(self) -> list[str]:
         """Where the network may be cut: the name of what ends each layer of the paper (ReLU, LRN or pooling behind the
         weights), from the input on, without the last one."""
         own = (self.features.named_modules("features"), self.classifier.named_modules("classifier"))
@@ -46,7 +46,7 @@ class AlexNet(nn.Module):
         return [names[start - 1] for start in starts[1:]]
 
 
-def alexnet(num_classes=1000, dropout=0.5, width=4096):
+def alexnet(num_classes: int = 1000, dropout: float = 0.5, width: int = 4096) -> AlexNet:
     """The network of Krizhevsky, "One weird trick for parallelizing convolutional neural networks", 2014, with
     torchvision's ``state_dict`` keys: 61,100,840 parameters. Takes (N, 3, H, W) with H, W >= 63.
 
@@ -79,7 +79,9 @@ def alexnet(num_classes=1000, dropout=0.5, width=4096):
     return AlexNet(features, classifier)
 
 
-def alexnet_2012(num_classes=1000, dropout=0.5, width=4096, groups=2, pool_before_norm=False):
+def alexnet_2012(
+    num_classes: int = 1000, dropout: float = 0.5, width: int = 4096, groups: int = 2, pool_before_norm: bool = False
+) -> AlexNet:
     """The network of Krizhevsky et al., NIPS 2012, with its initial weights, for (N, 3, 227, 227).
 
     groups=2: 60,965,224 parameters, the two-GPU network on one device; groups=1: 62,378,344.
@@ -118,7 +120,7 @@ def alexnet_2012(num_classes=1000, dropout=0.5, width=4096, groups=2, pool_befor
     return init_2012(AlexNet(features, classifier))
 
 
-def init_2012(model):
+def init_2012(model: AlexNet) -> AlexNet:
     """Weights N(0, 0.01); biases 1 in the 2nd, 4th and 5th convolution and the hidden fully connected layers, so that
     their ReLUs start out alive, and 0 in the others (Krizhevsky et al., NIPS 2012, section 5)."""
     layers = [m for m in model.modules() if isinstance(m, (nn.Conv2d, nn.Linear))]

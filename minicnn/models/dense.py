@@ -24,7 +24,7 @@ from .alexnet import AlexNet
 from .resnet import ResNet
 
 
-def fully_convolutional(model):
+def fully_convolutional(model: nn.Module) -> nn.Sequential:
     """The network that maps (N, 3, H, W), of any H and W that are large enough, to scores (N, classes, H', W').
 
     It is made of the layers of `model`, an AlexNet or a ResNet, not of copies: training, moving or loading one of the
@@ -48,7 +48,7 @@ def fully_convolutional(model):
 class SlidingLinear(nn.Module):
     """`linear`, a layer of window[0] * window[1] * C inputs, on every such window of a feature map (N, C, H, W)."""
 
-    def __init__(self, linear, window):
+    def __init__(self, linear: nn.Linear, window: tuple[int, int]) -> None:
         super().__init__()
         self.linear, self.window = linear, window
 

@@ -1,7 +1,10 @@
 """Networks by name, as command lines and checkpoints give them."""
 
+from collections.abc import Mapping
 from functools import partial
+from typing import Any
 
+from .. import nn
 from .alexnet import alexnet, alexnet_2012
 from .resnet import cifar_resnet, resnet18, resnet34, resnet50, resnet101, resnet152
 
@@ -14,7 +17,7 @@ SETTINGS = {  # of the training programs, that make a network what it is
 }
 
 
-def create(arch, num_classes, settings=None):
+def create(arch: str, num_classes: int, settings: Mapping[str, Any] | None = None) -> nn.Module:
     """A new network, such as "alexnet", "resnet50" (for ImageNet) or "resnet56" (for CIFAR).
 
     settings: those of a program that trains such networks; the ones that are none of the network's are passed over.
@@ -29,7 +32,7 @@ def create(arch, num_classes, settings=None):
     return known[arch](num_classes=num_classes, **options)
 
 
-def network_settings(arch, settings):
+def network_settings(arch: str, settings: Mapping[str, Any]) -> dict[str, Any]:
     """The part of a program's settings that makes the network `arch` what it is; transfer keeps it under "network"."""
     settings = settings | settings.get("network", {})
     return {name: settings[name] for name in SETTINGS.get(arch, ()) if name in settings}

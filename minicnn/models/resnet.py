@@ -19,10 +19,12 @@ Note      torchvision strides in the 3x3 convolution of a bottleneck ("v1.5"), t
           trained with 1e-4, from He's initial weights.
 """
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 
 from .. import nn
-from ..nn.fused import batch_norm_relu, run
+from ..nn.fused import chain
 from ..tensor import Tensor, cat
 
 
@@ -31,7 +33,9 @@ class BasicBlock(nn.Module):
 
     expansion = 1
 
-    def __init__(self, in_channels, channels, stride, shortcut, residual, paper_stride):
+    def __init__(
+        self, in_channels: int, channels: int, stride: int, shortcut: str, residual: bool, paper_stride: bool
+    ) -> None:
         super().__init__()
         self.conv1 = _conv(in_channels, channels, 3, stride)
         self.bn1 = nn.BatchNorm2d(channels)
@@ -42,8 +46,8 @@ class BasicBlock(nn.Module):
         self.residual = residual
 
     def forward(self, x):
-        y = batch_norm_relu(self.bn1, self.relu, self.conv1(x))
-        return batch_norm_relu(self.bn2, self.relu, self.conv2(y), residual=_shortcut_of(self, x))
+        y = chain(x, self.conv1, self.bn1, self.relu)
+        return chain(self.conv2(y), self.bn2, self.relu, residual=_shortcut_of(self, x))
 
 
 class Bottleneck(nn.Module):
@@ -51,7 +55,9 @@ class Bottleneck(nn.Module):
 
     expansion = 4
 
-    def __init__(self, in_channels, channels, stride, shortcut, residual, paper_stride):
+    def __init__(
+        self, in_channels: int, channels: int, stride: int, shortcut: str, residual: bool, paper_stride: bool
+    ) -> None:
         super().__init__()
         stride1, stride2 = (stride, 1) if paper_stride else (1, stride)
         out_channels = channels * self.expansion
@@ -66,16 +72,16 @@ class Bottleneck(nn.Module):
         self.residual = residual
 
     def forward(self, x):
-        y = batch_norm_relu(self.bn1, self.relu, self.conv1(x))
-        y = batch_norm_relu(self.bn2, self.relu, self.conv2(y))
-        return batch_norm_relu(self.bn3, self.relu, self.conv3(y), residual=_shortcut_of(self, x))
+        y = chain(x, self.conv1, self.bn1, self.relu)
+        y = chain(y, self.conv2, self.bn2, self.relu)
+        return chain(self.conv3(y), self.bn3, self.relu, residual=_shortcut_of(self, x))
 
 
 class ZeroPad(nn.Module):
     """Option A: every `stride`-th pixel, and channels of zeros behind those that there are, or around them: half of the
     zeros before, half behind (see ``zero_pads``)."""
 
-    def __init__(self, out_channels, stride):
+    def __init__(self, out_channels: int, stride: int) -> None:
         super().__init__()
         self.out_channels, self.stride, self.zero_padding = out_channels, stride, "behind"
 
@@ -97,7 +103,17 @@ class ResNet(nn.Module):
     Each layer after the first halves the size. depths, widths: blocks of each layer, and their channels.
     """
 
-    def __init__(self, stem, block, depths, widths, num_classes, shortcut, residual, paper_stride):
+    def __init__(
+        self,
+        stem: Mapping[str, nn.Module],
+        block: type[BasicBlock | Bottleneck],
+        depths: Sequence[int],
+        widths: Sequence[int],
+        num_classes: int,
+        shortcut: str,
+        residual: bool,
+        paper_stride: bool,
+    ) -> None:
         super().__init__()
         if shortcut not in ("A", "B", "C"):
             raise ValueError(f'ResNet: shortcut must be "A", "B" or "C", got {shortcut!r}')
@@ -117,44 +133,50 @@ class ResNet(nn.Module):
         self.stages = layers  # where the network may be cut: the names of the layers of blocks, from the input on
         self._trunk = (*stem, *layers, "avgpool")
 
-    def trunk(self):
+    def trunk(self) -> list[nn.Module]:
         """What runs before fc, in order. By name: a layer that a user adds to the network is not among them."""
         return [getattr(self, name) for name in self._trunk]
 
     def forward(self, x):
-        return self.fc(run(self.trunk(), x).flatten(1))
+        return self.fc(chain(x, *self.trunk()).flatten(1))
 
-    def features(self, x, name):
+    def features(self, x: Tensor, name: str) -> Tensor:
         """What comes out of the layer `name`: "conv1", "layer3", "layer3.0.bn2", ...; see ``nn.output_of``."""
         return nn.output_of(self, name, x)
 
 
-def resnet18(num_classes=1000, shortcut="B", residual=True):
+def resnet18(num_classes: int = 1000, shortcut: str = "B", residual: bool = True) -> ResNet:
     """11,689,512 parameters, torchvision's ``state_dict`` keys, as have the other four."""
     return _imagenet(BasicBlock, (2, 2, 2, 2), num_classes, shortcut, residual)
 
 
-def resnet34(num_classes=1000, shortcut="B", residual=True):
+def resnet34(num_classes: int = 1000, shortcut: str = "B", residual: bool = True) -> ResNet:
     """21,797,672 parameters."""
     return _imagenet(BasicBlock, (3, 4, 6, 3), num_classes, shortcut, residual)
 
 
-def resnet50(num_classes=1000, shortcut="B", residual=True, paper_stride=False):
+def resnet50(num_classes: int = 1000, shortcut: str = "B", residual: bool = True, paper_stride: bool = False) -> ResNet:
     """25,557,032 parameters."""
     return _imagenet(Bottleneck, (3, 4, 6, 3), num_classes, shortcut, residual, paper_stride)
 
 
-def resnet101(num_classes=1000, shortcut="B", residual=True, paper_stride=False):
+def resnet101(
+    num_classes: int = 1000, shortcut: str = "B", residual: bool = True, paper_stride: bool = False
+) -> ResNet:
     """44,549,160 parameters."""
     return _imagenet(Bottleneck, (3, 4, 23, 3), num_classes, shortcut, residual, paper_stride)
 
 
-def resnet152(num_classes=1000, shortcut="B", residual=True, paper_stride=False):
+def resnet152(
+    num_classes: int = 1000, shortcut: str = "B", residual: bool = True, paper_stride: bool = False
+) -> ResNet:
     """60,192,808 parameters."""
     return _imagenet(Bottleneck, (3, 8, 36, 3), num_classes, shortcut, residual, paper_stride)
 
 
-def cifar_resnet(depth, shortcut="A", residual=True, num_classes=10, zero_padding="behind"):
+def cifar_resnet(
+    depth: int, shortcut: str = "A", residual: bool = True, num_classes: int = 10, zero_padding: str = "behind"
+) -> ResNet:
     """The nets of the paper's section 4.2, for pictures of 32 x 32: depth 6n + 2, 16, 32 and 64 channels.
 
     20, 32, 44, 56, 110 and 1202 have 269,722, 464,154, 658,586, 853,018, 1,727,962 and 19,421,274 parameters.
@@ -173,7 +195,7 @@ def cifar_resnet(depth, shortcut="A", residual=True, num_classes=10, zero_paddin
     return model
 
 
-def zero_pads(model):
+def zero_pads(model: nn.Module) -> list[ZeroPad]:
     """The layers of a network that pad with channels of zeros: of option A, where a block changes the shape."""
     return [layer for layer in model.modules() if isinstance(layer, ZeroPad)]
 

@@ -11,6 +11,8 @@ Module or of a buffer, may change what a name stands for. A plain value of the c
 in any Python class; a property with a setter sets what its setter sets.
 """
 
+from __future__ import annotations
+
 import collections
 import inspect
 
@@ -49,9 +51,9 @@ class Attributes:
     """What Module is built on: three tables of names, kept as attributes are set and deleted."""
 
     _parameters = _buffers = _modules = _NotYet()
-    _lists = frozenset()  # the names of attributes that are lists or the like, into which layers may be put later
+    _lists: frozenset[str] = frozenset()  # attributes that are lists or the like; layers may be put in later
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.__dict__.update({table: _Table() for table in TABLES})
 
     def __setattr__(self, name, value):
@@ -86,20 +88,20 @@ class Attributes:
         copy.__dict__.update({table: _Table(self.__dict__[table]) for table in TABLES})
         return copy
 
-    def register_parameter(self, name, parameter):
+    def register_parameter(self, name: str, parameter: Parameter | None) -> None:
         """A Parameter under that name; None: there is none, but there may be, as a layer's bias."""
         if not (parameter is None or isinstance(parameter, Parameter)):
             raise TypeError(f"register_parameter: {name!r} must be a Parameter or None; wrap it in nn.Parameter(...)")
         self._register("_parameters", name, parameter)
 
-    def register_buffer(self, name, tensor):
+    def register_buffer(self, name: str, tensor: Tensor | None) -> None:
         """A Tensor that belongs to the state but is not trained, such as a running mean; None: it is absent."""
         if not (tensor is None or isinstance(tensor, Tensor)):
             what = f"{name!r} must be a Tensor or None, not a {type(tensor).__name__}"
             raise TypeError(f"register_buffer: {what}; wrap it in minicnn.Tensor(...)")
         self._register("_buffers", name, tensor)
 
-    def register_module(self, name, module):
+    def register_module(self, name: str, module: Attributes | None) -> None:
         """A Module under that name; None: there is none, but there may be."""
         if not (module is None or isinstance(module, Attributes)):
             raise TypeError(f"register_module: {name!r} must be a Module or None, not {described(module)}")
@@ -151,7 +153,7 @@ def _is_of_the_class(kind, name):
     return has_get or any(name in vars(base) for base in kind.__mro__ if base.__module__.startswith(__package__))
 
 
-def refuse_hidden(root, module):
+def refuse_hidden(root: Attributes, module: Attributes) -> None:
     """TypeError if `module`, a part of `root`, has a list (or the like) of layers or Parameters which `root` does not
     have otherwise: they would be neither trained nor saved. A list may have been filled after it was set."""
     for name in module._lists:
@@ -159,7 +161,7 @@ def refuse_hidden(root, module):
             _refuse_hidden(root, module, name, value)
 
 
-def described(value):
+def described(value: object) -> str:
     """What was given in the place of a Module, and the way out, for an error message."""
     if isinstance(value, type):
         return f"the class {value.__name__}; make one: {value.__name__}(...)"

@@ -9,7 +9,8 @@ What is not of the kind is refused at once, so that no layer is left out without
 
 import itertools
 import operator
-from collections.abc import Iterable, Mapping
+from collections.abc import ItemsView, Iterable, Iterator, KeysView, Mapping, ValuesView
+from typing import Any, Self
 
 from .attributes import described
 from .module import Module
@@ -19,7 +20,8 @@ from .parameter import Parameter
 class _Container(Module):
     """Entries by name, in order: in the table `_table`, of the class `_kind`."""
 
-    _table, _kind = "_modules", Module
+    _table = "_modules"
+    _kind: type = Module
 
     def _entries(self):
         return self.__dict__[self._table]
@@ -29,7 +31,14 @@ class _Container(Module):
             what = described(value) if self._kind is Module else f"a {type(value).__name__}; wrap it in nn.Parameter()"
             raise TypeError(f"{type(self).__name__}: entry {name} must be a {self._kind.__name__}, not {what}")
 
-    def __len__(self):
+    def _put(self, values):
+        """Entries by name; none is put in if one is of another kind."""
+        for name, value in values.items():
+            self._check(name, value)
+        for name, value in values.items():
+            self._register(self._table, name, value)
+
+    def __len__(self) -> int:
         return len(self._entries())
 
     def __repr__(self):
@@ -41,17 +50,17 @@ class _Container(Module):
 class _List(_Container):
     """Entries named "0", "1", ...; an index may be negative or a slice, as a list's."""
 
-    def __init__(self, values=()):
+    def __init__(self, values: Iterable = ()) -> None:
         super().__init__()
         self.extend(values)
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator:
         return iter(self._entries().values())
 
     def __contains__(self, value):
         return any(value is each for each in self)
 
-    def __getitem__(self, index):
+    def __getitem__(self, index: int | slice) -> Any:
         if isinstance(index, slice):
             return type(self)(list(self)[index])
         return self._entries()[self._name(index)]
@@ -65,11 +74,11 @@ class _List(_Container):
         names = list(self._entries())[index] if isinstance(index, slice) else [self._name(index)]
         self._arrange([(name, value) for name, value in self._entries().items() if name not in names])
 
-    def append(self, value):
+    def append(self, value: Any) -> Self:
         """Add one at the end. Returns the list."""
         return self.extend([value])
 
-    def extend(self, values):
+    def extend(self, values: Iterable) -> Self:
         """Add several at the end; TypeError, and none is added, if one is of another kind. Returns the list."""
         for value in self._checked(values):
             self._register(self._table, self._free_number(), value)
@@ -77,7 +86,7 @@ class _List(_Container):
 
     __iadd__ = extend
 
-    def insert(self, index, value):
+    def insert(self, index: int, value: Any) -> Self:
         """Add one before what stands at `index`. Returns the list."""
         self._check(index, value)
         entries = list(self._entries().items())
@@ -85,7 +94,7 @@ class _List(_Container):
         self._arrange(entries)
         return self
 
-    def pop(self, index=-1):
+    def pop(self, index: int = -1) -> Any:
         """Remove one, and return it."""
         value = self[index]
         del self[index]
@@ -124,17 +133,17 @@ class _List(_Container):
 class _Dict(_Container):
     """Entries by names of one's own, in the order in which they were put in."""
 
-    def __init__(self, values=()):
+    def __init__(self, values: Mapping[str, Any] | Iterable[tuple[str, Any]] = ()) -> None:
         super().__init__()
         self.update(values)
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[str]:
         return iter(self._entries())
 
     def __contains__(self, name):
         return name in self._entries()
 
-    def __getitem__(self, name):
+    def __getitem__(self, name: str) -> Any:
         return self._entries()[name]
 
     def __setitem__(self, name, value):
@@ -145,30 +154,30 @@ class _Dict(_Container):
             raise KeyError(name)
         delattr(self, name)
 
-    def keys(self):
+    def keys(self) -> KeysView[str]:
+        """The names, in order."""
         return self._entries().keys()
 
-    def values(self):
+    def values(self) -> ValuesView:
+        """The entries, in order."""
         return self._entries().values()
 
-    def items(self):
+    def items(self) -> ItemsView:
+        """(name, entry), in order."""
         return self._entries().items()
 
-    def update(self, values):
+    def update(self, values: Mapping[str, Any] | Iterable[tuple[str, Any]]) -> None:
         """Put in what a dict, or a list of (name, value), has; TypeError, and none is, if one is of another kind."""
-        values = dict(values)
-        for name, value in values.items():
-            self._check(name, value)
-        for name, value in values.items():
-            self._register(self._table, name, value)
+        self._put(dict(values))
 
-    def pop(self, name):
+    def pop(self, name: str) -> Any:
         """Remove one, and return it."""
         value = self[name]
         del self[name]
         return value
 
-    def clear(self):
+    def clear(self) -> None:
+        """Remove all."""
         for name in list(self):
             del self[name]
 
@@ -177,10 +186,10 @@ class Sequential(_List):
     """Feeds its input through the modules in order. They are named "0", "1", ..., or as in the dict that is given; they
     can be indexed, sliced, exchanged and deleted by position. A slice keeps the names."""
 
-    def __init__(self, *modules):
+    def __init__(self, *modules: Module | Mapping[str, Module]) -> None:
         super().__init__()
         if len(modules) == 1 and isinstance(modules[0], Mapping):
-            _Dict.update(self, modules[0])
+            self._put(modules[0])
         else:
             self.extend(modules)
 
@@ -189,7 +198,7 @@ class Sequential(_List):
             x = module(x)
         return x
 
-    def __getitem__(self, index):
+    def __getitem__(self, index: int | slice) -> Any:
         if isinstance(index, slice):
             return Sequential(dict(list(self._entries().items())[index]))
         return super().__getitem__(index)

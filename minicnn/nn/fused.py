@@ -1,33 +1,35 @@
-"""Neighbouring layers that run as one op, unless somebody looks at what passes between them."""
+"""Layers one after the other, of which batch norm and a ReLU behind it run as one op."""
+
+from typing import Any, TypeGuard, TypeVar
 
 from .. import functional as F
+from ..tensor import Tensor
 from .layers import BatchNorm2d, ReLU
+from .module import Module
 from .watch import is_watched
 
+M = TypeVar("M", bound=Module)
 
-def batch_norm_relu(norm, relu, x, residual=None):
-    """relu(norm(x) + residual), by ``F.batch_norm_relu`` if these are the layers that it stands for.
 
-    Layers of other classes, watched ones (``nn.watch``), and those that a user has given another ``forward`` are called
-    one after the other.
+def chain(x: Tensor, *layers: Module, residual: Tensor | None = None) -> Any:
+    """x through the layers; `residual`, if there is one, is added before the last of them.
+
+    Batch norm and a ReLU become ``F.batch_norm_relu``, one pass over memory, unless somebody looks at what passes
+    between them (``nn.watch``): layers that are watched, of classes of a user's own, or with another ``forward``, are
+    called.
     """
-    if _is_plain(norm, BatchNorm2d) and _is_plain(relu, ReLU):
-        return F.batch_norm_relu(x, *norm.options(), residual=residual)
-    y = norm(x)
-    return relu(y if residual is None else F.residual_add(y, residual))
-
-
-def run(layers, x):
-    """x through the layers, one after the other; batch norm and a ReLU behind it in one go."""
-    layers = list(layers)
-    while layers:
-        layer = layers.pop(0)
-        if layers and type(layer) is BatchNorm2d and type(layers[0]) is ReLU:
-            x = batch_norm_relu(layer, layers.pop(0), x)
-        else:
-            x = layer(x)
+    waiting: list[Any] = list(layers)
+    while waiting:
+        layer = waiting.pop(0)
+        if waiting and _is_plain(layer, BatchNorm2d) and _is_plain(waiting[0], ReLU):
+            del waiting[0]
+            x = F.batch_norm_relu(x, *layer.options(), residual=None if waiting else residual)
+            continue
+        if residual is not None and not waiting:
+            x = F.residual_add(x, residual)
+        x = layer(x)
     return x
 
 
-def _is_plain(layer, kind):
+def _is_plain(layer: Any, kind: type[M]) -> TypeGuard[M]:
     return type(layer) is kind and "forward" not in vars(layer) and not is_watched(layer)

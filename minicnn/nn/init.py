@@ -15,38 +15,42 @@ Names, arguments and defaults are those of ``torch.nn.init``.
 """
 
 import math
+from typing import TypeVar
 
 from ..random import init_generator
+from ..tensor import Tensor
+
+T = TypeVar("T", bound=Tensor)
 
 
-def normal_(tensor, mean=0.0, std=1.0):
+def normal_(tensor: T, mean: float = 0.0, std: float = 1.0) -> T:
     """Normal numbers."""
     numbers = init_generator().standard_normal(tensor.shape, tensor.dtype)
     return _fill(tensor, numbers * std + mean)
 
 
-def uniform_(tensor, a=0.0, b=1.0):
+def uniform_(tensor: T, a: float = 0.0, b: float = 1.0) -> T:
     """Uniform numbers in [a, b)."""
     numbers = init_generator().random(tensor.shape, tensor.dtype)
     return _fill(tensor, numbers * (b - a) + a)
 
 
-def constant_(tensor, val):
+def constant_(tensor: T, val: float) -> T:
     """One value everywhere."""
     return _fill(tensor, val)
 
 
-def xavier_normal_(tensor, gain=1.0):
+def xavier_normal_(tensor: T, gain: float = 1.0) -> T:
     """Normal numbers of variance gain^2 * 2 / (fan_in + fan_out)."""
     return normal_(tensor, std=gain * math.sqrt(2 / sum(fans(tensor))))
 
 
-def xavier_uniform_(tensor, gain=1.0):
+def xavier_uniform_(tensor: T, gain: float = 1.0) -> T:
     """Uniform numbers of the same variance."""
     return _uniform_std(tensor, gain * math.sqrt(2 / sum(fans(tensor))))
 
 
-def kaiming_normal_(tensor, a=0.0, mode="fan_in", nonlinearity="leaky_relu"):
+def kaiming_normal_(tensor: T, a: float = 0.0, mode: str = "fan_in", nonlinearity: str = "leaky_relu") -> T:
     """Normal numbers of variance gain^2 / fan.
 
     mode: "fan_in" keeps the signals' variance from layer to layer, "fan_out" the gradients'. nonlinearity: what follows
@@ -55,12 +59,12 @@ def kaiming_normal_(tensor, a=0.0, mode="fan_in", nonlinearity="leaky_relu"):
     return normal_(tensor, std=calculate_gain(nonlinearity, a) / math.sqrt(_fan(tensor, mode)))
 
 
-def kaiming_uniform_(tensor, a=0.0, mode="fan_in", nonlinearity="leaky_relu"):
+def kaiming_uniform_(tensor: T, a: float = 0.0, mode: str = "fan_in", nonlinearity: str = "leaky_relu") -> T:
     """Uniform numbers of the same variance."""
     return _uniform_std(tensor, calculate_gain(nonlinearity, a) / math.sqrt(_fan(tensor, mode)))
 
 
-def calculate_gain(nonlinearity, param=0.0):
+def calculate_gain(nonlinearity: str, param: float = 0.0) -> float:
     """By how much a layer's weights must make up for what the nonlinearity behind it takes away."""
     gains = {
         "linear": 1.0,
@@ -74,7 +78,7 @@ def calculate_gain(nonlinearity, param=0.0):
     return gains[nonlinearity]
 
 
-def fans(tensor):
+def fans(tensor: Tensor) -> tuple[int, int]:
     """(fan_in, fan_out) of a weight (OC, C, ...): inputs to each output, and outputs that each input reaches."""
     if tensor.ndim < 2:
         raise ValueError(f"a fan needs a weight of two axes or more, (OC, C, ...), got shape {tensor.shape}")

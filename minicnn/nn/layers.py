@@ -4,12 +4,14 @@ Settings are looked at here, when the layer is made, not where it first runs (``
 """
 
 import math
+from typing import Any
 
 import numpy as np
 
 from .. import functional as F
 from ..settings import ANY, flag, one_of, real, whole, whole_or_pair
 from ..tensor import Tensor
+from ..types import Size
 from . import init
 from .module import Module
 from .parameter import Parameter
@@ -18,7 +20,20 @@ from .parameter import Parameter
 class Conv2d(Module):
     """2-D convolution: weight (out_channels, in_channels/groups, KH, KW) and bias (out_channels,); ``F.conv2d``."""
 
-    def __init__(self, in_channels, out_channels, kernel_size, stride=1, padding=0, dilation=1, groups=1, bias=True):
+    weight: Parameter
+    bias: Any  # a Parameter; None without bias
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Size,
+        stride: Size = 1,
+        padding: Size | str = 0,
+        dilation: Size = 1,
+        groups: int = 1,
+        bias: bool = True,
+    ) -> None:
         super().__init__()
         self.in_channels = whole(self, "in_channels", in_channels)
         self.out_channels = whole(self, "out_channels", out_channels)
@@ -51,7 +66,10 @@ class Conv2d(Module):
 class Linear(Module):
     """Fully connected: weight (out_features, in_features) and bias (out_features,); ``F.linear``."""
 
-    def __init__(self, in_features, out_features, bias=True):
+    weight: Parameter
+    bias: Any  # a Parameter; None without bias
+
+    def __init__(self, in_features: int, out_features: int, bias: bool = True) -> None:
         super().__init__()
         self.in_features = whole(self, "in_features", in_features)
         self.out_features = whole(self, "out_features", out_features)
@@ -70,7 +88,12 @@ class BatchNorm2d(Module):
     momentum: the weight of the new statistics. PyTorch's None, the average of all batches so far, is not built.
     """
 
-    def __init__(self, num_features, eps=1e-5, momentum=0.1, affine=True):
+    weight: Any  # Parameters (num_features,); None if not affine
+    bias: Any
+    running_mean: Tensor
+    running_var: Tensor
+
+    def __init__(self, num_features: int, eps: float = 1e-5, momentum: float = 0.1, affine: bool = True) -> None:
         super().__init__()
         self.num_features = whole(self, "num_features", num_features)
         self.eps = real(self, "eps", eps, above=0)
@@ -84,7 +107,7 @@ class BatchNorm2d(Module):
     def forward(self, x):
         return F.batch_norm(x, *self.options())
 
-    def options(self):
+    def options(self) -> tuple[Tensor, Tensor, Any, Any, bool, float, float]:
         """The arguments of ``F.batch_norm`` behind the input."""
         training = self.training and not self.frozen
         return self.running_mean, self.running_var, self.weight, self.bias, training, self.momentum, self.eps
@@ -96,7 +119,7 @@ class BatchNorm2d(Module):
 class LocalResponseNorm(Module):
     """``F.local_response_norm``: damp each channel by its neighbours."""
 
-    def __init__(self, size, alpha=1e-4, beta=0.75, k=1.0):
+    def __init__(self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> None:
         super().__init__()
         self.size = whole(self, "size", size)
         self.alpha, self.beta, self.k = real(self, "alpha", alpha), real(self, "beta", beta), real(self, "k", k)
@@ -111,7 +134,14 @@ class LocalResponseNorm(Module):
 class MaxPool2d(Module):
     """``F.max_pool2d``."""
 
-    def __init__(self, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False):
+    def __init__(
+        self,
+        kernel_size: Size,
+        stride: Size | None = None,
+        padding: Size = 0,
+        dilation: Size = 1,
+        ceil_mode: bool = False,
+    ) -> None:
         super().__init__()
         _set_window(self, kernel_size, stride, padding, ceil_mode)
         self.dilation = whole_or_pair(self, "dilation", dilation)
@@ -128,7 +158,14 @@ class MaxPool2d(Module):
 class AvgPool2d(Module):
     """``F.avg_pool2d``."""
 
-    def __init__(self, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True):
+    def __init__(
+        self,
+        kernel_size: Size,
+        stride: Size | None = None,
+        padding: Size = 0,
+        ceil_mode: bool = False,
+        count_include_pad: bool = True,
+    ) -> None:
         super().__init__()
         _set_window(self, kernel_size, stride, padding, ceil_mode)
         self.count_include_pad = flag(self, "count_include_pad", count_include_pad)
@@ -143,11 +180,11 @@ class AvgPool2d(Module):
 class AdaptiveAvgPool2d(Module):
     """``F.adaptive_avg_pool2d``: whatever the size of the input, the output has this one (None: the input's)."""
 
-    def __init__(self, output_size):
+    def __init__(self, output_size: int | tuple[int | None, int | None] | None) -> None:
         super().__init__()
         sizes = output_size if isinstance(output_size, (tuple, list, np.ndarray)) else (output_size, output_size)
         checked = whole_or_pair(self, "output_size", [1 if size is None else size for size in sizes])
-        self.output_size = tuple(None if a is None else b for a, b in zip(sizes, checked, strict=True))
+        self.output_size: tuple = tuple(None if a is None else b for a, b in zip(sizes, checked, strict=True))
 
     def forward(self, x):
         return F.adaptive_avg_pool2d(x, self.output_size)
@@ -159,7 +196,7 @@ class AdaptiveAvgPool2d(Module):
 class Dropout(Module):
     """``F.dropout``, in training mode only, and not where the network is frozen."""
 
-    def __init__(self, p=0.5, inplace=False):
+    def __init__(self, p: float = 0.5, inplace: bool = False) -> None:
         super().__init__()
         self.p, self.inplace = real(self, "p", p, at_least=0, at_most=1), flag(self, "inplace", inplace)
 
@@ -173,7 +210,7 @@ class Dropout(Module):
 class ReLU(Module):
     """``F.relu``."""
 
-    def __init__(self, inplace=False):
+    def __init__(self, inplace: bool = False) -> None:
         super().__init__()
         self.inplace = flag(self, "inplace", inplace)
 
@@ -208,7 +245,7 @@ class Tanh(Module):
 class Softmax(Module):
     """``F.softmax`` over the axis `dim`."""
 
-    def __init__(self, dim):
+    def __init__(self, dim: int) -> None:
         super().__init__()
         self.dim = whole(self, "dim", dim, at_least=ANY)
 
@@ -229,7 +266,7 @@ class LogSoftmax(Softmax):
 class Flatten(Module):
     """``F.flatten``; by default all axes but the batch."""
 
-    def __init__(self, start_dim=1, end_dim=-1):
+    def __init__(self, start_dim: int = 1, end_dim: int = -1) -> None:
         super().__init__()
         self.start_dim = whole(self, "start_dim", start_dim, at_least=ANY)
         self.end_dim = whole(self, "end_dim", end_dim, at_least=ANY)
@@ -241,7 +278,9 @@ class Flatten(Module):
 class CrossEntropyLoss(Module):
     """``F.cross_entropy`` of scores and integer labels. weight, of each class: None, or a buffer (C,)."""
 
-    def __init__(self, weight=None, *, ignore_index=-100, reduction="mean", label_smoothing=0.0):
+    def __init__(
+        self, weight: Any = None, *, ignore_index: int = -100, reduction: str = "mean", label_smoothing: float = 0.0
+    ) -> None:
         super().__init__()
         weight = weight if weight is None or isinstance(weight, Tensor) else Tensor(weight)
         self.register_buffer("weight", weight)

@@ -1,12 +1,19 @@
 """Module: a layer, or a network of layers, that knows its parameters, its buffers and its mode."""
 
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Self
+
 import numpy as np
 
 from ..device import DEVICES, to_device
 from ..settings import flag
+from ..tensor import Tensor
+from ..types import DTypeLike
 from .attributes import Attributes, refuse_hidden
 from .parameter import Parameter
-from .state import load_state
+from .state import IncompatibleKeys, load_state
 from .watch import watchers
 
 __all__ = ["Module", "Parameter"]
@@ -22,10 +29,10 @@ class Module(Attributes):
     training = True
     frozen = False
 
-    def forward(self, *inputs, **keywords):
+    def forward(self, *inputs: Any, **keywords: Any) -> Any:
         raise NotImplementedError(f"{type(self).__name__} has no forward method; write one, or call its parts")
 
-    def __call__(self, *inputs, **keywords):
+    def __call__(self, *inputs: Any, **keywords: Any) -> Any:
         output = self.forward(*inputs, **keywords)
         for watcher in watchers.present:  # almost always none
             watcher.after(self, inputs, keywords, output)
@@ -33,7 +40,7 @@ class Module(Attributes):
 
     # What it is made of. What has several names is given once, by the first, unless remove_duplicate=False
 
-    def named_children(self):
+    def named_children(self) -> Iterator[tuple[str, Module]]:
         """(name, module) of the modules that are attributes of this one."""
         seen = set()
         for name, module in self._modules.items():
@@ -41,10 +48,11 @@ class Module(Attributes):
                 seen.add(id(module))
                 yield name, module
 
-    def children(self):
+    def children(self) -> Iterator[Module]:
+        """The modules that are attributes of this one."""
         return (module for _, module in self.named_children())
 
-    def named_modules(self, prefix="", remove_duplicate=True):
+    def named_modules(self, prefix: str = "", remove_duplicate: bool = True) -> Iterator[tuple[str, Module]]:
         """(dotted name, module) for this module, named "", and all below it."""
         seen, waiting = set(), [(prefix, self)]
         while waiting:
@@ -57,24 +65,34 @@ class Module(Attributes):
                 dot = f"{name}." if name else ""
                 waiting.extend((dot + key, part) for key, part in reversed(parts.items()) if part is not None)
 
-    def modules(self):
+    def modules(self) -> Iterator[Module]:
+        """This module, and all below it."""
         return (module for _, module in self.named_modules())
 
-    def named_parameters(self, prefix="", recurse=True, remove_duplicate=True):
+    def named_parameters(
+        self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, Parameter]]:
         """(dotted name, Parameter) of this module and, with `recurse`, all below it. TypeError where one of them has
         layers or Parameters in a list (or the like), which would not be among them."""
         return self._named("_parameters", prefix, recurse, remove_duplicate)
 
-    def parameters(self, recurse=True):
+    def parameters(self, recurse: bool = True) -> Iterator[Parameter]:
+        """As ``named_parameters``, without the names: what an optimiser takes."""
         return (parameter for _, parameter in self.named_parameters(recurse=recurse))
 
-    def named_buffers(self, prefix="", recurse=True, remove_duplicate=True):
+    def named_buffers(
+        self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, Tensor]]:
+        """(dotted name, Tensor) of this module and, with `recurse`, all below it."""
         return self._named("_buffers", prefix, recurse, remove_duplicate)
 
-    def buffers(self, recurse=True):
+    def buffers(self, recurse: bool = True) -> Iterator[Tensor]:
+        """As ``named_buffers``, without the names."""
         return (buffer for _, buffer in self.named_buffers(recurse=recurse))
 
-    def _named(self, table, prefix="", recurse=True, remove_duplicate=True):
+    def _named(
+        self, table: str, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, Any]]:
         seen = set()
         for name, module in self.named_modules(prefix, remove_duplicate) if recurse else [(prefix, self)]:
             if module._lists:
@@ -84,14 +102,14 @@ class Module(Attributes):
                     seen.add(id(tensor))
                     yield f"{name}.{key}" if name else key, tensor
 
-    def get_submodule(self, target):
+    def get_submodule(self, target: str) -> Module:
         """The module of that dotted name; AttributeError if there is none."""
         modules = dict(self.named_modules(remove_duplicate=False))
         if target not in modules:
             raise AttributeError(f"{type(self).__name__} has no module {target!r}; it has {', '.join(modules)}")
         return modules[target]
 
-    def apply(self, function):
+    def apply(self, function: Callable[[Module], object]) -> Self:
         """Call function(module) for every module, parts before the whole. Returns the module."""
         for child in self.children():
             child.apply(function)
@@ -100,12 +118,12 @@ class Module(Attributes):
 
     # Its state
 
-    def state_dict(self):
+    def state_dict(self) -> dict[str, Tensor]:
         """{key: Tensor} of parameters and buffers, sharing their memory; a tied one under each of its names."""
         tables = (self._named(table, remove_duplicate=False) for table in ("_parameters", "_buffers"))
         return {key: tensor.detach() for table in tables for key, tensor in table}
 
-    def load_state_dict(self, state, strict=True):
+    def load_state_dict(self, state: Mapping[str, Any], strict: bool = True) -> IncompatibleKeys:
         """Copy values in, by key: anything that ``np.asarray`` takes, cast to the parameter's dtype.
 
         Every key and every shape must agree, both ways; otherwise KeyError or ValueError, and nothing is changed. Not
@@ -116,7 +134,7 @@ class Module(Attributes):
 
     # Its mode and its place
 
-    def train(self, mode=True):
+    def train(self, mode: bool = True) -> Self:
         """Training mode: dropout drops, batch norm uses the batch's statistics. Returns the module."""
         if not isinstance(mode, (bool, np.bool_)):
             raise ValueError(f"train: mode must be True or False, got {mode!r}")
@@ -124,11 +142,11 @@ class Module(Attributes):
             module.training = bool(mode)
         return self
 
-    def eval(self):
+    def eval(self) -> Self:
         """Evaluation mode, the opposite."""
         return self.train(False)
 
-    def freeze(self, frozen=True):
+    def freeze(self, frozen: bool = True) -> Self:
         """Exclude every parameter below from training, and compute as in evaluation, whatever the mode: batch norm
         keeps its running statistics as they are, and uses them; dropout drops nothing. Returns the module."""
         frozen = flag(self, "frozen", frozen)
@@ -136,20 +154,20 @@ class Module(Attributes):
             module.frozen = frozen
         return self.requires_grad_(not frozen)
 
-    def requires_grad_(self, requires_grad=True):
+    def requires_grad_(self, requires_grad: bool = True) -> Self:
         """Include every parameter below in training, or exclude it. Returns the module."""
         requires_grad = flag(self, "requires_grad", requires_grad)
         for parameter in self.parameters():
             parameter.requires_grad_(requires_grad)
         return self
 
-    def to(self, device):
+    def to(self, device: str) -> Self:
         """Move parameters, their gradients and buffers to `device`, in place. Returns the module."""
         if device not in DEVICES:
             raise ValueError(f"{type(self).__name__}.to: takes a device, {' or '.join(DEVICES)}, not {device!r}")
         return self._convert(lambda array: to_device(array, device))
 
-    def astype(self, dtype):
+    def astype(self, dtype: DTypeLike) -> Self:
         """Convert parameters, gradients and buffers of floats to float32 or float64, in place. Returns the module."""
         dtype = np.dtype(dtype)
         if dtype not in (np.float32, np.float64):
@@ -164,7 +182,7 @@ class Module(Attributes):
             tensor.data = array
         return self
 
-    def zero_grad(self):
+    def zero_grad(self) -> None:
         """Forget every gradient."""
         for parameter in self.parameters():
             parameter.grad = None
@@ -175,6 +193,6 @@ class Module(Attributes):
         body = "\n  " + "\n  ".join(lines) + "\n" if lines else self.extra_repr()
         return f"{type(self).__name__}({body})"
 
-    def extra_repr(self):
+    def extra_repr(self) -> str:
         """What ``repr`` shows between the brackets of a layer without children."""
         return ""

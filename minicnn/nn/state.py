@@ -1,7 +1,7 @@
 """What ``state_dict()`` has given out, into a model: all of it is checked before any of it is written."""
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -16,7 +16,7 @@ class IncompatibleKeys(NamedTuple):
     unexpected_keys: list
 
 
-def load_state(model, own, state, strict):
+def load_state(model: str, own: Mapping[str, Tensor], state: Mapping[str, Any], strict: bool) -> IncompatibleKeys:
     """Write `state` into the tensors of `own`, {key: Tensor}. model: its name. See ``load_state_dict``."""
     if not isinstance(state, Mapping):
         raise TypeError(f"load_state_dict: takes a dict of arrays by name, not a {type(state).__name__}")

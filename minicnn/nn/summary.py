@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 
@@ -9,7 +10,9 @@ from ..console import say
 from ..gradmode import no_grad
 from ..settings import whole
 from ..tensor import Tensor
+from ..types import Shape
 from .layers import Conv2d, Linear
+from .module import Module
 from .watch import tensors_in, watch
 
 
@@ -32,15 +35,18 @@ class Summary:
     rows: list
 
     @property
-    def parameters(self):
+    def parameters(self) -> int:
+        """Weights and biases, a shared one counted once."""
         return sum(row.parameters for row in self.rows)
 
     @property
-    def multiply_adds(self):
+    def multiply_adds(self) -> int:
+        """Of convolutions and fully connected layers, for one image."""
         return sum(row.multiply_adds for row in self.rows)
 
     @property
-    def activation_bytes(self):
+    def activation_bytes(self) -> int:
+        """Of all outputs, in float32, for one image."""
         return sum(row.activation_bytes for row in self.rows)
 
     def __str__(self):
@@ -57,7 +63,7 @@ class Summary:
         return "\n".join([lines[0], rule, *lines[1:-1], rule, lines[-1]])
 
 
-def summary(model, input_shape):
+def summary(model: Module, input_shape: Shape | list[Shape]) -> Summary:
     """Print, and return, the table of `model`'s layers for one image of `input_shape` (C, H, W).
 
     input_shape: a list of shapes for a model that takes several inputs. Multiply-adds are those of convolutions and
@@ -69,15 +75,16 @@ def summary(model, input_shape):
         raise TypeError(f"summary: is of a Module, not of a {type(model).__name__}")
     if not isinstance(input_shape, (tuple, list, np.ndarray)) or not len(input_shape):
         raise TypeError(f"summary: input_shape is (C, H, W), or a list of shapes, not {input_shape!r}")
-    shapes = input_shape if all(isinstance(shape, (tuple, list)) for shape in input_shape) else [input_shape]
+    shapes: Any = input_shape if all(isinstance(shape, (tuple, list)) for shape in input_shape) else [input_shape]
     parameter = next(model.parameters(), None)
     dtype, device = (np.float32, "cpu") if parameter is None else (parameter.dtype, parameter.device)
-    shapes = [[whole("summary", "a size of input_shape", size, 0) for size in shape] for shape in shapes]
-    images = [Tensor(np.zeros((1, *shape), dtype)).to(device) for shape in shapes]
+    sizes = [[whole("summary", "a size of input_shape", size, 0) for size in shape] for shape in shapes]
+    images = [Tensor(np.zeros((1, *volume), dtype)).to(device) for volume in sizes]
     modes = [(module, module.training) for module in model.modules()]
-    rows, counted = [], set()
+    rows: list[Row] = []
+    counted: set[int] = set()  # ids of parameters
     try:
-        with no_grad(), watch(model, lambda *passing: rows.append(_row(*passing, counted))):
+        with no_grad(), watch(model, lambda name, layer, x, y: rows.append(_row(name, layer, x, y, counted))):
             model.eval()(*images)
     finally:
         for module, mode in modes:

@@ -7,6 +7,8 @@ taken back.
 
 import contextlib
 import threading
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 from ..variable import Variable
 
@@ -37,13 +39,15 @@ class _Watcher:
             self.is_calling = False
 
 
-def is_watched(layer):
+def is_watched(layer: object) -> bool:
     """Whether somebody in this thread looks at what the layer computes."""
     return any(id(layer) in watcher.names for watcher in watchers.present)
 
 
 @contextlib.contextmanager
-def watch(model, callback, names=None):
+def watch(
+    model: Any, callback: Callable[[str, Any, Any, Any], object], names: str | Iterable[str] | None = None
+) -> Iterator[None]:
     """``with watch(model, callback): model(x)`` calls callback(name, layer, x, y) after each layer y = layer(x).
 
     Of a layer that is given several inputs, or keywords, x is the tuple of them. Calls in other threads are not seen.
@@ -71,13 +75,13 @@ def watch(model, callback, names=None):
         present.remove(watcher)
 
 
-def output_of(model, name, x):
+def output_of(model: Any, name: str, x: Variable) -> Any:
     """What the layer called `name` makes of `x`, a batch that enters the model; of a layer that is used several times,
     what it makes the first time. Nothing after it is computed. ValueError for a name that the model does not have."""
     return _first_pass(model, name, x)[1]
 
 
-def input_of(model, name, x):
+def input_of(model: Any, name: str, x: Variable) -> Any:
     """What the layer called `name` gets to see of `x`; otherwise like ``output_of``."""
     return _first_pass(model, name, x)[0]
 
@@ -103,7 +107,7 @@ def _first_pass(model, name, x):
     raise ValueError(f"{type(model).__name__} does not use its layer {name!r}")
 
 
-def tensors_in(value):
+def tensors_in(value: object) -> list[Variable]:
     """The Tensors in what a layer was given or has made: one, or a tuple, list or dict of such, or anything else."""
     if isinstance(value, (tuple, list, dict)):
         parts = value.values() if isinstance(value, dict) else value

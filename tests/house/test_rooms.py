@@ -27,8 +27,8 @@ ENGINE = sources("minicnn", "kernels")
 UNDESCRIBED = tuple(
     f"minicnn/{name}"
     for name in (
-        *("cli", "console", "data", "deferred", "device", "emulated", "envvars", "gradcheck", "graph", "idioms"),
-        *("models", "nn", "ops", "optim", "plot", "pretrained", "progress", "protocols", "random", "runlog"),
+        *("cli", "console", "data", "deferred", "envvars", "gradcheck", "graph", "idioms"),
+        *("ops", "optim", "pretrained", "progress", "protocols", "runlog"),
         *("settings", "storage", "tensor", "train"),
     )
 )
@@ -156,7 +156,9 @@ def public():
 def methods(name, cls):
     """Those that it defines, and that none of its bases has described."""
     for word, value in vars(cls).items():
-        described = any(inspect.getdoc(vars(base)[word]) for base in cls.__mro__[1:-1] if word in vars(base))
+        described = word != "__init__" and any(
+            inspect.getdoc(vars(base)[word]) for base in cls.__mro__[1:-1] if word in vars(base)
+        )
         if described or not (word == "__init__" or not word.startswith("_")):
             continue
         value = getattr(value, "__func__", getattr(value, "fget", getattr(value, "func", value)))

@@ -218,10 +218,12 @@ def test_class_weights_go_where_the_loss_goes():
     assert loss(Tensor(np.zeros((1, 2))), [1]).dtype == np.float64
 
 
-def test_layers_run_one_after_the_other_and_their_list_stays_as_it_was():
+def test_a_chain_of_layers_is_one_after_the_other():
     layers = [nn.BatchNorm2d(2), nn.ReLU(), nn.Dropout(0.0)]
     x = Tensor(np.random.default_rng(0).standard_normal((3, 2, 4, 4), np.float32))
     expected = nn.Sequential(*layers)(x).numpy()
-    for given in (layers, tuple(layers), nn.Sequential(*layers), iter(layers)):
-        check_close(fused.run(given, x).numpy(), expected, 1e-6)
-    assert len(layers) == 3
+    check_close(fused.chain(x, *layers).numpy(), expected, 1e-6)
+    other = Tensor(np.ones((3, 2, 4, 4), np.float32))
+    expected = nn.ReLU()(layers[0](x) + other).numpy()
+    for norm in (layers[0], nn.Sequential(layers[0])):  # in one op, and not
+        check_close(fused.chain(x, norm, nn.ReLU(), residual=other).numpy(), expected, 1e-6)
