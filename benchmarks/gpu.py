@@ -19,9 +19,9 @@ import time
 from pathlib import Path
 
 from gpubench import report, sections
-from gpubench.settings import Settings
 
 from minicnn.console import complain, say
+from minicnn.emulated import emulating
 
 RESERVE = 10  # seconds, of the last section's end and the table
 
@@ -29,32 +29,28 @@ RESERVE = 10  # seconds, of the last section's end and the table
 def main(argv=None):
     began = time.monotonic()
     args = arguments().parse_args(argv)
-    settings = Settings(tiny=args.tiny)
-    if settings.emulated and not settings.tiny:
+    if emulating() and not args.tiny:
         complain("error: the emulated GPU is too slow for real sizes; add --tiny")
         return 2
     args.out.mkdir(parents=True, exist_ok=True)
+    done = []
     result = {
         "program": "benchmarks/gpu.py",
         "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "commit": commit(),
         "minutes": args.minutes,
-        "tiny": settings.tiny,
-        "emulated": settings.emulated,
-        "note": "emulated: no times" if settings.emulated else "",
+        "tiny": args.tiny,
+        "emulated": emulating(),
+        "note": "emulated: no times" if emulating() else "",
+        "sections": done,
     }
-
-    def save(done):
-        result["sections"], result["seconds"] = done, time.monotonic() - began
-        path = args.out / f"{file_name(done, settings)}.json"
+    for section in sections.run_all(args.sections or list(sections.SECTIONS), args.tiny, 60 * args.minutes - RESERVE):
+        done.append(section)
+        result["seconds"] = time.monotonic() - began
+        path, text = args.out / f"{file_name(done)}.json", report.table(result)
         path.write_text(json.dumps(plain(result), indent=1, allow_nan=False) + "\n", encoding="utf-8")
-        path.with_suffix(".md").write_text(report.table(result), encoding="utf-8")
-        return path
-
-    seconds = 60 * args.minutes - RESERVE
-    done = sections.run_all(args.sections or list(sections.SECTIONS), settings, seconds, save)
-    path = save(done)
-    say(path.with_suffix(".md").read_text(encoding="utf-8"))
+        path.with_suffix(".md").write_text(text, encoding="utf-8")
+    say(text)
     say(f"raw figures: {path}")
     if not any(section["rows"] for section in done if section["section"] != "machine"):
         complain("error: nothing could be measured; the reasons stand above")
@@ -79,9 +75,9 @@ def minutes(text):
     return value
 
 
-def file_name(done, settings):
+def file_name(done):
     """gpu_nvidia_h200, say."""
-    name = "emulated" if settings.emulated else report.gpu_name(done) or "unknown"
+    name = "emulated" if emulating() else report.gpu_name(done) or "unknown"
     return "gpu_" + re.sub(r"\W+", "_", name.lower()).strip("_")
 
 

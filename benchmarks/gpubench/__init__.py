@@ -1,12 +1,10 @@
 """The parts of benchmarks/gpu.py, one idea each.
 
-figures.py    medians and errors: the mathematics, without a GPU
 cases.py      what a kernel is called with;  calls.py: each op's arguments, by name;  sizes.py: the lists of sizes
 checking.py   every kernel against the float64 reference
-clock.py      times on the GPU, by CUDA events
+clock.py      times on the GPU, by CUDA events;  libraries.py: CuPy's and PyTorch's, and what is missing
 timing.py     every kernel's time, and the copy's, and cuBLAS's and cuDNN's on the same sizes
 steps.py      whole training steps, and PyTorch's
-settings.py   what a section is told, and how it says that something is missing
 machine.py    what it all ran on
 sections.py   the parts of a run, in order of value, each in a process of its own with a share of the time
 report.py     the table

@@ -5,6 +5,7 @@ same bits.
 """
 
 import functools
+import math
 
 import numpy as np
 
@@ -13,34 +14,23 @@ from minicnn.device import implementation, to_device
 from minicnn.optim import SGD
 
 from .cases import moved
-from .figures import relative_error
-from .settings import require_kernels
+from .libraries import our_kernels
 from .sizes import listed
 
 TOLERANCE = {"float32": 1e-4, "float64": 1e-11}  # of the largest error, as a part of the largest number
 COARSE = {"tf32": 2e-3, "float16": 2e-3, "bfloat16": 2e-2}  # where factors are rounded, by the end of the name
 
 
-def items(settings, language):
+def items(tiny, language, sizes="check", dtypes=tuple(TOLERANCE)):
     """(name, function) of each check; the functions return {"dtype", "error", "tolerance", "ok", ...}."""
-    require_kernels(language)
-    each = checks(listed(settings, "check"), TOLERANCE, language)
-    return [*each, ("two training steps", functools.partial(check_steps, language))]
-
-
-def items_of_timed(settings):
-    """The sizes that are timed, in float32."""
-    require_kernels("fast")
-    return checks(listed(settings, "timed"), ["float32"], "fast")
-
-
-def checks(cases, dtypes, language):
-    return [
+    our_kernels(language)
+    found = [
         (f"{case.name}, {dtype}", functools.partial(check, case, dtype, language))
-        for case in cases
+        for case in listed(tiny, sizes)
         for dtype in dtypes
         if dtype in case.dtypes and (language == "fast" or not case.rung)
     ]
+    return found + [("two training steps", functools.partial(check_steps, language))] * (sizes == "check")
 
 
 def check(case, dtype, language):
@@ -76,6 +66,23 @@ def run_on_device(case, run, host, as_written):
     memory = [to_device(array, "cuda") for array in as_written]
     del memory  # back to the pool, from where the kernel's own results are taken
     return [np.array(to_device(array, "cpu")) for array in case.outcome(arguments, run(*arguments))]
+
+
+def relative_error(value, expected):
+    """max |value - expected| / max |expected|; infinite where a number is missing or NaN, or the shapes differ.
+
+    Integers must be equal: 0 or infinite.
+    """
+    value, expected = np.asarray(value), np.asarray(expected)
+    if value.shape != expected.shape:
+        return math.inf
+    if expected.dtype.kind in "iub":
+        return 0.0 if np.array_equal(value, expected) else math.inf
+    if expected.size == 0:
+        return 0.0
+    worst, scale = np.abs(value.astype(np.float64) - expected).max(), np.abs(expected).max()
+    error = float(worst / scale) if scale > 0 else float(worst)
+    return error if math.isfinite(error) else math.inf
 
 
 def check_steps(language):

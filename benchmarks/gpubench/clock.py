@@ -8,14 +8,12 @@ False, and the time is an upper bound.
 
 import functools
 import itertools
+import math
 import statistics
 import time
-from collections.abc import Callable
 from typing import NamedTuple
 
-from .figures import covers, how_many
-
-COVER_BYTES, MOST_COVERS = 1 << 30, 40
+MOST_COVERS = 40
 WARM_UP, FEWEST, MOST = 3, 7, 40  # calls before, and samples
 
 
@@ -27,40 +25,8 @@ class Sampled(NamedTuple):
     covered: bool | None = None
 
 
-class Events(NamedTuple):
-    """What a clock calls of a library, which does it all on its current stream."""
-
-    event: Callable  # () -> one that can be recorded
-    elapsed: Callable  # (start, stop) -> milliseconds
-    synchronize: Callable
-    cover: Callable  # writes much memory, which is taken when it is first called
-
-
-def cupy_events():
-    import cupy  # an optional package
-
-    cuda = cupy.cuda
-    memory = functools.cache(lambda: cupy.empty(min(COVER_BYTES, cuda.Device().mem_info[0] // 8), cupy.uint8))
-    write = lambda: memory().data.memset_async(1, memory().nbytes)  # noqa: E731
-    return Events(cuda.Event, cuda.get_elapsed_time, cuda.Device().synchronize, write)
-
-
-def torch_events():
-    import torch  # an optional package
-
-    cuda, form = torch.cuda, {"dtype": torch.uint8, "device": "cuda"}
-    memory = functools.cache(lambda: torch.empty(min(COVER_BYTES, cuda.mem_get_info()[0] // 8), **form))
-    event = functools.partial(cuda.Event, enable_timing=True)
-    return Events(event, cuda.Event.elapsed_time, cuda.synchronize, lambda: memory().fill_(1))
-
-
-def clock_of(settings, events):
-    """A clock by the events that the function `events` gives, or on the emulated GPU one that times nothing."""
-    return NoClock() if settings.emulated else Clock(events())
-
-
 class Clock:
-    """Times by some Events."""
+    """Times by the events of a library (libraries.py)."""
 
     def __init__(self, events):
         self.events = events
@@ -79,9 +45,9 @@ class Clock:
         """`function` timed again and again, for about so many seconds in all."""
         self.warm_up(function)
         launch_ms, whole_ms = (statistics.median(each) for each in zip(*map(self.once, [function] * 3), strict=True))
-        times = covers(launch_ms, self.cover_ms, MOST_COVERS)
+        times = covers(launch_ms, self.cover_ms)
         marks = []
-        for _ in range(how_many(seconds, whole_ms + times * self.cover_ms, FEWEST, MOST)):
+        for _ in range(how_many(seconds, whole_ms + times * self.cover_ms)):
             for _ in range(times):
                 self.events.cover()
             start = self.record()
@@ -92,7 +58,7 @@ class Clock:
     def steps(self, step, seconds):
         """The time from the end of one call of `step` to the end of the next, launching included, as in training."""
         self.warm_up(step)
-        count = how_many(seconds, self.once(step)[1], FEWEST, MOST)
+        count = how_many(seconds, self.once(step)[1])
         marks = [self.record()]
         for _ in range(count):
             step()
@@ -131,3 +97,13 @@ class NoClock:
         return Sampled([])
 
     steps = samples
+
+
+def covers(host_ms, cover_ms):
+    """How often to write the cover: for twice as long as the processor takes to launch what is to be timed."""
+    return max(1, min(MOST_COVERS, math.ceil(2 * host_ms / cover_ms)))
+
+
+def how_many(seconds, each_ms):
+    """How many samples fit."""
+    return max(FEWEST, min(MOST, int(1000 * seconds / each_ms)))

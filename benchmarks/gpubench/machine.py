@@ -15,7 +15,7 @@ CLOCKS = "clocks.sm,clocks.mem,temperature.gpu,power.draw,clocks_throttle_reason
 PROPERTIES = "multiProcessorCount", "l2CacheSize", "totalGlobalMem", "major", "minor", "sharedMemPerBlockOptin"
 
 
-def items(settings):
+def items(tiny):
     """(name, function): the functions return what they found, or {"missing": why}."""
     return [
         (look.__name__, functools.partial(found_or_missing, look)) for look in (software, gpu, processor, cupy, pytorch)

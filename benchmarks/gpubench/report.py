@@ -1,8 +1,9 @@
 """The table: what the JSON file holds, to be read, in markdown."""
 
 import collections
+import statistics
 
-from .figures import have_figures, spread, summary
+from .sections import have_figures
 
 ABOUT_TIMES = (
     "Times are medians by CUDA events, for random float32 inputs, N(0, 1); in brackets the distance between the "
@@ -175,13 +176,20 @@ def cell(text):
     return " ".join(text.split()).replace("|", "\\|")[:400]
 
 
+def quartiles(samples):
+    """The lower one, the median and the upper one."""
+    return statistics.quantiles(samples * (1 + (len(samples) == 1)), n=4, method="inclusive")
+
+
 def median(row):
-    return summary(row["ms"])["median"]
+    return quartiles(row["ms"])[1]
 
 
 def milliseconds(row):
+    """The median, and in brackets the distance between the quartiles as a part of it."""
+    low, middle, high = quartiles(row["ms"])
     bound = ", with launching" if row.get("covered") is False else ""
-    return f"{median(row):.4g} ({100 * spread(row['ms']):.0f} %{bound})"
+    return f"{middle:.4g} ({100 * (high - low) / middle:.0f} %{bound})"
 
 
 def rate(row):

@@ -93,6 +93,6 @@ def timed():
 LISTS = {"tiny": tiny, "check": check, "timed": timed}
 
 
-def listed(settings, name):
+def listed(tiny, name):
     """The cases of that list; in a trial with a few numbers, of the tiny one."""
-    return LISTS["tiny" if settings.tiny else name]()
+    return LISTS["tiny" if tiny else name]()

@@ -17,8 +17,7 @@ from minicnn.device import array_module
 from minicnn.kernels.cuda.precision import precision
 from minicnn.optim import SGD
 
-from .clock import clock_of, cupy_events, torch_events
-from .settings import Unavailable, require_kernels, require_torch
+from .libraries import Unavailable, our_kernels, pytorch
 from .timing import free, set_tf32
 
 SECONDS = 1.0  # of timed steps, for each network
@@ -71,10 +70,6 @@ COMPILED = (  # apart: each takes long to begin
 )
 
 
-def networks(settings):
-    return TINY if settings.tiny else NETWORKS
-
-
 def pictures(network):
     """Random pictures, N(0, 1), and labels."""
     rng = np.random.default_rng(0)
@@ -82,30 +77,28 @@ def pictures(network):
     return images, rng.integers(0, CLASSES, network.batch)
 
 
-def items(settings):
+def items(tiny):
     """(name, function) of each network; the functions return {"ms": [...], "peak_bytes", "pool_bytes", ...}."""
-    require_kernels("fast")
-    clock = clock_of(settings, cupy_events)
+    clock = our_kernels("fast")
     return [
-        (f"{network}, minicnn, {PRECISIONS[name]}", functools.partial(measure, clock, network, name, settings.tiny))
+        (f"{network}, minicnn, {PRECISIONS[name]}", functools.partial(measure, clock, network, name, tiny))
         for name in PRECISIONS
-        for network in networks(settings)
+        for network in (TINY if tiny else NETWORKS)
     ]
 
 
-def items_of_torch(settings, ways):
+def items_of_torch(tiny, ways):
     """The same of each network and way of PyTorch."""
-    torch, device = require_torch(settings)
+    torch, device, clock = pytorch()
     try:
         import torchvision  # noqa: F401 (an optional package: the networks)
     except ImportError as error:
         why = f"torchvision, which has the networks to compare with, cannot be imported ({error})"
         raise Unavailable(why) from None
-    clock = clock_of(settings, torch_events)
     return [
         (f"{network}, {way}", functools.partial(measure_torch, torch, clock, network, way, device))
         for way in ways
-        for network in networks(settings)
+        for network in (TINY if tiny else NETWORKS)
     ]
 
 

@@ -13,8 +13,7 @@ from minicnn.device import array_module, to_device
 
 from .cases import arrays_of, normal
 from .checking import kernel_of
-from .clock import clock_of, cupy_events, torch_events
-from .settings import require_kernels, require_torch
+from .libraries import our_kernels, pytorch
 from .sizes import listed
 
 SECONDS = 0.2  # for each case
@@ -35,11 +34,10 @@ TWINS = {
 }
 
 
-def items(settings, language):
+def items(tiny, language):
     """(name, function) of each measurement; the functions return {"ms": [...], "bytes", "operations", ...}."""
-    require_kernels(language)
-    clock, cases = clock_of(settings, cupy_events), listed(settings, "timed")
-    copies = [("copy", functools.partial(copy, clock, 1000 if settings.tiny else COPY))] * (language == "fast")
+    clock, cases = our_kernels(language), listed(tiny, "timed")
+    copies = [("copy", functools.partial(copy, clock, 1000 if tiny else COPY))] * (language == "fast")
     each = [case for case in cases if language == "fast" or not case.rung]
     return copies + [(case.name, functools.partial(measure, clock, case, language)) for case in each]
 
@@ -87,10 +85,9 @@ def free():
 # PyTorch
 
 
-def items_of_torch(settings):
+def items_of_torch(tiny):
     """(name, function) of each measurement."""
-    _, device = require_torch(settings)
-    clock, cases = clock_of(settings, torch_events), [case for case in listed(settings, "timed") if case.operations]
+    (_, device, clock), cases = pytorch(), [case for case in listed(tiny, "timed") if case.operations]
     product = next(replace(case, rung=()) for case in cases if case.op.startswith("matmul"))
     return [
         (

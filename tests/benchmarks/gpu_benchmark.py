@@ -55,21 +55,21 @@ def fails():
     raise ValueError("no good")
 
 
-def fake_items(settings, hangs):
+def fake_items(tiny, hangs):
     """Measurements of a section, in its process."""
     items = [("one", lambda: {"value": 1}), ("dies", os.abort), ("fails", fails), ("two", lambda: {"value": 2})]
     return items + [("hangs", lambda: time.sleep(60)), ("three", dict)] * hangs
 
 
-def late_items(settings):
+def late_items(tiny):
     return [("a", dict), ("b", dict)]
 
 
-def named_items(settings):
+def named_items(tiny):
     return [("gpu", lambda: {"name": "NVIDIA H200"})]
 
 
-def broken_items(settings):
+def broken_items(tiny):
     raise RuntimeError("no CUDA-capable device")
 
 

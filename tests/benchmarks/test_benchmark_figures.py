@@ -6,17 +6,16 @@ import numpy as np
 import pytest
 from gpu_benchmark import FakeEvents, part, program, result_of, table_rows
 
-figures, calls, clock, settings, report = map(part, ("figures", "calls", "clock", "settings", "report"))
+calls, checking, clock, report = map(part, ("calls", "checking", "clock", "report"))
 
 
 # The mathematics
 
 
-def test_medians_quartiles_and_spread():
-    assert figures.summary([5.0, 1.0, 2.0, 4.0, 3.0]) == {"low": 2.0, "median": 3.0, "high": 4.0}
-    assert figures.spread([5.0, 1.0, 2.0, 4.0, 3.0]) == pytest.approx(2 / 3)
-    assert figures.summary([7.0]) == {"low": 7.0, "median": 7.0, "high": 7.0}
-    assert figures.summary([]) is None
+def test_medians_and_quartiles():
+    assert report.quartiles([5.0, 1.0, 2.0, 4.0, 3.0]) == [2.0, 3.0, 4.0]
+    assert report.milliseconds({"ms": [5.0, 1.0, 2.0, 4.0, 3.0]}) == "3 (67 %)"
+    assert report.milliseconds({"ms": [7.0], "covered": False}) == "7 (0 %, with launching)"
 
 
 def test_operations():
@@ -30,32 +29,32 @@ def test_operations():
 
 def test_errors_are_of_the_worst_number():
     expected = np.array([4.0, -8.0, 0.0])
-    assert figures.relative_error(np.array([4.0, -8.0, 0.0]), expected) == 0
-    assert figures.relative_error(np.array([4.0, -8.0, 1.0], np.float32), expected) == pytest.approx(1 / 8)
-    assert figures.relative_error(np.zeros(2) + 0.5, np.zeros(2)) == 0.5
-    assert figures.relative_error(np.zeros((0, 3)), np.zeros((0, 3))) == 0
+    assert checking.relative_error(np.array([4.0, -8.0, 0.0]), expected) == 0
+    assert checking.relative_error(np.array([4.0, -8.0, 1.0], np.float32), expected) == pytest.approx(1 / 8)
+    assert checking.relative_error(np.zeros(2) + 0.5, np.zeros(2)) == 0.5
+    assert checking.relative_error(np.zeros((0, 3)), np.zeros((0, 3))) == 0
 
 
 @pytest.mark.parametrize("value", [[4.0, math.nan, 0.0], [4.0, math.inf, 0.0], [4.0, -8.0], [[4.0, -8.0, 0.0]]])
 def test_what_is_not_there_is_infinitely_wrong(value):
-    assert figures.relative_error(np.array(value), np.array([4.0, -8.0, 0.0])) == math.inf
+    assert checking.relative_error(np.array(value), np.array([4.0, -8.0, 0.0])) == math.inf
 
 
 def test_integers_are_right_or_wrong():
-    assert figures.relative_error(np.array([1, 2], np.int32), np.array([1, 2], np.uint8)) == 0
-    assert figures.relative_error(np.array([1, 3], np.uint8), np.array([1, 2], np.uint8)) == math.inf
+    assert checking.relative_error(np.array([1, 2], np.int32), np.array([1, 2], np.uint8)) == 0
+    assert checking.relative_error(np.array([1, 3], np.uint8), np.array([1, 2], np.uint8)) == math.inf
 
 
 def test_the_cover_outlasts_the_launching():
-    assert figures.covers(host_ms=0.0, cover_ms=0.25, most=40) == 1
-    assert figures.covers(host_ms=0.3, cover_ms=0.25, most=40) == 3
-    assert figures.covers(host_ms=99.0, cover_ms=0.25, most=40) == 40
+    assert clock.covers(host_ms=0.0, cover_ms=0.25) == 1
+    assert clock.covers(host_ms=0.3, cover_ms=0.25) == 3
+    assert clock.covers(host_ms=99.0, cover_ms=0.25) == 40
 
 
 def test_as_many_samples_as_fit():
-    assert figures.how_many(0.4, each_ms=20.0, fewest=7, most=40) == 20
-    assert figures.how_many(0.4, each_ms=500.0, fewest=7, most=40) == 7
-    assert figures.how_many(0.4, each_ms=0.1, fewest=7, most=40) == 40
+    assert clock.how_many(0.4, each_ms=20.0) == 20
+    assert clock.how_many(0.4, each_ms=500.0) == 7
+    assert clock.how_many(0.4, each_ms=0.1) == 40
 
 
 # The clock
@@ -133,8 +132,8 @@ def test_the_table_names_what_is_wrong_and_what_is_missing():
 def test_the_file_has_the_name_of_the_gpu():
     gpu = {"name": "gpu", "missing": "nvidia-smi"}, {"name": "pytorch", "torch": "2.9", "gpu_name": "NVIDIA H200"}
     done = result_of(machine=list(gpu))["sections"]
-    assert program().file_name(done, settings.Settings()) == "gpu_nvidia_h200"
-    assert program().file_name([], settings.Settings()) == "gpu_unknown"
+    assert program().file_name(done) == "gpu_nvidia_h200"
+    assert program().file_name([]) == "gpu_unknown"
     assert "# benchmarks/gpu.py: NVIDIA H200" in report.table(result_of(machine=list(gpu)))
 
 

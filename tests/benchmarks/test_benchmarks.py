@@ -25,9 +25,9 @@ from test_ladder import reference_functions
 from minicnn.kernels.cuda import launch
 from minicnn.kernels.cuda.source import FOLDER, kernels
 
-figures, sizes, checking, clock = map(part, ("figures", "sizes", "checking", "clock"))
-sections, settings, timing, report = map(part, ("sections", "settings", "timing", "report"))
-TINY = settings.Settings(tiny=True)
+sizes, checking, clock = map(part, ("sizes", "checking", "clock"))
+sections, timing, report = map(part, ("sections", "timing", "report"))
+TINY = True
 
 
 @pytest.fixture
@@ -189,7 +189,7 @@ def test_pytorch_multiplies_and_convolves_what_our_kernels_do(torch, emulated):
         if case.operations and not case.rung:
             ours = case.reference(*case.make())
             theirs = timing.TWINS[case.op](torch, *timing.arguments(case, "NCHW", "float32", "cpu"))
-            assert figures.relative_error(theirs.numpy(), ours) < 1e-5, case.name
+            assert checking.relative_error(theirs.numpy(), ours) < 1e-5, case.name
 
 
 def test_without_a_gpu_a_section_says_what_is_missing(monkeypatch):
@@ -240,18 +240,22 @@ def test_a_section_that_cannot_begin_says_why(monkeypatch):
     assert result["rows"] == []
 
 
-def test_no_section_may_outlast_the_program(monkeypatch):
-    given, saved = [], []
+@pytest.mark.parametrize("used, given", [(0.0, [(25, 35), (100, 100)]), (40.0, [(25, 35), (60, 60)])])
+def test_no_section_may_outlast_the_program(monkeypatch, used, given):
+    """And time that is left over goes to the sections behind."""
+    asked, now = [], [0.0]
 
-    def run(name, settings, seconds, hard_limit):
-        given.append((name, round(seconds), round(hard_limit)))
+    def run(name, tiny, seconds, hard_limit):
+        asked.append((round(seconds), round(hard_limit)))
+        now[0] += used
         return {"title": name, "status": "done", "reason": "", "seconds": 0.0, "rows": []}
 
     for name, weight in (("first", 1), ("second", 3)):
         monkeypatch.setitem(sections.SECTIONS, name, sections.Section(name, weight, None))
     monkeypatch.setattr(sections, "run_section", run)
-    sections.run_all(["first", "second"], TINY, 100, lambda done: saved.append(len(done)))
-    assert given == [("first", 25, 25 + sections.GRACE), ("second", 100, 100)] and saved == [1, 2]
+    monkeypatch.setattr(sections.time, "monotonic", lambda: now[0])
+    assert len(list(sections.run_all(["first", "second"], TINY, 100))) == 2
+    assert sections.GRACE == 10 and asked == given
 
 
 def test_a_section_without_any_time_is_skipped():
