@@ -2,15 +2,13 @@
 
 import math
 
-import numpy as np
-
 from minicnn.kernels.arguments import check_positions, folded_shape
 from minicnn.ops.geometry import output_size
 
 from . import tensor_cores
 from .launch import THREADS, blocks, contiguous, empty, load
 from .matmul import multiply
-from .precision import current_precision
+from .precision import rounding
 from .split import add_up, cut
 
 cu = load("conv.cu")
@@ -20,9 +18,8 @@ SHORTEST = 256  # positions of a split: below that it would cost more to add up 
 
 def conv2d_forward(x, weight, bias, stride, padding, dilation, groups):
     """y (N, OC, OH, OW) = weight @ im2col(x) + bias, where im2col(x) is nowhere in memory."""
-    if x.dtype == np.float32 and current_precision() != "float32":
-        geometry = stride, padding, dilation, groups
-        return tensor_cores.conv2d_forward(x, weight, bias, *geometry, current_precision())
+    if precision := rounding(x):
+        return tensor_cores.conv2d_forward(x, weight, bias, stride, padding, dilation, groups, precision)
     y, geometry = _output(x, weight, stride, padding, dilation, groups)
     grid = _grid(len(weight) // groups, len(x) * math.prod(y.shape[2:]), groups)
     cu.conv2d_forward[grid, BLOCK](x, weight, bias, y, *geometry)
@@ -31,9 +28,8 @@ def conv2d_forward(x, weight, bias, stride, padding, dilation, groups):
 
 def conv2d_grad_x(grad_out, x_shape, weight, stride, padding, dilation, groups):
     """grad_x (N, C, H, W): each pixel collects from the outputs that saw it."""
-    if grad_out.dtype == np.float32 and current_precision() != "float32":
-        geometry = stride, padding, dilation, groups
-        return tensor_cores.conv2d_grad_x(grad_out, x_shape, weight, *geometry, current_precision())
+    if precision := rounding(grad_out):
+        return tensor_cores.conv2d_grad_x(grad_out, x_shape, weight, stride, padding, dilation, groups, precision)
     grad_x = empty(grad_out, x_shape)
     geometry = _geometry(x_shape, weight.shape, grad_out.shape, stride, padding, dilation, groups)
     grid = _grid(x_shape[1] // groups, x_shape[0] * math.prod(x_shape[2:]), groups)
@@ -43,11 +39,10 @@ def conv2d_grad_x(grad_out, x_shape, weight, stride, padding, dilation, groups):
 
 def conv2d_grad_weight(grad_out, x, weight_shape, stride, padding, dilation, groups):
     """grad_weight (OC, C/groups, KH, KW) = grad_out @ im2col(x)^T, summed over the images."""
-    if x.dtype == np.float32 and current_precision() != "float32":
-        geometry = stride, padding, dilation, groups
-        return tensor_cores.conv2d_grad_weight(grad_out, x, weight_shape, *geometry, current_precision())
+    if precision := rounding(x):
+        return tensor_cores.conv2d_grad_weight(grad_out, x, weight_shape, stride, padding, dilation, groups, precision)
     geometry = _geometry(x.shape, weight_shape, grad_out.shape, stride, padding, dilation, groups)
-    columns, rows, _ = _grid(weight_shape[0] // groups, math.prod(weight_shape[1:]), groups)
+    columns, rows, _ = _grid(weight_shape[0] // groups, math.prod(weight_shape[1:]), groups)  # tiles
     positions = len(x) * math.prod(grad_out.shape[2:])
     splits, length = cut(positions, columns * rows * groups, SHORTEST)
     sums = empty(x, (splits, *weight_shape))
@@ -79,7 +74,7 @@ def conv2d_by_im2col(x, weight, bias, stride, padding, dilation, groups):
     col = empty(x, (groups, depth, area))
     for image in range(len(x)):
         cu.im2col[blocks(col.size), THREADS](x, col, image, *geometry)
-        for group in range(groups):
+        for group in range(groups):  # y (filters, area) = weight (filters, depth) @ col (depth, area)
             channels = slice(group * filters, (group + 1) * filters)
             y[image, channels] = multiply(matrix[group], col[group]).reshape(filters, *y.shape[2:])
     if bias is not None:

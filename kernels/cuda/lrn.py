@@ -2,7 +2,7 @@
 
 from minicnn.kernels.arguments import folded_shape
 
-from .launch import THREADS, blocks, empty, load
+from .launch import THREADS, blocks, contiguous, empty, load
 
 cu = load("lrn.cu")
 
@@ -16,7 +16,7 @@ def local_response_norm_forward(x, size, alpha, beta, k):
 
 def local_response_norm_backward(grad_out, x, size, alpha, beta, k):
     """grad_x: what passes straight through, minus x times what it did to its neighbours."""
-    launch, window = (blocks(x.size), THREADS), _window(x, size)
+    x, launch, window = contiguous(x), (blocks(x.size), THREADS), _window(x, size)  # a copy serves both kernels
     s, grad_x = empty(x, x.shape), empty(x, x.shape)
     cu.local_response_norm_scale[launch](x, s, *window, alpha / size, k)
     cu.local_response_norm_backward[launch](grad_out, x, s, grad_x, *window, alpha / size, beta)

@@ -2,13 +2,11 @@
 
 import math
 
-import numpy as np
-
 from . import split, tensor_cores
 from .launch import Kernel, empty
-from .precision import current_precision
+from .precision import rounding
 
-# How many rows and columns of the result a block works out, its threads, and whether blockIdx.x counts rows
+# How many rows and columns of the result a thread block works out, its threads, and whether blockIdx.x counts rows
 LADDER = {
     "matmul_naive": (16, 16, (16, 16), True),
     "matmul_coalesced": (8, 32, (32, 8), False),
@@ -26,8 +24,7 @@ def multiply(a, b, bias=None, *, a_is_transposed=False, b_is_transposed=False, k
 
     kernel: a rung of the LADDER; None takes the best for the sizes and, for float32, the precision (precision.py).
     """
-    precision = current_precision()
-    if kernel is None and a.dtype == np.float32 and precision != "float32":
+    if kernel is None and (precision := rounding(a)):
         transposed = {"a_is_transposed": a_is_transposed, "b_is_transposed": b_is_transposed}
         return tensor_cores.multiply(a, b, bias, precision, **transposed)
     (rows, depth), a_strides = _as_stored(a, a_is_transposed)

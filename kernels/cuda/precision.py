@@ -28,6 +28,12 @@ def current_precision():
     return _precision.value or _default_precision
 
 
+def rounding(array):
+    """The precision to which a factor like this array is rounded now; None where it is not."""
+    precision = current_precision()
+    return precision if array.dtype == "float32" and precision != "float32" else None
+
+
 def set_precision(name):
     """Choose the precision of every product of float32 arrays of the process from now on.
 

@@ -43,9 +43,9 @@ def conv2d_forward(x, weight, bias, stride, padding, dilation, groups, precision
     images = _packed_images(x, precision, groups)
     filters, depth, *kernel = weight.shape
     taps = math.prod(kernel)
-    weight = _packed(weight, precision, filters, taps, depth, depth * taps, 1, taps)
+    weight = _packed(weight, precision, filters, taps, depth, depth * taps, 1, taps)  # (OC, KH * KW, CG)
     (top, _), (left, _) = padding
-    geometry = *stride, -top, -left, *dilation, 1, 1
+    geometry = *stride, -top, -left, *dilation, 1, 1  # stride, offset, step, divide of tensor_conv.cu
     _convolve(images, weight, bias, y, x.shape[2:], kernel, geometry, groups)
     return y
 
@@ -56,9 +56,9 @@ def conv2d_grad_x(grad_out, x_shape, weight, stride, padding, dilation, groups, 
     grad_x = empty(grad_out, x_shape)
     images = _packed_images(grad_out, precision, groups)
     filters, rows, *kernel = len(weight) // groups, math.prod(weight.shape[1:]), *weight.shape[2:]
-    weight = _packed(weight, precision, groups, rows, filters, filters * rows, 1, rows)
+    weight = _packed(weight, precision, groups, rows, filters, filters * rows, 1, rows)  # (groups, CG * KH * KW, OG)
     (top, _), (left, _) = padding
-    geometry = 1, 1, top, left, *(-d for d in dilation), *stride
+    geometry = 1, 1, top, left, *(-d for d in dilation), *stride  # as above
     _convolve(images, weight, None, grad_x, grad_out.shape[2:], kernel, geometry, groups)
     return grad_x
 
@@ -108,7 +108,8 @@ def _packed_images(x, precision, groups):
 
 
 def _packed(x, precision, batches, rows, columns, *strides, unit=VECTOR):
-    """(batches, rows, pitch) in the precision's type, the pitch a multiple of `unit` bytes; strides of x."""
+    """(batches, rows, pitch) in the precision's type, the pitch a multiple of `unit` bytes; `strides` are those of the
+    batches, rows and columns in x, in elements."""
     _check_gpu(x, precision)
     dtype = TENSOR_TYPES[precision]
     pitch = math.ceil(columns * dtype.itemsize / unit) * unit // dtype.itemsize

@@ -96,13 +96,7 @@ def _build(name, text, options, parts, watched=()):
         source, made, built = (Path(temporary, file) for file in (name, "made.o", "built.so"))
         source.write_text(text, encoding="utf-8")
         compiling = [*command, *watched, "-c", "-x", "c++", str(source), "-o", str(made)]
-        linking = [
-            *command,
-            "-shared",
-            str(made),
-            "-o",
-            str(built),
-        ]  # without `watched`, which would bring in a library
+        linking = [*command, "-shared", str(made), "-o", str(built)]  # without `watched`: it would bring in a library
         for step in (compiling, linking):
             done = subprocess.run(step, capture_output=True, text=True, errors="replace", check=False)
             if done.returncode:

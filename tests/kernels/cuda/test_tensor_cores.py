@@ -249,4 +249,4 @@ def test_what_t_may_be():
             *map(there, (np.ones((1, 4)), np.ones((1, 4)))), None, there(np.ones(1, np.float32)), 1, 1, 4
         )
     assert list(TENSOR_TYPES) == list(PRECISIONS[1:])
-    assert conv.current_precision is matmul.current_precision
+    assert conv.rounding is matmul.rounding
