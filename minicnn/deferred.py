@@ -6,7 +6,7 @@ leaves a mark in the GPU's memory, and the error is raised where the two meet: w
 
 from collections.abc import Callable
 
-_checks = []
+_checks: list[Callable[[], None]] = []
 
 
 def check_on_arrival(check: Callable[[], None]) -> None:

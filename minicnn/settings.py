@@ -38,7 +38,8 @@ def whole_or_pair(
         return whole(owner, name, values, at_least, at_most)
     if len(values) != 2:
         raise TypeError(f"{_name(owner)}: {name} must be a whole number or a pair of them, got {_shown(value)}")
-    return tuple(whole(owner, name, each, at_least, at_most) for each in values)
+    height, width = (whole(owner, name, each, at_least, at_most) for each in values)
+    return height, width
 
 
 def real(

@@ -19,7 +19,7 @@ class PerThread(threading.local):
 
     def __init__(self, initial: Any) -> None:
         self.value = self._initial = initial
-        self._open = []  # [block, its value], the innermost last
+        self._open: list[list] = []  # [block, its value], the innermost last
 
     def enter(self, block: "Block", value: Any) -> None:
         """The block begins, and this value holds."""

@@ -56,8 +56,8 @@ def check_pictures(args: Namespace, state: State, now: State, train: PictureSet,
 def open_test_pictures(args: Namespace, state: State, source: Source) -> PictureSet:
     """The pictures to test a checkpoint on, whose state this is, of its classes: DIR/val alone if there is one, or what
     training validates on. Of a flat DIR, those that the run has validated on, if they are as they were."""
-    if val := val_folder(args):
-        folder = ImageFolder(val, None if args.classes else state["classes"])
+    if named_val := val_folder(args):
+        folder = ImageFolder(named_val, None if args.classes else state["classes"])
         return only_classes(folder, args.classes) if args.classes else folder
     train, val = chosen_pictures(args, source, state)
     if not is_flat(train, val):

@@ -97,22 +97,20 @@ def shift_and_flip(args: Namespace) -> Compose:
 
 def val_transform(args: Namespace, scale: int | None = None) -> Compose:
     """The centre crop, or the views of --tta, of a picture of one of the --scales (None: of --shorter-side)."""
-    views = {"10crop": TenCrop(args.image_size), "dense": WithMirror()}
+    views: dict[str | None, Any] = {"10crop": TenCrop(args.image_size), "dense": WithMirror()}
     return Compose([_resize(args, scale), views.get(args.tta, CenterCrop(args.image_size))])
 
 
-def test_loaders(args: Namespace, pictures: PictureSet) -> list[DataLoader | None]:
+def test_loaders(args: Namespace, pictures: PictureSet) -> list[DataLoader]:
     """A loader of `pictures` for each of the --scales."""
-    return [loader(args, pictures, val_transform(args, scale)) for scale in args.scales or [None]]
+    return [_loader(args, pictures, val_transform(args, scale)) for scale in args.scales or [None]]
 
 
-def loader(
+def _loader(
     args: Namespace, pictures: PictureSet, transform: Callable, shuffle: bool = False, drop_last: bool = False
-) -> DataLoader | None:
-    """A loader of `pictures`; None if there are none. With ten crops of each, a batch has a tenth of them; whole
-    pictures (--tta dense), each of its own size, come one by one."""
-    if not len(pictures):
-        return None
+) -> DataLoader:
+    """With ten crops of each picture, a batch has a tenth of them; whole pictures (--tta dense), each of its own size,
+    come one by one."""
     batch_size = {"10crop": max(1, args.batch_size // 10), "dense": 1}.get(args.tta, args.batch_size)
     return DataLoader(
         pictures,
@@ -132,8 +130,10 @@ def loaders(
     """(of the training pictures, shuffled, transformed by augment(args) unless --no-augment is given; of the validation
     pictures, None if there are none)."""
     transform = val_transform(args) if args.no_augment else augment(args)
-    train_loader = loader(args, train, transform, shuffle=True, drop_last=args.drop_last)
-    return train_loader, loader(args, val, val_transform(args))
+    return (
+        _loader(args, train, transform, shuffle=True, drop_last=args.drop_last),
+        _loader(args, val, val_transform(args)) if len(val) else None,
+    )
 
 
 def normalizer(args: Namespace, train: PictureSet, state: State | None) -> Normalize:
@@ -145,7 +145,7 @@ def normalizer(args: Namespace, train: PictureSet, state: State | None) -> Norma
 def fit_normalizer(args: Namespace, train: PictureSet) -> Normalize:
     """The normaliser of --preprocess, fitted on up to FIT_PICTURES training pictures drawn by the seed. SettingError if
     they are such that it cannot be."""
-    batches = loader(args, train, val_transform(args), shuffle=True).epoch(0)
+    batches = _loader(args, train, val_transform(args), shuffle=True).epoch(0)
     count = -(-FIT_PICTURES // args.batch_size)
     return NORMALIZERS[args.preprocess]().fit(batch.images for batch in islice(batches, count))
 

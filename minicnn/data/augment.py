@@ -210,8 +210,8 @@ class ColorNoise:
             raise ValueError(f"ColorNoise: sigma must not be negative, it is {sigma}")
         self.sigma = sigma
         self.sqrt = sqrt
-        self.eigenvalues = None  # float64 (3,), descending, of pixels in 0..1
-        self.eigenvectors = None  # float64 (3, 3), one per column; rows are R, G, B
+        self.eigenvalues: Array | None = None  # float64 (3,), descending, of pixels in 0..1
+        self.eigenvectors: Array | None = None  # float64 (3, 3), one per column; rows are R, G, B
         if eigenvalues is not None:
             self.load_state_dict({"eigenvalues": eigenvalues, "eigenvectors": eigenvectors})
 

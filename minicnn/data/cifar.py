@@ -14,6 +14,7 @@ import io
 import pickle
 import tarfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -123,7 +124,7 @@ def _make_dtype(name, *options):
     return _Dtype()
 
 
-KNOWN = {
+KNOWN: dict[tuple[str, str], Any] = {
     ("numpy.core.multiarray", "_reconstruct"): lambda *arguments: _Array(),
     ("numpy._core.multiarray", "_reconstruct"): lambda *arguments: _Array(),
     ("numpy", "ndarray"): _Array,

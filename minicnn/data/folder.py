@@ -99,15 +99,15 @@ class ImageFolder:
 def split_folders(root: Path | str) -> tuple[Path | None, ...]:
     """(train, val): the folders under `root` of these names, or of others that mean the same, each None if it is not
     there. DataError for two of one kind."""
-    found = {"train": [], "val": []}
+    found: dict[str, list[Path]] = {"train": [], "val": []}
     for path in Path(root).iterdir() if Path(root).is_dir() else ():
         for split, names in (("train", TRAIN), ("val", VAL)):
             if path.name.lower() in names and path.is_dir():
                 found[split].append(path)
     for paths in found.values():
         if len(paths) > 1:
-            names = " and ".join(sorted(f"{path.name}/" for path in paths))
-            raise DataError(f"{shown(root)} has {names}, which mean the same; leave one of them there")
+            both = " and ".join(sorted(f"{path.name}/" for path in paths))
+            raise DataError(f"{shown(root)} has {both}, which mean the same; leave one of them there")
     return tuple(paths[0] if paths else None for paths in found.values())
 
 
@@ -122,18 +122,17 @@ def train_and_val(root: Path | str, val_fraction: float = 0.1, seed: int = 0) ->
     root = Path(root)
     if not 0 <= val_fraction < 1:
         raise ValueError(f"train_and_val: val_fraction must lie in [0, 1), not {val_fraction}")
-    present = split_folders(root)
-    if all(present):
-        train = ImageFolder(present[0])
-        val = ImageFolder(present[1], classes=train.classes)
+    train_folder, val_folder = split_folders(root)
+    if train_folder and val_folder:
+        train = ImageFolder(train_folder)
+        val = ImageFolder(val_folder, classes=train.classes)
         if train.folders & val.folders:
             raise DataError(
-                f"{shown(root)}: a link makes pictures of {present[1].name}/ pictures of {present[0].name}/"
+                f"{shown(root)}: a link makes pictures of {val_folder.name}/ pictures of {train_folder.name}/"
             )
         return train, val
-    if any(present):
-        there = present[0] or present[1]
-        missing = root / ("val" if present[0] else "train")
+    if there := train_folder or val_folder:
+        missing = root / ("val" if train_folder else "train")
         raise DataError(
             f"{shown(root)} has {there.name}/ but no {missing.name}/; add {shown(missing)}/<class>/*.JPEG, "
             f"or give {shown(there)} itself to have it split by a seed"
@@ -146,14 +145,15 @@ def train_and_val(root: Path | str, val_fraction: float = 0.1, seed: int = 0) ->
         )
 
     labels = np.array([label for _, label in everything.samples])
-    train, val = [], []
+    trained: list[int] = []
+    held_out: list[int] = []
     for label in range(len(everything.classes)):
         members = np.random.default_rng([seed, SPLIT, label]).permutation(np.flatnonzero(labels == label))
         wanted = max(1, round(val_fraction * len(members))) if val_fraction else 0
         n_val = min(wanted, len(members) - 1)
-        val.extend(members[:n_val])
-        train.extend(members[n_val:])
-    return everything.subset(sorted(train)), everything.subset(sorted(val))
+        held_out.extend(members[:n_val])
+        trained.extend(members[n_val:])
+    return everything.subset(sorted(trained)), everything.subset(sorted(held_out))
 
 
 def _notes(names, beside, listing):

@@ -22,9 +22,10 @@ class Listing:
     """Lists folders below `root`, and keeps account of what it passes over."""
 
     def __init__(self, root: Path | str) -> None:
-        self.others = collections.Counter()  # what was passed over, by what it is
-        self.endings = collections.Counter()  # files that are no pictures, by ending
-        self.entered, above = set(), os.path.realpath(root)
+        self.others: collections.Counter[str] = collections.Counter()  # what was passed over, by what it is
+        self.endings: collections.Counter[str] = collections.Counter()  # files that are no pictures, by ending
+        self.entered: set[tuple[int, int]] = set()
+        above = os.path.realpath(root)
         while (identity := _identity(above)) not in self.entered:  # a link to the root, or to a folder around it, would
             self.entered.add(identity)  # lead out of the class that it lies in, into the others
             above = os.path.dirname(above)

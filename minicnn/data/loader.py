@@ -91,7 +91,7 @@ class DataLoader:
         self.prefetch = whole(self, "prefetch", prefetch)
         self.drop_last = flag(self, "drop_last", drop_last)
         self.max_bad_fraction = real(self, "max_bad_fraction", max_bad_fraction, at_least=0, at_most=1)
-        self.bad = {}
+        self.bad: dict[str, str] = {}
         self.wait_seconds = 0.0  # how long the consumer waited for batches in the latest epoch
 
     def __len__(self) -> int:

@@ -25,12 +25,12 @@ from ..types import Array
 class Normalize(ABC):
     """What the three share: `fit(batches)`, `normalize(batch)`, and the state for a checkpoint."""
 
-    fields = ("mean",)  # the fitted float32 arrays, by attribute name
+    fields: tuple[str, ...] = ("mean",)  # the fitted float32 arrays, by attribute name
 
     def __init__(self) -> None:
         for name in self.fields:
             setattr(self, name, None)
-        self._moved = {}  # fitted arrays on the GPU, by name, each with what it is a copy of
+        self._moved: dict[str, Any] = {}  # fitted arrays on the GPU, by name, each with what it is a copy of
 
     @abstractmethod
     def fit(self, batches: Iterable[Array]) -> "Normalize":
@@ -112,7 +112,7 @@ class MeanImage(Normalize):
     """
 
     def fit(self, batches: Iterable[Array]) -> "MeanImage":
-        count, total = 0, 0
+        count, total = 0, np.int64(0)
         for batch in self._checked(batches):
             count += len(batch)
             total = total + batch.sum(axis=0, dtype=np.int64)

@@ -17,10 +17,10 @@ class Item(NamedTuple):
     """Which picture of which split."""
 
     split: str
-    index: int
+    number: int
 
     def __str__(self):
-        return f"{self.split} picture {self.index}"
+        return f"{self.split} picture {self.number}"
 
 
 class PublishedSet:
@@ -37,7 +37,7 @@ class PublishedSet:
         """Picture `index` -> PIL image of mode "RGB". Raises BadImage, or DataError for trouble of the machine."""
         item, _ = self.samples[index]
         with decoding(item):
-            return self.dataset[item.index][0].convert("RGB")
+            return self.dataset[item.number][0].convert("RGB")
 
 
 def cifar10(root: Path | str, download: bool = True) -> tuple[PublishedSet, ...]:

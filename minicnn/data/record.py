@@ -40,7 +40,7 @@ def check_record(saved: Any) -> None:
             raise ValueError(f"{split} has names {names.dtype} {names.shape} and sizes {sizes.dtype} {sizes.shape}")
 
 
-def is_flat(train: PictureSet, val: PictureSet) -> bool:
+def is_flat(train: Any, val: Any) -> bool:
     """Whether the two are one folder, split by a seed."""
     return getattr(train, "root", None) is not None and train.root == getattr(val, "root", None)
 
@@ -91,11 +91,11 @@ def changes(saved: Record, now: Record, train: PictureSet, val: PictureSet) -> s
 
 def changed_sides(saved: Record, now: Record) -> int:
     """How many pictures have gone from validation to training, or back: the same name and size, on the other side."""
-    then, now = ({split: _keys(of[split]) for split in SPLITS} for of in (saved, now))
+    then, today = ({split: _keys(of[split]) for split in SPLITS} for of in (saved, now))
     moved = 0
     for source, to in (("train", "val"), ("val", "train")):
-        arrived = np.setdiff1d(now[to], then[to])
-        moved += len(np.intersect1d(arrived, np.setdiff1d(then[source], now[source])))
+        arrived = np.setdiff1d(today[to], then[to])
+        moved += len(np.intersect1d(arrived, np.setdiff1d(then[source], today[source])))
     return moved
 
 

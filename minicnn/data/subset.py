@@ -45,7 +45,7 @@ def only_classes(pictures: P, names: Sequence[str]) -> P:
 def some_per_class(pictures: P, count: int, seed: int = 0) -> P:
     """`count` pictures of each class, or all where there are fewer, chosen by the seed, in their old order."""
     labels = np.array([label for _, label in pictures.samples], dtype=np.int64)
-    chosen = []
+    chosen: list[int] = []
     for label in range(len(pictures.classes)):
         members = np.random.default_rng([seed, SUBSET, label]).permutation(np.flatnonzero(labels == label))
         chosen.extend(members[:count])

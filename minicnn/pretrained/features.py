@@ -33,7 +33,8 @@ class FeatureSet:
     ) -> None:
         name = head_name(model)
         model.eval()
-        features, kept = [], []
+        features: list[Array] = []
+        kept: list[int] = []
         in_order = DataLoader(
             loader.dataset,
             loader.batch_size,

@@ -18,8 +18,10 @@ from ..models import ResNet
 from ..nn import Module
 from .error import WeightsError
 
-WRAPPERS = ("state_dict", "model_state_dict", "model_state", "model", "net_state_dict", "net_state", "net", "network")
-WRAPPERS += ("weights", "params", "module")
+WRAPPERS = (
+    *("state_dict", "model_state_dict", "model_state", "model", "net_state_dict", "net_state", "net", "network"),
+    *("weights", "params", "module"),
+)
 AVERAGES = ("state_dict_ema", "model_ema_state_dict", "model_ema", "ema_state_dict", "ema_model", "ema", "params_ema")
 DEEPEST = 3  # wrappers in one another
 HIDDEN = ("_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module", "_forward_module")

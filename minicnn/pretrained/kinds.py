@@ -60,7 +60,7 @@ def kind_of(path: Path | str) -> str:
         raise _other(path, "a web page, which servers send instead of a file", "look into it, and fetch the file again")
     if start[:1] == b"\x08" and len(start) > 2 and start[1] < 32 and start[2] in ONNX:
         raise _other(path, "an ONNX model", CONVERT)
-    what = f"it begins with {start[:16]}" if start else "it is empty"
+    what = f"it begins with {start[:16]!r}" if start else "it is empty"
     raise WeightsError(f"{path} holds no weights, {what}; give a .pth, a .safetensors, an .npz or a minicnn checkpoint")
 
 

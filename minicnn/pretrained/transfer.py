@@ -54,7 +54,7 @@ def freeze_backbone(model: nn.Module) -> nn.Module:
     return model
 
 
-def freeze_to(model: nn.Module, stage: str) -> nn.Module:
+def freeze_to(model: AlexNet | ResNet, stage: str) -> nn.Module:
     """Freeze the network from its input to the end of `stage`, one of ``model.stages``. Returns the model."""
     if stage not in model.stages:
         raise ValueError(f"freeze_to: {type(model).__name__} has no stage {stage!r}; it has {', '.join(model.stages)}")
@@ -64,7 +64,7 @@ def freeze_to(model: nn.Module, stage: str) -> nn.Module:
     return model
 
 
-def layer_groups(model: nn.Module, lr: float, factor: float) -> list[dict[str, Any]]:
+def layer_groups(model: AlexNet | ResNet, lr: float, factor: float) -> list[dict[str, Any]]:
     """Parameter groups for an optimiser, from the head to the input: the head, and what else is behind the last stage,
     learns at `lr`, each stage at `factor` times the rate of the one behind it (Howard and Ruder, ACL 2018, section 3.2,
     where factor is 1/2.6). Frozen parameters are left out."""
@@ -76,7 +76,7 @@ def layer_groups(model: nn.Module, lr: float, factor: float) -> list[dict[str, A
     return groups
 
 
-def stage_layers(model: nn.Module) -> list[list[nn.Module]]:
+def stage_layers(model: AlexNet | ResNet) -> list[list[nn.Module]]:
     """The layers of each stage of the network, and of what is behind the last one: a list of lists, from the input on.
 
     ``model.stages`` names the layers that end a stage. ValueError for a module that has weights beside modules of its

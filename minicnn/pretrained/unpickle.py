@@ -36,7 +36,7 @@ class Storage:
     key: str
     dtype: np.dtype
     size: int
-    array: np.ndarray = None
+    array: np.ndarray | None = None
 
 
 class StoredTensor(NamedTuple):
@@ -73,9 +73,9 @@ def _rebuild_parameter(data, requires_grad, hooks):
     return data
 
 
-DTYPES = {"Float": "<f4", "Double": "<f8", "Half": "<f2", "Long": "<i8", "Int": "<i4", "Short": "<i2"}
+DTYPES: dict[str, Any] = {"Float": "<f4", "Double": "<f8", "Half": "<f2", "Long": "<i8", "Int": "<i4", "Short": "<i2"}
 DTYPES |= {"Char": "i1", "Byte": "u1", "Bool": "?", "BFloat16": BFLOAT16}
-GLOBALS = {f"torch {name}Storage": np.dtype(dtype) for name, dtype in DTYPES.items()}
+GLOBALS: dict[str, Any] = {f"torch {name}Storage": np.dtype(dtype) for name, dtype in DTYPES.items()}
 GLOBALS |= {
     "collections OrderedDict": _new_dict,
     "torch._utils _rebuild_tensor": _rebuild_first_tensor,
@@ -106,13 +106,17 @@ def unpickle(file: IO[bytes], path: Path | str) -> tuple[Any, dict[str, Storage]
     messages call the file. WeightsError if the pickle calls anything that is not in GLOBALS, or describes tensors of
     another kind; other exceptions if it is damaged.
     """
-    stack, marks, memo, storages = [], [], {}, {}
+    stack: list[Any] = []
+    marks: list[int] = []  # positions in the stack
+    memo: dict[Any, Any] = {}
+    storages: dict[str, Storage] = {}
 
     def cut(start):
         values = stack[start:]
         del stack[start:]
         return values
 
+    operand: Any
     for step, (opcode, operand, _) in enumerate(pickletools.genops(file)):
         if step == MOST_STEPS:
             raise ValueError(f"its pickle has more than {MOST_STEPS:,} instructions")
@@ -159,10 +163,9 @@ def unpickle(file: IO[bytes], path: Path | str) -> tuple[Any, dict[str, Storage]
             if identity[0] == "module" and isinstance(identity[1], Foreign):
                 raise identity[1].error(path, is_class=True)
             stack.append(_find_storage(storages, *identity))
-        elif name == "STOP":
-            return stack.pop(), storages
-        elif name not in ("PROTO", "FRAME"):
+        elif name not in ("PROTO", "FRAME", "STOP"):
             raise ValueError(f"its pickle has the instruction {name}, which weights do not need")
+    return stack.pop(), storages
 
 
 def _set_items(target, items):

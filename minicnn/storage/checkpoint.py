@@ -60,12 +60,11 @@ def save_checkpoint(path: Path | str, state: State) -> None:
     the disk is full or not writable; it says so if the disk failed only then. TypeError for a value that cannot be
     written.
     """
-    arrays = {}
-    header = {"format": FORMAT, "state": _take_out_arrays(state, (), arrays)}
-    header = json.dumps(header).encode()
+    arrays: dict[str, Any] = {}
+    header = json.dumps({"format": FORMAT, "state": _take_out_arrays(state, (), arrays)}).encode()
     try:
         with atomic_write(path) as file:
-            stream = _HashedStream(file)
+            stream: Any = _HashedStream(file)
             with zipfile.ZipFile(stream, "w") as archive:
                 _add(archive, HEADER, lambda member: member.write(header))
                 for name, array in arrays.items():

@@ -18,14 +18,14 @@ from ..errors import SettingError
 try:
     import fcntl
 except ImportError:  # Windows
-    fcntl = None
+    fcntl = None  # type: ignore[assignment]
     import msvcrt
 
 LOCK = ".minicnn-lock"
 TAKEN = {errno.EAGAIN, errno.EWOULDBLOCK, errno.EACCES, errno.EDEADLK}  # the last two: Windows
 FAR = 1 << 30  # where Windows locks a byte: nobody could read one that says who has the lock
 
-_own = ContextVar("own", default=frozenset())  # the folders that this thread has locked
+_own: ContextVar[frozenset[str]] = ContextVar("own", default=frozenset())  # the folders that this thread has locked
 
 
 @contextlib.contextmanager

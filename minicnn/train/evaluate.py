@@ -28,7 +28,7 @@ class Classifier(NamedTuple):
     """A network with the normaliser that its pictures must go through."""
 
     model: Module
-    normalize: object
+    normalize: Callable[[Array], Array]
 
 
 def evaluate(
@@ -44,7 +44,7 @@ def evaluate(
     Returns ``Scores``: loss (of the mean probabilities, in nats), top1 and top5 in %, count.
     Raises DataError if none of the pictures could be read, ValueError if the loaders' pictures differ.
     """
-    loaders = loaders if isinstance(loaders, (list, tuple)) else [loaders]
+    loaders = loaders if isinstance(loaders, Sequence) else [loaders]
     for classifier in classifiers:
         classifier.model.eval()
     result = Scores()

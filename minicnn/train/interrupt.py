@@ -67,7 +67,7 @@ class Interrupt:
         return self
 
     def __exit__(self, *exc_info: Any) -> None:
-        return self._handling.__exit__(*exc_info)
+        self._handling.__exit__(*exc_info)
 
     def _request(self, number, frame):
         if self.requested:

@@ -15,7 +15,7 @@ from ..device import to_device
 from ..nn import Module
 from ..storage.checkpoint import CheckpointError, State, load_checkpoint
 
-PARTS = {
+PARTS: dict[str, Any] = {
     "settings": dict,
     "classes": list,
     "environment": dict,

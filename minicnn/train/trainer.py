@@ -11,7 +11,7 @@ which resuming takes back if need be, then the best checkpoint, then the last, w
 """
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -64,7 +64,7 @@ class Trainer:
         schedule: Schedule,
         train_loader: DataLoader,
         val_loader: DataLoader | None,
-        normalize: Callable[[Array], Array],
+        normalize: Any,
         *,
         folder: Path | str,
         epochs: int,
@@ -84,8 +84,8 @@ class Trainer:
         self.print_every, self.checkpoint_every, self.tensorboard = print_every, checkpoint_every, tensorboard
         self.epoch = self.batch = 0  # how many epochs are over, and how many batches of the present one
         self.scores = Scores()  # of the present epoch
-        self.best = None  # {"epoch", "top1"}
-        self.told = set()  # unreadable pictures that the user has been told of
+        self.best: dict[str, Any] | None = None  # {"epoch", "top1"}
+        self.told: set[str] = set()  # unreadable pictures that the user has been told of
 
     # The loop
 
