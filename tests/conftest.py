@@ -6,7 +6,6 @@ pytest --hypothesis-profile=nightly  5000
 """
 
 import collections
-import contextlib
 import os
 import shutil
 import signal
@@ -22,6 +21,7 @@ import programs
 import pytest
 from checks import PLACES, PYTHON_GPU, needs_compiler
 from hypothesis import HealthCheck, settings
+from strategies import with_settings
 
 import minicnn.kernels.cpu.machine.jit  # noqa: F401  now: where it keeps code is settled before a test names another folder
 
@@ -44,12 +44,16 @@ def pytest_generate_tests(metafunc):
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item):
     place = item.callspec.params.get("place") if hasattr(item, "callspec") else None
-    with place.active() if place else contextlib.nullcontext(), pytest.MonkeyPatch.context() as monkeypatch:
-        if place and place.device == "cuda" and hasattr(item.obj, "hypothesis"):  # a kernel here takes its time
-            given = getattr(item.obj, "_hypothesis_internal_use_settings", None) or settings.default
-            most = 4 if place == PYTHON_GPU else max(10, given.max_examples // 5)
-            few = settings(given, max_examples=min(given.max_examples, most))
-            monkeypatch.setattr(item.obj, "_hypothesis_internal_use_settings", few)
+    if not place:
+        return (yield)
+
+    def few(own):
+        if place.device == "cpu":
+            return own
+        most = 4 if place == PYTHON_GPU else max(10, own.max_examples // 5)  # a kernel here takes its time
+        return settings(own, max_examples=min(own.max_examples, most))
+
+    with place.active(), with_settings(item.obj, few):
         return (yield)
 
 

@@ -11,6 +11,7 @@ import pytest
 from checks import PLACES
 from hypothesis import Phase, Verbosity, settings
 from mutations import read
+from strategies import with_settings
 from wrong_versions import in_force
 
 from minicnn import tier
@@ -58,9 +59,8 @@ def run_check(name, max_examples):
         with pytest.MonkeyPatch.context() as monkeypatch:
             if "monkeypatch" in arguments:
                 arguments["monkeypatch"] = monkeypatch
-            if hasattr(test, "hypothesis"):
-                monkeypatch.setattr(test, "_hypothesis_internal_use_settings", few)
-            with arguments["place"].active() if "place" in arguments else tier("plain"):  # where the mutations are
+            place = arguments["place"].active() if "place" in arguments else tier("plain")  # where the mutations are
+            with place, with_settings(test, lambda own: few):
                 test(**arguments)
 
 

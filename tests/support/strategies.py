@@ -4,15 +4,28 @@ Drawing geometry and one seed is ten times faster than drawing the numbers, prin
 shrinks to a small shape. Where values matter (ties, kinks) the ``values`` function of ``Case.arrays`` takes care.
 """
 
+import contextlib
 from dataclasses import dataclass, field
+from unittest import mock
 
 import numpy as np
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, mutually_broadcastable_shapes
 
 SEEDS = st.integers(0, 2**32 - 1)
 SIDES = st.integers(1, 4)
 PERHAPS = st.booleans()
+
+
+@contextlib.contextmanager
+def with_settings(test, change):
+    """Inside, a test of hypothesis has the settings change(its own). (Where hypothesis keeps them is not public, and
+    there is no public way to change them later than where the test is defined: the name stands here alone.)"""
+    name = "_hypothesis_internal_use_settings"
+    own = getattr(test, name, None) or settings.default
+    with mock.patch.object(test, name, change(own)) if hasattr(test, "hypothesis") else contextlib.nullcontext():
+        yield
 
 
 # Values
