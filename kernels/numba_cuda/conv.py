@@ -1,5 +1,5 @@
 """2-D convolution; mirrors minicnn/ops/conv.py. Its three products in tiles, as in matmul.py, where the matrix of the
-windows, im2col(x), is nowhere in memory: a block fetches the tile of it that it is about to multiply from the images.
+windows, im2col(x), is nowhere in memory: a thread block fetches the tile that it is about to multiply from the images.
 
 Sizes     x (N, C, H, W), weight (OC, CG, KH, KW) with CG = C / groups, y (N, OC, OH, OW), OG = OC / groups.
           Output (oh, ow) sees with tap (u, v) the pixel (oh * SH - PT + u * DH, ow * SW - PL + v * DW), or 0 outside
@@ -80,7 +80,7 @@ def conv2d_forward_kernel(x: T4, weight: T4, bias: optional(T[:]), y: T4, stride
     position = cuda.blockIdx.x * TILE + column  # [0, N * OH * OW), and beyond the edge
     n, oh, ow = position // OW // OH, position // OW % OH, position % OW
     filter = cuda.blockIdx.y * TILE + row  # [0, OG), and beyond the edge
-    o = group * OG + filter
+    o = group * OG + filter  # [0, OC)
     total = zero
     for u in range(KH):
         for v in range(KW):
@@ -94,7 +94,7 @@ def conv2d_forward_kernel(x: T4, weight: T4, bias: optional(T[:]), y: T4, stride
                 for c in range(TILE):
                     total += weight_tile[row, c] * x_tile[c, column]
                 cuda.syncthreads()
-    if filter < OG and n < N:
+    if filter < OG and n < N:  # no barrier follows: threads beyond the edge may end
         if bias is not None:
             total += bias[o]
         y[n, o, oh, ow] = total
@@ -125,6 +125,7 @@ def conv2d_grad_x_kernel(grad_out: T4, weight: T4, grad_x: T4, stride: Pair, pad
             below, right = h + PT - u * DH, w + PL - v * DW  # of where the window of output (0, 0) has this tap
             oh, ow = below // SH, right // SW
             aligned = below >= 0 and right >= 0 and below % SH == 0 and right % SW == 0
+            # a pixel between the strides was seen through another tap
             seen = n < N and aligned and oh < OH and ow < OW
             for o0 in range(0, OG, TILE):
                 of_weight, of_grad = o0 + column, o0 + row  # the filter that this thread fetches of each, [0, OG)
@@ -174,6 +175,7 @@ def conv2d_grad_weight_kernel(grad_out: T4, x: T4, grad_weight: T4, stride: Pair
             for k in range(TILE):
                 total += grad_tile[row, k] * x_tile[column, k]
             cuda.syncthreads()
+    # the sum is that of row `row` of grad_tile and row `column` of x_tile: not of the column that was fetched
     own = cuda.blockIdx.x * TILE + column  # [0, CG * KH * KW), and beyond the edge
     c, u, v = own // KW // KH, own // KW % KH, own % KW
     if filter < OG and c < CG:
@@ -182,8 +184,8 @@ def conv2d_grad_weight_kernel(grad_out: T4, x: T4, grad_weight: T4, stride: Pair
 
 @kernel
 def conv2d_grad_bias_kernel(grad_out: T[:, :, :], grad_bias: T[:]):
-    """The sum of each channel of grad_out (N, OC, area): a block for each, whose threads take values t, t + THREADS,
-    ..., coalesced. Launch: grid OC, block THREADS. Bound by global memory: 1 addition for each number."""
+    """The sum of each channel of grad_out (N, OC, area): a thread block for each, whose threads take values t,
+    t + THREADS, ..., coalesced. Launch: grid OC, block THREADS. Bound by global memory: 1 addition for each number."""
     N, _, area = grad_out.shape
     partial = cuda.shared.array(THREADS, grad_out.dtype)
     o = cuda.blockIdx.x  # [0, OC)

@@ -1,11 +1,11 @@
-"""Sums that lose no digits; sums and maxima over the threads of a block, for the kernels that have a block for each row
-or channel.
+"""Sums that lose no digits; sums and maxima over the threads of a thread block, for the kernels that have one for
+each row or channel.
 
 A thread may add up thousands of numbers. Their sum is soon so large that most of a small one falls off its end: `add`
 keeps what fell off, and adds it next time (Kahan, 1965).
 
-Every thread of the block must call them, and gets the result. `partial` is shared memory of THREADS numbers. In each of
-log2(THREADS) steps half of the threads that are left add (compare) what the other half has:
+Every thread of the thread block must call them, and gets the result. `partial` is shared memory of THREADS numbers. In
+each of log2(THREADS) steps half of the threads that are left add (compare) what the other half has:
 
     thread     0     1     2     3
     partial    a     b     c     d
