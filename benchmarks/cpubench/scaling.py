@@ -31,10 +31,10 @@ def scale(args):
     constant, each = fitted_seconds(BATCHES, [speed for speed, _ in by_batch])
     batch_speed = [n / (constant + n * each) for n in BATCHES]
     say(f"{'':12}{'images/s':>10}{'theory':>10}{'peak MiB':>10}{'theory':>10}")
-    for n, (speed, memory), expected, mib in zip(BATCHES, by_batch, batch_speed, batch_mib, strict=True):
-        say(f"batch {n:<6}{speed:>10.2f}{expected:>10.2f}{memory:>10.0f}{mib:>10.0f}")
-    for depth, (speed, memory), expected, mib in zip(DEPTHS, by_depth, depth_speed, depth_mib, strict=True):
-        say(f"resnet{depth:<6}{speed:>10.2f}{expected:>10.2f}{memory:>10.0f}{mib:>10.0f}")
+    labels = [f"batch {n}" for n in BATCHES] + [f"resnet{depth}" for depth in DEPTHS]
+    theory = zip(batch_speed + depth_speed, batch_mib + depth_mib, strict=True)
+    for label, (speed, memory), (expected, mib) in zip(labels, by_batch + by_depth, theory, strict=True):
+        say(f"{label:12}{speed:>10.2f}{expected:>10.2f}{memory:>10.0f}{mib:>10.0f}")
     memory, by_mib = ([mib for _, mib in points] for points in (by_batch, by_depth))
     slope, theory = np.polyfit(BATCHES, memory, 1)[0], np.polyfit(BATCHES, batch_mib, 1)[0]
     say(f"a step of ResNet-18 takes {1000 * constant:.0f} ms and {1000 * each:.1f} ms for each picture")
@@ -101,24 +101,22 @@ def draw(path, results):
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(10, 6), layout="constrained")
-    (batch_speed, batch_memory), (depth_speed, depth_memory) = figure.subplots(2, 2)
-    for key, first, second in (("batch", batch_speed, batch_memory), ("depth", depth_speed, depth_memory)):
-        sizes = results["batches" if key == "batch" else "depths"]
+    plots = figure.subplots(2, 2)
+    held = "weights, gradients, velocities, activations"
+    for (first, second), key, of, label, why in (
+        (plots[0], "batch", "batches", "batch size, ResNet-18", "a constant time, and one for each picture"),
+        (plots[1], "depth", "depths", f"depth, batch {DEPTH_BATCH}", "by multiplications"),
+    ):
         speed, memory = zip(*results[f"by_{key}"], strict=True)
-        first.plot(sizes, speed, "o-", label="measured")
-        second.plot(sizes, memory, "o-", label="measured")
-        mib = results[f"{key}_mib"]
-        second.plot(
-            sizes, np.array(mib) + memory[0] - mib[0], "--", label="weights, gradients, velocities, activations"
-        )
-        label = "batch size, ResNet-18" if key == "batch" else f"depth, batch {DEPTH_BATCH}"
-        first.set(xlabel=label, ylabel="images/s", ylim=(0, None), xscale="log" if key == "batch" else "linear")
-        second.set(xlabel=label, ylabel="peak memory, MiB", ylim=(0, None))
-    batch_speed.plot(
-        results["batches"], results["batch_speed"], "--", label="a constant time, and one for each picture"
-    )
-    depth_speed.plot(results["depths"], results["depth_speed"], "--", label="by multiplications")
-    for axes in (batch_speed, depth_speed, batch_memory, depth_memory):
-        axes.legend()
+        mib = np.array(results[f"{key}_mib"])
+        for axes, measured, theory, name, quantity in (
+            (first, speed, results[f"{key}_speed"], why, "images/s"),
+            (second, memory, mib + memory[0] - mib[0], held, "peak memory, MiB"),
+        ):
+            axes.plot(results[of], measured, "o-", label="measured")
+            axes.plot(results[of], theory, "--", label=name)
+            axes.set(xlabel=label, ylabel=quantity, ylim=(0, None))
+            axes.legend()
+    plots[0, 0].set_xscale("log")
     figure.savefig(path, dpi=120)
     say(f"figure: {path}")
