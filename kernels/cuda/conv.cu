@@ -56,7 +56,7 @@ __global__ void im2col(const T *__restrict__ x, T *__restrict__ col, int image, 
 }
 
 // A number as three digits, n = (a * B + b) * C + c. Divisions, some 20 instructions each on a GPU, find the digits
-// once; from then on they are counted on like an odometer, by additions alone.
+// once; from then on a step is added digit by digit, with a carry: additions alone.
 struct Digits {
     int a, b, c;
 };
@@ -65,7 +65,7 @@ struct Radices {
     int B, C;
     __device__ Digits of(int n) const { return {n / C / B, n / C % B, n % C}; }
     __device__ void add(Digits &to, Digits step) const {
-        to.c += step.c;
+        to.c += step.c;  // each digit is below its radix before and after: at most one carry
         if (to.c >= C) to.c -= C, to.b++;
         to.b += step.b;
         if (to.b >= B) to.b -= B, to.a++;

@@ -19,13 +19,15 @@
 
 #include "tiles.cuh"
 
+#define PRODUCT                                                                                             \
+    const T *__restrict__ a, const T *__restrict__ b, const T *__restrict__ bias, T *__restrict__ c, int I, \
+        int J, int K, long long a_row, long long a_column, long long b_row, long long b_column
+
 // 1. One thread for each result. Neighbouring threads have neighbouring rows i: at each k, a warp touches 32 rows of a,
-//    each in another line of memory, of which it uses 4 bytes.
+//    each in another cache line, of which it uses 4 bytes.
 //    Launch: grid (ceil(I / 16), ceil(J / 16)), block (16, 16)
 template <typename T>
-__global__ void matmul_naive(const T *__restrict__ a, const T *__restrict__ b, const T *__restrict__ bias,
-                             T *__restrict__ c, int I, int J, int K, long long a_row, long long a_column,
-                             long long b_row, long long b_column) {
+__global__ void matmul_naive(PRODUCT) {
     int i = blockIdx.x * blockDim.x + threadIdx.x;  // [0, I)
     int j = blockIdx.y * blockDim.y + threadIdx.y;  // [0, J)
     if (i >= I || j >= J) return;
@@ -35,13 +37,11 @@ __global__ void matmul_naive(const T *__restrict__ a, const T *__restrict__ b, c
 }
 
 // 2. What changed: x and y, so that neighbouring threads have neighbouring columns j. At each k a warp reads
-//    neighbouring numbers of b, and one number of a that all its threads share. What it bought: whole lines of memory
-//    are used, 4 bytes of b a multiply-add and hardly any of a, and the results are written next to one another.
+//    neighbouring numbers of b, and one number of a for all its threads. What it bought: whole cache lines are used,
+//    4 bytes of b a multiply-add and hardly any of a, and the results are written next to one another.
 //    Launch: grid (ceil(J / 32), ceil(I / 8)), block (32, 8)
 template <typename T>
-__global__ void matmul_coalesced(const T *__restrict__ a, const T *__restrict__ b, const T *__restrict__ bias,
-                                 T *__restrict__ c, int I, int J, int K, long long a_row, long long a_column,
-                                 long long b_row, long long b_column) {
+__global__ void matmul_coalesced(PRODUCT) {
     int j = blockIdx.x * blockDim.x + threadIdx.x;  // [0, J)
     int i = blockIdx.y * blockDim.y + threadIdx.y;  // [0, I)
     if (i >= I || j >= J) return;
@@ -56,13 +56,11 @@ __global__ void matmul_coalesced(const T *__restrict__ a, const T *__restrict__ 
 //    the next ones overwrite them. The loop runs as often for every thread.
 //    Launch: grid (ceil(J / BLOCK_SIDE), ceil(I / BLOCK_SIDE)), block (BLOCK_SIDE, BLOCK_SIDE)
 template <typename T>
-__global__ void matmul_shared(const T *__restrict__ a, const T *__restrict__ b, const T *__restrict__ bias,
-                              T *__restrict__ c, int I, int J, int K, long long a_row, long long a_column,
-                              long long b_row, long long b_column) {
+__global__ void matmul_shared(PRODUCT) {
     __shared__ T a_tile[BLOCK_SIDE][BLOCK_SIDE + 1];  // the + 1 puts a column's numbers into different banks
     __shared__ T b_tile[BLOCK_SIDE][BLOCK_SIDE + 1];
     int x = threadIdx.x, y = threadIdx.y;  // [0, BLOCK_SIDE)
-    int j = blockIdx.x * BLOCK_SIDE + x, i = blockIdx.y * BLOCK_SIDE + y;
+    int j = blockIdx.x * BLOCK_SIDE + x, i = blockIdx.y * BLOCK_SIDE + y;  // [0, J), [0, I), and beyond the edges
     T sum = T(0);
     for (int k0 = 0; k0 < K; k0 += BLOCK_SIDE) {
         a_tile[y][x] = i < I && k0 + x < K ? a[i * a_row + (k0 + x) * a_column] : T(0);
@@ -93,19 +91,17 @@ __device__ void fetch(T (&tile)[DEPTH][PITCH], const T *matrix, int first, int c
 //    thread's rows are BLOCK_SIDE apart, and its columns too: neighbouring threads read neighbouring banks.
 //    Launch: grid (ceil(I / TILE), ceil(J / TILE)), block (BLOCK_SIDE, BLOCK_SIDE)
 template <typename T>
-__global__ void matmul_register(const T *__restrict__ a, const T *__restrict__ b, const T *__restrict__ bias,
-                                T *__restrict__ c, int I, int J, int K, long long a_row, long long a_column,
-                                long long b_row, long long b_column) {
+__global__ void matmul_register(PRODUCT) {
     __shared__ T a_tile[DEPTH][TILE + 1];
     __shared__ T b_tile[DEPTH][TILE + 1];
     int x = threadIdx.x, y = threadIdx.y, thread = y * BLOCK_SIDE + x;  // x, y: [0, BLOCK_SIDE)
-    int i0 = blockIdx.x * TILE, j0 = blockIdx.y * TILE;
+    int i0 = blockIdx.x * TILE, j0 = blockIdx.y * TILE;  // the first row and column of the thread block's results
     T sum[4][4] = {};
     for (int k0 = 0; k0 < K; k0 += DEPTH) {
         fetch(a_tile, a, i0, I, a_row, k0, K, a_column, thread);
         fetch(b_tile, b, j0, J, b_column, k0, K, b_row, thread);
         __syncthreads();
-        for (int k = 0; k < DEPTH; k++)
+        for (int k = 0; k < DEPTH; k++)  // 8 numbers from shared memory, 16 multiply-adds
             for (int r = 0; r < 4; r++)
                 for (int s = 0; s < 4; s++)
                     sum[r][s] += a_tile[k][y + r * BLOCK_SIDE] * b_tile[k][x + s * BLOCK_SIDE];
@@ -123,19 +119,18 @@ __global__ void matmul_register(const T *__restrict__ a, const T *__restrict__ b
 //    multiply-adds. The tiles begin at, and their rows are, a multiple of 16 bytes: else such a read is an error.
 //    Launch: as matmul_register
 template <typename T>
-__global__ void matmul_vector(const T *__restrict__ a, const T *__restrict__ b, const T *__restrict__ bias,
-                              T *__restrict__ c, int I, int J, int K, long long a_row, long long a_column,
-                              long long b_row, long long b_column) {
+__global__ void matmul_vector(PRODUCT) {
     __shared__ alignas(16) T a_tile[DEPTH][TILE + 4];
     __shared__ alignas(16) T b_tile[DEPTH][TILE + 4];
     int x = threadIdx.x, y = threadIdx.y, thread = y * BLOCK_SIDE + x;  // x, y: [0, BLOCK_SIDE)
-    int i0 = blockIdx.x * TILE, j0 = blockIdx.y * TILE;
+    int i0 = blockIdx.x * TILE, j0 = blockIdx.y * TILE;  // the first row and column of the thread block's results
     T sum[4][4] = {};
     for (int k0 = 0; k0 < K; k0 += DEPTH) {
         fetch(a_tile, a, i0, I, a_row, k0, K, a_column, thread);
         fetch(b_tile, b, j0, J, b_column, k0, K, b_row, thread);
         __syncthreads();
         for (int k = 0; k < DEPTH; k++) {
+            // 2 reads instead of 8
             Four<T> of_a = *reinterpret_cast<const Four<T> *>(&a_tile[k][y * 4]);
             Four<T> of_b = *reinterpret_cast<const Four<T> *>(&b_tile[k][x * 4]);
             for (int r = 0; r < 4; r++)
@@ -171,10 +166,10 @@ __device__ void put(T (&tile)[DEEP][WIDTH + 4], const T (&fetched)[FETCHES], lon
     }
 }
 
-// Rungs 6 and 7: a thread has FOURS x FOURS times 4 x 4 results, and a block's WIDTH x WIDTH are worked out from tiles
-// DEEP deep. A thread's fours are 4 * BLOCK_SIDE apart, so that neighbouring threads read neighbouring vectors.
-//    Barriers: one for each pair of tiles. Between two of them the block reads one buffer and writes the other one,
-//    which all have finished reading before the barrier that came last.
+// Rungs 6 and 7: a thread has FOURS x FOURS times 4 x 4 results, and a thread block's WIDTH x WIDTH are worked out from
+// tiles DEEP deep. A thread's fours are 4 * BLOCK_SIDE apart, so that neighbouring threads read neighbouring Fours.
+//    Barriers: one for each pair of tiles. Between two of them the thread block reads one buffer and writes the other
+//    one, which all have finished reading before the barrier that came last.
 template <typename T, int FOURS>
 __device__ void buffered(const T *a, const T *b, const T *bias, T *c, int I, int J, int K, long long a_row,
                          long long a_column, long long b_row, long long b_column) {
@@ -184,12 +179,14 @@ __device__ void buffered(const T *a, const T *b, const T *bias, T *c, int I, int
     int x = threadIdx.x, y = threadIdx.y, thread = y * BLOCK_SIDE + x;  // x, y: [0, BLOCK_SIDE)
     int i0 = blockIdx.x * WIDTH, j0 = blockIdx.y * WIDTH;
     T sum[FOURS * 4][FOURS * 4] = {}, a_fetched[FETCHES], b_fetched[FETCHES];
+    // The first tiles, for which everybody waits
     fetch_ahead<T, DEEP, WIDTH>(a_fetched, a, i0, I, a_row, 0, K, a_column, thread);
     fetch_ahead<T, DEEP, WIDTH>(b_fetched, b, j0, J, b_column, 0, K, b_row, thread);
     put<T, DEEP, WIDTH>(a_tile[0], a_fetched, a_column, thread);
     put<T, DEEP, WIDTH>(b_tile[0], b_fetched, b_row, thread);
     __syncthreads();
-    for (int k0 = 0, now = 0; k0 < K; k0 += DEEP, now ^= 1) {  // now: [0, 2)
+    for (int k0 = 0, now = 0; k0 < K; k0 += DEEP, now ^= 1) {  // now: the buffer that is read, [0, 2)
+        // The next tiles begin to come (beyond K, zeros), while the present ones are multiplied
         fetch_ahead<T, DEEP, WIDTH>(a_fetched, a, i0, I, a_row, k0 + DEEP, K, a_column, thread);
         fetch_ahead<T, DEEP, WIDTH>(b_fetched, b, j0, J, b_column, k0 + DEEP, K, b_row, thread);
         for (int k = 0; k < DEEP; k++) {
@@ -218,19 +215,15 @@ __device__ void buffered(const T *a, const T *b, const T *bias, T *c, int I, int
 //    shared memory, and 2 * FETCHES registers.
 //    Launch: as matmul_register
 template <typename T>
-__global__ void matmul_double(const T *__restrict__ a, const T *__restrict__ b, const T *__restrict__ bias,
-                              T *__restrict__ c, int I, int J, int K, long long a_row, long long a_column,
-                              long long b_row, long long b_column) {
+__global__ void matmul_double(PRODUCT) {
     buffered<T, 1>(a, b, bias, c, I, J, K, a_row, a_column, b_row, b_column);
 }
 
-// 7. What changed: 8 x 8 results of a thread, 128 x 128 of a block, from tiles half as deep. What it bought: half of
-//    the bytes again, from shared memory (16 numbers for 64 multiply-adds instead of 8 for 16) and from global memory.
-//    What it costs: a quarter of the blocks, so that it takes a large product to keep a whole GPU busy.
+// 7. What changed: 8 x 8 results of a thread, 128 x 128 of a thread block, from tiles half as deep. What it bought:
+//    half of the bytes again, from shared memory (16 numbers for 64 multiply-adds instead of 8 for 16) and from global
+//    memory. What it costs: a quarter of the thread blocks, so that it takes a large product to keep a whole GPU busy.
 //    Launch: grid (ceil(I / 128), ceil(J / 128)), block (BLOCK_SIDE, BLOCK_SIDE)
 template <typename T>
-__global__ void matmul_large(const T *__restrict__ a, const T *__restrict__ b, const T *__restrict__ bias,
-                             T *__restrict__ c, int I, int J, int K, long long a_row, long long a_column,
-                             long long b_row, long long b_column) {
+__global__ void matmul_large(PRODUCT) {
     buffered<T, 2>(a, b, bias, c, I, J, K, a_row, a_column, b_row, b_column);
 }

@@ -33,7 +33,7 @@ struct Windows {
         advance(4);
     }
 
-    // On by so many vectors, like an odometer whose digits are u, v and the vector.
+    // On by so many vectors: the vector, v and u are three digits, counted on with carries.
     __device__ void advance(int vectors) {
         channel += vectors * 16 / int(sizeof(T));
         while (channel >= channels) {
