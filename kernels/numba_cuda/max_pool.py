@@ -80,6 +80,7 @@ def max_pool2d_forward_kernel(x: T3, y: T3, winners: optional(Winners), windows:
 
 @kernel
 def max_pool2d_forward_wide(x: T3, y: T3, winners: WideWinners, windows: Windows):
+    """The same where a window has more than 256 taps."""
     for i in range(cuda.grid(1), y.size, cuda.gridsize(1)):  # [0, N * C * OH * OW)
         plane, row, column = place(i, y.shape[1], y.shape[2])
         y[plane, row, column], winners[plane, row, column] = max_of_window(x, plane, row, column, windows)
@@ -109,6 +110,7 @@ def max_pool2d_backward_kernel(grad_out: T3, winners: Winners, grad_x: T3, windo
 
 @kernel
 def max_pool2d_backward_wide(grad_out: T3, winners: WideWinners, grad_x: T3, windows: Windows):
+    """The same where a window has more than 256 taps."""
     for i in range(cuda.grid(1), grad_x.size, cuda.gridsize(1)):  # [0, N * C * H * W)
         plane, row, column = place(i, grad_x.shape[1], grad_x.shape[2])
         grad_x[plane, row, column] = won(grad_out, winners, plane, row, column, windows)
