@@ -24,10 +24,10 @@ def adaptive_avg_pool2d(input: V, output_size: int | tuple[int | None, int | Non
     smaller than the output.
     """
     check_images("adaptive_avg_pool2d", input)
-    sizes = output_size if isinstance(output_size, (tuple, list)) else (output_size, output_size)
-    if len(sizes) != 2:
+    wanted = output_size if isinstance(output_size, (tuple, list)) else (output_size, output_size)
+    if len(wanted) != 2:
         raise TypeError(f"adaptive_avg_pool2d: output_size must be an int or a pair of ints, got {output_size!r}")
-    sizes = [have if want is None else want for want, have in zip(sizes, input.data.shape[2:], strict=True)]
+    sizes = [have if want is None else want for want, have in zip(wanted, input.data.shape[2:], strict=True)]
     out_size = pair("adaptive_avg_pool2d", "output_size", sizes, 1)
     if 0 in input.data.shape[1:]:
         raise ValueError(f"adaptive_avg_pool2d: input of shape {input.data.shape} has nothing to average")
