@@ -66,7 +66,9 @@ def rounding(case):
     rng = np.random.default_rng(0)
     shapes = x_shape, weight_shape, (case.n, case.oc, *out_size)
     arrays = [rng.standard_normal(shape, dtype=np.float32) for shape in shapes]
-    algorithm = fast.choose(x_shape, weight_shape, out_size, *geometry).__name__.rpartition(".")[2]
+    algorithm = fast.choose(
+        x_shape[0], fast.geometry_of(x_shape, weight_shape, out_size, *geometry)
+    ).__name__.rpartition(".")[2]
     pairs = zip(passes(fast, *arrays, geometry), passes(page, *map(np.float64, arrays), geometry), strict=True)
     return algorithm, *(float(np.abs(value - exact).max() / np.abs(exact).max()) for value, exact in pairs)
 

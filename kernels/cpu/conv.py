@@ -11,17 +11,16 @@ im2col.py       everything else                   windows are copied together in
 Rounding: the largest difference of float32 to float64 over the largest result, in any pass of layers like those of
 AlexNet and ResNet, by `python benchmarks/cpu.py rounding`; test_cpu_conv.py keeps it below 1e-5. winograd.py
 leaves images with a NaN, an infinity or a number far larger than their others to im2col.py (outliers.py): those change
-no window that does not see them. All but depthwise.py stand on the matrix product of matmul.py.
+no window that does not see them. All but depthwise.py stand on the matrix product of gemm/matmul.py.
 
 `python benchmarks/cpu.py layers` times each pass of such layers beside PyTorch's and beside a matrix product of as many
 multiplications: benchmarks/results/cpu/.
 """
 
-import numpy as np
-
 from minicnn.ops.geometry import output_size
 
 from .convolution import depthwise, im2col, pointwise, stem, winograd
+from .convolution.geometry import Geometry
 from .gemm.sums import column_sums
 from .machine.layout import behind_channels, channels_last, contiguous, rows
 
@@ -29,51 +28,22 @@ from .machine.layout import behind_channels, channels_last, contiguous, rows
 def conv2d_forward(x, weight, bias, stride, padding, dilation, groups):
     """y (N, OC, OH, OW)."""
     out_size = output_size("conv2d", x.shape[2:], weight.shape[2:], stride, padding, dilation)
-    algorithm = choose(x.shape, weight.shape, out_size, stride, padding, dilation, groups)
-    x, weight, bias = channels_last(x), contiguous(weight), contiguous(bias)
-    if algorithm is pointwise:
-        y = pointwise.conv2d_forward(x, weight, bias)
-    elif algorithm is winograd:
-        y = winograd.conv2d_forward(x, weight, bias, padding)
-    elif algorithm is stem:
-        y = stem.conv2d_forward(x, weight, bias, out_size, stride, _before(padding))
-    elif algorithm is depthwise:
-        y = depthwise.conv2d_forward(x, weight, bias, out_size, stride, _before(padding), dilation)
-    else:
-        y = im2col.conv2d_forward(x, weight, bias, out_size, stride, _before(padding), dilation, groups)
-    return behind_channels(y)
+    geometry = geometry_of(x.shape, weight.shape, out_size, stride, padding, dilation, groups)
+    algorithm = choose(len(x), geometry)
+    return behind_channels(algorithm.conv2d_forward(channels_last(x), contiguous(weight), contiguous(bias), geometry))
 
 
 def conv2d_grad_x(grad_out, x_shape, weight, stride, padding, dilation, groups):
     """grad_x (N, C, H, W)."""
-    algorithm = choose(x_shape, weight.shape, grad_out.shape[2:], stride, padding, dilation, groups)
-    grad_out, weight = channels_last(grad_out), contiguous(weight)
-    if algorithm is pointwise:
-        grad_x = pointwise.conv2d_grad_x(grad_out, weight)
-    elif algorithm is winograd:
-        grad_x = winograd.conv2d_grad_x(grad_out, weight, padding)
-    elif algorithm is stem:
-        grad_x = stem.conv2d_grad_x(grad_out, x_shape, weight, stride, _before(padding))
-    elif algorithm is depthwise:
-        grad_x = depthwise.conv2d_grad_x(grad_out, x_shape, weight, stride, _before(padding), dilation)
-    else:
-        grad_x = im2col.conv2d_grad_x(grad_out, x_shape, weight, stride, _before(padding), dilation, groups)
-    return behind_channels(grad_x)
+    geometry = geometry_of(x_shape, weight.shape, grad_out.shape[2:], stride, padding, dilation, groups)
+    algorithm = choose(len(grad_out), geometry)
+    return behind_channels(algorithm.conv2d_grad_x(channels_last(grad_out), contiguous(weight), geometry))
 
 
 def conv2d_grad_weight(grad_out, x, weight_shape, stride, padding, dilation, groups):
     """grad_weight (OC, C/groups, KH, KW)."""
-    algorithm = choose(x.shape, weight_shape, grad_out.shape[2:], stride, padding, dilation, groups)
-    grad_out, x = channels_last(grad_out), channels_last(x)
-    if algorithm is pointwise:
-        return pointwise.conv2d_grad_weight(grad_out, x)
-    if algorithm is winograd:
-        return winograd.conv2d_grad_weight(grad_out, x, weight_shape[2], padding)
-    if algorithm is stem:
-        return stem.conv2d_grad_weight(grad_out, x, weight_shape, stride, _before(padding))
-    if algorithm is depthwise:
-        return depthwise.conv2d_grad_weight(grad_out, x, weight_shape, stride, _before(padding), dilation)
-    return im2col.conv2d_grad_weight(grad_out, x, weight_shape, stride, _before(padding), dilation, groups)
+    geometry = geometry_of(x.shape, weight_shape, grad_out.shape[2:], stride, padding, dilation, groups)
+    return choose(len(x), geometry).conv2d_grad_weight(channels_last(grad_out), channels_last(x), geometry)
 
 
 def conv2d_grad_bias(grad_out):
@@ -81,25 +51,27 @@ def conv2d_grad_bias(grad_out):
     return column_sums(rows(grad_out))
 
 
-def choose(x_shape, weight_shape, out_size, stride, padding, dilation, groups):
-    """The module for a geometry.
+def geometry_of(x_shape, weight_shape, out_size, stride, padding, dilation, groups):
+    """What all passes of a convolution share; its algorithms see channels-last arrays."""
+    before = padding[0][0], padding[1][0]
+    taps, size, out_size = tuple(weight_shape[2:]), tuple(x_shape[2:]), tuple(out_size)
+    return Geometry(size, out_size, taps, stride, before, dilation, x_shape[1], weight_shape[0], groups)
+
+
+def choose(images, geometry):
+    """The module for a geometry and so many images.
 
     winograd wins wherever it saves work at all (`pays`); the least for many channels of small pictures, where few tiles
     share the transformed filters.
     stem: faster than im2col on AlexNet's first layer, above all for grad_weight. From 16 channels on im2col is ahead.
     """
-    filters, channels, *kernel = weight_shape
-    if stride == dilation == (1, 1) and groups == 1:
-        if kernel == [1, 1] and not np.any(padding):
+    if geometry.stride == geometry.dilation == (1, 1) and geometry.groups == 1:
+        if geometry.taps == (1, 1) and geometry.before == geometry.after == (0, 0):
             return pointwise
-        if 0 not in x_shape and winograd.pays(x_shape[0], out_size, kernel, padding, channels, filters):
+        if images and 0 not in geometry.size and winograd.pays(images, geometry):
             return winograd
-    if stem.suits(kernel, channels, dilation, groups):
+    if stem.suits(geometry):
         return stem
-    if groups > 1 and groups == filters and channels == 1:
+    if 1 < geometry.groups == geometry.filters == geometry.channels:  # a filter for each channel
         return depthwise
     return im2col
-
-
-def _before(padding):
-    return padding[0][0], padding[1][0]

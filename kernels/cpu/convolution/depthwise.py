@@ -16,65 +16,72 @@ from ..machine import memory, threads
 from ..machine.jit import jit
 
 FORWARD, GRAD_X, GRAD_WEIGHT = range(3)
-LEAST = 1 << 16  # numbers of an image below which a part of it is not worth waking a thread for
+LEAST = 1 << 16  # numbers of an image below which a band of it is not worth waking a thread for
 
 
-def conv2d_forward(x, weight, bias, out_size, stride, padding, dilation):
-    """y (N, OH, OW, C) for x (N, H, W, C), weight (C, 1, KH, KW) and padding (top, left)."""
-    y = memory.empty((len(x), *out_size, x.shape[3]), x.dtype)
+def conv2d_forward(x, weight, bias, geometry):
+    """y (N, OH, OW, C) for x (N, H, W, C) and weight (C, 1, KH, KW)."""
+    y = memory.empty((len(x), *geometry.out_size, geometry.channels), x.dtype)
     y[...] = 0 if bias is None else bias
-    pieces = _pieces(y)
-    _walk(FORWARD, x, y, [_by_taps(weight)] * len(pieces), pieces, weight.shape, stride, padding, dilation)
+    bands = _bands(y)
+    _walk(FORWARD, x, y, [_by_taps(weight)] * len(bands), bands, geometry)
     return y
 
 
-def conv2d_grad_x(grad_out, x_shape, weight, stride, padding, dilation):
+def conv2d_grad_x(grad_out, weight, geometry):
     """grad_x (N, H, W, C) from grad_out (N, OH, OW, C)."""
-    n, channels, *size = x_shape
-    grad_x = memory.empty((n, *size, channels), grad_out.dtype)
+    grad_x = memory.empty((len(grad_out), *geometry.size, geometry.channels), grad_out.dtype)
     grad_x[...] = 0
-    pieces = _pieces(grad_x)
-    _walk(GRAD_X, grad_x, grad_out, [_by_taps(weight)] * len(pieces), pieces, weight.shape, stride, padding, dilation)
+    bands = _bands(grad_x)
+    _walk(GRAD_X, grad_x, grad_out, [_by_taps(weight)] * len(bands), bands, geometry)
     return grad_x
 
 
-def conv2d_grad_weight(grad_out, x, weight_shape, stride, padding, dilation):
-    """grad_weight (C, 1, KH, KW): a sum for each piece, then theirs."""
-    pieces = _pieces(grad_out)
-    sums = memory.empty((len(pieces), math.prod(weight_shape[2:]) * weight_shape[0]), x.dtype)
+def conv2d_grad_weight(grad_out, x, geometry):
+    """grad_weight (C, 1, KH, KW): a sum for each band, then theirs."""
+    bands, channels = _bands(grad_out), geometry.channels
+    sums = memory.empty((len(bands), math.prod(geometry.taps) * channels), x.dtype)
     sums[...] = 0
-    _walk(GRAD_WEIGHT, x, grad_out, sums, pieces, weight_shape, stride, padding, dilation)
-    return np.ascontiguousarray(sums.sum(axis=0).reshape(-1, weight_shape[0]).T).reshape(weight_shape)
+    _walk(GRAD_WEIGHT, x, grad_out, sums, bands, geometry)
+    # (bands, KH*KW*C) -> (C, KH*KW)
+    return np.ascontiguousarray(sums.sum(axis=0).reshape(-1, channels).T).reshape(channels, 1, *geometry.taps)
 
 
 def _by_taps(weight):
+    """(KH*KW*C,): the weights of a tap side by side, as the channels of a pixel are."""
     return np.ascontiguousarray(weight.reshape(len(weight), -1).T).reshape(-1)
 
 
-def _pieces(images):
-    """[(image, first row, row behind the last)]: whole images, or parts of them where there are fewer than threads."""
+def _bands(images):
+    """[(image, first row, row behind the last)]: whole images, or bands of them where there are fewer than threads."""
     n, height, width, channels = images.shape
-    parts = max(1, min(-(-threads.threads() // max(1, n)), height * width * channels // LEAST, height))
-    return [(image, i * height // parts, (i + 1) * height // parts) for image in range(n) for i in range(parts)]
+    bands = max(1, min(-(-threads.threads() // max(1, n)), height * width * channels // LEAST, height))
+    return [(image, i * height // bands, (i + 1) * height // bands) for image in range(n) for i in range(bands)]
 
 
-def _walk(which, x, y, weights, pieces, weight_shape, stride, padding, dilation):
+def _walk(which, x, y, weights, bands, geometry):
+    """One of the three passes, for bands of the images that are summed into: of y, or of x for GRAD_X."""
+    (top, left), down = geometry.before, geometry.stride[0]
+
     def work(first, last):
-        for (image, start, stop), weight in zip(pieces[first:last], weights[first:last], strict=True):
+        for (image, start, stop), weight in zip(bands[first:last], weights[first:last], strict=True):
+            # the band begins further down: seen from there, more padding is above the other array's rows, or less
             if which == GRAD_X:
-                pixels, outputs, top = x[image, start:stop], y[image], padding[0] + start
+                pixels, outputs, above = x[image, start:stop], y[image], top + start
             else:
-                pixels, outputs, top = x[image], y[image, start:stop], padding[0] - start * stride[0]
-            geometry = *pixels.shape, *outputs.shape[:2], *weight_shape[2:], *stride, top, padding[1], *dilation
-            _image(which, pixels.reshape(-1), outputs.reshape(-1), weight, geometry)
+                pixels, outputs, above = x[image], y[image, start:stop], top - start * down
+            band = geometry._replace(size=pixels.shape[:2], out_size=outputs.shape[:2], before=(above, left))
+            _image(which, pixels.reshape(-1), outputs.reshape(-1), weight, band)
 
-    threads.run_shares(work, len(pieces))
+    threads.run_shares(work, len(bands))
 
 
 @jit
 def _image(which, x, y, weight, geometry):
     """All triples (pixel, output, weight) that belong together: one of the three collects the product of the others."""
-    height, width, channels, out_h, out_w, taps_h, taps_w, stride_h, stride_w, top, left, step_h, step_w = geometry
+    (height, width), (out_h, out_w), (taps_h, taps_w) = geometry.size, geometry.out_size, geometry.taps
+    (stride_h, stride_w), (top, left), (step_h, step_w) = geometry.stride, geometry.before, geometry.dilation
+    channels = geometry.channels
     for i in range(out_h):
         for j in range(out_w):
             to = (i * out_w + j) * channels

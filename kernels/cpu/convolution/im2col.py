@@ -28,75 +28,72 @@ from ..gemm.lanes import clear, copy
 from ..gemm.matmul import SUMMANDS, add_rows, multiply, multiply_transposed, padded, panels, transposing_space
 from ..machine import memory, threads
 from ..machine.jit import jit
+from .geometry import Geometry
 
-BLOCK = 1 << 17  # numbers of windows
-LEAST_ROWS = 192  # of windows, so that the weights are read for many of them
+BLOCK_NUMBERS = 1 << 17  # of windows copied together: 512 KB of float32, a quarter of the second cache
+LEAST_WINDOWS = 192  # copied together, however large they are, so that the weights are read for many of them
 
 
 class Windows(NamedTuple):
-    """What is seen of images (N, H, W, C) from N*OH*OW places: tap (u, v) at place (i, j) is pixel
-    ``(i, j)*stride + first + (u, v)*step``, or 0 outside. `channels` of the C are looked at."""
+    """What a geometry sees of images (N, H, W, C): a window for each of the N*OH*OW places, of one group's channels."""
 
     images: np.ndarray
-    out_size: tuple
-    stride: tuple
-    first: tuple
-    taps: tuple
-    step: tuple
-    channels: int
+    geometry: Geometry
+
+    @property
+    def depth(self):
+        """How many numbers a window has: KH*KW*C/groups."""
+        return math.prod(self.geometry.taps) * (self.geometry.channels // self.geometry.groups)
 
     def blocks(self, start, stop):
-        """Cut the places start ... stop into (start, stop) of about BLOCK numbers each."""
-        count = max(LEAST_ROWS, BLOCK // max(1, math.prod(self.taps) * self.channels))
+        """Cut the places start ... stop into (start, stop) of about BLOCK_NUMBERS each."""
+        count = max(LEAST_WINDOWS, BLOCK_NUMBERS // max(1, self.depth))
         return [(first, min(first + count, stop)) for first in range(start, stop, count)]
 
-    def copy(self, start, stop, channel):
-        """The windows at those places, from that channel on, as rows: scratch, flat."""
-        _, *size, channels = self.images.shape
-        shape = stop - start, math.prod(self.taps) * self.channels
-        col = memory.scratch("im2col.col", (math.prod(shape),), self.images.dtype)
-        geometry = *size, channels, *self.out_size, *self.stride, *self.first, *self.taps, *self.step
-        _copy_windows(self.images.reshape(-1), col, start, stop, channel, self.channels, geometry)
+    def copy(self, start, stop, group):
+        """The windows at those places, of that group, as rows (stop - start, depth): scratch, flat."""
+        col = memory.scratch("im2col.col", ((stop - start) * self.depth,), self.images.dtype)
+        _copy_windows(self.images.reshape(-1), col, start, stop, group, self.geometry)
         return col
 
 
-def conv2d_forward(x, weight, bias, out_size, stride, padding, dilation, groups):
-    """y (N, OH, OW, OC) for x (N, H, W, C), weight (OC, C/groups, KH, KW) and padding (top, left)."""
-    filters, channels, *kernel = weight.shape
-    y = memory.empty((len(x), *out_size, filters), x.dtype)
-    windows = Windows(x, out_size, stride, (-padding[0], -padding[1]), tuple(kernel), dilation, channels)
-    results, count, depth = y.reshape(-1), filters // groups, math.prod(weight.shape[1:])
+def conv2d_forward(x, weight, bias, geometry):
+    """y (N, OH, OW, OC) for x (N, H, W, C) and weight (OC, C/groups, KH, KW)."""
+    filters, channels, *taps = weight.shape
+    y = memory.empty((len(x), *geometry.out_size, filters), x.dtype)
+    windows, results, count = Windows(x, geometry), y.reshape(-1), filters // geometry.groups
+    depth = windows.depth
 
-    def work(start, stop):
+    def work(start, stop):  # of the places
         for first, last in windows.blocks(start, stop):
-            col = windows.copy(first, last, group * channels)
-            at = first * filters + group * count
-            multiply(col, 0, depth, b, 0, results, at, filters, last - first, depth, count, SUMMANDS)
+            col = windows.copy(first, last, group)
+            c = results, first * filters + group * count, filters  # this group's columns of y (N*OH*OW, OC)
+            multiply((col, 0, depth), (b, 0), c, (last - first, depth, count), SUMMANDS)
             if bias is not None:
-                add_rows(results, at, filters, last - first, bias[group * count : (group + 1) * count])
+                add_rows(c, last - first, bias[group * count : (group + 1) * count])
 
-    for group in range(groups):
-        steps = kernel[1], 1, math.prod(kernel)
-        b = panels("im2col.b", weight.reshape(-1), group * count * depth, (*kernel, channels), steps, count, depth)
+    for group in range(geometry.groups):
+        # b (KH*KW*C, OC): rows are counted (u, v, c) as in a window, but lie (c, u, v) in a filter
+        steps = taps[1], 1, math.prod(taps)
+        b = panels("im2col.b", weight.reshape(-1), group * count * depth, (*taps, channels), steps, count, depth)
         threads.run_shares(work, math.prod(y.shape[:3]))
     return y
 
 
-def conv2d_grad_x(grad_out, x_shape, weight, stride, padding, dilation, groups):
+def conv2d_grad_x(grad_out, weight, geometry):
     """grad_x (N, H, W, C) from grad_out (N, OH, OW, OC)."""
-    n, channels, *size = x_shape
-    grad_x = memory.empty((n, *size, channels), grad_out.dtype)
+    n, size = len(grad_out), geometry.size
+    grad_x = memory.empty((n, *size, geometry.channels), grad_out.dtype)
     axes = [
         [_phase(*axis, corner) for corner in range(min(axis[1], length))]  # a stride may be longer than the image
-        for *axis, length in zip(weight.shape[2:], stride, padding, dilation, size, strict=True)
+        for *axis, length in zip(geometry.taps, geometry.stride, geometry.before, geometry.dilation, size, strict=True)
     ]
     if not all(phase.count for axis in axes for phase in axis):  # pixels that no window saw
         threads.run_shares(lambda start, stop: grad_x[start:stop].fill(0), n)
-    for corner in np.ndindex(*map(len, axes)):
+    for corner in np.ndindex(*map(len, axes)):  # stride[0] * stride[1] phases
         phases = [axis[at] for axis, at in zip(axes, corner, strict=True)]
-        part = [-(-(length - at) // s) for length, at, s in zip(size, corner, stride, strict=True)]
         if phases[0].count and phases[1].count:
-            _grad_of_phase(grad_out, grad_x, weight, groups, corner, stride, part, phases)
+            _grad_of_phase(grad_out, grad_x, weight, geometry, corner, phases)
     return grad_x
 
 
@@ -129,66 +126,74 @@ def _phase(kernel, stride, padding, dilation, a):
     return _Phase(last, -stride // common, len(taps), (a + padding - last * dilation) // stride, dilation // common)
 
 
-def _grad_of_phase(grad_out, grad_x, weight, groups, corner, stride, part, phases):
-    filters, channels, *kernel = weight.shape
-    count, area, total = filters // groups, math.prod(kernel), grad_x.shape[3]
-    taps, first, step = (tuple(getattr(p, name) for p in phases) for name in ("count", "first", "step"))
-    windows, depth = Windows(grad_out, tuple(part), (1, 1), first, taps, step, count), math.prod(taps) * count
-    geometry = *grad_x.shape[1:], *part, *corner, *stride
-    pixels = grad_x.reshape(-1)
+def _grad_of_phase(grad_out, grad_x, weight, geometry, corner, phases):
+    """Write the pixels corner, corner + stride, ... of grad_x: a convolution of grad_out with some of the taps."""
+    filters, channels, *taps = weight.shape
+    count, area, total, stride = filters // geometry.groups, math.prod(taps), geometry.channels, geometry.stride
+    # what the phase sees: the images are grad_out, the outputs the phase's pixels, the filters' numbers its channels
+    size = tuple(-(-(length - at) // s) for length, at, s in zip(geometry.size, corner, stride, strict=True))
+    some, first, step = (tuple(getattr(p, name) for p in phases) for name in ("count", "first", "step"))
+    before = -first[0], -first[1]
+    seen = Geometry(geometry.out_size, size, some, (1, 1), before, step, filters, total, geometry.groups)
+    windows = Windows(grad_out, seen)
+    depth, pixels = windows.depth, grad_x.reshape(-1)
 
-    def work(start, stop):
+    def work(start, stop):  # of the phase's pixels
         for begin, end in windows.blocks(start, stop):
-            col = windows.copy(begin, end, group * count)
-            if stride == (1, 1):
-                at = begin * total + group * channels
-                multiply(col, 0, depth, b, 0, pixels, at, total, end - begin, depth, channels, SUMMANDS)
+            col = windows.copy(begin, end, group)
+            sizes = end - begin, depth, channels
+            if stride == (1, 1):  # the only phase: its pixels are all there are, one behind the other
+                c = pixels, begin * total + group * channels, total
+                multiply((col, 0, depth), (b, 0), c, sizes, SUMMANDS)
             else:
                 rows = memory.scratch("im2col.rows", ((end - begin) * channels,), grad_x.dtype)
-                multiply(col, 0, depth, b, 0, rows, 0, channels, end - begin, depth, channels, SUMMANDS)
-                _spread(rows, pixels, begin, end, group * channels, channels, geometry)
+                multiply((col, 0, depth), (b, 0), (rows, 0, channels), sizes, SUMMANDS)
+                _spread(rows, pixels, begin, end, group, corner, geometry)
 
-    for group in range(groups):
-        start = group * count * channels * area + phases[0].tap * kernel[1] + phases[1].tap
-        steps = phases[0].tap_step * kernel[1], phases[1].tap_step, channels * area
-        b = panels("im2col.b", weight.reshape(-1), start, (*taps, count), steps, channels, area)
-        threads.run_shares(work, len(grad_x) * math.prod(part))
+    for group in range(geometry.groups):
+        # b (some taps * OC/groups, C/groups): rows count (u, v, filter), the last tap first
+        start = group * count * channels * area + phases[0].tap * taps[1] + phases[1].tap
+        steps = phases[0].tap_step * taps[1], phases[1].tap_step, channels * area
+        b = panels("im2col.b", weight.reshape(-1), start, (*some, count), steps, channels, area)
+        threads.run_shares(work, len(grad_x) * math.prod(size))
 
 
-def conv2d_grad_weight(grad_out, x, weight_shape, stride, padding, dilation, groups):
+def conv2d_grad_weight(grad_out, x, geometry):
     """grad_weight (OC, C/groups, KH, KW) from grad_out (N, OH, OW, OC) and x (N, H, W, C)."""
-    filters, channels, *kernel = weight_shape
-    first, count, depth = (-padding[0], -padding[1]), filters // groups, math.prod(weight_shape[1:])
-    windows = Windows(x, grad_out.shape[1:3], stride, first, tuple(kernel), dilation, channels)
-    shares = threads.shares(math.prod(grad_out.shape[:3]))
+    filters, channels, taps = geometry.filters, geometry.channels // geometry.groups, geometry.taps
+    windows, count = Windows(x, geometry), filters // geometry.groups
+    shares, depth = threads.shares(math.prod(grad_out.shape[:3])), windows.depth
     wide, gradients = padded(depth, x.dtype), grad_out.reshape(-1)
-    sums = memory.scratch("im2col.sums", (max(1, len(shares)), filters, wide), x.dtype)
+    sums = memory.scratch("im2col.sums", (max(1, len(shares)), filters, wide), x.dtype)  # one for each thread
     if not shares:
         sums[...] = 0
 
     def work(share):
         total, space = sums[share].reshape(-1), transposing_space(x.dtype)
-        for group in range(groups):
-            to = group * count * wide
+        for group in range(geometry.groups):
+            c = total, group * count * wide, wide  # this group's rows
             for begin, end in windows.blocks(*shares[share]):
-                col = windows.copy(begin, end, group * channels)
-                at, more = begin * filters + group * count, begin > shares[share][0]
-                multiply_transposed(
-                    gradients, at, filters, col, 0, depth, total, to, wide, end - begin, count, depth, more, space
-                )
+                col = windows.copy(begin, end, group)
+                a, more = (gradients, begin * filters + group * count, filters), begin > shares[share][0]
+                multiply_transposed(a, (col, 0, depth), c, (end - begin, count, depth), more, space)
 
     threads.run(work, len(shares))
     for more in sums[1:]:
         sums[0] += more
-    grad_weight = memory.empty(weight_shape, x.dtype)
-    grad_weight[...] = sums[0, :, :depth].reshape(filters, *kernel, channels).transpose(0, 3, 1, 2)
+    # (OC, KH, KW, C/groups) -> (OC, C/groups, KH, KW)
+    grad_weight = memory.empty((filters, channels, *taps), x.dtype)
+    grad_weight[...] = sums[0, :, :depth].reshape(filters, *taps, channels).transpose(0, 3, 1, 2)
     return grad_weight
 
 
 @jit
-def _copy_windows(x, col, start, stop, channel, channels, geometry):
-    height, width, total, out_h, out_w, stride_h, stride_w, top, left, taps_h, taps_w, step_h, step_w = geometry
-    # the taps of a row of the window are one piece of x where they are neighbours and all channels are wanted
+def _copy_windows(x, col, start, stop, group, geometry):
+    """col (stop - start, KH*KW*C/groups) = the windows at those places, counted through all images; zeros outside."""
+    (height, width), (out_h, out_w), (taps_h, taps_w) = geometry.size, geometry.out_size, geometry.taps
+    (stride_h, stride_w), (top, left), (step_h, step_w) = geometry.stride, geometry.before, geometry.dilation
+    total = geometry.channels
+    channels = total // geometry.groups
+    # the taps of a row of the window follow one another in x where they are neighbours and all channels are wanted
     together = step_w == 1 and channels == total
     run = taps_w * channels
     to = 0
@@ -196,18 +201,18 @@ def _copy_windows(x, col, start, stop, channel, channels, geometry):
         j = place % out_w
         i = place // out_w % out_h
         image = place // out_w // out_h * height
-        x0 = j * stride_w + left
+        x0 = j * stride_w - left
         inside = together and x0 >= 0 and x0 + taps_w <= width
         for u in range(taps_h):
-            y = i * stride_h + top + u * step_h
-            if y < 0 or y >= height:
+            y = i * stride_h - top + u * step_h
+            if y < 0 or y >= height:  # a row of padding
                 clear(col, to, run)
-            elif inside:
+            elif inside:  # KW*C numbers at once
                 copy(x, ((image + y) * width + x0) * total, col, to, run)
-            else:
+            else:  # tap by tap
                 for v in range(taps_w):
                     z = x0 + v * step_w
-                    at = ((image + y) * width + z) * total + channel
+                    at = ((image + y) * width + z) * total + group * channels
                     if 0 <= z < width:
                         copy(x, at, col, to + v * channels, channels)
                     else:
@@ -216,10 +221,13 @@ def _copy_windows(x, col, start, stop, channel, channels, geometry):
 
 
 @jit
-def _spread(rows, y, start, stop, channel, channels, geometry):
-    """Row p to the p-th pixel of a phase of y."""
-    height, width, total, part_h, part_w, corner_h, corner_w, stride_h, stride_w = geometry
+def _spread(rows, y, start, stop, group, corner, geometry):
+    """Row p to the p-th pixel of the phase of y that begins at `corner`."""
+    (height, width), (stride_h, stride_w), (corner_h, corner_w) = geometry.size, geometry.stride, corner
+    total = geometry.channels
+    channels = total // geometry.groups
+    phase_h, phase_w = (height - corner_h + stride_h - 1) // stride_h, (width - corner_w + stride_w - 1) // stride_w
     for place in range(start, stop):
-        row = place // part_w // part_h * height + place // part_w % part_h * stride_h + corner_h
-        at = (row * width + place % part_w * stride_w + corner_w) * total + channel
+        row = place // phase_w // phase_h * height + place // phase_w % phase_h * stride_h + corner_h
+        at = (row * width + place % phase_w * stride_w + corner_w) * total + group * channels
         copy(rows, (place - start) * channels, y, at, channels)

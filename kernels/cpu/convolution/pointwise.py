@@ -4,7 +4,7 @@ Channels-last, the pixels of all images are the rows of a matrix x (N*H*W, C), a
 
     y (N*H*W, OC) = x @ weight^T + bias        grad_x = grad_out @ weight        grad_weight = grad_out^T @ x
 
-Only the weights, small next to the images, are put in order first (matmul.py). Bound by memory where channels are few:
+Only the weights, small next to the images, are packed first (matmul.py). Bound by memory where channels are few:
 2*C*OC operations for 4*(C + OC) bytes of a pixel. In this way half of ResNet-50's operations are done.
 
 Source    Lin, Chen, Yan, "Network in network", ICLR 2014; He et al. 2015 (bottlenecks)
@@ -16,32 +16,33 @@ from ..gemm.matmul import SUMMANDS, add_rows, multiply, multiply_transposed, pad
 from ..machine import memory, threads
 
 
-def conv2d_forward(x, weight, bias):
+def conv2d_forward(x, weight, bias, geometry):
     """y (N, H, W, OC) for x (N, H, W, C) and weight (OC, C, 1, 1)."""
-    filters, channels = weight.shape[:2]
+    filters, channels = geometry.filters, geometry.channels
+    # row k of b = weight^T is channel k: neighbouring weights of a filter; filters are `channels` numbers apart
     b = panels("pointwise.b", weight.reshape(-1), 0, (1, 1, channels), (1, 1, 1), filters, channels)
     return _rows_times(x, b, bias, channels, filters)
 
 
-def conv2d_grad_x(grad_out, weight):
+def conv2d_grad_x(grad_out, weight, geometry):
     """grad_x (N, H, W, C) from grad_out (N, H, W, OC)."""
-    filters, channels = weight.shape[:2]
+    filters, channels = geometry.filters, geometry.channels
+    # row k of b = weight is filter k, as it lies
     b = panels("pointwise.b", weight.reshape(-1), 0, (1, 1, filters), (1, 1, channels), channels, 1)
     return _rows_times(grad_out, b, None, filters, channels)
 
 
-def conv2d_grad_weight(grad_out, x):
+def conv2d_grad_weight(grad_out, x, geometry):
     """grad_weight (OC, C, 1, 1) from grad_out (N, H, W, OC) and x (N, H, W, C)."""
-    filters, channels = grad_out.shape[3], x.shape[3]
+    filters, channels = geometry.filters, geometry.channels
     wide, pixels = padded(channels, x.dtype), math.prod(x.shape[:3])
-    total = memory.empty((filters, wide), x.dtype)
-    a, b, c = grad_out.reshape(-1), x.reshape(-1), total.reshape(-1)
+    total = memory.empty((filters, wide), x.dtype)  # whole panels
+    b, c = (x.reshape(-1), 0, channels), total.reshape(-1)
+    a = grad_out.reshape(-1)  # (N*H*W, OC), of which columns start ... stop count
 
-    def work(start, stop):  # of the filters: no partial sums
-        space = transposing_space(x.dtype)
-        multiply_transposed(
-            a, start, filters, b, 0, channels, c, start * wide, wide, pixels, stop - start, channels, False, space
-        )
+    def work(start, stop):  # of the filters, not the pixels: there are no partial sums to be added
+        size, space = (pixels, stop - start, channels), transposing_space(x.dtype)
+        multiply_transposed((a, start, filters), b, (c, start * wide, wide), size, False, space)
 
     threads.run_shares(work, filters)
     if wide > channels:
@@ -51,15 +52,15 @@ def conv2d_grad_weight(grad_out, x):
 
 
 def _rows_times(x, b, bias, depth, columns):
+    """The pixels of x (N, H, W, depth) times b (depth, columns), plus bias: (N, H, W, columns)."""
     y = memory.empty((*x.shape[:3], columns), x.dtype)
     rows, results = x.reshape(-1), y.reshape(-1)
 
-    def work(start, stop):
-        multiply(
-            rows, start * depth, depth, b, 0, results, start * columns, columns, stop - start, depth, columns, SUMMANDS
-        )
+    def work(start, stop):  # of the pixels
+        c = results, start * columns, columns
+        multiply((rows, start * depth, depth), (b, 0), c, (stop - start, depth, columns), SUMMANDS)
         if bias is not None:
-            add_rows(results, start * columns, columns, stop - start, bias)
+            add_rows(c, stop - start, bias)
 
     threads.run_shares(work, math.prod(x.shape[:3]))
     return y

@@ -38,38 +38,37 @@ from ..gemm.lanes import clear, copy
 from ..gemm.matmul import SUMMANDS, add_rows, multiply, multiply_windows, multiply_windows_transposed, padded, panels
 from ..machine import memory, threads
 from ..machine.jit import jit
+from .geometry import Geometry
 
-BLOCK = 1 << 17  # numbers of a band and its results: they stay in the second cache
+BAND_NUMBERS = 1 << 17  # of a band's pixels and results: 512 KB of float32, a quarter of the second cache
 OUTPUTS = 512  # whose products are added up before the sums return to memory
 
 
-def suits(kernel, channels, dilation, groups):
-    """Whether rows of a window are short pieces of memory."""
-    return channels < 16 and min(kernel) > 1 and dilation == (1, 1) and groups == 1
+def suits(geometry):
+    """Whether rows of a window are short runs of memory."""
+    whole = geometry.dilation == (1, 1) and geometry.groups == 1  # so that a row of a window is one run
+    return whole and geometry.channels < 16 and min(geometry.taps) > 1
 
 
 class _Frames(NamedTuple):
-    """The windows of images (N, H, W, C): tap (u, v) of output (i, j) is pixel (i, j)*stride + (u, v) - padding."""
+    """Bands of images (N, H, W, C) as their windows see them: with the padding, in scratch."""
 
     images: np.ndarray
-    out_size: tuple
-    stride: tuple
-    padding: tuple
-    taps: tuple
+    geometry: Geometry
 
     @property
     def distances(self):
         """How far apart in a frame are: neighbouring windows, the windows of two rows of outputs, rows of pixels."""
-        channels = self.images.shape[3]
-        row = ((self.out_size[1] - 1) * self.stride[1] + self.taps[1]) * channels
-        return self.stride[1] * channels, self.stride[0] * row, row
+        channels, (down, right) = self.geometry.channels, self.geometry.stride
+        row = ((self.geometry.out_size[1] - 1) * right + self.geometry.taps[1]) * channels
+        return right * channels, down * row, row
 
     def copy(self, image, first, last):
         """The pixels that rows first ... last of outputs see, with zeros outside: scratch, flat."""
-        rows, row = (last - first - 1) * self.stride[0] + self.taps[0], self.distances[2]
+        (down, _), (top, left) = self.geometry.stride, self.geometry.before
+        rows, row = (last - first - 1) * down + self.geometry.taps[0], self.distances[2]
         frame = memory.scratch("stem.frame", (rows * row,), self.images.dtype)
-        corner = first * self.stride[0] - self.padding[0], -self.padding[1]
-        _copy_band(self.images.reshape(-1), image, *self.images.shape[1:], frame, *corner, rows, row)
+        _copy_band(self.images[image].reshape(-1), self.images.shape[1:], frame, (first * down - top, -left), rows, row)
         return frame
 
 
@@ -82,57 +81,62 @@ def _bands(start, stop, height, most):
         start += last - first
 
 
-def conv2d_forward(x, weight, bias, out_size, stride, padding):
-    """y (N, OH, OW, OC) for x (N, H, W, C), weight (OC, C, KH, KW) and padding (top, left)."""
-    filters, channels, *taps = weight.shape
-    y = memory.empty((len(x), *out_size, filters), x.dtype)
-    area, line, results = math.prod(taps), out_size[1] * filters, y.reshape(-1)
-    frames = _Frames(x, out_size, stride, padding, tuple(taps))
+def conv2d_forward(x, weight, bias, geometry):
+    """y (N, OH, OW, OC) for x (N, H, W, C) and weight (OC, C, KH, KW)."""
+    (height, width), taps, filters = geometry.out_size, geometry.taps, geometry.filters
+    y = memory.empty((len(x), height, width, filters), x.dtype)
+    area, line, results = math.prod(taps), width * filters, y.reshape(-1)
+    frames, channels = _Frames(x, geometry), geometry.channels
+    # b (KH*KW*C, OC): rows are counted (u, v, c) as pixels lie, in a filter (c, u, v)
     b = panels("stem.b", weight.reshape(-1), 0, (*taps, channels), (taps[1], 1, area), filters, channels * area)
-    rows, depth = max(1, BLOCK // (frames.distances[1] + line)), taps[1] * channels
+    rows = max(1, BAND_NUMBERS // (frames.distances[1] + line))  # of outputs, in a band
 
-    def work(start, stop):
-        for image, first, last in _bands(start, stop, out_size[0], rows):
-            frame, at = frames.copy(image, first, last), (image * out_size[0] + first) * line
-            size = last - first, out_size[1], depth, filters
-            multiply_windows(frame, *frames.distances, taps[0], b, results, at, filters, line, *size)
+    def work(start, stop):  # of the rows of outputs, of all images
+        for image, first, last in _bands(start, stop, height, rows):
+            frame, at = frames.copy(image, first, last), (image * height + first) * line
+            counts = taps[0], last - first, width, taps[1] * channels, filters
+            multiply_windows(frame, frames.distances, b, (results, at, filters, line), counts)
             if bias is not None:
-                add_rows(results, at, filters, (last - first) * out_size[1], bias)
+                add_rows((results, at, filters), (last - first) * width, bias)
 
-    threads.run_shares(work, len(x) * out_size[0])
+    threads.run_shares(work, len(x) * height)
     return y
 
 
-def conv2d_grad_x(grad_out, x_shape, weight, stride, padding):
+def conv2d_grad_x(grad_out, weight, geometry):
     """grad_x (N, H, W, C) from grad_out (N, OH, OW, OC).
 
     Threads share the rows of images; the windows of outputs that two of them see, each makes for itself.
     """
-    n, channels, height, width = x_shape
-    out_height, out_width, filters = grad_out.shape[1:]
-    taps, run = weight.shape[2:], weight.shape[3] * channels
-    depth = taps[0] * run
+    n, out_height, out_width, filters = grad_out.shape
+    (height, width), taps, channels = geometry.size, geometry.taps, geometry.channels
+    (down, right), (top, left) = geometry.stride, geometry.before
+    run = taps[1] * channels
+    depth = taps[0] * run  # numbers of a window
     wide = padded(depth, grad_out.dtype)
-    ordered = np.ascontiguousarray(weight.transpose(0, 2, 3, 1)).reshape(-1)
+    ordered = np.ascontiguousarray(weight.transpose(0, 2, 3, 1)).reshape(-1)  # (OC, KH, KW, C), as pixels lie
     b = panels("stem.b", ordered, 0, (1, 1, filters), (1, 1, depth), depth, 1)
     grad_x, gradients = memory.empty((n, height, width, channels), grad_out.dtype), grad_out.reshape(-1)
-    row = max((out_width - 1) * stride[1] + taps[1], padding[1] + width) * channels
-    step, right = max(1, BLOCK // max(1, out_width * wide)), stride[1] * channels  # step: rows of outputs
+    row = max((out_width - 1) * right + taps[1], left + width) * channels  # of a frame: windows may end before x does
+    step = max(1, BAND_NUMBERS // max(1, out_width * wide))  # rows of outputs whose windows are made at once
 
-    def work(start, stop):
+    def work(start, stop):  # of the rows of pixels, of all images
         windows = memory.scratch("stem.windows", (step * out_width * wide,), grad_out.dtype)
         for image, first, last in _bands(start, stop, height, height):
             frame = memory.scratch("stem.frame", ((last - first) * row,), grad_out.dtype)
             frame[:] = 0
-            begin = max(0, -(-(first + padding[0] - taps[0] + 1) // stride[0]))
-            end = min(out_height, -(-(last + padding[0]) // stride[0]))
+            # the rows of outputs whose windows reach into rows first ... last
+            begin = max(0, -(-(first + top - taps[0] + 1) // down))
+            end = min(out_height, -(-(last + top) // down))
             for i in range(begin, end, step):
                 count = min(step, end - i)
-                at, rows = (image * out_height + i) * out_width * filters, count * out_width
-                multiply(gradients, at, filters, b, 0, windows, 0, wide, rows, filters, wide, SUMMANDS)
-                corner, counts = i * stride[0] - padding[0] - first, (count, out_width)
-                _add_windows(windows, wide, counts, frame, row, corner, stride[0], right, taps[0], run)
-            inside = frame.reshape(last - first, row)[:, padding[1] * channels : (padding[1] + width) * channels]
+                a = gradients, (image * out_height + i) * out_width * filters, filters
+                multiply(a, (b, 0), (windows, 0, wide), (count * out_width, filters, wide), SUMMANDS)
+                corner = i * down - top - first  # the row of the frame where the first window begins
+                sizes = count, out_width, taps[0], run
+                _add_windows((windows, wide), sizes, (frame, row), corner, (down, right * channels))
+            # the frame without its padding: (rows, W*C) -> (rows, W, C)
+            inside = frame.reshape(last - first, row)[:, left * channels : (left + width) * channels]
             grad_x[image, first:last] = inside.reshape(last - first, width, channels)
 
     if channels:
@@ -140,14 +144,13 @@ def conv2d_grad_x(grad_out, x_shape, weight, stride, padding):
     return grad_x
 
 
-def conv2d_grad_weight(grad_out, x, weight_shape, stride, padding):
+def conv2d_grad_weight(grad_out, x, geometry):
     """grad_weight (OC, C, KH, KW) from grad_out (N, OH, OW, OC) and x (N, H, W, C).
 
     Each thread adds up its rows of outputs, and then come the sums of the threads, in their order.
     """
-    filters, channels, *taps = weight_shape
-    n, height, width, _ = grad_out.shape
-    frames = _Frames(x, (height, width), stride, padding, tuple(taps))
+    n, height, width, filters = grad_out.shape
+    frames, taps, channels = _Frames(x, geometry), geometry.taps, geometry.channels
     shares, rows = threads.shares(n * height), max(1, OUTPUTS // width)
     wide, depth = padded(filters, x.dtype), taps[1] * channels
     sums = memory.scratch("stem.sums", (max(1, len(shares)), taps[0] * depth, wide), x.dtype)
@@ -158,22 +161,24 @@ def conv2d_grad_weight(grad_out, x, weight_shape, stride, padding):
         total = sums[share].reshape(-1)
         panel = memory.scratch("stem.panel", (rows * width * wide,), x.dtype)
         for image, first, last in _bands(*shares[share], height, rows):
-            frame, part = frames.copy(image, first, last), gradients[image, first:last].reshape(-1)
-            size = last - first, width, depth, filters
-            multiply_windows_transposed(frame, *frames.distances, taps[0], part, total, wide, *size, panel)
+            frame, band = frames.copy(image, first, last), gradients[image, first:last].reshape(-1)
+            counts = taps[0], last - first, width, depth, filters
+            multiply_windows_transposed(frame, frames.distances, band, (total, wide), counts, panel)
 
     threads.run(work, len(shares))
     for other in sums[1:]:
         sums[0] += other
-    grad_weight = memory.empty(weight_shape, x.dtype)
+    # (KH, KW, C, OC) -> (OC, C, KH, KW)
+    grad_weight = memory.empty((filters, channels, *taps), x.dtype)
     grad_weight[...] = sums[0, :, :filters].reshape(*taps, channels, filters).transpose(3, 2, 0, 1)
     return grad_weight
 
 
 @jit
-def _copy_band(x, image, height, width, channels, frame, top, left, rows, row):
-    """frame (rows, row) = the image from pixel (top, left) on, and zeros where that is outside."""
-    before = min(row, max(0, -left) * channels)
+def _copy_band(x, size, frame, corner, rows, row):
+    """frame (rows, row) = the image x of that size, from pixel `corner` on, and zeros where that is outside."""
+    (height, width, channels), (top, left) = size, corner
+    before = min(row, max(0, -left) * channels)  # zeros to the left
     count = max(0, min(row - before, (width - max(0, left)) * channels))
     for i in range(rows):
         at = i * row
@@ -181,22 +186,23 @@ def _copy_band(x, image, height, width, channels, frame, top, left, rows, row):
             clear(frame, at, row)
             continue
         clear(frame, at, before)
-        copy(x, ((image * height + top + i) * width + max(0, left)) * channels, frame, at + before, count)
+        copy(x, ((top + i) * width + max(0, left)) * channels, frame, at + before, count)
         clear(frame, at + before + count, row - before - count)
 
 
 @jit
-def _add_windows(windows, wide, counts, frame, row, top, down, right, taps, run):
-    """Add windows, `taps` rows of `run` numbers each, to the frame, as far as their rows are in it.
+def _add_windows(windows, sizes, frame, top, distances):
+    """Add windows to the frame, as far as their rows are in it; both are (array, how far rows are apart).
 
-    counts: of windows (below each other, side by side), which begin `down` rows and `right` numbers apart; the first in
-    row `top`.
+    sizes: (lines of windows, windows in each, rows of a window, numbers of such a row); distances: (rows between two
+    lines, numbers between two windows); the first line begins in row `top` of the frame.
     """
-    for i in range(counts[0]):
+    (x, wide), (lines, count, taps, run), (y, row), (down, right) = windows, sizes, frame, distances
+    for i in range(lines):
         for u in range(taps):
             line = top + i * down + u
-            if 0 <= line < len(frame) // row:
-                for j in range(counts[1]):
-                    at, to = (i * counts[1] + j) * wide + u * run, line * row + j * right
+            if 0 <= line < len(y) // row:
+                for j in range(count):
+                    at, to = (i * count + j) * wide + u * run, line * row + j * right
                     for k in range(run):
-                        frame[to + k] += windows[at + k]
+                        y[to + k] += x[at + k]

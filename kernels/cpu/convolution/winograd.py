@@ -5,19 +5,20 @@ multiplications, or 4. For pixels d = 5 1 2 4 and a filter g = 2 4 6:
 
     m0 = (d0 - d2) * g0                    3 * 2 =   6
     m1 = (d1 + d2) * (g0 + g1 + g2) / 2    3 * 6 =  18        y0 = m0 + m1 + m2 = 26 = 5*2 + 1*4 + 2*6
-    m2 = (d2 - d1) * (g0 - g1 + g2) / 2    1 * 2 =   2        y1 = m1 - m2 - m3 = 34 = 1*2 + 2*4 + 4*6
-    m3 = (d1 - d3) * g2                   -3 * 6 = -18
+    m2 = (d2 - d1) * (g0 - g1 + g2) / 2    1 * 2 =   2        y1 = m1 - m2 + m3 = 34 = 1*2 + 2*4 + 4*6
+    m3 = (d3 - d1) * g2                    3 * 6 =  18
 
 The sums of g are made once for all pixels, and those of d once for all filters. With small matrices of small numbers,
-and * number by number, that is y = A^T [(G g) * (B^T d)]; cook_toom.py makes them, for more results and taps too.
+and * number by number, that is y = A^T [(G g) * (B^T d)]; cook_toom.py prints the ones of these lines, F(2, 3), and
+makes them for more results and taps too.
 Here it is 4 results from 6 pixels, along both axes of an image: a *tile* of 4 x 4 results, from 6 x 6 pixels (2 of its
 rows or columns are the next tile's too), takes 6 x 6 = 36 multiplications instead of 4*4 * 3*3 = 144; for 5 x 5 taps,
 from 8 x 8 pixels, 64 instead of 400. For one channel d (6, 6) and one filter g (3, 3), y (4, 4) is
 
     y = A^T [ (G g G^T) * (B^T d B) ] A
 
-The sum over channels can be taken before A. So each of the 36 *places* is a matrix product over channels by itself, the
-tiles of all images being its rows:
+The sum over channels can be taken before A, in the *transform domain*. So each of its 36 *places* is a matrix product
+over channels by itself, the tiles of all images being its rows:
 
     V (36, tiles, C)   from the images, through B              M[place] (tiles, K) = V[place] @ U[place]
     U (36, C, K)       from the filters, through G             y: from M, through A
@@ -49,121 +50,120 @@ from ..gemm.lanes import REGISTER
 from ..gemm.matmul import add_rows, padded, transposing_space, width
 from ..machine import memory, threads
 from . import im2col
-from .cook_toom import SIDE
 from .outliers import mark_outliers
-from .winograd_tiles import collect_filters, cut, join, multiply_places, spread_filters, sum_places
+from .winograd_tiles import TILE, Tiling, collect_filters, cut, join, multiply_places, spread_filters, sum_places
 
-BLOCK_BYTES = 3 << 19  # of V and M, for a block of strips: they stay in the second cache
-TILES = 112  # but no fewer than that in a block, as U is read once for each
+BLOCK_BYTES = 3 << 19  # of V and M, 1.5 MB, for a block of bands: they stay in the second cache
+LEAST_TILES = 112  # but no fewer than that in a block, as U is read once for each
 WORTH = 24  # multiplications that take as long as transforming a number, writing and reading it
 
 
-def pays(images, out_size, kernel, padding, channels, filters):
-    """Whether this is possible, and less work than multiplying every window."""
-    if kernel not in ([3, 3], [5, 5]) or min(channels, filters) < 16 or np.max(padding) >= kernel[0]:
+def pays(images, geometry):
+    """Whether this is possible, and less work than multiplying every window; for stride 1 and no dilation."""
+    taps, channels, filters = geometry.taps, geometry.channels, geometry.filters
+    # a vector of channels must be full; a tile that sees nothing but padding would be cut from outside the image
+    if taps not in ((3, 3), (5, 5)) or min(channels, filters) < 16 or max(*geometry.before, *geometry.after) >= taps[0]:
         return False
-    tiles = images * math.prod(-(-size // SIDE) for size in out_size)
-    places = (kernel[0] + SIDE - 1) ** 2
-    moved = tiles * (channels + filters) + channels * filters
+    tiles = images * math.prod(_grid(geometry.out_size))
+    places = (taps[0] + TILE - 1) ** 2
+    moved = tiles * (channels + filters) + channels * filters  # numbers at each place, of V and M, and of U
     work = places * (tiles * channels * filters + WORTH * moved)
-    return work < images * math.prod(out_size) * math.prod(kernel) * channels * filters
+    return work < images * math.prod(geometry.out_size) * math.prod(taps) * channels * filters
 
 
-def conv2d_forward(x, weight, bias, padding):
-    """y (N, OH, OW, K) for x (N, H, W, C) and weight (K, C, R, R), R 3 or 5; padding ((top, bottom), (left, right))."""
-    return _convolve(x, weight, bias, padding, turned=False)
+def conv2d_forward(x, weight, bias, geometry):
+    """y (N, OH, OW, K) for x (N, H, W, C) and weight (K, C, R, R), R 3 or 5."""
+    y, found = _convolve(x, weight, bias, geometry.out_size, geometry.before, turned=False)
+    if found.any():  # a number stands out in these images
+        y[found] = im2col.conv2d_forward(x[found], weight, bias, geometry)
+    return y
 
 
-def conv2d_grad_x(grad_out, weight, padding):
+def conv2d_grad_x(grad_out, weight, geometry):
     """grad_x (N, H, W, C), by the same road: grad_out (N, OH, OW, K), and the filters turned by 180 degrees."""
+    # a pixel at the edge was seen through the last tap by the output `last - before` beyond it
     last = weight.shape[-1] - 1
-    return _convolve(grad_out, weight, None, [(last - before, last - after) for before, after in padding], turned=True)
+    corner = last - geometry.before[0], last - geometry.before[1]
+    grad_x, found = _convolve(grad_out, weight, None, geometry.size, corner, turned=True)
+    if found.any():
+        grad_x[found] = im2col.conv2d_grad_x(grad_out[found], weight, geometry)
+    return grad_x
 
 
-def conv2d_grad_weight(grad_out, x, taps, padding):
+def conv2d_grad_weight(grad_out, x, geometry):
     """grad_weight (K, C, R, R) from grad_out (N, OH, OW, K) and x (N, H, W, C).
 
     Threads share the rows of places, 6 or 8, not the tiles: so there is one M, not one for each thread to be added up.
     """
-    channels, filters = x.shape[3], grad_out.shape[3]
-    grid, corner = _grid(grad_out.shape[1:3]), (padding[0][0], padding[1][0])
-    side, wide, strips = taps + SIDE - 1, padded(channels, x.dtype), len(x) * grid[0]
+    channels, filters, taps = geometry.channels, geometry.filters, geometry.taps[0]
+    of_x = Tiling(x.shape[1:], _grid(geometry.out_size), geometry.before, taps)
+    of_gradients = of_x._replace(size=grad_out.shape[1:], corner=(0, 0))
+    side, wide, bands = taps + TILE - 1, padded(channels, x.dtype), len(x) * of_x.grid[0]
     # M and W lie in the scratch of U and M, which are not wanted here
     m, m_apart = _places("winograd.u", side * side, filters * wide, x.dtype)
     grad_weight = memory.empty((filters, channels, taps, taps), x.dtype)
     images, gradients = x.reshape(-1), grad_out.reshape(-1)
-    x_peaks, gradient_peaks = _peaks(strips, x.dtype), _peaks(strips, x.dtype)
+    x_peaks, gradient_peaks = _peaks(bands, x.dtype), _peaks(bands, x.dtype)
 
-    def work(top, bottom):
+    def work(top, bottom):  # of the rows of places
         places = (bottom - top) * side
-        step = min(strips, _strips_in_block(places * (channels + filters) * x.itemsize, grid))
-        v, v_apart = _places("winograd.v", places, step * grid[1] * channels, x.dtype)
-        w, w_apart = _places("winograd.m", places, step * grid[1] * filters, x.dtype)
-        strip, space = _strip(taps, grid, max(channels, filters), x.dtype), transposing_space(x.dtype)
-        part = m[top * side * m_apart :]
-        for first in range(0, strips, step):
-            last = min(first + step, strips)
-            tiles, rows = (last - first) * grid[1], (first, last, top, bottom)
-            cut(images, v, v_apart, strip, x_peaks, *rows, x.shape[1:], grid, corner, taps, False)
-            cut(gradients, w, w_apart, strip, gradient_peaks, *rows, grad_out.shape[1:], grid, (0, 0), taps, True)
-            sizes = places, tiles, filters, channels, wide
-            sum_places(w, w_apart, v, v_apart, part, m_apart, *sizes, first > 0, space)
+        step = min(bands, _bands_in_block(places * (channels + filters) * x.itemsize, of_x.grid))
+        v = _places("winograd.v", places, step * of_x.grid[1] * channels, x.dtype)
+        w = _places("winograd.m", places, step * of_x.grid[1] * filters, x.dtype)
+        buffer, space = _buffer(of_x, max(channels, filters), x.dtype), transposing_space(x.dtype)
+        own = m[top * side * m_apart :], m_apart, wide  # this thread's places of M (36, K, C)
+        for first in range(0, bands, step):
+            last = min(first + step, bands)
+            rows, size = (first, last, top, bottom), ((last - first) * of_x.grid[1], filters, channels)
+            cut(images, v, buffer, x_peaks, rows, of_x, False)
+            cut(gradients, w, buffer, gradient_peaks, rows, of_gradients, True)
+            sum_places(w, v, own, places, size, first > 0, space)
 
     def collect(start, stop):  # filters
-        buffer = memory.scratch("winograd.strip", (taps * (taps + side) * channels,), x.dtype)
-        collect_filters(m, m_apart, wide, grad_weight.reshape(-1), buffer, start, stop, channels, taps)
+        buffer = memory.scratch("winograd.buffer", (taps * (taps + side) * channels,), x.dtype)
+        collect_filters((m, m_apart, wide), grad_weight.reshape(-1), buffer, (start, stop), (channels, taps))
 
     threads.run_shares(work, side)
     found = np.zeros(len(x), bool)
     if mark_outliers(images, x_peaks, found) | mark_outliers(gradients, gradient_peaks, found):
-        shape = grad_weight.shape
-        grad_weight = im2col.conv2d_grad_weight(grad_out[found], x[found], shape, (1, 1), corner, (1, 1), 1)
-        if not found.all():
-            grad_weight += conv2d_grad_weight(grad_out[~found], x[~found], taps, padding)
+        grad_weight = im2col.conv2d_grad_weight(grad_out[found], x[found], geometry)
+        if not found.all():  # the others once more, without them
+            grad_weight += conv2d_grad_weight(grad_out[~found], x[~found], geometry)
         return grad_weight
     threads.run_shares(collect, filters)
     return grad_weight
 
 
-def _convolve(x, weight, bias, padding, turned):
-    n, height, width, depth = x.shape
-    columns, taps = weight.shape[1 if turned else 0], weight.shape[-1]
-    size = height + sum(padding[0]) - taps + 1, width + sum(padding[1]) - taps + 1
-    grid, corner, side = _grid(size), (padding[0][0], padding[1][0]), taps + SIDE - 1
-    places, wide = side * side, padded(columns, x.dtype)
+def _convolve(x, weight, bias, size, corner, turned):
+    """(The results (N, *size, K), in which images a number stands out: their results are wrong)."""
+    n, depth, columns, taps = len(x), x.shape[3], weight.shape[1 if turned else 0], weight.shape[-1]
+    tiling, side, wide = Tiling(x.shape[1:], _grid(size), corner, taps), taps + TILE - 1, padded(columns, x.dtype)
+    grid, of_results, places = tiling.grid, tiling._replace(size=(*size, columns)), side * side
+    y, found = memory.empty((n, *size, columns), x.dtype), np.zeros(n, bool)
     u = _transformed_filters(weight, turned)
-    if u is None:
-        return _convolve_directly(x, weight, bias, size, corner, turned)
-    y = memory.empty((n, *size, columns), x.dtype)
+    if u is None:  # a weight stands out: all images see it
+        found[:] = True
+        return y, found
     images, results = x.reshape(-1), y.reshape(-1)
     peaks = _peaks(n * grid[0], x.dtype)
 
-    def work(start, stop):  # strips
-        step = min(stop - start, _strips_in_block(places * (depth + wide) * x.itemsize, grid))
-        v, v_apart = _places("winograd.v", places, step * grid[1] * depth, x.dtype)
+    def work(start, stop):  # of the bands
+        step = min(stop - start, _bands_in_block(places * (depth + wide) * x.itemsize, grid))
+        v = _places("winograd.v", places, step * grid[1] * depth, x.dtype)
         m, m_apart = _places("winograd.m", places, step * grid[1] * wide, x.dtype)
-        strip = _strip(taps, grid, max(depth, columns), x.dtype)
+        buffer = _buffer(tiling, max(depth, columns), x.dtype)
         for first in range(start, stop, step):
             last = min(first + step, stop)
             tiles = (last - first) * grid[1]
-            cut(images, v, v_apart, strip, peaks, first, last, 0, side, x.shape[1:], grid, corner, taps, False)
-            multiply_places(v, v_apart, u, m, m_apart, places, tiles, depth, wide)
-            if bias is not None:
-                add_rows(m, (side + 1) * m_apart, wide, tiles, bias)  # the points (1, 1) are second in both directions
-            join(m, m_apart, wide, results, strip, first, last, y.shape[1:], grid, taps)
+            cut(images, v, buffer, peaks, (first, last, 0, side), tiling, False)
+            multiply_places(v, u, (m, m_apart), places, (tiles, depth, wide))
+            if bias is not None:  # the points (1, 1) are second in both directions
+                add_rows((m, (side + 1) * m_apart, wide), tiles, bias)
+            join((m, m_apart, wide), results, buffer, (first, last), of_results)
 
     threads.run_shares(work, n * grid[0])
-    found = np.zeros(n, bool)
-    if mark_outliers(images, peaks, found):
-        y[found] = _convolve_directly(x[found], weight, bias, size, corner, turned)
-    return y
-
-
-def _convolve_directly(x, weight, bias, size, corner, turned):
-    """The same by im2col.py, where a number stands out."""
-    if turned:
-        weight = np.ascontiguousarray(weight[:, :, ::-1, ::-1].transpose(1, 0, 2, 3))
-    return im2col.conv2d_forward(x, weight, bias, size, (1, 1), corner, (1, 1), 1)
+    mark_outliers(images, peaks, found)
+    return y, found
 
 
 def _transformed_filters(weight, turned):
@@ -174,14 +174,14 @@ def _transformed_filters(weight, turned):
     filters, channels, taps, _ = weight.shape
     depth, columns = (filters, channels) if turned else (channels, filters)
     steps = (channels * taps * taps, taps * taps) if turned else (taps * taps, channels * taps * taps)
-    wide, side = width(weight.dtype), taps + SIDE - 1
+    wide, side = width(weight.dtype), taps + TILE - 1
     count, flat = padded(columns, weight.dtype) // wide, weight.reshape(-1)
     u = memory.scratch("winograd.u", (side * side * count * depth * wide,), weight.dtype)
     peaks = _peaks(count, weight.dtype)
 
-    def work(start, stop):  # panels
-        buffer = memory.scratch("winograd.strip", ((taps * (taps + side) + wide) * wide,), weight.dtype)
-        spread_filters(flat, *steps, u, buffer, peaks, start, stop, depth, columns, turned, taps)
+    def work(start, stop):  # of the panels
+        buffer = memory.scratch("winograd.buffer", ((taps * (taps + side) + wide) * wide,), weight.dtype)
+        spread_filters(flat, steps, u, buffer, peaks, (start, stop), (depth, columns, taps), turned)
 
     threads.run_shares(work, count)
     return None if mark_outliers(flat, peaks, np.zeros(1, bool)) else u
@@ -189,11 +189,11 @@ def _transformed_filters(weight, turned):
 
 def _grid(size):
     """How many tiles cover so many rows and columns of results."""
-    return -(-size[0] // SIDE), -(-size[1] // SIDE)
+    return -(-size[0] // TILE), -(-size[1] // TILE)
 
 
-def _strips_in_block(bytes_per_tile, grid):
-    return max(1, BLOCK_BYTES // (bytes_per_tile * grid[1]), TILES // grid[1])
+def _bands_in_block(bytes_per_tile, grid):
+    return max(1, BLOCK_BYTES // (bytes_per_tile * grid[1]), LEAST_TILES // grid[1])
 
 
 def _places(name, places, size, dtype):
@@ -203,12 +203,12 @@ def _places(name, places, size, dtype):
     return memory.scratch(name, (places * apart,), dtype), apart
 
 
-def _strip(taps, grid, channels, dtype):
-    """The buffer of cut() and join(): a strip of tiles, transformed in one direction."""
-    size = (taps + SIDE - 1) * (grid[1] * SIDE + taps - 1) * channels
-    return memory.scratch("winograd.strip", (size,), dtype)
+def _buffer(tiling, channels, dtype):
+    """The buffer of cut() and join(): a band of tiles, transformed in one direction."""
+    size = (tiling.taps + TILE - 1) * (tiling.grid[1] * TILE + tiling.taps - 1) * channels
+    return memory.scratch("winograd.buffer", (size,), dtype)
 
 
-def _peaks(pieces, dtype):
-    """Where cut() and spread_filters() leave the largest number of each strip or panel: that of each lane."""
-    return np.empty(pieces * (REGISTER // np.dtype(dtype).itemsize), dtype)
+def _peaks(count, dtype):
+    """Where cut() and spread_filters() leave the largest number of each band or panel: that of each lane."""
+    return np.empty(count * (REGISTER // np.dtype(dtype).itemsize), dtype)

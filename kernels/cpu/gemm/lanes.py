@@ -60,7 +60,7 @@ def load(context, x, start, step, count, first, last):
     kind = types.UniTuple(Vector(x.dtype), number)
 
     def emit(context, builder, signature, arguments):
-        array, start, step, _, first, last = indices(context, builder, signature, arguments)
+        array, start, step, _, first, last = indices(context, builder, signature.args, arguments)
         vector = context.get_value_type(kind.dtype)
         values = []
         for i in range(number):
@@ -79,7 +79,7 @@ def store(context, y, start, step, first, last, values):
     """Write values[i] to y[start + i*step] for each i with first <= i < last."""
 
     def emit(context, builder, signature, arguments):
-        array, start, step, first, last, values = indices(context, builder, signature, arguments)
+        array, start, step, first, last, values = indices(context, builder, signature.args, arguments)
         vector = context.get_value_type(signature.args[-1].dtype)
         for i, value in enumerate(cgutils.unpack_tuple(builder, values)):
             with builder.if_then(_inside(i, builder, first, last)):
@@ -140,7 +140,7 @@ def transpose(context, x, start, step, y, to, y_step):
     """
 
     def emit(context, builder, signature, arguments):
-        x_array, start, step, y_array, to, y_step = indices(context, builder, signature, arguments)
+        x_array, start, step, y_array, to, y_step = indices(context, builder, signature.args, arguments)
         vector = context.get_value_type(Vector(x.dtype))
         count, size = vector.count, x.dtype.bitwidth // 8
         places = [_at(builder, start, step, ir.Constant(step.type, i)) for i in range(count)]
@@ -227,11 +227,11 @@ def prefetch(builder, address, for_writing=False, level=1):
     builder.call(cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0"), [address, *flags])
 
 
-def indices(context, builder, signature, arguments):
-    """The arguments, its integers all as intp."""
+def indices(context, builder, kinds, values):
+    """Values of these Numba types, the integers among them all as intp."""
     return [
         context.cast(builder, value, kind, types.intp) if isinstance(kind, types.Integer) else value
-        for value, kind in zip(arguments, signature.args, strict=True)
+        for value, kind in zip(values, kinds, strict=True)
     ]
 
 

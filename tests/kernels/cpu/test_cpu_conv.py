@@ -5,12 +5,12 @@ import sys
 
 import numpy as np
 import pytest
-from checks import check_close
+from checks import check_close, raises
 from paths import SUPPORT
 
 from minicnn.kernels.cpu import conv
 from minicnn.kernels.cpu.convolution import depthwise, im2col, pointwise, stem, winograd
-from minicnn.kernels.cpu.convolution.cook_toom import SIDE, cook_toom
+from minicnn.kernels.cpu.convolution.cook_toom import cook_toom
 from minicnn.kernels.cpu.machine import threads
 from minicnn.kernels.cpu.machine.layout import behind_channels, channels_last
 from minicnn.ops import conv as reference
@@ -99,7 +99,8 @@ def test_nothing_beside_the_arrays_is_touched():
 def test_equals_the_reference(name):
     module, x_shape, weight_shape, *geometry = CASES[name]
     arrays = inputs(x_shape, weight_shape, geometry)
-    assert conv.choose(x_shape, weight_shape, arrays[3].shape[2:], *geometry) is module
+    seen = conv.geometry_of(x_shape, weight_shape, arrays[3].shape[2:], *geometry)
+    assert conv.choose(x_shape[0], seen) is module
     for value, expected in zip(passes(conv, *arrays, geometry), passes(reference, *arrays, geometry), strict=True):
         assert value.ndim != 4 or value.shape[1:] == weight_shape[1:] or value.transpose(0, 2, 3, 1).flags.c_contiguous
         check_close(value, expected, 1e-10)
@@ -148,12 +149,14 @@ def test_a_sum_over_many_channels_is_one_of_pieces(taps, most):
     rng, padding = np.random.default_rng(0), ((taps // 2, taps // 2),) * 2
     x, weight = (rng.standard_normal(shape).astype(np.float32) for shape in ((1, 2048, 8, 8), (32, 2048, taps, taps)))
     expected = reference.conv2d_forward(*(v.astype(np.float64) for v in (x, weight)), None, ONE, padding, ONE, 1)
-    last = channels_last(x)
-    if taps == 1:
-        y = pointwise.conv2d_forward(last, weight, None)
-    else:
-        y = winograd.conv2d_forward(last, weight, None, padding)
+    seen = conv.geometry_of(x.shape, weight.shape, (8, 8), ONE, padding, ONE, 1)
+    y = (pointwise if taps == 1 else winograd).conv2d_forward(channels_last(x), weight, None, seen)
     assert np.abs(behind_channels(y) - expected).max() < most * np.abs(expected).max()
+
+
+def pays(images, side, channels, filters, taps):
+    shapes, padding = ((images, channels, side, side), (filters, channels, taps, taps)), ((taps // 2, taps // 2),) * 2
+    return winograd.pays(images, conv.geometry_of(*shapes, (side, side), ONE, padding, ONE, 1))
 
 
 def with_outliers(where, value, taps, padding, relu=False):
@@ -211,10 +214,31 @@ def test_float64_has_digits_enough_for_larger_ones(value, most):
 
 @pytest.mark.parametrize("taps, points", [(3, (0, 1, -1, 2, -2)), (5, (0, 1, -1, 2, -2, 3, -3)), (2, (0, 1, -1, 5))])
 def test_cook_toom(taps, points):
-    a, g, b = (np.array(matrix, float) for matrix in cook_toom(points, taps))
+    a, g, b = (np.array(matrix, float) for matrix in cook_toom(4, taps, points))
     rng = np.random.default_rng(0)
-    pixels, weights = rng.standard_normal(SIDE + taps - 1), rng.standard_normal(taps)
+    pixels, weights = rng.standard_normal(4 + taps - 1), rng.standard_normal(taps)
     check_close(a @ ((g @ weights) * (b @ pixels)), np.correlate(pixels, weights), 1e-9)
+
+
+def test_the_example_of_winograd_py_is_what_cook_toom_prints():
+    """The numbers of the file's first lines: m of F(2, 3) for pixels 5 1 2 4 and the filter 2 4 6, and y."""
+    done = subprocess.run(
+        [sys.executable, "-m", "minicnn.kernels.cpu.convolution.cook_toom", "2", "3"], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    a, g, b = cook_toom(2, 3)
+    printed = [line.split() for line in done.stdout.splitlines() if "(" not in line]
+    assert printed == [[str(number) for number in row] for row in (*b, *g, *a)]
+    domain = (np.array(g, float) @ [2, 4, 6]) * (np.array(b, float) @ [5, 1, 2, 4])
+    assert domain.tolist() == [6, 18, 2, 18] and (np.array(a, float) @ domain).tolist() == [26, 34]
+    for row in (f"    m{i} = " for i in range(4)):
+        line = next(line for line in winograd.__doc__.splitlines() if line.startswith(row))
+        assert f"= {domain[int(row[5])]:3.0f}" in line
+
+
+def test_a_wrong_number_of_points_is_refused():
+    with raises(ValueError, "cook_toom", "4 results of 3 taps need 5 points, got 2"):
+        cook_toom(4, 3, (0, 1))
 
 
 def test_the_networks_layers_are_multiplied_less():
@@ -225,6 +249,5 @@ def test_the_networks_layers_are_multiplied_less():
         (16, 7, 512, 512, 3),
         (8, 7, 512, 512, 3),
     ]:
-        padding = ((taps // 2, taps // 2),) * 2
-        assert winograd.pays(images, (side, side), [taps, taps], padding, channels, filters)
-    assert not winograd.pays(1, (7, 7), [3, 3], ((1, 1), (1, 1)), 512, 512)  # the filters' transform alone is more
+        assert pays(images, side, channels, filters, taps)
+    assert not pays(1, 7, 512, 512, 3)  # the filters' transform alone is more

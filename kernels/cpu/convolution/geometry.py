@@ -1,0 +1,26 @@
+"""The sizes of a convolution, as every algorithm here is given them."""
+
+from typing import NamedTuple
+
+
+class Geometry(NamedTuple):
+    """Output (i, j) sees pixel ``(i, j)*stride + (u, v)*dilation - before`` through tap (u, v), or 0 outside the image.
+
+    Compiled code takes it too. The number of images is not in it: that is the length of the array.
+    """
+
+    size: tuple  # (H, W) of an image
+    out_size: tuple  # (OH, OW)
+    taps: tuple  # (KH, KW)
+    stride: tuple
+    before: tuple  # rows of padding above an image, columns to the left of it; negative: that many are skipped
+    dilation: tuple
+    channels: int  # C, of an image
+    filters: int  # OC
+    groups: int  # a filter sees channels // groups of them
+
+    @property
+    def after(self):
+        """How many rows and columns the last window reaches beyond the image: the other padding, for stride 1."""
+        axes = zip(self.size, self.out_size, self.taps, self.stride, self.before, self.dilation, strict=True)
+        return tuple((out - 1) * s + (taps - 1) * d + 1 - before - size for size, out, taps, s, before, d in axes)
