@@ -35,13 +35,13 @@ def windows_of(
     """What an op has been told, as Windows; ValueError or TypeError, by name, where that is nothing for images x."""
     check_images(op, x, min_channels=1)
     kernel = pair(op, "kernel_size", kernel_size, 1)
-    stride = kernel if stride is None else pair(op, "stride", stride, 1)
-    dilation, padding = pair(op, "dilation", dilation, 1), pair(op, "padding", padding, 0)
-    if any(p > k // 2 for p, k in zip(padding, kernel, strict=True)):
-        raise ValueError(f"{op}: padding must be at most half of kernel_size {kernel}, got {padding}")
-    sides = tuple((p, p) for p in padding)
-    out_size = output_size(op, x.data.shape[2:], kernel, stride, sides, dilation, ceil_mode)
-    return Windows(kernel, stride, sides, dilation, out_size)
+    steps = kernel if stride is None else pair(op, "stride", stride, 1)
+    taps_apart, (rows, columns) = pair(op, "dilation", dilation, 1), pair(op, "padding", padding, 0)
+    if rows > kernel[0] // 2 or columns > kernel[1] // 2:
+        raise ValueError(f"{op}: padding must be at most half of kernel_size {kernel}, got {(rows, columns)}")
+    sides = (rows, rows), (columns, columns)
+    out_size = output_size(op, x.data.shape[2:], kernel, steps, sides, taps_apart, ceil_mode)
+    return Windows(kernel, steps, sides, taps_apart, out_size)
 
 
 def padded(x: Array, windows: Windows, value: float) -> Array:
