@@ -29,9 +29,6 @@ def test_attributes_come_after_init(value):
         list(Nothing().parameters())
 
 
-# Attributes: what a name stands for
-
-
 def linear_with_module():
     layer = nn.Linear(2, 3)
     layer.part = nn.ReLU()

@@ -17,6 +17,8 @@ import threading
 import time
 from pathlib import Path
 
+import numpy as np
+
 import minicnn
 from minicnn import nn, optim
 from minicnn.cli.pictures import RandomPictures
@@ -99,6 +101,28 @@ def repeated_part(folder):
     """What must be equal: the checkpoints' bytes, and log.csv without the columns that measure time."""
     rows = [{k: v for k, v in row.items() if k not in TIME_COLUMNS} for row in read_log(folder / "log.csv")]
     return {name: (folder / name).read_bytes() for name in (LAST, BEST)} | {"log.csv": rows}
+
+
+def weights(trainer):
+    return {key: np.array(tensor) for key, tensor in trainer.model.state_dict().items()}
+
+
+def after_batches(trainer, count, action):
+    """Call `action` once, after so many batches."""
+    done, train_batch = [0], trainer.train_batch
+
+    def counted(batch):
+        result = train_batch(batch)
+        done[0] += 1
+        if done[0] == count:
+            action()
+        return result
+
+    trainer.train_batch = counted
+
+
+def ask_to_stop(trainer):
+    trainer.interrupt.requested = True
 
 
 def kill_and_resume(kills, seed=0):
