@@ -14,13 +14,12 @@ factor better when it comes first; turning it round costs no more than adding th
 import math
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from .gemm.sums import column_sums
 from .machine import memory, threads
+from .machine.blas import one_thread
 from .machine.layout import contiguous
 
-threadpool_limits(1, "blas")  # of the process, for good: threads given back would spin between our ops (threads.py)
 LEAST = 1 << 18  # multiplications below which a share is not worth waking a thread for
 ROWS = 1 << 12  # that a product is summed over at once: BLAS adds a narrow one's up one by one, which costs digits
 
@@ -67,7 +66,8 @@ def _product(a, b):
             np.matmul(a, b[:, start:stop], out=out[:, start:stop])
 
     multiplications = a.shape[1] * min(out.shape)  # for one row or column
-    threads.run_shares(work, max(out.shape), LEAST // max(1, multiplications))
+    with one_thread:  # of BLAS's own: they would fight with the threads of the pool for the cores
+        threads.run_shares(work, max(out.shape), LEAST // max(1, multiplications))
     return out
 
 

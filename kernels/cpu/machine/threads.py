@@ -2,8 +2,8 @@
 
 Each piece of work spends its time in a compiled function or in BLAS, both of which release the interpreter's lock, so
 Python threads really run side by side. Between ops they sleep, while the cores stay awake (awake.py). BLAS's own
-threads would spin, and fight with these for the cores: the one file here that calls BLAS, linear.py, has it run one
-thread, from its import on.
+threads would fight with these for the cores: the one file here that calls BLAS, linear.py, has it run one thread in
+each of its calls (blas.py).
 
 What a piece holds depends on the sizes and the number of threads only, and partial sums are added in the order of the
 pieces: results repeat bit for bit for a given number of threads, whichever thread took which piece.
