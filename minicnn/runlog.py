@@ -9,20 +9,8 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-COLUMNS = (
-    "epoch",
-    "lr",
-    "train_loss",
-    "train_top1",
-    "train_top5",
-    "val_loss",
-    "val_top1",
-    "val_top5",
-    "seconds",
-    "data_seconds",
-    "images_per_second",
-)
 TIME_COLUMNS = ("seconds", "data_seconds", "images_per_second")  # the others are the same whenever a run is repeated
+COLUMNS = ("epoch", "lr", "train_loss", "train_top1", "train_top5", "val_loss", "val_top1", "val_top5", *TIME_COLUMNS)
 
 
 class LogError(ValueError):

@@ -17,28 +17,12 @@ from ..device import DEVICES, TIERS, current_tier, set_tier
 from ..storage.checkpoint import CheckpointError, State
 from ..train.restore import load_run, unusable
 
-OF_THIS_CALL = (  # what a checkpoint does not remember
-    "resume",
-    "evaluate",
-    "ensemble",
-    "tta",
-    "scales",
-    "output_dir",
-    "other_pictures",
-)
+# what a checkpoint does not remember
+OF_THIS_CALL = ("resume", "evaluate", "ensemble", "tta", "scales", "output_dir", "other_pictures")
 ADDED = {"drop_last": False, "zero_padding": "behind"}  # settings that earlier checkpoints lack, and what they had
-MAY_CHANGE = (  # when a run is resumed; anything else would make it another run
-    *OF_THIS_CALL,
-    "dir",
-    "epochs",
-    "workers",
-    "print_freq",
-    "checkpoint_every",
-    "tensorboard",
-    "max_bad_fraction",
-    "device",
-    "tier",
-)
+# when a run is resumed; anything else would make it another run
+WATCHING = ("workers", "print_freq", "checkpoint_every", "tensorboard", "max_bad_fraction")
+MAY_CHANGE = (*OF_THIS_CALL, *WATCHING, "dir", "epochs", "device", "tier")
 MAY_CHANGE_IN_A_TEST = (*MAY_CHANGE, "batch_size", "shorter_side")
 
 

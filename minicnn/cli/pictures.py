@@ -9,25 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from PIL import Image
 
-from ..data import (
-    CenterCrop,
-    ChannelMean,
-    ChannelMeanStd,
-    Compose,
-    DataLoader,
-    MeanImage,
-    Normalize,
-    Pad,
-    RandomCrop,
-    RandomFlip,
-    ResizeShorter,
-    TenCrop,
-    WithMirror,
-    draw_sample,
-    only_classes,
-    some_per_class,
-    train_and_val,
-)
+from .. import data
 from ..data.record import split_as
 from ..data.subset import PictureSet
 from ..storage.checkpoint import State
@@ -36,7 +18,7 @@ from .feasible import as_setting_error
 
 Source: TypeAlias = Callable[[Namespace], tuple[PictureSet, PictureSet]]  # arguments -> (train, val)
 
-NORMALIZERS = {"mean_image": MeanImage, "channel_mean": ChannelMean, "mean_std": ChannelMeanStd}
+NORMALIZERS = {"mean_image": data.MeanImage, "channel_mean": data.ChannelMean, "mean_std": data.ChannelMeanStd}
 FIT_PICTURES = 4000  # a mean over these is as good as one over a million
 
 
@@ -61,7 +43,7 @@ def open_pictures(args: Namespace) -> tuple[PictureSet, PictureSet]:
     """(train, val): of DIR, random ones (--dummy), or the synthetic sample set. Raises DataError."""
     if args.dummy:
         return RandomPictures(10 * args.batch_size, args.seed), RandomPictures(2 * args.batch_size, args.seed + 1)
-    return train_and_val(args.dir or draw_sample(), args.val_fraction, args.seed)
+    return data.train_and_val(args.dir or data.draw_sample(), args.val_fraction, args.seed)
 
 
 def chosen_pictures(args: Namespace, source: Source, state: State | None = None) -> tuple[PictureSet, PictureSet]:
@@ -71,11 +53,11 @@ def chosen_pictures(args: Namespace, source: Source, state: State | None = None)
     """
     train, val = source(args)
     if args.classes:
-        train, val = only_classes(train, args.classes), only_classes(val, args.classes)
+        train, val = data.only_classes(train, args.classes), data.only_classes(val, args.classes)
     if state:
         train, val = split_as(state["pictures"], train, val)
     if args.train_per_class:
-        train = some_per_class(train, args.train_per_class, args.seed)
+        train = data.some_per_class(train, args.train_per_class, args.seed)
     return train, val
 
 
@@ -84,35 +66,37 @@ def data_name(args: Namespace, sample: str) -> str:
     return "dummy" if args.dummy else Path(args.dir).resolve().name if args.dir else sample
 
 
-def crop_and_flip(args: Namespace, *more: Any) -> Compose:
+def crop_and_flip(args: Namespace, *more: Any) -> data.Compose:
     """A random crop of the picture or of its mirror image, and whatever is to happen to it then."""
-    return Compose([_resize(args), RandomCrop(args.image_size), RandomFlip(), *more])
+    return data.Compose([_resize(args), data.RandomCrop(args.image_size), data.RandomFlip(), *more])
 
 
-def shift_and_flip(args: Namespace) -> Compose:
+def shift_and_flip(args: Namespace) -> data.Compose:
     """The middle of the picture, shifted by up to an eighth (4 pixels of CIFAR's 32), or its mirror image."""
     size = args.image_size
-    return Compose([_resize(args), CenterCrop(size), Pad(size // 8), RandomCrop(size), RandomFlip()])
+    return data.Compose(
+        [_resize(args), data.CenterCrop(size), data.Pad(size // 8), data.RandomCrop(size), data.RandomFlip()]
+    )
 
 
-def val_transform(args: Namespace, scale: int | None = None) -> Compose:
+def val_transform(args: Namespace, scale: int | None = None) -> data.Compose:
     """The centre crop, or the views of --tta, of a picture of one of the --scales (None: of --shorter-side)."""
-    views: dict[str | None, Any] = {"10crop": TenCrop(args.image_size), "dense": WithMirror()}
-    return Compose([_resize(args, scale), views.get(args.tta, CenterCrop(args.image_size))])
+    views: dict[str | None, Any] = {"10crop": data.TenCrop(args.image_size), "dense": data.WithMirror()}
+    return data.Compose([_resize(args, scale), views.get(args.tta, data.CenterCrop(args.image_size))])
 
 
-def test_loaders(args: Namespace, pictures: PictureSet) -> list[DataLoader]:
+def test_loaders(args: Namespace, pictures: PictureSet) -> list[data.DataLoader]:
     """A loader of `pictures` for each of the --scales."""
     return [_loader(args, pictures, val_transform(args, scale)) for scale in args.scales or [None]]
 
 
 def _loader(
     args: Namespace, pictures: PictureSet, transform: Callable, shuffle: bool = False, drop_last: bool = False
-) -> DataLoader:
+) -> data.DataLoader:
     """With ten crops of each picture, a batch has a tenth of them; whole pictures (--tta dense), each of its own size,
     come one by one."""
     batch_size = {"10crop": max(1, args.batch_size // 10), "dense": 1}.get(args.tta, args.batch_size)
-    return DataLoader(
+    return data.DataLoader(
         pictures,
         batch_size,
         transform,
@@ -125,8 +109,8 @@ def _loader(
 
 
 def loaders(
-    args: Namespace, train: PictureSet, val: PictureSet, augment: Callable[[Namespace], Compose]
-) -> tuple[DataLoader, DataLoader | None]:
+    args: Namespace, train: PictureSet, val: PictureSet, augment: Callable[[Namespace], data.Compose]
+) -> tuple[data.DataLoader, data.DataLoader | None]:
     """(of the training pictures, shuffled, transformed by augment(args) unless --no-augment is given; of the validation
     pictures, None if there are none)."""
     transform = val_transform(args) if args.no_augment else augment(args)
@@ -136,13 +120,13 @@ def loaders(
     )
 
 
-def normalizer(args: Namespace, train: PictureSet, state: State | None) -> Normalize:
+def normalizer(args: Namespace, train: PictureSet, state: State | None) -> data.Normalize:
     """That of the checkpoint whose run goes on, or, for a new run, one fitted on the training pictures."""
     return load_normalizer(state, args.image_size, args.resume) if state else fit_normalizer(args, train)
 
 
 @as_setting_error()
-def fit_normalizer(args: Namespace, train: PictureSet) -> Normalize:
+def fit_normalizer(args: Namespace, train: PictureSet) -> data.Normalize:
     """The normaliser of --preprocess, fitted on up to FIT_PICTURES training pictures drawn by the seed. SettingError if
     they are such that it cannot be."""
     batches = _loader(args, train, val_transform(args), shuffle=True).epoch(0)
@@ -154,4 +138,4 @@ def _resize(args, scale=None):
     flag, side = ("--shorter-side", args.shorter_side) if scale is None else ("--scales", scale)
     if side < args.image_size:
         raise ValueError(f"--image-size {args.image_size} cannot be cut from pictures of {flag} {side}")
-    return ResizeShorter(side)
+    return data.ResizeShorter(side)

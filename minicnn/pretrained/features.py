@@ -5,6 +5,7 @@ through the whole network. The rest of training does not notice: features are a 
 ``HeadOnly`` is the network as far as the optimiser, checkpoints and logs are concerned.
 """
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -35,14 +36,8 @@ class FeatureSet:
         model.eval()
         features: list[Array] = []
         kept: list[int] = []
-        in_order = DataLoader(
-            loader.dataset,
-            loader.batch_size,
-            loader.transform,
-            shuffle=False,
-            workers=loader.workers,
-            max_bad_fraction=loader.max_bad_fraction,
-        )
+        in_order = copy.copy(loader)
+        in_order.shuffle, in_order.drop_last, in_order.bad = False, False, {}
         with Progress("features", len(in_order)) as progress:
             for batch in in_order.epoch(0):
                 images = Tensor(normalize(to_device(batch.images, device)))

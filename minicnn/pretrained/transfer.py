@@ -32,7 +32,8 @@ def head_name(model: nn.Module) -> str:
 
 def head(model: nn.Module) -> nn.Linear:
     """The head itself."""
-    return dict(model.named_modules())[head_name(model)]
+    modules: dict[str, Any] = dict(model.named_modules())
+    return modules[head_name(model)]
 
 
 def replace_head(model: nn.Module, num_classes: int) -> nn.Module:

@@ -22,16 +22,8 @@ DESCRIPTION = re.compile(
     rb"'shape': \(((?:\d{1,19}, )*(?:\d{1,19},?)?)\), \} *\n"
 )
 FLAGS = 0x08 | 0x800  # sizes behind the data; names in UTF-8: the only things that may be special about a member
-FOREIGN = (  # what zipfile and NumPy raise when bytes make no sense; it is caught around them alone
-    zipfile.BadZipFile,
-    struct.error,
-    EOFError,
-    ValueError,
-    TypeError,
-    LookupError,
-    ArithmeticError,
-    RuntimeError,
-)
+# what zipfile and NumPy raise when bytes make no sense; it is caught around them alone
+DAMAGE = (zipfile.BadZipFile, struct.error, EOFError, ValueError, TypeError, LookupError, ArithmeticError, RuntimeError)
 
 
 class ArchiveError(ValueError):
@@ -47,7 +39,7 @@ class Archive:
     def __init__(self, file: IO[bytes], size: int) -> None:
         try:
             self.zip = zipfile.ZipFile(file)
-        except FOREIGN as error:
+        except DAMAGE as error:
             raise ArchiveError(f"its list of members is damaged: {error}") from error
         self.members = {info.filename: info for info in self.zip.infolist()}
         if len(self.members) < len(self.zip.infolist()):
@@ -64,7 +56,7 @@ class Archive:
         """The bytes of a member."""
         try:
             return self.zip.read(self._find(name))
-        except FOREIGN as error:
+        except DAMAGE as error:
             raise ArchiveError(f"member {name} is damaged: {error}") from error
 
     def array(self, name: str) -> Array:
@@ -84,7 +76,7 @@ class Archive:
                 _fill(array.reshape(-1).view(np.uint8), member)
         except ArchiveError:
             raise
-        except FOREIGN as error:
+        except DAMAGE as error:
             raise ArchiveError(f"member {name} is damaged: {error}") from error
         if dtype.kind == "b" and array.view(np.uint8).max(initial=0) > 1:
             raise ArchiveError(f"member {name} has booleans that are neither true nor false")

@@ -20,16 +20,8 @@ from ..storage.checkpoint import CheckpointError
 from .interrupt import Ended, Interrupted, end, handling
 from .trouble import TrainingError
 
-UNUSABLE = (
-    DataError,
-    CheckpointError,
-    LogError,
-    OutputError,
-    SettingError,
-    DeviceError,
-    EnvVarError,
-    OSError,
-)  # what cannot be used: pictures, files, folders, arguments, devices, variables of the environment
+# what cannot be used: pictures, files, folders, arguments, devices, variables of the environment
+UNUSABLE = (DataError, CheckpointError, LogError, OutputError, SettingError, DeviceError, EnvVarError, OSError)
 
 
 def exit_code(program: Callable[..., int | None], *args: Any) -> int:

@@ -15,21 +15,9 @@ from ..device import to_device
 from ..nn import Module
 from ..storage.checkpoint import CheckpointError, State, load_checkpoint
 
-PARTS: dict[str, Any] = {
-    "settings": dict,
-    "classes": list,
-    "environment": dict,
-    "position": dict,
-    "best": (dict, type(None)),
-    "scores": dict,
-    "bad_pictures": dict,
-    "pictures": dict,
-    "random": dict,
-    "schedule": dict,
-    "normalize": dict,
-    "model": dict,
-    "optimizer": dict,
-}
+PARTS: dict[str, Any] = {"settings": dict, "classes": list, "environment": dict, "position": dict}
+PARTS |= {"best": (dict, type(None)), "scores": dict, "bad_pictures": dict, "pictures": dict, "random": dict}
+PARTS |= {"schedule": dict, "normalize": dict, "model": dict, "optimizer": dict}
 CHECKED = ("position", "scores", "random", "schedule", "normalize", "optimizer")  # before any of them is loaded
 
 
