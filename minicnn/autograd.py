@@ -17,7 +17,7 @@ Gradients are first-order: ``backward`` methods work on arrays and build no grap
 page: ``no_grad`` (``gradmode.py``), changes in place (``versions.py``), what an op must return (``contract.py``).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -26,7 +26,7 @@ from .contract import check_inputs, check_saved, checked_result, gradients_of
 from .device import current_tier, device_of, implementation, naming_memory_errors, share_memory
 from .gradmode import is_grad_enabled
 from .types import Array
-from .variable import V, Variable
+from .variable import Variable
 from .versions import Memory, Saved
 
 
@@ -63,8 +63,11 @@ class Function(Memory):
         y = Square.apply(x)
     """
 
-    inputs = needs_input_grad = ()  # of the class: a subclass may have an __init__ of its own
+    inputs: Sequence[Any] = ()  # Edges, or None. Of the class, as a subclass may have an __init__ of its own
+    needs_input_grad: tuple[bool, ...] = ()
     freed = False
+    device: str  # of the result, and so of the gradient that comes back
+    tier: str
 
     def forward(self, *arrays: Any, **options: Any) -> Any:
         raise NotImplementedError(
@@ -75,7 +78,7 @@ class Function(Memory):
         raise NotImplementedError(f"{type(self).__name__}: write backward(self, grad_out), which returns the gradients")
 
     @classmethod
-    def apply(cls, *inputs: V | None, **options: Any) -> V:
+    def apply(cls, *inputs: Any, **options: Any) -> Any:
         """Run the op on Variables (None for one that is absent) and link the result into the graph."""
         node = cls()
         check_inputs(cls, inputs)
@@ -88,7 +91,7 @@ class Function(Memory):
             array = node.forward(*(None if v is None else v.data for v in inputs), **options)
         needs_grad = True in node.needs_input_grad
         array = checked_result(cls.__name__, array, needs_grad)
-        node.device = device_of(array)  # where the gradient will come from, too: ToDevice has moved
+        node.device = device_of(array)  # another one than before, if the op was the way to it
         result = node.result_of(array, needs_grad)
 
         if needs_grad:  # the instance stays, as a node; else nobody holds it and it is gone
@@ -124,7 +127,7 @@ class Function(Memory):
         self.freed = True
 
 
-def backward(root: Variable, grad: Array, retain_graph: bool, add: Callable[..., Any] | None) -> None:
+def backward(root: Variable, grad: Any, retain_graph: bool, add: Any) -> None:
     """Add to ``leaf.grad`` the gradient of sum(root * grad), for every leaf that `root` depends on.
 
     The graph is freed on the way, unless `retain_graph`; going through it again is then a RuntimeError.

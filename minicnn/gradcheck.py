@@ -10,19 +10,31 @@ which lets the tolerances be a hundred times tighter than is usual. Keep values 
 at 0) and ties (max-pool).
 """
 
+from collections.abc import Callable, Sequence
+
 import numpy as np
 
 from .device import plain_array, to_device
 from .gradmode import enable_grad, no_grad
 from .settings import real, whole
 from .tensor import Tensor
+from .types import Array
 
 
 class GradcheckError(AssertionError):
     """A gradient that disagrees with finite differences."""
 
 
-def gradcheck(function, inputs, *, eps=1e-5, atol=1e-7, rtol=1e-6, seed=0, directions=None):
+def gradcheck(
+    function: Callable[..., Tensor],
+    inputs: Array | Tensor | Sequence[Array | Tensor],
+    *,
+    eps: float = 1e-5,
+    atol: float = 1e-7,
+    rtol: float = 1e-6,
+    seed: int = 0,
+    directions: int | None = None,
+) -> bool:
     """True if the gradients of `function` are right at `inputs`; GradcheckError says where they are not.
 
     function    takes len(inputs) Tensors, returns one Tensor; must be deterministic (for dropout, seed it inside)

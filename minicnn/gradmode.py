@@ -22,7 +22,7 @@ class _GradMode(Block):
         block = super().__new__(cls)
         if function is None:
             return block  # with no_grad(): ... and @no_grad(); Python calls __init__ next
-        block.__init__()
+        cls.__init__(block)
         return block(function)  # @no_grad: not a block but the decorated function, which gets no __init__
 
     def __init__(self) -> None:

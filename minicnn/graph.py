@@ -5,9 +5,10 @@ they need for backward, arrows point the way of the forward pass. ``backward()``
 """
 
 from .autograd import topological_order
+from .variable import Variable
 
 
-def to_dot(tensor, names=None):
+def to_dot(tensor: Variable, names: dict[str, Variable] | None = None) -> str:
     """DOT text for the graph of `tensor`.
 
     names: {name: tensor}, such as ``dict(model.named_parameters())``, labels the leaves.

@@ -3,37 +3,42 @@
 All of them answer with values, outside the graph.
 """
 
+from collections.abc import Iterator
+from typing import Any, Self
+
 import numpy as np
 
 from .device import device_of, plain_array, to_device
+from .types import Array, DTypeLike
 from .variable import FLOATS, Variable, Version, holds_gradients
 
 
 class ArrayProtocols(Variable):
     """A Variable that behaves as an array does beside Python's numbers and NumPy's functions."""
 
+    __getitem__: Any  # Tensor's
     __array_ufunc__ = None  # np_array * tensor: NumPy leaves it to the Tensor; np.exp(tensor) is an error
 
     # Its values
 
-    def numpy(self):
+    def numpy(self) -> Array:
         """The values as a NumPy array: the tensor's own memory on the processor, a copy from the GPU."""
         return to_device(self.data, "cpu")
 
-    def item(self):
+    def item(self) -> Any:
         """The one number it holds, as a Python number."""
         if self.data.size != 1:
             raise ValueError(f"item() of a Tensor of shape {self.data.shape}: only one with a single value is a number")
         return self.numpy().item()
 
-    def tolist(self):
+    def tolist(self) -> Any:
         """The values as nested lists of Python numbers; without axes, a number."""
         return self.numpy().tolist()
 
-    def __array__(self, dtype=None, copy=None):
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> Array:
         return np.array(self.numpy(), dtype=dtype, copy=copy)
 
-    def __array_function__(self, function, types, args, kwargs):
+    def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
         """np.mean(tensor), np.stack([tensor, ...]): NumPy's result, of the values."""
         if function in (np.shape, np.ndim):  # these need no values from the GPU
             return function(self.data)
@@ -43,38 +48,38 @@ class ArrayProtocols(Variable):
 
     # A sequence
 
-    def __len__(self):
+    def __len__(self) -> int:
         if self.data.ndim == 0:
             raise TypeError("a Tensor without axes has no length")
         return self.data.shape[0]
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[Self]:
         if self.data.ndim == 0:
             raise TypeError("a Tensor without axes cannot be iterated over; .item() is its number")
         return (self[i] for i in range(len(self)))
 
-    def __contains__(self, value):
+    def __contains__(self, value: Any) -> bool:
         return bool((self.numpy() == _values(value)).any())
 
     # A number
 
-    def __bool__(self):
+    def __bool__(self) -> bool:
         if self.data.size != 1:
             raise ValueError(
                 f"a Tensor of shape {self.data.shape} is neither true nor false; only one with a single value is"
             )
         return bool(self.item())
 
-    def __float__(self):
+    def __float__(self) -> float:
         return float(self.item())
 
-    def __int__(self):
+    def __int__(self) -> int:
         return int(self.item())
 
-    def __round__(self, ndigits=None):
+    def __round__(self, ndigits: int | None = None) -> Any:
         return round(self.item(), ndigits)
 
-    def __index__(self):
+    def __index__(self) -> int:
         """names[tensor], range(tensor): of one integer without axes, as NumPy's."""
         if self.data.ndim or self.data.dtype.kind not in "iu":
             raise TypeError(
@@ -85,7 +90,7 @@ class ArrayProtocols(Variable):
 
     # Text
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         values = np.array2string(self.numpy(), separator=", ", prefix="Tensor(", threshold=100)
         origin = f", node={type(self.node).__name__}" if self.node else ""
         grad = ", requires_grad=True" if self.requires_grad and not self.node else origin
@@ -93,7 +98,7 @@ class ArrayProtocols(Variable):
         place = "" if device == "cpu" else f", device={device!r}"
         return f"Tensor({values}, dtype={self.data.dtype}{place}{grad})"
 
-    def __format__(self, spec):
+    def __format__(self, spec: str) -> str:
         if not spec:
             return str(self)
         if self.data.size != 1:
@@ -105,7 +110,7 @@ class ArrayProtocols(Variable):
 
     # A copy in a file, or by copy.deepcopy
 
-    def __getstate__(self):
+    def __getstate__(self) -> dict[str, Any]:
         """The values, without the graph behind a result: that would be every array of the network."""
         return {
             **self.__dict__,
@@ -114,17 +119,17 @@ class ArrayProtocols(Variable):
             "_requires_grad": self.requires_grad and self.node is None,
         }
 
-    def __setstate__(self, state):
+    def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state, version=Version())
 
-    def __copy__(self):
+    def __copy__(self) -> Self:
         """The same memory outside the graph: what is written into one has changed the other."""
         copy = object.__new__(type(self))
         copy.__dict__.update(self.__getstate__(), version=self.version)
         return copy
 
 
-def tensor_data(data):
+def tensor_data(data: Any) -> Array:
     """The array of a new Tensor: `data` itself where it is an array of a dtype that Tensors hold."""
     if type(data) is np.ndarray and data.dtype in FLOATS:  # the usual case first: what an op has made
         return data

@@ -13,6 +13,7 @@ they are copied, and compared with the copy before backward uses it (``Constant`
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -65,9 +66,11 @@ class Constant:
 class Memory:
     """The part of a ``Function`` (``autograd.py``) that knows which memory its arrays lie in, and who else uses it."""
 
-    _given = ()  # the input Variables, while forward runs
-    _overwritten = None  # the one among them whose memory forward writes its result into
-    _saved = _constants = ()
+    _given: Sequence[Variable] = ()  # the inputs, while forward runs
+    _overwritten: Variable | None = None  # the one among them whose memory forward writes its result into
+    _saved: tuple[Any, ...] = ()  # what save_for_backward was given; after `apply`, a Saved for each
+    _constants: tuple[Constant, ...] = ()
+    needs_input_grad: tuple[bool, ...]
 
     def constant(self, value: Array | Variable) -> Array:
         """The array of `value` (an array or a Tensor), which is no input: labels, weights of classes, an index.

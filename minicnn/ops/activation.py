@@ -17,19 +17,21 @@ Source    Nair and Hinton, "Rectified linear units improve restricted Boltzmann 
 import numpy as np
 
 from ..autograd import Function
+from ..types import Array
+from ..variable import V
 
 
-def relu(input, inplace=False):
+def relu(input: V, inplace: bool = False) -> V:
     """max(input, 0). `inplace` overwrites the input, which a convolution before it does not need again."""
     return ReLU.apply(input, inplace=inplace)
 
 
-def sigmoid(input):
+def sigmoid(input: V) -> V:
     """1 / (1 + exp(-input)), without overflow."""
     return Sigmoid.apply(input)
 
 
-def tanh(input):
+def tanh(input: V) -> V:
     """The hyperbolic tangent."""
     return Tanh.apply(input)
 
@@ -37,13 +39,23 @@ def tanh(input):
 class ReLU(Function):
     def forward(self, x, inplace):
         if inplace:
-            self.overwrite(x)
+            self.overwrite(x)  # before x is written into: it refuses where the old values are still needed
         y = self.run(relu_forward, x, x if inplace else None)
-        self.save_for_backward(y)
+        self.save_for_backward(y)  # y > 0 where x > 0: x itself may be gone
         return y
 
     def backward(self, grad_out):
         return self.run(relu_backward, grad_out, *self.saved)
+
+
+def relu_forward(x: Array, out: Array | None) -> Array:
+    """y = max(x, 0), written into `out` if that is not None."""
+    return np.maximum(x, 0, out=out)
+
+
+def relu_backward(grad_out: Array, y: Array) -> Array:
+    """grad_x = grad_out where y > 0 (or NaN)."""
+    return np.where(y <= 0, 0, grad_out)  # NaN <= 0 is False; and an infinite gradient times 0 would be NaN, not 0
 
 
 class Sigmoid(Function):
@@ -56,6 +68,17 @@ class Sigmoid(Function):
         return self.run(sigmoid_backward, grad_out, *self.saved)
 
 
+def sigmoid_forward(x: Array) -> Array:
+    """y = 1 / (1 + e^-x), in the form whose exponential cannot overflow."""
+    e = np.exp(-np.abs(x))  # in (0, 1]
+    return np.where(x >= 0, 1, e) / (1 + e)  # below 0: 1 / (1 + e^-x) = e^x / (e^x + 1), with e = e^x
+
+
+def sigmoid_backward(grad_out: Array, y: Array) -> Array:
+    """grad_x = grad_out * y * (1 - y)."""
+    return grad_out * y * (1 - y)
+
+
 class Tanh(Function):
     def forward(self, x):
         y = self.run(tanh_forward, x)
@@ -66,32 +89,11 @@ class Tanh(Function):
         return self.run(tanh_backward, grad_out, *self.saved)
 
 
-def relu_forward(x, out):
-    """y = max(x, 0), written into `out` if that is not None."""
-    return np.maximum(x, 0, out=out)
-
-
-def relu_backward(grad_out, y):
-    """grad_x = grad_out where y > 0 (or NaN)."""
-    return np.where(y <= 0, 0, grad_out)
-
-
-def sigmoid_forward(x):
-    """y = 1 / (1 + e^-x), in the form whose exponential cannot overflow."""
-    e = np.exp(-np.abs(x))
-    return np.where(x >= 0, 1, e) / (1 + e)
-
-
-def sigmoid_backward(grad_out, y):
-    """grad_x = grad_out * y * (1 - y)."""
-    return grad_out * y * (1 - y)
-
-
-def tanh_forward(x):
+def tanh_forward(x: Array) -> Array:
     """y = tanh(x)."""
     return np.tanh(x)
 
 
-def tanh_backward(grad_out, y):
+def tanh_backward(grad_out: Array, y: Array) -> Array:
     """grad_x = grad_out * (1 - y^2)."""
     return grad_out * (1 - y * y)

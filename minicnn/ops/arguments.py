@@ -1,9 +1,12 @@
 """The checks that an op's function begins with, before it looks at shapes. Numbers: ``minicnn/settings.py``."""
 
+from typing import Any
+
+from ..types import Shape
 from ..variable import Variable
 
 
-def check_tensors(op, required, optional=None):
+def check_tensors(op: str, required: dict[str, Any], optional: dict[str, Any] | None = None) -> None:
     """TypeError, by name, for an argument of `op` that is no Tensor; an optional one may be None."""
     given = {name: value for name, value in (optional or {}).items() if value is not None}
     for name, value in {**required, **given}.items():
@@ -11,7 +14,7 @@ def check_tensors(op, required, optional=None):
             raise TypeError(f"{op}: {name} is a {type(value).__name__}, not a Tensor; wrap it in minicnn.Tensor(...)")
 
 
-def axis(op, name, value, shape, more=0):
+def axis(op: str, name: str, value: int, shape: Shape, more: int = 0) -> int:
     """The axis that `value` means, counted from 0; from behind where it is negative.
 
     more: how many axes there may be beyond those of `shape`. TypeError if it is no whole number, ValueError if there is

@@ -26,16 +26,19 @@ Test      tests/ops/test_arithmetic.py
 
 import math
 import numbers
+from typing import Any
 
 import numpy as np
 
 from ..autograd import Function
+from ..types import Array, DTypeLike, Shape
+from ..variable import V, Variable
 from .arguments import check_tensors
 from .operands import as_constant, as_floats, as_integers, not_masks, operands
 from .summation import total
 
 
-def residual_add(x, y):
+def residual_add(x: V, y: Variable) -> V:
     """x + y of one shape: the shortcut of a residual block (He et al., CVPR 2016, eq. 1).
 
     Unlike the operator ``+`` it never broadcasts: in a network, shapes that differ are a mistake. ValueError then.
@@ -49,47 +52,55 @@ def residual_add(x, y):
     return ResidualAdd.apply(x, y)
 
 
-def add(a, b):
+def add(a: Any, b: Any) -> Any:
+    """a + b; one of the two may be a number or an array (so for the three below)."""
     return Add.apply(*not_masks("add", *operands("add", a, b)))
 
 
-def sub(a, b):
+def sub(a: Any, b: Any) -> Any:
+    """a - b."""
     return Sub.apply(*not_masks("sub", *operands("sub", a, b)))
 
 
-def mul(a, b):
+def mul(a: Any, b: Any) -> Any:
+    """a * b, element by element."""
     return Mul.apply(*operands("mul", a, b))
 
 
-def div(a, b):
+def div(a: Any, b: Any) -> Any:
+    """a / b; of integers it is float32."""
     if isinstance(a, numbers.Real) or isinstance(b, numbers.Real):
         a, b = as_floats(a), as_floats(b)  # first: the number need not fit into the integers' dtype
     return Div.apply(*map(as_floats, operands("div", a, b)))
 
 
-def pow(a, exponent):
+def pow(a: V, exponent: float) -> V:
+    """a ** exponent, for a number `exponent`."""
     if not isinstance(exponent, numbers.Real):
         raise TypeError(f"pow: the exponent must be a number, got a {type(exponent).__name__}")
-    if a.data.dtype.kind != "f" and isinstance(exponent, numbers.Integral) and exponent >= 0:
+    if a.data.dtype.kind != "f" and isinstance(exponent, numbers.Integral) and exponent >= 0:  # integers stay integers
         a = as_integers(a)
         as_constant("pow", exponent, a.data)  # it fits
         return Pow.apply(a, exponent=int(exponent))
     return Pow.apply(as_floats(a), exponent=float(exponent))
 
 
-def neg(a):
+def neg(a: V) -> V:
+    """-a."""
     return Neg.apply(*not_masks("neg", a))
 
 
-def exp(a):
+def exp(a: V) -> V:
+    """e ** a."""
     return Exp.apply(as_floats(a))
 
 
-def log(a):
+def log(a: V) -> V:
+    """The natural logarithm of a."""
     return Log.apply(as_floats(a))
 
 
-def power_of(base, a):
+def power_of(base: float, a: V) -> V:
     """base ** a, for a positive number `base`."""
     if not isinstance(base, numbers.Real) or not base > 0:
         raise ValueError(f"power_of: the base must be a positive number, got {base!r}")
@@ -100,11 +111,12 @@ def power_of(base, a):
     return PowerOf.apply(as_floats(a), base=float(base))
 
 
-def abs(a):
+def abs(a: V) -> V:
+    """The absolute value of a."""
     return Abs.apply(a)
 
 
-def clamp(a, min=None, max=None):
+def clamp(a: V, min: float | None = None, max: float | None = None) -> V:
     """a, but at least `min` and at most `max`, numbers or None, as ``torch.clamp``."""
     for name, bound in (("min", min), ("max", max)):
         if bound is not None and not isinstance(bound, numbers.Real):
@@ -114,7 +126,7 @@ def clamp(a, min=None, max=None):
     return Clamp.apply(a, low=min, high=max)
 
 
-def astype(a, dtype):
+def astype(a: V, dtype: DTypeLike) -> V:
     """a in another float dtype; the gradient comes back in a's own."""
     return AsType.apply(a, dtype=np.dtype(dtype))
 
@@ -124,10 +136,10 @@ class ResidualAdd(Function):
         return self.run(residual_add_forward, x, y)
 
     def backward(self, grad_out):
-        return grad_out, grad_out
+        return grad_out, grad_out  # one array twice: backward() copies it before anybody writes into it
 
 
-def residual_add_forward(x, y):
+def residual_add_forward(x: Array, y: Array) -> Array:
     """x + y."""
     return x + y
 
@@ -163,7 +175,7 @@ class Mul(Function):
 
     def backward(self, grad_out):
         need_a, need_b = self.needs_input_grad
-        a, b = self.saved[-1], self.saved[0]
+        a, b = self.saved[-1], self.saved[0]  # where one is needed, both names are that one; the other is unused
         return (
             unbroadcast(grad_out * b, self.shapes[0]) if need_a else None,
             unbroadcast(grad_out * a, self.shapes[1]) if need_b else None,
@@ -193,7 +205,7 @@ class Pow(Function):
 
     def backward(self, grad_out):
         (a,) = self.saved
-        if self.exponent == 0:
+        if self.exponent == 0:  # 0 * a^-1 would be NaN at a = 0
             return np.zeros_like(a)
         return grad_out * self.exponent * a ** (self.exponent - 1)
 
@@ -271,10 +283,11 @@ class AsType(Function):
         return grad_out.astype(self.dtype)
 
 
-def unbroadcast(grad, shape):
+def unbroadcast(grad: Array, shape: Shape) -> Array:
     """Sum `grad` over the axes that broadcasting stretched, back to `shape`."""
     if grad.shape == shape:
         return grad
-    extra = grad.ndim - len(shape)
+    extra = grad.ndim - len(shape)  # axes that broadcasting put in front: (3,) beside (2, 3)
+    # and those that it stretched from 1: (2, 1) beside (2, 3). reshape puts the 1 back
     stretched = tuple(extra + i for i, n in enumerate(shape) if n == 1 and grad.shape[extra + i] != 1)
     return total(grad, (*range(extra), *stretched)).reshape(shape)

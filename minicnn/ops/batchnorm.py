@@ -9,6 +9,21 @@ Backward  grad_bias = sum grad_out     grad_weight = sum grad_out * x_hat
           evaluation  grad_x = weight * inv_std * grad_out
           training    mean and var depend on x too, which takes the mean and the part along x_hat out of the gradient:
                       grad_x = weight * inv_std * (grad_out - grad_bias/M - x_hat * grad_weight/M)
+Derived   For one channel; i, j count its M values, sums are over j. g = weight * grad_out is the gradient for x_hat.
+          x[i] moves the loss in three ways, and its gradient is the sum of them:
+          1. by x_hat[i], with mean and inv_std held fast: d x_hat[i] / d x[i] = inv_std. It adds
+                 g[i] * inv_std                                                 (this is all of it in evaluation)
+          2. by the mean: d mean / d x[i] = 1/M, and d x_hat[j] / d mean = -inv_std for every j. It adds
+                 sum g[j] * -inv_std * 1/M                                = -inv_std * (sum g[j]) / M
+             (The mean stands in var, too, but d var / d mean = -2/M sum (x[j] - mean) = 0.)
+          3. by the variance, the mean of (x[j] - mean)^2:  d var / d x[i] = 2/M * (x[i] - mean),
+             d inv_std / d var = -inv_std^3 / 2,  d x_hat[j] / d inv_std = x[j] - mean. It adds
+                 sum g[j] * (x[j] - mean) * -inv_std^3 / 2 * 2/M * (x[i] - mean)
+             The 2 goes; two of the three inv_std make (x - mean) into x_hat, once within the sum and once behind it:
+                                                               = -inv_std * x_hat[i] * (sum g[j] * x_hat[j]) / M
+          Together  inv_std * (g[i] - (sum g)/M - x_hat[i] * (sum g x_hat)/M), where sum g = weight * grad_bias and
+          sum g x_hat = weight * grad_weight: the line above. (Adding one number to all x, or multiplying all by one,
+          changes no x_hat but for eps. So the gradient must not point that way: sum grad_x = 0, sum grad_x x_hat = 0.)
 Fused     batch_norm_relu: y = max(weight * x_hat + bias + residual, 0), what a residual network does between two
           convolutions, in one op: a fast kernel need not write and read again what lies in between. Its backward is
           the above with `behind` for grad_out: behind = grad_out where y > 0, else 0; grad_residual = behind
@@ -21,15 +36,28 @@ Source    Ioffe and Szegedy, "Batch normalization: accelerating deep network tra
           shift", ICML 2015
 """
 
+from typing import Any
+
 import numpy as np
 
 from ..autograd import Function
 from ..settings import real
+from ..types import Array
+from ..variable import V, Variable
 from . import summation
 from .arguments import check_tensors
 
 
-def batch_norm(input, running_mean, running_var, weight=None, bias=None, training=False, momentum=0.1, eps=1e-5):
+def batch_norm(
+    input: V,
+    running_mean: Variable | None,
+    running_var: Variable | None,
+    weight: Variable | None = None,
+    bias: Variable | None = None,
+    training: bool = False,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> V:
     """Normalise each channel of (N, C, ...), as ``torch.nn.functional.batch_norm`` does.
 
     running_mean, running_var: Tensors (C,), or None in training. In training the batch's own statistics are used, and
@@ -43,16 +71,16 @@ def batch_norm(input, running_mean, running_var, weight=None, bias=None, trainin
 
 
 def batch_norm_relu(
-    input,
-    running_mean,
-    running_var,
-    weight=None,
-    bias=None,
-    training=False,
-    momentum=0.1,
-    eps=1e-5,
-    residual=None,
-):
+    input: V,
+    running_mean: Variable | None,
+    running_var: Variable | None,
+    weight: Variable | None = None,
+    bias: Variable | None = None,
+    training: bool = False,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+    residual: Variable | None = None,
+) -> V:
     """relu(batch_norm(...) + residual); residual: a Tensor of the input's shape, or None."""
     running = _checked("batch_norm_relu", input, running_mean, running_var, weight, bias, training)
     if residual is not None:
@@ -71,11 +99,12 @@ def batch_norm_relu(
 class BatchNorm(Function):
     def forward(self, x, weight, bias, running, training, momentum, eps):
         mean, inv_std = self.normalisation(x, running, training, momentum, eps)
+        # what a user may change in place is saved as it is, and its count compared; not x_hat, an array as large as x
         self.save_for_backward(x, mean, inv_std) if weight is None else self.save_for_backward(x, mean, inv_std, weight)
         return self.run(batch_norm_forward, x, weight, bias, mean, inv_std)
 
-    def normalisation(self, x, running, training, momentum, eps):
-        """(mean, inv_std), (C,) each."""
+    def normalisation(self, x: Array, running: Any, training: bool, momentum: float, eps: float) -> tuple[Array, Array]:
+        """(mean, inv_std), (C,) each: of the batch, which then moves `running` (a pair, or None), or of `running`."""
         self.training = training
         if training:
             mean, var = self.run(batch_norm_statistics, x)
@@ -89,7 +118,7 @@ class BatchNorm(Function):
         weight = weight[0] if weight else None
         need_x, need_weight, need_bias = self.needs_input_grad
         grad_weight = grad_bias = None
-        if need_weight or need_bias or self.training:
+        if need_weight or need_bias or self.training:  # in training grad_x is made of these two sums
             grad_weight, grad_bias = self.run(batch_norm_grad_weight_bias, grad_out, x, mean, inv_std)
         sums = (grad_weight, grad_bias) if self.training else None
         grad_x = self.run(batch_norm_grad_x, grad_out, x, weight, mean, inv_std, sums) if need_x else None
@@ -101,6 +130,7 @@ class BatchNormReLU(BatchNorm):
         mean, inv_std = self.normalisation(x, **options)
         y = self.run(batch_norm_relu_forward, x, weight, bias, mean, inv_std, residual)
         self.given, self.residual = (weight is not None, bias is not None), residual is not None
+        # y tells where the ReLU let gradients through; with bias a kernel may work out y's sign instead of reading y
         self.save_for_backward(x, y, mean, inv_std, *(array for array in (weight, bias) if array is not None))
         return y
 
@@ -111,17 +141,17 @@ class BatchNormReLU(BatchNorm):
         return self.run(batch_norm_relu_backward, *arrays, self.training, self.residual)
 
 
-def batch_norm_statistics(x):
+def batch_norm_statistics(x: Array) -> tuple[Array, Array]:
     """(mean, biased variance), each (C,), over everything but the channels; zeros for an empty batch."""
     if x.size == 0:
         return np.zeros(x.shape[1], x.dtype), np.zeros(x.shape[1], x.dtype)
     axes = _all_but_channels(x)
-    mean = summation.mean(x, axes)
-    centred = x - _per_channel(mean, x)
+    mean = summation.mean(x, axes)  # (C,)
+    centred = x - _per_channel(mean, x)  # the second pass: mean(x^2) - mean^2 would cancel where the mean is large
     return mean, summation.mean(np.square(centred, out=centred), axes)
 
 
-def batch_norm_forward(x, weight, bias, mean, inv_std):
+def batch_norm_forward(x: Array, weight: Array | None, bias: Array | None, mean: Array, inv_std: Array) -> Array:
     """y = weight * (x - mean) * inv_std + bias."""
     y = x - _per_channel(mean, x)
     y *= _per_channel(inv_std if weight is None else inv_std * weight, x)
@@ -130,27 +160,31 @@ def batch_norm_forward(x, weight, bias, mean, inv_std):
     return y
 
 
-def batch_norm_grad_weight_bias(grad_out, x, mean, inv_std):
+def batch_norm_grad_weight_bias(grad_out: Array, x: Array, mean: Array, inv_std: Array) -> tuple[Array, Array]:
     """(grad_weight, grad_bias), each (C,): the sums of grad_out * x_hat and of grad_out."""
     axes = _all_but_channels(x)
-    grad_weight = summation.total(grad_out * (x - _per_channel(mean, x)), axes) * inv_std
+    grad_weight = summation.total(grad_out * (x - _per_channel(mean, x)), axes) * inv_std  # inv_std once, not M times
     return grad_weight, summation.total(grad_out, axes)
 
 
-def batch_norm_grad_x(grad_out, x, weight, mean, inv_std, sums):
+def batch_norm_grad_x(
+    grad_out: Array, x: Array, weight: Array | None, mean: Array, inv_std: Array, sums: tuple[Array, Array] | None
+) -> Array:
     """grad_x; `sums` is (grad_weight, grad_bias) in training, None in evaluation."""
     scale = _per_channel(inv_std if weight is None else inv_std * weight, x)
-    if sums is None:
+    if sums is None:  # evaluation: way 1 alone, since mean and inv_std are constants
         return grad_out * scale
-    count = max(1, x.size // x.shape[1])
+    count = max(1, x.size // x.shape[1])  # M; an empty batch has none
     grad_weight, grad_bias = sums
-    grad_x = (x - _per_channel(mean, x)) * _per_channel(-inv_std * grad_weight / count, x)
-    grad_x += grad_out
-    grad_x -= _per_channel(grad_bias / count, x)
+    grad_x = (x - _per_channel(mean, x)) * _per_channel(-inv_std * grad_weight / count, x)  # way 3: -x_hat * ... / M
+    grad_x += grad_out  # way 1
+    grad_x -= _per_channel(grad_bias / count, x)  # way 2
     return np.multiply(grad_x, scale, out=grad_x)
 
 
-def batch_norm_relu_forward(x, weight, bias, mean, inv_std, residual):
+def batch_norm_relu_forward(
+    x: Array, weight: Array | None, bias: Array | None, mean: Array, inv_std: Array, residual: Array | None
+) -> Array:
     """y = max(weight * (x - mean) * inv_std + bias + residual, 0); residual: an array like x, or None."""
     y = batch_norm_forward(x, weight, bias, mean, inv_std)
     if residual is not None:
@@ -158,19 +192,30 @@ def batch_norm_relu_forward(x, weight, bias, mean, inv_std, residual):
     return np.maximum(y, 0, out=y)
 
 
-def batch_norm_relu_backward(grad_out, x, y, weight, bias, mean, inv_std, training, residual):
+def batch_norm_relu_backward(
+    grad_out: Array,
+    x: Array,
+    y: Array,
+    weight: Array | None,
+    bias: Array | None,
+    mean: Array,
+    inv_std: Array,
+    training: bool,
+    residual: bool,
+) -> tuple[Array, Array, Array, Array | None]:
     """(grad_x, grad_weight, grad_bias, grad_residual) of the above, whose result was y.
 
     residual: whether there was one, else grad_residual is None; training: whether mean and inv_std depend on x. Without
     a residual a kernel may work out the sign of y again, from x and bias, rather than read it.
     """
-    behind = np.where(y <= 0, 0, grad_out)
+    behind = np.where(y <= 0, 0, grad_out)  # the gradient behind the ReLU, as in relu_backward
     sums = batch_norm_grad_weight_bias(behind, x, mean, inv_std)
     grad_x = batch_norm_grad_x(behind, x, weight, mean, inv_std, sums if training else None)
     return grad_x, *sums, behind if residual else None
 
 
 def _update_running(running, mean, var, momentum, count):
+    """Move the arrays (mean, var) of `running` towards those of the batch, in place."""
     if running is None or count == 0:
         return
     for array, new in zip(running, (mean, var * (count / (count - 1))), strict=True):
@@ -186,7 +231,7 @@ def _count_change(training, *running):
 
 
 def _all_but_channels(x):
-    return (0, *range(2, x.ndim))
+    return (0, *range(2, x.ndim))  # (0, 2, 3) for images
 
 
 def _per_channel(values, x):

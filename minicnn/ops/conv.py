@@ -11,6 +11,14 @@ As        With the windows of x as the columns of a matrix, col (C*KH*KW, N*OH*O
 matrices  y = weight @ col     grad_weight = grad_out @ col^T     grad_x = col2im(weight^T @ grad_out)
           where col2im adds every entry of a column back to the pixel that im2col copied it from.
           With groups, each group of C/groups channels is a product of its own.
+
+              x (3, 3)       a window of (2, 2) has 4 places      col (4, 4): a column is a window, a row is a tap
+              a b c          a b    b c    d e    e f             tap (0, 0)   a b d e
+              d e f          d e    e f    g h    h i             tap (0, 1)   b c e f
+              g h i                                               tap (1, 0)   d e g h
+                                                                  tap (1, 1)   e f h i
+          weight as (OC, 4) @ col gives (OC, 4): for each filter, its dot product with each window. Each row of col is x
+          without a border, which is how im2col fills it: KH*KW slices, no loop over pixels.
 Saves     x, weight (col is made again in backward: it is up to KH*KW times larger than x)
 Mirrors   kernels/cpu/conv.py   kernels/numba_cuda/conv.py   kernels/cuda/conv.cu
 Test      tests/ops/test_conv.py
@@ -20,44 +28,55 @@ Source    Chellapilla et al., "High performance convolutional neural networks fo
 """
 
 import math
+from typing import Any
 
 import numpy as np
 
 from ..autograd import Function
 from ..settings import whole
+from ..types import Array, Shape, Size
+from ..variable import V, Variable
 from .arguments import check_tensors
 from .geometry import check_images, output_size, pair, tap
 from .summation import total
 
-BLOCK_BYTES = 8 << 20  # the images are taken in blocks whose columns fit into a processor's cache
+COL_BYTES = 8 << 20  # bytes of col at a time: so many images are taken that it fits into a processor's cache
 
 
-def conv2d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
+def conv2d(
+    input: V,
+    weight: Variable,
+    bias: Variable | None = None,
+    stride: Size = 1,
+    padding: Size | str = 0,
+    dilation: Size = 1,
+    groups: int = 1,
+) -> V:
     """Convolve images, as ``torch.nn.functional.conv2d`` does (the formula is at the top of this file).
 
     input (N, C, H, W), weight (OC, C/groups, KH, KW), bias (OC,) or None, all of one float dtype
     stride, dilation: int or (height, width); padding: the same, or "valid" (none) or "same" (the output is as
-    large as the input; only at stride 1). groups: C and OC are cut into that many parts which do not see each
+    large as the input; only at stride 1). groups: C and OC are cut into that many groups which do not see each
     other; groups=C is a depthwise convolution. Returns (N, OC, OH, OW).
     """
     check_tensors("conv2d", {"input": input, "weight": weight}, {"bias": bias})
     groups = whole("conv2d", "groups", groups)
     _check_shapes(input, weight, bias, groups)
     stride, dilation = pair("conv2d", "stride", stride, 1), pair("conv2d", "dilation", dilation, 1)
-    padding = _sides(padding, weight.data.shape[2:], stride, dilation)
+    padding = _padding_of_sides(padding, weight.data.shape[2:], stride, dilation)
     output_size("conv2d", input.data.shape[2:], weight.data.shape[2:], stride, padding, dilation)
     return Conv2d.apply(input, weight, bias, stride=stride, padding=padding, dilation=dilation, groups=groups)
 
 
 class Conv2d(Function):
     def forward(self, x, weight, bias, stride, padding, dilation, groups):
-        self.save_for_backward(x, weight)
+        self.save_for_backward(x, weight)  # never col, which is up to KH*KW times larger than x
         self.geometry = stride, padding, dilation, groups
         return self.run(conv2d_forward, x, weight, bias, *self.geometry)
 
     def backward(self, grad_out):
         x, weight = self.saved
-        need_x, need_weight, need_bias = self.needs_input_grad
+        need_x, need_weight, need_bias = self.needs_input_grad  # the first layer's x, the images, needs none
         return (
             self.run(conv2d_grad_x, grad_out, x.shape, weight, *self.geometry) if need_x else None,
             self.run(conv2d_grad_weight, grad_out, x, weight.shape, *self.geometry) if need_weight else None,
@@ -65,73 +84,79 @@ class Conv2d(Function):
         )
 
 
-def conv2d_forward(x, weight, bias, stride, padding, dilation, groups):
+def conv2d_forward(
+    x: Array, weight: Array, bias: Array | None, stride: Shape, padding: Any, dilation: Shape, groups: int
+) -> Array:
     """y (N, OC, OH, OW) = weight @ im2col(x) + bias."""
     out_channels, _, *kernel = weight.shape
     out_size = output_size("conv2d", x.shape[2:], kernel, stride, padding, dilation)
     y = np.empty((len(x), out_channels, *out_size), x.dtype)
-    matrix = weight.reshape(groups, out_channels // groups, math.prod(weight.shape[1:]))
-    for block in _blocks(x, kernel, out_size):
-        product = matrix @ im2col(x[block], kernel, stride, padding, dilation, groups)
+    matrix = weight.reshape(groups, out_channels // groups, math.prod(weight.shape[1:]))  # (G, OC/G, C/G*KH*KW)
+    for some in _few_images(x, kernel, out_size):
+        product = matrix @ im2col(x[some], kernel, stride, padding, dilation, groups)  # (G, OC/G, n*OH*OW)
         if bias is not None:
-            product += bias.reshape(groups, -1, 1)
-        y[block] = _to_images(product, y[block].shape)
+            product += bias.reshape(groups, -1, 1)  # (G, OC/G, 1): a filter's bias for all of its row
+        y[some] = _to_images(product, y[some].shape)
     return y
 
 
-def conv2d_grad_x(grad_out, x_shape, weight, stride, padding, dilation, groups):
+def conv2d_grad_x(
+    grad_out: Array, x_shape: Shape, weight: Array, stride: Shape, padding: Any, dilation: Shape, groups: int
+) -> Array:
     """grad_x (N, C, H, W) = col2im(weight^T @ grad_out)."""
     out_channels, _, *kernel = weight.shape
     grad_x = np.empty(x_shape, grad_out.dtype)
     matrix = weight.reshape(groups, out_channels // groups, math.prod(weight.shape[1:])).swapaxes(1, 2)
-    for block in _blocks(grad_x, kernel, grad_out.shape[2:]):
-        grad_col = matrix @ _to_columns(grad_out[block], groups)
-        col2im(grad_col, grad_x[block], kernel, grad_out.shape[2:], stride, padding, dilation)
+    for some in _few_images(grad_x, kernel, grad_out.shape[2:]):
+        grad_col = matrix @ _to_columns(grad_out[some], groups)  # (G, C/G*KH*KW, OC/G) @ (G, OC/G, n*OH*OW)
+        col2im(grad_col, grad_x[some], kernel, grad_out.shape[2:], stride, padding, dilation)
     return grad_x
 
 
-def conv2d_grad_weight(grad_out, x, weight_shape, stride, padding, dilation, groups):
+def conv2d_grad_weight(
+    grad_out: Array, x: Array, weight_shape: Shape, stride: Shape, padding: Any, dilation: Shape, groups: int
+) -> Array:
     """grad_weight (OC, C/groups, KH, KW) = grad_out @ im2col(x)^T, summed over the images."""
     out_channels, _, *kernel = weight_shape
     grad_weight = np.zeros((groups, out_channels // groups, math.prod(weight_shape[1:])), x.dtype)
-    for block in _blocks(x, kernel, grad_out.shape[2:]):
-        col = im2col(x[block], kernel, stride, padding, dilation, groups)
-        grad_weight += _to_columns(grad_out[block], groups) @ col.swapaxes(1, 2)
+    for some in _few_images(x, kernel, grad_out.shape[2:]):
+        col = im2col(x[some], kernel, stride, padding, dilation, groups)
+        grad_weight += _to_columns(grad_out[some], groups) @ col.swapaxes(1, 2)  # (G, OC/G, n*OH*OW) @ (.., C/G*KH*KW)
     return grad_weight.reshape(weight_shape)
 
 
-def conv2d_grad_bias(grad_out):
+def conv2d_grad_bias(grad_out: Array) -> Array:
     """grad_bias (OC,) = grad_out summed over images and positions."""
     return total(grad_out, (0, 2, 3))
 
 
-def im2col(x, kernel, stride, padding, dilation, groups):
+def im2col(x: Array, kernel: Any, stride: Shape, padding: Any, dilation: Shape, groups: int) -> Array:
     """The windows of x as columns: (groups, C/groups*KH*KW, N*OH*OW)."""
     n, channels, *size = x.shape
     out_size = output_size("conv2d", size, kernel, stride, padding, dilation)
     xpad = np.pad(x, ((0, 0), (0, 0), *padding)) if np.any(padding) else x
     col = np.empty((channels, *kernel, n, *out_size), x.dtype)
-    for u, v in np.ndindex(*kernel):
-        col[:, u, v] = xpad[tap(u, v, out_size, stride, dilation)].swapaxes(0, 1)
+    for u, v in np.ndindex(*kernel):  # what tap (u, v) sees, in all windows at once: xpad[:, :, u::stride, v::stride]
+        col[:, u, v] = xpad[tap(u, v, out_size, stride, dilation)].swapaxes(0, 1)  # (N, C, OH, OW) -> (C, N, OH, OW)
     return col.reshape(groups, channels // groups * kernel[0] * kernel[1], n * out_size[0] * out_size[1])
 
 
-def col2im(col, images, kernel, out_size, stride, padding, dilation):
+def col2im(col: Array, images: Array, kernel: Any, out_size: Any, stride: Shape, padding: Any, dilation: Shape) -> None:
     """The transpose of im2col: `images` (N, C, H, W) becomes, at each pixel, the sum of the pixel's copies in col."""
     n, channels, height, width = images.shape
     (top, bottom), (left, right) = padding
     col = col.reshape(channels, *kernel, n, *out_size)
     padded = np.zeros((channels, n, height + top + bottom, width + left + right), col.dtype)
-    for u, v in np.ndindex(*kernel):
+    for u, v in np.ndindex(*kernel):  # += and not =: windows overlap, and a pixel has a copy in each that it lies in
         padded[tap(u, v, out_size, stride, dilation)] += col[:, u, v]
-    images[...] = padded[:, :, top : top + height, left : left + width].swapaxes(0, 1)
+    images[...] = padded[:, :, top : top + height, left : left + width].swapaxes(0, 1)  # back to (N, C, H, W)
 
 
-def _blocks(images, kernel, out_size):
-    """Slices of consecutive images, as many at a time as BLOCK_BYTES of columns hold."""
+def _few_images(images, kernel, out_size):
+    """Slices of consecutive images, as many at a time as COL_BYTES of columns hold."""
     n, channels = images.shape[:2]
     bytes_per_image = channels * kernel[0] * kernel[1] * out_size[0] * out_size[1] * images.itemsize
-    step = max(1, BLOCK_BYTES // max(1, bytes_per_image))
+    step = max(1, COL_BYTES // max(1, bytes_per_image))  # images
     return [slice(start, start + step) for start in range(0, n, step)]
 
 
@@ -147,7 +172,7 @@ def _to_images(matrix, shape):
     return matrix.reshape(channels, n, height, width).swapaxes(0, 1)
 
 
-def _sides(padding, kernel, stride, dilation):
+def _padding_of_sides(padding, kernel, stride, dilation):
     """The padding as ((top, bottom), (left, right))."""
     if padding == "valid":
         return (0, 0), (0, 0)
@@ -162,6 +187,7 @@ def _sides(padding, kernel, stride, dilation):
 
 
 def _check_shapes(x, weight, bias, groups):
+    """ValueError unless the Variables are (N, C, H, W), (OC, C/groups, KH, KW) and (OC,) with the same C and OC."""
     check_images("conv2d", x)
     if weight.data.ndim != 4 or 0 in (weight.data.shape[0], *weight.data.shape[2:]):
         raise ValueError(f"conv2d: weight must be (OC, C/groups, KH, KW), none of them 0, got {weight.data.shape}")

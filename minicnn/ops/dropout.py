@@ -17,10 +17,12 @@ import numpy as np
 from ..autograd import Function
 from ..random import next_dropout_stream, philox_uniform
 from ..settings import real
+from ..types import Array
+from ..variable import V
 from .arguments import check_tensors
 
 
-def dropout(input, p=0.5, training=True, inplace=False):
+def dropout(input: V, p: float = 0.5, training: bool = True, inplace: bool = False) -> V:
     """Zero values with probability p in training; otherwise the input itself. Repeats under ``manual_seed``."""
     check_tensors("dropout", {"input": input})
     p = real("dropout", "p", p, at_least=0, at_most=1)
@@ -31,7 +33,7 @@ def dropout(input, p=0.5, training=True, inplace=False):
 
 class Dropout(Function):
     def forward(self, x, p, stream, inplace):
-        self.draw = p, *stream
+        self.draw = p, *stream  # (p, key, call): all that the mask is made from
         if inplace:
             self.overwrite(x)
         return self.run(dropout_forward, x, *self.draw, x if inplace else None)
@@ -40,8 +42,8 @@ class Dropout(Function):
         return self.run(dropout_forward, grad_out, *self.draw, None)  # linear: its own gradient
 
 
-def dropout_forward(x, p, key, call, out):
+def dropout_forward(x: Array, p: float, key: int, call: int, out: Array | None) -> Array:
     """y = x * mask / (1 - p), written into `out` if that is not None."""
-    kept = philox_uniform(key, call, x.size).reshape(x.shape) >= p
-    scale = 0 if p == 1 else 1 / (1 - p)
-    return np.multiply(x, kept * x.dtype.type(scale), out=out)
+    kept = philox_uniform(key, call, x.size).reshape(x.shape) >= p  # true with probability 1 - p
+    scale = 0 if p == 1 else 1 / (1 - p)  # at p = 1 nothing is kept
+    return np.multiply(x, kept * x.dtype.type(scale), out=out)  # Python's float would make float64 of float32

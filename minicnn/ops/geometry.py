@@ -11,20 +11,23 @@ inside the image or its leading padding.
 """
 
 import math
+from typing import Any
 
 from ..settings import whole_or_pair
+from ..types import Shape, Size
+from ..variable import Variable
 from .arguments import check_tensors
 
 LARGEST = 2**31 - 1  # a stride, a padding or a size of a window; kernels count in 32 bits
 
 
-def pair(op, name, value, minimum):
+def pair(op: str, name: str, value: Size, minimum: int) -> tuple[int, int]:
     """`value`, an int or two of them, as (height, width); ValueError below `minimum`, TypeError if not whole."""
     value = whole_or_pair(op, name, value, minimum, LARGEST)
     return value if isinstance(value, tuple) else (value, value)
 
 
-def check_images(op, x, min_channels=0):
+def check_images(op: str, x: Variable, min_channels: int = 0) -> None:
     """ValueError unless the Variable `x` holds images (N, C, H, W)."""
     check_tensors(op, {"input": x})
     if x.data.ndim != 4:
@@ -33,20 +36,23 @@ def check_images(op, x, min_channels=0):
         raise ValueError(f"{op}: input has no channels, shape {x.data.shape}")
 
 
-def output_size(op, size, kernel, stride, padding, dilation, ceil_mode=False):
+def output_size(
+    op: str, size: Any, kernel: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool = False
+) -> Shape:
     """(OH, OW) for images of `size` (H, W); padding is ((top, bottom), (left, right)). ValueError if nothing fits."""
     return tuple(
-        _positions(op, axis, *geometry, ceil_mode)
+        _positions(op, axis, ceil_mode, *geometry)
         for axis, *geometry in zip(("height", "width"), size, kernel, stride, padding, dilation, strict=True)
     )
 
 
-def _positions(op, axis, size, kernel, stride, padding, dilation, ceil_mode):
+def _positions(op, axis, ceil_mode, size, kernel, stride, padding, dilation):
+    """The number of positions along one axis."""
     padded, span = size + sum(padding), dilation * (kernel - 1) + 1
     positions = (padded - span) // stride + 1
     if ceil_mode:
         positions = math.ceil((padded - span) / stride) + 1
-        if (positions - 1) * stride >= size + padding[0]:
+        if (positions - 1) * stride >= size + padding[0]:  # the last window would start behind the image
             positions -= 1
     if positions < 1:
         raise ValueError(
@@ -56,12 +62,12 @@ def _positions(op, axis, size, kernel, stride, padding, dilation, ceil_mode):
     return positions
 
 
-def tap(u, v, out_size, stride, dilation):
+def tap(u: int, v: int, out_size: Any, stride: Any, dilation: Any) -> tuple[Any, ...]:
     """The index of what tap (u, v) of the window sees, over all positions: ``xpad[..., rows, columns]``."""
     return (
         ...,
         *(
-            slice(at * d, at * d + (out - 1) * s + 1, s)
+            slice(at * d, at * d + (out - 1) * s + 1, s)  # from at*d in steps of s, `out` of them
             for at, out, s, d in zip((u, v), out_size, stride, dilation, strict=True)
         ),
     )

@@ -12,23 +12,25 @@ Test      tests/engine/test_inplace.py
 """
 
 import numbers
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 from ..contract import check_writeable
 from ..device import DeviceError, array_module, device_of, plain_array, to_device
 from ..gradmode import is_grad_enabled
-from ..variable import Variable, holds_gradients
+from ..variable import V, Variable, holds_gradients
 from .operands import operands
 from .shape import index_parts
 
 UFUNCS = {"add": "add", "sub": "subtract", "mul": "multiply", "div": "true_divide"}
 
 
-def inplace(name, op, a, b):
+def inplace(name: str, op: Callable[[Any, Any], Any], a: V, b: Any) -> V:
     """a after ``a = op(a, b)`` in its own memory; name: "add", "sub", "mul" or "div"."""
     converted, b = operands(name, a, b)
-    if converted is not a:
+    if converted is not a:  # a mask beside a number: it has become int64, which its memory cannot hold
         raise TypeError(f"{name} in place: the result would be {converted.data.dtype}, but a is {a.data.dtype}")
     if np.broadcast_shapes(a.data.shape, b.data.shape) != a.data.shape:
         raise ValueError(f"{name} in place: {b.data.shape} does not broadcast to {a.data.shape}, whose memory it is")
@@ -39,13 +41,13 @@ def inplace(name, op, a, b):
         raise TypeError(f"{name} in place: a is {a.data.dtype}, b is {b.data.dtype}; convert one with .astype(...)")
     check_writeable(f"{name} in place", a.data)
     if is_grad_enabled() and (a.requires_grad or b.requires_grad):
-        return become(name, a, op(a, b))
+        return become(name, a, op(a, b))  # in the graph: the sum is computed as always, then a becomes it
     getattr(array_module(a.data), UFUNCS[name])(a.data, b.data, out=a.data)
     a.version.count += 1
     return a
 
 
-def become(name, a, result):
+def become(name: str, a: V, result: Variable) -> V:
     """a with the values of `result`, which was computed from it, in its own memory; name: the operator's."""
     if result.data.dtype != a.data.dtype or result.data.shape != a.data.shape:
         what = f"the result would be {result.data.dtype} of shape {result.data.shape}"
@@ -53,13 +55,13 @@ def become(name, a, result):
     check_writeable(f"{name} in place", a.data)
     if result.requires_grad:
         _check_may_stand_for_another(name, a)
-        a.node, a._requires_grad = result.node, True
+        a.node, a._requires_grad = result.node, True  # a's former node is among the inputs of this one
     a.data[...] = result.data
     a.version.count += 1
     return a
 
 
-def setitem(x, index, value):
+def setitem(x: Variable, index: Any, value: Any) -> None:
     """x[index] = value: a number, an array of numbers (or a list of them), or a Tensor on the same device."""
     if is_grad_enabled() and x.requires_grad:
         raise RuntimeError(

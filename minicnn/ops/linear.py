@@ -14,16 +14,18 @@ Source    Rumelhart et al., "Learning representations by back-propagating errors
 """
 
 import math
+from typing import Any
 
 from ..autograd import Function
 from ..device import plain_array
-from ..variable import Variable
+from ..types import Array
+from ..variable import V, Variable
 from .arguments import check_tensors
 from .arithmetic import unbroadcast
 from .summation import total
 
 
-def linear(input, weight, bias=None):
+def linear(input: V, weight: Variable, bias: Variable | None = None) -> V:
     """input @ weight.T + bias, as ``torch.nn.functional.linear``."""
     check_tensors("linear", {"input": input, "weight": weight}, {"bias": bias})
     x, w = input.data.shape, weight.data.shape
@@ -36,18 +38,6 @@ def linear(input, weight, bias=None):
             f"linear: bias must have shape {w[:1]}, one for each output of weight {w}, got {bias.data.shape}"
         )
     return Linear.apply(input, weight, bias)
-
-
-def matmul(a, b):
-    """The product a @ b of matrices or stacks of them, as ``numpy.matmul``; an array beside a Tensor is constant."""
-    variable = a if isinstance(a, Variable) else b
-    check_tensors("matmul", {"b": variable})
-    a, b = (v if isinstance(v, Variable) else variable.like(plain_array(v)) for v in (a, b))
-    if min(a.data.ndim, b.data.ndim) < 2 or a.data.shape[-1] != b.data.shape[-2]:
-        raise ValueError(
-            f"matmul: cannot multiply {a.data.shape} by {b.data.shape}: (..., I, K) @ (..., K, J) is needed"
-        )
-    return MatMul.apply(a, b)
 
 
 class Linear(Function):
@@ -65,6 +55,42 @@ class Linear(Function):
         )
 
 
+def linear_forward(x: Array, weight: Array, bias: Array | None) -> Array:
+    """y (..., OC) = x @ weight^T + bias."""
+    y = x @ weight.T  # (..., C) @ (C, OC)
+    if bias is not None:
+        y += bias
+    return y
+
+
+def linear_grad_x(grad_out: Array, weight: Array) -> Array:
+    """grad_x (..., C) = grad_out @ weight."""
+    return grad_out @ weight
+
+
+def linear_grad_weight(grad_out: Array, x: Array) -> Array:
+    """grad_weight (OC, C) = grad_out^T @ x, summed over the leading axes."""
+    rows = math.prod(x.shape[:-1])  # all leading axes as one: the product sums over it
+    return grad_out.reshape(rows, grad_out.shape[-1]).T @ x.reshape(rows, x.shape[-1])  # (OC, rows) @ (rows, C)
+
+
+def linear_grad_bias(grad_out: Array) -> Array:
+    """grad_bias (OC,) = grad_out summed over the leading axes."""
+    return total(grad_out, tuple(range(grad_out.ndim - 1)))
+
+
+def matmul(a: Any, b: Any) -> Any:
+    """The product a @ b of matrices or stacks of them, as ``numpy.matmul``; an array beside a Tensor is constant."""
+    variable = a if isinstance(a, Variable) else b  # one side may be an array: array @ tensor
+    check_tensors("matmul", {"b": variable})
+    a, b = (v if isinstance(v, Variable) else variable.like(plain_array(v)) for v in (a, b))
+    if min(a.data.ndim, b.data.ndim) < 2 or a.data.shape[-1] != b.data.shape[-2]:
+        raise ValueError(
+            f"matmul: cannot multiply {a.data.shape} by {b.data.shape}: (..., I, K) @ (..., K, J) is needed"
+        )
+    return MatMul.apply(a, b)
+
+
 class MatMul(Function):
     def forward(self, a, b):
         self.save_for_backward(a, b)
@@ -74,30 +100,6 @@ class MatMul(Function):
         a, b = self.saved
         need_a, need_b = self.needs_input_grad
         return (
-            unbroadcast(grad_out @ b.swapaxes(-1, -2), a.shape) if need_a else None,
-            unbroadcast(a.swapaxes(-1, -2) @ grad_out, b.shape) if need_b else None,
+            unbroadcast(grad_out @ b.swapaxes(-1, -2), a.shape) if need_a else None,  # (I, J) @ (J, K)
+            unbroadcast(a.swapaxes(-1, -2) @ grad_out, b.shape) if need_b else None,  # (K, I) @ (I, J)
         )
-
-
-def linear_forward(x, weight, bias):
-    """y (..., OC) = x @ weight^T + bias."""
-    y = x @ weight.T
-    if bias is not None:
-        y += bias
-    return y
-
-
-def linear_grad_x(grad_out, weight):
-    """grad_x (..., C) = grad_out @ weight."""
-    return grad_out @ weight
-
-
-def linear_grad_weight(grad_out, x):
-    """grad_weight (OC, C) = grad_out^T @ x, summed over the leading axes."""
-    rows = math.prod(x.shape[:-1])
-    return grad_out.reshape(rows, grad_out.shape[-1]).T @ x.reshape(rows, x.shape[-1])
-
-
-def linear_grad_bias(grad_out):
-    """grad_bias (OC,) = grad_out summed over the leading axes."""
-    return total(grad_out, tuple(range(grad_out.ndim - 1)))

@@ -2,12 +2,17 @@
 
 Shapes    logits x (N, C) or (N, C, d1, d2, ...), target (N,) or (N, d1, d2, ...): integers in [0, C)
           ->   loss (), or the shape of target with reduction="none"
-Forward   logp = log_softmax(x) over the C classes, t = the target, w = the classes' weights (1 by default)
+In short  for N labels t, without class weights, smoothing or ignored labels:
+          loss = -1/N sum_n logp[n,t]                   logp[n,c] = log_softmax(x)[n,c] = x[n,c] - log sum_j e^x[n,j]
+          grad_x[n,c] = (softmax(x)[n,c] - onehot[n,c]) / N                    onehot[n,c] = 1 where c = t, else 0
+          since -logp[t] has x[t] in it with a minus, and log sum_j e^x[j] has in x[c] the slope e^x[c] / sum_j e^x[j].
+          It is what the network says minus what is so: at most 1/N, and near 0 only where the network is right.
+Forward   logp as above, t = the target, w = the classes' weights (1 by default)
           loss_n = (1 - s) * w_t * -logp[t]  +  s/C * sum_c w_c * -logp[c]            s = label_smoothing
           "sum": sum_n loss_n     "mean": sum_n loss_n / sum_n w_t
 Backward  grad_x[n,c] = g_n * (q_n * softmax(x)[n,c] - p[n,c])
           p[n,c] = (1 - s) * w_t * [c = t] + s/C * w_c          what each class's -logp is weighted with
-          q_n = sum_c p[n,c]                                    (1 without weights: softmax minus the smoothed label)
+          q_n = sum_c p[n,c]                                    (1 without weights: softmax minus the smoothed onehot)
           g_n = grad_out, divided by sum_n w_t for "mean"
           A target equal to ignore_index contributes to neither.
 Saves     logp, and copies of target and of the weights (p is made again from them), which must not change in between
@@ -16,12 +21,15 @@ Test      tests/ops/test_loss.py
 Source    Szegedy et al., "Rethinking the Inception architecture for computer vision", CVPR 2016, section 7 (smoothing)
 """
 
+from typing import Any
+
 import numpy as np
 
 from ..autograd import Function
 from ..device import device_of, plain_array, to_device
 from ..settings import real, whole
-from ..variable import Variable
+from ..types import Array
+from ..variable import V, Variable
 from .arguments import check_tensors
 from .softmax import log_softmax_forward
 from .summation import total
@@ -29,7 +37,15 @@ from .summation import total
 INT64 = np.iinfo(np.int64)  # what kernels take labels as
 
 
-def cross_entropy(input, target, weight=None, *, ignore_index=-100, reduction="mean", label_smoothing=0.0):
+def cross_entropy(
+    input: V,
+    target: Any,
+    weight: Any = None,
+    *,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+    label_smoothing: float = 0.0,
+) -> V:
     """The loss of classification, as ``torch.nn.functional.cross_entropy`` defines it.
 
     input           scores ("logits") (N, C, ...), not probabilities
@@ -60,43 +76,53 @@ def cross_entropy(input, target, weight=None, *, ignore_index=-100, reduction="m
 
 class CrossEntropy(Function):
     def forward(self, x, target, weight, ignore_index, reduction, label_smoothing):
-        target = to_device(self.constant(target), self.device)
+        self.target = to_device(self.constant(target), self.device)
         weight = None if weight is None else to_device(self.constant(weight), self.device)
-        self.target = target, weight, ignore_index, label_smoothing
-        loss, logp, total_weight = self.run(cross_entropy_forward, x, *self.target)
-        self.save_for_backward(logp)
+        self.options = weight, ignore_index, label_smoothing
+        loss, logp, total_weight = self.run(cross_entropy_forward, x, self.target, *self.options)
+        self.save_for_backward(logp)  # softmax(x) = e^logp
         self.divisor = total_weight if reduction == "mean" else x.dtype.type(1)
+        # loss (N, ...) has one number for each label
         return loss if reduction == "none" else total(loss, tuple(range(loss.ndim))) / self.divisor
 
     def backward(self, grad_out):
         (logp,) = self.saved
-        return self.run(cross_entropy_backward, grad_out / self.divisor, logp, *self.target)
+        return self.run(cross_entropy_backward, grad_out / self.divisor, logp, self.target, *self.options)
 
 
-def cross_entropy_forward(x, target, weight, ignore_index, label_smoothing):
+def cross_entropy_forward(
+    x: Array, target: Array, weight: Array | None, ignore_index: int, label_smoothing: float
+) -> tuple[Array, Array, Any]:
     """(loss of each target, logp like x, the sum of the targets' weights)."""
     logp = log_softmax_forward(x, 1)
     p = _label_weights(x.shape, x.dtype, target, weight, ignore_index, label_smoothing)
-    counted = target != ignore_index
+    counted = target != ignore_index  # like target
     total_weight = counted.sum() if weight is None else weight[target[counted]].sum()
-    each = np.multiply(p, logp, where=p != 0, out=np.zeros_like(p))
+    each = np.multiply(p, logp, where=p != 0, out=np.zeros_like(p))  # 0 * -inf, a class that cannot be, is 0 here
     return -total(each, (1,)), logp, x.dtype.type(total_weight)
 
 
-def cross_entropy_backward(grad_loss, logp, target, weight, ignore_index, label_smoothing):
+def cross_entropy_backward(
+    grad_loss: Array, logp: Array, target: Array, weight: Array | None, ignore_index: int, label_smoothing: float
+) -> Array:
     """grad_x like logp; grad_loss is () or one number for each target."""
     p = _label_weights(logp.shape, logp.dtype, target, weight, ignore_index, label_smoothing)
-    grad_x = np.exp(logp) * total(p, (1,), keepdims=True) - p
+    grad_x = np.exp(logp) * total(p, (1,), keepdims=True) - p  # in short: softmax - onehot
+    # grad_loss is (N, ...) for reduction="none"; with an axis for the classes, (N, 1, ...)
     return grad_x * (grad_loss if grad_loss.ndim == 0 else np.expand_dims(grad_loss, 1))
 
 
 def _label_weights(shape, dtype, target, weight, ignore_index, label_smoothing):
-    """p of the formula, (N, C, ...): what each class's -logp is weighted with in the loss of each target."""
-    counted = np.expand_dims(target != ignore_index, 1)
-    index = np.where(counted, np.expand_dims(target, 1), 0)
+    """p of the formula, (N, C, ...): what each class's -logp is weighted with in the loss of each target.
+
+    Without weights, smoothing and ignored labels it is onehot.
+    """
+    counted = np.expand_dims(target != ignore_index, 1)  # (N, 1, ...)
+    index = np.where(counted, np.expand_dims(target, 1), 0)  # (N, 1, ...): some class for what does not count
     classes = np.ones(shape[1], dtype) if weight is None else weight
     p = np.empty(shape, dtype)
-    p[...] = (label_smoothing / shape[1] * classes).reshape(-1, *[1] * (len(shape) - 2))
+    p[...] = (label_smoothing / shape[1] * classes).reshape(-1, *[1] * (len(shape) - 2))  # s/C * w_c for every class
+    # (1 - s) * w_t more for the class of the label, as (N, 1, ...)
     at_target = np.take_along_axis(p, index, axis=1) + (1 - label_smoothing) * classes[index]
     np.put_along_axis(p, index, at_target, axis=1)
     return p * counted
@@ -122,6 +148,7 @@ def _checked_target(x, target, ignore_index):
 
 
 def _check_labels(target, shape, ignore_index):
+    """IndexError for a label that is no class, ValueError if all are ignored; they are looked at on the processor."""
     if not 0 <= ignore_index < shape[1] and target.min() >= 0 and target.max() < shape[1]:
         return  # all count, and all are classes: the usual case, for which nothing is copied
     counted = target[target != ignore_index]

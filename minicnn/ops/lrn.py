@@ -20,10 +20,12 @@ import numpy as np
 
 from ..autograd import Function
 from ..settings import real, whole
+from ..types import Array
+from ..variable import V
 from .arguments import check_tensors
 
 
-def local_response_norm(input, size, alpha=1e-4, beta=0.75, k=1.0):
+def local_response_norm(input: V, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> V:
     """Normalise (N, C, ...) across neighbouring channels, as ``torch.nn.functional.local_response_norm`` does."""
     check_tensors("local_response_norm", {"input": input})
     if input.data.ndim < 3:
@@ -43,20 +45,21 @@ class LocalResponseNorm(Function):
         return self.run(local_response_norm_backward, grad_out, *self.saved, *self.constants)
 
 
-def local_response_norm_forward(x, size, alpha, beta, k):
+def local_response_norm_forward(x: Array, size: int, alpha: float, beta: float, k: float) -> Array:
     """y = x * s^-beta."""
     return x * _scale(x, size, alpha, k) ** -beta
 
 
-def local_response_norm_backward(grad_out, x, size, alpha, beta, k):
+def local_response_norm_backward(grad_out: Array, x: Array, size: int, alpha: float, beta: float, k: float) -> Array:
     """grad_x: what passes straight through, minus x times what it did to its neighbours."""
     s = _scale(x, size, alpha, k)
-    grad_x = grad_out * s**-beta
+    grad_x = grad_out * s**-beta  # the straight way; divided by s it is the sum's grad_out * s^(-beta-1), too
     across = _window_sum(grad_x * x / s, before=(size - 1) // 2, after=size // 2)
     return grad_x - (2 * alpha * beta / size) * x * across
 
 
 def _scale(x, size, alpha, k):
+    """s of the formula, like x."""
     return k + alpha / size * _window_sum(x * x, before=size // 2, after=(size - 1) // 2)
 
 
@@ -64,7 +67,7 @@ def _window_sum(a, before, after):
     """At each channel c, the sum of a over the channels c - before to c + after that exist."""
     channels = a.shape[1]
     total = np.zeros_like(a)
-    for shift in range(max(-before, -channels), min(after, channels) + 1):
-        low, high = max(0, -shift), min(channels, channels - shift)
+    for shift in range(max(-before, -channels), min(after, channels) + 1):  # the neighbour c + shift, for all c at once
+        low, high = max(0, -shift), min(channels, channels - shift)  # the channels c that have this neighbour
         total[:, low:high] += a[:, low + shift : high + shift]
     return total

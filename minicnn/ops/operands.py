@@ -4,14 +4,16 @@ The rules for their dtypes are at the top of arithmetic.py.
 """
 
 import numbers
+from typing import Any
 
 import numpy as np
 
 from ..device import full, plain_array
-from ..variable import Variable
+from ..types import Array
+from ..variable import V, Variable
 
 
-def operands(op, a, b):
+def operands(op: str, a: Any, b: Any) -> tuple[Any, Any]:
     """Both as Variables: a number or an array beside a Variable becomes a constant; a number takes its dtype."""
     variable, other = (a, b) if isinstance(a, Variable) else (b, a)
     if not isinstance(other, Variable):
@@ -29,7 +31,7 @@ def operands(op, a, b):
     return a, b
 
 
-def as_constant(op, value, array):
+def as_constant(op: str, value: Any, array: Array) -> Array:
     """The array that a number or an array is beside a Tensor of this `array`; TypeError for what does not fit it."""
     if not isinstance(value, numbers.Real):
         constant = plain_array(value)
@@ -44,7 +46,7 @@ def as_constant(op, value, array):
             f"{op}: {value} beside a tensor of dtype {array.dtype} would be rounded; convert it with .astype(...)"
         )
     limits = np.iinfo(array.dtype)
-    if not limits.min <= value <= limits.max:
+    if not limits.min <= int(value) <= limits.max:
         raise TypeError(
             f"{op}: {value} beside a tensor of dtype {array.dtype} would wrap round: it holds {limits.min} to "
             f"{limits.max}; convert it with .astype(...)"
@@ -52,17 +54,17 @@ def as_constant(op, value, array):
     return full(array, (), value)
 
 
-def as_integers(a):
+def as_integers(a: V) -> V:
     """a itself; booleans as int64, 0 and 1."""
     return a.like(a.data.astype(np.int64)) if a.data.dtype.kind == "b" else a
 
 
-def as_floats(a):
-    """a itself; a Variable of booleans or integers as float32."""
+def as_floats(a: Any) -> Any:
+    """a itself (a number or an array, too); a Variable of booleans or integers as float32."""
     return a.like(a.data.astype(np.float32)) if isinstance(a, Variable) and a.data.dtype.kind != "f" else a
 
 
-def not_masks(op, *operands):
+def not_masks(op: str, *operands: Any) -> tuple[Any, ...]:
     """The operands themselves; TypeError if all are masks of booleans."""
     if all(operand.data.dtype.kind == "b" for operand in operands):
         raise TypeError(

@@ -14,22 +14,27 @@ Test      tests/ops/test_reduction.py
 """
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
 from ..autograd import Function
 from ..device import as_array, full
-from ..variable import Variable
+from ..types import Shape
+from ..variable import V
 from . import summation
 from .arguments import axis
 
+Dim: TypeAlias = int | Shape | None  # an axis, several, or all of them
 
-def sum(x, dim=None, keepdim=False):
+
+def sum(x: V, dim: Dim = None, keepdim: bool = False) -> V:
+    """The sum over the axes `dim`."""
     return Sum.apply(x, axes=_axes("sum", x, dim), keepdim=keepdim)
 
 
-def mean(x, dim=None, keepdim=False):
+def mean(x: V, dim: Dim = None, keepdim: bool = False) -> V:
+    """The mean over the axes `dim`; ValueError if there is nothing to average over."""
     axes = _axes("mean", x, dim)
     if any(x.data.shape[axis] == 0 for axis in axes):
         raise ValueError(f"mean: nothing to average over dim {dim} of shape {x.data.shape}")
@@ -39,16 +44,16 @@ def mean(x, dim=None, keepdim=False):
 class Extreme(NamedTuple):
     """What ``max`` and ``min`` give along one axis: ``values, indices = x.max(dim=1)``."""
 
-    values: Variable
-    indices: Variable
+    values: Any  # Tensors, both
+    indices: Any
 
 
-def max(x, dim=None, keepdim=False):
+def max(x: V, dim: int | None = None, keepdim: bool = False) -> V | Any:
     """The largest of all, or along the axis `dim` an Extreme, as ``torch.max``; NaN counts as the largest."""
     return _extreme("max", x, dim, keepdim)
 
 
-def min(x, dim=None, keepdim=False):
+def min(x: V, dim: int | None = None, keepdim: bool = False) -> V | Any:
     """The smallest, otherwise as ``max``; NaN counts as the smallest."""
     return _extreme("min", x, dim, keepdim)
 
@@ -61,7 +66,7 @@ def _extreme(op, x, dim, keepdim):
         raise ValueError(f"{op}: no values over dim {dim} of shape {x.data.shape}")
     along = None if dim is None else axes[0]
     find = x.data.argmax if op == "max" else x.data.argmin
-    winners = as_array(find(axis=along, keepdims=True))
+    winners = as_array(find(axis=along, keepdims=True))  # length 1 along the axis, for take_along_axis
     values = Pick.apply(x, winners=winners, axis=along, keepdim=keepdim)
     if along is None:
         return values
@@ -76,6 +81,7 @@ class Sum(Function):
         return x.sum(axis=axes, keepdims=keepdim, dtype=np.uint64 if x.dtype == np.uint64 else np.int64)
 
     def backward(self, grad_out):
+        # (N, C, H, W) summed over (2, 3): (N, C) -> (N, C, 1, 1) -> (N, C, H, W), a view that repeats
         return np.broadcast_to(_keepdims(grad_out, self.x_shape, self.axes), self.x_shape)
 
 
@@ -96,7 +102,7 @@ class Pick(Function):
 
     def forward(self, x, winners, axis, keepdim):
         self.x_shape, self.axis, self.winners = x.shape, axis, winners
-        if axis is None:
+        if axis is None:  # winners is one index into all of x
             return x.reshape(-1)[winners.reshape(-1)].reshape([1] * x.ndim if keepdim else [])
         picked = np.take_along_axis(x, winners, axis)
         return picked if keepdim else picked.squeeze(axis)

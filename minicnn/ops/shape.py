@@ -6,7 +6,7 @@ Shapes    reshape x -> any shape of as many elements     permute: the axes in an
           cat: tensors that differ in one axis only -> one tensor, one after the other along it
           to: the same on another device
 Backward  the way back: reshape to x's shape; the inverse permutation; zeros with grad_out added at the index (an
-          element taken twice receives both); grad_out cut into the pieces; grad_out on x's device
+          element taken twice receives both); grad_out cut into slices again; grad_out on x's device
 Saves     nothing but shapes and copies of indices, which must not change in between; the results of reshape, permute
           and x[index] share memory with x where NumPy can
 Mirrors   none: works on either array library as it is
@@ -14,19 +14,22 @@ Test      tests/ops/test_shape.py
 """
 
 import math
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 
 from ..autograd import Function
 from ..device import array_module, full, plain_array, to_device
-from ..variable import Variable
+from ..types import Shape
+from ..variable import V, Variable
 from .arguments import axis, check_tensors
 
 FEW_TIMES = 256  # additions to one element that float32 has digits enough for
 BASIC = (int, slice, type(None), type(Ellipsis), np.integer)  # parts of an index that nobody can change afterwards
 
 
-def reshape(x, shape):
+def reshape(x: V, shape: Shape) -> V:
     """x in another shape; one entry may be -1 and is worked out."""
     try:
         return Reshape.apply(x, shape=shape)
@@ -34,7 +37,7 @@ def reshape(x, shape):
         raise ValueError(f"reshape: {x.data.shape} ({x.data.size} elements) does not fit into {shape}") from None
 
 
-def flatten(input, start_dim=0, end_dim=-1):
+def flatten(input: V, start_dim: int = 0, end_dim: int = -1) -> V:
     """The axes from start_dim to end_dim as one, as ``torch.flatten``."""
     shape = input.data.shape
     start, end = axis("flatten", "start_dim", start_dim, shape), axis("flatten", "end_dim", end_dim, shape)
@@ -43,7 +46,7 @@ def flatten(input, start_dim=0, end_dim=-1):
     return reshape(input, (*shape[:start], math.prod(shape[start : end + 1]), *shape[end + 1 :]))
 
 
-def permute(x, dims):
+def permute(x: V, dims: Sequence[int]) -> V:
     """The axes in the order `dims`."""
     order = tuple(axis("permute", "dims", d, x.data.shape) for d in dims)
     if sorted(order) != list(range(x.data.ndim)):
@@ -51,7 +54,7 @@ def permute(x, dims):
     return Permute.apply(x, dims=order)
 
 
-def transpose(x, dim0, dim1):
+def transpose(x: V, dim0: int, dim1: int) -> V:
     """x with two axes swapped."""
     first, second = (axis("transpose", f"dim{i}", d, x.data.shape) for i, d in enumerate((dim0, dim1)))
     dims = list(range(x.data.ndim))
@@ -59,24 +62,24 @@ def transpose(x, dim0, dim1):
     return permute(x, dims)
 
 
-def getitem(x, index):
+def getitem(x: V, index: Any) -> V:
     """x[index]: ints, slices, None, ..., boolean masks and integer arrays, as in NumPy."""
     return GetItem.apply(x, index=tuple(map(_index_part, _parts(index))))
 
 
-def index_parts(index, device):
+def index_parts(index: Any, device: str) -> tuple[Any, ...]:
     """What is between the commas of an index, looked at as in x[index], for an array on `device`."""
     parts = map(_index_part, _parts(index))
     arrays = (part.data if isinstance(part, Variable) else part for part in parts)
     return tuple(part if isinstance(part, BASIC) else to_device(part, device) for part in arrays)
 
 
-def to(x, device):
+def to(x: V, device: str) -> V:
     """x on `device`; its gradient comes back to where x is."""
     return ToDevice.apply(x, device=device)
 
 
-def cat(tensors, dim=0):
+def cat(tensors: Iterable[V], dim: int = 0) -> V:
     """Tensors one after the other along the axis `dim`, as ``torch.cat``."""
     tensors = tuple(tensors)
     if not tensors:
@@ -90,7 +93,7 @@ def cat(tensors, dim=0):
         raise ValueError(f"cat: shapes {shapes} must agree everywhere but at dim {dim}") from None
 
 
-def stack(tensors, dim=0):
+def stack(tensors: Iterable[V], dim: int = 0) -> V:
     """Tensors of one shape side by side along a new axis `dim`, as ``torch.stack``."""
     tensors = tuple(tensors)
     if not tensors:
@@ -103,14 +106,14 @@ def stack(tensors, dim=0):
     return cat([unsqueeze(t, dim) for t in tensors], dim)
 
 
-def unsqueeze(x, dim):
+def unsqueeze(x: V, dim: int) -> V:
     """x with one more axis, of length 1, at `dim`."""
     shape = x.data.shape
     at = axis("unsqueeze", "dim", dim, shape, more=1)
     return reshape(x, (*shape[:at], 1, *shape[at:]))
 
 
-def squeeze(x, dim=None):
+def squeeze(x: V, dim: int | None = None) -> V:
     """x without the axes of length 1; with `dim`, without this one if its length is 1."""
     shape = x.data.shape
     gone = range(len(shape)) if dim is None else [axis("squeeze", "dim", dim, shape)]
@@ -128,7 +131,7 @@ class Reshape(Function):
 
 class Permute(Function):
     def forward(self, x, dims):
-        self.inverse = tuple(int(i) for i in np.argsort(dims))
+        self.inverse = tuple(int(i) for i in np.argsort(dims))  # (2, 0, 1) -> (1, 2, 0): where each axis has come from
         return x.transpose(dims)
 
     def backward(self, grad_out):
@@ -154,6 +157,7 @@ class GetItem(Function):
         most = max(part.size for part in self.index if not isinstance(part, BASIC))  # so often one may be taken
         dtype = np.float64 if most > FEW_TIMES else grad_out.dtype  # a million times, float32 would lose a percent
         sums = grad_x.astype(dtype, copy=False)
+        # sums[index] += ... would add only the last of several gradients for one element
         array_module(sums).add.at(sums, self.index, grad_out.astype(dtype, copy=False))
         return sums.astype(grad_out.dtype, copy=False)
 
@@ -161,7 +165,7 @@ class GetItem(Function):
 class Cat(Function):
     def forward(self, *arrays, dim):
         self.dim, lengths = dim, [array.shape[dim] for array in arrays]
-        self.cuts = np.cumsum(lengths)[:-1]
+        self.cuts = np.cumsum(lengths)[:-1]  # lengths 2, 3, 4 -> cuts at 2 and 5
         return np.concatenate(arrays, axis=dim)
 
     def backward(self, grad_out):

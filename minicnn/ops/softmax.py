@@ -3,8 +3,8 @@
 Shapes    x (any), dim: the axis of the classes   ->   y (the same)
 Forward   softmax      y_i = e^(x_i - m) / sum_j e^(x_j - m)        with m = max_j x_j, so that nothing overflows
           log_softmax  y_i = x_i - m - log sum_j e^(x_j - m)
-Backward  softmax      grad_x_i = y_i * (grad_out_i - sum_j grad_out_j y_j)
-          log_softmax  grad_x_i = grad_out_i - e^(y_i) * sum_j grad_out_j
+Backward  softmax      grad_x_i = y_i * (grad_out_i - sum_j grad_out_j y_j)   as d y_j / d x_i = y_j * ([i = j] - y_i)
+          log_softmax  grad_x_i = grad_out_i - e^(y_i) * sum_j grad_out_j     as d y_j / d x_i = [i = j] - e^(y_i)
 Saves     y
 Mirrors   kernels/cpu/softmax.py   kernels/numba_cuda/softmax.py   kernels/cuda/softmax.cu
 Test      tests/ops/test_softmax.py
@@ -14,16 +14,18 @@ Source    Bridle, "Probabilistic interpretation of feedforward classification ne
 import numpy as np
 
 from ..autograd import Function
+from ..types import Array
+from ..variable import V
 from .arguments import axis, check_tensors
 from .summation import total
 
 
-def softmax(input, dim):
+def softmax(input: V, dim: int) -> V:
     """Probabilities over the axis `dim`; they sum to 1."""
     return Softmax.apply(input, dim=_checked("softmax", input, dim))
 
 
-def log_softmax(input, dim):
+def log_softmax(input: V, dim: int) -> V:
     """The logarithm of ``softmax``, exact where a probability itself would round to 0."""
     return LogSoftmax.apply(input, dim=_checked("log_softmax", input, dim))
 
@@ -39,6 +41,17 @@ class Softmax(Function):
         return self.run(softmax_backward, grad_out, *self.saved, self.dim)
 
 
+def softmax_forward(x: Array, dim: int) -> Array:
+    """y = e^(x - max) / sum e^(x - max)."""
+    e = np.exp(x - x.max(axis=dim, keepdims=True, initial=-np.inf))  # in [0, 1]; `initial` is for an axis of length 0
+    return e / total(e, (dim,), keepdims=True)
+
+
+def softmax_backward(grad_out: Array, y: Array, dim: int) -> Array:
+    """grad_x = y * (grad_out - sum grad_out * y)."""
+    return y * (grad_out - total(grad_out * y, (dim,), keepdims=True))
+
+
 class LogSoftmax(Function):
     def forward(self, x, dim):
         self.dim = dim
@@ -50,28 +63,18 @@ class LogSoftmax(Function):
         return self.run(log_softmax_backward, grad_out, *self.saved, self.dim)
 
 
-def softmax_forward(x, dim):
-    """y = e^(x - max) / sum e^(x - max)."""
-    e = np.exp(x - x.max(axis=dim, keepdims=True, initial=-np.inf))
-    return e / total(e, (dim,), keepdims=True)
-
-
-def softmax_backward(grad_out, y, dim):
-    """grad_x = y * (grad_out - sum grad_out * y)."""
-    return y * (grad_out - total(grad_out * y, (dim,), keepdims=True))
-
-
-def log_softmax_forward(x, dim):
+def log_softmax_forward(x: Array, dim: int) -> Array:
     """y = x - max - log sum e^(x - max)."""
-    shifted = x - x.max(axis=dim, keepdims=True, initial=-np.inf)
+    shifted = x - x.max(axis=dim, keepdims=True, initial=-np.inf)  # at most 0, and 0 somewhere: the sum is at least 1
     return shifted - np.log(total(np.exp(shifted), (dim,), keepdims=True))
 
 
-def log_softmax_backward(grad_out, y, dim):
+def log_softmax_backward(grad_out: Array, y: Array, dim: int) -> Array:
     """grad_x = grad_out - softmax * sum grad_out."""
     return grad_out - np.exp(y) * total(grad_out, (dim,), keepdims=True)
 
 
 def _checked(op, x, dim):
+    """dim counted from 0, if x is a Tensor that has this axis."""
     check_tensors(op, {"input": x})
     return axis(op, "dim", dim, x.data.shape)

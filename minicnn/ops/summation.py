@@ -19,13 +19,14 @@ import math
 import numpy as np
 
 from ..device import device_of
+from ..types import Array, Shape
 
 FEW = 128  # runs for which pieces would take longer than the sum itself
 PIECE = 32  # values that are added one by one
 WIDTH = 4096  # neighbouring columns that are summed together: their sums stay in the first-level cache
 
 
-def total(x, axes, keepdims=False):
+def total(x: Array, axes: Shape, keepdims: bool = False) -> Array:
     """The sum of x over a tuple of axes, in x's dtype; of float32 values as right as the page says."""
     count = _count(x, axes)
     if count <= FEW or x.dtype.char != "f":
@@ -47,7 +48,7 @@ def total(x, axes, keepdims=False):
     return result.astype(np.float32, copy=False)
 
 
-def mean(x, axes, keepdims=False):
+def mean(x: Array, axes: Shape, keepdims: bool = False) -> Array:
     """The mean of x over a tuple of axes, in x's dtype."""
     return total(x, axes, keepdims) / x.dtype.type(_count(x, axes))
 

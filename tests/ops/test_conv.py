@@ -97,7 +97,7 @@ def test_images_taken_one_at_a_time_give_the_same(place, monkeypatch):
     rng = np.random.default_rng(0)
     arrays = [rng.standard_normal(shape) for shape in ((5, 4, 6, 7), (6, 2, 3, 2), (6,))]
     y, grads = run(place, F.conv2d, arrays, groups=2)
-    monkeypatch.setattr(conv, "BLOCK_BYTES", 1)
+    monkeypatch.setattr(conv, "COL_BYTES", 1)
     other_y, other_grads = run(place, F.conv2d, arrays, groups=2)
     for value, other in zip([y, *grads], [other_y, *other_grads], strict=True):
         check_close(value, other, 1e-12)
