@@ -1,18 +1,16 @@
-"""The loader: the same batches whatever the threads do, resuming, bad pictures, errors and early ends."""
+"""The loader: the same batches whatever the threads do, resuming, errors and early ends."""
 
 import gc
 import os
-import pickle
 import signal
 import threading
 import time
 
 import numpy as np
 import pytest
-from PIL import Image
+from random_pictures import Pictures, assert_same, jitter, loader, loader_threads
 
 from minicnn.data import (
-    BadImage,
     CenterCrop,
     Compose,
     DataError,
@@ -22,52 +20,7 @@ from minicnn.data import (
     RandomFlip,
     ResizeShorter,
     TenCrop,
-    TooManyBadImages,
 )
-
-RANDOM = Compose([RandomCrop(6), RandomFlip()])
-
-
-class Pictures:
-    """Random pictures in memory, some unreadable, some slow."""
-
-    def __init__(self, count, bad=(), delay=None):
-        self.samples = [(f"picture {i}", i % 3) for i in range(count)]
-        self.bad = set(bad)
-        self.delay = delay or (lambda index: 0)
-
-    def __len__(self):
-        return len(self.samples)
-
-    def load(self, index):
-        time.sleep(self.delay(index))
-        if index in self.bad:
-            raise BadImage(self.samples[index][0], "damaged")
-        pixels = np.random.default_rng(index).integers(0, 256, (9, 8, 3), dtype=np.uint8)
-        return Image.fromarray(pixels)
-
-
-def jitter(index):
-    """Up to 4 ms, different on every call: threads overtake each other."""
-    return time.perf_counter_ns() % 5 / 1000
-
-
-def loader(dataset=None, batch_size=4, transform=RANDOM, **settings):
-    dataset = Pictures(22) if dataset is None else dataset
-    return DataLoader(dataset, batch_size, transform, **({"shuffle": True, "seed": 7} | settings))
-
-
-def assert_same(batches, others):
-    batches, others = list(batches), list(others)
-    assert len(batches) == len(others)
-    for batch, other in zip(batches, others, strict=True):
-        for field, expected in zip(batch, other, strict=True):
-            assert np.array_equal(field, expected)
-
-
-def loader_threads():
-    return [thread for thread in threading.enumerate() if thread.name.startswith("minicnn-loader")]
-
 
 # --- what a batch holds ---
 
@@ -144,70 +97,6 @@ def test_an_epoch_can_be_taken_up_at_any_batch(workers, start):
 def test_start_beyond_the_epoch_is_refused_at_once(start):
     with pytest.raises(ValueError, match=rf"start must lie in 0..6.*not {start}"):
         loader().epoch(0, start=start)
-
-
-# --- bad pictures ---
-
-
-@pytest.mark.parametrize("workers", [0, 2])
-def test_bad_pictures_are_left_out_and_listed_once(workers):
-    with_bad = loader(Pictures(22, bad={5, 9}), workers=workers, max_bad_fraction=0.1)
-    for epoch in range(3):
-        good = np.concatenate([batch.indices for batch in with_bad.epoch(epoch)])
-        assert sorted(good) == [i for i in range(22) if i not in (5, 9)]
-        assert with_bad.bad == {"picture 5": "damaged", "picture 9": "damaged"}
-
-
-def test_bad_pictures_do_not_change_the_others():
-    with_bad = list(loader(Pictures(22, bad={5, 9}), max_bad_fraction=0.5).epoch(0))
-    for batch, whole in zip(with_bad, loader().epoch(0), strict=True):
-        keep = ~np.isin(whole.indices, [5, 9])
-        assert np.array_equal(batch.images, whole.images[keep])
-        assert np.array_equal(batch.labels, whole.labels[keep])
-
-
-def test_a_batch_of_bad_pictures_only_is_passed_over_but_counts():
-    bad = loader(Pictures(12, bad={4, 5, 6, 7}), shuffle=False, max_bad_fraction=0.5)
-    assert [batch.position for batch in bad.epoch(0)] == [0, 2]
-    assert [batch.position for batch in bad.epoch(0, start=1)] == [2]
-
-
-@pytest.mark.parametrize("workers", [0, 2])
-def test_too_many_bad_pictures_stop_the_epoch(workers):
-    too_many = loader(Pictures(22, bad={3, 5, 9}), workers=workers, shuffle=False, max_bad_fraction=2 / 22)
-    message = "3 of 22 pictures are unreadable.*allows 2.*picture 3: damaged; picture 5: damaged; picture 9"
-    with pytest.raises(TooManyBadImages, match=message):
-        list(too_many.epoch(0))
-    assert not loader_threads()
-
-
-def test_the_list_of_bad_pictures_is_one_line_whatever_their_names():
-    dataset = Pictures(4, bad={0, 1})
-    dataset.samples[0], dataset.samples[1] = ("two\nlines", 0), ("caf\udce9", 0)
-    with pytest.raises(TooManyBadImages) as caught:
-        list(loader(dataset, shuffle=False, max_bad_fraction=0.25).epoch(0))
-    assert str(caught.value).endswith(r"two\nlines: damaged; caf\udce9: damaged")
-
-
-def test_the_fraction_is_rounded_up_and_zero_means_none():
-    assert len(list(loader(Pictures(22, bad={3})).epoch(0))) == 6
-    with pytest.raises(TooManyBadImages, match="allows 0"):
-        list(loader(Pictures(22, bad={3}), max_bad_fraction=0).epoch(0))
-
-
-def test_damaged_files_in_a_real_folder(tmp_path):
-    (tmp_path / "class").mkdir()
-    pixels = np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8)
-    for number in range(6):
-        Image.fromarray(pixels).save(tmp_path / "class" / f"{number}.jpg")
-    truncated, empty, text = (tmp_path / "class" / f"{number}.jpg" for number in (1, 3, 4))
-    truncated.write_bytes(truncated.read_bytes()[:1500])
-    empty.write_bytes(b"")
-    text.write_text("no picture")
-    damaged = loader(ImageFolder(tmp_path), transform=CenterCrop(32), shuffle=False, max_bad_fraction=0.5)
-    assert np.concatenate([batch.indices for batch in damaged.epoch(0)]).tolist() == [0, 2, 5]
-    assert list(damaged.bad) == [str(truncated), str(empty), str(text)]
-    assert "truncated" in damaged.bad[str(truncated)]
 
 
 # --- errors and early ends ---
@@ -293,38 +182,6 @@ def test_other_arguments_are_looked_at_when_they_are_given():
         loader().epoch(-1)
     with pytest.raises(TypeError, match="epoch must be a whole number"):
         loader().epoch(0.5)
-
-
-@pytest.mark.parametrize("workers", [0, 2])
-def test_a_picture_that_a_transform_cannot_use_is_left_out_as_an_unreadable_one(workers):
-    dataset = Pictures(22)
-    load = dataset.load
-    dataset.load = lambda index: Image.new("RGB", (90_000, 1)) if index == 5 else load(index)
-    transform = Compose([ResizeShorter(32), RandomCrop(6)])
-    with_thin = loader(dataset, transform=transform, workers=workers, max_bad_fraction=0.1, shuffle=True)
-    assert 5 not in np.concatenate([batch.indices for batch in with_thin.epoch(0)])
-    assert list(with_thin.bad) == ["picture 5"] and "too long and thin" in with_thin.bad["picture 5"]
-    pickle.dumps(with_thin.bad)
-
-
-@pytest.mark.parametrize("workers", [0, 2])
-@pytest.mark.parametrize(
-    ("error", "message"),
-    [(DataError("the disk is gone"), "the disk is gone"), (MemoryError(), "picture [0-9]+: there is no memory left")],
-)
-@pytest.mark.parametrize("where", ["load", "transform"])
-def test_trouble_of_the_machine_ends_the_epoch_and_is_no_unreadable_picture(workers, error, message, where):
-    def trouble(*args):
-        raise error
-
-    dataset = Pictures(22)
-    if where == "load":
-        dataset.load = trouble
-    troubled = loader(dataset, transform=trouble, workers=workers, max_bad_fraction=1)
-    with pytest.raises(DataError, match=message) as caught:
-        list(troubled.epoch(0))
-    assert not isinstance(caught.value, BadImage)
-    assert troubled.bad == {} and not loader_threads()
 
 
 def test_a_system_that_refuses_threads(monkeypatch):
