@@ -123,7 +123,7 @@ def _gradient(grad_out, x, mean, inv_std, scale, shift, sums):
     grad_x = memory.empty(last.shape, x.dtype)
     g, out = last.reshape(matrix.shape), grad_x.reshape(matrix.shape)
     along = offset = None
-    if sums is not None:
+    if sums is not None:  # training: what reaches x by way of inv_std and of the mean
         count = max(1, len(matrix))
         along, offset = inv_std * sums[0] / count, sums[1] / count
     vectors = contiguous(mean), scale, along, offset, shift
@@ -175,7 +175,7 @@ def _statistics(x, mean, distance):
     for start in range(0, count, BLOCK):
         part = x[start : start + BLOCK]
         n = len(part)
-        if start == 0:
+        if start == 0:  # there is no mean of earlier rows yet: this block's own
             total[:] = 0
             for i in range(n):
                 for c in range(channels):
@@ -201,6 +201,7 @@ def _statistics(x, mean, distance):
                 d = part[i, c] - centre[c]
                 total[c] += d
                 squares[c] += d * d
+        # this block's mean is `rest` from the centre, `shift` from the mean so far; it has the weight `new` in both
         each, new = 1 / n, n / (start + n)
         for c in range(channels):
             rest = total[c] * each
@@ -211,6 +212,7 @@ def _statistics(x, mean, distance):
 
 @jit
 def _normalise(x, mean, scale, shift, residual, floor, y):
+    """y = max((x - mean) * scale + shift + residual, floor), matrices (M, C); floor: 0 for a ReLU, or -inf."""
     for i in range(len(x)):
         for c in range(len(mean)):
             v = (x[i, c] - mean[c]) * scale[c] + shift[c]
@@ -229,18 +231,18 @@ def _sums(grad_out, x, y, behind, mean, scale, shift, sums):
         plain[:] = 0
         stop = min(start + BLOCK, count)
         whole = stop - (stop - start) % TOGETHER
-        for i in range(start, whole, TOGETHER):
+        for i in range(start, whole, TOGETHER):  # four rows for each time that the sums are read and written
             for c in range(channels):
                 along, total = x.dtype.type(0), x.dtype.type(0)
                 for j in range(i, i + TOGETHER):
-                    g, d = _behind_relu(grad_out, x, y, behind, mean, scale, shift, j, c)
+                    g, d = _behind_relu(grad_out, x, y, behind, mean, scale, shift, (j, c))
                     total += g
                     along += g * d
                 plain[c] += total
                 product[c] += along
-        for i in range(whole, stop):
+        for i in range(whole, stop):  # the last rows one by one: a loop of fewer than four would be slower for all
             for c in range(channels):
-                g, d = _behind_relu(grad_out, x, y, behind, mean, scale, shift, i, c)
+                g, d = _behind_relu(grad_out, x, y, behind, mean, scale, shift, (i, c))
                 plain[c] += g
                 product[c] += g * d
         for c in range(channels):
@@ -249,9 +251,11 @@ def _sums(grad_out, x, y, behind, mean, scale, shift, sums):
 
 
 @jit(forceinline=True)
-def _behind_relu(grad_out, x, y, behind, mean, scale, shift, i, c):
-    """(The gradient behind the ReLU, if there was one, and the distance from the mean) of one value."""
+def _behind_relu(grad_out, x, y, behind, mean, scale, shift, place):
+    """(The gradient behind the ReLU, if there was one, and the distance from the mean) at (row, channel)."""
+    i, c = place
     g, d = grad_out[i, c], x[i, c] - mean[c]
+    # which arguments are None is known when this is compiled: no branch is left in the loop
     if y is not None:
         g = 0 if y[i, c] <= 0 else g
         behind[i, c] = g
@@ -262,6 +266,7 @@ def _behind_relu(grad_out, x, y, behind, mean, scale, shift, i, c):
 
 @jit
 def _grad_x(grad_out, x, mean, scale, along, offset, shift, grad_x):
+    """grad_x = (g - offset - (x - mean) * along) * scale; in evaluation, without sums, g * scale."""
     for i in range(len(x)):
         for c in range(len(mean)):
             g, d = grad_out[i, c], x[i, c] - mean[c]

@@ -69,6 +69,7 @@ class Keepers:
             self.work[1] += 1
 
     def close(self):
+        """Give the events back: a forked process has no threads that wait for them."""
         for event in self.events:
             os.close(event)
 

@@ -18,7 +18,6 @@ import numba
 import numpy
 from llvmlite.binding import get_host_cpu_features, get_host_cpu_name
 from numba.core import caching, event
-from numba.core.compiler import CompileResult
 from numba.core.serialize import dumps
 
 from minicnn.cache import cache_dir
@@ -95,6 +94,16 @@ if FOLDER:
     compiled.used(FOLDER)
 
 
+class _Parts(caching.CompileResultCacheImpl):
+    """A compiled function as what can be kept, and back; Numba's own class would look for a folder first."""
+
+    def __init__(self):
+        pass
+
+
+_PARTS = _Parts()
+
+
 class Kept(caching.NullCache):
     """What has been compiled of a function, on disk: a file for each kind of arguments."""
 
@@ -105,22 +114,24 @@ class Kept(caching.NullCache):
 
     @property
     def cache_path(self):
+        """The folder, for Numba's statistics."""
         return str(FOLDER)
 
     def load_overload(self, signature, context):
         """The function for such arguments; None if it must be compiled."""
         context.refresh()
         found = compiled.read(self._path(signature, context.codegen()))
-        return None if found is None else CompileResult._rebuild(context, *pickle.loads(found))
+        return None if found is None else _PARTS.rebuild(context, pickle.loads(found))
 
     def save_overload(self, signature, result):
+        """Keep a function that has just been compiled for such arguments."""
         if Kept.refused:
             return
         try:
             if not FOLDER.exists():
                 FOLDER.mkdir(0o700, exist_ok=True)
                 compiled.sweep(FOLDER.parent)
-            compiled.write(self._path(signature, result.codegen), dumps(result._reduce()))
+            compiled.write(self._path(signature, result.codegen), dumps(_PARTS.reduce(result)))
         except OSError as error:
             Kept.refused = True
             complain(f"minicnn: compiled code cannot be kept in {FOLDER}: {error.strerror}")
