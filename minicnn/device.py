@@ -164,7 +164,7 @@ def share_memory(a: Array, b: Array) -> bool:
     return device_of(a) == device_of(b) and array_module(a).may_share_memory(a, b)
 
 
-def full(like: Array, shape: Shape, value: float) -> Array:
+def full(like: Array, shape: Shape, value: Any) -> Array:
     """An array of that shape, filled with `value`, on the device and of the dtype of `like`."""
     array = array_module(like).full(shape, value, like.dtype)
     return on_device(array) if isinstance(like, EmulatedArray) else array

@@ -14,14 +14,14 @@ import math
 from typing import Any
 
 from ..settings import whole_or_pair
-from ..types import Shape, Size
+from ..types import Shape
 from ..variable import Variable
 from .arguments import check_tensors
 
 LARGEST = 2**31 - 1  # a stride, a padding or a size of a window; kernels count in 32 bits
 
 
-def pair(op: str, name: str, value: Size, minimum: int) -> tuple[int, int]:
+def pair(op: str, name: str, value: Any, minimum: int) -> tuple[int, int]:
     """`value`, an int or two of them, as (height, width); ValueError below `minimum`, TypeError if not whole."""
     value = whole_or_pair(op, name, value, minimum, LARGEST)
     return value if isinstance(value, tuple) else (value, value)

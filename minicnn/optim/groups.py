@@ -1,15 +1,17 @@
 """Parameter groups: what an optimiser shall train, and how, looked at when it is given, and again before each step."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from ..device import device_of
 from ..settings import flag, real
+from ..types import Array
 from ..variable import Variable
 
 
-def as_groups(params):
+def as_groups(params: Any) -> list[Any]:
     """The groups that `params` stands for: dicts, or one of all the Tensors."""
     params = _listed("params", params)
     if not params:
@@ -20,7 +22,7 @@ def as_groups(params):
     return params if all(dicts) else [{"params": params}]
 
 
-def checked_group(group, defaults, present):
+def checked_group(group: Any, defaults: dict[str, Any], present: Iterable[Variable]) -> dict[str, Any]:
     """`group` with the settings that it lacks; its parameters are leaves, of floats, and not among those `present`."""
     if not isinstance(group, Mapping) or "params" not in group:
         raise TypeError('SGD: a group must be a dict {"params": [...], ...}')
@@ -37,7 +39,7 @@ def checked_group(group, defaults, present):
     return {**checked_settings({key: group.get(key, value) for key, value in defaults.items()}), "params": params}
 
 
-def checked_settings(group):
+def checked_settings(group: Mapping[str, Any]) -> dict[str, Any]:
     """{name: Python's own number} of the settings of SGD; TypeError or ValueError for one that cannot be."""
     settings = {name: real("SGD", name, group[name], at_least=0) for name in ("lr", "momentum", "weight_decay")}
     settings["dampening"] = real("SGD", "dampening", group["dampening"])
@@ -47,7 +49,7 @@ def checked_settings(group):
     return settings
 
 
-def belong_together(w, grad, velocity):
+def belong_together(w: Array, grad: Array, velocity: Array | None) -> bool:
     """Whether a kernel may be handed a parameter with its gradient and its velocity (or None), and reads by one index:
     they are of one shape and dtype, on one device, and w can be written into."""
     if w.dtype.char not in "fd" or not getattr(w.flags, "writeable", True):
@@ -60,7 +62,7 @@ def _are_alike(a, b):
     return a.shape == b.shape and a.dtype == b.dtype and on_one_device
 
 
-def unequal(where, w, grad, velocity):
+def unequal(where: str, w: Array, grad: Array, velocity: Array | None) -> ValueError:
     """The error of arrays that do not belong together."""
     named = {"it": w, "its gradient": grad, "its velocity": velocity}
     has = [f"{name} has shape {a.shape}, {a.dtype} on {device_of(a)}" for name, a in named.items() if a is not None]
@@ -70,9 +72,11 @@ def unequal(where, w, grad, velocity):
     )
 
 
-def checked_state(state, groups, defaults):
+def checked_state(
+    state: Any, groups: Sequence[dict[str, Any]], defaults: dict[str, Any]
+) -> tuple[list[dict[str, Any]], list[Any]]:
     """(settings of each group, velocity of each parameter) of what ``state_dict()`` of such groups has given out."""
-    parts = [state.get(part) for part in ("groups", "velocities")] if isinstance(state, Mapping) else [None]
+    parts: list[Any] = [state.get(part) for part in ("groups", "velocities")] if isinstance(state, Mapping) else [None]
     if not all(isinstance(part, (list, tuple)) for part in parts):
         raise ValueError('SGD.load_state_dict: the state must be a dict of two lists, "groups" and "velocities"')
     saved, velocities = parts[0], [None if v is None else _array(v) for v in parts[1]]

@@ -14,6 +14,7 @@ multiply; this is PyTorch's "chainable form". Every schedule can be saved and re
 
 import math
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from ..settings import one_of, real, whole
 
@@ -21,22 +22,22 @@ from ..settings import one_of, real, whole
 class Schedule:
     """What the schedules share: the count of periods, the rates, saving and restoring."""
 
-    def __init__(self, optimizer):
+    def __init__(self, optimizer: Any) -> None:
         if not hasattr(optimizer, "param_groups"):
             raise TypeError(f"{type(self).__name__}: optimizer is a {type(optimizer).__name__}, and no optimiser")
         self.optimizer = optimizer
         self.count = 0
 
-    def step(self, metric=None):
+    def step(self, metric: Any = None) -> None:
         """One period is over. metric: what ReduceLROnPlateau watches; the others need none."""
         self.count += 1
         self._change()
 
-    def next_lr(self, lr):
+    def next_lr(self, lr: float) -> float:
         """The rate after period `self.count` of a group that has had the rate `lr`."""
         raise NotImplementedError(f"{type(self).__name__} does not say what its next lr is")
 
-    def get_last_lr(self):
+    def get_last_lr(self) -> list[float]:
         """The present rate of each group."""
         return [group["lr"] for group in self.optimizer.param_groups]
 
@@ -44,11 +45,11 @@ class Schedule:
         for group in self.optimizer.param_groups:
             group["lr"] = self.next_lr(group["lr"])
 
-    def state_dict(self):
+    def state_dict(self) -> dict[str, Any]:
         """Everything that changes, the optimiser's rates too, as plain numbers."""
         return {"count": self.count, "lrs": self.get_last_lr()}
 
-    def load_state_dict(self, state):
+    def load_state_dict(self, state: Any) -> None:
         """Continue from ``state_dict``; the optimiser's rates are set to what they were. ValueError or TypeError, and
         nothing is changed, for the state of another schedule, of other groups or of an older version."""
         count, lrs = self._checked(state)
@@ -73,18 +74,18 @@ class Schedule:
 class StepLR(Schedule):
     """lr * gamma after every `step_size` periods."""
 
-    def __init__(self, optimizer, step_size, gamma=0.1):
+    def __init__(self, optimizer: Any, step_size: int, gamma: float = 0.1) -> None:
         super().__init__(optimizer)
         self.step_size, self.gamma = whole("StepLR", "step_size", step_size), real("StepLR", "gamma", gamma, above=0)
 
-    def next_lr(self, lr):
+    def next_lr(self, lr: float) -> float:
         return lr if self.count % self.step_size else lr * self.gamma
 
 
 class MultiStepLR(Schedule):
     """lr * gamma at each milestone: periods in ascending order; one that stands there twice counts twice."""
 
-    def __init__(self, optimizer, milestones, gamma=0.1):
+    def __init__(self, optimizer: Any, milestones: Iterable[int], gamma: float = 0.1) -> None:
         super().__init__(optimizer)
         if isinstance(milestones, str) or not isinstance(milestones, Iterable):
             raise TypeError(f"MultiStepLR: milestones must be a list of whole numbers, got {milestones!r}")
@@ -93,21 +94,22 @@ class MultiStepLR(Schedule):
             raise ValueError(f"MultiStepLR: milestones must ascend, got {self.milestones}")
         self.gamma = real("MultiStepLR", "gamma", gamma, above=0)
 
-    def next_lr(self, lr):
+    def next_lr(self, lr: float) -> float:
         return lr * self.gamma ** self.milestones.count(self.count)
 
 
 class CosineAnnealingLR(Schedule):
     """Half a cosine from lr down to eta_min over T_max periods; from then on the rate is left alone."""
 
-    def __init__(self, optimizer, T_max, eta_min=0.0):
+    def __init__(self, optimizer: Any, T_max: int, eta_min: float = 0.0) -> None:
         super().__init__(optimizer)
         self.T_max = whole("CosineAnnealingLR", "T_max", T_max)
         self.eta_min = real("CosineAnnealingLR", "eta_min", eta_min, at_least=0)
 
-    def next_lr(self, lr):
+    def next_lr(self, lr: float) -> float:
         if self.count > self.T_max:
             return lr
+        # lr(t) - eta_min is proportional to 1 + cos(pi t / T_max): a step multiplies it by the quotient of two of them
         before, now = (1 + math.cos(math.pi * count / self.T_max) for count in (self.count - 1, self.count))
         return now / before * (lr - self.eta_min) + self.eta_min
 
@@ -120,16 +122,25 @@ class ReduceLROnPlateau(Schedule):
     min_lr, and one that is below stays there.
     """
 
-    def __init__(self, optimizer, mode="min", factor=0.1, patience=10, threshold=1e-4, min_lr=0.0):
+    def __init__(
+        self,
+        optimizer: Any,
+        mode: str = "min",
+        factor: float = 0.1,
+        patience: int = 10,
+        threshold: float = 1e-4,
+        min_lr: float = 0.0,
+    ) -> None:
         super().__init__(optimizer)
         self.mode = one_of("ReduceLROnPlateau", "mode", mode, ("min", "max"))
         self.factor = real("ReduceLROnPlateau", "factor", factor, above=0, below=1)
         self.patience = whole("ReduceLROnPlateau", "patience", patience, 0)
         self.threshold = real("ReduceLROnPlateau", "threshold", threshold, at_least=0)
         self.min_lr = real("ReduceLROnPlateau", "min_lr", min_lr, at_least=0)
-        self.best, self.bad_periods = None, 0
+        self.best: float | None = None
+        self.bad_periods = 0
 
-    def step(self, metric=None):
+    def step(self, metric: Any = None) -> None:
         """One period is over, with this metric: a number, or a Tensor of one."""
         if metric is None:
             raise ValueError("ReduceLROnPlateau.step: it needs the metric that it watches")
@@ -145,7 +156,7 @@ class ReduceLROnPlateau(Schedule):
             self.bad_periods = 0
             self._change()
 
-    def next_lr(self, lr):
+    def next_lr(self, lr: float) -> float:
         return min(lr, max(self.min_lr, lr * self.factor))
 
     def _improves(self, metric):
@@ -154,7 +165,7 @@ class ReduceLROnPlateau(Schedule):
         margin = self.threshold * abs(self.best)
         return metric < self.best - margin if self.mode == "min" else metric > self.best + margin
 
-    def state_dict(self):
+    def state_dict(self) -> dict[str, Any]:
         return {**super().state_dict(), "best": self.best, "bad_periods": self.bad_periods}
 
     def _checked(self, state):
@@ -165,7 +176,7 @@ class ReduceLROnPlateau(Schedule):
             real(who, "best", state["best"])
         return count_and_lrs
 
-    def load_state_dict(self, state):
+    def load_state_dict(self, state: Any) -> None:
         super().load_state_dict(state)
         self.best, self.bad_periods = state["best"], state["bad_periods"]
 
@@ -173,7 +184,7 @@ class ReduceLROnPlateau(Schedule):
 class LinearWarmup(Schedule):
     """From lr * start_factor up to lr over `periods`, in equal steps; then the schedule `after` (None: constant)."""
 
-    def __init__(self, optimizer, periods, start_factor=0.1, after=None):
+    def __init__(self, optimizer: Any, periods: int, start_factor: float = 0.1, after: Schedule | None = None) -> None:
         super().__init__(optimizer)
         self.periods = whole("LinearWarmup", "periods", periods)
         self.start_factor = real("LinearWarmup", "start_factor", start_factor, above=0, at_most=1)
@@ -183,7 +194,7 @@ class LinearWarmup(Schedule):
         for group in optimizer.param_groups:
             group["lr"] *= self.start_factor
 
-    def step(self, metric=None):
+    def step(self, metric: Any = None) -> None:
         """One period is over. metric: what `after` watches, if it watches one."""
         self.count += 1
         if self.count <= self.periods:
@@ -191,13 +202,13 @@ class LinearWarmup(Schedule):
         elif self.after is not None:
             self.after.step(metric)
 
-    def next_lr(self, lr):
+    def next_lr(self, lr: float) -> float:
         before, now = (
             self.start_factor + (1 - self.start_factor) * count / self.periods for count in (self.count - 1, self.count)
         )
-        return lr * (now / before)
+        return lr * (now / before)  # what lr was times `before` becomes times `now`
 
-    def state_dict(self):
+    def state_dict(self) -> dict[str, Any]:
         return {**super().state_dict(), "after": None if self.after is None else self.after.state_dict()}
 
     def _checked(self, state):
@@ -208,7 +219,7 @@ class LinearWarmup(Schedule):
             self.after._checked(state["after"])
         return count_and_lrs
 
-    def load_state_dict(self, state):
+    def load_state_dict(self, state: Any) -> None:
         super().load_state_dict(state)
         if self.after is not None:
             self.after.load_state_dict(state["after"])
