@@ -20,7 +20,7 @@ from .checksum import in_name, sha256
 from .error import WeightsError
 
 TIMEOUT = 30  # seconds without a byte
-BLOCK = 1 << 20
+READ = 1 << 20  # bytes at a time
 
 
 def fetch(url: str, folder: Path | str | None = None) -> Path:
@@ -57,10 +57,10 @@ def _download(url, file):
         length = int(response.headers.get("Content-Length") or 0)
         name = url.rpartition("/")[2]
         with tqdm(total=length or None, desc=name, unit="B", unit_scale=True, disable=None, file=stderr) as bar:
-            while block := response.read(BLOCK):
-                file.write(block)
-                digest.update(block)
-                bar.update(len(block))
+            while read := response.read(READ):
+                file.write(read)
+                digest.update(read)
+                bar.update(len(read))
         if file.tell() < length:
             raise http.client.HTTPException(f"the connection broke after {file.tell():,} of {length:,} bytes")
     return digest.hexdigest()

@@ -22,7 +22,7 @@ import numpy as np
 from ..device import to_device
 from ..variable import Variable
 from .files import NotLastingError, atomic_write, open_regular
-from .npz import BLOCK, KINDS, Archive, ArchiveError
+from .npz import KINDS, READ, Archive, ArchiveError
 
 State: TypeAlias = dict[str, Any]  # a nesting of dicts and lists with plain values, arrays and Tensors in it
 
@@ -207,8 +207,8 @@ def _check_digest(path, file):
     if right:
         file.seek(0)
         digest = hashlib.sha256()
-        for start in range(0, size, BLOCK):
-            digest.update(file.read(min(BLOCK, size - start)))
+        for start in range(0, size, READ):
+            digest.update(file.read(min(READ, size - start)))
         right = file.read(DIGEST_SIZE + 1) == digest.hexdigest().encode()
     if not right:
         raise CheckpointError(

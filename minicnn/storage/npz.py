@@ -15,7 +15,7 @@ import numpy as np
 
 from ..types import Array
 
-BLOCK = 1 << 20
+READ = 1 << 20  # bytes at a time
 KINDS = "biufc"  # booleans, whole numbers, floats, complex numbers: what neither runs code nor refers to anything
 DESCRIPTION = re.compile(
     rb"\{'descr': '([<>|][" + KINDS.encode() + rb"]\d{1,2})', 'fortran_order': (False|True), "
@@ -92,14 +92,14 @@ def _read_header(member):
     """What stands in front of the numbers: a magic word, a version, its own length, and a description."""
     major, _ = np.lib.format.read_magic(member)
     length = struct.unpack("<H", member.read(2)) if major == 1 else struct.unpack("<I", member.read(4))
-    return member.read(min(length[0], BLOCK))
+    return member.read(min(length[0], READ))
 
 
 def _fill(out, member):
     """Read as many bytes as the array `out`, uint8, has, to the member's end, where its checksum is compared."""
     start = 0
-    while block := member.read(BLOCK):
-        out[start : start + len(block)] = np.frombuffer(block, np.uint8)
-        start += len(block)
+    while read := member.read(READ):
+        out[start : start + len(read)] = np.frombuffer(read, np.uint8)
+        start += len(read)
     if start != len(out):
         raise EOFError(f"it ends after {start} of {len(out)} bytes")

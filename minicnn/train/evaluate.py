@@ -50,6 +50,7 @@ def evaluate(
     result = Scores()
     for batches in in_step(loaders):
         batch = batches[0]
+        # every network sees every view of every scale: each gives an array (N, classes) of log-probabilities
         pairs = [(classifier, each.images) for each in batches for classifier in classifiers]
         log_p = log_mean([view for pair in pairs for view in log_probabilities(*pair, device)])
         loss = -np.take_along_axis(log_p, batch.labels[:, None], axis=1).mean()
@@ -76,11 +77,11 @@ def in_step(loaders: Sequence[DataLoader]) -> Iterator[tuple[Batch, ...]]:
 @no_grad()
 def log_probabilities(classifier: Classifier, images: Array, device: str = "cpu") -> Array:
     """The classifier's log-softmax of each view of N pictures: an array (views, N, classes)."""
-    views = images[:, None] if images.ndim == 4 else images
+    views = images[:, None] if images.ndim == 4 else images  # uint8 (N, views, C, H, W)
     count, crops = views.shape[:2]
     pixels = classifier.normalize(to_device(views, device)).reshape(count * crops, *views.shape[2:])
-    scores = classifier.model(Tensor(pixels)).numpy()
-    if scores.ndim == 4:  # one for each position
+    scores = classifier.model(Tensor(pixels)).numpy()  # (N * views, classes)
+    if scores.ndim == 4:  # (N * views, classes, H', W'): one for each position
         scores = scores.mean(axis=(2, 3))
     return log_softmax_forward(scores, 1).reshape(count, crops, -1).swapaxes(0, 1)
 

@@ -31,8 +31,9 @@ def correct_at(scores: Array, labels: Array, k: int) -> int:
     Equal scores count as ranked by class number. A label whose score is NaN is wrong, and any other NaN ranks above it,
     so that a network which has broken down never looks good. With k >= C, everything else is right.
     """
-    own = np.take_along_axis(scores, labels[:, None], axis=1)
+    own = np.take_along_axis(scores, labels[:, None], axis=1)  # (N, 1)
     classes = np.arange(scores.shape[1])
+    # (N, C): not lower, so that NaN is ahead of everything; of equal scores only those of lower class numbers
     ahead = ~(scores < own) & ~((scores == own) & (classes >= labels[:, None]))
     return int(((ahead.sum(axis=1) < k) & ~np.isnan(own[:, 0])).sum())
 
