@@ -54,6 +54,7 @@ def batch_norms(shape):
     values = dict.fromkeys(("x", "y", "grad_out", "residual"), x)
     values |= dict.fromkeys(("weight", "bias", "mean"), of_channels) | {"inv_std": positive(shape[1])}
     values |= {"sums": lambda *given: (of_channels(*given), of_channels(*given))}
+    values |= {"statistics": lambda *given: tuple(values[name](*given) for name in ("mean", "inv_std"))}
     ops = batchnorm.batch_norm_relu_forward, batchnorm.batch_norm_statistics, batchnorm.batch_norm_forward
     ops += batchnorm.batch_norm_grad_weight_bias, batchnorm.batch_norm_grad_x
     flags, evaluation = {"training": True, "residual": True}, {"sums": None}

@@ -73,11 +73,12 @@ def batch_norm_grad_x(grad_out, x, weight, mean, inv_std, sums):
     return _gradient(grad_out, x, mean, inv_std, _scale(inv_std, weight), None, sums)
 
 
-def batch_norm_relu_backward(grad_out, x, y, weight, bias, mean, inv_std, training, residual):
+def batch_norm_relu_backward(grad_out, x, y, weight, bias, statistics, training, residual):
     """(grad_x, grad_weight, grad_bias, grad_residual) of ``batch_norm_relu_forward``, whose result was y.
 
-    residual: whether there was one (grad_residual is None if not); training: whether mean and inv_std depend on x.
+    statistics: (mean, inv_std); training: whether they depend on x; residual: whether there was one (else None of it).
     """
+    mean, inv_std = statistics
     scale, shift = _scale(inv_std, weight), _shift(mean, bias)
     if residual:
         behind = memory.empty_images(x.shape, x.dtype)

@@ -51,9 +51,9 @@ def batch_norm_relu_forward(x, weight, bias, mean, inv_std, residual):
     return relu_forward(y if residual is None else residual_add_forward(y, residual), None)
 
 
-def batch_norm_relu_backward(grad_out, x, y, weight, bias, mean, inv_std, training, residual):
+def batch_norm_relu_backward(grad_out, x, y, weight, bias, statistics, training, residual):
     """(grad_x, grad_weight, grad_bias, grad_residual), one kernel after the other."""
     behind = relu_backward(grad_out, y)
-    sums = batch_norm_grad_weight_bias(behind, x, mean, inv_std)
-    grad_x = batch_norm_grad_x(behind, x, weight, mean, inv_std, sums if training else None)
+    sums = batch_norm_grad_weight_bias(behind, x, *statistics)
+    grad_x = batch_norm_grad_x(behind, x, weight, *statistics, sums if training else None)
     return grad_x, *sums, behind if residual else None

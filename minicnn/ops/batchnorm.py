@@ -137,7 +137,7 @@ class BatchNormReLU(BatchNorm):
     def backward(self, grad_out):
         x, y, mean, inv_std, *rest = self.saved
         weight, bias = (rest.pop(0) if given else None for given in self.given)
-        arrays = grad_out, x, y, weight, bias, mean, inv_std
+        arrays = grad_out, x, y, weight, bias, (mean, inv_std)
         return self.run(batch_norm_relu_backward, *arrays, self.training, self.residual)
 
 
@@ -198,16 +198,16 @@ def batch_norm_relu_backward(
     y: Array,
     weight: Array | None,
     bias: Array | None,
-    mean: Array,
-    inv_std: Array,
+    statistics: tuple[Array, Array],
     training: bool,
     residual: bool,
 ) -> tuple[Array, Array, Array, Array | None]:
     """(grad_x, grad_weight, grad_bias, grad_residual) of the above, whose result was y.
 
-    residual: whether there was one, else grad_residual is None; training: whether mean and inv_std depend on x. Without
-    a residual a kernel may work out the sign of y again, from x and bias, rather than read it.
+    statistics: (mean, inv_std); training: whether they depend on x; residual: whether there was one, else grad_residual
+    is None. Without a residual a kernel may work out the sign of y again, from x and bias, rather than read it.
     """
+    mean, inv_std = statistics
     behind = np.where(y <= 0, 0, grad_out)  # the gradient behind the ReLU, as in relu_backward
     sums = batch_norm_grad_weight_bias(behind, x, mean, inv_std)
     grad_x = batch_norm_grad_x(behind, x, weight, mean, inv_std, sums if training else None)

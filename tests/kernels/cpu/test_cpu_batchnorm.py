@@ -41,7 +41,7 @@ def test_one_pass_is_one_after_the_other(with_residual, affine, training):
     np.testing.assert_array_equal(y, activation.relu_forward(added, None))
 
     fused = batchnorm.batch_norm_relu_backward(
-        grad_out, x, y, weight, bias, mean, inv_std, training, residual=with_residual
+        grad_out, x, y, weight, bias, (mean, inv_std), training, residual=with_residual
     )
     behind = activation.relu_backward(grad_out, y)
     sums = plain.batch_norm_grad_weight_bias(behind, x, mean, inv_std)
@@ -61,7 +61,7 @@ def test_nan_passes_through_and_back():
     for residual in (None, images()):
         y = batchnorm.batch_norm_relu_forward(x, None, None, mean, inv_std, residual)
         assert np.isnan(y[0, 3, 2, 1]) and np.isnan(y).sum() == 1
-        grads = batchnorm.batch_norm_relu_backward(x, x, y, None, None, mean, inv_std, False, residual is not None)
+        grads = batchnorm.batch_norm_relu_backward(x, x, y, None, None, (mean, inv_std), False, residual is not None)
         assert np.isnan(grads[0][0, 3, 2, 1])
 
 
@@ -70,7 +70,7 @@ def test_in_evaluation_the_gradient_of_an_infinite_pixel_is_finite(residual):
     x, mean, inv_std = images(), vector(), np.ones(20, np.float32)
     x[0, 3, 2, 1], x[1, 4, 0, 0] = np.inf, np.nan
     y = batchnorm.batch_norm_relu_forward(x, None, None, mean, inv_std, images() if residual else None)
-    grads = batchnorm.batch_norm_relu_backward(np.ones_like(x), x, y, None, None, mean, inv_std, False, residual)
+    grads = batchnorm.batch_norm_relu_backward(np.ones_like(x), x, y, None, None, (mean, inv_std), False, residual)
     np.testing.assert_array_equal(grads[0], np.where(y <= 0, 0, 1))
 
 
