@@ -70,11 +70,13 @@ class Function(Memory):
     tier: str
 
     def forward(self, *arrays: Any, **options: Any) -> Any:
+        """The op itself: the array that it makes of its inputs' arrays."""
         raise NotImplementedError(
             f"{type(self).__name__}: write forward(self, *arrays, **options), which returns an array"
         )
 
     def backward(self, grad_out: Array) -> Any:
+        """Its gradients, each of its input's shape and dtype; grad_out has those of what ``forward`` returned."""
         raise NotImplementedError(f"{type(self).__name__}: write backward(self, grad_out), which returns the gradients")
 
     @classmethod

@@ -126,6 +126,8 @@ class BatchNorm(Function):
 
 
 class BatchNormReLU(BatchNorm):
+    """The fused op of the top of this page; how it normalises, and saves, is BatchNorm's."""
+
     def forward(self, x, weight, bias, residual, **options):
         mean, inv_std = self.normalisation(x, **options)
         y = self.run(batch_norm_relu_forward, x, weight, bias, mean, inv_std, residual)

@@ -14,7 +14,6 @@ import math
 from typing import Any
 
 from ..settings import whole_or_pair
-from ..types import Shape
 from ..variable import Variable
 from .arguments import check_tensors
 
@@ -38,12 +37,13 @@ def check_images(op: str, x: Variable, min_channels: int = 0) -> None:
 
 def output_size(
     op: str, size: Any, kernel: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool = False
-) -> Shape:
+) -> tuple[int, int]:
     """(OH, OW) for images of `size` (H, W); padding is ((top, bottom), (left, right)). ValueError if nothing fits."""
-    return tuple(
+    height, width = (
         _positions(op, axis, ceil_mode, *geometry)
         for axis, *geometry in zip(("height", "width"), size, kernel, stride, padding, dilation, strict=True)
     )
+    return height, width
 
 
 def _positions(op, axis, ceil_mode, size, kernel, stride, padding, dilation):

@@ -35,11 +35,11 @@ def total(x: Array, axes: Shape, keepdims: bool = False) -> Array:
         return x.sum(axis=axes, keepdims=keepdims, dtype=np.float64).astype(np.float32)
     axes = tuple(axis % x.ndim for axis in axes)
     run = _side_by_side(x, axes)
-    if count <= FEW * _count(x, run):
+    if count <= FEW * _count(x, run):  # few runs, each of which NumPy sums pairwise
         return x.sum(axis=axes, keepdims=keepdims)
-    if _count(x, run) >= PIECE:
+    if _count(x, run) >= PIECE:  # many long runs: a sum of each, (N, C, H, W) over (0, 2, 3) -> (N, C, 1, 1)
         parts, rest = x.sum(axis=run, keepdims=True), None
-    else:
+    else:  # many short ones, or single values: pieces along the longest axis
         parts, rest = _in_pieces(x, max(axes, key=x.shape.__getitem__))
     dtype = np.float32 if _count(parts, axes) <= PIECE else np.float64
     result = parts.sum(axis=axes, keepdims=keepdims, dtype=dtype)
@@ -91,5 +91,5 @@ def _in_pieces(x, axis):
     whole = length - length % (PIECE * group)
     ahead = (slice(None),) * axis
     columns = x[(*ahead, slice(whole))].reshape(*before, whole // (PIECE * group), PIECE, group, *after)
-    parts = columns.sum(axis=axis + 1).reshape(*before, -1, *after)
+    parts = columns.sum(axis=axis + 1).reshape(*before, -1, *after)  # the axis of PIECE values goes; groups in one axis
     return parts, (x[(*ahead, slice(whole, None))] if whole < length else None)
