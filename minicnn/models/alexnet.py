@@ -32,8 +32,8 @@ class AlexNet(nn.Module):
         self.classifier = classifier
 
     def forward(self, x):
-        x = self.avgpool(self.features(x))
-        return self.classifier(x.flatten(1))
+        x = self.avgpool(self.features(x))  # (N, 256, 6, 6)
+        return self.classifier(x.flatten(1))  # of (N, 9216)
 
     @property
     def stages(self) -> list[str]:

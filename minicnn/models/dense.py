@@ -59,5 +59,5 @@ class SlidingLinear(nn.Module):
                 f"fully_convolutional: the feature map is {x.shape[2]} x {x.shape[3]}, smaller than the {height} x "
                 f"{width} that the classifier looks at; take larger pictures"
             )
-        weight = self.linear.weight.reshape(self.linear.out_features, -1, height, width)
+        weight = self.linear.weight.reshape(self.linear.out_features, -1, height, width)  # (OC, C, KH, KW)
         return F.conv2d(x, weight, self.linear.bias)

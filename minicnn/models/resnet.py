@@ -86,7 +86,7 @@ class ZeroPad(nn.Module):
         self.out_channels, self.stride, self.zero_padding = out_channels, stride, "behind"
 
     def forward(self, x):
-        x = x[:, :, :: self.stride, :: self.stride]
+        x = x[:, :, :: self.stride, :: self.stride]  # (N, C, H / stride, W / stride)
         n, channels, height, width = x.shape
         more = self.out_channels - channels
         before = more // 2 if self.zero_padding == "around" else 0
@@ -138,7 +138,7 @@ class ResNet(nn.Module):
         return [getattr(self, name) for name in self._trunk]
 
     def forward(self, x):
-        return self.fc(chain(x, *self.trunk()).flatten(1))
+        return self.fc(chain(x, *self.trunk()).flatten(1))  # (N, channels, 1, 1) to (N, channels)
 
     def features(self, x: Tensor, name: str) -> Tensor:
         """What comes out of the layer `name`: "conv1", "layer3", "layer3.0.bn2", ...; see ``nn.output_of``."""

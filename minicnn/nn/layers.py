@@ -301,7 +301,7 @@ class CrossEntropyLoss(Module):
 
 def _add_weight_and_bias(module, shape, bias):
     """PyTorch's default: both uniform, of variance 1 / (3 fan_in)."""
-    module.weight = init.kaiming_uniform_(Parameter(np.empty(shape, np.float32)), a=math.sqrt(5))
+    module.weight = init.kaiming_uniform_(Parameter(np.empty(shape, np.float32)), a=math.sqrt(5))  # gain^2 = 1/3
     bound = 1 / math.sqrt(init.fans(module.weight)[0])
     values = Parameter(np.empty(shape[0], np.float32)) if flag(module, "bias", bias) else None
     module.register_parameter("bias", None if values is None else init.uniform_(values, -bound, bound))
