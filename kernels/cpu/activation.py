@@ -19,7 +19,7 @@ def relu_forward(x, out):
         return _run(_relu, empty_like(x), x)
     (view,) = flat(out)
     if out is x and np.may_share_memory(view, x):
-        threads.run_shares(lambda start, stop: _relu_in_place(view[start:stop]), view.size, threads.LEAST)
+        threads.run_chunks(lambda start, stop: _relu_in_place(view[start:stop]), view.size, threads.LEAST)
     else:  # its memory has gaps
         out[...] = relu_forward(x, None)
     return out
@@ -51,9 +51,9 @@ def tanh_backward(grad_out, y):
 
 
 def _run(kernel, out, *arrays):
-    """kernel(part of each array, part of out) by shares; returns out, which lies in memory as arrays[0] does."""
+    """kernel(slice of each array, slice of out) by chunks; returns out, which lies in memory as arrays[0] does."""
     views = flat(*arrays, out)
-    threads.run_shares(lambda start, stop: kernel(*(view[start:stop] for view in views)), views[0].size, threads.LEAST)
+    threads.run_chunks(lambda start, stop: kernel(*(view[start:stop] for view in views)), views[0].size, threads.LEAST)
     return out
 
 

@@ -10,5 +10,5 @@ def residual_add_forward(x, y):
     """x + y."""
     out = empty_like(x)
     a, b, c = flat(x, y, out)
-    threads.run_shares(lambda i, j: np.add(a[i:j], b[i:j], out=c[i:j]), c.size, threads.LEAST)
+    threads.run_chunks(lambda i, j: np.add(a[i:j], b[i:j], out=c[i:j]), c.size, threads.LEAST)
     return out

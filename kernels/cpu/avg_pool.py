@@ -54,7 +54,7 @@ def average_backward(grad_out, x_shape, rows, columns, divisor):
     """grad_x (N, C, H, W) of the function above."""
     grad_out, divisor = channels_last(grad_out), divisor.astype(grad_out.dtype)
     grad_x = empty((x_shape[0], *x_shape[2:], x_shape[1]), grad_out.dtype)
-    threads.run_shares(lambda i, j: _sums_backward(grad_out[i:j], grad_x[i:j], rows, columns, divisor), len(grad_x))
+    threads.run_chunks(lambda i, j: _sums_backward(grad_out[i:j], grad_x[i:j], rows, columns, divisor), len(grad_x))
     return behind_channels(grad_x)
 
 

@@ -37,12 +37,12 @@ def batch_norm_statistics(x):
     """(mean, biased variance), each (C,), over everything but the channels; zeros for an empty batch."""
     matrix, folded = _folded(rows(x))
     channels = x.shape[1]
-    pieces = _pieces(matrix)
-    means, distances = np.zeros((2, len(pieces), folded * channels))
-    threads.run(lambda i: _statistics(matrix[slice(*pieces[i])], means[i], distances[i]), len(pieces))
+    chunks = _chunks(matrix)
+    means, distances = np.zeros((2, len(chunks), folded * channels))
+    threads.run(lambda i: _statistics(matrix[slice(*chunks[i])], means[i], distances[i]), len(chunks))
     mean, distance, count = np.zeros(channels), np.zeros(channels), 0
-    for (start, stop), *of_piece in zip(pieces, means, distances, strict=True):
-        for some_mean, some_distance in zip(*(a.reshape(folded, channels) for a in of_piece), strict=True):
+    for (start, stop), *of_chunk in zip(chunks, means, distances, strict=True):
+        for some_mean, some_distance in zip(*(a.reshape(folded, channels) for a in of_chunk), strict=True):
             shift, more = some_mean - mean, stop - start
             mean += shift * (more / (count + more))
             distance += some_distance + shift * shift * (count * more / (count + more))
@@ -98,7 +98,7 @@ def _forward(x, weight, bias, mean, inv_std, residual, floor):
     def work(start, stop):
         _normalise(matrix[start:stop], *vectors, _part(added, start, stop), floor, out[start:stop])
 
-    threads.run_shares(work, len(matrix), _least(matrix))
+    threads.run_chunks(work, len(matrix), _least(matrix))
     return behind_channels(y)
 
 
@@ -111,9 +111,9 @@ def _grad_weight_bias(grad_out, x, y, behind, mean, inv_std, scale, shift):
     folded = _folded(arrays[1])[1]
     arrays = [None if array is None else _folded(array)[0] for array in arrays]
     vectors = [None if vector is None else np.tile(vector, folded) for vector in (mean, scale, shift)]
-    pieces = _pieces(arrays[1])
-    sums = np.zeros((len(pieces), 2, folded * x.shape[1]))
-    threads.run(lambda i: _sums(*(_part(a, *pieces[i]) for a in arrays), *vectors, sums[i]), len(pieces))
+    chunks = _chunks(arrays[1])
+    sums = np.zeros((len(chunks), 2, folded * x.shape[1]))
+    threads.run(lambda i: _sums(*(_part(a, *chunks[i]) for a in arrays), *vectors, sums[i]), len(chunks))
     grad_weight, grad_bias = sums.sum(axis=0).reshape(2, folded, -1).sum(axis=1)
     return (grad_weight * inv_std).astype(x.dtype), grad_bias.astype(x.dtype)
 
@@ -133,7 +133,7 @@ def _gradient(grad_out, x, mean, inv_std, scale, shift, sums):
         part = slice(start, stop)
         _grad_x(g[part], matrix[part], *vectors, out[part])
 
-    threads.run_shares(work, len(matrix), _least(matrix))
+    threads.run_chunks(work, len(matrix), _least(matrix))
     return behind_channels(grad_x)
 
 
@@ -164,8 +164,8 @@ def _least(matrix):
     return threads.LEAST // matrix.shape[1]
 
 
-def _pieces(matrix):
-    return threads.shares(len(matrix), _least(matrix))
+def _chunks(matrix):
+    return threads.chunks(len(matrix), _least(matrix))
 
 
 @jit

@@ -29,7 +29,7 @@ def dropout_forward(x, p, key, call, out):
         _drop(values[part], result[part], start * LANES, np.uint64(key), np.uint64(call), threshold, scale)
 
     units = math.ceil(x.size / (4 * LANES))
-    threads.run_shares(work, units, threads.LEAST // (64 * LANES))
+    threads.run_chunks(work, units, threads.LEAST // (64 * LANES))
     if out is None or out is y:
         return y
     out[...] = y

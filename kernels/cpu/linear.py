@@ -1,13 +1,13 @@
 """Fully connected layers: one matrix product for each thread; mirrors minicnn/ops/linear.py.
 
 With few rows (a batch of 64 against 4096 x 9216 weights) each product uses a weight 64 times only: it is the weights
-that must be cut into shares, so that each thread reads (or writes) its own part of them, once. Which axis is cut:
+that must be cut into chunks, so that each thread reads (or writes) its own rows of them, once. Which axis is cut:
 
     forward       y^T (OC, N)           = weight @ x^T         OC, or N where that is larger
     grad_x        grad_x (N, C)         = grad_out @ weight    C, or N where that is larger
     grad_weight   grad_weight (OC, C)   = grad_out^T @ x       OC, or C where that is larger
 
-No share cuts the axis that is summed over, so there is nothing to add up. Forward makes y^T, since BLAS packs the large
+No chunk cuts the axis that is summed over, so there is nothing to add up. Forward makes y^T, since BLAS packs the large
 factor better when it comes first; turning it round costs no more than adding the bias.
 """
 
@@ -20,7 +20,7 @@ from .machine import memory, threads
 from .machine.blas import one_thread
 from .machine.layout import contiguous
 
-LEAST = 1 << 18  # multiplications below which a share is not worth waking a thread for
+LEAST = 1 << 18  # multiplications below which a chunk is not worth waking a thread for
 ROWS = 1 << 12  # that a product is summed over at once: BLAS adds a narrow one's up one by one, which costs digits
 
 
@@ -67,7 +67,7 @@ def _product(a, b):
 
     multiplications = a.shape[1] * min(out.shape)  # for one row or column
     with one_thread:  # of BLAS's own: they would fight with the threads of the pool for the cores
-        threads.run_shares(work, max(out.shape), LEAST // max(1, multiplications))
+        threads.run_chunks(work, max(out.shape), LEAST // max(1, multiplications))
     return out
 
 

@@ -42,7 +42,7 @@ def cross_entropy_backward(grad_loss, logp, target, weight, ignore_index, label_
         options = ignore_index, label_smoothing, smooth
         _check(labels[s], _gradients(upstream[s], matrix[s], labels[s], classes, *options, out[s]), classes)
 
-    threads.run_shares(work, len(matrix), 1024 // logp.shape[1])
+    threads.run_chunks(work, len(matrix), 1024 // logp.shape[1])
     return behind_channels(grad_x)
 
 

@@ -37,7 +37,7 @@ def _run(kernel, x, others, size, alpha, beta, k):
     before, after = min(size // 2, channels), min((size - 1) // 2, channels)  # a longer window sees no more than all
     number = x.dtype.type
     constants = before, after, number(alpha / size), number(beta), number(k)
-    threads.run_shares(
+    threads.run_chunks(
         lambda start, stop: kernel(*(a[start:stop] for a in arrays), *constants),
         pixels,
         threads.LEAST // max(1, 8 * channels),

@@ -37,7 +37,7 @@ def max_pool2d_backward(grad_out, winners, x_shape, windows):
     """grad_x (N, C, H, W): each pixel collects the gradients of the windows that it won."""
     grad_out, winners, windows = channels_last(grad_out), channels_last(winners), tuple(windows)
     grad_x = empty((x_shape[0], *x_shape[2:], x_shape[1]), grad_out.dtype)
-    threads.run_shares(lambda i, j: _max_backward(grad_out[i:j], winners[i:j], grad_x[i:j], windows), len(grad_x))
+    threads.run_chunks(lambda i, j: _max_backward(grad_out[i:j], winners[i:j], grad_x[i:j], windows), len(grad_x))
     return behind_channels(grad_x)
 
 

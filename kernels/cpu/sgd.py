@@ -1,7 +1,7 @@
 """SGD, one pass for all parameters; mirrors minicnn/optim/sgd.py.
 
 Every parameter's w, grad and velocity are read once, w and velocity written once: 5 numbers an element, whatever the
-settings are. The parameters stand one after the other in one row of elements, which is cut into equal shares: a thread
+settings are. The parameters stand one after the other in one row of elements, which is cut into equal chunks: a thread
 may have half of one large parameter, or many small ones.
 """
 
@@ -30,7 +30,7 @@ def sgd_update(parameters, gradients, velocities, settings):
             if a < b:
                 _update(w[a:b], grad[a:b], None if velocity is None else velocity[a:b], *rates)
 
-    threads.run_shares(work, sum(len(w) for w, _, _ in flat), threads.LEAST)
+    threads.run_chunks(work, sum(len(w) for w, _, _ in flat), threads.LEAST)
     for originals, used in zip(zip(parameters, velocities, strict=True), arrays, strict=True):
         for original, array in zip(originals, (used[0], used[2]), strict=True):
             if array is not original:  # it had gaps: the update was done on a copy

@@ -41,7 +41,7 @@ def _run(kernel, dim, *arrays):
     out = empty(moved[0].shape, moved[0].dtype)
     classes = moved[0].shape[-1]
     matrices = [array.reshape(math.prod(array.shape[:-1]), classes) for array in (*moved, out)]
-    threads.run_shares(
+    threads.run_chunks(
         lambda start, stop: kernel(*(m[start:stop] for m in matrices)), len(matrices[0]), 1024 // max(1, classes)
     )
     return np.moveaxis(out, -1, dim)

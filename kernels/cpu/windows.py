@@ -7,4 +7,4 @@ def by_rows(kernel, x, outputs, *geometry):
     """``kernel(x, *outputs, start, stop, *geometry)`` for chunks of the N*OH rows of the outputs (N, OH, OW, C)."""
     n, height, width, channels = outputs[0].shape
     least = threads.LEAST // max(1, width * channels)  # rows
-    threads.run_shares(lambda start, stop: kernel(x, *outputs, start, stop, *geometry), n * height, least)
+    threads.run_chunks(lambda start, stop: kernel(x, *outputs, start, stop, *geometry), n * height, least)

@@ -73,7 +73,7 @@ def _walk(which, x, y, weights, bands, geometry):
             band = geometry._replace(size=pixels.shape[:2], out_size=outputs.shape[:2], before=(above, left))
             _image(which, pixels.reshape(-1), outputs.reshape(-1), weight, band)
 
-    threads.run_shares(work, len(bands))
+    threads.run_chunks(work, len(bands))
 
 
 @jit

@@ -72,7 +72,7 @@ def conv2d_forward(x, weight, bias, geometry):
         # b (KH*KW*C, OC): rows are counted (u, v, c) as in a window, but lie (c, u, v) in a filter
         steps = taps[1], 1, math.prod(taps)
         b = panels("im2col.b", weight.reshape(-1), group * count * depth, (*taps, channels), steps, count, depth)
-        threads.run_shares(work, math.prod(y.shape[:3]))
+        threads.run_chunks(work, math.prod(y.shape[:3]))
     return y
 
 
@@ -85,7 +85,7 @@ def conv2d_grad_x(grad_out, weight, geometry):
         for *axis, length in zip(geometry.taps, geometry.stride, geometry.before, geometry.dilation, size, strict=True)
     ]
     if not all(phase.count for axis in axes for phase in axis):  # pixels that no window saw
-        threads.run_shares(lambda start, stop: grad_x[start:stop].fill(0), n)
+        threads.run_chunks(lambda start, stop: grad_x[start:stop].fill(0), n)
     for corner in np.ndindex(*map(len, axes)):  # stride[0] * stride[1] phases
         phases = [axis[at] for axis, at in zip(axes, corner, strict=True)]
         if phases[0].count and phases[1].count:
@@ -156,29 +156,29 @@ def _grad_of_phase(grad_out, grad_x, weight, geometry, corner, phases):
         start = group * count * channels * area + phases[0].tap * taps[1] + phases[1].tap
         steps = phases[0].tap_step * taps[1], phases[1].tap_step, channels * area
         b = panels("im2col.b", weight.reshape(-1), start, (*some, count), steps, channels, area)
-        threads.run_shares(work, len(grad_x) * math.prod(size))
+        threads.run_chunks(work, len(grad_x) * math.prod(size))
 
 
 def conv2d_grad_weight(grad_out, x, geometry):
     """grad_weight (OC, C/groups, KH, KW) from grad_out (N, OH, OW, OC) and x (N, H, W, C)."""
     filters, channels, taps = geometry.filters, geometry.channels // geometry.groups, geometry.taps
     windows, count = _windows(x, geometry), filters // geometry.groups
-    shares, depth = threads.shares(math.prod(grad_out.shape[:3])), windows.depth
+    chunks, depth = threads.chunks(math.prod(grad_out.shape[:3])), windows.depth
     wide, gradients = padded(depth, x.dtype), grad_out.reshape(-1)
-    sums = memory.scratch("im2col.sums", (max(1, len(shares)), filters, wide), x.dtype)  # one for each thread
-    if not shares:
+    sums = memory.scratch("im2col.sums", (max(1, len(chunks)), filters, wide), x.dtype)  # one for each thread
+    if not chunks:
         sums[...] = 0
 
-    def work(share):
-        total, space = sums[share].reshape(-1), transposing_space(x.dtype)
+    def work(chunk):
+        total, space = sums[chunk].reshape(-1), transposing_space(x.dtype)
         for group in range(geometry.groups):
             c = total, group * count * wide, wide  # this group's rows
-            for begin, end in windows.blocks(*shares[share]):
+            for begin, end in windows.blocks(*chunks[chunk]):
                 col = windows.copy(begin, end, group)
-                a, more = (gradients, begin * filters + group * count, filters), begin > shares[share][0]
+                a, more = (gradients, begin * filters + group * count, filters), begin > chunks[chunk][0]
                 multiply_transposed(a, (col, 0, depth), c, (end - begin, count, depth), more, space)
 
-    threads.run(work, len(shares))
+    threads.run(work, len(chunks))
     for more in sums[1:]:
         sums[0] += more
     # (OC, KH, KW, C/groups) -> (OC, C/groups, KH, KW)

@@ -34,16 +34,17 @@ def mark_outliers(x, peaks, found):
     by their bits, whose first ones are the power of 2: a factor of 2 is 1 << fraction there, infinity is above all
     numbers and NaN above infinity.
     """
-    size, pieces = len(x) // len(found), len(peaks) // len(found)
+    size, each = len(x) // len(found), len(peaks) // len(found)
     fraction, infinity = (23, 0xFF << 23) if x.itemsize == 4 else (52, 0x7FF << 52)
-    far = fraction - 12 << fraction  # rounding is then some 1e-3 of the others
-    further = far + (3 << fraction)
+    far = fraction - 12 << fraction  # 11 or 40 powers of 2: rounding is then some 1e-3 of the others
+    further = far + (3 << fraction)  # a factor of 8 more
     sample = min(max(size // ONE_IN, LEAST), MOST, size)
     some = False
     for n in range(len(found)):
         most = 0
-        for i in range(n * pieces, (n + 1) * pieces):
+        for i in range(n * each, (n + 1) * each):
             most = max(most, magnitude(peaks[i]))
+        # bits of the numbers 2**-11 and 2**-14 times the largest one
         limits = max(most - far, 0), max(most - further, 0)
         odd = most >= infinity - far
         if not odd and most > 0 and _few(x, n * size, size, limits, sample):

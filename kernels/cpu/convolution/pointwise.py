@@ -44,7 +44,7 @@ def conv2d_grad_weight(grad_out, x, geometry):
         size, space = (pixels, stop - start, channels), transposing_space(x.dtype)
         multiply_transposed((a, start, filters), b, (c, start * wide, wide), size, False, space)
 
-    threads.run_shares(work, filters)
+    threads.run_chunks(work, filters)
     if wide > channels:
         total, whole = memory.empty((filters, channels), x.dtype), total
         total[...] = whole[:, :channels]
@@ -62,5 +62,5 @@ def _rows_times(x, b, bias, depth, columns):
         if bias is not None:
             add_rows(c, stop - start, bias)
 
-    threads.run_shares(work, math.prod(x.shape[:3]))
+    threads.run_chunks(work, math.prod(x.shape[:3]))
     return y

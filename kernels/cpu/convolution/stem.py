@@ -1,7 +1,7 @@
 """A network's first convolution: few channels, a large window, a stride (11x11 by 4, 7x7 by 2, of 3 channels).
 
 im2col.py copies windows together before it multiplies. With 64 filters only, and KW*C = 21 or 33 numbers in a row of a
-window, the copying takes as long as the products. But channels-last, a row of a window is one piece of memory, and the
+window, the copying takes as long as the products. But channels-last, a row of a window is one run of memory, and the
 window of the next output begins stride*C numbers later (here 3 channels, KW = 3, stride 2):
 
     a row of pixels            rgb rgb rgb rgb rgb rgb rgb ...
@@ -99,7 +99,7 @@ def conv2d_forward(x, weight, bias, geometry):
             if bias is not None:
                 add_rows((results, at, filters), (last - first) * width, bias)
 
-    threads.run_shares(work, len(x) * height)
+    threads.run_chunks(work, len(x) * height)
     return y
 
 
@@ -140,7 +140,7 @@ def conv2d_grad_x(grad_out, weight, geometry):
             grad_x[image, first:last] = inside.reshape(last - first, width, channels)
 
     if channels:
-        threads.run_shares(work, n * height)
+        threads.run_chunks(work, n * height)
     return grad_x
 
 
@@ -151,21 +151,21 @@ def conv2d_grad_weight(grad_out, x, geometry):
     """
     n, height, width, filters = grad_out.shape
     frames, taps, channels = _Frames(x, geometry), geometry.taps, geometry.channels
-    shares, rows = threads.shares(n * height), max(1, OUTPUTS // width)
+    chunks, rows = threads.chunks(n * height), max(1, OUTPUTS // width)
     wide, depth = padded(filters, x.dtype), taps[1] * channels
-    sums = memory.scratch("stem.sums", (max(1, len(shares)), taps[0] * depth, wide), x.dtype)
+    sums = memory.scratch("stem.sums", (max(1, len(chunks)), taps[0] * depth, wide), x.dtype)
     sums[...] = 0
     gradients = grad_out.reshape(n, height, width * filters)
 
-    def work(share):
-        total = sums[share].reshape(-1)
+    def work(chunk):
+        total = sums[chunk].reshape(-1)
         panel = memory.scratch("stem.panel", (rows * width * wide,), x.dtype)
-        for image, first, last in _bands(*shares[share], height, rows):
+        for image, first, last in _bands(*chunks[chunk], height, rows):
             frame, band = frames.copy(image, first, last), gradients[image, first:last].reshape(-1)
             counts = taps[0], last - first, width, depth, filters
             multiply_windows_transposed(frame, frames.distances, band, (total, wide), counts, panel)
 
-    threads.run(work, len(shares))
+    threads.run(work, len(chunks))
     for other in sums[1:]:
         sums[0] += other
     # (KH, KW, C, OC) -> (OC, C, KH, KW)

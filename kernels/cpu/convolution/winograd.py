@@ -123,14 +123,14 @@ def conv2d_grad_weight(grad_out, x, geometry):
         buffer = memory.scratch("winograd.buffer", (taps * (taps + side) * channels,), x.dtype)
         collect_filters((m, m_apart, wide), grad_weight.reshape(-1), buffer, (start, stop), (channels, taps))
 
-    threads.run_shares(work, side)
+    threads.run_chunks(work, side)
     found = np.zeros(len(x), bool)
     if mark_outliers(images, x_peaks, found) | mark_outliers(gradients, gradient_peaks, found):
         grad_weight = im2col.conv2d_grad_weight(grad_out[found], x[found], geometry)
         if not found.all():  # the others once more, without them
             grad_weight += conv2d_grad_weight(grad_out[~found], x[~found], geometry)
         return grad_weight
-    threads.run_shares(collect, filters)
+    threads.run_chunks(collect, filters)
     return grad_weight
 
 
@@ -161,7 +161,7 @@ def _convolve(x, weight, bias, size, corner, turned):
                 add_rows((m, (side + 1) * m_apart, wide), tiles, bias)
             join((m, m_apart, wide), results, buffer, (first, last), of_results)
 
-    threads.run_shares(work, n * grid[0])
+    threads.run_chunks(work, n * grid[0])
     mark_outliers(images, peaks, found)
     return y, found
 
@@ -183,7 +183,7 @@ def _transformed_filters(weight, turned):
         buffer = memory.scratch("winograd.buffer", ((taps * (taps + side) + wide) * wide,), weight.dtype)
         spread_filters(flat, steps, u, buffer, peaks, (start, stop), (depth, columns, taps), turned)
 
-    threads.run_shares(work, count)
+    threads.run_chunks(work, count)
     return None if mark_outliers(flat, peaks, np.zeros(1, bool)) else u
 
 

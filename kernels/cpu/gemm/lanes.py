@@ -82,6 +82,7 @@ def store(context, y, start, step, first, last, values):
         array, start, step, first, last, values = indices(context, builder, signature.args, arguments)
         vector = context.get_value_type(signature.args[-1].dtype)
         for i, value in enumerate(cgutils.unpack_tuple(builder, values)):
+            # with constant bounds LLVM knows the answer, and no test is left
             with builder.if_then(_inside(i, builder, first, last)):
                 place = _at(builder, start, step, ir.Constant(step.type, i))
                 address = pointer(context, builder, signature.args[0], array, place, vector)
@@ -147,6 +148,7 @@ def transpose(context, x, start, step, y, to, y_step):
         places = [pointer(context, builder, x, x_array, place, vector) for place in places]
         rows = [builder.load(place, align=size, typ=vector) for place in places]
         for half in (1 << i for i in range(count.bit_length() - 1)):
+            # of rows i and i + half, side by side as lanes 0 ... 2*count - 1, the numbers that the new ones have
             upper = [count + j - half if j & half else j for j in range(count)]
             lower = [count + j if j & half else j + half for j in range(count)]
             upper, lower = (ir.Constant(ir.VectorType(ir.IntType(32), count), mask) for mask in (upper, lower))
@@ -203,7 +205,7 @@ def _combination(builder, coefficients, vectors):
     total = None
     for coefficient, vector in zip(coefficients, vectors, strict=True):
         factor = ir.Constant(vector.type, [float(coefficient)] * vector.type.count)
-        if total is None and coefficient:
+        if total is None and coefficient:  # the first term begins the sum
             total = vector if coefficient == 1 else builder.fmul(vector, factor)
         elif coefficient in (1, -1):
             total = (builder.fadd if coefficient == 1 else builder.fsub)(total, vector)
@@ -214,6 +216,7 @@ def _combination(builder, coefficients, vectors):
 
 def multiply_add(builder, a, b, c):
     """a*b + c, in one instruction where the processor has one for it."""
+    # fmuladd: fused where that is one instruction, else two; fma would call a function there
     name = f"llvm.fmuladd.v{a.type.count}{a.type.element.intrinsic_name}"
     kind = ir.FunctionType(a.type, [a.type] * 3)
     return builder.call(cgutils.get_or_insert_function(builder.module, kind, name), [a, b, c])

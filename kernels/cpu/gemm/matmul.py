@@ -82,7 +82,7 @@ def panels(name, weight, start, counts, steps, columns, column_step):
         square = memory.scratch("matmul.square", (wide * wide // 2,), weight.dtype)
         _fill_panels((weight, start, column_step), counts, steps, columns, square, out, (first, last))
 
-    threads.run_shares(work, padded(columns, weight.dtype) // wide, least=max(1, threads.LEAST // max(1, depth * wide)))
+    threads.run_chunks(work, padded(columns, weight.dtype) // wide, least=max(1, threads.LEAST // max(1, depth * wide)))
     return out
 
 

@@ -17,9 +17,9 @@ def column_sums(matrix):
     """(C,): each column of a matrix (rows, C), C-contiguous, summed."""
     if len(matrix) <= FEW:
         return matrix.sum(axis=0)
-    shares = threads.shares(len(matrix), threads.LEAST // max(1, matrix.shape[1]))
-    sums = np.zeros((len(shares), matrix.shape[1]))
-    threads.run(lambda i: _add_up(matrix[slice(*shares[i])], sums[i]), len(shares))
+    chunks = threads.chunks(len(matrix), threads.LEAST // max(1, matrix.shape[1]))
+    sums = np.zeros((len(chunks), matrix.shape[1]))
+    threads.run(lambda i: _add_up(matrix[slice(*chunks[i])], sums[i]), len(chunks))
     return sums.sum(axis=0).astype(matrix.dtype)
 
 

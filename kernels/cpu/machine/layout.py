@@ -14,18 +14,18 @@ import numpy as np
 from . import memory, threads
 from .jit import jit
 
-TILE = 32  # a square of TILE x TILE values, read along one axis and written along the other, stays in the first cache
+SQUARE = 32  # numbers: 32 x 32 of them, read along one axis and written along the other, are 4 KB of the first cache
 
 
 def channels_last(x):
     """x (N, C, ...) as (N, ..., C), C-contiguous and writeable: a view where x is channels-last already, or a copy."""
-    moved = x.transpose(0, *range(2, x.ndim), 1)
+    moved = x.transpose(0, *range(2, x.ndim), 1)  # (N, C, ...) -> (N, ..., C), a view
     if _is_plain(moved):
         return moved
-    if x.flags.c_contiguous and x.flags.aligned:
+    if x.flags.c_contiguous and x.flags.aligned:  # NCHW in memory, which is usual: squares at a time
         return _transposed(x, moved.shape)
     y = memory.empty(moved.shape, x.dtype)
-    threads.run_shares(lambda start, stop: np.copyto(y[start:stop], moved[start:stop]), len(y))
+    threads.run_chunks(lambda start, stop: np.copyto(y[start:stop], moved[start:stop]), len(y))
     return y
 
 
@@ -71,7 +71,7 @@ def _transposed(x, shape):
     n, channels, pixels = len(x), x.shape[1], math.prod(x.shape[2:])
     y = memory.empty(shape, x.dtype)
     images, out = contiguous(x).reshape(n, channels, pixels), y.reshape(n, pixels, channels)
-    threads.run_shares(lambda start, stop: _transpose(images[start:stop], out[start:stop]), n)
+    threads.run_chunks(lambda start, stop: _transpose(images[start:stop], out[start:stop]), n)
     return y
 
 
@@ -80,8 +80,8 @@ def _transpose(x, y):
     """y (N, P, C) = x (N, C, P) with the last two axes swapped."""
     n, channels, pixels = x.shape
     for i in range(n):
-        for c0 in range(0, channels, TILE):
-            for p0 in range(0, pixels, TILE):
-                for p in range(p0, min(p0 + TILE, pixels)):
-                    for c in range(c0, min(c0 + TILE, channels)):
+        for c0 in range(0, channels, SQUARE):
+            for p0 in range(0, pixels, SQUARE):
+                for p in range(p0, min(p0 + SQUARE, pixels)):
+                    for c in range(c0, min(c0 + SQUARE, channels)):
                         y[i, p, c] = x[i, c, p]

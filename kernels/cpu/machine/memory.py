@@ -85,9 +85,9 @@ class Heap:
         while self.returned:
             start, length = self.returned.popleft()
             i = bisect.bisect(self.free, (start, length))
-            if i < len(self.free) and self.free[i][0] == start + length:
+            if i < len(self.free) and self.free[i][0] == start + length:  # touches the one behind
                 length += self.free.pop(i)[1]
-            if i > 0 and sum(self.free[i - 1]) == start:
+            if i > 0 and sum(self.free[i - 1]) == start:  # touches the one before
                 start, before = self.free[i - 1]
                 self.free[i - 1] = start, before + length
             else:
@@ -119,6 +119,7 @@ def empty(shape, dtype):
 def empty_images(shape, dtype):
     """An uninitialised array (N, C, ...) that is channels-last in memory."""
     n, channels, *size = shape
+    # (N, ..., C) -> (N, C, ...), a view
     return empty((n, *size, channels), dtype).transpose(0, len(size) + 1, *range(1, len(size) + 1))
 
 

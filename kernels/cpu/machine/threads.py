@@ -1,12 +1,12 @@
 """A small pool of Python threads that share out an op's images, rows or tiles.
 
-Each piece of work spends its time in a compiled function or in BLAS, both of which release the interpreter's lock, so
+Each chunk of work spends its time in a compiled function or in BLAS, both of which release the interpreter's lock, so
 Python threads really run side by side. Between ops they sleep, while the cores stay awake (awake.py). BLAS's own
 threads would fight with these for the cores: the one file here that calls BLAS, linear.py, has it run one thread in
 each of its calls (blas.py).
 
-What a piece holds depends on the sizes and the number of threads only, and partial sums are added in the order of the
-pieces: results repeat bit for bit for a given number of threads, whichever thread took which piece.
+What a chunk holds depends on the sizes and the number of threads only, and partial sums are added in the order of the
+chunks: results repeat bit for bit for a given number of threads, whichever thread took which chunk.
 """
 
 import functools
@@ -20,7 +20,7 @@ from minicnn import envvars
 from . import awake, cores
 
 MOST = 4096  # threads; more are a slip of the pen
-LEAST = 1 << 17  # elements that a piece of element-wise work should have, as waking a thread takes its time too
+LEAST = 1 << 17  # elements that a chunk of element-wise work should have, as waking a thread takes its time too
 
 
 def threads():
@@ -40,7 +40,7 @@ def set_threads(count):
     _pool = _Pool(int(count))
 
 
-def shares(n, least=1):
+def chunks(n, least=1):
     """Cut range(n) into [(start, stop), ...]: equal parts, at most one for each thread, each of `least` or more.
 
     None of them is empty: n = 0 gives [].
@@ -62,21 +62,21 @@ def run(work, count):
         _pool.run(work, count)
 
 
-def run_shares(work, n, least=1):
-    """``work(start, stop)`` for each of ``shares(n, least)``."""
-    pieces = shares(n, least)
-    run(lambda i: work(*pieces[i]), len(pieces))
+def run_chunks(work, n, least=1):
+    """``work(start, stop)`` for each of ``chunks(n, least)``."""
+    parts = chunks(n, least)
+    run(lambda i: work(*parts[i]), len(parts))
 
 
 class _Inside(threading.local):
-    active = False  # whether this thread is at work on a piece
+    active = False  # whether this thread is at work on a chunk
 
 
 _inside = _Inside()
 
 
 class _Job:
-    """`count` pieces that any thread may take, lowest first; `helpers` threads beside the calling one will come."""
+    """`count` chunks that any thread may take, lowest first; `helpers` threads beside the calling one will come."""
 
     def __init__(self, work, count, helpers):
         self.work, self.count, self.helpers = work, count, helpers
@@ -138,7 +138,7 @@ class _Pool:
                 self.jobs.put(job)
         try:
             job.help()
-        except BaseException as interrupt:  # between two pieces
+        except BaseException as interrupt:  # between two chunks
             job.errors[-1] = interrupt
         while not job.left.is_set():  # nobody may go on while a helper still writes to the op's arrays
             try:
@@ -172,7 +172,7 @@ def _serve(jobs):
             return
         job.help()
         job.leave()
-        del job  # what the pieces hold must not wait here for the next job
+        del job  # what the chunks hold must not wait here for the next job
 
 
 def _available():

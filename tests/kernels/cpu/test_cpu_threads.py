@@ -52,8 +52,8 @@ def test_pieces_run_at_the_same_time():
 
 @pytest.mark.parametrize("n", range(8))
 @pytest.mark.parametrize("least", [1, 2, 5])
-def test_shares_cut_a_range_into_parts_that_are_not_empty(n, least):
-    pieces = threads.shares(n, least)
+def test_chunks_cut_a_range_into_parts_that_are_not_empty(n, least):
+    pieces = threads.chunks(n, least)
     assert [i for start, stop in pieces for i in range(start, stop)] == list(range(n))
     assert len(pieces) <= 3
     assert all(stop - start >= min(n, least) for start, stop in pieces) and (n > 0 or pieces == [])
@@ -307,7 +307,7 @@ IDS = [name + " of one row" * (arguments[0] is A_ROW) for *_, name, arguments in
 
 
 @pytest.mark.parametrize("plain, fast, name, arguments", OPS, ids=IDS)
-def test_shares_put_together_are_the_page_and_repeat_bit_for_bit(plain, fast, name, arguments):
+def test_chunks_put_together_are_the_page_and_repeat_bit_for_bit(plain, fast, name, arguments):
     assert X.size > 3 * threads.LEAST  # so that three threads have something to do
     expected = _arrays(getattr(plain, name)(*arguments))
     for count in (3, 1, 2, 3):
