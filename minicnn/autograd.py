@@ -64,7 +64,7 @@ class Function(Memory):
     """
 
     inputs: Sequence[Any] = ()  # Edges, or None. Of the class, as a subclass may have an __init__ of its own
-    needs_input_grad: tuple[bool, ...] = ()
+    needs_input_grad: Sequence[bool] = ()
     freed = False
     device: str  # of the result, and so of the gradient that comes back
     tier: str
@@ -86,21 +86,21 @@ class Function(Memory):
         check_inputs(cls, inputs)
         node._given = given = [v for v in inputs if v is not None]
         recording = is_grad_enabled()
-        node.needs_input_grad = tuple(recording and v is not None and v._requires_grad for v in inputs)
+        node.needs_input_grad = [recording and v is not None and v._requires_grad for v in inputs]
         node.device, node.tier = device_of(given[0].data), current_tier()  # by which `run` chooses
 
         with naming_memory_errors(cls.__name__), np.errstate(under="ignore"):  # too small a number is 0, as it should
-            array = node.forward(*(None if v is None else v.data for v in inputs), **options)
+            array = node.forward(*[None if v is None else v.data for v in inputs], **options)
         needs_grad = True in node.needs_input_grad
         array = checked_result(cls.__name__, array, needs_grad)
-        node.device = device_of(array)  # another one than before, if the op was the way to it
+        node.device = device_of(array)  # x.to("cuda"): its gradient will come from there
         result = node.result_of(array, needs_grad)
 
         if needs_grad:  # the instance stays, as a node; else nobody holds it and it is gone
             check_saved(cls.__name__, node._saved)
             variables = [*given, result]
             node._saved = tuple(Saved(array, variables) for array in node._saved)
-            node.inputs = tuple(None if v is None else Edge(v) for v in inputs)
+            node.inputs = [None if v is None else Edge(v) for v in inputs]
             result._requires_grad, result.node = True, node  # last: after an in-place op `result` is one of the inputs
         return result
 
@@ -191,11 +191,12 @@ def _is_alone(array, others):
 
 def _accumulate(leaf, grad, owned):
     """Add `grad` to ``leaf.grad``; an array that somebody else may hold too (not `owned`) is copied first."""
-    if leaf.grad is None:
+    former = leaf.grad
+    if former is None:
         leaf.grad = leaf.like(grad if owned else grad.copy())
-    elif leaf.grad.data.shape != grad.shape:  # the leaf has been given another array since
+    elif former.data.shape != grad.shape:  # the leaf has been given another array since
         raise RuntimeError(
-            f"backward(): a gradient of shape {grad.shape} does not add to a .grad of {leaf.grad.data.shape}"
+            f"backward(): a gradient of shape {grad.shape} does not add to a .grad of {former.data.shape}"
         )
     else:
-        leaf.grad.data += grad
+        former.data += grad

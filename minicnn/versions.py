@@ -70,7 +70,7 @@ class Memory:
     _overwritten: Variable | None = None  # the one among them whose memory forward writes its result into
     _saved: tuple[Any, ...] = ()  # what save_for_backward was given; after `apply`, a Saved for each
     _constants: tuple[Constant, ...] = ()
-    needs_input_grad: tuple[bool, ...]
+    needs_input_grad: Sequence[bool]
 
     def constant(self, value: Array | Variable) -> Array:
         """The array of `value` (an array or a Tensor), which is no input: labels, weights of classes, an index.
