@@ -22,6 +22,7 @@ class Conv2d(Module):
 
     weight: Parameter
     bias: Any  # a Parameter; None without bias
+    padding: Size | str
 
     def __init__(
         self,
@@ -183,7 +184,7 @@ class AdaptiveAvgPool2d(Module):
     def __init__(self, output_size: int | tuple[int | None, int | None] | None) -> None:
         super().__init__()
         sizes = output_size if isinstance(output_size, (tuple, list, np.ndarray)) else (output_size, output_size)
-        checked = whole_or_pair(self, "output_size", [1 if size is None else size for size in sizes])
+        checked: Any = whole_or_pair(self, "output_size", [1 if size is None else size for size in sizes])
         self.output_size: tuple = tuple(None if a is None else b for a, b in zip(sizes, checked, strict=True))
 
     def forward(self, x):
