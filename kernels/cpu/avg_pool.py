@@ -46,7 +46,11 @@ def average(x, rows, columns, divisor):
     x = channels_last(x)  # (N, H, W, C)
     y = empty((len(x), *divisor.shape, x.shape[3]), x.dtype)
     largest = np.prod([np.max(extent[:, 1] - extent[:, 0], initial=0) for extent in (rows, columns)])  # pixels
-    by_rows(_sums if largest <= FEW else _long_sums, x, (y,), rows, columns, divisor.astype(x.dtype))
+    divisor = divisor.astype(x.dtype)
+    if largest <= FEW:
+        by_rows(_sums, x, (y,), rows, columns, divisor)
+    else:  # PIECE is an argument: compiled code is kept on disk, and is known by the text of kernels/cpu alone (jit.py)
+        by_rows(_long_sums, x, (y,), rows, columns, divisor, PIECE)
     return behind_channels(y)
 
 
@@ -76,18 +80,18 @@ def _sums(x, y, start, stop, rows, columns, divisor):
 
 
 @jit
-def _long_sums(x, y, start, stop, rows, columns, divisor):
-    """The same for large windows, whose pixels are added PIECE at a time: small numbers must not meet large sums."""
+def _long_sums(x, y, start, stop, rows, columns, divisor, at_once):
+    """The same for large windows, `at_once` pixels at a time: small numbers must not meet large sums."""
     total = np.empty(x.shape[3], np.float64)
     for row in range(start, stop):
         n, oh = row // y.shape[1], row % y.shape[1]
         for ow in range(y.shape[2]):
-            few = y[n, oh, ow]  # (C,): the sums of PIECE pixels, and in the end the averages
+            few = y[n, oh, ow]  # (C,): the sums of `at_once` pixels, and in the end the averages
             total[:] = 0
             for h in range(rows[oh, 0], rows[oh, 1]):
-                for first in range(columns[ow, 0], columns[ow, 1], PIECE):
+                for first in range(columns[ow, 0], columns[ow, 1], at_once):
                     few[:] = 0
-                    for w in range(first, min(first + PIECE, columns[ow, 1])):
+                    for w in range(first, min(first + at_once, columns[ow, 1])):
                         pixel = x[n, h, w]
                         for c in range(len(few)):
                             few[c] += pixel[c]

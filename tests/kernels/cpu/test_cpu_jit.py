@@ -1,5 +1,6 @@
 """What is compiled is kept on disk, and used again only while it is what the sources say, and nobody has touched it."""
 
+import ast
 import os
 import pickle
 import shutil
@@ -61,6 +62,18 @@ def test_a_change_of_a_function_that_is_inlined_reaches_its_callers(tmp_path, pa
     assert result(tmp_path) == ("3.0", "0", 1)
     (package / "gemm" / "inner.py").write_text(INNER.format(1))
     assert result(tmp_path) == FOUND  # the code of the former text is still there
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.rglob("*.py")), ids=lambda path: str(path.relative_to(FOLDER)))
+def test_nothing_from_elsewhere_is_compiled_in(path):
+    """A change there would not be noticed: code on disk is known by the text of kernels/cpu."""
+    tree = ast.parse(path.read_text())
+    imports = [node for node in tree.body if isinstance(node, ast.ImportFrom) and not node.level]
+    elsewhere = {alias.asname or alias.name for node in imports for alias in node.names}
+    functions = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
+    compiled_here = [f for f in functions if any("jit" in ast.unparse(decorator) for decorator in f.decorator_list)]
+    used = {name.id for function in compiled_here for name in ast.walk(function) if isinstance(name, ast.Name)}
+    assert not used & elsewhere
 
 
 def test_a_damaged_file_means_compiling_anew(tmp_path, package):
