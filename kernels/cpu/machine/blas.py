@@ -3,7 +3,7 @@
 BLAS's number of threads belongs to the process, not to a thread: the first of several threads that come here sets it
 to 1, and the last one that leaves puts back what was found. Whoever calls BLAS elsewhere meanwhile has one thread too.
 The libraries are looked for once (threadpoolctl reads all that the process has loaded, some milliseconds); from then on
-it is calls of their own functions: 4 us for a block, where ``threadpool_limits`` takes milliseconds each time.
+it is calls of their own functions: 5 us for a block, where ``threadpool_limits`` takes milliseconds each time.
 """
 
 import functools
