@@ -233,6 +233,14 @@ np.matmul = matmul
             "b.set(); thread.join(); print(seen, of_blas())",
             "[{1}, {1}, {1}] {2}",
         ),
+        (  # the thread that set the number is not the one that puts it back
+            "a, b = threading.Event(), threading.Event()\n"
+            "def work():\n  with one_thread: a.set(); b.wait()\n"
+            "thread = threading.Thread(target=work)\n"
+            "with one_thread: thread.start(); a.wait()\n"
+            "b.set(); thread.join(); print(of_blas())",
+            "{2}",
+        ),
         (  # what somebody else has set in the meantime is found and put back
             "linear.linear_forward(x, x, None); threadpoolctl.threadpool_limits(1, 'blas')\n"
             "linear.linear_forward(x, x, None); print(seen, of_blas())",
@@ -245,7 +253,7 @@ np.matmul = matmul
             marks=pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork"),
         ),
     ],
-    ids=["a call", "an error", "two threads", "another limit", "fork"],
+    ids=["a call", "an error", "two threads", "another thread last", "another limit", "fork"],
 )
 def test_blas_runs_one_thread_for_the_time_of_a_call(code, printed):
     environment = {**os.environ, "OPENBLAS_NUM_THREADS": "2", "MKL_NUM_THREADS": "2"}
@@ -267,7 +275,7 @@ def test_an_inner_block_changes_nothing():
             self.count, self.calls = count, self.calls + 1
 
     block, libraries = blas._OneThread(), [Library(8), Library(1)]
-    block.libraries = libraries
+    block.libraries = [(library.get_num_threads, library.set_num_threads) for library in libraries]
     with block:
         with block:
             assert [library.count for library in libraries] == [1, 1]
