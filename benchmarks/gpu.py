@@ -11,7 +11,6 @@ and the rest is done. The exit code is 1 if a kernel is wrong or fails, 2 if not
 import argparse
 import datetime
 import json
-import math
 import re
 import subprocess
 import sys
@@ -23,12 +22,19 @@ from gpubench import report, sections
 from minicnn.console import complain, say
 from minicnn.emulated import emulating
 
-RESERVE = 10  # seconds, of the last section's end and the table
+RESERVE = 10  # seconds, of the table and of what a section takes to end
 
 
 def main(argv=None):
     began = time.monotonic()
-    args = arguments().parse_args(argv)
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--out", type=Path, default=Path("."), help="folder for gpu_<name of the GPU>.json and .md")
+    parser.add_argument("--minutes", type=float, default=8, help="the most that it takes (default: 8)")
+    parser.add_argument("--tiny", action="store_true", help="a few numbers, not real sizes: a trial of the program")
+    parser.add_argument("--sections", nargs="+", choices=sections.SECTIONS, help="only these, in this order")
+    args = parser.parse_args(argv)
+    if not 0.5 <= args.minutes <= 600:
+        parser.error(f"--minutes must be 0.5 to 600, got {args.minutes}")
     if emulating() and not args.tiny:
         complain("error: the emulated GPU is too slow for real sizes; add --tiny")
         return 2
@@ -48,31 +54,13 @@ def main(argv=None):
         done.append(section)
         result["seconds"] = time.monotonic() - began
         path, text = args.out / f"{file_name(done)}.json", report.table(result)
-        path.write_text(json.dumps(plain(result), indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        path.write_text(as_json(result), encoding="utf-8")
         path.with_suffix(".md").write_text(text, encoding="utf-8")
-    say(text)
-    say(f"raw figures: {path}")
+    say(f"{text}\nraw figures: {path}")
     if not any(section["rows"] for section in done if section["section"] != "machine"):
         complain("error: nothing could be measured; the reasons stand above")
         return 2
     return 1 if report.wrong(done) else 0
-
-
-def arguments():
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--out", type=Path, default=Path("."), help="folder for gpu_<name of the GPU>.json and .md")
-    parser.add_argument("--minutes", type=minutes, default=8, help="the most that it takes (default: 8)")
-    tiny = "a few numbers instead of real sizes: a trial of the program"
-    parser.add_argument("--tiny", action="store_true", help=tiny)
-    parser.add_argument("--sections", nargs="+", choices=list(sections.SECTIONS), help="only these, in this order")
-    return parser
-
-
-def minutes(text):
-    value = float(text)
-    if not 0.5 <= value <= 600:
-        raise argparse.ArgumentTypeError(f"must be 0.5 to 600, got {text}")
-    return value
 
 
 def file_name(done):
@@ -81,13 +69,10 @@ def file_name(done):
     return "gpu_" + re.sub(r"\W+", "_", name.lower()).strip("_")
 
 
-def plain(value):
-    """The same for JSON, which knows neither infinity nor NaN: they become texts."""
-    if isinstance(value, dict):
-        return {key: plain(part) for key, part in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain(part) for part in value]
-    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+def as_json(result):
+    """JSON knows neither infinity nor NaN: they become the texts "inf" and "nan"."""
+    finite = json.loads(json.dumps(result), parse_constant=lambda name: str(float(name)))
+    return json.dumps(finite, indent=1) + "\n"
 
 
 def commit():

@@ -1,8 +1,8 @@
 """The parts of benchmarks/gpu.py, one idea each.
 
-cases.py      what a kernel is called with;  calls.py: each op's arguments, by name;  sizes.py: the lists of sizes
+cases.py      what a kernel is called with, family by family;  sizes.py: the lists of sizes
 checking.py   every kernel against the float64 reference
-clock.py      times on the GPU, by CUDA events;  libraries.py: CuPy's and PyTorch's, and what is missing
+clock.py      times on the GPU, by CUDA events
 timing.py     every kernel's time, and the copy's, and cuBLAS's and cuDNN's on the same sizes
 steps.py      whole training steps, and PyTorch's
 machine.py    what it all ran on

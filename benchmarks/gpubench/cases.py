@@ -1,64 +1,39 @@
-"""What a kernel is called with: random arrays and the other arguments.
+"""What a kernel is called with: a case is an op's NumPy function and arguments for it, which its mirrors take too.
 
-A case is an op's NumPy function and arguments for it; its mirrors on the GPU take the same ones.
+Below stand the cases of each family of ops, made from a few sizes: what the ops' parameters are, by name.
 """
 
+import importlib
 import inspect
+import itertools
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 
+from minicnn.device import implementation
+from minicnn.kernels.cuda import conv, matmul, tensor_cores
+from minicnn.kernels.cuda.precision import PRECISIONS, precision
+from minicnn.ops.geometry import output_size
+from minicnn.ops.windows import Windows
+from minicnn.optim.sgd import sgd_update
+
 POOL = (1 << 22) - 3  # random numbers drawn for a large array, which repeats them; no power of two
+SINGLE = ("float32",)
 
 
-def normal(*shape, scale=1.0):
-    """What makes an argument, as the two below: N(0, scale^2) numbers."""
+class Case(NamedTuple):
+    """One op with arguments."""
 
-    def make(rng, made):
-        drawn = rng.standard_normal(min(POOL, math.prod(shape)), np.float32)
-        return np.resize(drawn * np.float32(scale), shape)
-
-    return make
-
-
-def positive(*shape):
-    return lambda rng, made: rng.random(shape, np.float32) + np.float32(0.5)
-
-
-def integers(below, *shape, dtype):
-    return lambda rng, made: rng.integers(0, below, shape, dtype)
-
-
-@dataclass(frozen=True, eq=False)
-class Case:
-    """One op with arguments.
-
-    reference    the function of an op's page; "function" below is one with its arguments
-    label        what is particular about these sizes
-    values       {name of a parameter: its argument, or a function that makes it, of a generator of random numbers and
-                 of a dict of the arguments before it}
-    operations   of a case that is bound by arithmetic; 0: bound by memory
-    unread       the parameters that need not be read
-    written      the parameters that it changes, in place of a result
-    rung         (name, function), another function than the mirror, in CUDA C++ alone: a rung of a ladder, or factors
-                 that are rounded
-    dtypes       what it takes
-    """
-
-    reference: Callable
-    label: str
-    values: dict
-    operations: int = 0
-    unread: tuple = ()
-    written: tuple = ()
-    rung: tuple = ()
+    reference: Callable  # the function of the op's page
+    op: str  # its name, or that of another way to work out the same
+    label: str  # what is particular about these sizes
+    values: dict  # {parameter: its argument, or a function of a random generator that makes it, or a parameter's name}
+    operations: int = 0  # of a case that is bound by arithmetic; 0: bound by memory
+    kernel: Callable | None = None  # what runs instead of the mirror, in CUDA C++ alone
     dtypes: tuple = ("float32", "float64")
-
-    @property
-    def op(self):
-        return self.rung[0] if self.rung else self.reference.__name__
 
     @property
     def name(self):
@@ -69,38 +44,174 @@ class Case:
         """The name by which every way to work out the same is found."""
         return f"{self.reference.__name__}, {self.label}"
 
-    @property
-    def parameters(self):
-        return list(inspect.signature(self.reference).parameters)
+    def function(self, language):
+        """What runs. DeviceError where there is no mirror."""
+        return self.kernel or implementation(self.reference, "cuda", language)
 
     def make(self, move=lambda array: array):
-        """The arguments, always the same ones, in the order of the parameters: float32 arrays, or what `move` makes."""
+        """{parameter: argument}, in their order and always the same: float32 arrays, or what `move` makes of them."""
         rng, made = np.random.default_rng(0), {}
-        for name in self.parameters:
+        for name in inspect.signature(self.reference).parameters:
             value = self.values[name]
-            made[name] = value(rng, made) if callable(value) else value
-        return moved(tuple(made.values()), move)
+            if callable(value):
+                value = value(rng)
+                value = type(value)(map(move, value)) if isinstance(value, (list, tuple)) else move(value)
+            made[name] = made[value] if isinstance(value, str) else value
+        return made
 
-    def outcome(self, arguments, result):
-        """The arrays that a case is about: its results, or the arguments that it changes."""
-        changed = [value for name, value in zip(self.parameters, arguments, strict=True) if name in self.written]
-        return arrays_of(changed if self.written else result)
+
+def outcome(result, made):
+    """The arrays that a call gives; sgd_update gives none, it changes two of its arguments."""
+    return arrays_of((made["parameters"], made["velocities"]) if result is None else result)
 
 
 def arrays_of(value):
     """Every array in it, in order: value is one, or a tuple or list of such values, or anything."""
-    if isinstance(value, (tuple, list)):
+    if isinstance(value, (list, tuple)):
         return [array for part in value for array in arrays_of(part)]
     return [value] if hasattr(value, "dtype") else []
 
 
-def moved(value, move):
-    """`value` with `move` applied to its arrays; one that is in it twice (in place) stays one."""
-    done = {id(array): move(array) for array in {id(array): array for array in arrays_of(value)}.values()}
+def normal(*shape, scale=1.0):
+    """What makes an argument, as the two below: N(0, scale^2) numbers."""
 
-    def swap(value):
-        if type(value) in (tuple, list):  # not a named tuple, which has no arrays
-            return type(value)(map(swap, value))
-        return done.get(id(value), value)
+    def make(rng):
+        drawn = rng.standard_normal(min(POOL, math.prod(shape)), np.float32)
+        return np.resize(drawn * np.float32(scale), shape)
 
-    return swap(value)
+    return make
+
+
+def positive(*shape):
+    return lambda rng: rng.random(shape, np.float32) + np.float32(0.5)
+
+
+def integers(below, *shape, dtype):
+    return lambda rng: rng.integers(0, below, shape, dtype)
+
+
+# The families of ops
+
+
+def cases(page, label, values, operations=0, **others):
+    """A case of each op of minicnn/ops/<page>.py that a GPU has. others: {op: values in place of these}."""
+    ops, mirrors = (importlib.import_module(f"minicnn.{room}.{page}") for room in ("ops", "kernels.cuda"))
+    return [
+        Case(function, name, label, values | others.get(name, {}), operations * (not name.endswith("grad_bias")))
+        for name, function in vars(ops).items()
+        if getattr(function, "__module__", None) == ops.__name__ and hasattr(mirrors, name) and name[0] != "_"
+    ]
+
+
+def by(shape):
+    return "x".join(map(str, shape))
+
+
+def elementwise(shape):
+    values = dict.fromkeys(("x", "y", "grad_out"), normal(*shape))
+    values |= {"out": None, "p": 0.5, "key": 0xFEDCBA9876543210, "call": 2**33 + 5}
+    found = [case for page in ("activation", "arithmetic", "dropout") for case in cases(page, by(shape), values)]
+    return [*found, found[0]._replace(label=f"{by(shape)} in place", values=values | {"out": "x"})]  # ReLU's
+
+
+def batch_norms(shape):
+    of_channels, inv_std = normal(shape[1]), positive(shape[1])
+    values = dict.fromkeys(("x", "y", "grad_out", "residual"), normal(*shape))
+    values |= dict.fromkeys(("weight", "bias", "mean"), of_channels) | {"inv_std": inv_std}
+    values |= {"sums": lambda rng: (of_channels(rng), of_channels(rng))}
+    values |= {"statistics": lambda rng: (of_channels(rng), inv_std(rng))}
+    flags = {"training": True, "residual": True, "unread": ("bias",)}  # it reads y instead
+    found = cases("batchnorm", by(shape), values, batch_norm_relu_backward=flags)
+    (grad_x,) = (case for case in found if case.op == "batch_norm_grad_x")
+    evaluation = values | {"sums": None, "unread": ("x", "mean")}
+    return [*found, grad_x._replace(label=f"{by(shape)} in evaluation", values=evaluation)]
+
+
+def pools(x_shape, kernel, stride, padding):
+    sides, taps = tuple((p, p) for p in padding), math.prod(kernel)
+    out_size = output_size("pool", x_shape[2:], kernel, stride, sides, (1, 1))
+    y_shape, windows = (*x_shape[:2], *out_size), Windows(kernel, stride, sides, (1, 1), out_size)
+    values = {"x": normal(*x_shape), "grad_out": normal(*y_shape), "x_shape": x_shape, "out_size": out_size}
+    values |= {"winners": integers(taps, *y_shape, dtype=np.uint8 if taps <= 256 else np.int32), "windows": windows}
+    values |= {"divisor_override": None, "count_include_pad": False}
+    label, padded = f"{by(x_shape)} window {by(kernel)} stride {stride[0]}", {"count_include_pad": True}
+    averages = cases("adaptive_avg_pool", label, values) + cases("avg_pool", label, values, avg_pool2d_backward=padded)
+    return cases("max_pool", label, values) + averages
+
+
+def norms_across_channels(shape):
+    values = {"x": normal(*shape), "grad_out": normal(*shape), "size": 5, "alpha": 1.0, "beta": 0.75, "k": 2.0}
+    return cases("lrn", by(shape), values)
+
+
+def losses(rows, classes):
+    label, arrays = by((rows, classes)), dict.fromkeys(("x", "y", "logp", "grad_out"), normal(rows, classes))
+    values = arrays | {"dim": 1, "grad_loss": normal(), "target": integers(classes, rows, dtype=np.int64)}
+    values |= {"weight": None, "ignore_index": -100, "label_smoothing": 0.1}
+    weighted = cases("loss", f"{label} weighted", values | {"weight": positive(classes)})
+    return [*cases("softmax", label, values), *cases("loss", label, values), *weighted]
+
+
+def linears(rows, inputs, outputs):
+    values = {"x": normal(rows, inputs), "weight": normal(outputs, inputs, scale=inputs**-0.5)}
+    values |= {"bias": normal(outputs), "grad_out": normal(rows, outputs)}
+    return cases("linear", f"{rows} rows, {inputs} to {outputs}", values, operations=2 * rows * inputs * outputs)
+
+
+def convolutions(label, x_shape, weight_shape, stride=1, padding=0, dilation=1, groups=1, *, rungs=False):
+    """padding: a number, or ((top, bottom), (left, right)). rungs: with the slow ways of kernels/cuda/conv.py."""
+    sides = padding if isinstance(padding, tuple) else ((padding, padding),) * 2
+    geometry = {"stride": (stride, stride), "padding": sides, "dilation": (dilation, dilation)}
+    out_size = output_size("conv2d", x_shape[2:], weight_shape[2:], *geometry.values())
+    values = {"x": normal(*x_shape), "grad_out": normal(x_shape[0], weight_shape[0], *out_size), **geometry}
+    values |= {"weight": normal(*weight_shape, scale=math.prod(weight_shape[1:]) ** -0.5), "groups": groups}
+    values |= {"bias": normal(weight_shape[0]), "x_shape": x_shape, "weight_shape": weight_shape}
+    operations = 2 * x_shape[0] * math.prod(out_size) * math.prod(weight_shape)  # as the sums stand in the formula
+    found = cases("conv", label, values, operations)
+    slow = (conv.conv2d_by_direct_sums, conv.conv2d_by_im2col) if rungs else ()
+    return found + [found[0]._replace(op=way.__name__, kernel=way) for way in slow]
+
+
+def rounded(found, precisions=PRECISIONS[1:]):
+    """The products and convolutions among those cases on tensor cores, which round their factors."""
+
+    def multiply(name, reference, *arguments):
+        with precision(name):
+            return implementation(reference, "cuda", "fast")(*arguments)
+
+    return [
+        case._replace(op=f"{case.op} in {name}", kernel=partial(multiply, name, case.reference), dtypes=SINGLE)
+        for case in found
+        for name in precisions
+        if case.operations and case.kernel is None
+    ]
+
+
+def product(a, b):
+    """What every rung of the ladder of matrix products works out."""
+    return a @ b
+
+
+def ladder(rows, columns, depth):
+    """Every rung that kernels/cuda/matmul.py has, and those of tensor_cores.py."""
+    values = {"a": normal(rows, depth), "b": normal(depth, columns)}
+    case = Case(product, "product", by((rows, columns, depth)), values, 2 * rows * columns * depth)
+    rungs = [case._replace(op=name, kernel=partial(matmul.multiply, kernel=name)) for name in matmul.LADDER]
+    for rung, name in itertools.product(("product_naive", "product_pipelined"), PRECISIONS[1:]):
+        multiply = partial(tensor_cores.multiply, bias=None, precision=name, kernel=rung)
+        rungs.append(case._replace(op=f"{rung} in {name}", kernel=multiply, dtypes=SINGLE))
+    return rungs
+
+
+def updates(shapes):
+    """One step of SGD over parameters of these shapes: with momentum, and plain."""
+
+    def arrays(rng):
+        return [normal(*shape)(rng) for shape in shapes]
+
+    label, count = f"{len(shapes)} parameters, {sum(map(math.prod, shapes))} numbers", len(shapes)
+    plain = {"parameters": arrays, "gradients": arrays, "velocities": [None] * count}
+    plain |= {"settings": [(0.01, 0.0, 0.0, 5e-4, False)] * count}  # lr, momentum, dampening, weight decay, Nesterov
+    momentum = {"velocities": arrays, "settings": [(0.01, 0.9, 0.0, 5e-4, True)] * count}
+    case = Case(sgd_update, "sgd_update", label, plain)
+    return [case._replace(label=f"{label} with momentum", values=plain | momentum), case]

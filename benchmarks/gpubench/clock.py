@@ -1,92 +1,80 @@
-"""Times on a GPU, by CUDA events: CuPy's or PyTorch's.
+"""Times on a GPU by CUDA events, for our kernels and for PyTorch; or why one of the two cannot be measured here.
 
-Before each sample a large piece of memory is written. That empties the L2 cache of what the sample will read; and as it
-takes the GPU a while, everything to be timed is waiting in the queue when it is done: what is timed is the GPU and not
-the launching. The launching is reported beside it (`launch_us`); where it took longer than the writing, `covered` is
-False, and the time is an upper bound.
+Before each sample a large piece of memory is written, the cover. That empties the L2 cache of what the sample will
+read; and as it takes the GPU a while, everything to be timed is waiting in the queue when it is done: what is timed is
+the GPU and not the launching. The launching is reported beside it (`launch_us`); where it took longer than the writing,
+`covered` is False, and the time is an upper bound.
 """
 
 import functools
-import itertools
 import math
-import statistics
 import time
-from typing import NamedTuple
+from collections.abc import Callable
+from dataclasses import dataclass
 
-MOST_COVERS = 40
-WARM_UP, FEWEST, MOST = 3, 7, 40  # calls before, and samples
+import numpy as np
+
+from minicnn.device import DeviceError, implementation, to_device
+from minicnn.emulated import emulating
+from minicnn.ops.activation import relu_forward
+
+COVER_BYTES = 1 << 28  # more than twice any GPU's L2 cache
+MOST_COVERS = 160
+WARM_UP, FEWEST, MOST = 1, 7, 40  # calls before all others, and samples
 
 
-class Sampled(NamedTuple):
-    """Raw times of one function."""
-
-    ms: list
-    launch_us: float | None = None
-    covered: bool | None = None
-
-
+@dataclass
 class Clock:
-    """Times by the events of a library (libraries.py)."""
+    """Times by what a library has of CUDA, which does it all on its current stream."""
 
-    def __init__(self, events):
-        self.events = events
+    event: Callable  # () -> one that can be recorded
+    elapsed: Callable  # (start, stop) -> milliseconds
+    synchronize: Callable
+    cover: Callable  # writes much memory, which is taken when it is first called
+
+    def samples(self, function, seconds):
+        """`function` behind covers, in about so many seconds: {"ms": [of each call], "launch_us", "covered"}."""
+        launch_ms, whole_ms = self.warm_up(function)
+        times = covers(launch_ms, self.cover_ms)
+        cover_ms = times * self.cover_ms
+        ms = self.repeat(function, how_many(seconds, whole_ms + cover_ms), times)
+        return {"ms": ms, "launch_us": 1e3 * launch_ms, "covered": cover_ms > launch_ms}
+
+    def steps(self, step, seconds):
+        """The same of steps one after the other, launching included, as in training."""
+        _, whole_ms = self.warm_up(step)
+        return {"ms": self.repeat(step, how_many(seconds, whole_ms)), "launch_us": None, "covered": None}
 
     @functools.cached_property
     def cover_ms(self):
         """How long it takes to write the cover once."""
-        for _ in range(2):  # the first is for warming up
-            start = self.record()
-            for _ in range(4):
-                self.events.cover()
-            (whole_ms,) = self.between([(start, self.record())])
-        return whole_ms / 4
+        return self.repeat(self.cover, 2, times=4)[-1]  # the first is for warming up
 
-    def samples(self, function, seconds):
-        """`function` timed again and again, for about so many seconds in all."""
-        self.warm_up(function)
-        launch_ms, whole_ms = (statistics.median(each) for each in zip(*map(self.once, [function] * 3), strict=True))
-        times = covers(launch_ms, self.cover_ms)
+    def repeat(self, function, count, times=0):
+        """Milliseconds of each of so many calls, with so many covers before each."""
         marks = []
-        for _ in range(how_many(seconds, whole_ms + times * self.cover_ms)):
-            for _ in range(times):
-                self.events.cover()
-            start = self.record()
-            function()
-            marks.append((start, self.record()))
-        return Sampled(self.between(marks), 1e3 * launch_ms, times * self.cover_ms > launch_ms)
-
-    def steps(self, step, seconds):
-        """The time from the end of one call of `step` to the end of the next, launching included, as in training."""
-        self.warm_up(step)
-        count = how_many(seconds, self.once(step)[1])
-        marks = [self.record()]
         for _ in range(count):
-            step()
-            marks.append(self.record())
-        return Sampled(self.between(itertools.pairwise(marks)))
-
-    def record(self):
-        event = self.events.event()
-        event.record()
-        return event
-
-    def between(self, marks):
-        """Milliseconds of each pair of events."""
-        self.events.synchronize()
-        return [self.events.elapsed(*pair) for pair in marks]
+            for _ in range(times):
+                self.cover()
+            start, stop = self.event(), self.event()
+            start.record()
+            function()
+            stop.record()
+            marks.append((start, stop))
+        self.synchronize()
+        return [self.elapsed(*pair) for pair in marks]
 
     def warm_up(self, function):
-        for _ in range(WARM_UP):
+        """Milliseconds until a call is launched, and until it is done, by the processor's clock."""
+        found = []
+        for _ in range(WARM_UP + 3):
+            self.synchronize()
+            start = time.perf_counter()
             function()
-        self.events.synchronize()
-
-    def once(self, function):
-        """Milliseconds until it is launched, and until it is done."""
-        start = time.perf_counter()
-        function()
-        launched = time.perf_counter()
-        self.events.synchronize()
-        return 1e3 * (launched - start), 1e3 * (time.perf_counter() - start)
+            launched = time.perf_counter()
+            self.synchronize()
+            found.append((launched - start, time.perf_counter() - start))
+        return (1e3 * np.median(found[WARM_UP:], axis=0)).tolist()
 
 
 class NoClock:
@@ -94,16 +82,49 @@ class NoClock:
 
     def samples(self, function, seconds):
         function()
-        return Sampled([])
+        return {"ms": [], "launch_us": None, "covered": None}
 
     steps = samples
 
 
-def covers(host_ms, cover_ms):
+def covers(launch_ms, cover_ms):
     """How often to write the cover: for twice as long as the processor takes to launch what is to be timed."""
-    return max(1, min(MOST_COVERS, math.ceil(2 * host_ms / cover_ms)))
+    return max(1, min(MOST_COVERS, math.ceil(2 * launch_ms / cover_ms)))
 
 
 def how_many(seconds, each_ms):
     """How many samples fit."""
     return max(FEWEST, min(MOST, int(1000 * seconds / each_ms)))
+
+
+def our_kernels(language):
+    """A clock for our kernels on device "cuda", "fast" (CUDA C++) or "plain" (Numba CUDA).
+
+    DeviceError where there is no GPU, ImportError where a package is missing.
+    """
+    to_device(np.zeros(1, np.float32), "cuda")
+    implementation(relu_forward, "cuda", language)
+    if emulating():
+        return NoClock()
+    import cupy  # an optional package
+
+    cuda = cupy.cuda
+    memory = functools.cache(lambda: cupy.empty(COVER_BYTES, cupy.uint8))
+    cover = lambda: memory().data.memset_async(1, COVER_BYTES)  # noqa: E731
+    return Clock(cuda.Event, cuda.get_elapsed_time, cuda.Device().synchronize, cover)
+
+
+def pytorch():
+    """(torch, the device for it, a clock); it tries cuDNN's algorithms first. ImportError or DeviceError without it."""
+    import torch  # an optional package
+
+    torch.backends.cudnn.benchmark = True
+    if emulating():
+        torch.set_num_threads(1)  # on a few numbers, threads only wait for one another
+        return torch, "cpu", NoClock()
+    cuda = torch.cuda
+    if not cuda.is_available():
+        raise DeviceError(f"PyTorch {torch.__version__} finds no GPU")
+    memory = functools.cache(lambda: torch.empty(COVER_BYTES, dtype=torch.uint8, device="cuda"))
+    event = functools.partial(cuda.Event, enable_timing=True)
+    return torch, "cuda", Clock(event, cuda.Event.elapsed_time, cuda.synchronize, lambda: memory().fill_(1))

@@ -1,15 +1,24 @@
 """What it all ran on: GPU, driver, versions, clocks."""
 
-import functools
 import importlib.metadata
+import os
 import platform
-import shutil
 import subprocess
+from functools import partial
 
 from minicnn import __version__
 
-PACKAGES = ("numpy", "numba", "numba-cuda", "torch", "torchvision", "triton", "cuda-bindings", "cuda-core")
-OTHERS = ("cupy", "nvidia-cuda-nvrtc", "nvidia-cudnn")  # by whatever name they were installed
+PACKAGES = (
+    "numpy",
+    "numba",
+    "torch",
+    "triton",
+    "cupy",
+    "cuda-bindings",
+    "cuda-core",
+    "nvidia-cuda-nvrtc",
+    "nvidia-cudnn",
+)
 GPU = "name,driver_version,memory.total,compute_cap,power.limit,clocks.max.sm,clocks.max.mem"
 CLOCKS = "clocks.sm,clocks.mem,temperature.gpu,power.draw,clocks_throttle_reasons.active,utilization.gpu"
 PROPERTIES = "multiProcessorCount", "l2CacheSize", "totalGlobalMem", "major", "minor", "sharedMemPerBlockOptin"
@@ -17,31 +26,27 @@ PROPERTIES = "multiProcessorCount", "l2CacheSize", "totalGlobalMem", "major", "m
 
 def items(tiny):
     """(name, function): the functions return what they found, or {"missing": why}."""
-    return [
-        (look.__name__, functools.partial(found_or_missing, look)) for look in (software, gpu, processor, cupy, pytorch)
-    ]
+    return [(look.__name__, partial(found_or_missing, look)) for look in (software, gpu, processor, cupy, pytorch)]
 
 
 def found_or_missing(look):
     try:
-        return look() or {"missing": "nvidia-smi"}
+        return look()
     except Exception as error:  # of any kind: a library that cannot look has nothing to say
         return {"missing": f"{type(error).__name__}: {error}"}
 
 
 def software():
-    """Versions, by package."""
-    installed = {d.metadata["Name"]: d.version for d in importlib.metadata.distributions() if d.metadata["Name"]}
-    packages = {name: installed.get(name) for name in PACKAGES}
-    packages |= {name: version for name, version in installed.items() if name.startswith(OTHERS)}
+    """Versions; those of packages by whatever name they were installed, such as cupy-cuda13x."""
+    installed = sorted((found.name, found.version) for found in importlib.metadata.distributions())
+    packages = {name: version for name, version in installed if name.startswith(PACKAGES)}
     about = {"minicnn": __version__, "python": platform.python_version(), "platform": platform.platform()}
-    return {**about, "packages": dict(sorted(packages.items()))}
+    return {**about, "packages": packages}
 
 
 def gpu():
-    """What nvidia-smi says, or None."""
-    found = query(GPU)
-    return found and {"gpu_name": found.pop("name"), **found}
+    found = nvidia_smi(GPU)
+    return {"gpu_name": found.pop("name"), **found}
 
 
 def processor():
@@ -55,15 +60,13 @@ def cupy():
     import cupy  # an optional package
 
     runtime, nvrtc = cupy.cuda.runtime, list(cupy.cuda.nvrtc.getVersion())
-    properties = runtime.getDeviceProperties(0)
-    gpu = properties["name"].decode() if isinstance(properties["name"], bytes) else properties["name"]
+    found = runtime.getDeviceProperties(0)
     versions = {"driver_cuda": runtime.driverGetVersion(), "runtime_cuda": runtime.runtimeGetVersion(), "nvrtc": nvrtc}
-    found = {name: properties.get(name) for name in PROPERTIES}
-    return {"gpu_name": gpu, "cupy": cupy.__version__, **versions, "properties": found}
+    properties = {name: found.get(name) for name in PROPERTIES}
+    return {"gpu_name": os.fsdecode(found["name"]), "cupy": cupy.__version__, **versions, "properties": properties}
 
 
 def pytorch():
-    """The same by PyTorch."""
     import torch  # an optional package
 
     found = {"torch": torch.__version__, "cuda": torch.version.cuda, "cudnn": torch.backends.cudnn.version()}
@@ -74,25 +77,13 @@ def pytorch():
 
 
 def clocks():
-    """The clocks, temperature and power of this moment, or None without nvidia-smi."""
-    return query(CLOCKS)
+    """Clocks, temperature and power of this moment; None without nvidia-smi."""
+    found = found_or_missing(partial(nvidia_smi, CLOCKS))
+    return None if "missing" in found else found
 
 
-def query(fields):
-    """{field: text} of the first GPU by nvidia-smi (NVML's own program), which only reads here; None without one."""
-    if shutil.which("nvidia-smi") is None:
-        return None
-    names, together = fields.split(","), ask(fields)
-    if len(together) == len(names):
-        return dict(zip(names, together, strict=True))
-    return {name: " ".join(ask(name)) or None for name in names}  # one that it does not know fails all
-
-
-def ask(fields):
-    """The texts; none if it fails."""
+def nvidia_smi(fields):
+    """{field: text} of the first GPU."""
     command = ["nvidia-smi", f"--query-gpu={fields}", "--format=csv,noheader", "--id=0"]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=10)
-    except (OSError, subprocess.TimeoutExpired):
-        return []
-    return [text.strip() for text in done.stdout.split(",")] if done.returncode == 0 else []
+    line = subprocess.run(command, stdout=subprocess.PIPE, text=True, timeout=10, check=True).stdout
+    return dict(zip(fields.split(","), map(str.strip, line.split(",")), strict=True))

@@ -1,7 +1,8 @@
 """The table: what the JSON file holds, to be read, in markdown."""
 
 import collections
-import statistics
+
+import numpy as np
 
 from .sections import have_figures
 
@@ -32,30 +33,38 @@ CHECKS = {  # heading: (section, dtype)
     "Numba CUDA float32": ("check_numba", "float32"),
     "Numba float64": ("check_numba", "float64"),
 }
+STEPS = ["network", "ms", "images/s", "minicnn in that precision against it", "peak MiB", "pool MiB", "loss"]
+NUMBA = ["Numba ms", "launch µs", "C++/Numba"]
 
 
 def table(result):
     """The whole file's text."""
     sections = result["sections"]
-    done = {section["section"]: section["rows"] for section in sections}
-    lines = [f"# benchmarks/gpu.py: {'emulated' if result['emulated'] else gpu_name(sections) or 'no GPU'}", ""]
-    lines += [f"**{result['note']}**", ""] if result["note"] else []
+    done = collections.defaultdict(list, {section["section"]: section["rows"] for section in sections})
+    name, note = "emulated" if result["emulated"] else gpu_name(sections) or "no GPU", result["note"]
     spent = f"{result['seconds']:.0f} s of {result['minutes']} min"
+    lines = [f"# benchmarks/gpu.py: {name}", "", *([f"**{note}**", ""] if note else [])]
     lines += [f"{result['started']}, commit {result['commit']}, {spent}", ""]
-    lines += [f"- {row['name']}: {flat(row, without=('name', 'seconds'))}" for row in done.get("machine", ())]
+    lines += [f"- {row['name']}: {flat(row, without=('name', 'seconds'))}" for row in done["machine"]]
     lines += [f"- clocks after {each['section']}: {flat(each['clocks'])}" for each in sections if each["clocks"]]
-    for heading, about, (head, *rows) in (
-        ("", "", [("section", "result", "rows", "seconds"), *map(section_cells, sections)]),
-        ("## Correctness", "The largest error, as a part of the largest number, over all sizes.", correctness(done)),
-        ("## Bound by memory", ABOUT_TIMES, bound_by_memory(done)),
-        ("## Bound by arithmetic", ABOUT_SHARES, bound_by_arithmetic(done)),
-        ("## Training steps", ABOUT_STEPS, training(done)),
-    ):
-        if rows:
-            grid = [f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows)]
-            lines += [*([heading, "", about] if heading else []), "", *grid, ""]
-    left_out = missing(sections)
-    return "\n".join(lines + (["## Not measured", "", *left_out, ""] if left_out else []))
+    largest = "The largest error, as a part of the largest number, over all sizes."
+    return "\n".join(
+        [
+            *lines,
+            *markdown("", "", ["section", "result", "rows", "seconds"], map(section_cells, sections)),
+            *markdown("## Correctness", largest, ["kernel", *CHECKS], correctness(done)),
+            *markdown("## Bound by memory", ABOUT_TIMES, *kernels(done, bound_by="memory")),
+            *markdown("## Bound by arithmetic", ABOUT_SHARES, *kernels(done, bound_by="arithmetic")),
+            *markdown("## Training steps", ABOUT_STEPS, STEPS, training(done)),
+            *missing(sections),
+        ]
+    )
+
+
+def markdown(title, about, head, rows):
+    """The lines of a table; none without rows."""
+    grid = [f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows)]
+    return [*([title, "", about] if title else []), "", *grid, ""] if len(grid) > 2 else []
 
 
 def wrong(sections):
@@ -78,127 +87,104 @@ def flat(found, without=()):
 
 
 def section_cells(section):
-    rows, reason = section["rows"], section["reason"]
-    status = cell(section["status"] + (f": {reason}" if reason else ""))
-    return section["title"], status, f"{len(have_figures(rows))} of {len(rows)}", f"{section['seconds']:.0f}"
+    rows, status = section["rows"], ": ".join(filter(None, (section["status"], section["reason"])))
+    return section["title"], cell(status), f"{len(have_figures(rows))} of {len(rows)}", f"{section['seconds']:.0f}"
 
 
 def correctness(done):
-    """The headings, and a row for each op and rung: the worst error in each language and dtype."""
-    found = collections.defaultdict(lambda: collections.defaultdict(list))
-    for heading, (name, dtype) in CHECKS.items():
-        for row in done.get(name, ()):
+    """A row for each op and rung: the worst error in each language and dtype."""
+    found = {}
+    for heading, (section, dtype) in CHECKS.items():
+        for row in done[section]:
             if row.get("dtype") == dtype:
-                found[row["name"].partition(",")[0]][heading].append(row)
-    return ["kernel", *CHECKS], *[[op, *(verdict(by[heading]) for heading in CHECKS)] for op, by in found.items()]
+                op = row["name"].partition(",")[0]
+                found.setdefault(op, {heading: [] for heading in CHECKS})[heading].append(row)
+    return [[op, *map(verdict, checks.values())] for op, checks in found.items()]
 
 
 def verdict(rows):
     """The worst of some checks, in a cell."""
-    bad = {reason(row) for row in rows if row["ok"] is False}
-    if bad:
-        return f"**WRONG** in {sum(row['ok'] is False for row in rows)} of {len(rows)}: {', '.join(sorted(bad))}"
-    return f"{max(row['error'] for row in rows):.0e}" if rows else "-"
+    bad = [row for row in rows if not row["ok"]]
+    if not bad:
+        return f"{max(row['error'] for row in rows):.0e}" if rows else "-"
+    faults = sorted({fault for row in bad for fault in row["faults"]})
+    return f"**WRONG** in {len(bad)} of {len(rows)}: {', '.join(faults)}"
 
 
-def reason(row):
-    if row.get("keeps_dtype") is False:
-        return "another dtype"
-    return f"error {row['error']:.0e}" if row["error"] > row["tolerance"] else "does not repeat"
+def timed(rows):
+    """{name: row} of those that have times."""
+    return {row["name"]: row for row in rows if row.get("ms")}
 
 
-def timed(done, section):
-    """{name: row} of the rows that have times."""
-    return {row["name"]: row for row in done.get(section, ()) if row.get("ms")}
-
-
-def kernels(done, bound_by_arithmetic, cells):
-    """A row of cells for each kernel: its name, the time in CUDA C++, what `cells(row)` says of it, Numba's time."""
-    ours, numba = timed(done, "time_cuda"), timed(done, "time_numba")
-    for name in dict.fromkeys([*ours, *numba]):
-        row, other = ours.get(name), numba.get(name)
-        if bool((row or other)["operations"]) is bound_by_arithmetic:
-            mine = [milliseconds(row), *cells(row)] if row else ["-"] * (5 if bound_by_arithmetic else 4)
-            theirs = [milliseconds(other), launch(other)] if other else ["-", "-"]
-            yield [name, *mine, *theirs, f"{median(row) / median(other):.2f}" if row and other else "-"]
-
-
-def bound_by_memory(done):
-    copy = timed(done, "time_cuda").get("copy")
-
-    def cells(row):
-        return f"{rate(row):.0f}", percent(rate(row), copy and rate(copy)), launch(row)
-
-    head = ["kernel", "ms", "GB/s", "of the copy", "launch µs", "Numba ms", "launch µs", "C++/Numba"]
-    return head, *kernels(done, False, cells)
-
-
-def bound_by_arithmetic(done):
-    rivals = collections.defaultdict(list)
-    for row in timed(done, "time_torch").values():
+def kernels(done, bound_by):
+    """The headings, and a row for each kernel that is bound by "memory" or "arithmetic"."""
+    ours, numba, rivals = timed(done["time_cuda"]), timed(done["time_numba"]), collections.defaultdict(list)
+    for row in timed(done["time_torch"]).values():
         rivals[row["like"], row["precision"]].append(median(row))
 
-    def cells(row):
+    def of_memory(row):
+        rate, copy = row["bytes"] / median(row), ours.get("copy")
+        share = percent(rate, copy and copy["bytes"] / median(copy))
+        return f"{rate / 1e6:.0f}", share, f"{row['launch_us']:.0f}"
+
+    def of_arithmetic(row):
         fastest = [min(rivals[row["like"], precision], default=None) for precision in ("fp32", "TF32", "bf16")]
         return f"{row['operations'] / median(row) / 1e9:.1f}", *[percent(ms, median(row)) for ms in fastest]
 
-    shares = "of cuBLAS/cuDNN fp32", "TF32", "bf16"
-    head = ["kernel", "ms", "TFLOP/s", *shares, "Numba ms", "launch µs", "C++/Numba"]
-    return head, *kernels(done, True, cells)
+    columns, cells = ["GB/s", "of the copy", "launch µs"], of_memory
+    if bound_by == "arithmetic":
+        columns, cells = ["TFLOP/s", "of cuBLAS/cuDNN fp32", "TF32", "bf16"], of_arithmetic
+    rows = []
+    for name in {**ours, **numba}:
+        row, other = ours.get(name), numba.get(name)
+        if bool((row or other)["operations"]) is (bound_by == "arithmetic"):
+            mine = [milliseconds(row), *cells(row)] if row else ["-"] * (1 + len(columns))
+            theirs = [milliseconds(other), f"{other['launch_us']:.0f}"] if other else ["-", "-"]
+            rows.append([name, *mine, *theirs, f"{median(row) / median(other):.2f}" if row and other else "-"])
+    return ["kernel", "ms", *columns, *NUMBA], rows
 
 
 def training(done):
-    ours = {(row["network"], row["precision"]): row for row in timed(done, "steps_minicnn").values()}
-    steps = [row for name in ("steps_minicnn", "steps_torch", "steps_compiled") for row in timed(done, name).values()]
-    head = ["network", "ms", "images/s", "minicnn in that precision against it", "peak MiB", "pool MiB", "loss"]
-    rows = []
+    ours = {(row["network"], row["precision"]): row for row in timed(done["steps_minicnn"]).values()}
+    steps = timed(done["steps_minicnn"] + done["steps_torch"] + done["steps_compiled"]).values()
     for row in sorted(steps, key=lambda row: row["network"]):
         mine = ours.get((row["network"], row["precision"]))
         speed, ratio = f"{1e3 * row['batch'] / median(row):.0f}", percent(median(row), mine and median(mine))
         memory = ["-" if row[key] is None else f"{row[key] / 2**20:.0f}" for key in ("peak_bytes", "pool_bytes")]
         losses = f"{row['first_loss']:.3f} to {row['last_loss']:.3f}"
-        rows.append([row["name"], milliseconds(row), speed, ratio, *memory, losses])
-    return head, *rows
+        yield [row["name"], milliseconds(row), speed, ratio, *memory, losses]
 
 
 def missing(sections):
-    """A line for each reason why rows have no figures, with their names."""
-    reasons = collections.defaultdict(list)
+    """A line for each reason why rows have no figures, with the names of six."""
+    names = collections.defaultdict(list)
     for section in sections:
         for row in section["rows"]:
-            if why := row.get("error_text") or row.get("skipped"):
-                reasons[section["section"], why].append(row["name"])
-    more = {key: f" and {len(names) - 6} more" * (len(names) > 6) for key, names in reasons.items()}
-    return [f"- {key[0]}: {cell(key[1])}: {', '.join(names[:6])}{more[key]}" for key, names in reasons.items()]
+            if reason := row.get("error_text") or row.get("skipped"):
+                names[f"- {section['section']}: {cell(reason)}"].append(row["name"])
+    more = {reason: f" and {len(each) - 6} more" if len(each) > 6 else "" for reason, each in names.items()}
+    lines = [f"{reason}: {', '.join(each[:6])}{more[reason]}" for reason, each in names.items()]
+    return ["## Not measured", "", *lines, ""] if lines else []
 
 
 def cell(text):
     return " ".join(text.split()).replace("|", "\\|")[:400]
 
 
-def quartiles(samples):
-    """The lower one, the median and the upper one."""
-    return statistics.quantiles(samples * (1 + (len(samples) == 1)), n=4, method="inclusive")
+def quartiles(row):
+    """The lower one, the median and the upper one of the times, in milliseconds."""
+    return np.quantile(row["ms"], [0.25, 0.5, 0.75]).tolist()
 
 
 def median(row):
-    return quartiles(row["ms"])[1]
+    return quartiles(row)[1]
 
 
 def milliseconds(row):
     """The median, and in brackets the distance between the quartiles as a part of it."""
-    low, middle, high = quartiles(row["ms"])
+    low, middle, high = quartiles(row)
     bound = ", with launching" if row.get("covered") is False else ""
     return f"{middle:.4g} ({100 * (high - low) / middle:.0f} %{bound})"
-
-
-def rate(row):
-    """GB/s."""
-    return row["bytes"] / median(row) / 1e6
-
-
-def launch(row):
-    return "-" if row["launch_us"] is None else f"{row['launch_us']:.0f}"
 
 
 def percent(part, whole):

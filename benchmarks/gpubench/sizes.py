@@ -5,94 +5,83 @@ check   sizes that are multiples of nothing, larger than a block, and every opti
 timed   layers of AlexNet (batch 128) and of ResNets (batch 64), and large matrices
 """
 
-from . import calls
+from . import cases
 
 
 def tiny():
-    grouped = "grouped", (1, 4, 4, 5), (4, 2, 2, 3), 1, 1, 1, 2
+    products = cases.linears(2, 3, 4)
+    grouped = cases.convolutions("grouped", (1, 4, 4, 5), (4, 2, 2, 3), padding=1, groups=2, rungs=True)
+    many_positions = cases.convolutions("many positions", (1, 1, 16, 33), (1, 1, 1, 1))
     return [
-        *calls.elementwise((2, 5)),
-        *calls.batch_norms((2, 2, 3)),
-        *calls.pools((1, 2, 4, 5), (2, 3), (2, 1), (1, 1)),
-        *calls.pools((1, 1, 17, 17), (17, 17), (1, 1), (0, 0)),
-        *calls.norms_across_channels((1, 6, 2)),
-        *calls.losses(3, 4),
-        *calls.linears(2, 3, 4),
-        *calls.ladder(3, 4, 5),
-        *calls.convolutions(*grouped, rungs=True),
-        *[
-            case
-            for case in calls.convolutions("many positions", (1, 1, 16, 33), (1, 1, 1, 1))
-            if "grad_weight" in case.op
-        ],
-        *calls.rounded(calls.linears(2, 3, 4), ["tf32"]),
-        *calls.rounded(calls.convolutions(*grouped), ["bfloat16"]),
-        *calls.updates([(3,), (2, 2)]),
+        *cases.elementwise((2, 5)),
+        *cases.batch_norms((2, 2, 3)),
+        *cases.pools((1, 2, 4, 5), (2, 3), (2, 1), (1, 1)),
+        *cases.pools((1, 1, 17, 17), (17, 17), (1, 1), (0, 0)),
+        *cases.norms_across_channels((1, 6, 2)),
+        *cases.losses(3, 4),
+        *products,
+        *cases.ladder(3, 4, 5),
+        *grouped,
+        *[case for case in many_positions if case.op == "conv2d_grad_weight"],
+        *cases.rounded(products, ["tf32"]),
+        *cases.rounded(grouped, ["bfloat16"]),
+        *cases.updates([(3,), (2, 2)]),
     ]
 
 
 def check():
-    products, layers = (
-        calls.linears(37, 301, 129),
-        [
-            *calls.convolutions("AlexNet conv1", (2, 3, 224, 224), (64, 3, 11, 11), 4, 2, rungs=True),
-            *calls.convolutions("ResNet 3x3 stride 2", (3, 64, 29, 29), (128, 64, 3, 3), 2, 1, rungs=True),
-            *calls.convolutions(
-                "groups, dilation", (2, 6, 17, 23), (10, 3, 3, 2), 1, ((2, 0), (1, 3)), 2, 2, rungs=True
-            ),
-        ],
-    )
+    products = cases.linears(37, 301, 129)
+    layers = [
+        *cases.convolutions("AlexNet conv1", (2, 3, 224, 224), (64, 3, 11, 11), 4, 2, rungs=True),
+        *cases.convolutions("ResNet 3x3 stride 2", (3, 64, 29, 29), (128, 64, 3, 3), 2, 1, rungs=True),
+        *cases.convolutions("groups, dilation", (2, 6, 17, 23), (10, 3, 3, 2), 1, ((2, 0), (1, 3)), 2, 2, rungs=True),
+    ]
     return [
-        *calls.elementwise((3, 7, 31, 37)),
-        *calls.batch_norms((5, 7, 13, 11)),
-        *calls.batch_norms((300, 17)),
-        *calls.pools((3, 5, 31, 29), (3, 3), (2, 2), (1, 1)),
-        *calls.pools((2, 3, 23, 29), (2, 3), (3, 1), (1, 0)),
-        *calls.pools((2, 2, 40, 41), (17, 17), (5, 5), (8, 8)),
-        *calls.norms_across_channels((3, 13, 11, 7)),
-        *calls.norms_across_channels((2, 3, 50)),
-        *calls.losses(67, 1003),
-        *calls.losses(5, 3),
+        *cases.elementwise((3, 7, 31, 37)),
+        *cases.batch_norms((5, 7, 13, 11)),
+        *cases.batch_norms((300, 17)),
+        *cases.pools((3, 5, 31, 29), (3, 3), (2, 2), (1, 1)),
+        *cases.pools((2, 3, 23, 29), (2, 3), (3, 1), (1, 0)),
+        *cases.pools((2, 2, 40, 41), (17, 17), (5, 5), (8, 8)),
+        *cases.norms_across_channels((3, 13, 11, 7)),
+        *cases.norms_across_channels((2, 3, 50)),
+        *cases.losses(67, 1003),
+        *cases.losses(5, 3),
         *products,
-        *calls.linears(1, 517, 3),
-        *calls.ladder(131, 137, 139),
-        *calls.ladder(1, 300, 67),
+        *cases.linears(1, 517, 3),
+        *cases.ladder(131, 137, 139),
+        *cases.ladder(1, 300, 67),
         *layers,
-        *calls.convolutions("AlexNet conv2", (2, 64, 27, 27), (192, 64, 5, 5), 1, 2, rungs=True),
-        *calls.convolutions("ResNet 1x1 stride 2", (3, 64, 28, 28), (128, 64, 1, 1), 2, rungs=True),
-        *calls.convolutions("depthwise", (2, 35, 13, 11), (35, 1, 3, 3), 1, 1, 1, 35, rungs=True),
-        *calls.rounded([*products, *layers]),
-        *calls.updates([(300, 7), (5,), (1, 1), (64, 3, 11, 11)]),
+        *cases.convolutions("AlexNet conv2", (2, 64, 27, 27), (192, 64, 5, 5), 1, 2, rungs=True),
+        *cases.convolutions("ResNet 1x1 stride 2", (3, 64, 28, 28), (128, 64, 1, 1), 2, rungs=True),
+        *cases.convolutions("depthwise", (2, 35, 13, 11), (35, 1, 3, 3), 1, 1, 1, 35, rungs=True),
+        *cases.rounded([*products, *layers]),
+        *cases.updates([(300, 7), (5,), (1, 1), (64, 3, 11, 11)]),
     ]
 
 
 def timed():
     activations = (128, 64, 55, 55)
     layers = [
-        *calls.convolutions("AlexNet conv3", (128, 192, 13, 13), (384, 192, 3, 3), 1, 1),
-        *calls.convolutions("ResNet 3x3, 64 of 56x56", (64, 64, 56, 56), (64, 64, 3, 3), 1, 1),
-        *calls.convolutions("ResNet 3x3, 256 of 14x14", (64, 256, 14, 14), (256, 256, 3, 3), 1, 1),
-        *calls.convolutions("ResNet 1x1, 256 to 64 of 56x56", (64, 256, 56, 56), (64, 256, 1, 1)),
-        *calls.linears(128, 9216, 4096),
+        *cases.convolutions("AlexNet conv3", (128, 192, 13, 13), (384, 192, 3, 3), 1, 1),
+        *cases.convolutions("ResNet 3x3, 64 of 56x56", (64, 64, 56, 56), (64, 64, 3, 3), 1, 1),
+        *cases.convolutions("ResNet 3x3, 256 of 14x14", (64, 256, 14, 14), (256, 256, 3, 3), 1, 1),
+        *cases.convolutions("ResNet 1x1, 256 to 64 of 56x56", (64, 256, 56, 56), (64, 256, 1, 1)),
+        *cases.linears(128, 9216, 4096),
     ]
     return [
-        *calls.ladder(4096, 4096, 4096),
-        *calls.convolutions("AlexNet conv2", (128, 64, 27, 27), (192, 64, 5, 5), 1, 2, rungs=True),
-        *calls.convolutions("AlexNet conv1", (128, 3, 224, 224), (64, 3, 11, 11), 4, 2),
+        *cases.ladder(4096, 4096, 4096),
+        *cases.convolutions("AlexNet conv2", (128, 64, 27, 27), (192, 64, 5, 5), 1, 2, rungs=True),
+        *cases.convolutions("AlexNet conv1", (128, 3, 224, 224), (64, 3, 11, 11), 4, 2),
         *layers,
-        *calls.elementwise(activations),
-        *calls.batch_norms((64, 256, 56, 56)),
-        *calls.pools(activations, (3, 3), (2, 2), (0, 0)),
-        *calls.norms_across_channels(activations),
-        *calls.losses(65536, 1000),
-        *calls.updates([(4096, 9216), (4096, 4096), (1000, 4096), (384, 192, 3, 3), (4096,)]),
-        *calls.rounded(layers, ["tf32", "bfloat16"]),
+        *cases.elementwise(activations),
+        *cases.batch_norms((64, 256, 56, 56)),
+        *cases.pools(activations, (3, 3), (2, 2), (0, 0)),
+        *cases.norms_across_channels(activations),
+        *cases.losses(65536, 1000),
+        *cases.updates([(4096, 9216), (4096, 4096), (1000, 4096), (384, 192, 3, 3), (4096,)]),
+        *cases.rounded(layers, ["tf32", "bfloat16"]),
     ]
 
 
 LISTS = {"tiny": tiny, "check": check, "timed": timed}
-
-
-def listed(tiny, name):
-    """The cases of that list; in a trial with a few numbers, of the tiny one."""
-    return LISTS["tiny" if tiny else name]()

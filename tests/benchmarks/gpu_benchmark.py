@@ -26,7 +26,7 @@ class FakeEvent:
         self.events = events
 
     def record(self):
-        self.time = self.events.now
+        self.time = self.events.read()
 
 
 class FakeEvents:
@@ -37,6 +37,9 @@ class FakeEvents:
 
     def cover(self):
         self.now, self.covers = self.now + 1, self.covers + 1
+
+    def read(self):
+        return self.now
 
     def event(self):
         return FakeEvent(self)
@@ -50,19 +53,25 @@ class FakeEvents:
     def work(self):
         self.now += 3
 
+    def clock(self):
+        return part("clock").Clock(self.event, self.elapsed, self.synchronize, self.cover)
+
 
 def fails():
     raise ValueError("no good")
 
 
-def fake_items(tiny, hangs):
+def fake_items(tiny):
     """Measurements of a section, in its process."""
-    items = [("one", lambda: {"value": 1}), ("dies", os.abort), ("fails", fails), ("two", lambda: {"value": 2})]
-    return items + [("hangs", lambda: time.sleep(60)), ("three", dict)] * hangs
+    return [("one", lambda: {"value": 1}), ("dies", os.abort), ("fails", fails), ("two", lambda: {"value": 2})]
 
 
-def late_items(tiny):
-    return [("a", dict), ("b", dict)]
+def hanging_items(tiny):
+    return [("one", lambda: {"value": 1}), ("hangs", lambda: time.sleep(60)), ("three", dict)]
+
+
+def dying_items(tiny):
+    os.abort()
 
 
 def named_items(tiny):

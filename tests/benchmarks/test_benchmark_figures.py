@@ -1,29 +1,31 @@
 """The mathematics, the clock and the table of benchmarks/gpu.py, on numbers that can be worked out by hand."""
 
+import json
 import math
+import time
 
 import numpy as np
 import pytest
 from gpu_benchmark import FakeEvents, part, program, result_of, table_rows
 
-calls, checking, clock, report = map(part, ("calls", "checking", "clock", "report"))
+cases, checking, clock, report = map(part, ("cases", "checking", "clock", "report"))
 
 
 # The mathematics
 
 
 def test_medians_and_quartiles():
-    assert report.quartiles([5.0, 1.0, 2.0, 4.0, 3.0]) == [2.0, 3.0, 4.0]
+    assert report.quartiles({"ms": [5.0, 1.0, 2.0, 4.0, 3.0]}) == [2.0, 3.0, 4.0]
     assert report.milliseconds({"ms": [5.0, 1.0, 2.0, 4.0, 3.0]}) == "3 (67 %)"
     assert report.milliseconds({"ms": [7.0], "covered": False}) == "7 (0 %, with launching)"
 
 
 def test_operations():
-    assert {case.operations for case in calls.linears(2, 3, 4)} == {48, 0}
+    assert {case.operations for case in cases.linears(2, 3, 4)} == {48, 0}
     # AlexNet's second convolution, its multiplications counted by hand: 27 x 27 positions of 192 filters of 64 x 5 x 5
-    alexnet = calls.convolutions("", (128, 64, 27, 27), (192, 64, 5, 5), 1, 2)
+    alexnet = cases.convolutions("", (128, 64, 27, 27), (192, 64, 5, 5), 1, 2)
     assert {case.operations for case in alexnet} == {2 * 128 * 729 * 192 * 1600, 0}
-    two_groups = calls.convolutions("", (1, 4, 9, 9), (6, 2, 3, 3), groups=2)
+    two_groups = cases.convolutions("", (1, 4, 9, 9), (6, 2, 3, 3), groups=2)
     assert {case.operations for case in two_groups} == {2 * 49 * 6 * 18, 0}
 
 
@@ -46,9 +48,9 @@ def test_integers_are_right_or_wrong():
 
 
 def test_the_cover_outlasts_the_launching():
-    assert clock.covers(host_ms=0.0, cover_ms=0.25) == 1
-    assert clock.covers(host_ms=0.3, cover_ms=0.25) == 3
-    assert clock.covers(host_ms=99.0, cover_ms=0.25) == 40
+    assert clock.covers(launch_ms=0.0, cover_ms=0.25) == 1
+    assert clock.covers(launch_ms=0.3, cover_ms=0.25) == 3
+    assert clock.covers(launch_ms=99.0, cover_ms=0.25) == clock.MOST_COVERS
 
 
 def test_as_many_samples_as_fit():
@@ -62,15 +64,21 @@ def test_as_many_samples_as_fit():
 
 def test_samples_are_of_the_function_alone_behind_a_cover():
     events = FakeEvents()
-    sampled = clock.Clock(events).samples(events.work, 0.1)
-    assert sampled.ms == [3.0] * len(sampled.ms) and clock.FEWEST <= len(sampled.ms) <= clock.MOST
-    assert sampled.covered and events.covers >= len(sampled.ms)
+    sampled = events.clock().samples(events.work, 0.1)
+    ms = sampled["ms"]
+    assert ms == [3.0] * len(ms) and clock.FEWEST <= len(ms) <= clock.MOST
+    assert sampled["covered"] and sampled["launch_us"] > 0 and events.covers >= len(ms)
 
 
 def test_steps_are_from_end_to_end():
     events = FakeEvents()
-    sampled = clock.Clock(events).steps(events.work, 1.0)
-    assert sampled.ms == [3.0] * len(sampled.ms) and events.covers == 0
+    ms = events.clock().steps(events.work, 1.0)["ms"]
+    assert ms == [3.0] * len(ms) and len(ms) >= clock.FEWEST and events.covers == 0
+
+
+def test_launching_that_outlasts_the_cover_is_told():
+    events = FakeEvents()
+    assert events.clock().samples(lambda: time.sleep(0.2), 0.1)["covered"] is False
 
 
 # The table
@@ -113,10 +121,10 @@ def test_training_steps_beside_one_another():
 
 
 def test_the_table_names_what_is_wrong_and_what_is_missing():
-    right = {"dtype": "float32", "ok": True, "error": 1e-7, "tolerance": 1e-4, "repeats": True}
+    right = {"dtype": "float32", "ok": True, "error": 1e-7, "tolerance": 1e-4, "repeats": True, "faults": []}
     rows = [
         {"name": "relu, 3", **right},
-        {"name": "conv, 3", **right, "ok": False, "error": 0.5},
+        {"name": "conv, 3", **right, "ok": False, "error": 0.5, "faults": ["error 5e-01"]},
         {"name": "tanh, 3", "skipped": "no time left"},
     ]
     result = result_of(check_cuda=rows)
@@ -138,5 +146,5 @@ def test_the_file_has_the_name_of_the_gpu():
 
 
 def test_what_is_no_number_is_a_text_in_json():
-    value = {"error": math.inf, "rows": [{"loss": math.nan}, {"loss": 1.5}], "ok": False}
-    assert program().plain(value) == {"error": "inf", "rows": [{"loss": "nan"}, {"loss": 1.5}], "ok": False}
+    text = program().as_json({"error": math.inf, "rows": [{"loss": math.nan}, {"loss": 1.5}], "ok": False})
+    assert json.loads(text) == {"error": "inf", "rows": [{"loss": "nan"}, {"loss": 1.5}], "ok": False}
