@@ -84,22 +84,22 @@ class Function(Memory):
         """Run the op on Variables (None for one that is absent) and link the result into the graph."""
         node = cls()
         check_inputs(cls, inputs)
-        node._given = given = [v for v in inputs if v is not None]
-        recording = is_grad_enabled()
+        node._given = given = [v for v in inputs if v is not None]  # whose arrays forward gets: versions.py asks
+        recording = is_grad_enabled()  # asked now: when backward runs, a no_grad block may be over
         node.needs_input_grad = [recording and v is not None and v._requires_grad for v in inputs]
         node.device, node.tier = device_of(given[0].data), current_tier()  # by which `run` chooses
 
         with naming_memory_errors(cls.__name__), np.errstate(under="ignore"):  # too small a number is 0, as it should
             array = node.forward(*[None if v is None else v.data for v in inputs], **options)
-        needs_grad = True in node.needs_input_grad
+        needs_grad = True in node.needs_input_grad  # some input asks for a gradient: so does the result
         array = checked_result(cls.__name__, array, needs_grad)
         node.device = device_of(array)  # x.to("cuda"): its gradient will come from there
-        result = node.result_of(array, needs_grad)
+        result = node.result_of(array, needs_grad)  # a new Variable; the input itself if it was overwritten
 
         if needs_grad:  # the instance stays, as a node; else nobody holds it and it is gone
             check_saved(cls.__name__, node._saved)
-            variables = [*given, result]
-            node._saved = tuple(Saved(array, variables) for array in node._saved)
+            variables = [*given, result]  # in whose memory a saved array may lie, and be changed
+            node._saved = tuple(Saved(array, variables) for array in node._saved)  # with counts of changes
             node.inputs = [None if v is None else Edge(v) for v in inputs]
             result._requires_grad, result.node = True, node  # last: after an in-place op `result` is one of the inputs
         return result
@@ -136,7 +136,7 @@ def backward(root: Variable, grad: Any, retain_graph: bool, add: Any) -> None:
     add: the op (its reference) for the sum of the gradients of an array that was used more than once.
     """
     if root.node is None:
-        _accumulate(root, grad, owned=False)
+        _accumulate(root, grad, owned=False)  # backward() of a leaf: d root / d root = 1. grad is the caller's: copied
         return
     pending = {root.node: grad}  # node -> the gradient of its result: the sum over those uses that are passed
     order = topological_order(root.node)
@@ -148,13 +148,13 @@ def backward(root: Variable, grad: Any, retain_graph: bool, add: Any) -> None:
                 "the forward pass again, or pass retain_graph=True to the earlier call"
             )
         grad_out = pending.pop(node)
-        node.check_unchanged()
+        node.check_unchanged()  # what forward saved is still what it was
         with naming_memory_errors(f"{type(node).__name__}.backward"):
-            grads = gradients_of(node, grad_out)
+            grads = gradients_of(node, grad_out)  # node.backward(grad_out), looked at (contract.py)
         for i, (edge, grad) in enumerate(zip(node.inputs, grads, strict=True)):
             if grad is None:  # an input that is absent, or that requires no gradient
                 continue
-            if edge.node is None:  # a leaf: here the gradient stays
+            if edge.node is None:  # a leaf: here the gradient stays; `others` may hold its array, too
                 others = [grad_out, *(entry.array for entry in node._saved), *grads[:i], *grads[i + 1 :]]
                 _accumulate(edge.leaf, grad, owned=_is_alone(grad, others))
             elif edge.node in pending:  # another use was passed before
@@ -162,7 +162,7 @@ def backward(root: Variable, grad: Any, retain_graph: bool, add: Any) -> None:
             else:
                 pending[edge.node] = grad
         if not retain_graph:
-            node.free()
+            node.free()  # its arrays go now, before the next node asks for memory
 
 
 def topological_order(root: Any) -> list[Any]:
@@ -173,7 +173,7 @@ def topological_order(root: Any) -> list[Any]:
         if inputs_are_done:
             order.append(node)
         elif node not in seen:
-            seen.add(node)
+            seen.add(node)  # once: a node with two uses is reached twice
             stack.append((node, True))  # comes off the stack again after all that is put on top of it now
             stack.extend((edge.node, False) for edge in node.inputs if edge is not None and edge.node is not None)
     return order
@@ -184,7 +184,7 @@ def _is_alone(array, others):
 
     Only then may it become ``leaf.grad`` itself: backward of + gives one array for both of its inputs.
     """
-    owner = array if array.base is None else array.base
+    owner = array if array.base is None else array.base  # of a view: the array that it looks into
     is_whole = getattr(owner, "nbytes", array.nbytes) == array.nbytes  # else it would keep a larger array alive
     return is_whole and not any(share_memory(array, other) for other in others if other is not None)
 
@@ -199,4 +199,4 @@ def _accumulate(leaf, grad, owned):
             f"backward(): a gradient of shape {grad.shape} does not add to a .grad of {former.data.shape}"
         )
     else:
-        former.data += grad
+        former.data += grad  # in place: nobody else holds a .grad's array

@@ -78,11 +78,11 @@ def gradients_of(node: Any, grad_out: Array) -> tuple[Array | None, ...]:
     What a user's own op is given is read-only: other nodes may have the same array.
     """
     op, edges, needs_input_grad = type(node).__name__, node.inputs, node.needs_input_grad
-    if type(node).__module__.startswith("minicnn.") or not isinstance(grad_out, np.ndarray):
+    if type(node).__module__.startswith("minicnn.") or not isinstance(grad_out, np.ndarray):  # ours only read it
         grads = node.backward(grad_out)
         grads = grads if isinstance(grads, tuple) else (grads,)
     else:
-        given = grad_out.view()
+        given = grad_out.view()  # the same memory, which may be made read-only by itself
         given.flags.writeable = False
         grads = node.backward(given)
         grads = grads if isinstance(grads, tuple) else (grads,)
@@ -91,7 +91,7 @@ def gradients_of(node: Any, grad_out: Array) -> tuple[Array | None, ...]:
     if len(grads) != len(edges):
         raise RuntimeError(f"{op}.backward returned {len(grads)} gradients for {len(edges)} inputs")
     for i, (edge, needed, grad) in enumerate(zip(edges, needs_input_grad, grads, strict=True)):
-        if not needed:
+        if not needed:  # what was returned for it is dropped below
             continue
         if grad is None:
             raise RuntimeError(f"{op}.backward returned no gradient for input {i}, which requires one")

@@ -100,20 +100,20 @@ def _checked_tier(what, name):
 def implementation(reference: Callable, device: str, tier: str) -> Callable:
     """The function that does `reference`'s work on `device` in `tier`; DeviceError if there is none."""
     folder = MIRRORS.get((device, tier))
-    if folder is None:
+    if folder is None:  # device "cpu", tier "plain": the page itself
         return reference
-    stem = reference.__module__.rpartition(".")[2]
+    stem = reference.__module__.rpartition(".")[2]  # "conv" of minicnn.ops.conv
     module_name = f"minicnn.kernels.{folder}.{stem}"
     where = f"device {device!r}, tier {tier!r} (kernels/{folder}/{stem}.py)"
     way_out = f"choose tier {'plain' if device == 'cpu' else 'fast'!r}, or device 'cpu', tier 'plain'"
     try:
-        module = importlib.import_module(module_name)
+        module = importlib.import_module(module_name)  # by name, when first asked for: kernels import this file
     except ModuleNotFoundError as error:
         if error.name is None or not module_name.startswith(error.name):
             raise  # the kernel file exists; what is missing is a library that it imports
         raise DeviceError(f"{reference.__name__} has no kernel for {where}; {way_out}") from None
     try:
-        return getattr(module, reference.__name__)
+        return getattr(module, reference.__name__)  # the mirror has the reference's name and arguments
     except AttributeError:
         raise DeviceError(f"{reference.__name__} has no kernel for {where}; {way_out}") from None
 
@@ -147,7 +147,7 @@ def plain_array(value: Any) -> Array:
 
 def array_module(array: object) -> Any:
     """The array library of `array`: numpy, or cupy for an array on the GPU (an emulated one is NumPy's)."""
-    if isinstance(array, (np.ndarray, np.generic)):
+    if isinstance(array, (np.ndarray, np.generic)):  # an emulated array is a NumPy array, too
         return np
     if hasattr(array, "__cuda_array_interface__"):
         return _cupy()
@@ -156,7 +156,7 @@ def array_module(array: object) -> Any:
 
 def share_memory(a: Array, b: Array) -> bool:
     """Whether two arrays may lie in the same memory; not if they are on different devices."""
-    if a is b:
+    if a is b:  # the quickest answers first: each op asks several times
         return True
     if type(a) is type(b) is np.ndarray:
         owners = a.base is None and b.base is None  # each of memory of its own
@@ -197,7 +197,7 @@ def to_device(array: Array, device: str) -> Array:
         with naming_memory_errors(f"to_device of shape {array.shape}"):
             return on_device(np.array(array)) if emulating() else _cupy().asarray(array)
     host = copy_to_host(array)
-    raise_found()
+    raise_found()  # the host has waited for the kernels: now they are known to be right or wrong
     return host
 
 

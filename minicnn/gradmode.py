@@ -10,7 +10,7 @@ _grad_mode = PerThread(True)
 
 def is_grad_enabled() -> bool:
     """Whether ops that run in this thread now leave a graph behind."""
-    return _grad_mode.value
+    return _grad_mode.value  # of this thread's innermost block
 
 
 class _GradMode(Block):

@@ -31,7 +31,7 @@ from .variable import Variable
 Operand: TypeAlias = Variable | ArrayLike  # what may stand beside a Tensor: another, a number, an array
 
 
-class Tensor(TorchIdioms, Comparisons, ArrayProtocols):
+class Tensor(TorchIdioms, Comparisons, ArrayProtocols):  # x.item(), x.view(...); x > 0; len(x), np.asarray(x)
     """An array of float32 or float64 (or integers or booleans, without gradients) in the graph.
 
     data           a NumPy or CuPy array, shared, not copied; or anything ``np.asarray`` takes: floats from Python
@@ -88,7 +88,7 @@ class Tensor(TorchIdioms, Comparisons, ArrayProtocols):
                 raise ValueError(
                     f"backward() of a tensor of shape {self.shape} needs the upstream gradient, of that shape"
                 )
-            grad = Tensor(np.ones_like(self.data))
+            grad = Tensor(np.ones_like(self.data))  # dL/dL = 1
         grad = grad.data if isinstance(grad, Variable) else to_device(np.asarray(grad, self.dtype), self.device)
         if grad.shape != self.shape or grad.dtype != self.dtype or device_of(grad) != self.device:
             raise ValueError(
@@ -103,7 +103,7 @@ class Tensor(TorchIdioms, Comparisons, ArrayProtocols):
     def detach(self) -> Tensor:
         """The same memory, outside the graph."""
         result = Tensor(self.data)
-        result.version = self.version
+        result.version = self.version  # one memory has one count of its changes in place (versions.py)
         return result
 
     def graph(self, names: dict[str, Variable] | None = None) -> str:
@@ -128,12 +128,12 @@ class Tensor(TorchIdioms, Comparisons, ArrayProtocols):
         return arithmetic.add(self, other)
 
     def __radd__(self, other: Operand) -> Tensor:
-        return arithmetic.add(other, self)
+        return arithmetic.add(other, self)  # 2 + x: Python asks x where 2 cannot add it
 
     def __sub__(self, other: Operand) -> Tensor:
         return arithmetic.sub(self, other)
 
-    def __rsub__(self, other: Operand) -> Tensor:
+    def __rsub__(self, other: Operand) -> Tensor:  # 2 - x: the order counts
         return arithmetic.sub(other, self)
 
     def __mul__(self, other: Operand) -> Tensor:
@@ -185,7 +185,7 @@ class Tensor(TorchIdioms, Comparisons, ArrayProtocols):
     # In place: what the values are in the graph afterwards is said in ops/inplace.py
 
     def __iadd__(self, other: Operand) -> Tensor:
-        return inplace.inplace("add", arithmetic.add, self, other)
+        return inplace.inplace("add", arithmetic.add, self, other)  # the name is for error messages
 
     def __isub__(self, other: Operand) -> Tensor:
         return inplace.inplace("sub", arithmetic.sub, self, other)
@@ -197,7 +197,7 @@ class Tensor(TorchIdioms, Comparisons, ArrayProtocols):
         return inplace.inplace("div", arithmetic.div, self, other)
 
     def __ipow__(self, exponent: float) -> Tensor:
-        return inplace.become("pow", self, self**exponent)
+        return inplace.become("pow", self, self**exponent)  # worked out apart, then copied into this memory
 
     def __iand__(self, other: Any) -> Self:
         return inplace.become("and", self, self & other)
@@ -234,7 +234,7 @@ class Tensor(TorchIdioms, Comparisons, ArrayProtocols):
         """Where the (first) smallest stands, as integers outside the graph."""
         return Tensor(self.data.argmin(axis=dim, keepdims=keepdim))  # type: ignore
 
-    def any(self, dim: Dim = None, keepdim: bool = False) -> Tensor:
+    def any(self, dim: Dim = None, keepdim: bool = False) -> Tensor:  # for masks, such as (x > 0).any()
         """Whether any of them is true, outside the graph."""
         return Tensor(self.data.any(axis=dim, keepdims=keepdim))
 

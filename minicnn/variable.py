@@ -74,7 +74,7 @@ class Variable:
             raise TypeError(
                 f"a Tensor of dtype {self._data.dtype} cannot require a gradient; only float32 and float64 can"
             )
-        if self.node is not None and not requires_grad:
+        if self.node is not None and not requires_grad:  # a result's inputs need its gradient
             raise RuntimeError("requires_grad of a result cannot be taken back; use .detach()")
         self._requires_grad = requires_grad
 
@@ -88,7 +88,7 @@ class Variable:
         if grad is not None:
             if not isinstance(grad, Variable):
                 raise TypeError(f".grad is a Tensor or None, not a {type(grad).__name__}; wrap it in Tensor(...)")
-            own, given = self._data, grad._data
+            own, given = self._data, grad._data  # an optimiser goes through both by one index
             if own.shape != given.shape or own.dtype != given.dtype or device_of(own) != device_of(given):
                 raise ValueError(
                     f".grad has shape {given.shape}, {given.dtype}, on {device_of(given)!r}; the tensor it is a "
@@ -102,7 +102,7 @@ class Variable:
 
     def like(self, array: Array) -> Any:
         """A new variable of this family around `array`: a Tensor's is a Tensor."""
-        return Variable(array)
+        return Variable(array)  # Tensor overrides it: ops make Tensors of Tensors
 
 
 def holds_gradients(data: Any) -> bool:

@@ -53,7 +53,7 @@ class Constant:
     def __init__(self, original: Array, version: Version | None = None) -> None:
         on_gpu = device_of(original) == "cuda"
         self.array = original if on_gpu and version is not None else original.copy()
-        self.original = None if on_gpu else original
+        self.original = None if on_gpu else original  # there only the version is compared
         self.version = None if version is None else (version, version.count)
 
     def check(self, op: str) -> None:
@@ -109,17 +109,17 @@ class Memory:
     def result_of(self, array: Array, needs_grad: bool) -> Variable:
         """The Variable that stands for what ``forward`` has returned: a new one, or the one that it has overwritten."""
         given, overwritten = self._given, self._overwritten
-        self._given, self._overwritten = (), None  # the result knows its node: a node that held its result is a cycle
+        self._given, self._overwritten = (), None  # else node and result would hold each other, and stay in memory
         result = given[0].like(array) if overwritten is None else overwritten
         for v in given:
             if v is not result and share_memory(array, v.data):  # a view of the input (reshape, x[0])
                 result.version = v.version  # memory has one count, by whatever tensor it is changed
-                result.version.has_views |= needs_grad
+                result.version.has_views |= needs_grad  # a view outside the graph forbids nothing
         return result
 
     def check_unchanged(self) -> None:
         """RuntimeError if something that ``backward`` reads was changed since ``forward``."""
-        for entry in (*self._saved, *self._constants):
+        for entry in (*self._saved, *self._constants):  # a Saved or a Constant
             entry.check(type(self).__name__)
 
 
