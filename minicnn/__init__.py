@@ -23,20 +23,6 @@ if find_spec("minicnn.kernels") is None:  # the link minicnn/kernels is not ther
 __version__ = "0.1.0"
 
 __all__ = [
-    "Function",
-    "Tensor",
-    "cat",
-    "enable_grad",
-    "functional",
-    "gradcheck",
-    "is_grad_enabled",
-    "manual_seed",
-    "models",
-    "nn",
-    "no_grad",
-    "optim",
-    "set_tier",
-    "stack",
-    "summary",
-    "tier",
-]
+    "Function", "Tensor", "cat", "enable_grad", "functional", "gradcheck", "is_grad_enabled", "manual_seed", "models",
+    "nn", "no_grad", "optim", "set_tier", "stack", "summary", "tier",
+]  # fmt: skip

@@ -19,21 +19,7 @@ from .ops.shape import flatten
 from .ops.softmax import log_softmax, softmax
 
 __all__ = [
-    "adaptive_avg_pool2d",
-    "avg_pool2d",
-    "batch_norm",
-    "batch_norm_relu",
-    "conv2d",
-    "cross_entropy",
-    "dropout",
-    "flatten",
-    "linear",
-    "local_response_norm",
-    "log_softmax",
-    "max_pool2d",
-    "relu",
-    "residual_add",
-    "sigmoid",
-    "softmax",
-    "tanh",
-]
+    "adaptive_avg_pool2d", "avg_pool2d", "batch_norm", "batch_norm_relu", "conv2d", "cross_entropy", "dropout",
+    "flatten", "linear", "local_response_norm", "log_softmax", "max_pool2d", "relu", "residual_add", "sigmoid",
+    "softmax", "tanh",
+]  # fmt: skip

@@ -24,27 +24,8 @@ from .pictures import (
 from .testing import as_dense, test_checkpoints
 
 __all__ = [
-    "as_dense",
-    "as_setting_error",
-    "check_feasible",
-    "chosen_pictures",
-    "crop_and_flip",
-    "fit_normalizer",
-    "introduce",
-    "known_pictures",
-    "loaders",
-    "make_parser",
-    "normalizer",
-    "number",
-    "open_pictures",
-    "output_folder",
-    "parse",
-    "shift_and_flip",
-    "test_checkpoints",
-    "test_loaders",
-    "trainer_options",
-    "val_transform",
-    "whole",
-    "write_arguments",
-    "write_results",
-]
+    "as_dense", "as_setting_error", "check_feasible", "chosen_pictures", "crop_and_flip", "fit_normalizer", "introduce",
+    "known_pictures", "loaders", "make_parser", "normalizer", "number", "open_pictures", "output_folder", "parse",
+    "shift_and_flip", "test_checkpoints", "test_loaders", "trainer_options", "val_transform", "whole",
+    "write_arguments", "write_results",
+]  # fmt: skip

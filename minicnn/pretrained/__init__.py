@@ -27,26 +27,7 @@ from .transfer import LinearProbe, freeze_backbone, freeze_to, head, layer_group
 from .weights import ARCHS, Weights, get, of_file
 
 __all__ = [
-    "ARCHS",
-    "LinearProbe",
-    "Weights",
-    "WeightsError",
-    "fetch",
-    "freeze_backbone",
-    "freeze_to",
-    "from_file",
-    "get",
-    "head",
-    "is_checkpoint",
-    "layer_groups",
-    "load",
-    "load_file",
-    "network_settings",
-    "of_file",
-    "on_features",
-    "read_npz",
-    "read_pth",
-    "read_safetensors",
-    "read_weights",
-    "replace_head",
-]
+    "ARCHS", "LinearProbe", "Weights", "WeightsError", "fetch", "freeze_backbone", "freeze_to", "from_file", "get",
+    "head", "is_checkpoint", "layer_groups", "load", "load_file", "network_settings", "of_file", "on_features",
+    "read_npz", "read_pth", "read_safetensors", "read_weights", "replace_head",
+]  # fmt: skip

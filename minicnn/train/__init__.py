@@ -18,15 +18,6 @@ from .trainer import Trainer
 from .trouble import TrainingError
 
 __all__ = [
-    "CheckpointError",
-    "Classifier",
-    "Interrupted",
-    "SettingError",
-    "Trainer",
-    "TrainingError",
-    "evaluate",
-    "exit_code",
-    "is_checkpoint",
-    "load_checkpoint",
-    "save_checkpoint",
-]
+    "CheckpointError", "Classifier", "Interrupted", "SettingError", "Trainer", "TrainingError", "evaluate", "exit_code",
+    "is_checkpoint", "load_checkpoint", "save_checkpoint",
+]  # fmt: skip
