@@ -7,18 +7,9 @@ import subprocess
 from functools import partial
 
 from minicnn import __version__
+from minicnn.train.environment import cpu_name
 
-PACKAGES = (
-    "numpy",
-    "numba",
-    "torch",
-    "triton",
-    "cupy",
-    "cuda-bindings",
-    "cuda-core",
-    "nvidia-cuda-nvrtc",
-    "nvidia-cudnn",
-)
+PACKAGES = "numpy", "numba", "torch", "triton", "cupy", "cuda-", "nvidia-cuda-nvrtc", "nvidia-cudnn"
 GPU = "name,driver_version,memory.total,compute_cap,power.limit,clocks.max.sm,clocks.max.mem"
 CLOCKS = "clocks.sm,clocks.mem,temperature.gpu,power.draw,clocks_throttle_reasons.active,utilization.gpu"
 PROPERTIES = "multiProcessorCount", "l2CacheSize", "totalGlobalMem", "major", "minor", "sharedMemPerBlockOptin"
@@ -26,7 +17,8 @@ PROPERTIES = "multiProcessorCount", "l2CacheSize", "totalGlobalMem", "major", "m
 
 def items(tiny):
     """(name, function): the functions return what they found, or {"missing": why}."""
-    return [(look.__name__, partial(found_or_missing, look)) for look in (software, gpu, processor, cupy, pytorch)]
+    looks = {"software": software, "gpu": gpu, "processor": processor, "cupy": cupy, "pytorch": pytorch}
+    return [(name, partial(found_or_missing, look)) for name, look in looks.items()]
 
 
 def found_or_missing(look):
@@ -50,8 +42,6 @@ def gpu():
 
 
 def processor():
-    from minicnn.train.environment import cpu_name  # which needs packages that nothing else here does
-
     return {"processor": cpu_name()}
 
 
@@ -59,21 +49,24 @@ def cupy():
     """The device and the versions of CUDA as CuPy sees them."""
     import cupy  # an optional package
 
-    runtime, nvrtc = cupy.cuda.runtime, list(cupy.cuda.nvrtc.getVersion())
-    found = runtime.getDeviceProperties(0)
-    versions = {"driver_cuda": runtime.driverGetVersion(), "runtime_cuda": runtime.runtimeGetVersion(), "nvrtc": nvrtc}
-    properties = {name: found.get(name) for name in PROPERTIES}
-    return {"gpu_name": os.fsdecode(found["name"]), "cupy": cupy.__version__, **versions, "properties": properties}
+    runtime, gpu = cupy.cuda.runtime, cupy.cuda.runtime.getDeviceProperties(0)
+    found = {"gpu_name": os.fsdecode(gpu["name"]), "cupy": cupy.__version__, "nvrtc": [*cupy.cuda.nvrtc.getVersion()]}
+    found |= {"driver_cuda": runtime.driverGetVersion(), "runtime_cuda": runtime.runtimeGetVersion()}
+    return found | {"properties": {name: gpu.get(name) for name in PROPERTIES}}
 
 
 def pytorch():
     import torch  # an optional package
 
     found = {"torch": torch.__version__, "cuda": torch.version.cuda, "cudnn": torch.backends.cudnn.version()}
-    if torch.cuda.is_available():
-        gpu = torch.cuda.get_device_properties(0)
-        found |= {"gpu_name": gpu.name, "multiprocessors": gpu.multi_processor_count, "total_memory": gpu.total_memory}
-    return found
+    if not torch.cuda.is_available():
+        return found
+    gpu = torch.cuda.get_device_properties(0)
+    return found | {
+        "gpu_name": gpu.name,
+        "multiprocessors": gpu.multi_processor_count,
+        "total_memory": gpu.total_memory,
+    }
 
 
 def clocks():

@@ -112,24 +112,25 @@ def verdict(rows):
 
 
 def timed(rows):
-    """{name: row} of those that have times."""
-    return {row["name"]: row for row in rows if row.get("ms")}
+    """{name: row} of those that have times, with their "quartiles" and the "median" of the three."""
+    having = {row["name"]: (row, np.quantile(row["ms"], [0.25, 0.5, 0.75]).tolist()) for row in rows if row.get("ms")}
+    return {name: row | {"quartiles": each, "median": each[1]} for name, (row, each) in having.items()}
 
 
 def kernels(done, bound_by):
     """The headings, and a row for each kernel that is bound by "memory" or "arithmetic"."""
     ours, numba, rivals = timed(done["time_cuda"]), timed(done["time_numba"]), collections.defaultdict(list)
     for row in timed(done["time_torch"]).values():
-        rivals[row["like"], row["precision"]].append(median(row))
+        rivals[row["like"], row["precision"]].append(row["median"])
 
     def of_memory(row):
-        rate, copy = row["bytes"] / median(row), ours.get("copy")
-        share = percent(rate, copy and copy["bytes"] / median(copy))
+        rate, copy = row["bytes"] / row["median"], ours.get("copy")
+        share = percent(rate, copy and copy["bytes"] / copy["median"])
         return f"{rate / 1e6:.0f}", share, f"{row['launch_us']:.0f}"
 
     def of_arithmetic(row):
         fastest = [min(rivals[row["like"], precision], default=None) for precision in ("fp32", "TF32", "bf16")]
-        return f"{row['operations'] / median(row) / 1e9:.1f}", *[percent(ms, median(row)) for ms in fastest]
+        return f"{row['operations'] / row['median'] / 1e9:.1f}", *[percent(ms, row["median"]) for ms in fastest]
 
     columns, cells = ["GB/s", "of the copy", "launch µs"], of_memory
     if bound_by == "arithmetic":
@@ -140,7 +141,7 @@ def kernels(done, bound_by):
         if bool((row or other)["operations"]) is (bound_by == "arithmetic"):
             mine = [milliseconds(row), *cells(row)] if row else ["-"] * (1 + len(columns))
             theirs = [milliseconds(other), f"{other['launch_us']:.0f}"] if other else ["-", "-"]
-            rows.append([name, *mine, *theirs, f"{median(row) / median(other):.2f}" if row and other else "-"])
+            rows.append([name, *mine, *theirs, f"{row['median'] / other['median']:.2f}" if row and other else "-"])
     return ["kernel", "ms", *columns, *NUMBA], rows
 
 
@@ -149,7 +150,7 @@ def training(done):
     steps = timed(done["steps_minicnn"] + done["steps_torch"] + done["steps_compiled"]).values()
     for row in sorted(steps, key=lambda row: row["network"]):
         mine = ours.get((row["network"], row["precision"]))
-        speed, ratio = f"{1e3 * row['batch'] / median(row):.0f}", percent(median(row), mine and median(mine))
+        speed, ratio = f"{1e3 * row['batch'] / row['median']:.0f}", percent(row["median"], mine and mine["median"])
         memory = ["-" if row[key] is None else f"{row[key] / 2**20:.0f}" for key in ("peak_bytes", "pool_bytes")]
         losses = f"{row['first_loss']:.3f} to {row['last_loss']:.3f}"
         yield [row["name"], milliseconds(row), speed, ratio, *memory, losses]
@@ -171,19 +172,10 @@ def cell(text):
     return " ".join(text.split()).replace("|", "\\|")[:400]
 
 
-def quartiles(row):
-    """The lower one, the median and the upper one of the times, in milliseconds."""
-    return np.quantile(row["ms"], [0.25, 0.5, 0.75]).tolist()
-
-
-def median(row):
-    return quartiles(row)[1]
-
-
 def milliseconds(row):
     """The median, and in brackets the distance between the quartiles as a part of it."""
-    low, middle, high = quartiles(row)
-    bound = ", with launching" if row.get("covered") is False else ""
+    low, middle, high = row["quartiles"]
+    bound = ", with launching" if row.get("covered") is False else ""  # by an upper bound
     return f"{middle:.4g} ({100 * (high - low) / middle:.0f} %{bound})"
 
 

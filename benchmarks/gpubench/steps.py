@@ -24,42 +24,32 @@ SETTINGS = {"lr": 0.01, "momentum": 0.9, "weight_decay": 5e-4}
 CLASSES = 1000
 NETWORKS = ("alexnet", 128, 224), ("resnet18", 128, 224), ("resnet50", 64, 224)  # name, batch, side of the pictures
 TINY = (("resnet18", 2, 8),)
-PRECISIONS = {"fp32": "float32", "TF32": "tf32", "AMP bf16": "bfloat16"}  # PyTorch's name for the nearest: ours
-WAYS = (
-    "eager, NCHW, fp32",
-    "eager, NCHW, TF32",
-    "eager, channels-last, fp32",
-    "eager, channels-last, TF32",
-    "eager, channels-last, AMP bf16",
-    "graph, NCHW, fp32",
-    "graph, channels-last, TF32",
-    "graph, channels-last, AMP bf16",
-    "eager, NCHW, AMP bf16",
-)
-# apart: each takes long to begin
-COMPILED = "compiled, channels-last, AMP bf16", "compiled, channels-last, TF32", "compiled, NCHW, fp32"
+PRECISIONS = {"float32": "fp32", "tf32": "TF32", "bfloat16": "AMP bf16"}  # {ours: PyTorch's nearest}
+WAYS = ["eager, NCHW, fp32", "eager, NCHW, TF32", "eager, channels-last, fp32", "eager, channels-last, TF32"]
+WAYS += ["eager, channels-last, AMP bf16", "graph, NCHW, fp32", "graph, channels-last, TF32"]
+WAYS += ["graph, channels-last, AMP bf16", "eager, NCHW, AMP bf16"]
+COMPILED = [
+    "compiled, channels-last, AMP bf16",
+    "compiled, channels-last, TF32",
+    "compiled, NCHW, fp32",
+]  # slow to begin
 
 
 def items(tiny):
     """(name, function) of each network; the functions return {"ms": [...], "peak_bytes", "pool_bytes", ...}."""
-    clock = our_kernels("fast")
-    return [
-        (f"{network[0]}, batch {network[1]}, minicnn, {ours}", partial(measure, clock, network, name, tiny))
-        for name, ours in PRECISIONS.items()
-        for network in (TINY if tiny else NETWORKS)
-    ]
+    return in_turn(partial(measure, our_kernels("fast"), tiny), tiny, "minicnn,", PRECISIONS)
 
 
 def items_of_torch(ways, tiny):
     """The same of each network and way of PyTorch."""
     import torchvision  # noqa: F401 (an optional package, the networks: now, not at the first measurement)
 
-    given = pytorch()
-    return [
-        (f"{network[0]}, batch {network[1]}, PyTorch {way}", partial(measure_torch, *given, network, way))
-        for way in ways
-        for network in (TINY if tiny else NETWORKS)
-    ]
+    return in_turn(partial(measure_torch, *pytorch()), tiny, "PyTorch", ways)
+
+
+def in_turn(function, tiny, library, ways):
+    networks = TINY if tiny else NETWORKS
+    return [(f"{n[0]}, batch {n[1]}, {library} {way}", partial(function, n, way)) for way in ways for n in networks]
 
 
 def pictures(batch, side):
@@ -95,7 +85,7 @@ def figures_of(clock, step, peak_memory):
 # minicnn
 
 
-def measure(clock, network, name, tiny):
+def measure(clock, tiny, network, name):
     """The raw times of training steps, and the most memory that was in use."""
     model, batch, side = network
     if not emulating():
@@ -103,12 +93,13 @@ def measure(clock, network, name, tiny):
 
         cupy.get_default_memory_pool().free_all_blocks()  # of the network before
     minicnn.manual_seed(0)
-    with tier("fast"), precision(PRECISIONS[name]):
+    with tier("fast"), precision(name):
         net = (two_layers(side) if tiny else models.create(model, CLASSES)).to("cuda").train()
         images, labels = (minicnn.Tensor(array).to("cuda") for array in pictures(batch, side))
         optimizer = SGD(net.parameters(), **SETTINGS)
         step = step_of(net, optimizer, functional.cross_entropy, images, labels, contextlib.nullcontext)
-        return {"network": model, "batch": batch, "precision": name, **figures_of(clock, step, peak_memory)}
+        figures = figures_of(clock, step, peak_memory)
+    return {"network": model, "batch": batch, "precision": PRECISIONS[name], **figures}
 
 
 def two_layers(side):

@@ -15,9 +15,12 @@ cases, checking, clock, report = map(part, ("cases", "checking", "clock", "repor
 
 
 def test_medians_and_quartiles():
-    assert report.quartiles({"ms": [5.0, 1.0, 2.0, 4.0, 3.0]}) == [2.0, 3.0, 4.0]
-    assert report.milliseconds({"ms": [5.0, 1.0, 2.0, 4.0, 3.0]}) == "3 (67 %)"
-    assert report.milliseconds({"ms": [7.0], "covered": False}) == "7 (0 %, with launching)"
+    rows = [{"name": "a", "ms": [5.0, 1.0, 2.0, 4.0, 3.0]}, {"name": "b", "ms": [7.0], "covered": False}]
+    timed = report.timed([*rows, {"name": "emulated", "ms": []}, {"name": "late", "skipped": "no time left"}])
+    assert list(timed) == ["a", "b"]
+    assert (timed["a"]["quartiles"], timed["a"]["median"]) == ([2.0, 3.0, 4.0], 3.0)
+    assert report.milliseconds(timed["a"]) == "3 (67 %)"
+    assert report.milliseconds(timed["b"]) == "7 (0 %, with launching)"
 
 
 def test_operations():

@@ -165,7 +165,7 @@ def test_the_figures_of_all_sections_meet_in_the_table(torch, torchvision, emula
         monkeypatch.setattr(clock, name, number)
     some = [case for case in sizes.tiny() if " in " not in case.op or case.op.endswith("tf32")]
     monkeypatch.setitem(sizes.LISTS, "tiny", lambda: some)
-    monkeypatch.setattr(part("steps"), "PRECISIONS", {"TF32": "tf32"})
+    monkeypatch.setattr(part("steps"), "PRECISIONS", {"tf32": "TF32"})
     one_way = functools.partial(part("steps").items_of_torch, part("steps").WAYS[1:2])
     monkeypatch.setitem(sections.SECTIONS, "steps_torch", ("", 1, one_way))
     rows = {}
