@@ -82,6 +82,10 @@ def broken_items(tiny):
     raise RuntimeError("no CUDA-capable device")
 
 
+def missing_items(tiny):
+    importlib.import_module("minicnn.nothing")
+
+
 def result_of(**rows):
     done = [
         {"section": name, "title": name, "status": "done", "reason": "", "seconds": 1.0, "rows": each, "clocks": None}
