@@ -40,7 +40,7 @@ class ReLU(Function):
     def forward(self, x, inplace):
         if inplace:
             self.overwrite(x)  # before x is written into: it refuses where the old values are still needed
-        y = self.run(relu_forward, x, x if inplace else None)
+        y = self.run(relu_forward, x, x if inplace else None)  # written into x itself, or into a new array
         self.save_for_backward(y)  # y > 0 where x > 0: x itself may be gone
         return y
 
@@ -50,7 +50,7 @@ class ReLU(Function):
 
 def relu_forward(x: Array, out: Array | None) -> Array:
     """y = max(x, 0), written into `out` if that is not None."""
-    return np.maximum(x, 0, out=out)
+    return np.maximum(x, 0, out=out)  # NaN stays NaN
 
 
 def relu_backward(grad_out: Array, y: Array) -> Array:
@@ -60,7 +60,7 @@ def relu_backward(grad_out: Array, y: Array) -> Array:
 
 class Sigmoid(Function):
     def forward(self, x):
-        y = self.run(sigmoid_forward, x)
+        y = self.run(sigmoid_forward, x)  # y alone is saved: its slope is a function of y
         self.save_for_backward(y)
         return y
 
@@ -76,7 +76,7 @@ def sigmoid_forward(x: Array) -> Array:
 
 def sigmoid_backward(grad_out: Array, y: Array) -> Array:
     """grad_x = grad_out * y * (1 - y)."""
-    return grad_out * y * (1 - y)
+    return grad_out * y * (1 - y)  # dy/dx = e^-x / (1 + e^-x)^2, and e^-x / (1 + e^-x) = 1 - y
 
 
 class Tanh(Function):

@@ -55,9 +55,9 @@ def avg_pool2d_forward(x: Array, windows: Windows, count_include_pad: bool, divi
     xpad, taps = padded(x, windows, 0), windows.taps()
     # A long sum of float32 numbers loses digits (see summation.py)
     y = np.zeros((*x.shape[:2], *windows.out_size), x.dtype if len(taps) <= FEW else np.float64)
-    for tap in taps:
+    for tap in taps:  # what this tap sees of every window: (N, C, OH, OW)
         y += xpad[tap]
-    y /= _divisor(x.shape[2:], windows, count_include_pad, divisor_override)
+    y /= _divisor(x.shape[2:], windows, count_include_pad, divisor_override)  # (OH, OW), the same for every channel
     return y.astype(x.dtype, copy=False)
 
 
@@ -66,7 +66,7 @@ def avg_pool2d_backward(
 ) -> Array:
     """grad_x (N, C, H, W): each pixel sums grad_out / divisor over the windows that it is in."""
     per_pixel = grad_out / _divisor(x_shape[2:], windows, count_include_pad, divisor_override)  # (N, C, OH, OW)
-    per_pixel = per_pixel.astype(grad_out.dtype, copy=False)
+    per_pixel = per_pixel.astype(grad_out.dtype, copy=False)  # float32 by integers (OH, OW) is float64
     grad_pad = padded_zeros(x_shape, grad_out.dtype, windows)
     for tap in windows.taps():  # through one tap, no two windows see the same pixel
         grad_pad[tap] += per_pixel
@@ -79,9 +79,9 @@ def _divisor(size, windows, count_include_pad, divisor_override):
         return np.full(windows.out_size, divisor_override)
     counts = []  # the windows' heights (OH,) and widths (OW,)
     for length, k, s, (before, after), _, out in zip(size, *windows, strict=True):
-        start = np.arange(out) * s - before
+        start = np.arange(out) * s - before  # (out,); below 0 where it lies in the padding
         end = np.minimum(start + k, length + after)  # ceil_mode: what hangs over the padding never counts
         if not count_include_pad:
-            start, end = np.maximum(start, 0), np.minimum(end, length)
+            start, end = np.maximum(start, 0), np.minimum(end, length)  # cut off at the image
         counts.append(end - start)
-    return np.outer(*counts)
+    return np.outer(*counts)  # height times width of each window

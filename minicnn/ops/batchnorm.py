@@ -98,7 +98,7 @@ def batch_norm_relu(
 
 class BatchNorm(Function):
     def forward(self, x, weight, bias, running, training, momentum, eps):
-        mean, inv_std = self.normalisation(x, running, training, momentum, eps)
+        mean, inv_std = self.normalisation(x, running, training, momentum, eps)  # (C,) each
         # what a user may change in place is saved as it is, and its count compared; not x_hat, an array as large as x
         self.save_for_backward(x, mean, inv_std) if weight is None else self.save_for_backward(x, mean, inv_std, weight)
         return self.run(batch_norm_forward, x, weight, bias, mean, inv_std)
@@ -107,20 +107,20 @@ class BatchNorm(Function):
         """(mean, inv_std), (C,) each: of the batch, which then moves `running` (a pair, or None), or of `running`."""
         self.training = training
         if training:
-            mean, var = self.run(batch_norm_statistics, x)
+            mean, var = self.run(batch_norm_statistics, x)  # (C,) each
             _update_running(running, mean, var, momentum, count=x.size // x.shape[1])
         else:
             mean, var = (array.copy() for array in running)  # what backward needs must not move in between
         return mean, 1 / np.sqrt(var + x.dtype.type(eps))
 
     def backward(self, grad_out):
-        x, mean, inv_std, *weight = self.saved
+        x, mean, inv_std, *weight = self.saved  # a list of the weight, or of nothing
         weight = weight[0] if weight else None
         need_x, need_weight, need_bias = self.needs_input_grad
         grad_weight = grad_bias = None
         if need_weight or need_bias or self.training:  # in training grad_x is made of these two sums
             grad_weight, grad_bias = self.run(batch_norm_grad_weight_bias, grad_out, x, mean, inv_std)
-        sums = (grad_weight, grad_bias) if self.training else None
+        sums = (grad_weight, grad_bias) if self.training else None  # ways 3 and 2 of the top of the page
         grad_x = self.run(batch_norm_grad_x, grad_out, x, weight, mean, inv_std, sums) if need_x else None
         return grad_x, grad_weight, grad_bias
 
@@ -137,7 +137,7 @@ class BatchNormReLU(BatchNorm):
         return y
 
     def backward(self, grad_out):
-        x, y, mean, inv_std, *rest = self.saved
+        x, y, mean, inv_std, *rest = self.saved  # rest: weight and bias, as far as they were given
         weight, bias = (rest.pop(0) if given else None for given in self.given)
         arrays = grad_out, x, y, weight, bias, (mean, inv_std)
         return self.run(batch_norm_relu_backward, *arrays, self.training, self.residual)
@@ -146,7 +146,7 @@ class BatchNormReLU(BatchNorm):
 def batch_norm_statistics(x: Array) -> tuple[Array, Array]:
     """(mean, biased variance), each (C,), over everything but the channels; zeros for an empty batch."""
     if x.size == 0:
-        return np.zeros(x.shape[1], x.dtype), np.zeros(x.shape[1], x.dtype)
+        return np.zeros(x.shape[1], x.dtype), np.zeros(x.shape[1], x.dtype)  # the mean of nothing would be NaN
     axes = _all_but_channels(x)
     mean = summation.mean(x, axes)  # (C,)
     centred = x - _per_channel(mean, x)  # the second pass: mean(x^2) - mean^2 would cancel where the mean is large
@@ -155,8 +155,8 @@ def batch_norm_statistics(x: Array) -> tuple[Array, Array]:
 
 def batch_norm_forward(x: Array, weight: Array | None, bias: Array | None, mean: Array, inv_std: Array) -> Array:
     """y = weight * (x - mean) * inv_std + bias."""
-    y = x - _per_channel(mean, x)
-    y *= _per_channel(inv_std if weight is None else inv_std * weight, x)
+    y = x - _per_channel(mean, x)  # (N, C, H, W) less (C, 1, 1); in place from here on
+    y *= _per_channel(inv_std if weight is None else inv_std * weight, x)  # both factors at once: one pass over y
     if bias is not None:
         y += _per_channel(bias, x)
     return y
@@ -191,7 +191,7 @@ def batch_norm_relu_forward(
     y = batch_norm_forward(x, weight, bias, mean, inv_std)
     if residual is not None:
         y += residual
-    return np.maximum(y, 0, out=y)
+    return np.maximum(y, 0, out=y)  # y is this function's own array
 
 
 def batch_norm_relu_backward(
@@ -211,25 +211,25 @@ def batch_norm_relu_backward(
     """
     mean, inv_std = statistics
     behind = np.where(y <= 0, 0, grad_out)  # the gradient behind the ReLU, as in relu_backward
-    sums = batch_norm_grad_weight_bias(behind, x, mean, inv_std)
+    sums = batch_norm_grad_weight_bias(behind, x, mean, inv_std)  # (grad_weight, grad_bias)
     grad_x = batch_norm_grad_x(behind, x, weight, mean, inv_std, sums if training else None)
     return grad_x, *sums, behind if residual else None
 
 
 def _update_running(running, mean, var, momentum, count):
     """Move the arrays (mean, var) of `running` towards those of the batch, in place."""
-    if running is None or count == 0:
+    if running is None or count == 0:  # an empty batch says nothing about the mean
         return
-    for array, new in zip(running, (mean, var * (count / (count - 1))), strict=True):
+    for array, new in zip(running, (mean, var * (count / (count - 1))), strict=True):  # unbiased; M is at least 2
         array *= 1 - momentum
-        array += momentum * new
+        array += momentum * new  # in place: it is the layer's buffer
 
 
 def _count_change(training, *running):
     """A graph that has read the running statistics shall know that they have changed."""
     for tensor in running:
         if training and tensor is not None:
-            tensor.version.count += 1
+            tensor.version.count += 1  # as for a change in place (versions.py)
 
 
 def _all_but_channels(x):
@@ -238,7 +238,7 @@ def _all_but_channels(x):
 
 def _per_channel(values, x):
     """(C,) values, shaped to broadcast over x (N, C, ...)."""
-    return values.reshape(-1, *[1] * (x.ndim - 2))
+    return values.reshape(-1, *[1] * (x.ndim - 2))  # (C, 1, 1) for images
 
 
 def _numbers(op, momentum, eps):

@@ -61,7 +61,7 @@ def conv2d(
     """
     check_tensors("conv2d", {"input": input, "weight": weight}, {"bias": bias})
     groups = whole("conv2d", "groups", groups)
-    _check_shapes(input, weight, bias, groups)
+    _check_shapes(input, weight, bias, groups)  # from here on groups divides C and OC
     stride, dilation = pair("conv2d", "stride", stride, 1), pair("conv2d", "dilation", dilation, 1)
     padding = _padding_of_sides(padding, weight.data.shape[2:], stride, dilation)
     output_size("conv2d", input.data.shape[2:], weight.data.shape[2:], stride, padding, dilation)
@@ -90,13 +90,13 @@ def conv2d_forward(
     """y (N, OC, OH, OW) = weight @ im2col(x) + bias."""
     out_channels, _, *kernel = weight.shape
     out_size = output_size("conv2d", x.shape[2:], kernel, stride, padding, dilation)
-    y = np.empty((len(x), out_channels, *out_size), x.dtype)
+    y = np.empty((len(x), out_channels, *out_size), x.dtype)  # (N, OC, OH, OW)
     matrix = weight.reshape(groups, out_channels // groups, math.prod(weight.shape[1:]))  # (G, OC/G, C/G*KH*KW)
-    for some in _few_images(x, kernel, out_size):
+    for some in _few_images(x, kernel, out_size):  # a slice of n images
         product = matrix @ im2col(x[some], kernel, stride, padding, dilation, groups)  # (G, OC/G, n*OH*OW)
         if bias is not None:
             product += bias.reshape(groups, -1, 1)  # (G, OC/G, 1): a filter's bias for all of its row
-        y[some] = _to_images(product, y[some].shape)
+        y[some] = _to_images(product, y[some].shape)  # (n, OC, OH, OW)
     return y
 
 
@@ -105,9 +105,9 @@ def conv2d_grad_x(
 ) -> Array:
     """grad_x (N, C, H, W) = col2im(weight^T @ grad_out)."""
     out_channels, _, *kernel = weight.shape
-    grad_x = np.empty(x_shape, grad_out.dtype)
+    grad_x = np.empty(x_shape, grad_out.dtype)  # each image is written once, by col2im
     matrix = weight.reshape(groups, out_channels // groups, math.prod(weight.shape[1:])).swapaxes(1, 2)
-    for some in _few_images(grad_x, kernel, grad_out.shape[2:]):
+    for some in _few_images(grad_x, kernel, grad_out.shape[2:]):  # n images
         grad_col = matrix @ _to_columns(grad_out[some], groups)  # (G, C/G*KH*KW, OC/G) @ (G, OC/G, n*OH*OW)
         col2im(grad_col, grad_x[some], kernel, grad_out.shape[2:], stride, padding, dilation)
     return grad_x
@@ -118,9 +118,9 @@ def conv2d_grad_weight(
 ) -> Array:
     """grad_weight (OC, C/groups, KH, KW) = grad_out @ im2col(x)^T, summed over the images."""
     out_channels, _, *kernel = weight_shape
-    grad_weight = np.zeros((groups, out_channels // groups, math.prod(weight_shape[1:])), x.dtype)
+    grad_weight = np.zeros((groups, out_channels // groups, math.prod(weight_shape[1:])), x.dtype)  # a sum over images
     for some in _few_images(x, kernel, grad_out.shape[2:]):
-        col = im2col(x[some], kernel, stride, padding, dilation, groups)
+        col = im2col(x[some], kernel, stride, padding, dilation, groups)  # (G, C/G*KH*KW, n*OH*OW)
         grad_weight += _to_columns(grad_out[some], groups) @ col.swapaxes(1, 2)  # (G, OC/G, n*OH*OW) @ (.., C/G*KH*KW)
     return grad_weight.reshape(weight_shape)
 
@@ -134,8 +134,8 @@ def im2col(x: Array, kernel: Any, stride: Shape, padding: Any, dilation: Shape, 
     """The windows of x as columns: (groups, C/groups*KH*KW, N*OH*OW)."""
     n, channels, *size = x.shape
     out_size = output_size("conv2d", size, kernel, stride, padding, dilation)
-    xpad = np.pad(x, ((0, 0), (0, 0), *padding)) if np.any(padding) else x
-    col = np.empty((channels, *kernel, n, *out_size), x.dtype)
+    xpad = np.pad(x, ((0, 0), (0, 0), *padding)) if np.any(padding) else x  # zeros around it
+    col = np.empty((channels, *kernel, n, *out_size), x.dtype)  # (C, KH, KW, N, OH, OW): rows, then columns
     for u, v in np.ndindex(*kernel):  # what tap (u, v) sees, in all windows at once: xpad[:, :, u::stride, v::stride]
         col[:, u, v] = xpad[tap(u, v, out_size, stride, dilation)].swapaxes(0, 1)  # (N, C, OH, OW) -> (C, N, OH, OW)
     return col.reshape(groups, channels // groups * kernel[0] * kernel[1], n * out_size[0] * out_size[1])
@@ -145,8 +145,8 @@ def col2im(col: Array, images: Array, kernel: Any, out_size: Any, stride: Shape,
     """The transpose of im2col: `images` (N, C, H, W) becomes, at each pixel, the sum of the pixel's copies in col."""
     n, channels, height, width = images.shape
     (top, bottom), (left, right) = padding
-    col = col.reshape(channels, *kernel, n, *out_size)
-    padded = np.zeros((channels, n, height + top + bottom, width + left + right), col.dtype)
+    col = col.reshape(channels, *kernel, n, *out_size)  # (C, KH, KW, N, OH, OW)
+    padded = np.zeros((channels, n, height + top + bottom, width + left + right), col.dtype)  # channels first, as col
     for u, v in np.ndindex(*kernel):  # += and not =: windows overlap, and a pixel has a copy in each that it lies in
         padded[tap(u, v, out_size, stride, dilation)] += col[:, u, v]
     images[...] = padded[:, :, top : top + height, left : left + width].swapaxes(0, 1)  # back to (N, C, H, W)
@@ -163,13 +163,13 @@ def _few_images(images, kernel, out_size):
 def _to_columns(images, groups):
     """(N, OC, OH, OW) -> (groups, OC/groups, N*OH*OW), the layout of a matrix product over columns."""
     n, channels, height, width = images.shape
-    return images.swapaxes(0, 1).reshape(groups, channels // groups, n * height * width)
+    return images.swapaxes(0, 1).reshape(groups, channels // groups, n * height * width)  # from (OC, N, OH, OW)
 
 
 def _to_images(matrix, shape):
     """The way back: (groups, OC/groups, N*OH*OW) -> (N, OC, OH, OW)."""
     n, channels, height, width = shape
-    return matrix.reshape(channels, n, height, width).swapaxes(0, 1)
+    return matrix.reshape(channels, n, height, width).swapaxes(0, 1)  # from (OC, N, OH, OW)
 
 
 def _padding_of_sides(padding, kernel, stride, dilation):
@@ -179,11 +179,11 @@ def _padding_of_sides(padding, kernel, stride, dilation):
     if padding == "same":
         if stride != (1, 1):
             raise ValueError(f'conv2d: padding="same" needs stride 1, got {stride}; give the padding in numbers')
-        totals = [d * (k - 1) for k, d in zip(kernel, dilation, strict=True)]
-        return tuple((total // 2, total - total // 2) for total in totals)
+        totals = [d * (k - 1) for k, d in zip(kernel, dilation, strict=True)]  # by which the output would be smaller
+        return tuple((total // 2, total - total // 2) for total in totals)  # if odd, one more behind
     if isinstance(padding, str):
         raise ValueError(f'conv2d: padding must be numbers, "same" or "valid", got {padding!r}')
-    return tuple((p, p) for p in pair("conv2d", "padding", padding, 0))
+    return tuple((p, p) for p in pair("conv2d", "padding", padding, 0))  # as much before as behind
 
 
 def _check_shapes(x, weight, bias, groups):

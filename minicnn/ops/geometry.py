@@ -23,7 +23,7 @@ LARGEST = 2**31 - 1  # a stride, a padding or a size of a window; kernels count 
 def pair(op: str, name: str, value: Any, minimum: int) -> tuple[int, int]:
     """`value`, an int or two of them, as (height, width); ValueError below `minimum`, TypeError if not whole."""
     value = whole_or_pair(op, name, value, minimum, LARGEST)
-    return value if isinstance(value, tuple) else (value, value)
+    return value if isinstance(value, tuple) else (value, value)  # 3 means (3, 3)
 
 
 def check_images(op: str, x: Variable, min_channels: int = 0) -> None:
@@ -49,7 +49,7 @@ def output_size(
 def _positions(op, axis, ceil_mode, size, kernel, stride, padding, dilation):
     """The number of positions along one axis."""
     padded, span = size + sum(padding), dilation * (kernel - 1) + 1
-    positions = (padded - span) // stride + 1
+    positions = (padded - span) // stride + 1  # // leaves the remainder out
     if ceil_mode:
         positions = math.ceil((padded - span) / stride) + 1
         if (positions - 1) * stride >= size + padding[0]:  # the last window would start behind the image

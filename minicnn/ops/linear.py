@@ -28,7 +28,7 @@ from .summation import total
 def linear(input: V, weight: Variable, bias: Variable | None = None) -> V:
     """input @ weight.T + bias, as ``torch.nn.functional.linear``."""
     check_tensors("linear", {"input": input, "weight": weight}, {"bias": bias})
-    x, w = input.data.shape, weight.data.shape
+    x, w = input.data.shape, weight.data.shape  # (..., C), (OC, C)
     if len(w) != 2:
         raise ValueError(f"linear: weight must be (OC, C), got shape {w}")
     if not x or x[-1] != w[1]:
@@ -47,7 +47,7 @@ class Linear(Function):
 
     def backward(self, grad_out):
         x, weight = self.saved
-        need_x, need_weight, need_bias = self.needs_input_grad
+        need_x, need_weight, need_bias = self.needs_input_grad  # a frozen weight needs none, nor do images
         return (
             self.run(linear_grad_x, grad_out, weight) if need_x else None,
             self.run(linear_grad_weight, grad_out, x) if need_weight else None,
@@ -59,13 +59,13 @@ def linear_forward(x: Array, weight: Array, bias: Array | None) -> Array:
     """y (..., OC) = x @ weight^T + bias."""
     y = x @ weight.T  # (..., C) @ (C, OC)
     if bias is not None:
-        y += bias
+        y += bias  # (OC,), to each row
     return y
 
 
 def linear_grad_x(grad_out: Array, weight: Array) -> Array:
     """grad_x (..., C) = grad_out @ weight."""
-    return grad_out @ weight
+    return grad_out @ weight  # (..., OC) @ (OC, C)
 
 
 def linear_grad_weight(grad_out: Array, x: Array) -> Array:
@@ -76,7 +76,7 @@ def linear_grad_weight(grad_out: Array, x: Array) -> Array:
 
 def linear_grad_bias(grad_out: Array) -> Array:
     """grad_bias (OC,) = grad_out summed over the leading axes."""
-    return total(grad_out, tuple(range(grad_out.ndim - 1)))
+    return total(grad_out, tuple(range(grad_out.ndim - 1)))  # all axes but the last
 
 
 def matmul(a: Any, b: Any) -> Any:
@@ -94,11 +94,11 @@ def matmul(a: Any, b: Any) -> Any:
 class MatMul(Function):
     def forward(self, a, b):
         self.save_for_backward(a, b)
-        return a @ b
+        return a @ b  # both array libraries have it, so there is no mirror to run
 
     def backward(self, grad_out):
         a, b = self.saved
-        need_a, need_b = self.needs_input_grad
+        need_a, need_b = self.needs_input_grad  # an array beside a Tensor needs none
         return (
             unbroadcast(grad_out @ b.swapaxes(-1, -2), a.shape) if need_a else None,  # (I, J) @ (J, K)
             unbroadcast(a.swapaxes(-1, -2) @ grad_out, b.shape) if need_b else None,  # (K, I) @ (I, J)

@@ -76,12 +76,12 @@ def cross_entropy(
 
 class CrossEntropy(Function):
     def forward(self, x, target, weight, ignore_index, reduction, label_smoothing):
-        self.target = to_device(self.constant(target), self.device)
+        self.target = to_device(self.constant(target), self.device)  # a copy that must not change; where x is
         weight = None if weight is None else to_device(self.constant(weight), self.device)
         self.options = weight, ignore_index, label_smoothing
-        loss, logp, total_weight = self.run(cross_entropy_forward, x, self.target, *self.options)
+        loss, logp, total_weight = self.run(cross_entropy_forward, x, self.target, *self.options)  # (N, ...), as x, ()
         self.save_for_backward(logp)  # softmax(x) = e^logp
-        self.divisor = total_weight if reduction == "mean" else x.dtype.type(1)
+        self.divisor = total_weight if reduction == "mean" else x.dtype.type(1)  # N without weights
         # loss (N, ...) has one number for each label
         return loss if reduction == "none" else total(loss, tuple(range(loss.ndim))) / self.divisor
 
@@ -94,12 +94,12 @@ def cross_entropy_forward(
     x: Array, target: Array, weight: Array | None, ignore_index: int, label_smoothing: float
 ) -> tuple[Array, Array, Any]:
     """(loss of each target, logp like x, the sum of the targets' weights)."""
-    logp = log_softmax_forward(x, 1)
-    p = _label_weights(x.shape, x.dtype, target, weight, ignore_index, label_smoothing)
+    logp = log_softmax_forward(x, 1)  # (N, C, ...); axis 1 is that of the classes
+    p = _label_weights(x.shape, x.dtype, target, weight, ignore_index, label_smoothing)  # (N, C, ...)
     counted = target != ignore_index  # like target
     total_weight = counted.sum() if weight is None else weight[target[counted]].sum()
     each = np.multiply(p, logp, where=p != 0, out=np.zeros_like(p))  # 0 * -inf, a class that cannot be, is 0 here
-    return -total(each, (1,)), logp, x.dtype.type(total_weight)
+    return -total(each, (1,)), logp, x.dtype.type(total_weight)  # the loss: (N, ...)
 
 
 def cross_entropy_backward(
@@ -119,13 +119,13 @@ def _label_weights(shape, dtype, target, weight, ignore_index, label_smoothing):
     """
     counted = np.expand_dims(target != ignore_index, 1)  # (N, 1, ...)
     index = np.where(counted, np.expand_dims(target, 1), 0)  # (N, 1, ...): some class for what does not count
-    classes = np.ones(shape[1], dtype) if weight is None else weight
-    p = np.empty(shape, dtype)
+    classes = np.ones(shape[1], dtype) if weight is None else weight  # w_c, (C,)
+    p = np.empty(shape, dtype)  # filled for all classes first, then the label's own
     p[...] = (label_smoothing / shape[1] * classes).reshape(-1, *[1] * (len(shape) - 2))  # s/C * w_c for every class
     # (1 - s) * w_t more for the class of the label, as (N, 1, ...)
     at_target = np.take_along_axis(p, index, axis=1) + (1 - label_smoothing) * classes[index]
     np.put_along_axis(p, index, at_target, axis=1)
-    return p * counted
+    return p * counted  # an ignored label weighs nothing in any class
 
 
 def _checked_target(x, target, ignore_index):
@@ -142,7 +142,7 @@ def _checked_target(x, target, ignore_index):
         )
     if array.size == 0:
         raise ValueError(f"cross_entropy: no labels to average over, target has shape {array.shape}")
-    if device_of(array) == "cpu":
+    if device_of(array) == "cpu":  # labels on the GPU are looked at by its kernel: here one would wait for them
         _check_labels(array, shape, ignore_index)
     return target
 

@@ -41,7 +41,7 @@ class MaxPool2d(Function):
         self.x_shape, self.windows = x.shape, windows
         if not self.needs_input_grad[0]:  # nobody will ask who won
             return self.run(max_pool2d_forward, x, windows)
-        y, winners = self.run(max_pool2d_forward_and_winners, x, windows)
+        y, winners = self.run(max_pool2d_forward_and_winners, x, windows)  # both (N, C, OH, OW)
         self.save_for_backward(winners)
         return y
 
@@ -53,7 +53,7 @@ class MaxPool2d(Function):
 def max_pool2d_forward(x: Array, windows: Windows) -> Array:
     """y (N, C, OH, OW): a running maximum over the taps of the window, each for all windows of an image at once."""
     xpad, taps = padded(x, windows, -np.inf), windows.taps()
-    y = np.full((*x.shape[:2], *windows.out_size), -np.inf, x.dtype)
+    y = np.full((*x.shape[:2], *windows.out_size), -np.inf, x.dtype)  # less than any number
     for y_n, xpad_n in zip(y, xpad, strict=True):  # one image at a time: it stays in the cache
         for tap in taps:
             np.maximum(y_n, xpad_n[tap], out=y_n)  # both (C, OH, OW)
@@ -68,7 +68,7 @@ def max_pool2d_forward_and_winners(x: Array, windows: Windows) -> tuple[Array, A
 
 def max_pool2d_backward(grad_out: Array, winners: Array, x_shape: Shape, windows: Windows) -> Array:
     """grad_x (N, C, H, W): each pixel collects the gradients of the windows that it won."""
-    grad_pad, taps = padded_zeros(x_shape, grad_out.dtype, windows), windows.taps()
+    grad_pad, taps = padded_zeros(x_shape, grad_out.dtype, windows), windows.taps()  # like xpad: (N, C, padded H and W)
     for grad_pad_n, grad_out_n, winners_n in zip(grad_pad, grad_out, winners, strict=True):
         for number, tap in enumerate(taps):  # through one tap, no two windows see the same pixel
             grad_pad_n[tap] += np.where(winners_n == number, grad_out_n, 0)  # not a product: infinity * 0 is NaN
@@ -80,18 +80,18 @@ def _winners(x, y, windows):
     xpad, taps = padded(x, windows, -np.inf), windows.taps()
     # A tap that sees the maximum scores count - number, the first tap most, so the highest score tells the first tap: a
     # maximum over whole arrays of small integers, 2 to 5 times as fast as storing `number` where a mask allows it.
-    count = np.min_scalar_type(len(taps)).type(len(taps))
-    score = np.zeros(y.shape, count.dtype)
+    count = np.min_scalar_type(len(taps)).type(len(taps))  # uint8 for up to 255 taps
+    score = np.zeros(y.shape, count.dtype)  # 0: no tap has seen it yet
     for score_n, y_n, xpad_n in zip(score, y, xpad, strict=True):
         for number, tap in enumerate(taps):
-            sees_maximum = xpad_n[tap] == y_n
+            sees_maximum = xpad_n[tap] == y_n  # booleans (C, OH, OW)
             np.maximum(score_n, sees_maximum * score.dtype.type(count - number), out=score_n)
-    winners = np.subtract(count, score, out=score)
+    winners = np.subtract(count, score, out=score)  # count - (count - number) = number
     # Where all pixels are -inf, the padding before them has scored, too: it must not win
     np.copyto(winners, _first_taps(windows), where=np.isneginf(y), casting="unsafe")
     if np.isnan(y).any():  # NaN equals nothing, and has not scored
         for number, tap in enumerate(taps):
-            winners[np.isnan(xpad[tap])] = number
+            winners[np.isnan(xpad[tap])] = number  # a later tap overwrites: the last NaN wins
     return winners
 
 
@@ -102,4 +102,4 @@ def _first_taps(windows):
         np.maximum(0, -((np.arange(out) * s - before) // d))  # the first for which i * s - before + u * d >= 0
         for out, s, (before, _), d in zip(out_size, stride, padding, dilation, strict=True)
     )
-    return u[:, None] * kernel[1] + v
+    return u[:, None] * kernel[1] + v  # (OH, 1) and (OW,): (OH, OW)

@@ -44,12 +44,12 @@ class Softmax(Function):
 def softmax_forward(x: Array, dim: int) -> Array:
     """y = e^(x - max) / sum e^(x - max)."""
     e = np.exp(x - x.max(axis=dim, keepdims=True, initial=-np.inf))  # in [0, 1]; `initial` is for an axis of length 0
-    return e / total(e, (dim,), keepdims=True)
+    return e / total(e, (dim,), keepdims=True)  # with dim=1: (N, C) / (N, 1)
 
 
 def softmax_backward(grad_out: Array, y: Array, dim: int) -> Array:
     """grad_x = y * (grad_out - sum grad_out * y)."""
-    return y * (grad_out - total(grad_out * y, (dim,), keepdims=True))
+    return y * (grad_out - total(grad_out * y, (dim,), keepdims=True))  # with dim=1: (N, C) * ((N, C) - (N, 1))
 
 
 class LogSoftmax(Function):
@@ -71,10 +71,10 @@ def log_softmax_forward(x: Array, dim: int) -> Array:
 
 def log_softmax_backward(grad_out: Array, y: Array, dim: int) -> Array:
     """grad_x = grad_out - softmax * sum grad_out."""
-    return grad_out - np.exp(y) * total(grad_out, (dim,), keepdims=True)
+    return grad_out - np.exp(y) * total(grad_out, (dim,), keepdims=True)  # e^y is the softmax
 
 
 def _checked(op, x, dim):
     """dim counted from 0, if x is a Tensor that has this axis."""
     check_tensors(op, {"input": x})
-    return axis(op, "dim", dim, x.data.shape)
+    return axis(op, "dim", dim, x.data.shape)  # -1 is the last axis: counted from 0 here

@@ -35,7 +35,7 @@ def windows_of(
     """What an op has been told, as Windows; ValueError or TypeError, by name, where that is nothing for images x."""
     check_images(op, x, min_channels=1)
     kernel = pair(op, "kernel_size", kernel_size, 1)
-    steps = kernel if stride is None else pair(op, "stride", stride, 1)
+    steps = kernel if stride is None else pair(op, "stride", stride, 1)  # without a stride, windows do not overlap
     taps_apart, (rows, columns) = pair(op, "dilation", dilation, 1), pair(op, "padding", padding, 0)
     if rows > kernel[0] // 2 or columns > kernel[1] // 2:
         raise ValueError(f"{op}: padding must be at most half of kernel_size {kernel}, got {(rows, columns)}")
@@ -58,7 +58,7 @@ def padded_zeros(x_shape: Shape, dtype: DTypeLike, windows: Windows) -> Array:
 
 def unpadded(image: Array, x_shape: Shape, windows: Windows) -> Array:
     """Of padded images, those of shape `x_shape` inside: a view."""
-    top, left = windows.before
+    top, left = windows.before  # how far in the image lies
     return image[:, :, top : top + x_shape[2], left : left + x_shape[3]]
 
 
@@ -68,6 +68,6 @@ def _sides(size, windows):
     It may be less, too: the last window need not reach the image's end.
     """
     return tuple(
-        (before, max(0, (out - 1) * s + d * (k - 1) + 1 - length - before))
-        for length, k, s, (before, _), d, out in zip(size, *windows, strict=True)
+        (before, max(0, (out - 1) * s + d * (k - 1) + 1 - length - before))  # the last window's end, less what there is
+        for length, k, s, (before, _), d, out in zip(size, *windows, strict=True)  # five pairs: each for H, then W
     )
