@@ -105,7 +105,9 @@ def implementation(reference: Callable, device: str, tier: str) -> Callable:
     stem = reference.__module__.rpartition(".")[2]  # "conv" of minicnn.ops.conv
     module_name = f"minicnn.kernels.{folder}.{stem}"
     where = f"device {device!r}, tier {tier!r} (kernels/{folder}/{stem}.py)"
-    way_out = f"choose tier {'plain' if device == 'cpu' else 'fast'!r}, or device 'cpu', tier 'plain'"
+    other = "plain" if tier == "fast" else "fast"
+    elsewhere = ", or device 'cpu', tier 'plain'" if device == "cuda" else ""
+    way_out = f"choose tier {other!r}{elsewhere}, or write it (kernels/README.md)"
     try:
         module = importlib.import_module(module_name)  # by name, when first asked for: kernels import this file
     except ModuleNotFoundError as error:

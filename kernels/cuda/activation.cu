@@ -1,4 +1,4 @@
-// ReLU, sigmoid and tanh, forward and backward: element by element, so all six kernels have one shape.
+// ReLU, sigmoid and tanh, forward and backward: element by element, so all kernels have one shape.
 //
 // Threads   one for every element, in a grid-stride loop: thread i takes i, i + threads of the grid, and so on
 // Memory    neighbouring threads touch neighbouring elements: every access is coalesced; no shared memory, no barrier

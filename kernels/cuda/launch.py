@@ -2,7 +2,6 @@
 
 import functools
 import math
-from types import SimpleNamespace
 
 import numpy as np
 
@@ -67,9 +66,15 @@ class Kernel(CheckedKernel):
         return argument
 
 
-def load(file):
-    """The kernels of a .cu file, as attributes."""
-    return SimpleNamespace(**{name: Kernel(file, name) for name in kernels(FOLDER / file)})
+class load:
+    """``load("activation.cu").relu_forward``: the kernels of a .cu file, as attributes."""
+
+    def __init__(self, file):
+        vars(self).update({name: Kernel(file, name) for name in kernels(FOLDER / file)}, _file=file)
+
+    def __getattr__(self, name):
+        has = ", ".join(name for name in vars(self) if name != "_file")
+        raise AttributeError(f"kernels/cuda/{vars(self).get('_file')} has no kernel {name}; it has {has}")
 
 
 def blocks(count, threads=THREADS):

@@ -1,6 +1,6 @@
 """ReLU, sigmoid and tanh, forward and backward; mirrors minicnn/ops/activation.py.
 
-Element by element, so all six kernels have one shape:
+Element by element, so all kernels have one shape:
 
 Threads   thread i takes element i, i + threads of the grid, and so on: a grid-stride loop, right for any grid
 Memory    neighbouring threads touch neighbouring elements: every access is coalesced; no shared memory, no barrier

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from strategies import convolutions
 
 import minicnn
-from minicnn.device import implementation
+from minicnn.device import MIRRORS, implementation
 from minicnn.emulated import on_device
 from minicnn.kernels import arguments
 from minicnn.kernels.cuda import conv, matmul, split
@@ -47,11 +47,11 @@ def reference_functions():
             yield pytest.param(getattr(module, name), id=name)
 
 
-@pytest.mark.parametrize("tier", ["plain", "fast"])
+@pytest.mark.parametrize("device, tier", MIRRORS)
 @pytest.mark.parametrize("reference", list(reference_functions()))
-def test_every_op_has_a_mirror_of_its_name_and_arguments(reference, tier):
-    with Place("cuda", tier).active():
-        mirror = implementation(reference, "cuda", tier)
+def test_every_op_has_a_mirror_of_its_name_and_arguments(reference, device, tier):
+    with Place(device, tier).active():
+        mirror = implementation(reference, device, tier)
     assert mirror.__name__ == reference.__name__ and mirror is not reference
     assert list(inspect.signature(mirror).parameters) == list(inspect.signature(reference).parameters)
 
