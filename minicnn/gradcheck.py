@@ -55,17 +55,17 @@ def gradcheck(
     devices = [x.device if isinstance(x, Tensor) else "cpu" for x in inputs]
     rng = np.random.default_rng(seed)
     tensors = [Tensor(to_device(x.copy(), d), requires_grad=True) for x, d in zip(arrays, devices, strict=True)]
-    with enable_grad():
+    with enable_grad():  # also where the caller is inside no_grad
         y = function(*tensors)
     if not isinstance(y, Tensor):
         raise TypeError(f"gradcheck: the function must return one Tensor, not a {type(y).__name__}")
     if not y.requires_grad:
         raise GradcheckError("gradcheck: the result is in no graph: it depends on no input, or the graph was left")
-    upstream = rng.standard_normal(y.shape)
+    upstream = rng.standard_normal(y.shape)  # g
     y.backward(Tensor(to_device(upstream, y.device)))
 
-    def value(i, direction):
-        moved = [x + eps * direction if j == i else x for j, x in enumerate(arrays)]
+    def value(i, direction):  # y at x + eps * direction: with -direction, before it
+        moved = [x + eps * direction if j == i else x for j, x in enumerate(arrays)]  # the other inputs stay
         with no_grad():
             return function(*(Tensor(to_device(x, d)) for x, d in zip(moved, devices, strict=True))).numpy()
 
@@ -75,8 +75,8 @@ def gradcheck(
         grad = tensors[i].grad.numpy()
         for name, direction in _directions(array.shape, directions, rng):
             slope = float((upstream * (value(i, direction) - value(i, -direction))).sum() / (2 * eps))
-            claimed = float((grad * direction).sum())
-            if not abs(slope - claimed) <= atol + rtol * abs(slope):
+            claimed = float((grad * direction).sum())  # the gradient's slope along e
+            if not abs(slope - claimed) <= atol + rtol * abs(slope):  # not >: NaN has to fail, too
                 raise GradcheckError(
                     f"gradcheck: input {i}, shape {array.shape}, {name}: backward says {claimed:.9g}, "
                     f"finite differences say {slope:.9g}, {abs(slope - claimed):.2g} apart"
@@ -94,4 +94,4 @@ def _directions(shape, count, rng):
     else:
         for k in range(count):
             direction = rng.standard_normal(shape)
-            yield f"random direction {k}", direction / np.linalg.norm(direction)
+            yield f"random direction {k}", direction / np.linalg.norm(direction)  # length 1, for atol's sake

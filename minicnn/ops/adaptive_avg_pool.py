@@ -24,7 +24,7 @@ def adaptive_avg_pool2d(input: V, output_size: int | tuple[int | None, int | Non
     smaller than the output.
     """
     check_images("adaptive_avg_pool2d", input)
-    wanted = output_size if isinstance(output_size, (tuple, list)) else (output_size, output_size)
+    wanted = output_size if isinstance(output_size, (tuple, list)) else (output_size, output_size)  # None: (None, None)
     if len(wanted) != 2:
         raise TypeError(f"adaptive_avg_pool2d: output_size must be an int or a pair of ints, got {output_size!r}")
     sizes = [have if want is None else want for want, have in zip(wanted, input.data.shape[2:], strict=True)]

@@ -49,7 +49,7 @@ def residual_add(x: V, y: Variable) -> V:
             f"residual_add: x {x.data.shape} and y {y.data.shape} must have one shape; give the shortcut a "
             "projection, or use the operator + if you mean to broadcast"
         )
-    return ResidualAdd.apply(x, y)
+    return ResidualAdd.apply(x, y)  # an op with kernels, which + is not
 
 
 def add(a: Any, b: Any) -> Any:
@@ -150,7 +150,9 @@ class Add(Function):
         return a + b
 
     def backward(self, grad_out):
-        return tuple(unbroadcast(grad_out, shape) for shape in self.shapes)
+        return tuple(
+            unbroadcast(grad_out, shape) for shape in self.shapes
+        )  # grad_out itself where nothing was broadcast
 
 
 class Sub(Function):
@@ -159,7 +161,7 @@ class Sub(Function):
         return a - b
 
     def backward(self, grad_out):
-        need_a, need_b = self.needs_input_grad
+        need_a, need_b = self.needs_input_grad  # a constant beside the tensor needs none
         return (
             unbroadcast(grad_out, self.shapes[0]) if need_a else None,
             unbroadcast(-grad_out, self.shapes[1]) if need_b else None,
@@ -193,7 +195,7 @@ class Div(Function):
         need_a, need_b = self.needs_input_grad
         return (
             unbroadcast(grad_out / b, self.shapes[0]) if need_a else None,
-            unbroadcast(-grad_out * (a[0] / b / b), self.shapes[1]) if need_b else None,
+            unbroadcast(-grad_out * (a[0] / b / b), self.shapes[1]) if need_b else None,  # b * b may overflow
         )
 
 
@@ -242,7 +244,7 @@ class Log(Function):
 class PowerOf(Function):
     def forward(self, a, base):
         self.base = base
-        y = np.power(a.dtype.type(base), a)
+        y = np.power(a.dtype.type(base), a)  # the base in a's dtype, and the result, too
         self.save_for_backward(y)
         return y
 
@@ -258,7 +260,7 @@ class Abs(Function):
 
     def backward(self, grad_out):
         (a,) = self.saved
-        return grad_out * np.sign(a)
+        return grad_out * np.sign(a)  # 0 at 0
 
 
 class Clamp(Function):
@@ -270,7 +272,7 @@ class Clamp(Function):
     def backward(self, grad_out):
         (a,) = self.saved
         low, high = self.bounds
-        inside = np.ones_like(a, dtype=bool) if low is None else a >= low
+        inside = np.ones_like(a, dtype=bool) if low is None else a >= low  # no lower bound: all are
         return grad_out * (inside if high is None else inside & (a <= high))
 
 

@@ -27,15 +27,15 @@ def dropout(input: V, p: float = 0.5, training: bool = True, inplace: bool = Fal
     check_tensors("dropout", {"input": input})
     p = real("dropout", "p", p, at_least=0, at_most=1)
     if not training or p == 0:
-        return input
-    return Dropout.apply(input, p=p, stream=next_dropout_stream(), inplace=inplace)
+        return input  # the same tensor: neither an op nor a copy
+    return Dropout.apply(input, p=p, stream=next_dropout_stream(), inplace=inplace)  # stream: (key, number of calls)
 
 
 class Dropout(Function):
     def forward(self, x, p, stream, inplace):
         self.draw = p, *stream  # (p, key, call): all that the mask is made from
         if inplace:
-            self.overwrite(x)
+            self.overwrite(x)  # refuses where the old values are still needed
         return self.run(dropout_forward, x, *self.draw, x if inplace else None)
 
     def backward(self, grad_out):

@@ -37,13 +37,13 @@ def inplace(name: str, op: Callable[[Any, Any], Any], a: V, b: Any) -> V:
     if device_of(a.data) != device_of(b.data):
         raise DeviceError(f"{name} in place: a is on {device_of(a.data)!r}, b on {device_of(b.data)!r}; use .to(...)")
     is_exact = np.can_cast(b.data.dtype, a.data.dtype, "same_kind") and (name != "div" or a.data.dtype.kind == "f")
-    if not is_exact or (a.data.dtype.kind == "f" and a.data.dtype != b.data.dtype):
+    if not is_exact or (a.data.dtype.kind == "f" and a.data.dtype != b.data.dtype):  # as int += float
         raise TypeError(f"{name} in place: a is {a.data.dtype}, b is {b.data.dtype}; convert one with .astype(...)")
     check_writeable(f"{name} in place", a.data)
     if is_grad_enabled() and (a.requires_grad or b.requires_grad):
         return become(name, a, op(a, b))  # in the graph: the sum is computed as always, then a becomes it
     getattr(array_module(a.data), UFUNCS[name])(a.data, b.data, out=a.data)
-    a.version.count += 1
+    a.version.count += 1  # a backward pass that has saved these values will notice
     return a
 
 
@@ -56,7 +56,7 @@ def become(name: str, a: V, result: Variable) -> V:
     if result.requires_grad:
         _check_may_stand_for_another(name, a)
         a.node, a._requires_grad = result.node, True  # a's former node is among the inputs of this one
-    a.data[...] = result.data
+    a.data[...] = result.data  # into the same memory: who holds a view of it sees the new values
     a.version.count += 1
     return a
 
@@ -73,7 +73,7 @@ def setitem(x: Variable, index: Any, value: Any) -> None:
             "with minicnn.cat or minicnn.stack"
         )
     device = device_of(x.data)
-    value = _written(value, device)
+    value = _written(value, device)  # a number or an array
     check_writeable("x[index] = value", x.data)
     try:
         x.data[index_parts(index, device)] = value

@@ -37,7 +37,7 @@ def local_response_norm(input: V, size: int, alpha: float = 1e-4, beta: float = 
 
 class LocalResponseNorm(Function):
     def forward(self, x, size, alpha, beta, k):
-        self.save_for_backward(x)
+        self.save_for_backward(x)  # s is made again
         self.constants = size, alpha, beta, k
         return self.run(local_response_norm_forward, x, *self.constants)
 
@@ -54,7 +54,7 @@ def local_response_norm_backward(grad_out: Array, x: Array, size: int, alpha: fl
     """grad_x: what passes straight through, minus x times what it did to its neighbours."""
     s = _scale(x, size, alpha, k)
     grad_x = grad_out * s**-beta  # the straight way; divided by s it is the sum's grad_out * s^(-beta-1), too
-    across = _window_sum(grad_x * x / s, before=(size - 1) // 2, after=size // 2)
+    across = _window_sum(grad_x * x / s, before=(size - 1) // 2, after=size // 2)  # mirrored: who has c in its window
     return grad_x - (2 * alpha * beta / size) * x * across
 
 
@@ -66,7 +66,7 @@ def _scale(x, size, alpha, k):
 def _window_sum(a, before, after):
     """At each channel c, the sum of a over the channels c - before to c + after that exist."""
     channels = a.shape[1]
-    total = np.zeros_like(a)
+    total = np.zeros_like(a)  # (N, C, ...); beyond the ends there is nothing to add
     for shift in range(max(-before, -channels), min(after, channels) + 1):  # the neighbour c + shift, for all c at once
         low, high = max(0, -shift), min(channels, channels - shift)  # the channels c that have this neighbour
         total[:, low:high] += a[:, low + shift : high + shift]

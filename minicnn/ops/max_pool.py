@@ -98,7 +98,7 @@ def _winners(x, y, windows):
 def _first_taps(windows):
     """(OH, OW): the first tap of each window that sees the image and not the padding before it."""
     kernel, stride, padding, dilation, out_size = windows
-    u, v = (
+    u, v = (  # of each row and column of windows; -(a // d) is -a / d rounded up
         np.maximum(0, -((np.arange(out) * s - before) // d))  # the first for which i * s - before + u * d >= 0
         for out, s, (before, _), d in zip(out_size, stride, padding, dilation, strict=True)
     )

@@ -16,13 +16,13 @@ from ..variable import V, Variable
 def operands(op: str, a: Any, b: Any) -> tuple[Any, Any]:
     """Both as Variables: a number or an array beside a Variable becomes a constant; a number takes its dtype."""
     variable, other = (a, b) if isinstance(a, Variable) else (b, a)
-    if not isinstance(other, Variable):
+    if not isinstance(other, Variable):  # it becomes one; the order of a and b stays
         if isinstance(other, numbers.Real):
-            variable = as_integers(variable)
+            variable = as_integers(variable)  # a mask beside a number is 0 and 1
         constant = variable.like(as_constant(op, other, variable.data))
         a, b = (variable, constant) if isinstance(a, Variable) else (constant, variable)
     try:
-        np.broadcast_shapes(a.data.shape, b.data.shape)
+        np.broadcast_shapes(a.data.shape, b.data.shape)  # only for its error
     except ValueError:
         raise ValueError(
             f"{op}: shapes {a.data.shape} and {b.data.shape} do not broadcast; counted from the last axis, lengths "
@@ -40,7 +40,7 @@ def as_constant(op: str, value: Any, array: Array) -> Array:
             raise TypeError(f"{op}: beside a Tensor stands a number, an array of numbers or a Tensor, not {what}")
         return constant
     if array.dtype.kind == "f":
-        return full(array, (), value)
+        return full(array, (), value)  # an array without axes, of the tensor's dtype and device
     if not isinstance(value, numbers.Integral):
         raise TypeError(
             f"{op}: {value} beside a tensor of dtype {array.dtype} would be rounded; convert it with .astype(...)"

@@ -65,12 +65,12 @@ def _extreme(op, x, dim, keepdim):
     if x.data.size == 0:
         raise ValueError(f"{op}: no values over dim {dim} of shape {x.data.shape}")
     along = None if dim is None else axes[0]
-    find = x.data.argmax if op == "max" else x.data.argmin
+    find = x.data.argmax if op == "max" else x.data.argmin  # both find the first one, or the first NaN
     winners = as_array(find(axis=along, keepdims=True))  # length 1 along the axis, for take_along_axis
     values = Pick.apply(x, winners=winners, axis=along, keepdim=keepdim)
     if along is None:
         return values
-    return Extreme(values, x.like(winners if keepdim else winners.squeeze(along)))
+    return Extreme(values, x.like(winners if keepdim else winners.squeeze(along)))  # indices are outside the graph
 
 
 class Sum(Function):
@@ -93,7 +93,7 @@ class Mean(Function):
         return x.mean(axis=axes, keepdims=keepdim).astype(np.float32)
 
     def backward(self, grad_out):
-        count = math.prod(self.x_shape[axis] for axis in self.axes)
+        count = math.prod(self.x_shape[axis] for axis in self.axes)  # M
         return np.broadcast_to(_keepdims(grad_out / count, self.x_shape, self.axes), self.x_shape)
 
 
@@ -108,9 +108,9 @@ class Pick(Function):
         return picked if keepdim else picked.squeeze(axis)
 
     def backward(self, grad_out):
-        grad_x = full(grad_out, self.x_shape, 0)
+        grad_x = full(grad_out, self.x_shape, 0)  # zeros, where grad_out lives
         if self.axis is None:
-            grad_x.reshape(-1)[self.winners.reshape(-1)] = grad_out.reshape(-1)
+            grad_x.reshape(-1)[self.winners.reshape(-1)] = grad_out.reshape(-1)  # written through a view of grad_x
         else:
             np.put_along_axis(grad_x, self.winners, _keepdims(grad_out, self.x_shape, (self.axis,)), self.axis)
         return grad_x
@@ -118,7 +118,7 @@ class Pick(Function):
 
 def _keepdims(reduced, x_shape, axes):
     """`reduced` with length 1 at the axes that were summed away."""
-    return reduced.reshape([1 if axis in axes else n for axis, n in enumerate(x_shape)])
+    return reduced.reshape([1 if axis in axes else n for axis, n in enumerate(x_shape)])  # (N, C) -> (N, C, 1, 1)
 
 
 def _axes(op, x, dim):

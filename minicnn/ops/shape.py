@@ -41,7 +41,7 @@ def flatten(input: V, start_dim: int = 0, end_dim: int = -1) -> V:
     """The axes from start_dim to end_dim as one, as ``torch.flatten``."""
     shape = input.data.shape
     start, end = axis("flatten", "start_dim", start_dim, shape), axis("flatten", "end_dim", end_dim, shape)
-    if start > end:
+    if start > end:  # else axes 1 to 3 of (N, 256, 6, 6) become one, (N, 9216)
         raise ValueError(f"flatten: start_dim {start_dim} to end_dim {end_dim} is no range of axes of {shape}")
     return reshape(input, (*shape[:start], math.prod(shape[start : end + 1]), *shape[end + 1 :]))
 
@@ -103,7 +103,7 @@ def stack(tensors: Iterable[V], dim: int = 0) -> V:
     if len(shapes) > 1:
         raise ValueError(f"stack: shapes {', '.join(map(str, sorted(shapes)))} must be equal")
     dim = axis("stack", "dim", dim, tensors[0].data.shape, more=1)
-    return cat([unsqueeze(t, dim) for t in tensors], dim)
+    return cat([unsqueeze(t, dim) for t in tensors], dim)  # (H, W) -> (1, H, W) -> (N, H, W) at dim 0
 
 
 def unsqueeze(x: V, dim: int) -> V:
@@ -116,14 +116,14 @@ def unsqueeze(x: V, dim: int) -> V:
 def squeeze(x: V, dim: int | None = None) -> V:
     """x without the axes of length 1; with `dim`, without this one if its length is 1."""
     shape = x.data.shape
-    gone = range(len(shape)) if dim is None else [axis("squeeze", "dim", dim, shape)]
+    gone = range(len(shape)) if dim is None else [axis("squeeze", "dim", dim, shape)]  # where a 1 may go
     return reshape(x, tuple(n for at, n in enumerate(shape) if n != 1 or at not in gone))
 
 
 class Reshape(Function):
     def forward(self, x, shape):
         self.x_shape = x.shape
-        return x.reshape(shape)
+        return x.reshape(shape)  # a view where x's order in memory allows it
 
     def backward(self, grad_out):
         return grad_out.reshape(self.x_shape)
@@ -174,7 +174,7 @@ class Cat(Function):
 
 class ToDevice(Function):
     def forward(self, x, device):
-        self.x_device = self.device
+        self.x_device = self.device  # now: later that is the result's
         return to_device(x, device)
 
     def backward(self, grad_out):

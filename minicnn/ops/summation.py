@@ -1,17 +1,17 @@
 """Sums of float32 numbers that stay right over millions of them: what the other pages sum with.
 
 A float32 number has 24 binary digits. Added one by one, 4,000,000 times 0.1 is 384,524: the sum is soon so large that
-most of a small number falls off its end. Each addition may cost half of the last digit, 6e-8 of the sum so far. NumPy
-adds in pieces ("pairwise"), so that small numbers meet small sums, but only where they lie side by side in memory. What
-it adds one after the other is such runs of numbers, or single numbers. Here that is pieces, too:
+most of a small number falls off its end. Each addition may cost half of the last digit, 6e-8 of the sum so far.
+A *run* is numbers that lie side by side in memory. Within a run NumPy adds neighbours first ("pairwise"), so that small
+numbers meet small sums. But it adds run to run, and numbers that lie apart, one after the other. Therefore here
 
-    up to FEW runs      added as they come, in float32
-    more long runs      each of them in float32, their sums in float64
-    more short ones     PIECE values at a time in float32, up to PIECE sums of them in float32, more in float64
+    up to FEW runs      are added as NumPy does, in float32
+    more long runs      are summed one by one in float32, and their sums are added in float64
+    more short ones     are cut into pieces of PIECE values; a piece is summed in float32, and so are up to PIECE of
+                        their sums, but more of them in float64
 
-At worst, a sum of up to FEW runs is wrong by 8e-6 of the sum of absolute values, one of more by 4e-6 and one of many by
-2e-6; it is 2e-6, 1e-6 and 1e-6 where the values are alike, and 1e-7 where they differ at random. Float64 numbers have
-digits enough. On the GPU the array library sums in float64: memory decides how long it takes.
+The three are wrong by at most 8e-6, 4e-6 and 2e-6 of the sum of absolute values; by 2e-6, 1e-6 and 1e-6 where the
+values are alike, and 1e-7 where they differ at random. On the GPU float64 costs no time: memory decides.
 """
 
 import math
@@ -29,12 +29,12 @@ WIDTH = 4096  # neighbouring columns that are summed together: their sums stay i
 def total(x: Array, axes: Shape, keepdims: bool = False) -> Array:
     """The sum of x over a tuple of axes, in x's dtype; of float32 values as right as the page says."""
     count = _count(x, axes)
-    if count <= FEW or x.dtype.char != "f":
+    if count <= FEW or x.dtype.char != "f":  # few numbers, or float64, which has digits enough
         return x.sum(axis=axes, keepdims=keepdims)
     if device_of(x) == "cuda":
         return x.sum(axis=axes, keepdims=keepdims, dtype=np.float64).astype(np.float32)
     axes = tuple(axis % x.ndim for axis in axes)
-    run = _side_by_side(x, axes)
+    run = _side_by_side(x, axes)  # the axes that a run goes along
     if count <= FEW * _count(x, run):  # few runs, each of which NumPy sums pairwise
         return x.sum(axis=axes, keepdims=keepdims)
     if _count(x, run) >= PIECE:  # many long runs: a sum of each, (N, C, H, W) over (0, 2, 3) -> (N, C, 1, 1)
@@ -44,7 +44,7 @@ def total(x: Array, axes: Shape, keepdims: bool = False) -> Array:
     dtype = np.float32 if _count(parts, axes) <= PIECE else np.float64
     result = parts.sum(axis=axes, keepdims=keepdims, dtype=dtype)
     if rest is not None:
-        result = result + total(rest, axes, keepdims)
+        result = result + total(rest, axes, keepdims)  # fewer than PIECE * group rows
     return result.astype(np.float32, copy=False)
 
 
@@ -63,14 +63,14 @@ def _count(x, axes):
 
 def _side_by_side(x, axes):
     """Those of `axes` whose values lie side by side, one axis within the other: NumPy sees them as a single axis."""
-    order = range(x.ndim - 1, -1, -1)
+    order = range(x.ndim - 1, -1, -1)  # from the innermost axis outwards
     if not x.flags.c_contiguous:
-        order = sorted(order, key=lambda axis: abs(x.strides[axis]))
-    run, span = (), None
+        order = sorted(order, key=lambda axis: abs(x.strides[axis]))  # of a transposed array, by its strides
+    run, span = (), None  # span: the bytes of the run so far, and so the stride of an axis that continues it
     for axis in order:
-        if x.shape[axis] != 1:
+        if x.shape[axis] != 1:  # an axis of one step goes with any other
             stride = abs(x.strides[axis])
-            if axis not in axes or (run and stride != span):
+            if axis not in axes or (run and stride != span):  # it stays, or there is a gap
                 break
             run += (axis,)
             span = stride * x.shape[axis]
@@ -86,10 +86,10 @@ def _in_pieces(x, axis):
     """
     before, length, after = x.shape[:axis], x.shape[axis], x.shape[axis + 1 :]
     if length < 2 * PIECE:
-        return x.sum(axis=axis, keepdims=True), None
-    group = min(max(1, WIDTH // math.prod(after)), length // PIECE)
-    whole = length - length % (PIECE * group)
-    ahead = (slice(None),) * axis
+        return x.sum(axis=axis, keepdims=True), None  # one piece, not quite twice as long
+    group = min(max(1, WIDTH // math.prod(after)), length // PIECE)  # rows side by side
+    whole = length - length % (PIECE * group)  # rows that fill pieces
+    ahead = (slice(None),) * axis  # for axis 2, x[(*ahead, rows)] is x[:, :, rows]
     columns = x[(*ahead, slice(whole))].reshape(*before, whole // (PIECE * group), PIECE, group, *after)
     parts = columns.sum(axis=axis + 1).reshape(*before, -1, *after)  # the axis of PIECE values goes; groups in one axis
     return parts, (x[(*ahead, slice(whole, None))] if whole < length else None)

@@ -35,7 +35,7 @@ def windows_of(
     """What an op has been told, as Windows; ValueError or TypeError, by name, where that is nothing for images x."""
     check_images(op, x, min_channels=1)
     kernel = pair(op, "kernel_size", kernel_size, 1)
-    steps = kernel if stride is None else pair(op, "stride", stride, 1)  # without a stride, windows do not overlap
+    steps = kernel if stride is None else pair(op, "stride", stride, 1)  # by default they stand side by side
     taps_apart, (rows, columns) = pair(op, "dilation", dilation, 1), pair(op, "padding", padding, 0)
     if rows > kernel[0] // 2 or columns > kernel[1] // 2:
         raise ValueError(f"{op}: padding must be at most half of kernel_size {kernel}, got {(rows, columns)}")
