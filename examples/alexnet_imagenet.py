@@ -50,7 +50,7 @@ def arguments():
 
 def defaults(args):
     """What depends on the architecture; and without DIR, what the sample set needs."""
-    return ARCHS[args.arch] | ({} if args.dir or args.dummy else SAMPLE)
+    return ARCHS[args.arch] | ({} if args.dir or args.dummy else SAMPLE)  # what is given goes before them
 
 
 def note(args):
@@ -84,7 +84,7 @@ def build_optimizer(args, model):
 
 def augment(args):
     """A random crop of the picture or of its mirror image, in another light (section 4.1)."""
-    noise = [ColorNoise.imagenet(args.color_noise)] if args.color_noise else []
+    noise = [ColorNoise.imagenet(args.color_noise)] if args.color_noise else []  # along the colours' principal axes
     return cli.crop_and_flip(args, *noise)
 
 
@@ -96,7 +96,7 @@ def main(argv=None):
 
     # Pictures, in batches: uint8 (N, 3, H, W) and N labels
     train_set, val_set, known = cli.known_pictures(args, cli.open_pictures, state)
-    random.manual_seed(args.seed)
+    random.manual_seed(args.seed)  # of initial weights and dropout
     with cli.as_setting_error():  # what cannot be built of these arguments is told in one line
         train_loader, val_loader = cli.loaders(args, train_set, val_set, augment)
 
@@ -107,7 +107,7 @@ def main(argv=None):
 
     with cli.output_folder(args, "sample") as folder:
         cli.introduce(args, model, train_set, val_set, note(args))
-        normalize = cli.normalizer(args, train_set, state)
+        normalize = cli.normalizer(args, train_set, state)  # fitted on training pictures, or the checkpoint's
         options = cli.trainer_options(args, folder, train_set, known)
         trainer = Trainer(model, optimizer, schedule, train_loader, val_loader, normalize, **options)
         if state:
@@ -116,7 +116,7 @@ def main(argv=None):
         cli.write_arguments(args, folder)
 
         # The loop; each step (forward, loss, backward, step) is Trainer.train_batch
-        with trainer.running():
+        with trainer.running():  # log.csv is open, and Ctrl-C leaves a checkpoint
             while trainer.epoch < args.epochs:  # from where the checkpoint stands
                 trainer.train_epoch()
                 val = trainer.validate()

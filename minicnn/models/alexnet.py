@@ -28,7 +28,7 @@ class AlexNet(nn.Module):
     def __init__(self, features: nn.Sequential, classifier: nn.Sequential) -> None:
         super().__init__()
         self.features = features
-        self.avgpool = nn.AdaptiveAvgPool2d((6, 6))
+        self.avgpool = nn.AdaptiveAvgPool2d((6, 6))  # whatever size the pictures have
         self.classifier = classifier
 
     def forward(self, x):
@@ -43,7 +43,7 @@ class AlexNet(nn.Module):
         layers = {name: m for name, m in itertools.chain(*own) if isinstance(m, _IN_A_LAYER)}
         names = list(layers)
         starts = [i for i, name in enumerate(names) if isinstance(layers[name], (nn.Conv2d, nn.Linear))]
-        return [names[start - 1] for start in starts[1:]]
+        return [names[start - 1] for start in starts[1:]]  # what stands before the next one's weights ends a layer
 
 
 def alexnet(num_classes: int = 1000, dropout: float = 0.5, width: int = 4096) -> AlexNet:
@@ -53,19 +53,19 @@ def alexnet(num_classes: int = 1000, dropout: float = 0.5, width: int = 4096) ->
     width: neurons in each of the two hidden fully connected layers; 4096 is AlexNet.
     """
     features = nn.Sequential(
-        nn.Conv2d(3, 64, kernel_size=11, stride=4, padding=2),
+        nn.Conv2d(3, 64, kernel_size=11, stride=4, padding=2),  # of 224 x 224: (N, 64, 55, 55)
         nn.ReLU(inplace=True),
-        nn.MaxPool2d(kernel_size=3, stride=2),
-        nn.Conv2d(64, 192, kernel_size=5, padding=2),
+        nn.MaxPool2d(kernel_size=3, stride=2),  # (N, 64, 27, 27)
+        nn.Conv2d(64, 192, kernel_size=5, padding=2),  # (N, 192, 27, 27)
         nn.ReLU(inplace=True),
-        nn.MaxPool2d(kernel_size=3, stride=2),
-        nn.Conv2d(192, 384, kernel_size=3, padding=1),
+        nn.MaxPool2d(kernel_size=3, stride=2),  # (N, 192, 13, 13)
+        nn.Conv2d(192, 384, kernel_size=3, padding=1),  # (N, 384, 13, 13)
         nn.ReLU(inplace=True),
-        nn.Conv2d(384, 256, kernel_size=3, padding=1),
+        nn.Conv2d(384, 256, kernel_size=3, padding=1),  # (N, 256, 13, 13)
         nn.ReLU(inplace=True),
         nn.Conv2d(256, 256, kernel_size=3, padding=1),
         nn.ReLU(inplace=True),
-        nn.MaxPool2d(kernel_size=3, stride=2),
+        nn.MaxPool2d(kernel_size=3, stride=2),  # (N, 256, 6, 6)
     )
     classifier = nn.Sequential(
         nn.Dropout(dropout),
@@ -94,19 +94,19 @@ def alexnet_2012(
         return (pool, norm) if pool_before_norm else (norm, pool)
 
     features = nn.Sequential(
-        nn.Conv2d(3, 96, kernel_size=11, stride=4),
+        nn.Conv2d(3, 96, kernel_size=11, stride=4),  # (N, 96, 55, 55)
         nn.ReLU(inplace=True),
-        *norm_and_pool(),
-        nn.Conv2d(96, 256, kernel_size=5, padding=2, groups=groups),
+        *norm_and_pool(),  # (N, 96, 27, 27)
+        nn.Conv2d(96, 256, kernel_size=5, padding=2, groups=groups),  # (N, 256, 27, 27)
         nn.ReLU(inplace=True),
-        *norm_and_pool(),
-        nn.Conv2d(256, 384, kernel_size=3, padding=1),
+        *norm_and_pool(),  # (N, 256, 13, 13)
+        nn.Conv2d(256, 384, kernel_size=3, padding=1),  # (N, 384, 13, 13)
         nn.ReLU(inplace=True),
-        nn.Conv2d(384, 384, kernel_size=3, padding=1, groups=groups),
+        nn.Conv2d(384, 384, kernel_size=3, padding=1, groups=groups),  # (N, 384, 13, 13)
         nn.ReLU(inplace=True),
-        nn.Conv2d(384, 256, kernel_size=3, padding=1, groups=groups),
+        nn.Conv2d(384, 256, kernel_size=3, padding=1, groups=groups),  # (N, 256, 13, 13)
         nn.ReLU(inplace=True),
-        nn.MaxPool2d(kernel_size=3, stride=2),
+        nn.MaxPool2d(kernel_size=3, stride=2),  # (N, 256, 6, 6)
     )
     classifier = nn.Sequential(
         nn.Linear(256 * 6 * 6, width),
@@ -124,7 +124,7 @@ def init_2012(model: AlexNet) -> AlexNet:
     """Weights N(0, 0.01); biases 1 in the 2nd, 4th and 5th convolution and the hidden fully connected layers, so that
     their ReLUs start out alive, and 0 in the others (Krizhevsky et al., NIPS 2012, section 5)."""
     layers = [m for m in model.modules() if isinstance(m, (nn.Conv2d, nn.Linear))]
-    for number, layer in enumerate(layers, start=1):
+    for number, layer in enumerate(layers, start=1):  # 5 convolutions, then 3 fully connected ones
         nn.init.normal_(layer.weight, std=0.01)
         nn.init.constant_(layer.bias, 1.0 if number in (2, 4, 5, 6, 7) else 0.0)
     return model

@@ -24,7 +24,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from .. import nn
-from ..nn.fused import chain
+from ..nn.fused import chain  # layer after layer; batch norm and a ReLU behind it as one op
 from ..tensor import Tensor, cat
 
 
@@ -46,7 +46,7 @@ class BasicBlock(nn.Module):
         self.residual = residual
 
     def forward(self, x):
-        y = chain(x, self.conv1, self.bn1, self.relu)
+        y = chain(x, self.conv1, self.bn1, self.relu)  # (N, channels, H / stride, W / stride)
         return chain(self.conv2(y), self.bn2, self.relu, residual=_shortcut_of(self, x))
 
 
@@ -59,7 +59,7 @@ class Bottleneck(nn.Module):
         self, in_channels: int, channels: int, stride: int, shortcut: str, residual: bool, paper_stride: bool
     ) -> None:
         super().__init__()
-        stride1, stride2 = (stride, 1) if paper_stride else (1, stride)
+        stride1, stride2 = (stride, 1) if paper_stride else (1, stride)  # of the 1x1, of the 3x3
         out_channels = channels * self.expansion
         self.conv1 = _conv(in_channels, channels, 1, stride1)
         self.bn1 = nn.BatchNorm2d(channels)
@@ -74,7 +74,7 @@ class Bottleneck(nn.Module):
     def forward(self, x):
         y = chain(x, self.conv1, self.bn1, self.relu)
         y = chain(y, self.conv2, self.bn2, self.relu)
-        return chain(self.conv3(y), self.bn3, self.relu, residual=_shortcut_of(self, x))
+        return chain(self.conv3(y), self.bn3, self.relu, residual=_shortcut_of(self, x))  # (N, 4 channels, ...)
 
 
 class ZeroPad(nn.Module):
@@ -89,7 +89,7 @@ class ZeroPad(nn.Module):
         x = x[:, :, :: self.stride, :: self.stride]  # (N, C, H / stride, W / stride)
         n, channels, height, width = x.shape
         more = self.out_channels - channels
-        before = more // 2 if self.zero_padding == "around" else 0
+        before = more // 2 if self.zero_padding == "around" else 0  # channels of zeros before x's own
         zeros = Tensor(np.zeros((n, more, height, width), x.dtype)).to(x.device)
         return cat([zeros[:, :before], x, zeros[:, before:]] if before else [x, zeros], dim=1)
 
@@ -118,15 +118,15 @@ class ResNet(nn.Module):
         if shortcut not in ("A", "B", "C"):
             raise ValueError(f'ResNet: shortcut must be "A", "B" or "C", got {shortcut!r}')
         for name, layer in stem.items():
-            setattr(self, name, layer)
+            setattr(self, name, layer)  # registers it (nn/attributes.py)
         self.residual = residual
         layers, channels = [f"layer{i + 1}" for i in range(len(depths))], widths[0]
         for i, (depth, width) in enumerate(zip(depths, widths, strict=True)):
             blocks = []
             for number in range(depth):
-                stride = 2 if i > 0 and number == 0 else 1
+                stride = 2 if i > 0 and number == 0 else 1  # a layer's first block halves the size
                 blocks.append(block(channels, width, stride, shortcut, residual, paper_stride))
-                channels = width * block.expansion
+                channels = width * block.expansion  # that the next block takes
             setattr(self, layers[i], nn.Sequential(*blocks))
         self.avgpool = nn.AdaptiveAvgPool2d((1, 1))
         self.fc = nn.Linear(channels, num_classes)
@@ -188,7 +188,7 @@ def cifar_resnet(
     if depth < 8 or (depth - 2) % 6:
         raise ValueError(f"cifar_resnet: depth must be 6n + 2, such as 20, 32, 44, 56, 110 or 1202, got {depth}")
     stem = {"conv1": _conv(3, 16, 3), "bn1": nn.BatchNorm2d(16), "relu": nn.ReLU(inplace=True)}
-    depths = (depth - 2) // 6, (depth - 2) // 6, (depth - 2) // 6
+    depths = ((depth - 2) // 6,) * 3  # blocks of 2 convolutions in each of 3 layers; the stem and fc make it 6n + 2
     model = ResNet(stem, BasicBlock, depths, (16, 32, 64), num_classes, shortcut, residual, paper_stride=False)
     for layer in zero_pads(model):
         layer.zero_padding = zero_padding
@@ -202,10 +202,10 @@ def zero_pads(model: nn.Module) -> list[ZeroPad]:
 
 def _imagenet(block, depths, num_classes, shortcut, residual, paper_stride=False):
     stem = {
-        "conv1": _conv(3, 64, 7, stride=2),
+        "conv1": _conv(3, 64, 7, stride=2),  # of 224 x 224: (N, 64, 112, 112)
         "bn1": nn.BatchNorm2d(64),
         "relu": nn.ReLU(inplace=True),
-        "maxpool": nn.MaxPool2d(kernel_size=3, stride=2, padding=1),
+        "maxpool": nn.MaxPool2d(kernel_size=3, stride=2, padding=1),  # (N, 64, 56, 56)
     }
     return ResNet(stem, block, depths, (64, 128, 256, 512), num_classes, shortcut, residual, paper_stride)
 
@@ -220,7 +220,7 @@ def _conv(in_channels, out_channels, kernel_size, stride=1):
 def _shortcut(option, in_channels, out_channels, stride):
     """The module of a shortcut; None where it is the identity."""
     same_shape = stride == 1 and in_channels == out_channels
-    if same_shape and option != "C":
+    if same_shape and option != "C":  # x can be added as it is
         return None
     if option == "A":
         return ZeroPad(out_channels, stride)

@@ -33,7 +33,7 @@ class Module(Attributes):
         raise NotImplementedError(f"{type(self).__name__} has no forward method; write one, or call its parts")
 
     def __call__(self, *inputs: Any, **keywords: Any) -> Any:
-        output = self.forward(*inputs, **keywords)
+        output = self.forward(*inputs, **keywords)  # what a subclass writes
         for watcher in watchers.present:  # almost always none
             watcher.after(self, inputs, keywords, output)
         return output
@@ -54,10 +54,10 @@ class Module(Attributes):
 
     def named_modules(self, prefix: str = "", remove_duplicate: bool = True) -> Iterator[tuple[str, Module]]:
         """(dotted name, module) for this module, named "", and all below it."""
-        seen, waiting = set(), [(prefix, self)]
+        seen, waiting = set(), [(prefix, self)]  # waiting: a stack; the last one comes next
         while waiting:
             name, module = waiting.pop()
-            if remove_duplicate and id(module) in seen:
+            if remove_duplicate and id(module) in seen:  # a module that several names share
                 continue
             seen.add(id(module))
             yield name, module
@@ -95,7 +95,7 @@ class Module(Attributes):
     ) -> Iterator[tuple[str, Any]]:
         seen = set()
         for name, module in self.named_modules(prefix, remove_duplicate) if recurse else [(prefix, self)]:
-            if module._lists:
+            if module._lists:  # lists among its attributes: layers in there would go untrained
                 refuse_hidden(self, module)
             for key, tensor in getattr(module, table).items():
                 if tensor is not None and not (remove_duplicate and id(tensor) in seen):
@@ -152,7 +152,7 @@ class Module(Attributes):
         frozen = flag(self, "frozen", frozen)
         for module in self.modules():
             module.frozen = frozen
-        return self.requires_grad_(not frozen)
+        return self.requires_grad_(not frozen)  # so that backward works out nothing for them
 
     def requires_grad_(self, requires_grad: bool = True) -> Self:
         """Include every parameter below in training, or exclude it. Returns the module."""
@@ -179,18 +179,18 @@ class Module(Attributes):
         tensors = [*self.parameters(), *self.buffers()]
         tensors += [parameter.grad for parameter in self.parameters() if parameter.grad is not None]
         for tensor, array in [(tensor, convert(tensor.data)) for tensor in tensors]:
-            tensor.data = array
+            tensor.data = array  # the Tensor stays: optimisers know it
         return self
 
     def zero_grad(self) -> None:
         """Forget every gradient."""
         for parameter in self.parameters():
-            parameter.grad = None
+            parameter.grad = None  # not zeros: backward then need not add
 
     def __repr__(self):
         """The tree of modules, as its ``extra_repr`` methods describe them."""
         lines = [f"({name}): " + repr(child).replace("\n", "\n  ") for name, child in self._modules.items()]
-        body = "\n  " + "\n  ".join(lines) + "\n" if lines else self.extra_repr()
+        body = "\n  " + "\n  ".join(lines) + "\n" if lines else self.extra_repr()  # each level two spaces further in
         return f"{type(self).__name__}({body})"
 
     def extra_repr(self) -> str:

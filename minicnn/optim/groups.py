@@ -19,7 +19,7 @@ def as_groups(params: Any) -> list[Any]:
     dicts = [isinstance(each, Mapping) for each in params]
     if any(dicts) and not all(dicts):
         raise TypeError("SGD: params has both Tensors and groups; make each Tensor a group, {'params': [tensor]}")
-    return params if all(dicts) else [{"params": params}]
+    return params if all(dicts) else [{"params": params}]  # Tensors alone are one group
 
 
 def checked_group(group: Any, defaults: dict[str, Any], present: Iterable[Variable]) -> dict[str, Any]:
@@ -29,8 +29,8 @@ def checked_group(group: Any, defaults: dict[str, Any], present: Iterable[Variab
     if unknown := [key for key in group if key != "params" and key not in defaults]:
         raise ValueError(f"SGD: a group has no setting {unknown[0]!r}; it has {', '.join(defaults)}")
     params = group["params"]
-    params = [params] if isinstance(params, Variable) else _listed('"params"', params)
-    taken = {id(p) for p in present}
+    params = [params] if isinstance(params, Variable) else _listed('"params"', params)  # a single one will do
+    taken = {id(p) for p in present}  # by identity: == of Tensors goes element by element
     for i, parameter in enumerate(params):
         _check_parameter(i, parameter)
         if id(parameter) in taken:
@@ -46,13 +46,13 @@ def checked_settings(group: Mapping[str, Any]) -> dict[str, Any]:
     settings["nesterov"] = flag("SGD", "nesterov", group["nesterov"])
     if settings["nesterov"] and (settings["momentum"] == 0 or settings["dampening"] != 0):
         raise ValueError("SGD: nesterov needs a momentum and no dampening")
-    return settings
+    return settings  # a NaN among them would have spread into every weight
 
 
 def belong_together(w: Array, grad: Array, velocity: Array | None) -> bool:
     """Whether a kernel may be handed a parameter with its gradient and its velocity (or None), and reads by one index:
     they are of one shape and dtype, on one device, and w can be written into."""
-    if w.dtype.char not in "fd" or not getattr(w.flags, "writeable", True):
+    if w.dtype.char not in "fd" or not getattr(w.flags, "writeable", True):  # float32, float64
         return False
     return _are_alike(w, grad) and (velocity is None or _are_alike(w, velocity))
 
@@ -81,7 +81,7 @@ def checked_state(
         raise ValueError('SGD.load_state_dict: the state must be a dict of two lists, "groups" and "velocities"')
     saved, velocities = parts[0], [None if v is None else _array(v) for v in parts[1]]
     shapes = [p.data.shape for group in groups for p in group["params"]]
-    fits = len(velocities) == len(shapes) and len(saved) == len(groups)
+    fits = len(velocities) == len(shapes) and len(saved) == len(groups)  # velocities are told by their place alone
     if not fits or any(v is not None and v.shape != shape for v, shape in zip(velocities, shapes, strict=True)):
         raise ValueError(
             f"SGD.load_state_dict: the state is of {len(velocities)} parameters in {len(saved)} groups, "
@@ -100,16 +100,16 @@ def _listed(name, params):
         raise TypeError(f"SGD: {name} is one Tensor, not several; put it into a list, [tensor]")
     if hasattr(params, "parameters"):
         raise TypeError(f"SGD: {name} is a {type(params).__name__}; give its .parameters()")
-    if isinstance(params, (str, Mapping, set, frozenset)) or not isinstance(params, Iterable):
+    if isinstance(params, (str, Mapping, set, frozenset)) or not isinstance(params, Iterable):  # a set has no order
         raise TypeError(f"SGD: {name} must be a list of Tensors or of groups, not a {type(params).__name__}")
-    return list(params)
+    return list(params)  # an iterator such as model.parameters() is used up here, once
 
 
 def _check_parameter(i, parameter):
     if not isinstance(parameter, Variable):
         hint = "; give .parameters(), not .named_parameters()" if isinstance(parameter, tuple) else ""
         raise TypeError(f"SGD: entry {i} of params is a {type(parameter).__name__}, not a Tensor{hint}")
-    if parameter.node is not None:
+    if parameter.node is not None:  # backward leaves no .grad on it
         where = f"entry {i} of params, of shape {parameter.data.shape}"
         raise ValueError(
             f"SGD: {where}, was computed by {type(parameter.node).__name__}; only leaves are trained: give the tensors "

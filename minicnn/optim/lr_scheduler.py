@@ -26,7 +26,7 @@ class Schedule:
         if not hasattr(optimizer, "param_groups"):
             raise TypeError(f"{type(self).__name__}: optimizer is a {type(optimizer).__name__}, and no optimiser")
         self.optimizer = optimizer
-        self.count = 0
+        self.count = 0  # periods that are over
 
     def step(self, metric: Any = None) -> None:
         """One period is over. metric: what ReduceLROnPlateau watches; the others need none."""
@@ -52,7 +52,7 @@ class Schedule:
     def load_state_dict(self, state: Any) -> None:
         """Continue from ``state_dict``; the optimiser's rates are set to what they were. ValueError or TypeError, and
         nothing is changed, for the state of another schedule, of other groups or of an older version."""
-        count, lrs = self._checked(state)
+        count, lrs = self._checked(state)  # raises before anything changes
         self.count = count
         for group, lr in zip(self.optimizer.param_groups, lrs, strict=True):
             group["lr"] = lr
@@ -79,7 +79,7 @@ class StepLR(Schedule):
         self.step_size, self.gamma = whole("StepLR", "step_size", step_size), real("StepLR", "gamma", gamma, above=0)
 
     def next_lr(self, lr: float) -> float:
-        return lr if self.count % self.step_size else lr * self.gamma
+        return lr if self.count % self.step_size else lr * self.gamma  # falls where count is a multiple
 
 
 class MultiStepLR(Schedule):
@@ -95,7 +95,7 @@ class MultiStepLR(Schedule):
         self.gamma = real("MultiStepLR", "gamma", gamma, above=0)
 
     def next_lr(self, lr: float) -> float:
-        return lr * self.gamma ** self.milestones.count(self.count)
+        return lr * self.gamma ** self.milestones.count(self.count)  # gamma^0 = 1 between milestones
 
 
 class CosineAnnealingLR(Schedule):
@@ -107,11 +107,11 @@ class CosineAnnealingLR(Schedule):
         self.eta_min = real("CosineAnnealingLR", "eta_min", eta_min, at_least=0)
 
     def next_lr(self, lr: float) -> float:
-        if self.count > self.T_max:
+        if self.count > self.T_max:  # beyond the end `before` would be 0
             return lr
         # lr(t) - eta_min is proportional to 1 + cos(pi t / T_max): a step multiplies it by the quotient of two of them
         before, now = (1 + math.cos(math.pi * count / self.T_max) for count in (self.count - 1, self.count))
-        return now / before * (lr - self.eta_min) + self.eta_min
+        return now / before * (lr - self.eta_min) + self.eta_min  # multiplied is what is above eta_min
 
 
 class ReduceLROnPlateau(Schedule):
@@ -137,8 +137,8 @@ class ReduceLROnPlateau(Schedule):
         self.patience = whole("ReduceLROnPlateau", "patience", patience, 0)
         self.threshold = real("ReduceLROnPlateau", "threshold", threshold, at_least=0)
         self.min_lr = real("ReduceLROnPlateau", "min_lr", min_lr, at_least=0)
-        self.best: float | None = None
-        self.bad_periods = 0
+        self.best: float | None = None  # the best metric so far
+        self.bad_periods = 0  # since the best one, or since the rate fell
 
     def step(self, metric: Any = None) -> None:
         """One period is over, with this metric: a number, or a Tensor of one."""
@@ -152,17 +152,17 @@ class ReduceLROnPlateau(Schedule):
             self.best, self.bad_periods = metric, 0
         else:
             self.bad_periods += 1
-        if self.bad_periods > self.patience:
+        if self.bad_periods > self.patience:  # patience + 1 of them in a row
             self.bad_periods = 0
             self._change()
 
     def next_lr(self, lr: float) -> float:
-        return min(lr, max(self.min_lr, lr * self.factor))
+        return min(lr, max(self.min_lr, lr * self.factor))  # a rate below min_lr already must not rise
 
     def _improves(self, metric):
-        if self.best is None or not math.isfinite(metric):
+        if self.best is None or not math.isfinite(metric):  # the first finite metric is the best so far
             return math.isfinite(metric)
-        margin = self.threshold * abs(self.best)
+        margin = self.threshold * abs(self.best)  # a metric wavers: so little better counts as no better
         return metric < self.best - margin if self.mode == "min" else metric > self.best + margin
 
     def state_dict(self) -> dict[str, Any]:
@@ -192,15 +192,15 @@ class LinearWarmup(Schedule):
             raise TypeError("LinearWarmup: after must be a schedule of the same optimiser, or None")
         self.after = after
         for group in optimizer.param_groups:
-            group["lr"] *= self.start_factor
+            group["lr"] *= self.start_factor  # now: the first period begins low
 
     def step(self, metric: Any = None) -> None:
         """One period is over. metric: what `after` watches, if it watches one."""
         self.count += 1
-        if self.count <= self.periods:
+        if self.count <= self.periods:  # at the last of them the factor is 1
             self._change()
         elif self.after is not None:
-            self.after.step(metric)
+            self.after.step(metric)  # which counts from the end of the warm-up
 
     def next_lr(self, lr: float) -> float:
         before, now = (

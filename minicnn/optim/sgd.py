@@ -43,16 +43,16 @@ def _update(w, grad, velocity, lr, momentum, dampening, weight_decay, nesterov):
     """One parameter, some rows at a time."""
     if w.ndim == 0:  # a single number; slices want an axis, and reshape gives a view of the same memory
         w, grad, velocity = w.reshape(1), grad.reshape(1), None if velocity is None else velocity.reshape(1)
-    rows = max(1, AT_A_TIME // max(1, w[:1].size))
+    rows = max(1, AT_A_TIME // max(1, w[:1].size))  # w[:1] is one row: (1, C, KH, KW) of a convolution
     for start in range(0, len(w), rows):
         some = slice(start, start + rows)
-        d = grad[some] + weight_decay * w[some] if weight_decay else grad[some]
+        d = grad[some] + weight_decay * w[some] if weight_decay else grad[some]  # never written into: it may be .grad
         if velocity is not None:  # a momentum
             v = velocity[some]  # a view: v *= writes into the velocity itself
             v *= momentum
             v += (1 - dampening) * d if dampening else d
-            d = d + momentum * v if nesterov else v
-        w[some] -= lr * d
+            d = d + momentum * v if nesterov else v  # nesterov: the next v, if d stayed as it is
+        w[some] -= lr * d  # in place: the model's own array
 
 
 class SGD:
@@ -74,7 +74,7 @@ class SGD:
     ) -> None:
         given = {"lr": lr, "momentum": momentum, "dampening": dampening, "weight_decay": weight_decay}
         self.defaults = checked_settings({**given, "nesterov": nesterov})
-        self.param_groups: list[dict[str, Any]] = []
+        self.param_groups: list[dict[str, Any]] = []  # PyTorch's name; schedules set lr in here
         self._velocities: dict[Any, Array] = {}  # parameter -> array, from its first step with a momentum on
         for group in as_groups(params):
             self.add_param_group(group)
@@ -92,34 +92,34 @@ class SGD:
         for number, group in enumerate(self.param_groups):
             rates = checked_settings(group)  # schedules and users change them
             for i, parameter in enumerate(group["params"]):
-                if (grad := parameter.grad) is not None:
+                if (grad := parameter.grad) is not None:  # None: it is frozen, or had no part in the loss
                     velocity = self._velocities.get(parameter) if rates["momentum"] else None
                     arrays = parameter.data, grad.data, velocity
-                    if not belong_together(*arrays):
+                    if not belong_together(*arrays):  # a kernel would read beyond the shorter one
                         raise unequal(f"parameter {i} of group {number}", *arrays)
                     key = device_of(arrays[0]), arrays[0].dtype
                     together.setdefault(key, []).append((parameter, arrays, rates))
         # all is looked at, and nothing is changed yet; one call for many parameters is one launch, or one pass
         for (device, _), members in together.items():
-            lists = self._begun(members)
+            weights, gradients, velocities, settings = self._arguments(members)
             with np.errstate(under="ignore"):  # too small a number is 0, as it should
-                implementation(sgd_update, device, current_tier())(*lists)
-            for (parameter, _, _), velocity in zip(members, lists[2], strict=True):
+                implementation(sgd_update, device, current_tier())(weights, gradients, velocities, settings)
+            for (parameter, _, _), velocity in zip(members, velocities, strict=True):
                 parameter.version.count += 1  # a graph that has saved it will notice
                 if velocity is not None:
                     self._velocities[parameter] = velocity
 
-    def _begun(self, members):
+    def _arguments(self, members):
         """The arguments of ``sgd_update``. The first step makes the velocity, and has no dampening."""
         rows = []  # (w, grad, velocity, settings) of each parameter; returned as four lists
         with naming_memory_errors("SGD.step"):
             for _, (w, grad, velocity), rates in members:
                 dampening = rates["dampening"]
                 if velocity is None and rates["momentum"]:
-                    velocity, dampening = np.zeros_like(w), 0.0
+                    velocity, dampening = np.zeros_like(w), 0.0  # v = momentum * 0 + d
                 settings = rates["lr"], rates["momentum"], dampening, rates["weight_decay"], rates["nesterov"]
                 rows.append((w, grad, velocity, settings))
-        return list(map(list, zip(*rows, strict=True)))
+        return list(map(list, zip(*rows, strict=True)))  # four lists
 
     def zero_grad(self) -> None:
         """Forget every gradient, so that the next backward pass starts from nothing."""
@@ -136,7 +136,7 @@ class SGD:
         or it is damaged."""
         settings, velocities = checked_state(state, self.param_groups, self.defaults)
         self._velocities = {
-            p: to_device(np.array(to_device(v, "cpu"), dtype=p.dtype), p.device)
+            p: to_device(np.array(to_device(v, "cpu"), dtype=p.dtype), p.device)  # of p's dtype, where p is
             for v, p in zip(velocities, self._parameters(), strict=True)
             if v is not None
         }

@@ -46,14 +46,14 @@ def evaluate(
     """
     loaders = loaders if isinstance(loaders, Sequence) else [loaders]
     for classifier in classifiers:
-        classifier.model.eval()
+        classifier.model.eval()  # no dropout; batch norm by its running statistics
     result = Scores()
     for batches in in_step(loaders):
         batch = batches[0]
         # every network sees every view of every scale: each gives an array (N, classes) of log-probabilities
         pairs = [(classifier, each.images) for each in batches for classifier in classifiers]
         log_p = log_mean([view for pair in pairs for view in log_probabilities(*pair, device)])
-        loss = -np.take_along_axis(log_p, batch.labels[:, None], axis=1).mean()
+        loss = -np.take_along_axis(log_p, batch.labels[:, None], axis=1).mean()  # (N, 1): each label's
         result.update(float(loss), log_p, batch.labels)
         if after_batch is not None:
             after_batch(batch.position, result)
@@ -65,7 +65,7 @@ def evaluate(
 
 def in_step(loaders: Sequence[DataLoader]) -> Iterator[tuple[Batch, ...]]:
     """One batch of each loader at a time. A picture that cannot be read is missing from all of them."""
-    for batches in zip_longest(*(loader.epoch(0) for loader in loaders)):
+    for batches in zip_longest(*(loader.epoch(0) for loader in loaders)):  # None where one loader ends before another
         if any(batch is None or not np.array_equal(batch.indices, batches[0].indices) for batch in batches):
             raise ValueError(
                 "evaluate: the loaders hand over different pictures; give them the same data set and batch size, and "
@@ -78,14 +78,14 @@ def in_step(loaders: Sequence[DataLoader]) -> Iterator[tuple[Batch, ...]]:
 def log_probabilities(classifier: Classifier, images: Array, device: str = "cpu") -> Array:
     """The classifier's log-softmax of each view of N pictures: an array (views, N, classes)."""
     views = images[:, None] if images.ndim == 4 else images  # uint8 (N, views, C, H, W)
-    count, crops = views.shape[:2]
+    count, crops = views.shape[:2]  # N pictures, each seen as so many crops
     pixels = classifier.normalize(to_device(views, device)).reshape(count * crops, *views.shape[2:])
     scores = classifier.model(Tensor(pixels)).numpy()  # (N * views, classes)
     if scores.ndim == 4:  # (N * views, classes, H', W'): one for each position
-        scores = scores.mean(axis=(2, 3))
+        scores = scores.mean(axis=(2, 3))  # one for the whole view
     return log_softmax_forward(scores, 1).reshape(count, crops, -1).swapaxes(0, 1)
 
 
 def log_mean(views: Sequence[Array] | Array) -> Array:
     """log of the mean of exp(view): the mean of probabilities, without leaving logarithms (nothing underflows)."""
-    return np.logaddexp.reduce(views, axis=0) - np.float32(np.log(len(views)))
+    return np.logaddexp.reduce(views, axis=0) - np.float32(np.log(len(views)))  # log(sum / V) = log sum - log V

@@ -116,18 +116,18 @@ class Trainer:
 
     def train_epoch(self) -> None:
         """The present epoch from `self.batch` on: a step for each batch."""
-        self.model.train()
+        self.model.train()  # validate has turned evaluation mode on
         self.epoch_clock = Clock()
         loader, title = self.train_loader, f"epoch {self.epoch + 1}/{self.epochs}"
         with Progress(title, len(loader), self.batch, self.print_every) as progress:
-            for batch in loader.epoch(self.epoch, start=self.batch):
+            for batch in loader.epoch(self.epoch, start=self.batch):  # a resumed epoch goes on in its middle
                 loss, scores = self.train_batch(batch)
                 self.scores.update(loss, scores, batch.labels)
                 self.batch = batch.position + 1
-                for clock in (self.epoch_clock, self.clock):
+                for clock in (self.epoch_clock, self.clock):  # the epoch's, and that of the time left
                     clock.update(len(batch.labels))
                 progress.update(self.batch, self.describe())
-                self.stop_if_asked()
+                self.stop_if_asked()  # between two steps: a checkpoint of now is whole
                 if self.checkpoint_every and self.batch % self.checkpoint_every == 0:
                     self.save(LAST)
         self.images_per_second = self.epoch_clock.images_per_second  # validation is not to count
@@ -155,7 +155,7 @@ class Trainer:
             return None
         with Progress("validation", len(self.val_loader), every=self.print_every) as progress:
 
-            def after_batch(position, scores):
+            def after_batch(position, scores):  # a run that is stopped here validates again
                 progress.update(position + 1, str(scores))
                 self.stop_if_asked()
 
@@ -165,7 +165,7 @@ class Trainer:
         """A row of log.csv and a line on the screen. Returns the top-1 in % that is watched: that of validation, or,
         without validation, that of training."""
         watched = (self.scores if val is None else val).values()
-        self.check_finite(watched["loss"])
+        self.check_finite(watched["loss"])  # before it is in the log
         row = {"epoch": self.epoch + 1, "lr": self.lr}
         for name, scores in (("train", self.scores), ("val", val)):
             row |= {f"{name}_{key}": value for key, value in scores.values().items()} if scores else {}
@@ -181,7 +181,7 @@ class Trainer:
 
     def save_epoch(self, top1: float) -> None:
         """The epoch is over: its checkpoints. top1: what ``log_epoch`` has returned."""
-        self.epoch, self.batch, self.scores = self.epoch + 1, 0, Scores()
+        self.epoch, self.batch, self.scores = self.epoch + 1, 0, Scores()  # now a checkpoint says: over
         if self.best is None or top1 > self.best["top1"]:
             self.best = {"epoch": self.epoch, "top1": top1}
             self.save(BEST)
@@ -195,7 +195,7 @@ class Trainer:
     def describe(self) -> str:
         """One line about the epoch so far."""
         clock = self.epoch_clock
-        batches_left = (self.epochs - self.epoch) * len(self.train_loader) - self.batch
+        batches_left = (self.epochs - self.epoch) * len(self.train_loader) - self.batch  # of the whole run
         waiting = 100 * self.train_loader.wait_seconds / clock.seconds
         return (
             f"{self.scores}  lr {self.lr:.3g}  {clock.images_per_second:.0f} images/s  "
@@ -236,7 +236,7 @@ class Trainer:
 
     def tell_bad_pictures(self) -> None:
         """A line for each unreadable picture, once."""
-        for loader in filter(None, (self.train_loader, self.val_loader)):
+        for loader in filter(None, (self.train_loader, self.val_loader)):  # val_loader may be None
             for path, reason in loader.bad.items():
                 if path not in self.told:
                     say(f"skipped an unreadable picture: {shown(path)}: {reason}")
@@ -273,17 +273,17 @@ class Trainer:
         Raises CheckpointError, and nothing is changed, if a part of it is missing or built otherwise than this
         trainer's, or if it is of another model, of other classes or, within an epoch, of other batches.
         """
-        own = self.state_dict()
+        own = self.state_dict()  # to compare with, and to go back to
         check_run(state, own, self.model, len(self.train_loader), source)
         try:
             for part in LOADED:
                 with reading(source, part):
                     getattr(self, part).load_state_dict(state[part])
-        except CheckpointError:
+        except CheckpointError:  # one did not fit: those before it get their own state back
             for part in LOADED:
                 getattr(self, part).load_state_dict(own[part])
             raise
-        self.model.load_state_dict(state["model"])
+        self.model.load_state_dict(state["model"])  # it fits: check_run has compared it
         random.set_state(state["random"])
         self.train_loader.bad = dict(state["bad_pictures"])
         self.epoch, self.batch, self.best = state["position"]["epoch"], state["position"]["batch"], state["best"]
