@@ -25,7 +25,7 @@ WARM_UP, FEWEST, MOST = 1, 7, 40  # calls before all others, and samples
 
 @dataclass
 class Clock:
-    """Times by what a library has of CUDA, which does it all on its current stream."""
+    """Times by events of CUDA: four functions of a library, which does it all on its current stream."""
 
     event: Callable  # () -> one that can be recorded
     elapsed: Callable  # (start, stop) -> milliseconds
@@ -68,7 +68,6 @@ class Clock:
         """Milliseconds until a call is launched, and until it is done, by the processor's clock."""
         found = []
         for _ in range(WARM_UP + 3):
-            self.synchronize()
             start = time.perf_counter()
             function()
             launched = time.perf_counter()

@@ -48,17 +48,12 @@ def table(result):
     lines += [f"- {row['name']}: {flat(row, without=('name', 'seconds'))}" for row in done["machine"]]
     lines += [f"- clocks after {each['section']}: {flat(each['clocks'])}" for each in sections if each["clocks"]]
     largest = "The largest error, as a part of the largest number, over all sizes."
-    return "\n".join(
-        [
-            *lines,
-            *markdown("", "", ["section", "result", "rows", "seconds"], map(section_cells, sections)),
-            *markdown("## Correctness", largest, ["kernel", *CHECKS], correctness(done)),
-            *markdown("## Bound by memory", ABOUT_TIMES, *kernels(done, bound_by="memory")),
-            *markdown("## Bound by arithmetic", ABOUT_SHARES, *kernels(done, bound_by="arithmetic")),
-            *markdown("## Training steps", ABOUT_STEPS, STEPS, training(done)),
-            *missing(sections),
-        ]
-    )
+    lines += markdown("", "", ["section", "result", "rows", "seconds"], map(section_cells, sections))
+    lines += markdown("## Correctness", largest, ["kernel", *CHECKS], correctness(done))
+    lines += markdown("## Bound by memory", ABOUT_TIMES, *kernels(done, bound_by="memory"))
+    lines += markdown("## Bound by arithmetic", ABOUT_SHARES, *kernels(done, bound_by="arithmetic"))
+    lines += markdown("## Training steps", ABOUT_STEPS, STEPS, training(done))
+    return "\n".join(lines + missing(sections))
 
 
 def markdown(title, about, head, rows):
@@ -113,8 +108,12 @@ def verdict(rows):
 
 def timed(rows):
     """{name: row} of those that have times, with their "quartiles" and the "median" of the three."""
-    having = {row["name"]: (row, np.quantile(row["ms"], [0.25, 0.5, 0.75]).tolist()) for row in rows if row.get("ms")}
-    return {name: row | {"quartiles": each, "median": each[1]} for name, (row, each) in having.items()}
+    found = {}
+    for row in rows:
+        if row.get("ms"):
+            three = np.quantile(row["ms"], [0.25, 0.5, 0.75]).tolist()
+            found[row["name"]] = row | {"quartiles": three, "median": three[1]}
+    return found
 
 
 def kernels(done, bound_by):
@@ -163,8 +162,8 @@ def missing(sections):
         for row in section["rows"]:
             if reason := row.get("error_text") or row.get("skipped"):
                 names[f"- {section['section']}: {cell(reason)}"].append(row["name"])
-    more = {reason: f" and {len(each) - 6} more" if len(each) > 6 else "" for reason, each in names.items()}
-    lines = [f"{reason}: {', '.join(each[:6])}{more[reason]}" for reason, each in names.items()]
+    few = {reason: each[:6] + [f"and {len(each) - 6} more"] * (len(each) > 6) for reason, each in names.items()}
+    lines = [f"{reason}: {', '.join(each)}" for reason, each in few.items()]
     return ["## Not measured", "", *lines, ""] if lines else []
 
 

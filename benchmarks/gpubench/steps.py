@@ -28,11 +28,8 @@ PRECISIONS = {"float32": "fp32", "tf32": "TF32", "bfloat16": "AMP bf16"}  # {our
 WAYS = ["eager, NCHW, fp32", "eager, NCHW, TF32", "eager, channels-last, fp32", "eager, channels-last, TF32"]
 WAYS += ["eager, channels-last, AMP bf16", "graph, NCHW, fp32", "graph, channels-last, TF32"]
 WAYS += ["graph, channels-last, AMP bf16", "eager, NCHW, AMP bf16"]
-COMPILED = [
-    "compiled, channels-last, AMP bf16",
-    "compiled, channels-last, TF32",
-    "compiled, NCHW, fp32",
-]  # slow to begin
+# apart: each takes long to begin
+COMPILED = ["compiled, channels-last, AMP bf16", "compiled, channels-last, TF32", "compiled, NCHW, fp32"]
 
 
 def items(tiny):
@@ -48,6 +45,7 @@ def items_of_torch(ways, tiny):
 
 
 def in_turn(function, tiny, library, ways):
+    """Each network in one way, then in the next."""
     networks = TINY if tiny else NETWORKS
     return [(f"{n[0]}, batch {n[1]}, {library} {way}", partial(function, n, way)) for way in ways for n in networks]
 
@@ -77,9 +75,8 @@ def figures_of(clock, step, peak_memory):
     first = step().item()
     times = clock.steps(step, SECONDS)
     last, peak_bytes, pool_bytes = peak_memory(lambda: step().item())
-    memory = {"peak_bytes": peak_bytes, "pool_bytes": pool_bytes}
-    finite = bool(np.isfinite([first, last]).all())
-    return {**times, **memory, "first_loss": first, "last_loss": last, "finite": finite}
+    losses = {"first_loss": first, "last_loss": last, "finite": bool(np.isfinite([first, last]).all())}
+    return {**times, **losses, "peak_bytes": peak_bytes, "pool_bytes": pool_bytes}
 
 
 # minicnn
