@@ -9,6 +9,8 @@ import gc
 from functools import partial
 
 import numpy as np
+from cpubench.sides import SGD as SETTINGS
+from cpubench.sides import batch as pictures
 
 import minicnn
 from minicnn import functional, models, nn, tier
@@ -20,10 +22,9 @@ from .clock import our_kernels, pytorch
 from .timing import set_tf32
 
 SECONDS = 1.0  # of timed steps, for each network
-SETTINGS = {"lr": 0.01, "momentum": 0.9, "weight_decay": 5e-4}
 CLASSES = 1000
-NETWORKS = ("alexnet", 128, 224), ("resnet18", 128, 224), ("resnet50", 64, 224)  # name, batch, side of the pictures
-TINY = (("resnet18", 2, 8),)
+NETWORKS = [{"model": model, "batch_size": n} for model, n in (("alexnet", 128), ("resnet18", 128), ("resnet50", 64))]
+TINY = [{"model": "resnet18", "batch_size": 2, "size": 8}]
 PRECISIONS = {"float32": "fp32", "tf32": "TF32", "bfloat16": "AMP bf16"}  # {ours: PyTorch's nearest}
 WAYS = ["eager, NCHW, fp32", "eager, NCHW, TF32", "eager, channels-last, fp32", "eager, channels-last, TF32"]
 WAYS += ["eager, channels-last, AMP bf16", "graph, NCHW, fp32", "graph, channels-last, TF32"]
@@ -46,14 +47,11 @@ def items_of_torch(ways, tiny):
 
 def in_turn(function, tiny, library, ways):
     """Each network in one way, then in the next."""
-    networks = TINY if tiny else NETWORKS
-    return [(f"{n[0]}, batch {n[1]}, {library} {way}", partial(function, n, way)) for way in ways for n in networks]
-
-
-def pictures(batch, side):
-    """Random pictures, N(0, 1), and labels."""
-    rng = np.random.default_rng(0)
-    return rng.standard_normal((batch, 3, side, side), np.float32), rng.integers(0, CLASSES, batch)
+    return [
+        (f"{network['model']}, batch {network['batch_size']}, {library} {way}", partial(function, network, way))
+        for way in ways
+        for network in (TINY if tiny else NETWORKS)
+    ]
 
 
 def step_of(model, optimizer, cross_entropy, images, labels, context):
@@ -84,24 +82,23 @@ def figures_of(clock, step, peak_memory):
 
 def measure(clock, tiny, network, name):
     """The raw times of training steps, and the most memory that was in use."""
-    model, batch, side = network
     if not emulating():
         import cupy  # an optional package
 
         cupy.get_default_memory_pool().free_all_blocks()  # of the network before
     minicnn.manual_seed(0)
     with tier("fast"), precision(name):
-        net = (two_layers(side) if tiny else models.create(model, CLASSES)).to("cuda").train()
-        images, labels = (minicnn.Tensor(array).to("cuda") for array in pictures(batch, side))
+        net = (two_layers(network["size"]) if tiny else models.create(network["model"], CLASSES)).to("cuda").train()
+        images, labels = (minicnn.Tensor(array).to("cuda") for array in pictures(network))
         optimizer = SGD(net.parameters(), **SETTINGS)
         step = step_of(net, optimizer, functional.cross_entropy, images, labels, contextlib.nullcontext)
         figures = figures_of(clock, step, peak_memory)
-    return {"network": model, "batch": batch, "precision": PRECISIONS[name], **figures}
+    return {"network": network["model"], "batch": network["batch_size"], "precision": PRECISIONS[name], **figures}
 
 
-def two_layers(side):
+def two_layers(size):
     """What takes a network's place on the emulated GPU."""
-    return nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(), nn.Flatten(), nn.Linear(4 * side**2, CLASSES))
+    return nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(), nn.Flatten(), nn.Linear(4 * size**2, CLASSES))
 
 
 def peak_memory(step):
@@ -140,20 +137,19 @@ def measure_torch(torch, device, clock, network, way):
     del step
     gc.collect()  # memory of this network is no part of the next one's peak
     torch.cuda.empty_cache()
-    about = {"network": network[0], "batch": network[1], "precision": name, "layout": layout, "run": run}
-    return {**about, "flags": flags, **figures}
+    about = {"network": network["model"], "batch": network["batch_size"], "precision": name}
+    return {**about, "layout": layout, "run": run, "flags": flags, **figures}
 
 
 def torch_step(torch, device, network, run, layout, name):
     """A function that makes one step and returns the loss, on the device."""
     import torchvision
 
-    model, batch, side = network
     torch.manual_seed(0)
     order = torch.channels_last if layout == "channels-last" else torch.contiguous_format
     with torch.device(device):
-        net = getattr(torchvision.models, model)(num_classes=CLASSES).to(memory_format=order).train()
-    images, labels = (torch.from_numpy(array).to(device) for array in pictures(batch, side))
+        net = getattr(torchvision.models, network["model"])(num_classes=CLASSES).to(memory_format=order).train()
+    images, labels = (torch.from_numpy(array).to(device) for array in pictures(network))
     optimizer = torch.optim.SGD(net.parameters(), **SETTINGS)
     # bfloat16 needs no scaling of the loss; a graph must not hold casts that were cached outside it
     half, cached = name == "AMP bf16", run != "graph"
