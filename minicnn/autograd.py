@@ -71,9 +71,7 @@ class Function(Memory):
 
     def forward(self, *arrays: Any, **options: Any) -> Any:
         """The op itself: the array that it makes of its inputs' arrays."""
-        raise NotImplementedError(
-            f"{type(self).__name__}: write forward(self, *arrays, **options), which returns an array"
-        )
+        raise NotImplementedError(f"{type(self).__name__}: write forward(self, *arrays, **options), to return an array")
 
     def backward(self, grad_out: Array) -> Any:
         """Its gradients, each of its input's shape and dtype; grad_out has those of what ``forward`` returned."""
@@ -195,8 +193,6 @@ def _accumulate(leaf, grad, owned):
     if former is None:
         leaf.grad = leaf.like(grad if owned else grad.copy())
     elif former.data.shape != grad.shape:  # the leaf has been given another array since
-        raise RuntimeError(
-            f"backward(): a gradient of shape {grad.shape} does not add to a .grad of {former.data.shape}"
-        )
+        raise RuntimeError(f"backward(): a gradient of shape {grad.shape} cannot add to a .grad of {former.data.shape}")
     else:
         former.data += grad  # in place: nobody else holds a .grad's array

@@ -48,9 +48,7 @@ def _are_alike(inputs):
 def check_writeable(op: str, array: Array) -> None:
     """ValueError for an array that an op shall write into and that cannot be."""
     if not getattr(array.flags, "writeable", True):
-        raise ValueError(
-            f"{op}: the memory of shape {array.shape} is read-only; .clone() makes a copy that can be written into"
-        )
+        raise ValueError(f"{op}: the memory of shape {array.shape} is read-only; .clone() makes a writeable copy")
 
 
 def checked_result(op: str, array: Any, needs_grad: bool) -> Array:

@@ -136,17 +136,13 @@ def tensor_data(data: Any) -> Array:
     if isinstance(data, Variable):
         raise TypeError("Tensor(...) of a Tensor; use .detach() for the same memory outside the graph")
     if holds_gradients(data):
-        raise TypeError(
-            "Tensor(...) of a list of Tensors that require a gradient would cut the graph; use minicnn.stack"
-        )
+        raise TypeError("Tensor(...) of a list of Tensors that need a gradient would cut the graph; use minicnn.stack")
     from_numbers = not hasattr(data, "dtype")
     array = plain_array(data)
     if from_numbers and array.dtype.kind == "f":
         array = array.astype(np.float32)
     if array.dtype.kind not in "iub" and array.dtype not in FLOATS:
-        raise TypeError(
-            f"a Tensor holds float32, float64, integers or booleans, not {array.dtype}; convert the array first"
-        )
+        raise TypeError(f"a Tensor holds float32, float64, integers or booleans, not {array.dtype}; convert it first")
     return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
 
 

@@ -85,9 +85,7 @@ class Tensor(TorchIdioms, Comparisons, ArrayProtocols):  # x.item(), x.view(...)
             raise RuntimeError("backward() of a tensor that depends on nothing with requires_grad=True")
         if grad is None:
             if self.size != 1:
-                raise ValueError(
-                    f"backward() of a tensor of shape {self.shape} needs the upstream gradient, of that shape"
-                )
+                raise ValueError(f"backward() of a tensor {self.shape} needs the upstream gradient, of that shape")
             grad = Tensor(np.ones_like(self.data))  # dL/dL = 1
         grad = grad.data if isinstance(grad, Variable) else to_device(np.asarray(grad, self.dtype), self.device)
         if grad.shape != self.shape or grad.dtype != self.dtype or device_of(grad) != self.device:

@@ -54,9 +54,7 @@ class Variable:
             raise TypeError(f".data is an array, not a {type(array).__name__}; of a Tensor, give its .data")
         array = plain_array(array)
         if not array.dtype.isnative or not (array.dtype.kind in "iub" or array.dtype in FLOATS):
-            raise TypeError(
-                f".data is an array of float32, float64, integers or booleans, not {array.dtype}; convert it first"
-            )
+            raise TypeError(f".data holds float32, float64, integers or booleans, not {array.dtype}; convert it first")
         if self._requires_grad and array.dtype not in FLOATS:
             raise TypeError(f".data of a tensor that requires a gradient is float32 or float64, not {array.dtype}")
         self._data = array
@@ -71,9 +69,7 @@ class Variable:
     def requires_grad(self, requires_grad: bool) -> None:
         requires_grad = flag(self, "requires_grad", requires_grad)
         if requires_grad and self._data.dtype not in FLOATS:
-            raise TypeError(
-                f"a Tensor of dtype {self._data.dtype} cannot require a gradient; only float32 and float64 can"
-            )
+            raise TypeError(f"a Tensor of {self._data.dtype} cannot require a gradient; only float32 and float64 can")
         if self.node is not None and not requires_grad:  # a result's inputs need its gradient
             raise RuntimeError("requires_grad of a result cannot be taken back; use .detach()")
         self._requires_grad = requires_grad

@@ -269,7 +269,5 @@ def _checked(op, x, running_mean, running_var, weight, bias, training):
                 f"got {value.data.shape}"
             )
         if value is not None and value.data.dtype != x.data.dtype:
-            raise TypeError(
-                f"{op}: {name} is {value.data.dtype} but input is {x.data.dtype}; convert one with .astype(...)"
-            )
+            raise TypeError(f"{op}: {name} is {value.data.dtype}, input is {x.data.dtype}; convert one by .astype(...)")
     return None if running_mean is None else (running_mean.data, running_var.data)

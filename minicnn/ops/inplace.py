@@ -64,9 +64,7 @@ def become(name: str, a: V, result: Variable) -> V:
 def setitem(x: Variable, index: Any, value: Any) -> None:
     """x[index] = value: a number, an array of numbers (or a list of them), or a Tensor on the same device."""
     if is_grad_enabled() and x.requires_grad:
-        raise RuntimeError(
-            "a tensor that requires a gradient cannot be written into; write into .detach(), or under no_grad()"
-        )
+        raise RuntimeError("a tensor that requires a gradient cannot be written into; use .detach() or no_grad()")
     if is_grad_enabled() and holds_gradients(value):
         raise RuntimeError(
             "x[index] = value is not recorded, and value requires a gradient; write value.detach(), or put x together "

@@ -34,9 +34,7 @@ def linear(input: V, weight: Variable, bias: Variable | None = None) -> V:
     if not x or x[-1] != w[1]:
         raise ValueError(f"linear: input of shape {x} must end in the {w[1]} features that weight {w} takes")
     if bias is not None and bias.data.shape != w[:1]:
-        raise ValueError(
-            f"linear: bias must have shape {w[:1]}, one for each output of weight {w}, got {bias.data.shape}"
-        )
+        raise ValueError(f"linear: bias must have shape {w[:1]}, one per output of weight {w}, got {bias.data.shape}")
     return Linear.apply(input, weight, bias)
 
 
@@ -85,9 +83,7 @@ def matmul(a: Any, b: Any) -> Any:
     check_tensors("matmul", {"b": variable})
     a, b = (v if isinstance(v, Variable) else variable.like(plain_array(v)) for v in (a, b))
     if min(a.data.ndim, b.data.ndim) < 2 or a.data.shape[-1] != b.data.shape[-2]:
-        raise ValueError(
-            f"matmul: cannot multiply {a.data.shape} by {b.data.shape}: (..., I, K) @ (..., K, J) is needed"
-        )
+        raise ValueError(f"matmul: cannot multiply {a.data.shape} by {b.data.shape}: give (..., I, K) @ (..., K, J)")
     return MatMul.apply(a, b)
 
 

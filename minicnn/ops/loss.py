@@ -156,9 +156,7 @@ def _check_labels(target, shape, ignore_index):
         raise ValueError(f"cross_entropy: no labels to average over, all of target, shape {target.shape}, are ignored")
     if counted.min() < 0 or counted.max() >= shape[1]:
         wrong = counted.min() if counted.min() < 0 else counted.max()
-        raise IndexError(
-            f"cross_entropy: target holds label {wrong}, but input of shape {shape} has classes 0 to {shape[1] - 1}"
-        )
+        raise IndexError(f"cross_entropy: target holds label {wrong}; input {shape} has classes 0 to {shape[1] - 1}")
 
 
 def _checked_weight(x, weight):
@@ -170,13 +168,9 @@ def _checked_weight(x, weight):
     if isinstance(weight, Variable) and weight.requires_grad:
         raise TypeError("cross_entropy: weight requires a gradient, but gets none here; pass weight.detach()")
     if array.shape != (x.data.shape[1],):
-        raise ValueError(
-            f"cross_entropy: weight must have shape ({x.data.shape[1]},), one for each class, got {array.shape}"
-        )
+        raise ValueError(f"cross_entropy: weight must be ({x.data.shape[1]},), one per class, got {array.shape}")
     if array.dtype != x.data.dtype:
-        raise TypeError(
-            f"cross_entropy: weight is {array.dtype} but input is {x.data.dtype}; convert one with .astype(...)"
-        )
+        raise TypeError(f"cross_entropy: weight is {array.dtype}, input is {x.data.dtype}; convert one by .astype(...)")
     return weight
 
 

@@ -42,9 +42,7 @@ def as_constant(op: str, value: Any, array: Array) -> Array:
     if array.dtype.kind == "f":
         return full(array, (), value)  # an array without axes, of the tensor's dtype and device
     if not isinstance(value, numbers.Integral):
-        raise TypeError(
-            f"{op}: {value} beside a tensor of dtype {array.dtype} would be rounded; convert it with .astype(...)"
-        )
+        raise TypeError(f"{op}: {value} beside a tensor of {array.dtype} would be rounded; convert by .astype(...)")
     limits = np.iinfo(array.dtype)
     if not limits.min <= int(value) <= limits.max:
         raise TypeError(

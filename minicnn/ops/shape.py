@@ -194,7 +194,5 @@ def _index_part(part):
     part = part if isinstance(part, Variable) else plain_array(part)
     dtype = part.data.dtype if isinstance(part, Variable) else part.dtype
     if dtype.kind not in "iub":
-        raise TypeError(
-            f"x[...]: an index is made of integers, slices, None, ... and integer or boolean arrays, not {dtype}"
-        )
+        raise TypeError(f"x[...]: an index has integers, slices, None, ... and integer or boolean arrays, not {dtype}")
     return part

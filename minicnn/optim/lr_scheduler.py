@@ -203,9 +203,8 @@ class LinearWarmup(Schedule):
             self.after.step(metric)  # which counts from the end of the warm-up
 
     def next_lr(self, lr: float) -> float:
-        before, now = (
-            self.start_factor + (1 - self.start_factor) * count / self.periods for count in (self.count - 1, self.count)
-        )
+        first = self.start_factor
+        before, now = (first + (1 - first) * count / self.periods for count in (self.count - 1, self.count))
         return lr * (now / before)  # what lr was times `before` becomes times `now`
 
     def state_dict(self) -> dict[str, Any]:

@@ -32,9 +32,7 @@ def environment(device: str = "cpu") -> dict[str, str]:
 
 def differences(before: dict[str, str], now: dict[str, str]) -> str:
     """What has changed, as text, such as "numpy 2.1 then, 2.2 now"; empty if nothing has."""
-    return "; ".join(
-        f"{name} {before.get(name)} then, {now[name]} now" for name in now if before.get(name) != now[name]
-    )
+    return "; ".join(f"{key} {before.get(key)} then, {now[key]} now" for key in now if before.get(key) != now[key])
 
 
 def cpu_name() -> str:
