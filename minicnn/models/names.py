@@ -4,9 +4,8 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from .. import nn
-from .alexnet import alexnet, alexnet_2012
-from .resnet import cifar_resnet, resnet18, resnet34, resnet50, resnet101, resnet152
+from .alexnet import AlexNet, alexnet, alexnet_2012
+from .resnet import ResNet, cifar_resnet, resnet18, resnet34, resnet50, resnet101, resnet152
 
 IMAGENET = {make.__name__: make for make in (resnet18, resnet34, resnet50, resnet101, resnet152, alexnet, alexnet_2012)}
 CIFAR = {f"resnet{depth}": partial(cifar_resnet, depth) for depth in (20, 32, 44, 56, 110, 1202)}
@@ -17,13 +16,13 @@ SETTINGS = {  # of the training programs, that make a network what it is
 }
 
 
-def create(arch: str, num_classes: int, settings: Mapping[str, Any] | None = None) -> nn.Module:
+def create(arch: str, num_classes: int, settings: Mapping[str, Any] | None = None) -> AlexNet | ResNet:
     """A new network, such as "alexnet", "resnet50" (for ImageNet) or "resnet56" (for CIFAR).
 
     settings: those of a program that trains such networks; the ones that are none of the network's are passed over.
     ValueError for a name that is neither in IMAGENET nor in CIFAR.
     """
-    known = IMAGENET | CIFAR
+    known: dict[str, Any] = IMAGENET | CIFAR
     if arch not in known:
         raise ValueError(f"models.create: there is no network {arch!r}; there are {', '.join(known)}")
     options = network_settings(arch, settings or {})

@@ -2,13 +2,13 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
 from .. import nn
-from ..models import create, names
-from ..models.resnet import ResNet, zero_pads
+from ..models import AlexNet, ResNet, create, names
+from ..models.resnet import zero_pads
 from ..storage.checkpoint import CheckpointError, load_checkpoint
 from ..types import Array
 from .checksum import check_name
@@ -22,6 +22,8 @@ from .safetensors import read_safetensors
 from .transfer import head, head_name, replace_head
 from .weights import Weights, get, of_file
 
+M = TypeVar("M", bound=nn.Module)
+
 
 class Contents(NamedTuple):
     """What a file holds."""
@@ -30,7 +32,7 @@ class Contents(NamedTuple):
     settings: dict  # of the network, of a checkpoint of minicnn; else empty
 
 
-def load(weights: Weights | str, name: str = "DEFAULT", file: Path | str | None = None) -> nn.Module:
+def load(weights: Weights | str, name: str = "DEFAULT", file: Path | str | None = None) -> AlexNet | ResNet:
     """A network with pretrained weights, in evaluation mode.
 
     weights: what ``get`` has returned, or an architecture; then `name` says which of its weights. They are downloaded
@@ -45,7 +47,7 @@ def load(weights: Weights | str, name: str = "DEFAULT", file: Path | str | None 
     return _fill(weights.build(), _contents(path), path)
 
 
-def from_file(build: Callable[[int], nn.Module], path: Path | str) -> nn.Module:
+def from_file(build: Callable[[int], M], path: Path | str) -> M:
     """The network ``build(num_classes)`` with the weights of a file and with as many classes as the file has, in
     evaluation mode. Zeros of option A go where the weights want them (``models.cifar_resnet``). The file is a .pth, a
     .safetensors, an .npz of arrays or a minicnn checkpoint. Raises WeightsError."""
@@ -58,7 +60,7 @@ def from_file(build: Callable[[int], nn.Module], path: Path | str) -> nn.Module:
     return _fill(model, contents, path)
 
 
-def load_file(model: nn.Module, path: Path | str) -> nn.Module:
+def load_file(model: M, path: Path | str) -> M:
     """Copy the weights of a file, a .pth, a .safetensors, an .npz or a minicnn checkpoint, into `model`; returns it, in
     evaluation mode. Prefixes of the keys that DataParallel, torch.compile and the like have left are taken off (see
     keys.py). WeightsError, and nothing is changed, unless every key and every shape agrees."""

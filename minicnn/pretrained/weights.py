@@ -16,8 +16,7 @@ from typing import NamedTuple
 from .. import models
 from ..data import CenterCrop, ChannelMeanStd, Compose, Normalize, ResizeShorter
 from ..data.cifar import CLASSES
-from ..models import names
-from ..nn import Module
+from ..models import AlexNet, ResNet, names
 from .error import WeightsError
 
 FOLDER = "https://download.pytorch.org/models/"
@@ -40,7 +39,7 @@ class Weights(NamedTuple):
         """The names of ImageNet's 1,000 classes, or of CIFAR-10's ten, in the order of the network's outputs."""
         return CLASSES if self.name == CIFAR10.name else imagenet_classes()
 
-    def build(self, num_classes: int | None = None) -> Module:
+    def build(self, num_classes: int | None = None) -> AlexNet | ResNet:
         """A new network, with its initial weights, for that many classes (None: as many as there are names)."""
         return models.create(self.arch, len(self.classes) if num_classes is None else num_classes)
 
