@@ -46,9 +46,8 @@ def main():
     parser.add_argument("--rounds", type=int, default=3, help="processes of each side, taken in turns (default: 3)")
     parser.add_argument("--steps", type=int, default=5, help="timed steps of each process (default: 5)")
     parser.add_argument("--limit", type=float, default=300, help="seconds for all rounds of a side (default: 300)")
-    parser.add_argument(
-        "--out", type=Path, default=Path("runs/cpu"), help="folder for the raw figures (default: runs/cpu)"
-    )
+    folder = "folder for the raw figures (default: runs/cpu)"
+    parser.add_argument("--out", type=Path, default=Path("runs/cpu"), help=folder)
     args = parser.parse_args()
     args.python = dict(args.python)
     args.sides = args.sides or [side for side in SIDES if side in args.python or there_is(side)]
@@ -89,11 +88,8 @@ def compare(args, task, cases):
             runs = take_turns(args.sides, args.rounds, args.limit, args.python, **settings)
             say(f"\n{'training step' if task == 'train' else 'inference'}: {model}, batch {batch_size}")
             say("\n".join(table(runs, batch_size)))
-            write(
-                args.out,
-                f"{task}_{model}_b{batch_size}_t{args.threads}",
-                {**settings, "limit": args.limit, "runs": runs},
-            )
+            name = f"{task}_{model}_b{batch_size}_t{args.threads}"
+            write(args.out, name, {**settings, "limit": args.limit, "runs": runs})
 
 
 if __name__ == "__main__":

@@ -9,8 +9,6 @@ turns (A B A B ...), and what is compared is the processor time of each round, t
 """
 
 import argparse
-import json
-import platform
 import statistics
 import tempfile
 import time
@@ -34,6 +32,8 @@ def main():
 
 
 def compare(args, folder):
+    from cpubench.turns import write
+
     from minicnn.console import say
     from minicnn.train.environment import cpu_name
 
@@ -49,11 +49,7 @@ def compare(args, folder):
     for name, rate in per_second.items():
         say(f"{name:14}{rate:8.0f}{rate / per_second['torchvision']:8.2f} of torchvision")
     if args.out:
-        args.out.mkdir(parents=True, exist_ok=True)
-        result = {"machine": cpu_name(), "platform": platform.platform(), "drawn": args.images is None}
-        path = args.out / "data.json"
-        path.write_text(json.dumps(result | {"seconds_per_picture": seconds}, indent=1) + "\n")
-        say(f"raw figures: {path}")
+        write(args.out, "data", {"drawn": args.images is None, "seconds_per_picture": seconds})
 
 
 def draw(folder, count):

@@ -22,17 +22,9 @@ ARCHS = {
     "alexnet_2012": {"image_size": 227, "preprocess": "mean_image"},
 }
 SAMPLE = {  # ten classes of synthetic textures, on a laptop: the same layers and optimiser, on less of everything
-    "image_size": 67,
-    "shorter_side": 75,
-    "width": 256,
-    "init": "xavier",
-    "batch_size": 32,
-    "lr": 0.005,
-    "dropout": 0.2,
-    "epochs": 15,
-    "patience": 1,
-    "color_noise": 0.0,
-}
+    "image_size": 67, "shorter_side": 75, "width": 256, "init": "xavier", "batch_size": 32, "lr": 0.005,
+    "dropout": 0.2, "epochs": 15, "patience": 1, "color_noise": 0.0,
+}  # fmt: skip
 
 
 def arguments():

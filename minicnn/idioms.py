@@ -212,7 +212,7 @@ class TorchIdioms(Variable):
 
     def copy_(self, other: Any) -> Self:
         """Take over the values of `other`, which may be on the other device and of another dtype."""
-        self[...] = (
-            other.to(device_of(self.data)).astype(self.data.dtype).detach() if hasattr(other, "detach") else other
-        )
+        if hasattr(other, "detach"):
+            other = other.to(device_of(self.data)).astype(self.data.dtype).detach()
+        self[...] = other
         return self

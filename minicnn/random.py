@@ -49,11 +49,7 @@ def next_dropout_stream() -> tuple[int, int]:
 
 def get_state() -> dict[str, Any]:
     """Every stream's state, as plain values that JSON can hold."""
-    return {
-        "init": _streams.init.bit_generator.state,
-        "dropout_key": _streams.dropout_key,
-        "dropout_calls": _streams.dropout_calls,
-    }
+    return {**vars(_streams), "init": _streams.init.bit_generator.state}
 
 
 def set_state(state: Mapping[str, Any]) -> None:

@@ -44,25 +44,17 @@ class Layer(NamedTuple):
         return f"{self.net:9} {self.c:4} x {self.size:3}^2 -> {self.oc:4}, {self.k:2} x {self.k:<2} / {self.stride}"
 
 
-LAYERS = [
-    Layer("alexnet", 64, 3, 224, 64, 11, 4, 2),
-    Layer("alexnet", 64, 64, 27, 192, 5, 1, 2),
-    Layer("alexnet", 64, 192, 13, 384, 3, 1, 1),
-    Layer("alexnet", 64, 384, 13, 256, 3, 1, 1),
-    Layer("resnet18", 16, 3, 224, 64, 7, 2, 3),
-    Layer("resnet18", 16, 64, 56, 64, 3, 1, 1),
-    Layer("resnet18", 16, 64, 56, 128, 3, 2, 1),
-    Layer("resnet18", 16, 128, 28, 128, 3, 1, 1),
-    Layer("resnet18", 16, 256, 14, 256, 3, 1, 1),
-    Layer("resnet18", 16, 512, 7, 512, 3, 1, 1),
-    Layer("resnet18", 16, 64, 56, 128, 1, 2, 0),
-    Layer("resnet50", 8, 64, 56, 256, 1, 1, 0),
-    Layer("resnet50", 8, 256, 56, 64, 1, 1, 0),
-    Layer("resnet50", 8, 512, 28, 128, 1, 1, 0),
-    Layer("resnet50", 8, 1024, 14, 256, 1, 1, 0),
-    Layer("resnet50", 8, 512, 7, 2048, 1, 1, 0),
-    Layer("resnet50", 8, 128, 56, 128, 3, 2, 1),
-]
+SIZES = {  # net: pictures of a batch; C, S, OC, K, stride and padding of each convolution
+    "alexnet": (64, [
+        (3, 224, 64, 11, 4, 2), (64, 27, 192, 5, 1, 2), (192, 13, 384, 3, 1, 1), (384, 13, 256, 3, 1, 1)]),
+    "resnet18": (16, [
+        (3, 224, 64, 7, 2, 3), (64, 56, 64, 3, 1, 1), (64, 56, 128, 3, 2, 1), (128, 28, 128, 3, 1, 1),
+        (256, 14, 256, 3, 1, 1), (512, 7, 512, 3, 1, 1), (64, 56, 128, 1, 2, 0)]),
+    "resnet50": (8, [
+        (64, 56, 256, 1, 1, 0), (256, 56, 64, 1, 1, 0), (512, 28, 128, 1, 1, 0), (1024, 14, 256, 1, 1, 0),
+        (512, 7, 2048, 1, 1, 0), (128, 56, 128, 3, 2, 1)]),
+}  # fmt: skip
+LAYERS = [Layer(net, n, *sizes) for net, (n, convolutions) in SIZES.items() for sizes in convolutions]
 
 
 def compare_layers(args):
@@ -145,11 +137,8 @@ def torch_passes(layer, side, threads):
 def arrays(layer):
     """x, weight and grad_out, float32, N(0, 1)."""
     rng = np.random.default_rng(0)
-    shapes = (
-        (layer.n, layer.c, layer.size, layer.size),
-        (layer.oc, layer.c, layer.k, layer.k),
-        (layer.n, layer.oc, layer.out_size, layer.out_size),
-    )
+    shapes = [(layer.n, layer.c, *[layer.size] * 2), (layer.oc, layer.c, *[layer.k] * 2)]
+    shapes.append((layer.n, layer.oc, *[layer.out_size] * 2))
     return [rng.standard_normal(shape, dtype=np.float32) for shape in shapes]
 
 

@@ -29,13 +29,8 @@ MAY_CHANGE_IN_A_TEST = (*MAY_CHANGE, "batch_size", "shorter_side")
 def make_parser(description: str, archs: Sequence[str]) -> ArgumentParser:
     """The shared parser; `archs`: the names for --arch, the default first. Programs add their own flags to it."""
     parser = ArgumentParser(description=description, formatter_class=_Help, allow_abbrev=False)
-    parser.add_argument(
-        "dir",
-        metavar="DIR",
-        nargs="?",
-        type=path,
-        help="pictures, DIR/train/<class>/* and DIR/val/<class>/*, or DIR/<class>/*",
-    )
+    layouts = "pictures, DIR/train/<class>/* and DIR/val/<class>/*, or DIR/<class>/*"
+    parser.add_argument("dir", metavar="DIR", nargs="?", type=path, help=layouts)
     parser.add_argument("-a", "--arch", choices=archs, default=archs[0], help="the network")
 
     data = parser.add_argument_group("pictures")
@@ -43,14 +38,10 @@ def make_parser(description: str, archs: Sequence[str]) -> ArgumentParser:
     data.add_argument("-j", "--workers", type=whole(0), default=4, help="threads that decode pictures")
     data.add_argument("--image-size", type=whole(1), help="pixels, after cropping (default: the arch's)")
     data.add_argument("--shorter-side", type=whole(1), default=256, help="pixels, before cropping; 32 for CIFAR's nets")
-    data.add_argument(
-        "--preprocess",
-        choices=("mean_image", "channel_mean", "mean_std"),
-        help="what is subtracted (default: the arch's)",
-    )
-    data.add_argument(
-        "--no-augment", action="store_true", help="train on the centre crop, neither flipped nor recoloured"
-    )
+    kinds = ("mean_image", "channel_mean", "mean_std")
+    data.add_argument("--preprocess", choices=kinds, help="what is subtracted (default: the arch's)")
+    plain = "train on the centre crop, neither flipped nor recoloured"
+    data.add_argument("--no-augment", action="store_true", help=plain)
     data.add_argument("--val-fraction", type=number(0, 0.9), default=0.1, help="split off from a folder without val/")
     data.add_argument("--classes", metavar="CLASS", nargs="+", help="only the pictures of these")
     data.add_argument("--train-per-class", metavar="COUNT", type=whole(1), help="train on so many of each class")
@@ -70,9 +61,8 @@ def make_parser(description: str, archs: Sequence[str]) -> ArgumentParser:
     run.add_argument("--tier", choices=TIERS, default=current_tier(), help="written to be read, or to be run")
     run.add_argument("--resume", metavar="CHECKPOINT", help="go on with its run, with its settings")
     run.add_argument("--other-pictures", action="store_true", help="resume although DIR holds others than before")
-    run.add_argument(
-        "--output-dir", type=path, metavar="DIR", help="a new folder (default: runs/<arch>-<data>-<number>)"
-    )
+    usual = "a new folder (default: runs/<arch>-<data>-<number>)"
+    run.add_argument("--output-dir", type=path, metavar="DIR", help=usual)
     run.add_argument("-p", "--print-freq", type=whole(1), default=10, help="batches between lines of progress")
     run.add_argument("--checkpoint-every", type=whole(0), default=0, help="batches; 0: at the end of an epoch only")
     run.add_argument("--tensorboard", action="store_true", help="log for TensorBoard too")

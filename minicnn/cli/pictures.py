@@ -90,22 +90,12 @@ def test_loaders(args: Namespace, pictures: PictureSet) -> list[data.DataLoader]
     return [_loader(args, pictures, val_transform(args, scale)) for scale in args.scales or [None]]
 
 
-def _loader(
-    args: Namespace, pictures: PictureSet, transform: Callable, shuffle: bool = False, drop_last: bool = False
-) -> data.DataLoader:
+def _loader(args, pictures, transform, shuffle=False, drop_last=False):
     """With ten crops of each picture, a batch has a tenth of them; whole pictures (--tta dense), each of its own size,
     come one by one."""
     batch_size = {"10crop": max(1, args.batch_size // 10), "dense": 1}.get(args.tta, args.batch_size)
-    return data.DataLoader(
-        pictures,
-        batch_size,
-        transform,
-        shuffle=shuffle,
-        seed=args.seed,
-        workers=args.workers,
-        drop_last=drop_last,
-        max_bad_fraction=args.max_bad_fraction,
-    )
+    options = {"seed": args.seed, "workers": args.workers, "max_bad_fraction": args.max_bad_fraction}
+    return data.DataLoader(pictures, batch_size, transform, shuffle=shuffle, drop_last=drop_last, **options)
 
 
 def loaders(

@@ -32,7 +32,19 @@ def to_array(image: Any) -> Array:
     return np.ascontiguousarray(np.asarray(image).transpose(2, 0, 1))
 
 
-class Compose:
+class _Transform:
+    """Shown as it was made: RandomFlip(0.5)."""
+
+    def __repr__(self):
+        return f"{type(self).__name__}({', '.join(map(str, vars(self).values()))})"
+
+
+class _Sized(_Transform):
+    def __init__(self, size: int) -> None:
+        self.size = size
+
+
+class Compose(_Transform):
     """The transforms one after another, all with the same generator."""
 
     def __init__(self, transforms: Iterable[Callable]) -> None:
@@ -43,20 +55,14 @@ class Compose:
             image = transform(image, rng)
         return image
 
-    def __repr__(self):
-        return f"Compose({self.transforms})"
 
-
-class ResizeShorter:
+class ResizeShorter(_Sized):
     """Resize so that the shorter side has `size` pixels and the aspect ratio stays (the longer side rounds down).
 
     Pillow's antialiased bilinear filter, as torchvision on PIL images; without antialiasing trained nets lose
     accuracy. BadImage for a picture so long and thin that it would have more than MAX_RESIZED pixels: 2 x 30,000,
     a file of some kB, would become 256 x 3,840,000.
     """
-
-    def __init__(self, size: int) -> None:
-        self.size = size
 
     def __call__(self, image, rng=None):
         from PIL import Image
@@ -73,56 +79,37 @@ class ResizeShorter:
             )
         return image.resize(new_size, Image.Resampling.BILINEAR)
 
-    def __repr__(self):
-        return f"ResizeShorter({self.size})"
 
-
-class RandomShorterSide:
+class RandomShorterSide(_Transform):
     """Resize to a shorter side drawn uniformly from low, ..., high: ResNet's scale jitter [256, 480]."""
 
     def __init__(self, low: int = 256, high: int = 480) -> None:
         if not 1 <= low <= high:
             raise ValueError(f"RandomShorterSide: needs 1 <= low <= high, not low={low}, high={high}")
-        self.low = low
-        self.high = high
+        self.low, self.high = low, high
 
     def __call__(self, image, rng):
         return ResizeShorter(int(rng.integers(self.low, self.high + 1)))(image)
 
-    def __repr__(self):
-        return f"RandomShorterSide({self.low}, {self.high})"
 
-
-class CenterCrop:
+class CenterCrop(_Sized):
     """The central size x size pixels. Raises ValueError if the image is smaller."""
-
-    def __init__(self, size: int) -> None:
-        self.size = size
 
     def __call__(self, image, rng=None):
         room_x, room_y = _room(self, image)
         return _crop(image, round(room_x / 2), round(room_y / 2), self.size)
 
-    def __repr__(self):
-        return f"CenterCrop({self.size})"
 
-
-class RandomCrop:
+class RandomCrop(_Sized):
     """size x size pixels, every position equally likely. Raises ValueError if the image is smaller."""
-
-    def __init__(self, size: int) -> None:
-        self.size = size
 
     def __call__(self, image, rng):
         room_x, room_y = _room(self, image)
         left, top = rng.integers(0, (room_x + 1, room_y + 1))
         return _crop(image, int(left), int(top), self.size)
 
-    def __repr__(self):
-        return f"RandomCrop({self.size})"
 
-
-class Pad:
+class Pad(_Transform):
     """`border` black pixels on every side: RandomCrop behind it shifts the picture by up to so many (He et al. 2015,
     section 4.2: 4 for CIFAR)."""
 
@@ -133,11 +120,8 @@ class Pad:
         width, height = image.size
         return image.crop((-self.border, -self.border, width + self.border, height + self.border))
 
-    def __repr__(self):
-        return f"Pad({self.border})"
 
-
-class RandomFlip:
+class RandomFlip(_Transform):
     """Mirror left and right with probability p."""
 
     def __init__(self, p: float = 0.5) -> None:
@@ -148,20 +132,14 @@ class RandomFlip:
     def __call__(self, image, rng):
         return _mirror(image) if rng.random() < self.p else image
 
-    def __repr__(self):
-        return f"RandomFlip({self.p})"
 
-
-class TenCrop:
+class TenCrop(_Sized):
     """Four corners and the centre of the picture, then of its mirror image -> uint8 (10, 3, size, size).
 
     Each five in torchvision's order: top left, top right, bottom left, bottom right, centre. The net's ten
     softmax outputs are averaged (Krizhevsky et al. 2012, section 4.1). Raises ValueError if the image is
     smaller than a crop.
     """
-
-    def __init__(self, size: int) -> None:
-        self.size = size
 
     def __call__(self, image, rng=None):
         room_x, room_y = _room(self, image)
@@ -170,18 +148,12 @@ class TenCrop:
         views = [image, _mirror(image)]
         return np.stack([to_array(_crop(view, x, y, self.size)) for view in views for x, y in places])
 
-    def __repr__(self):
-        return f"TenCrop({self.size})"
 
-
-class WithMirror:
+class WithMirror(_Transform):
     """The whole picture and its mirror image -> uint8 (2, 3, H, W), for networks that take any size."""
 
     def __call__(self, image, rng=None):
         return np.stack([to_array(image), to_array(_mirror(image))])
-
-    def __repr__(self):
-        return "WithMirror()"
 
 
 class ColorNoise:

@@ -26,6 +26,7 @@ class Normalize(ABC):
     """What the three share: `fit(batches)`, `normalize(batch)`, and the state for a checkpoint."""
 
     fields: tuple[str, ...] = ("mean",)  # the fitted float32 arrays, by attribute name
+    mean: Any  # one of them, of each kind; None before it is fitted
 
     def __init__(self) -> None:
         for name in self.fields:
@@ -39,9 +40,19 @@ class Normalize(ABC):
         Raises TypeError for another dtype, ValueError for another shape or for no pictures at all.
         """
 
-    @abstractmethod
     def __call__(self, batch: Array) -> Array:
         """uint8 (N, C, H, W) or (N, views, C, H, W) -> float32 of that shape on its device, C-contiguous."""
+        self._check_fitted()
+        self._check_batch(batch, self._fixed_sizes(self.mean.shape), dims=(4, 5))
+        mean = self._beside(batch, "mean")
+        with naming_memory_errors("Normalize"):
+            out = batch.astype(np.float32, order="C")
+        out -= mean.reshape(*mean.shape, *[1] * (3 - mean.ndim))  # (C, H, W), or (C, 1, 1)
+        return out
+
+    @abstractmethod
+    def _fixed_sizes(self, picture):
+        """The sizes of the pictures (C, H, W) that must be those of the fit, the others None."""
 
     def state_dict(self) -> dict[str, Any]:
         """The kind and what was fitted, copies."""
@@ -120,13 +131,6 @@ class MeanImage(Normalize):
         self.mean = (total / count).astype(np.float32)
         return self
 
-    def __call__(self, batch):
-        self._check_fitted()
-        self._check_batch(batch, self.mean.shape, dims=(4, 5))
-        out = _as_floats(batch)
-        out -= self._beside(batch, "mean")
-        return out
-
     def _fixed_sizes(self, picture):
         return picture
 
@@ -138,13 +142,6 @@ class ChannelMean(Normalize):
         mean, _ = _moments(self, batches)
         self.mean = mean.astype(np.float32)
         return self
-
-    def __call__(self, batch):
-        self._check_fitted()
-        self._check_batch(batch, self._fixed_sizes(self.mean.shape), dims=(4, 5))
-        out = _as_floats(batch)
-        out -= self._beside(batch, "mean")[:, None, None]
-        return out
 
     def _fixed_sizes(self, picture):
         return (picture[0], None, None)
@@ -187,11 +184,6 @@ class ChannelMeanStd(ChannelMean):
                 "cannot be scaled to one; use ChannelMean"
             )
         self.mean, self.std = mean.astype(np.float32), std.astype(np.float32)
-
-
-def _as_floats(batch):
-    with naming_memory_errors("Normalize"):
-        return batch.astype(np.float32, order="C")
 
 
 def _moments(normalize, batches):

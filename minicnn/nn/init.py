@@ -66,13 +66,8 @@ def kaiming_uniform_(tensor: T, a: float = 0.0, mode: str = "fan_in", nonlineari
 
 def calculate_gain(nonlinearity: str, param: float = 0.0) -> float:
     """By how much a layer's weights must make up for what the nonlinearity behind it takes away."""
-    gains = {
-        "linear": 1.0,
-        "sigmoid": 1.0,
-        "tanh": 5 / 3,
-        "relu": math.sqrt(2),
-        "leaky_relu": math.sqrt(2 / (1 + param**2)),
-    }
+    gains = {"linear": 1.0, "sigmoid": 1.0, "tanh": 5 / 3, "relu": math.sqrt(2)}
+    gains["leaky_relu"] = math.sqrt(2 / (1 + param**2))
     if nonlinearity not in gains:
         raise ValueError(f"calculate_gain: nonlinearity must be one of {', '.join(gains)}, got {nonlinearity!r}")
     return gains[nonlinearity]

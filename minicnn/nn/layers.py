@@ -290,14 +290,8 @@ class CrossEntropyLoss(Module):
         self.label_smoothing = real(self, "label_smoothing", label_smoothing, at_least=0, at_most=1)
 
     def forward(self, input, target):
-        return F.cross_entropy(
-            input,
-            target,
-            self.weight,
-            ignore_index=self.ignore_index,
-            reduction=self.reduction,
-            label_smoothing=self.label_smoothing,
-        )
+        options = {"ignore_index": self.ignore_index, "reduction": self.reduction}
+        return F.cross_entropy(input, target, self.weight, **options, label_smoothing=self.label_smoothing)
 
 
 def _add_weight_and_bias(module, shape, bias):

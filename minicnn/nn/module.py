@@ -90,9 +90,7 @@ class Module(Attributes):
         """As ``named_buffers``, without the names."""
         return (buffer for _, buffer in self.named_buffers(recurse=recurse))
 
-    def _named(
-        self, table: str, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
-    ) -> Iterator[tuple[str, Any]]:
+    def _named(self, table, prefix="", recurse=True, remove_duplicate=True):
         seen = set()
         for name, module in self.named_modules(prefix, remove_duplicate) if recurse else [(prefix, self)]:
             if module._lists:  # lists among its attributes: layers in there would go untrained

@@ -102,14 +102,10 @@ def _row(name, layer, x, y, counted):
     made, versions = tensors_in(y), [tensor.version for tensor in tensors_in(x)]
     own = [tensor for tensor in made if tensor.version not in versions]  # not in place, no view: with its own memory
     volumes = tuple(tensor.shape[1:] for tensor in made)
-    return Row(
-        _label(name, layer),
-        _window(layer),
-        volumes[0] if len(volumes) == 1 else volumes,
-        _count(layer, counted),
-        _multiply_adds(layer, sum(tensor.size for tensor in made)),
-        4 * sum(tensor.size for tensor in own),
-    )
+    output = volumes[0] if len(volumes) == 1 else volumes
+    outputs, memory = (sum(tensor.size for tensor in tensors) for tensors in (made, own))
+    costs = _count(layer, counted), _multiply_adds(layer, outputs), 4 * memory
+    return Row(_label(name, layer), _window(layer), output, *costs)
 
 
 def _label(name, module):
@@ -147,15 +143,6 @@ def _sizes(value):
 def _texts(row):
     """The columns of a row as text."""
     volumes = row.output if any(isinstance(size, tuple) for size in row.output) else [row.output]
-    return [
-        row.layer,
-        row.window,
-        ", ".join(" x ".join(map(str, volume)) for volume in volumes),
-        f"{row.parameters:,}",
-        f"{row.multiply_adds:,}",
-        _bytes(row.activation_bytes),
-    ]
-
-
-def _bytes(count):
-    return f"{count / 1024:,.0f} KiB"
+    output = ", ".join(" x ".join(map(str, volume)) for volume in volumes)
+    costs = f"{row.parameters:,}", f"{row.multiply_adds:,}", f"{row.activation_bytes / 1024:,.0f} KiB"
+    return [row.layer, row.window, output, *costs]

@@ -104,14 +104,7 @@ def _on_features(model, normalize, loader, device):
     if loader is None:
         return None
     features = FeatureSet(model, normalize, loader, device)
-    again = DataLoader(
-        features,
-        loader.batch_size,
-        lambda feature, rng: feature,
-        shuffle=loader.shuffle,
-        seed=loader.seed,
-        workers=0,
-        drop_last=loader.drop_last,
-    )
+    as_before = {"shuffle": loader.shuffle, "seed": loader.seed, "drop_last": loader.drop_last}
+    again = DataLoader(features, loader.batch_size, lambda feature, rng: feature, workers=0, **as_before)
     again.bad = features.bad
     return again

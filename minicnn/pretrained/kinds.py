@@ -49,7 +49,7 @@ def kind_of(path: Path | str) -> str:
             return "safetensors"
         if start.startswith(ZIP_START):
             return _kind_of_archive(_members(file, start), path)
-    if _is_pickle(start):
+    if start[:1] == b"\x80" and b"\x02" <= start[1:2] <= b"\x05":  # a pickle, of protocol 2 to 5
         if MAGIC.to_bytes(10, "little") in start:
             return "pth"
         raise _other(path, "a pickle that is damaged, or that torch.save has not written", CONVERT)
@@ -67,10 +67,6 @@ def kind_of(path: Path | str) -> str:
 def _is_safetensors(start, size):
     (length,) = struct.unpack("<Q", start[:8].ljust(8, b"\xff"))
     return start[8:9] == b"{" and (length <= size - 8 or length <= MOST_HEADER)
-
-
-def _is_pickle(start):
-    return start[:1] == b"\x80" and start[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05")
 
 
 def _members(file, start):

@@ -51,21 +51,15 @@ class StoredTensor(NamedTuple):
 class Other:
     """What stands beside weights and is none: a number of NumPy, the arguments of a program. Nothing of it is kept."""
 
+    def __init__(self, *arguments):
+        pass
+
 
 def _new_dict():
     return {}
 
 
-def _new_other(*arguments):
-    return Other()
-
-
 def _rebuild_tensor(storage, offset, shape, strides, requires_grad, hooks, metadata=None):
-    return StoredTensor(storage, offset, shape, strides)
-
-
-def _rebuild_first_tensor(storage, offset, shape, strides):
-    """As PyTorch wrote before 0.4."""
     return StoredTensor(storage, offset, shape, strides)
 
 
@@ -78,14 +72,14 @@ DTYPES |= {"Char": "i1", "Byte": "u1", "Bool": "?", "BFloat16": BFLOAT16}
 GLOBALS: dict[str, Any] = {f"torch {name}Storage": np.dtype(dtype) for name, dtype in DTYPES.items()}
 GLOBALS |= {
     "collections OrderedDict": _new_dict,
-    "torch._utils _rebuild_tensor": _rebuild_first_tensor,
+    "torch._utils _rebuild_tensor": StoredTensor,  # as PyTorch wrote before 0.4
     "torch._utils _rebuild_tensor_v2": _rebuild_tensor,
     "torch._utils _rebuild_parameter": _rebuild_parameter,
 }
 NUMPY = [f"numpy.{core}.multiarray scalar" for core in ("core", "_core")]
 PLAIN = ["numpy dtype", "_codecs encode", "argparse Namespace", "torch Size", "torch device"]
 PLAIN += ["__builtin__ set", "builtins set", "pathlib PosixPath", "pathlib WindowsPath"]
-GLOBALS |= dict.fromkeys([*NUMPY, *PLAIN], _new_other)
+GLOBALS |= dict.fromkeys([*NUMPY, *PLAIN], Other)
 UNREADABLE = {
     "torch._utils _rebuild_qtensor": "quantized tensors",
     "torch._utils _rebuild_sparse_tensor": "sparse tensors",

@@ -13,6 +13,7 @@ import re
 import shutil
 import subprocess
 import threading
+from ctypes import POINTER, Structure, c_char, c_char_p, c_uint, c_uint32, c_uint64, c_void_p
 
 from ..source import KernelError
 from .compiler import library, runtime
@@ -20,34 +21,25 @@ from .compiler import library, runtime
 _one_at_a_time = threading.Lock()  # all launches share the scheduler's memory
 
 
-class _Index(ctypes.Structure):
-    _fields_ = [(axis, ctypes.c_uint) for axis in "xyz"]
+class _Index(Structure):
+    _fields_ = [(axis, c_uint) for axis in "xyz"]
 
 
-class _Parameter(ctypes.Structure):
+class _Parameter(Structure):
     _fields_ = [
-        ("name", ctypes.c_char_p),
-        ("base", ctypes.c_void_p),
-        ("bytes", ctypes.c_uint64),
-        ("itemsize", ctypes.c_uint32),
-        ("writable", ctypes.c_uint32),
-    ]
+        ("name", c_char_p), ("base", c_void_p), ("bytes", c_uint64), ("itemsize", c_uint32), ("writable", c_uint32),
+    ]  # fmt: skip
 
 
-class _Launch(ctypes.Structure):
+class _Launch(Structure):
     _fields_ = [
-        ("kernel", ctypes.c_void_p),
-        ("arguments", ctypes.POINTER(ctypes.c_void_p)),
-        ("grid", _Index),
-        ("block", _Index),
-        ("dynamic_shared", ctypes.c_uint64),
-        ("parameters", ctypes.POINTER(_Parameter)),
-        ("parameter_count", ctypes.c_uint64),
-    ]
+        ("kernel", c_void_p), ("arguments", POINTER(c_void_p)), ("grid", _Index), ("block", _Index),
+        ("dynamic_shared", c_uint64), ("parameters", POINTER(_Parameter)), ("parameter_count", c_uint64),
+    ]  # fmt: skip
 
 
-class _Report(ctypes.Structure):
-    _fields_ = [("text", ctypes.c_char * 1000), ("offset", ctypes.c_uint64)]
+class _Report(Structure):
+    _fields_ = [("text", c_char * 1000), ("offset", c_uint64)]
 
 
 def launch(kernel, real, grid, block, values, shared, reached=()):
@@ -59,21 +51,14 @@ def launch(kernel, real, grid, block, values, shared, reached=()):
     path = library(kernel.path)
     code = _load(path)[f"emulate_{kernel.name}_{real}"]
     pairs = list(zip(kernel.parameters, values, strict=True))
-    arguments = [
-        ctypes.c_void_p(_address(v)) if p.is_array else ctypes.create_string_buffer(v.tobytes()) for p, v in pairs
-    ]
+    arguments = [c_void_p(_address(v)) if p.is_array else ctypes.create_string_buffer(v.tobytes()) for p, v in pairs]
     arrays = sorted(((p, v) for p, v in pairs if p.is_array and v is not None), key=lambda pair: pair[0].is_const)
     parameters = [_parameter(p.name, v, not p.is_const) for p, v in arrays]
     parameters += [_parameter(f"reaches[{i}]", v, True) for i, v in enumerate(reached)]
-    order = _Launch(
-        ctypes.cast(code, ctypes.c_void_p),
-        (ctypes.c_void_p * len(pairs))(*map(ctypes.addressof, arguments)),
-        _Index(*grid),
-        _Index(*block),
-        shared,
-        (_Parameter * len(parameters))(*parameters),
-        len(parameters),
-    )
+    addresses = (c_void_p * len(pairs))(*map(ctypes.addressof, arguments))
+    described = (_Parameter * len(parameters))(*parameters)
+    sizes = _Index(*grid), _Index(*block), shared
+    order = _Launch(ctypes.cast(code, c_void_p), addresses, *sizes, described, len(parameters))
     report = _Report()
     with _one_at_a_time:
         failed = _load_runtime(runtime()).emulator_launch(ctypes.byref(order), ctypes.byref(report))
