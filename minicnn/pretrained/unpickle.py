@@ -51,7 +51,7 @@ class StoredTensor(NamedTuple):
 class Other:
     """What stands beside weights and is none: a number of NumPy, the arguments of a program. Nothing of it is kept."""
 
-    def __init__(self, *arguments):
+    def __init__(self, *arguments: Any) -> None:
         pass
 
 
