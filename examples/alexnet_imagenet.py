@@ -29,7 +29,7 @@ SAMPLE = {  # ten classes of synthetic textures, on a laptop: the same layers an
 
 def arguments():
     parser = cli.make_parser("Train and test AlexNet on folders of pictures.", archs=list(ARCHS))
-    alexnet = parser.add_argument_group("AlexNet")
+    alexnet = parser.add_argument_group("AlexNet")  # what other networks' programs do not have
     alexnet.add_argument("--patience", type=whole(0), default=5, help="epochs without improvement before lr / 10")
     alexnet.add_argument("--color-noise", type=number(0), default=0.1, help="sigma of the PCA colour noise; 0: none")
     alexnet.add_argument("--dropout", type=number(0, 1), default=0.5, help="probability to drop a neuron")
@@ -56,11 +56,11 @@ def note(args):
 
 
 def build_model(args, num_classes):
-    if args.arch == "alexnet":
+    if args.arch == "alexnet":  # torchvision's, of 2014
         model = models.alexnet(num_classes, args.dropout, args.width)
     else:
         model = models.alexnet_2012(num_classes, args.dropout, args.width, args.groups, args.pool_before_norm)
-    if args.init != "own":
+    if args.init != "own":  # else the model keeps what it was built with
         for layer in model.modules():
             if isinstance(layer, (nn.Conv2d, nn.Linear)):
                 spread = nn.init.xavier_normal_ if args.init == "xavier" else nn.init.kaiming_normal_
@@ -95,7 +95,7 @@ def main(argv=None):
         # Model, optimiser, schedule
         model = build_model(args, len(train_set.classes)).to(args.device)
         cli.check_feasible(args, model, len(train_set))
-        optimizer, schedule = build_optimizer(args, model)
+        optimizer, schedule = build_optimizer(args, model)  # the schedule changes its lr
 
     with cli.output_folder(args, "sample") as folder:
         cli.introduce(args, model, train_set, val_set, note(args))
@@ -110,11 +110,11 @@ def main(argv=None):
         # The loop; each step (forward, loss, backward, step) is Trainer.train_batch
         with trainer.running():  # log.csv is open, and Ctrl-C leaves a checkpoint
             while trainer.epoch < args.epochs:  # from where the checkpoint stands
-                trainer.train_epoch()
-                val = trainer.validate()
+                trainer.train_epoch()  # all training pictures once
+                val = trainer.validate()  # loss, top-1, top-5
                 top1 = trainer.log_epoch(val)  # in %, of validation if there is any
                 schedule.step(100 - top1)  # lr / 10 when the error stops improving
-                trainer.save_epoch(top1)
+                trainer.save_epoch(top1)  # checkpoint_best.npz, checkpoint_last.npz
         cli.write_results(args, trainer, train_loader, "sample")
 
 

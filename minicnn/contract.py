@@ -17,12 +17,12 @@ def check_inputs(function: Any, inputs: Sequence[Any]) -> None:
     op, code = function.__name__, function.forward.__code__
     names = code.co_varnames[1 : code.co_argcount] or [f"input {i}" for i in range(len(inputs))]  # (self, *arrays)
     named = [(name, v) for name, v in zip(names, inputs, strict=False) if v is not None]
-    if not named:
+    if not named:  # all are None
         raise TypeError(f"{op}: {names[0]} is None, not a Tensor")
     for name, v in named:
         if not isinstance(v, Variable):
             raise TypeError(f"{op}: {name} is a {type(v).__name__}, not a Tensor; wrap it in Tensor(...)")
-    if len({v.data.dtype for _, v in named}) > 1:
+    if len({v.data.dtype for _, v in named}) > 1:  # NumPy would mix them; here that is a mistake
         dtypes = ", ".join(f"{name}: {v.data.dtype}" for name, v in named)
         raise TypeError(f"{op}: the inputs differ in dtype ({dtypes}); convert one with .astype(...)")
     if len({device_of(v.data) for _, v in named}) > 1:
@@ -32,7 +32,7 @@ def check_inputs(function: Any, inputs: Sequence[Any]) -> None:
 
 def _are_alike(inputs):
     """Whether all are Variables of one dtype on one device, apart from None."""
-    first = None
+    first = None  # the first input that is not None: the others are compared with it
     for v in inputs:
         if v is None:
             continue
@@ -42,12 +42,12 @@ def _are_alike(inputs):
             first = v.data
         elif v.data.dtype != first.dtype or device_of(v.data) != device_of(first):
             return False
-    return first is not None
+    return first is not None  # an op of no input at all has no device
 
 
 def check_writeable(op: str, array: Array) -> None:
     """ValueError for an array that an op shall write into and that cannot be."""
-    if not getattr(array.flags, "writeable", True):
+    if not getattr(array.flags, "writeable", True):  # CuPy's arrays all are, and have no such flag
         raise ValueError(f"{op}: the memory of shape {array.shape} is read-only; .clone() makes a writeable copy")
 
 
@@ -57,7 +57,7 @@ def checked_result(op: str, array: Any, needs_grad: bool) -> Array:
     if not is_array(array):
         what = f"{op}.forward returned a {type(array).__name__}, not an array"
         raise TypeError(f"{what}; it works on arrays, and np.asarray makes one of a number")
-    if needs_grad and array.dtype not in FLOATS:
+    if needs_grad and array.dtype not in FLOATS:  # integers have no slope
         raise TypeError(f"{op}.forward returned {array.dtype}, which has no gradient; return float32 or float64")
     return array
 
@@ -82,11 +82,11 @@ def gradients_of(node: Any, grad_out: Array) -> tuple[Array | None, ...]:
     else:
         given = grad_out.view()  # the same memory, which may be made read-only by itself
         given.flags.writeable = False
-        grads = node.backward(given)
+        grads = node.backward(given)  # NumPy raises where it writes into it
         grads = grads if isinstance(grads, tuple) else (grads,)
         grads = tuple(grad_out if grad is given else grad for grad in grads)  # passed on, it may be written into again
     grads = tuple(None if grad is None else as_array(grad) for grad in grads)
-    if len(grads) != len(edges):
+    if len(grads) != len(edges):  # also None has its place
         raise RuntimeError(f"{op}.backward returned {len(grads)} gradients for {len(edges)} inputs")
     for i, (edge, needed, grad) in enumerate(zip(edges, needs_input_grad, grads, strict=True)):
         if not needed:  # what was returned for it is dropped below
@@ -97,7 +97,7 @@ def gradients_of(node: Any, grad_out: Array) -> tuple[Array | None, ...]:
             what = f"{op}.backward returned a {type(grad).__name__} for input {i}, not an array"
             raise TypeError(f"{what}; it works on arrays, and of a Tensor it returns the .data")
         if grad.shape != edge.shape or grad.dtype != edge.dtype:
-            raise RuntimeError(
+            raise RuntimeError(  # most often, a sum over an axis that was broadcast is missing
                 f"{op}.backward returned a gradient of shape {grad.shape}, {grad.dtype}, for input {i}, "
                 f"which has shape {edge.shape}, {edge.dtype}"
             )

@@ -36,7 +36,7 @@ class Variable:
 
     def __init__(self, data: Array, requires_grad: bool = False) -> None:
         self._data = data
-        self.version = Version()
+        self.version = Version()  # of its memory; a view gets that of what it looks into
         self._requires_grad = False
         self._grad = None
         self.node = None
@@ -52,10 +52,10 @@ class Variable:
     def data(self, array: Array) -> None:
         if not is_array(array):
             raise TypeError(f".data is an array, not a {type(array).__name__}; of a Tensor, give its .data")
-        array = plain_array(array)
+        array = plain_array(array)  # no matrix, and no mask
         if not array.dtype.isnative or not (array.dtype.kind in "iub" or array.dtype in FLOATS):
             raise TypeError(f".data holds float32, float64, integers or booleans, not {array.dtype}; convert it first")
-        if self._requires_grad and array.dtype not in FLOATS:
+        if self._requires_grad and array.dtype not in FLOATS:  # its gradient would have no dtype
             raise TypeError(f".data of a tensor that requires a gradient is float32 or float64, not {array.dtype}")
         self._data = array
         self.version.count += 1  # a change like one in place: what was saved before is another array now
@@ -81,7 +81,7 @@ class Variable:
 
     @grad.setter
     def grad(self, grad: Any) -> None:
-        if grad is not None:
+        if grad is not None:  # None forgets it
             if not isinstance(grad, Variable):
                 raise TypeError(f".grad is a Tensor or None, not a {type(grad).__name__}; wrap it in Tensor(...)")
             own, given = self._data, grad._data  # an optimiser goes through both by one index
@@ -104,5 +104,5 @@ class Variable:
 def holds_gradients(data: Any) -> bool:
     """Whether there is a Variable in these nested lists that a gradient would have to go back to."""
     if isinstance(data, (list, tuple)):
-        return any(map(holds_gradients, data))
-    return isinstance(data, Variable) and data.requires_grad
+        return any(map(holds_gradients, data))  # lists within lists
+    return isinstance(data, Variable) and data.requires_grad  # arrays and numbers have none

@@ -90,7 +90,7 @@ class ZeroPad(nn.Module):
         n, channels, height, width = x.shape
         more = self.out_channels - channels
         before = more // 2 if self.zero_padding == "around" else 0  # channels of zeros before x's own
-        zeros = Tensor(np.zeros((n, more, height, width), x.dtype)).to(x.device)
+        zeros = Tensor(np.zeros((n, more, height, width), x.dtype)).to(x.device)  # no parameters, and no gradient
         return cat([zeros[:, :before], x, zeros[:, before:]] if before else [x, zeros], dim=1)
 
     def extra_repr(self):
@@ -120,7 +120,7 @@ class ResNet(nn.Module):
         for name, layer in stem.items():
             setattr(self, name, layer)  # registers it (nn/attributes.py)
         self.residual = residual
-        layers, channels = [f"layer{i + 1}" for i in range(len(depths))], widths[0]
+        layers, channels = [f"layer{i + 1}" for i in range(len(depths))], widths[0]  # channels: what comes out so far
         for i, (depth, width) in enumerate(zip(depths, widths, strict=True)):
             blocks = []
             for number in range(depth):
@@ -222,13 +222,13 @@ def _shortcut(option, in_channels, out_channels, stride):
     same_shape = stride == 1 and in_channels == out_channels
     if same_shape and option != "C":  # x can be added as it is
         return None
-    if option == "A":
+    if option == "A":  # no parameters
         return ZeroPad(out_channels, stride)
     return nn.Sequential(_conv(in_channels, out_channels, 1, stride), nn.BatchNorm2d(out_channels))
 
 
 def _shortcut_of(block, x):
     """What is added to the block's result; None for a plain network."""
-    if not block.residual:
+    if not block.residual:  # a plain network
         return None
     return x if block.downsample is None else block.downsample(x)

@@ -22,10 +22,10 @@ def chain(x: Tensor, *layers: Module, residual: Tensor | None = None) -> Any:
     while waiting:
         layer = waiting.pop(0)
         if waiting and _is_plain(layer, BatchNorm2d) and _is_plain(waiting[0], ReLU):
-            del waiting[0]
+            del waiting[0]  # the ReLU: done by the fused op
             x = F.batch_norm_relu(x, *layer.options(), residual=None if waiting else residual)
             continue
-        if residual is not None and not waiting:
+        if residual is not None and not waiting:  # layer is the last one
             x = F.residual_add(x, residual)
         x = layer(x)
     return x

@@ -44,7 +44,7 @@ class Module(Attributes):
         """(name, module) of the modules that are attributes of this one."""
         seen = set()
         for name, module in self._modules.items():
-            if module is not None and id(module) not in seen:
+            if module is not None and id(module) not in seen:  # None: a name left empty
                 seen.add(id(module))
                 yield name, module
 
@@ -60,7 +60,7 @@ class Module(Attributes):
             if remove_duplicate and id(module) in seen:  # a module that several names share
                 continue
             seen.add(id(module))
-            yield name, module
+            yield name, module  # before what is below it
             if parts := module._modules:
                 dot = f"{name}." if name else ""
                 waiting.extend((dot + key, part) for key, part in reversed(parts.items()) if part is not None)
@@ -95,14 +95,14 @@ class Module(Attributes):
         for name, module in self.named_modules(prefix, remove_duplicate) if recurse else [(prefix, self)]:
             if module._lists:  # lists among its attributes: layers in there would go untrained
                 refuse_hidden(self, module)
-            for key, tensor in getattr(module, table).items():
+            for key, tensor in getattr(module, table).items():  # _parameters or _buffers
                 if tensor is not None and not (remove_duplicate and id(tensor) in seen):
                     seen.add(id(tensor))
                     yield f"{name}.{key}" if name else key, tensor
 
     def get_submodule(self, target: str) -> Module:
         """The module of that dotted name; AttributeError if there is none."""
-        modules = dict(self.named_modules(remove_duplicate=False))
+        modules = dict(self.named_modules(remove_duplicate=False))  # by all of their names
         if target not in modules:
             raise AttributeError(f"{type(self).__name__} has no module {target!r}; it has {', '.join(modules)}")
         return modules[target]
@@ -110,7 +110,7 @@ class Module(Attributes):
     def apply(self, function: Callable[[Module], object]) -> Self:
         """Call function(module) for every module, parts before the whole. Returns the module."""
         for child in self.children():
-            child.apply(function)
+            child.apply(function)  # down to the layers first
         function(self)
         return self
 
@@ -149,7 +149,7 @@ class Module(Attributes):
         keeps its running statistics as they are, and uses them; dropout drops nothing. Returns the module."""
         frozen = flag(self, "frozen", frozen)
         for module in self.modules():
-            module.frozen = frozen
+            module.frozen = frozen  # layers ask for it beside `training`
         return self.requires_grad_(not frozen)  # so that backward works out nothing for them
 
     def requires_grad_(self, requires_grad: bool = True) -> Self:

@@ -54,7 +54,7 @@ def residual_add(x: V, y: Variable) -> V:
 
 def add(a: Any, b: Any) -> Any:
     """a + b; one of the two may be a number or an array (so for the three below)."""
-    return Add.apply(*not_masks("add", *operands("add", a, b)))
+    return Add.apply(*not_masks("add", *operands("add", a, b)))  # two masks: a TypeError
 
 
 def sub(a: Any, b: Any) -> Any:
@@ -76,7 +76,7 @@ def div(a: Any, b: Any) -> Any:
 
 def pow(a: V, exponent: float) -> V:
     """a ** exponent, for a number `exponent`."""
-    if not isinstance(exponent, numbers.Real):
+    if not isinstance(exponent, numbers.Real):  # a gradient of the exponent is not worked out
         raise TypeError(f"pow: the exponent must be a number, got a {type(exponent).__name__}")
     if a.data.dtype.kind != "f" and isinstance(exponent, numbers.Integral) and exponent >= 0:  # integers stay integers
         a = as_integers(a)
@@ -102,7 +102,7 @@ def log(a: V) -> V:
 
 def power_of(base: float, a: V) -> V:
     """base ** a, for a positive number `base`."""
-    if not isinstance(base, numbers.Real) or not base > 0:
+    if not isinstance(base, numbers.Real) or not base > 0:  # its ln p is needed
         raise ValueError(f"power_of: the base must be a positive number, got {base!r}")
     if a.data.dtype.kind != "f" and isinstance(base, numbers.Integral):
         a = as_integers(a)
@@ -147,7 +147,7 @@ def residual_add_forward(x: Array, y: Array) -> Array:
 class Add(Function):
     def forward(self, a, b):
         self.shapes = a.shape, b.shape
-        return a + b
+        return a + b  # NumPy broadcasts
 
     def backward(self, grad_out):
         return tuple(
@@ -170,7 +170,7 @@ class Sub(Function):
 
 class Mul(Function):
     def forward(self, a, b):
-        need_a, need_b = self.needs_input_grad
+        need_a, need_b = self.needs_input_grad  # b = 2 needs none: then a need not be kept
         self.shapes = a.shape, b.shape
         self.save_for_backward(*([b] if need_a else []), *([a] if need_b else []))  # the other one may change
         return a * b
@@ -209,7 +209,7 @@ class Pow(Function):
         (a,) = self.saved
         if self.exponent == 0:  # 0 * a^-1 would be NaN at a = 0
             return np.zeros_like(a)
-        return grad_out * self.exponent * a ** (self.exponent - 1)
+        return grad_out * self.exponent * a ** (self.exponent - 1)  # g * p * a^(p-1)
 
 
 class Neg(Function):
@@ -227,7 +227,7 @@ class Exp(Function):
         return y
 
     def backward(self, grad_out):
-        (y,) = self.saved
+        (y,) = self.saved  # e^a is its own slope
         return grad_out * y
 
 
@@ -238,7 +238,7 @@ class Log(Function):
 
     def backward(self, grad_out):
         (a,) = self.saved
-        return grad_out / a
+        return grad_out / a  # ln a has the slope 1/a
 
 
 class PowerOf(Function):
@@ -259,7 +259,7 @@ class Abs(Function):
         return np.abs(a)
 
     def backward(self, grad_out):
-        (a,) = self.saved
+        (a,) = self.saved  # where a was positive or negative
         return grad_out * np.sign(a)  # 0 at 0
 
 
@@ -267,7 +267,7 @@ class Clamp(Function):
     def forward(self, a, low, high):
         self.save_for_backward(a)
         self.bounds = low, high
-        return np.clip(a, low, high)
+        return np.clip(a, low, high)  # None: no bound on that side
 
     def backward(self, grad_out):
         (a,) = self.saved
@@ -278,16 +278,16 @@ class Clamp(Function):
 
 class AsType(Function):
     def forward(self, a, dtype):
-        self.dtype = a.dtype
+        self.dtype = a.dtype  # float32 or float64, for backward
         return a.astype(dtype)
 
     def backward(self, grad_out):
-        return grad_out.astype(self.dtype)
+        return grad_out.astype(self.dtype)  # back in a's own dtype
 
 
 def unbroadcast(grad: Array, shape: Shape) -> Array:
     """Sum `grad` over the axes that broadcasting stretched, back to `shape`."""
-    if grad.shape == shape:
+    if grad.shape == shape:  # nothing was stretched: the usual case
         return grad
     extra = grad.ndim - len(shape)  # axes that broadcasting put in front: (3,) beside (2, 3)
     # and those that it stretched from 1: (2, 1) beside (2, 3). reshape puts the 1 back

@@ -29,10 +29,10 @@ UFUNCS = {"add": "add", "sub": "subtract", "mul": "multiply", "div": "true_divid
 
 def inplace(name: str, op: Callable[[Any, Any], Any], a: V, b: Any) -> V:
     """a after ``a = op(a, b)`` in its own memory; name: "add", "sub", "mul" or "div"."""
-    converted, b = operands(name, a, b)
+    converted, b = operands(name, a, b)  # b as a Variable
     if converted is not a:  # a mask beside a number: it has become int64, which its memory cannot hold
         raise TypeError(f"{name} in place: the result would be {converted.data.dtype}, but a is {a.data.dtype}")
-    if np.broadcast_shapes(a.data.shape, b.data.shape) != a.data.shape:
+    if np.broadcast_shapes(a.data.shape, b.data.shape) != a.data.shape:  # b may be stretched, a may not
         raise ValueError(f"{name} in place: {b.data.shape} does not broadcast to {a.data.shape}, whose memory it is")
     if device_of(a.data) != device_of(b.data):
         raise DeviceError(f"{name} in place: a is on {device_of(a.data)!r}, b on {device_of(b.data)!r}; use .to(...)")
@@ -53,7 +53,7 @@ def become(name: str, a: V, result: Variable) -> V:
         what = f"the result would be {result.data.dtype} of shape {result.data.shape}"
         raise TypeError(f"{name} in place: {what}, but a is {a.data.dtype} of shape {a.data.shape}")
     check_writeable(f"{name} in place", a.data)
-    if result.requires_grad:
+    if result.requires_grad:  # it is in the graph, and a comes to stand in it
         _check_may_stand_for_another(name, a)
         a.node, a._requires_grad = result.node, True  # a's former node is among the inputs of this one
     a.data[...] = result.data  # into the same memory: who holds a view of it sees the new values
@@ -63,9 +63,9 @@ def become(name: str, a: V, result: Variable) -> V:
 
 def setitem(x: Variable, index: Any, value: Any) -> None:
     """x[index] = value: a number, an array of numbers (or a list of them), or a Tensor on the same device."""
-    if is_grad_enabled() and x.requires_grad:
+    if is_grad_enabled() and x.requires_grad:  # what x was would be lost to backward
         raise RuntimeError("a tensor that requires a gradient cannot be written into; use .detach() or no_grad()")
-    if is_grad_enabled() and holds_gradients(value):
+    if is_grad_enabled() and holds_gradients(value):  # no gradient would come back to it
         raise RuntimeError(
             "x[index] = value is not recorded, and value requires a gradient; write value.detach(), or put x together "
             "with minicnn.cat or minicnn.stack"
@@ -74,7 +74,7 @@ def setitem(x: Variable, index: Any, value: Any) -> None:
     value = _written(value, device)  # a number or an array
     check_writeable("x[index] = value", x.data)
     try:
-        x.data[index_parts(index, device)] = value
+        x.data[index_parts(index, device)] = value  # NumPy's own
     except OverflowError as error:  # a number
         raise ValueError(f"x[index] = value: {error}") from None
     x.version.count += 1
@@ -86,7 +86,7 @@ def _written(value, device):
         if device_of(value.data) != device:
             raise DeviceError(f"x[index] = value: x is on {device!r}, value on {device_of(value.data)!r}; use .to(...)")
         return value.data
-    if isinstance(value, numbers.Real):
+    if isinstance(value, numbers.Real):  # is written as it is, in x's dtype
         return value
     array = plain_array(value)
     if array.dtype.kind not in "fiub":
@@ -96,12 +96,12 @@ def _written(value, device):
 
 
 def _check_may_stand_for_another(name, a):
-    if a.requires_grad and a.node is None:
+    if a.requires_grad and a.node is None:  # a leaf
         raise RuntimeError(
             f"{name} in place: a leaf of shape {a.data.shape} that requires a gradient cannot change in the graph; "
             "write `with no_grad():` around an update, or make a new tensor: a = a + b"
         )
-    if a.version.has_views:
+    if a.version.has_views:  # a view would show the new values and send gradients to the old
         raise RuntimeError(
             f"{name} in place: a view shares this memory of shape {a.data.shape} (made by reshape, flatten, permute or "
             "indexing); make a new tensor: a = a + b"

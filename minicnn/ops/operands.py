@@ -15,7 +15,7 @@ from ..variable import V, Variable
 
 def operands(op: str, a: Any, b: Any) -> tuple[Any, Any]:
     """Both as Variables: a number or an array beside a Variable becomes a constant; a number takes its dtype."""
-    variable, other = (a, b) if isinstance(a, Variable) else (b, a)
+    variable, other = (a, b) if isinstance(a, Variable) else (b, a)  # one of them surely is one
     if not isinstance(other, Variable):  # it becomes one; the order of a and b stays
         if isinstance(other, numbers.Real):
             variable = as_integers(variable)  # a mask beside a number is 0 and 1
@@ -39,11 +39,11 @@ def as_constant(op: str, value: Any, array: Array) -> Array:
             what = f"a {type(value).__name__}" if constant.ndim == 0 else f"an array of dtype {constant.dtype}"
             raise TypeError(f"{op}: beside a Tensor stands a number, an array of numbers or a Tensor, not {what}")
         return constant
-    if array.dtype.kind == "f":
+    if array.dtype.kind == "f":  # any number fits, if rounded
         return full(array, (), value)  # an array without axes, of the tensor's dtype and device
     if not isinstance(value, numbers.Integral):
         raise TypeError(f"{op}: {value} beside a tensor of {array.dtype} would be rounded; convert by .astype(...)")
-    limits = np.iinfo(array.dtype)
+    limits = np.iinfo(array.dtype)  # uint8: 0 to 255
     if not limits.min <= int(value) <= limits.max:
         raise TypeError(
             f"{op}: {value} beside a tensor of dtype {array.dtype} would wrap round: it holds {limits.min} to "
@@ -64,7 +64,7 @@ def as_floats(a: Any) -> Any:
 
 def not_masks(op: str, *operands: Any) -> tuple[Any, ...]:
     """The operands themselves; TypeError if all are masks of booleans."""
-    if all(operand.data.dtype.kind == "b" for operand in operands):
+    if all(operand.data.dtype.kind == "b" for operand in operands):  # a mask beside numbers has been converted
         raise TypeError(
             f"{op}: a mask of booleans is no number; to count with it, convert it with .astype(np.int64); a * b of two "
             "masks is true where both are"

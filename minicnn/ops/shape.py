@@ -49,7 +49,7 @@ def flatten(input: V, start_dim: int = 0, end_dim: int = -1) -> V:
 def permute(x: V, dims: Sequence[int]) -> V:
     """The axes in the order `dims`."""
     order = tuple(axis("permute", "dims", d, x.data.shape) for d in dims)
-    if sorted(order) != list(range(x.data.ndim)):
+    if sorted(order) != list(range(x.data.ndim)):  # an axis is missing, or named twice
         raise ValueError(f"permute: {tuple(dims)} is no order of the {x.data.ndim} axes of {x.data.shape}")
     return Permute.apply(x, dims=order)
 
@@ -58,7 +58,7 @@ def transpose(x: V, dim0: int, dim1: int) -> V:
     """x with two axes swapped."""
     first, second = (axis("transpose", f"dim{i}", d, x.data.shape) for i, d in enumerate((dim0, dim1)))
     dims = list(range(x.data.ndim))
-    dims[first], dims[second] = dims[second], dims[first]
+    dims[first], dims[second] = dims[second], dims[first]  # (0, 1, 2, 3) with 1 and 3 swapped: (0, 3, 2, 1)
     return permute(x, dims)
 
 
@@ -70,7 +70,7 @@ def getitem(x: V, index: Any) -> V:
 def index_parts(index: Any, device: str) -> tuple[Any, ...]:
     """What is between the commas of an index, looked at as in x[index], for an array on `device`."""
     parts = map(_index_part, _parts(index))
-    arrays = (part.data if isinstance(part, Variable) else part for part in parts)
+    arrays = (part.data if isinstance(part, Variable) else part for part in parts)  # no gradient goes to an index
     return tuple(part if isinstance(part, BASIC) else to_device(part, device) for part in arrays)
 
 
@@ -81,7 +81,7 @@ def to(x: V, device: str) -> V:
 
 def cat(tensors: Iterable[V], dim: int = 0) -> V:
     """Tensors one after the other along the axis `dim`, as ``torch.cat``."""
-    tensors = tuple(tensors)
+    tensors = tuple(tensors)  # an iterator is used up once
     if not tensors:
         raise ValueError("cat: no tensors to put together")
     check_tensors("cat", {f"tensors[{i}]": tensor for i, tensor in enumerate(tensors)})
@@ -110,7 +110,7 @@ def unsqueeze(x: V, dim: int) -> V:
     """x with one more axis, of length 1, at `dim`."""
     shape = x.data.shape
     at = axis("unsqueeze", "dim", dim, shape, more=1)
-    return reshape(x, (*shape[:at], 1, *shape[at:]))
+    return reshape(x, (*shape[:at], 1, *shape[at:]))  # (N, C) at 1: (N, 1, C)
 
 
 def squeeze(x: V, dim: int | None = None) -> V:
@@ -132,10 +132,10 @@ class Reshape(Function):
 class Permute(Function):
     def forward(self, x, dims):
         self.inverse = tuple(int(i) for i in np.argsort(dims))  # (2, 0, 1) -> (1, 2, 0): where each axis has come from
-        return x.transpose(dims)
+        return x.transpose(dims)  # a view: only the strides change
 
     def backward(self, grad_out):
-        return grad_out.transpose(self.inverse)
+        return grad_out.transpose(self.inverse)  # each axis back to its place
 
 
 class GetItem(Function):
@@ -145,7 +145,7 @@ class GetItem(Function):
             part if isinstance(part, BASIC) else to_device(self.constant(part), self.device) for part in index
         )
         try:
-            return x[self.index]
+            return x[self.index]  # a view for ints and slices, else a copy
         except IndexError as error:
             raise IndexError(f"x[...] of shape {x.shape}: {error}") from None
 
@@ -169,7 +169,7 @@ class Cat(Function):
         return np.concatenate(arrays, axis=dim)
 
     def backward(self, grad_out):
-        return tuple(np.split(grad_out, self.cuts, axis=self.dim))
+        return tuple(np.split(grad_out, self.cuts, axis=self.dim))  # views, one for each tensor
 
 
 class ToDevice(Function):
@@ -178,11 +178,11 @@ class ToDevice(Function):
         return to_device(x, device)
 
     def backward(self, grad_out):
-        return to_device(grad_out, self.x_device)
+        return to_device(grad_out, self.x_device)  # the way back
 
 
 def _parts(index):
-    return index if isinstance(index, tuple) else (index,)
+    return index if isinstance(index, tuple) else (index,)  # x[1, 2] gives a tuple, x[1] does not
 
 
 def _index_part(part):
@@ -193,6 +193,6 @@ def _index_part(part):
         part = np.empty(0, np.intp)  # NumPy would make floats of no numbers
     part = part if isinstance(part, Variable) else plain_array(part)
     dtype = part.data.dtype if isinstance(part, Variable) else part.dtype
-    if dtype.kind not in "iub":
+    if dtype.kind not in "iub":  # integers, unsigned ones, booleans
         raise TypeError(f"x[...]: an index has integers, slices, None, ... and integer or boolean arrays, not {dtype}")
     return part

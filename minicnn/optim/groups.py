@@ -16,7 +16,7 @@ def as_groups(params: Any) -> list[Any]:
     params = _listed("params", params)
     if not params:
         raise ValueError("SGD: no parameters to train")
-    dicts = [isinstance(each, Mapping) for each in params]
+    dicts = [isinstance(each, Mapping) for each in params]  # which of them are groups
     if any(dicts) and not all(dicts):
         raise TypeError("SGD: params has both Tensors and groups; make each Tensor a group, {'params': [tensor]}")
     return params if all(dicts) else [{"params": params}]  # Tensors alone are one group
@@ -42,7 +42,7 @@ def checked_group(group: Any, defaults: dict[str, Any], present: Iterable[Variab
 def checked_settings(group: Mapping[str, Any]) -> dict[str, Any]:
     """{name: Python's own number} of the settings of SGD; TypeError or ValueError for one that cannot be."""
     settings = {name: real("SGD", name, group[name], at_least=0) for name in ("lr", "momentum", "weight_decay")}
-    settings["dampening"] = real("SGD", "dampening", group["dampening"])
+    settings["dampening"] = real("SGD", "dampening", group["dampening"])  # may be negative, as in PyTorch
     settings["nesterov"] = flag("SGD", "nesterov", group["nesterov"])
     if settings["nesterov"] and (settings["momentum"] == 0 or settings["dampening"] != 0):
         raise ValueError("SGD: nesterov needs a momentum and no dampening")
@@ -89,7 +89,7 @@ def checked_state(
         )
     if any(not isinstance(each, Mapping) or each.keys() != defaults.keys() for each in saved):
         raise ValueError(f"SGD.load_state_dict: each group of the state must have {', '.join(defaults)}, and no more")
-    if any(v is not None and v.dtype.kind not in "fiu" for v in velocities):
+    if any(v is not None and v.dtype.kind not in "fiu" for v in velocities):  # a file may hold anything
         raise TypeError("SGD.load_state_dict: a velocity of the state is no array of numbers")
     return [checked_settings(each) for each in saved], velocities
 
@@ -98,7 +98,7 @@ def _listed(name, params):
     """`params` as a list, if it is several things in an order."""
     if isinstance(params, Variable):
         raise TypeError(f"SGD: {name} is one Tensor, not several; put it into a list, [tensor]")
-    if hasattr(params, "parameters"):
+    if hasattr(params, "parameters"):  # a model
         raise TypeError(f"SGD: {name} is a {type(params).__name__}; give its .parameters()")
     if isinstance(params, (str, Mapping, set, frozenset)) or not isinstance(params, Iterable):  # a set has no order
         raise TypeError(f"SGD: {name} must be a list of Tensors or of groups, not a {type(params).__name__}")
@@ -115,10 +115,10 @@ def _check_parameter(i, parameter):
             f"SGD: {where}, was computed by {type(parameter.node).__name__}; only leaves are trained: give the tensors "
             "that it was computed from"
         )
-    if parameter.data.dtype.kind != "f":
+    if parameter.data.dtype.kind != "f":  # counters of batches, say
         raise TypeError(f"SGD: entry {i} of params is {parameter.data.dtype}, which has no gradient; leave it out")
 
 
 def _array(value):
     value = value.data if isinstance(value, Variable) else value
-    return value if hasattr(value, "__cuda_array_interface__") else np.asanyarray(value)
+    return value if hasattr(value, "__cuda_array_interface__") else np.asanyarray(value)  # a GPU's array stays there

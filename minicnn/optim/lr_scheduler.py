@@ -25,13 +25,13 @@ class Schedule:
     def __init__(self, optimizer: Any) -> None:
         if not hasattr(optimizer, "param_groups"):
             raise TypeError(f"{type(self).__name__}: optimizer is a {type(optimizer).__name__}, and no optimiser")
-        self.optimizer = optimizer
+        self.optimizer = optimizer  # its groups hold the rates
         self.count = 0  # periods that are over
 
     def step(self, metric: Any = None) -> None:
         """One period is over. metric: what ReduceLROnPlateau watches; the others need none."""
         self.count += 1
-        self._change()
+        self._change()  # the rates of the period that begins now
 
     def next_lr(self, lr: float) -> float:
         """The rate after period `self.count` of a group that has had the rate `lr`."""
@@ -43,7 +43,7 @@ class Schedule:
 
     def _change(self):
         for group in self.optimizer.param_groups:
-            group["lr"] = self.next_lr(group["lr"])
+            group["lr"] = self.next_lr(group["lr"])  # from the present one: a rate set by hand stays
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that changes, the optimiser's rates too, as plain numbers."""
@@ -60,7 +60,7 @@ class Schedule:
     def _checked(self, state):
         """(count, rates) of a state that is built like this schedule's."""
         who, own = f"{type(self).__name__}.load_state_dict", self.state_dict()
-        if not isinstance(state, Mapping) or state.keys() != own.keys():
+        if not isinstance(state, Mapping) or state.keys() != own.keys():  # another schedule keeps other things
             has = ", ".join(map(str, state)) if isinstance(state, Mapping) else f"a {type(state).__name__}"
             raise ValueError(
                 f"{who}: the state must have {', '.join(own)}, but has {has or 'nothing'}: it is of another schedule, "
@@ -89,7 +89,7 @@ class MultiStepLR(Schedule):
         super().__init__(optimizer)
         if isinstance(milestones, str) or not isinstance(milestones, Iterable):
             raise TypeError(f"MultiStepLR: milestones must be a list of whole numbers, got {milestones!r}")
-        self.milestones = [whole("MultiStepLR", "milestones", milestone) for milestone in milestones]
+        self.milestones = [whole("MultiStepLR", "milestones", milestone) for milestone in milestones]  # periods
         if self.milestones != sorted(self.milestones):
             raise ValueError(f"MultiStepLR: milestones must ascend, got {self.milestones}")
         self.gamma = real("MultiStepLR", "gamma", gamma, above=0)
@@ -146,10 +146,10 @@ class ReduceLROnPlateau(Schedule):
             raise ValueError("ReduceLROnPlateau.step: it needs the metric that it watches")
         if isinstance(metric, str):
             raise TypeError(f"ReduceLROnPlateau.step: the metric must be a number, got {metric!r}")
-        metric = float(metric)
+        metric = float(metric)  # a Tensor, too
         self.count += 1
-        if self._improves(metric):
-            self.best, self.bad_periods = metric, 0
+        if self._improves(metric):  # by more than the threshold
+            self.best, self.bad_periods = metric, 0  # count anew
         else:
             self.bad_periods += 1
         if self.bad_periods > self.patience:  # patience + 1 of them in a row
@@ -171,7 +171,7 @@ class ReduceLROnPlateau(Schedule):
     def _checked(self, state):
         count_and_lrs = super()._checked(state)
         who = "ReduceLROnPlateau.load_state_dict"
-        whole(who, "bad_periods", state["bad_periods"], 0)
+        whole(who, "bad_periods", state["bad_periods"], 0)  # only looked at: it is taken over below
         if state["best"] is not None:
             real(who, "best", state["best"])
         return count_and_lrs
@@ -190,7 +190,7 @@ class LinearWarmup(Schedule):
         self.start_factor = real("LinearWarmup", "start_factor", start_factor, above=0, at_most=1)
         if after is not None and not (isinstance(after, Schedule) and after.optimizer is optimizer):
             raise TypeError("LinearWarmup: after must be a schedule of the same optimiser, or None")
-        self.after = after
+        self.after = after  # gets its first step when the warm-up is over
         for group in optimizer.param_groups:
             group["lr"] *= self.start_factor  # now: the first period begins low
 
@@ -215,7 +215,7 @@ class LinearWarmup(Schedule):
         if (self.after is None) != (state["after"] is None):
             raise ValueError("LinearWarmup.load_state_dict: one has a schedule behind the warm-up, the other has not")
         if self.after is not None:
-            self.after._checked(state["after"])
+            self.after._checked(state["after"])  # an error before anything changes
         return count_and_lrs
 
     def load_state_dict(self, state: Any) -> None:

@@ -99,9 +99,9 @@ class Trainer:
             while self.epoch < self.epochs:
                 self.train_epoch()
                 val = self.validate()
-                top1 = self.log_epoch(val)
+                top1 = self.log_epoch(val)  # in %
                 if self.schedule_each == "epoch":
-                    self.schedule.step(100 - top1)
+                    self.schedule.step(100 - top1)  # its metric: the error in %
                 self.save_epoch(top1)
 
     @contextmanager
@@ -110,7 +110,7 @@ class Trainer:
         no other run has the folder."""
         with locked(self.folder), Interrupt() as self.interrupt:
             sweep(self.folder)  # what a killed run was about to write
-            self.log = Log(self.folder, self.epoch, self.tensorboard)
+            self.log = Log(self.folder, self.epoch, self.tensorboard)  # rows of epochs that are repeated go
             self.clock = Clock()
             yield
 
@@ -121,9 +121,9 @@ class Trainer:
         loader, title = self.train_loader, f"epoch {self.epoch + 1}/{self.epochs}"
         with Progress(title, len(loader), self.batch, self.print_every) as progress:
             for batch in loader.epoch(self.epoch, start=self.batch):  # a resumed epoch goes on in its middle
-                loss, scores = self.train_batch(batch)
+                loss, scores = self.train_batch(batch)  # a number, and (N, classes)
                 self.scores.update(loss, scores, batch.labels)
-                self.batch = batch.position + 1
+                self.batch = batch.position + 1  # batches of this epoch that are over
                 for clock in (self.epoch_clock, self.clock):  # the epoch's, and that of the time left
                     clock.update(len(batch.labels))
                 progress.update(self.batch, self.describe())
@@ -145,7 +145,7 @@ class Trainer:
         if not math.isfinite(value):
             self.stop_at(batch, value, images)  # before the optimiser spoils the weights
         self.optimizer.step()  # the weights, a little downhill
-        if self.schedule_each == "batch":
+        if self.schedule_each == "batch":  # ResNet's milestones are counted in steps
             self.schedule.step()
         return value, predicted
 
@@ -164,7 +164,7 @@ class Trainer:
     def log_epoch(self, val: Scores | None) -> float:
         """A row of log.csv and a line on the screen. Returns the top-1 in % that is watched: that of validation, or,
         without validation, that of training."""
-        watched = (self.scores if val is None else val).values()
+        watched = (self.scores if val is None else val).values()  # what the schedule and the best checkpoint go by
         self.check_finite(watched["loss"])  # before it is in the log
         row = {"epoch": self.epoch + 1, "lr": self.lr}
         for name, scores in (("train", self.scores), ("val", val)):
@@ -182,7 +182,7 @@ class Trainer:
     def save_epoch(self, top1: float) -> None:
         """The epoch is over: its checkpoints. top1: what ``log_epoch`` has returned."""
         self.epoch, self.batch, self.scores = self.epoch + 1, 0, Scores()  # now a checkpoint says: over
-        if self.best is None or top1 > self.best["top1"]:
+        if self.best is None or top1 > self.best["top1"]:  # the first of equal ones stays the best
             self.best = {"epoch": self.epoch, "top1": top1}
             self.save(BEST)
         self.save(LAST)  # after the best one: a run that is killed between the two repeats the epoch
@@ -197,7 +197,7 @@ class Trainer:
         clock = self.epoch_clock
         batches_left = (self.epochs - self.epoch) * len(self.train_loader) - self.batch  # of the whole run
         waiting = 100 * self.train_loader.wait_seconds / clock.seconds
-        return (
+        return (  # waiting: in %; if it is large, decoding pictures takes longer than the steps
             f"{self.scores}  lr {self.lr:.3g}  {clock.images_per_second:.0f} images/s  "
             f"waiting for data {waiting:.0f} %  {duration(self.clock.left(batches_left))} left"
         )
@@ -208,7 +208,7 @@ class Trainer:
         """After a signal: a checkpoint, and Interrupted."""
         if self.interrupt.requested:
             self.save(LAST)
-            raise Interrupted(self.folder / LAST, self.interrupt.signal)
+            raise Interrupted(self.folder / LAST, self.interrupt.signal)  # the program prints how to go on
 
     def stop_at(self, batch: Batch, loss: float, images: Tensor) -> None:
         """TrainingError: this loss is not finite; why, as far as can be found out."""
@@ -221,7 +221,7 @@ class Trainer:
 
     def check_finite(self, loss: float = 0.0) -> None:
         """TrainingError unless the loss and everything that would be saved of the model are finite."""
-        name = first_not_finite(self.model)
+        name = first_not_finite(self.model)  # of a parameter or a buffer
         if name or not math.isfinite(loss):
             what = f"parameter {name} is not finite" if name else f"the validation loss is {loss}"
             raise TrainingError(f"{self._where(self.batch)}, lr {self.lr:.3g}: {what}. {self._advice()}")
