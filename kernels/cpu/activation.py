@@ -10,14 +10,14 @@ from .machine import memory, threads
 from .machine.jit import jit
 from .machine.layout import empty_like, flat
 
-BLOCK = 1 << 13  # elements of a block
+AT_ONCE = 1 << 13  # elements that go through every step of the sigmoid: 32 KB of float32 in each of 3 arrays
 
 
 def relu_forward(x, out):
     """y = max(x, 0), written into `out` if that is not None."""
     if out is None:
         return _run(_relu, empty_like(x), x)
-    (view,) = flat(out)
+    (view,) = flat(out)  # a copy, if out has gaps
     if out is x and np.may_share_memory(view, x):
         threads.run_chunks(lambda start, stop: _relu_in_place(view[start:stop]), view.size, threads.LEAST)
     else:  # its memory has gaps
@@ -58,13 +58,13 @@ def _run(kernel, out, *arrays):
 
 
 def _sigmoid(x, y):
-    for start in range(0, x.size, BLOCK):
-        part = slice(start, start + BLOCK)
-        e = memory.scratch("activation.exponential", x[part].shape, x.dtype)
-        np.abs(x[part], out=e)
+    for start in range(0, x.size, AT_ONCE):
+        few = slice(start, start + AT_ONCE)
+        e = memory.scratch("activation.exponential", x[few].shape, x.dtype)
+        np.abs(x[few], out=e)
         np.negative(e, out=e)
         np.exp(e, out=e)
-        _quotient(x[part], e, y[part])
+        _quotient(x[few], e, y[few])
 
 
 @jit

@@ -29,7 +29,7 @@ from .machine.jit import jit
 from .machine.layout import behind_channels, channels_last, contiguous, rows
 
 TOGETHER = 4  # rows that are added up first, in registers
-BLOCK = 12 * TOGETHER  # rows: 12 additions in float32, one after the other; many more would lose digits
+BLOCK_ROWS = 12 * TOGETHER  # 12 additions in float32, one after the other; many more would lose digits
 SHORT = 32  # channels: of shorter rows TOGETHER are taken for one, as a loop along memory should be long
 
 
@@ -38,13 +38,13 @@ def batch_norm_statistics(x):
     matrix, folded = _folded(rows(x))
     channels = x.shape[1]
     chunks = _chunks(matrix)
-    means, distances = np.zeros((2, len(chunks), folded * channels))
+    means, distances = np.zeros((2, len(chunks), folded * channels))  # of each chunk: (folded*C,), float64
     threads.run(lambda i: _statistics(matrix[slice(*chunks[i])], means[i], distances[i]), len(chunks))
     mean, distance, count = np.zeros(channels), np.zeros(channels), 0
     for (start, stop), *of_chunk in zip(chunks, means, distances, strict=True):
         for some_mean, some_distance in zip(*(a.reshape(folded, channels) for a in of_chunk), strict=True):
             shift, more = some_mean - mean, stop - start
-            mean += shift * (more / (count + more))
+            mean += shift * (more / (count + more))  # Chan, Golub and LeVeque: both sets of rows
             distance += some_distance + shift * shift * (count * more / (count + more))
             count += more
     if np.isnan(mean).any():  # an infinity is no distance away from its own mean
@@ -80,7 +80,7 @@ def batch_norm_relu_backward(grad_out, x, y, weight, bias, statistics, training,
     """
     mean, inv_std = statistics
     scale, shift = _scale(inv_std, weight), _shift(mean, bias)
-    if residual:
+    if residual:  # the first pass writes the gradient behind the ReLU, the second reads it
         behind = memory.empty_images(x.shape, x.dtype)
         sums = _grad_weight_bias(grad_out, x, y, behind, mean, inv_std, None, None)
         grad_x = _gradient(behind, x, mean, inv_std, scale, None, sums if training else None)
@@ -92,11 +92,11 @@ def batch_norm_relu_backward(grad_out, x, y, weight, bias, statistics, training,
 def _forward(x, weight, bias, mean, inv_std, residual, floor):
     last = channels_last(x)
     y = memory.empty(last.shape, x.dtype)
-    matrix, out, added = last.reshape(-1, x.shape[1]), y.reshape(-1, x.shape[1]), _rows_or_none(residual)
+    matrix, out, added = last.reshape(-1, x.shape[1]), y.reshape(-1, x.shape[1]), _rows_or_none(residual)  # (M, C)
     vectors = contiguous(mean), _scale(inv_std, weight), _shift(mean, bias)
 
     def work(start, stop):
-        _normalise(matrix[start:stop], *vectors, _part(added, start, stop), floor, out[start:stop])
+        _normalise(matrix[start:stop], *vectors, _slice(added, start, stop), floor, out[start:stop])
 
     threads.run_chunks(work, len(matrix), _least(matrix))
     return behind_channels(y)
@@ -107,14 +107,14 @@ def _grad_weight_bias(grad_out, x, y, behind, mean, inv_std, scale, shift):
 
     Without y, but with scale and shift, the sign of y is worked out from x; without these, there was no ReLU.
     """
-    arrays = [_rows_or_none(array) for array in (grad_out, x, y, behind)]
+    arrays = [_rows_or_none(array) for array in (grad_out, x, y, behind)]  # (M, C), or None
     folded = _folded(arrays[1])[1]
-    arrays = [None if array is None else _folded(array)[0] for array in arrays]
+    arrays = [None if array is None else _folded(array)[0] for array in arrays]  # (M/folded, folded*C)
     vectors = [None if vector is None else np.tile(vector, folded) for vector in (mean, scale, shift)]
     chunks = _chunks(arrays[1])
-    sums = np.zeros((len(chunks), 2, folded * x.shape[1]))
-    threads.run(lambda i: _sums(*(_part(a, *chunks[i]) for a in arrays), *vectors, sums[i]), len(chunks))
-    grad_weight, grad_bias = sums.sum(axis=0).reshape(2, folded, -1).sum(axis=1)
+    sums = np.zeros((len(chunks), 2, folded * x.shape[1]))  # of each chunk, product and plain
+    threads.run(lambda i: _sums(*(_slice(a, *chunks[i]) for a in arrays), *vectors, sums[i]), len(chunks))
+    grad_weight, grad_bias = sums.sum(axis=0).reshape(2, folded, -1).sum(axis=1)  # over chunks, then rows that were one
     return (grad_weight * inv_std).astype(x.dtype), grad_bias.astype(x.dtype)
 
 
@@ -122,7 +122,7 @@ def _gradient(grad_out, x, mean, inv_std, scale, shift, sums):
     """grad_x; with `shift` it is that of a ReLU behind, too. Without sums, mean and inv_std do not depend on x."""
     last, matrix = channels_last(grad_out), rows(x)
     grad_x = memory.empty(last.shape, x.dtype)
-    g, out = last.reshape(matrix.shape), grad_x.reshape(matrix.shape)
+    g, out = last.reshape(matrix.shape), grad_x.reshape(matrix.shape)  # (M, C)
     along = offset = None
     if sums is not None:  # training: what reaches x by way of inv_std and of the mean
         count = max(1, len(matrix))
@@ -130,8 +130,8 @@ def _gradient(grad_out, x, mean, inv_std, scale, shift, sums):
     vectors = contiguous(mean), scale, along, offset, shift
 
     def work(start, stop):
-        part = slice(start, stop)
-        _grad_x(g[part], matrix[part], *vectors, out[part])
+        own = slice(start, stop)
+        _grad_x(g[own], matrix[own], *vectors, out[own])
 
     threads.run_chunks(work, len(matrix), _least(matrix))
     return behind_channels(grad_x)
@@ -152,11 +152,11 @@ def _rows_or_none(x):
 def _folded(matrix):
     """(The matrix, short rows TOGETHER in one if they are that many, how many are in one)."""
     count, channels = matrix.shape
-    folded = TOGETHER if channels < SHORT and count % TOGETHER == 0 else 1
+    folded = TOGETHER if channels < SHORT and count % TOGETHER == 0 else 1  # rows in one
     return matrix.reshape(count // folded, folded * channels), folded
 
 
-def _part(matrix, start, stop):
+def _slice(matrix, start, stop):
     return None if matrix is None else matrix[start:stop]
 
 
@@ -173,17 +173,17 @@ def _statistics(x, mean, distance):
     """Fill mean (C,) with x's, and distance (C,) with the sum of (x - mean)^2; both float64."""
     count, channels = x.shape
     total, squares, centre = np.empty(channels, x.dtype), np.empty(channels, x.dtype), np.empty(channels, x.dtype)
-    for start in range(0, count, BLOCK):
-        part = x[start : start + BLOCK]
-        n = len(part)
+    for start in range(0, count, BLOCK_ROWS):
+        block = x[start : start + BLOCK_ROWS]
+        n = len(block)
         if start == 0:  # there is no mean of earlier rows yet: this block's own
             total[:] = 0
             for i in range(n):
                 for c in range(channels):
-                    total[c] += part[i, c]
+                    total[c] += block[i, c]
             for c in range(channels):
                 mean[c] = total[c] / n
-        for c in range(channels):
+        for c in range(channels):  # centre in the array's own precision
             centre[c] = mean[c]
         total[:] = 0
         squares[:] = 0
@@ -192,14 +192,14 @@ def _statistics(x, mean, distance):
             for c in range(channels):
                 plain, square = x.dtype.type(0), x.dtype.type(0)
                 for j in range(i, i + TOGETHER):
-                    d = part[j, c] - centre[c]
+                    d = block[j, c] - centre[c]  # small, as the mean is taken off first
                     plain += d
                     square += d * d
                 total[c] += plain
                 squares[c] += square
         for i in range(whole, n):
             for c in range(channels):
-                d = part[i, c] - centre[c]
+                d = block[i, c] - centre[c]
                 total[c] += d
                 squares[c] += d * d
         # this block's mean is `rest` from the centre, `shift` from the mean so far; it has the weight `new` in both
@@ -227,10 +227,10 @@ def _sums(grad_out, x, y, behind, mean, scale, shift, sums):
     """Add to sums (2, C) float64: the sums of g * (x - mean) and of g, the gradient behind the ReLU."""
     count, channels = x.shape
     product, plain = np.empty(channels, x.dtype), np.empty(channels, x.dtype)
-    for start in range(0, count, BLOCK):
+    for start in range(0, count, BLOCK_ROWS):
         product[:] = 0
         plain[:] = 0
-        stop = min(start + BLOCK, count)
+        stop = min(start + BLOCK_ROWS, count)
         whole = stop - (stop - start) % TOGETHER
         for i in range(start, whole, TOGETHER):  # four rows for each time that the sums are read and written
             for c in range(channels):
@@ -271,8 +271,8 @@ def _grad_x(grad_out, x, mean, scale, along, offset, shift, grad_x):
     for i in range(len(x)):
         for c in range(len(mean)):
             g, d = grad_out[i, c], x[i, c] - mean[c]
-            if shift is not None:
+            if shift is not None:  # the sign of y once more, from x
                 g = 0 if d * scale[c] + shift[c] <= 0 else g
-            if along is not None:
+            if along is not None:  # training
                 g = g - offset[c] - d * along[c]
             grad_x[i, c] = g * scale[c]

@@ -29,7 +29,7 @@ def conv2d_forward(x, weight, bias, stride, padding, dilation, groups):
     """y (N, OC, OH, OW)."""
     out_size = output_size("conv2d", x.shape[2:], weight.shape[2:], stride, padding, dilation)
     geometry = geometry_of(x.shape, weight.shape, out_size, stride, padding, dilation, groups)
-    algorithm = choose(len(x), geometry)
+    algorithm = choose(len(x), geometry)  # a module: it has the same functions, for channels-last arrays
     return behind_channels(algorithm.conv2d_forward(channels_last(x), contiguous(weight), contiguous(bias), geometry))
 
 
@@ -48,13 +48,13 @@ def conv2d_grad_weight(grad_out, x, weight_shape, stride, padding, dilation, gro
 
 def conv2d_grad_bias(grad_out):
     """grad_bias (OC,) = grad_out summed over images and positions."""
-    return column_sums(rows(grad_out))
+    return column_sums(rows(grad_out))  # (N*OH*OW, OC) -> (OC,)
 
 
 def geometry_of(x_shape, weight_shape, out_size, stride, padding, dilation, groups):
     """What all passes of a convolution share; its algorithms see channels-last arrays."""
-    before = padding[0][0], padding[1][0]
-    taps, size, out_size = tuple(weight_shape[2:]), tuple(x_shape[2:]), tuple(out_size)
+    before = padding[0][0], padding[1][0]  # rows above an image, columns to its left
+    taps, size, out_size = tuple(weight_shape[2:]), tuple(x_shape[2:]), tuple(out_size)  # (KH, KW), (H, W), (OH, OW)
     return Geometry(size, out_size, taps, stride, before, dilation, x_shape[1], weight_shape[0], groups)
 
 
@@ -70,7 +70,7 @@ def choose(images, geometry):
             return pointwise
         if images and 0 not in geometry.size and winograd.pays(images, geometry):
             return winograd
-    if stem.suits(geometry):
+    if stem.suits(geometry):  # few channels and a window of several taps; any stride
         return stem
     if 1 < geometry.groups == geometry.filters == geometry.channels:  # a filter for each channel
         return depthwise

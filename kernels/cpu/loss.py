@@ -20,7 +20,7 @@ def cross_entropy_forward(x, target, weight, ignore_index, label_smoothing):
     logp = log_softmax_forward(x, 1)
     loss = np.empty(target.shape, x.dtype)
     labels, classes = _labels(target), _classes(weight, x)
-    smooth = label_smoothing / x.shape[1]
+    smooth = label_smoothing / x.shape[1]  # of each class
     options = ignore_index, label_smoothing, smooth
     _check(labels, _losses(_matrix(logp), labels, classes, *options, loss.reshape(-1)), classes)
     counted = labels[labels != ignore_index]
@@ -34,7 +34,7 @@ def cross_entropy_backward(grad_loss, logp, target, weight, ignore_index, label_
     grad_x = empty(last.shape, logp.dtype)
     matrix, out = _matrix(logp), grad_x.reshape(-1, logp.shape[1])
     labels, classes = _labels(target), _classes(weight, logp)
-    upstream = np.ascontiguousarray(np.broadcast_to(grad_loss, target.shape)).reshape(-1)
+    upstream = np.ascontiguousarray(np.broadcast_to(grad_loss, target.shape)).reshape(-1)  # one for each target
     smooth = label_smoothing / logp.shape[1]
 
     def work(start, stop):
@@ -51,7 +51,7 @@ def _matrix(logp):
 
 
 def _labels(target):
-    return np.array(target, np.int64).reshape(-1)
+    return np.array(target, np.int64).reshape(-1)  # (positions,)
 
 
 def _classes(weight, x):
@@ -82,7 +82,7 @@ def _losses(logp, labels, weight, ignore_index, label_smoothing, smooth, loss):
             if smooth > 0:
                 for c in range(len(weight)):
                     if weight[c] != 0:
-                        total -= smooth * weight[c] * logp[i, c]
+                        total -= smooth * weight[c] * logp[i, c]  # each class has its share
         loss[i] = total
     return -1
 
@@ -90,7 +90,7 @@ def _losses(logp, labels, weight, ignore_index, label_smoothing, smooth, loss):
 @jit
 def _gradients(grad_loss, logp, labels, weight, ignore_index, label_smoothing, smooth, grad_x):
     """grad_x = g * (q * e^logp - p). Returns the index of a label that is out of range, or -1."""
-    weights = 0.0
+    weights = 0.0  # the sum of all classes'
     for w in weight:
         weights += w
     for i in range(len(logp)):
@@ -100,8 +100,8 @@ def _gradients(grad_loss, logp, labels, weight, ignore_index, label_smoothing, s
         if not 0 <= t < len(weight):
             return i
         at_target = (1 - label_smoothing) * weight[t]
-        q = logp.dtype.type(smooth * weights + at_target)
+        q = logp.dtype.type(smooth * weights + at_target)  # what all classes' targets sum to
         for c in range(len(weight)):
             grad_x[i, c] = g * (q * np.exp(logp[i, c]) - logp.dtype.type(smooth) * weight[c])
-        grad_x[i, t] -= g * logp.dtype.type(at_target)
+        grad_x[i, t] -= g * logp.dtype.type(at_target)  # the target's own class
     return -1

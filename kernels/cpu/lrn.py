@@ -33,7 +33,7 @@ def _run(kernel, x, others, size, alpha, beta, k):
     out = empty(last.shape, x.dtype)
     channels = x.shape[1]
     pixels = math.prod(last.shape[:-1])
-    arrays = [a.reshape(pixels, channels) for a in (last, *map(channels_last, others), out)]
+    arrays = [a.reshape(pixels, channels) for a in (last, *map(channels_last, others), out)]  # (N*H*W, C)
     before, after = min(size // 2, channels), min((size - 1) // 2, channels)  # a longer window sees no more than all
     number = x.dtype.type
     constants = before, after, number(alpha / size), number(beta), number(k)
@@ -48,8 +48,8 @@ def _run(kernel, x, others, size, alpha, beta, k):
 @jit
 def _forward(x, y, before, after, alpha, beta, k):
     channels = x.shape[1]
-    squares = np.zeros(before + channels + after, x.dtype)
-    s, power = np.empty(channels, x.dtype), np.empty(channels, x.dtype)
+    squares = np.zeros(before + channels + after, x.dtype)  # zeros at both ends stay
+    s, power = np.empty(channels, x.dtype), np.empty(channels, x.dtype)  # s, and s^-beta
     for i in range(len(x)):
         for c in range(channels):
             squares[before + c] = x[i, c] * x[i, c]
@@ -71,8 +71,8 @@ def _backward(x, grad_out, grad_x, before, after, alpha, beta, k):
         _window_sum(squares, before + after + 1, s)
         _powers(s, alpha, beta, k, power)
         for c in range(channels):
-            power[c] *= grad_out[i, c]
-            passed[after + c] = power[c] * x[i, c] / s[c]
+            power[c] *= grad_out[i, c]  # what passes straight through
+            passed[after + c] = power[c] * x[i, c] / s[c]  # what it did to its neighbours
         _window_sum(passed, before + after + 1, s)  # the mirrored window: `after` channels before, `before` after
         for c in range(channels):
             grad_x[i, c] = power[c] - factor * x[i, c] * s[c]
@@ -85,7 +85,7 @@ def _window_sum(values, size, total):
         for c in range(len(total)):
             total[c] = values[c] + values[c + 1] + values[c + 2] + values[c + 3] + values[c + 4]
         return
-    total[:] = 0
+    total[:] = 0  # any other size: `size` passes over the row
     for j in range(size):
         shifted = values[j : j + len(total)]
         for c in range(len(total)):
@@ -98,7 +98,7 @@ def _powers(s, alpha, beta, k, power):
     if beta == 0.75:
         for c in range(len(s)):
             s[c] = k + alpha * s[c]
-            root = np.sqrt(s[c])
+            root = np.sqrt(s[c])  # s^(1/2), and its root s^(1/4)
             power[c] = 1 / (root * np.sqrt(root))
     else:
         for c in range(len(s)):

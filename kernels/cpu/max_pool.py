@@ -48,8 +48,8 @@ def _max(x, y, winners, start, stop, windows):
     _, height, width, _ = x.shape
     _, out_height, out_width, _ = y.shape
     three_by_three = kh == 3 and kw == 3 and dh == 1 and dw == 1
-    for row in range(start, stop):
-        n, oh = row // out_height, row % out_height
+    for row in range(start, stop):  # of outputs
+        n, oh = row // out_height, row % out_height  # image, row in it
         h0 = oh * sh - top  # of the window's first tap
         for ow in range(out_width):
             w0, best = ow * sw - left, y[n, oh, ow]  # (C,)
@@ -114,7 +114,7 @@ def _max_backward(grad_out, winners, grad_x, windows):
     height, width = grad_x.shape[1:3]
     offsets = np.empty(kh * kw, np.int64)  # of each tap, in elements, from the window's first pixel
     for tap in range(kh * kw):
-        offsets[tap] = (tap // kw * dh * width + tap % kw * dw) * channels
+        offsets[tap] = (tap // kw * dh * width + tap % kw * dw) * channels  # tap (u, v)
     for n in range(len(grad_out)):
         image = grad_x[n].reshape(-1)  # (H*W*C,): one index for pixel and channel
         image[:] = 0
@@ -122,7 +122,7 @@ def _max_backward(grad_out, winners, grad_x, windows):
             for ow in range(out_width):
                 g, winner = grad_out[n, oh, ow], winners[n, oh, ow]  # (C,)
                 h0, w0 = oh * sh - top, ow * sw - left
-                first = (h0 * width + w0) * channels
+                first = (h0 * width + w0) * channels  # of the window, in `image`
                 if h0 >= 0 and w0 >= 0 and h0 + (kh - 1) * dh < height and w0 + (kw - 1) * dw < width:
                     for c in range(channels):
                         image[first + offsets[winner[c]] + c] += g[c]

@@ -19,14 +19,14 @@ def sgd_update(parameters, gradients, velocities, settings):
     check_alike("sgd_update", parameters, gradients, velocities)
     arrays = [tuple(map(contiguous, group)) for group in zip(parameters, gradients, velocities, strict=True)]
     flat = [tuple(None if array is None else array.reshape(-1) for array in group) for group in arrays]
-    ends = np.cumsum([len(w) for w, _, _ in flat])
+    ends = np.cumsum([len(w) for w, _, _ in flat])  # as if all lay behind one another
     kinds = [(w.dtype.type, *rates) for (w, _, _), rates in zip(flat, settings, strict=True)]
     numbers = {kind: _numbers(*kind) for kind in set(kinds)}  # few: those of the groups
     each = [(*arrays, numbers[kind], end) for arrays, kind, end in zip(flat, kinds, ends, strict=True)]
 
     def work(start, stop):
         for w, grad, velocity, rates, end in each:
-            a, b = max(0, start - end + len(w)), min(len(w), stop - end + len(w))
+            a, b = max(0, start - end + len(w)), min(len(w), stop - end + len(w))  # the chunk's slice of it
             if a < b:
                 _update(w[a:b], grad[a:b], None if velocity is None else velocity[a:b], *rates)
 

@@ -37,14 +37,14 @@ def log_softmax_backward(grad_out, y, dim):
 
 def _run(kernel, dim, *arrays):
     """A kernel over matrices (rows, classes); the result has its classes last in memory, too."""
-    moved = [contiguous(np.moveaxis(array, dim, -1)) for array in arrays]
+    moved = [contiguous(np.moveaxis(array, dim, -1)) for array in arrays]  # (..., classes), C-contiguous
     out = empty(moved[0].shape, moved[0].dtype)
     classes = moved[0].shape[-1]
-    matrices = [array.reshape(math.prod(array.shape[:-1]), classes) for array in (*moved, out)]
+    matrices = [array.reshape(math.prod(array.shape[:-1]), classes) for array in (*moved, out)]  # (rows, classes)
     threads.run_chunks(
         lambda start, stop: kernel(*(m[start:stop] for m in matrices)), len(matrices[0]), 1024 // max(1, classes)
     )
-    return np.moveaxis(out, -1, dim)
+    return np.moveaxis(out, -1, dim)  # a view
 
 
 @jit
@@ -53,9 +53,9 @@ def _softmax(x, y):
         row, result = x[i], y[i]
         largest, total = _largest(row), 0.0
         for c in range(len(row)):
-            result[c] = np.exp(row[c] - largest)
+            result[c] = np.exp(row[c] - largest)  # at most 1: no overflow
             total += result[c]
-        divisor = x.dtype.type(total)
+        divisor = x.dtype.type(total)  # the sum was in float64
         for c in range(len(row)):
             result[c] /= divisor
 
@@ -78,7 +78,7 @@ def _softmax_backward(y, grad_out, grad_x):
         total = 0.0
         for c in range(y.shape[1]):
             total += grad_out[i, c] * y[i, c]
-        dot = y.dtype.type(total)
+        dot = y.dtype.type(total)  # sum grad_out * y
         for c in range(y.shape[1]):
             grad_x[i, c] = y[i, c] * (grad_out[i, c] - dot)
 
@@ -89,9 +89,9 @@ def _log_softmax_backward(y, grad_out, grad_x):
         total = 0.0
         for c in range(y.shape[1]):
             total += grad_out[i, c]
-        scale = y.dtype.type(total)
+        scale = y.dtype.type(total)  # sum grad_out
         for c in range(y.shape[1]):
-            grad_x[i, c] = grad_out[i, c] - np.exp(y[i, c]) * scale
+            grad_x[i, c] = grad_out[i, c] - np.exp(y[i, c]) * scale  # e^y is the softmax
 
 
 @jit

@@ -22,7 +22,7 @@ LEAST = 1 << 16  # numbers of an image below which a band of it is not worth wak
 def conv2d_forward(x, weight, bias, geometry):
     """y (N, OH, OW, C) for x (N, H, W, C) and weight (C, 1, KH, KW)."""
     y = memory.empty((len(x), *geometry.out_size, geometry.channels), x.dtype)
-    y[...] = 0 if bias is None else bias
+    y[...] = 0 if bias is None else bias  # the sums begin there
     bands = _bands(y)
     _walk(FORWARD, x, y, [_by_taps(weight)] * len(bands), bands, geometry)
     return y
@@ -55,7 +55,7 @@ def _by_taps(weight):
 def _bands(images):
     """[(image, first row, row behind the last)]: whole images, or bands of them where there are fewer than threads."""
     n, height, width, channels = images.shape
-    bands = max(1, min(-(-threads.threads() // max(1, n)), height * width * channels // LEAST, height))
+    bands = max(1, min(-(-threads.threads() // max(1, n)), height * width * channels // LEAST, height))  # of an image
     return [(image, i * height // bands, (i + 1) * height // bands) for image in range(n) for i in range(bands)]
 
 
@@ -84,16 +84,16 @@ def _image(which, x, y, weight, geometry):
     channels = geometry.channels
     for i in range(out_h):
         for j in range(out_w):
-            to = (i * out_w + j) * channels
+            to = (i * out_w + j) * channels  # output (i, j), its first channel
             for u in range(taps_h):
-                row = i * stride_h + u * step_h - top
-                if row < 0 or row >= height:
+                row = i * stride_h + u * step_h - top  # the row of pixels that taps (u, ...) see
+                if row < 0 or row >= height:  # padding, which adds 0
                     continue
                 for v in range(taps_w):
                     column = j * stride_w + v * step_w - left
                     if column < 0 or column >= width:
                         continue
-                    at, w = (row * width + column) * channels, (u * taps_w + v) * channels
+                    at, w = (row * width + column) * channels, (u * taps_w + v) * channels  # of the first channel
                     if which == FORWARD:
                         for c in range(channels):
                             y[to + c] += x[at + c] * weight[w + c]

@@ -12,9 +12,9 @@ class Geometry(NamedTuple):
     size: tuple  # (H, W) of an image
     out_size: tuple  # (OH, OW)
     taps: tuple  # (KH, KW)
-    stride: tuple
+    stride: tuple  # (SH, SW)
     before: tuple  # rows of padding above an image, columns to the left of it; negative: that many are skipped
-    dilation: tuple
+    dilation: tuple  # (DH, DW)
     channels: int  # C, of an image
     filters: int  # OC
     groups: int  # a filter sees channels // groups of them

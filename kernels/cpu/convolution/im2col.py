@@ -43,7 +43,7 @@ class Windows(NamedTuple):
 
     def blocks(self, start, stop):
         """Cut the places start ... stop into (start, stop) of about BLOCK_NUMBERS each."""
-        count = max(LEAST_WINDOWS, BLOCK_NUMBERS // max(1, self.depth))
+        count = max(LEAST_WINDOWS, BLOCK_NUMBERS // max(1, self.depth))  # windows in a block
         return [(first, min(first + count, stop)) for first in range(start, stop, count)]
 
     def copy(self, start, stop, group):
@@ -57,7 +57,7 @@ def conv2d_forward(x, weight, bias, geometry):
     """y (N, OH, OW, OC) for x (N, H, W, C) and weight (OC, C/groups, KH, KW)."""
     filters, channels, *taps = weight.shape
     y = memory.empty((len(x), *geometry.out_size, filters), x.dtype)
-    windows, results, count = _windows(x, geometry), y.reshape(-1), filters // geometry.groups
+    windows, results, count = _windows(x, geometry), y.reshape(-1), filters // geometry.groups  # count: of a group
     depth = windows.depth
 
     def work(start, stop):  # of the places
@@ -121,8 +121,8 @@ class _Phase(NamedTuple):
 
 def _phase(kernel, stride, padding, dilation, a):
     """The phase of pixel a, along one axis."""
-    taps = [u for u in range(kernel) if (a + padding - u * dilation) % stride == 0]
-    common = math.gcd(stride, dilation)
+    taps = [u for u in range(kernel) if (a + padding - u * dilation) % stride == 0]  # those that find an output
+    common = math.gcd(stride, dilation)  # those taps are stride/common apart, their outputs dilation/common
     last = taps[-1] if taps else 0
     return _Phase(last, -stride // common, len(taps), (a + padding - last * dilation) // stride, dilation // common)
 
@@ -162,7 +162,7 @@ def _grad_of_phase(grad_out, grad_x, weight, geometry, corner, phases):
 def conv2d_grad_weight(grad_out, x, geometry):
     """grad_weight (OC, C/groups, KH, KW) from grad_out (N, OH, OW, OC) and x (N, H, W, C)."""
     filters, channels, taps = geometry.filters, geometry.channels // geometry.groups, geometry.taps
-    windows, count = _windows(x, geometry), filters // geometry.groups
+    windows, count = _windows(x, geometry), filters // geometry.groups  # count: filters of a group
     chunks, depth = threads.chunks(math.prod(grad_out.shape[:3])), windows.depth
     wide, gradients = padded(depth, x.dtype), grad_out.reshape(-1)
     sums = memory.scratch("im2col.sums", (max(1, len(chunks)), filters, wide), x.dtype)  # one for each thread
@@ -180,7 +180,7 @@ def conv2d_grad_weight(grad_out, x, geometry):
 
     threads.run(work, len(chunks))
     for more in sums[1:]:
-        sums[0] += more
+        sums[0] += more  # in the order of the chunks
     # (OC, KH, KW, C/groups) -> (OC, C/groups, KH, KW)
     grad_weight = memory.empty((filters, channels, *taps), x.dtype)
     grad_weight[...] = sums[0, :, :depth].reshape(filters, *taps, channels).transpose(0, 3, 1, 2)
@@ -196,23 +196,23 @@ def _copy_windows(x, col, start, stop, group, geometry):
     channels = total // groups
     # the taps of a row of the window follow one another in x where they are neighbours and all channels are wanted
     together = step_w == 1 and channels == total
-    run = taps_w * channels
+    run = taps_w * channels  # numbers of a row of the window
     to = 0
     for place in range(start, stop):
         j = place % out_w
         i = place // out_w % out_h
-        image = place // out_w // out_h * height
-        x0 = j * stride_w - left
+        image = place // out_w // out_h * height  # rows of pixels before this image
+        x0 = j * stride_w - left  # the window's first column
         inside = together and x0 >= 0 and x0 + taps_w <= width
         for u in range(taps_h):
-            y = i * stride_h - top + u * step_h
+            y = i * stride_h - top + u * step_h  # the row of pixels that taps (u, ...) see
             if y < 0 or y >= height:  # a row of padding
                 clear(col, to, run)
             elif inside:  # KW*C numbers at once
                 copy(x, ((image + y) * width + x0) * total, col, to, run)
             else:  # tap by tap
                 for v in range(taps_w):
-                    z = x0 + v * step_w
+                    z = x0 + v * step_w  # the column that tap (u, v) sees
                     at = ((image + y) * width + z) * total + group * channels
                     if 0 <= z < width:
                         copy(x, at, col, to + v * channels, channels)
@@ -229,6 +229,6 @@ def _spread(rows, y, start, stop, group, corner, geometry):
     channels = total // geometry.groups
     phase_h, phase_w = (height - corner_h + stride_h - 1) // stride_h, (width - corner_w + stride_w - 1) // stride_w
     for place in range(start, stop):
-        row = place // phase_w // phase_h * height + place // phase_w % phase_h * stride_h + corner_h
+        row = place // phase_w // phase_h * height + place // phase_w % phase_h * stride_h + corner_h  # of all images
         at = (row * width + place % phase_w * stride_w + corner_w) * total + group * channels
         copy(rows, (place - start) * channels, y, at, channels)

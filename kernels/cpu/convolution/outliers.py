@@ -34,7 +34,7 @@ def mark_outliers(x, peaks, found):
     by their bits, whose first ones are the power of 2: a factor of 2 is 1 << fraction there, infinity is above all
     numbers and NaN above infinity.
     """
-    size, each = len(x) // len(found), len(peaks) // len(found)
+    size, each = len(x) // len(found), len(peaks) // len(found)  # numbers of an image; peaks of it
     fraction, infinity = (23, 0xFF << 23) if x.itemsize == 4 else (52, 0x7FF << 52)
     far = fraction - 12 << fraction  # 11 or 40 powers of 2: rounding is then some 1e-3 of the others
     further = far + (3 << fraction)  # a factor of 8 more
@@ -46,7 +46,7 @@ def mark_outliers(x, peaks, found):
             most = max(most, magnitude(peaks[i]))
         # bits of the numbers 2**-11 and 2**-14 times the largest one
         limits = max(most - far, 0), max(most - further, 0)
-        odd = most >= infinity - far
+        odd = most >= infinity - far  # nearly infinite, infinite or NaN
         if not odd and most > 0 and _few(x, n * size, size, limits, sample):
             odd = _few(x, n * size, size, limits, size)  # a sample may be unlucky
         if odd:
@@ -59,11 +59,11 @@ def _few(x, start, size, limits, count):
     """Whether few of the numbers x[start : start+size] are above the limits, as far as `count` of them tell."""
     others, close, near, random = 0, 0, 0, 0
     for i in range(count):
-        random = (random * 1664525 + 1013904223) & 0xFFFFFFFF
-        value = magnitude(x[start + (random * size >> 32 if count < size else i)])
+        random = (random * 1664525 + 1013904223) & 0xFFFFFFFF  # pseudo-random, [0, 2**32)
+        value = magnitude(x[start + (random * size >> 32 if count < size else i)])  # of a sample, or of all in order
         others += value > 0
         close += value > limits[0]
         near += value > limits[1]
         if near * 4 > count and close * 64 > count:  # enough: the rest of them need no look
             return False
-    return close * 64 <= count or near * 4 <= others
+    return close * 64 <= count or near * 4 <= others  # the two rules of mark_outliers()

@@ -35,9 +35,9 @@ def conv2d_grad_x(grad_out, weight, geometry):
 def conv2d_grad_weight(grad_out, x, geometry):
     """grad_weight (OC, C, 1, 1) from grad_out (N, H, W, OC) and x (N, H, W, C)."""
     filters, channels = geometry.filters, geometry.channels
-    wide, pixels = padded(channels, x.dtype), math.prod(x.shape[:3])
+    wide, pixels = padded(channels, x.dtype), math.prod(x.shape[:3])  # C as whole panels; N*H*W
     total = memory.empty((filters, wide), x.dtype)  # whole panels
-    b, c = (x.reshape(-1), 0, channels), total.reshape(-1)
+    b, c = (x.reshape(-1), 0, channels), total.reshape(-1)  # x (N*H*W, C); total (OC, wide)
     a = grad_out.reshape(-1)  # (N*H*W, OC), of which columns start ... stop count
 
     def work(start, stop):  # of the filters, not the pixels: there are no partial sums to be added
@@ -45,19 +45,19 @@ def conv2d_grad_weight(grad_out, x, geometry):
         multiply_transposed((a, start, filters), b, (c, start * wide, wide), size, False, space)
 
     threads.run_chunks(work, filters)
-    if wide > channels:
+    if wide > channels:  # cut off the last panel's columns that are no channels
         total, whole = memory.empty((filters, channels), x.dtype), total
         total[...] = whole[:, :channels]
-    return total.reshape(filters, channels, 1, 1)
+    return total.reshape(filters, channels, 1, 1)  # (OC, C) -> (OC, C, 1, 1)
 
 
 def _rows_times(x, b, bias, depth, columns):
     """The pixels of x (N, H, W, depth) times b (depth, columns), plus bias: (N, H, W, columns)."""
     y = memory.empty((*x.shape[:3], columns), x.dtype)
-    rows, results = x.reshape(-1), y.reshape(-1)
+    rows, results = x.reshape(-1), y.reshape(-1)  # (N*H*W, depth), (N*H*W, columns): matrices in 1-D arrays
 
     def work(start, stop):  # of the pixels
-        c = results, start * columns, columns
+        c = results, start * columns, columns  # the array, where the chunk begins, how far rows are apart
         multiply((rows, start * depth, depth), (b, 0), c, (stop - start, depth, columns), SUMMANDS)
         if bias is not None:
             add_rows(c, stop - start, bias)

@@ -60,13 +60,13 @@ class _Frames(NamedTuple):
     def distances(self):
         """How far apart in a frame are: neighbouring windows, the windows of two rows of outputs, rows of pixels."""
         channels, (down, right) = self.geometry.channels, self.geometry.stride
-        row = ((self.geometry.out_size[1] - 1) * right + self.geometry.taps[1]) * channels
+        row = ((self.geometry.out_size[1] - 1) * right + self.geometry.taps[1]) * channels  # numbers, with the padding
         return right * channels, down * row, row
 
     def copy(self, image, first, last):
         """The pixels that rows first ... last of outputs see, with zeros outside: scratch, flat."""
         (down, _), (top, left) = self.geometry.stride, self.geometry.before
-        rows, row = (last - first - 1) * down + self.geometry.taps[0], self.distances[2]
+        rows, row = (last - first - 1) * down + self.geometry.taps[0], self.distances[2]  # of the frame
         frame = memory.scratch("stem.frame", (rows * row,), self.images.dtype)
         _copy_band(self.images[image].reshape(-1), self.images.shape[1:], frame, (first * down - top, -left), rows, row)
         return frame
@@ -85,7 +85,7 @@ def conv2d_forward(x, weight, bias, geometry):
     """y (N, OH, OW, OC) for x (N, H, W, C) and weight (OC, C, KH, KW)."""
     (height, width), taps, filters = geometry.out_size, geometry.taps, geometry.filters
     y = memory.empty((len(x), height, width, filters), x.dtype)
-    area, line, results = math.prod(taps), width * filters, y.reshape(-1)
+    area, line, results = math.prod(taps), width * filters, y.reshape(-1)  # line: numbers of a row of outputs
     frames, channels = _Frames(x, geometry), geometry.channels
     # b (KH*KW*C, OC): rows are counted (u, v, c) as pixels lie, in a filter (c, u, v)
     b = panels("stem.b", weight.reshape(-1), 0, (*taps, channels), (taps[1], 1, area), filters, channels * area)
@@ -94,7 +94,7 @@ def conv2d_forward(x, weight, bias, geometry):
     def work(start, stop):  # of the rows of outputs, of all images
         for image, first, last in _bands(start, stop, height, rows):
             frame, at = frames.copy(image, first, last), (image * height + first) * line
-            counts = taps[0], last - first, width, taps[1] * channels, filters
+            counts = taps[0], last - first, width, taps[1] * channels, filters  # named in multiply_windows
             multiply_windows(frame, frames.distances, b, (results, at, filters, line), counts)
             if bias is not None:
                 add_rows((results, at, filters), (last - first) * width, bias)
@@ -111,9 +111,9 @@ def conv2d_grad_x(grad_out, weight, geometry):
     n, out_height, out_width, filters = grad_out.shape
     (height, width), taps, channels = geometry.size, geometry.taps, geometry.channels
     (down, right), (top, left) = geometry.stride, geometry.before
-    run = taps[1] * channels
+    run = taps[1] * channels  # numbers of a row of a window
     depth = taps[0] * run  # numbers of a window
-    wide = padded(depth, grad_out.dtype)
+    wide = padded(depth, grad_out.dtype)  # whole panels
     ordered = np.ascontiguousarray(weight.transpose(0, 2, 3, 1)).reshape(-1)  # (OC, KH, KW, C), as pixels lie
     b = panels("stem.b", ordered, 0, (1, 1, filters), (1, 1, depth), depth, 1)
     grad_x, gradients = memory.empty((n, height, width, channels), grad_out.dtype), grad_out.reshape(-1)
@@ -152,22 +152,22 @@ def conv2d_grad_weight(grad_out, x, geometry):
     n, height, width, filters = grad_out.shape
     frames, taps, channels = _Frames(x, geometry), geometry.taps, geometry.channels
     chunks, rows = threads.chunks(n * height), max(1, OUTPUTS // width)
-    wide, depth = padded(filters, x.dtype), taps[1] * channels
-    sums = memory.scratch("stem.sums", (max(1, len(chunks)), taps[0] * depth, wide), x.dtype)
+    wide, depth = padded(filters, x.dtype), taps[1] * channels  # depth: numbers of a row of a window
+    sums = memory.scratch("stem.sums", (max(1, len(chunks)), taps[0] * depth, wide), x.dtype)  # (chunks, KH*KW*C, wide)
     sums[...] = 0
-    gradients = grad_out.reshape(n, height, width * filters)
+    gradients = grad_out.reshape(n, height, width * filters)  # a row of outputs is a row
 
     def work(chunk):
         total = sums[chunk].reshape(-1)
-        panel = memory.scratch("stem.panel", (rows * width * wide,), x.dtype)
+        panel = memory.scratch("stem.panel", (rows * width * wide,), x.dtype)  # of grad_out, packed
         for image, first, last in _bands(*chunks[chunk], height, rows):
             frame, band = frames.copy(image, first, last), gradients[image, first:last].reshape(-1)
-            counts = taps[0], last - first, width, depth, filters
+            counts = taps[0], last - first, width, depth, filters  # named in multiply_windows
             multiply_windows_transposed(frame, frames.distances, band, (total, wide), counts, panel)
 
     threads.run(work, len(chunks))
     for other in sums[1:]:
-        sums[0] += other
+        sums[0] += other  # in the order of the chunks
     # (KH, KW, C, OC) -> (OC, C, KH, KW)
     grad_weight = memory.empty((filters, channels, *taps), x.dtype)
     grad_weight[...] = sums[0, :, :filters].reshape(*taps, channels, filters).transpose(3, 2, 0, 1)
@@ -179,7 +179,7 @@ def _copy_band(x, size, frame, corner, rows, row):
     """frame (rows, row) = the image x of that size, from pixel `corner` on, and zeros where that is outside."""
     (height, width, channels), (top, left) = size, corner
     before = min(row, max(0, -left) * channels)  # zeros to the left
-    count = max(0, min(row - before, (width - max(0, left)) * channels))
+    count = max(0, min(row - before, (width - max(0, left)) * channels))  # numbers of a row that are in the image
     for i in range(rows):
         at = i * row
         if top + i < 0 or top + i >= height:
@@ -200,8 +200,8 @@ def _add_windows(windows, sizes, frame, top, distances):
     (x, wide), (lines, count, taps, run), (y, row), (down, right) = windows, sizes, frame, distances
     for i in range(lines):
         for u in range(taps):
-            line = top + i * down + u
-            if 0 <= line < len(y) // row:
+            line = top + i * down + u  # where row u of these windows lies in the frame
+            if 0 <= line < len(y) // row:  # else it is another chunk's, or padding
                 for j in range(count):
                     at, to = (i * count + j) * wide + u * run, line * row + j * right
                     for k in range(run):

@@ -64,8 +64,8 @@ def pays(images, geometry):
     # a vector of channels must be full; a tile that sees nothing but padding would be cut from outside the image
     if taps not in ((3, 3), (5, 5)) or min(channels, filters) < 16 or max(*geometry.before, *geometry.after) >= taps[0]:
         return False
-    tiles = images * math.prod(_grid(geometry.out_size))
-    places = (taps[0] + TILE - 1) ** 2
+    tiles = images * math.prod(_grid(geometry.out_size))  # of all images
+    places = (taps[0] + TILE - 1) ** 2  # 36 or 64
     moved = tiles * (channels + filters) + channels * filters  # numbers at each place, of V and M, and of U
     work = places * (tiles * channels * filters + WORTH * moved)
     return work < images * math.prod(geometry.out_size) * math.prod(taps) * channels * filters
@@ -75,7 +75,7 @@ def conv2d_forward(x, weight, bias, geometry):
     """y (N, OH, OW, K) for x (N, H, W, C) and weight (K, C, R, R), R 3 or 5."""
     y, found = _convolve(x, weight, bias, geometry.out_size, geometry.before, turned=False)
     if found.any():  # a number stands out in these images
-        y[found] = im2col.conv2d_forward(x[found], weight, bias, geometry)
+        y[found] = im2col.conv2d_forward(x[found], weight, bias, geometry)  # these images once more
     return y
 
 
@@ -98,18 +98,18 @@ def conv2d_grad_weight(grad_out, x, geometry):
     channels, filters, taps = geometry.channels, geometry.filters, geometry.taps[0]
     of_x = Tiling(x.shape[1:], _grid(geometry.out_size), geometry.before, taps)
     of_gradients = of_x._replace(size=grad_out.shape[1:], corner=(0, 0))
-    side, wide, bands = taps + TILE - 1, padded(channels, x.dtype), len(x) * of_x.grid[0]
+    side, wide, bands = taps + TILE - 1, padded(channels, x.dtype), len(x) * of_x.grid[0]  # side: 6 or 8
     # M and W lie in the scratch of U and M, which are not wanted here
-    m, m_apart = _places("winograd.u", side * side, filters * wide, x.dtype)
+    m, m_apart = _places("winograd.u", side * side, filters * wide, x.dtype)  # M (36, K, wide)
     grad_weight = memory.empty((filters, channels, taps, taps), x.dtype)
-    images, gradients = x.reshape(-1), grad_out.reshape(-1)
+    images, gradients = x.reshape(-1), grad_out.reshape(-1)  # (N, H, W, C) and (N, OH, OW, K) as 1-D arrays
     x_peaks, gradient_peaks = _peaks(bands, x.dtype), _peaks(bands, x.dtype)
 
     def work(top, bottom):  # of the rows of places
-        places = (bottom - top) * side
-        step = min(bands, _bands_in_block(places * (channels + filters) * x.itemsize, of_x.grid))
-        v = _places("winograd.v", places, step * of_x.grid[1] * channels, x.dtype)
-        w = _places("winograd.m", places, step * of_x.grid[1] * filters, x.dtype)
+        places = (bottom - top) * side  # those that this thread makes
+        step = min(bands, _bands_in_block(places * (channels + filters) * x.itemsize, of_x.grid))  # bands at once
+        v = _places("winograd.v", places, step * of_x.grid[1] * channels, x.dtype)  # V (places, tiles, C)
+        w = _places("winograd.m", places, step * of_x.grid[1] * filters, x.dtype)  # A dy A^T (places, tiles, K)
         buffer, space = _buffer(of_x, max(channels, filters), x.dtype), transposing_space(x.dtype)
         own = m[top * side * m_apart :], m_apart, wide  # this thread's places of M (36, K, C)
         for first in range(0, bands, step):
@@ -117,7 +117,7 @@ def conv2d_grad_weight(grad_out, x, geometry):
             rows, size = (first, last, top, bottom), ((last - first) * of_x.grid[1], filters, channels)
             cut(images, v, buffer, x_peaks, rows, of_x, False)
             cut(gradients, w, buffer, gradient_peaks, rows, of_gradients, True)
-            sum_places(w, v, own, places, size, first > 0, space)
+            sum_places(w, v, own, places, size, first > 0, space)  # M (+)= W^T @ V
 
     def collect(start, stop):  # filters
         buffer = memory.scratch("winograd.buffer", (taps * (taps + side) * channels,), x.dtype)
@@ -144,22 +144,22 @@ def _convolve(x, weight, bias, size, corner, turned):
     if u is None:  # a weight stands out: all images see it
         found[:] = True
         return y, found
-    images, results = x.reshape(-1), y.reshape(-1)
+    images, results = x.reshape(-1), y.reshape(-1)  # (N, H, W, depth) and (N, *size, columns) as 1-D arrays
     peaks = _peaks(n * grid[0], x.dtype)
 
     def work(start, stop):  # of the bands
-        step = min(stop - start, _bands_in_block(places * (depth + wide) * x.itemsize, grid))
-        v = _places("winograd.v", places, step * grid[1] * depth, x.dtype)
-        m, m_apart = _places("winograd.m", places, step * grid[1] * wide, x.dtype)
+        step = min(stop - start, _bands_in_block(places * (depth + wide) * x.itemsize, grid))  # bands at once
+        v = _places("winograd.v", places, step * grid[1] * depth, x.dtype)  # V (36, tiles, depth)
+        m, m_apart = _places("winograd.m", places, step * grid[1] * wide, x.dtype)  # M (36, tiles, wide)
         buffer = _buffer(tiling, max(depth, columns), x.dtype)
         for first in range(start, stop, step):
             last = min(first + step, stop)
             tiles = (last - first) * grid[1]
-            cut(images, v, buffer, peaks, (first, last, 0, side), tiling, False)
-            multiply_places(v, u, (m, m_apart), places, (tiles, depth, wide))
+            cut(images, v, buffer, peaks, (first, last, 0, side), tiling, False)  # V = B^T d B
+            multiply_places(v, u, (m, m_apart), places, (tiles, depth, wide))  # M = V @ U
             if bias is not None:  # the points (1, 1) are second in both directions
                 add_rows((m, (side + 1) * m_apart, wide), tiles, bias)
-            join((m, m_apart, wide), results, buffer, (first, last), of_results)
+            join((m, m_apart, wide), results, buffer, (first, last), of_results)  # y = A^T M A
 
     threads.run_chunks(work, n * grid[0])
     mark_outliers(images, peaks, found)
@@ -175,7 +175,7 @@ def _transformed_filters(weight, turned):
     depth, columns = (filters, channels) if turned else (channels, filters)
     steps = (channels * taps * taps, taps * taps) if turned else (taps * taps, channels * taps * taps)
     wide, side = width(weight.dtype), taps + TILE - 1
-    count, flat = padded(columns, weight.dtype) // wide, weight.reshape(-1)
+    count, flat = padded(columns, weight.dtype) // wide, weight.reshape(-1)  # panels; the weights as a 1-D array
     u = memory.scratch("winograd.u", (side * side * count * depth * wide,), weight.dtype)
     peaks = _peaks(count, weight.dtype)
 
@@ -199,7 +199,7 @@ def _bands_in_block(bytes_per_tile, grid):
 def _places(name, places, size, dtype):
     """(Scratch for so many matrices of that size, how far they lie apart): not by a multiple of a kilobyte, as numbers
     at the same place of each are written together and would all fall upon the same few lines of the first cache."""
-    apart = size + 16 if size * np.dtype(dtype).itemsize % 1024 == 0 else size
+    apart = size + 16 if size * np.dtype(dtype).itemsize % 1024 == 0 else size  # numbers: 64 bytes further
     return memory.scratch(name, (places * apart,), dtype), apart
 
 

@@ -35,9 +35,9 @@ from .cook_toom import cook_toom, transposed
 TILE = 4  # results in each direction of a tile
 SUMMANDS = 128  # of the sum over channels: results are small differences of such sums, so they should round little
 
-A3, G3, B3 = cook_toom(TILE, taps=3)
-A5, G5, B5 = cook_toom(TILE, taps=5)
-_b3, _g3, _a3, _at3, _gt3 = map(linear_map, (B3, G3, A3, transposed(A3), transposed(G3)))
+A3, G3, B3 = cook_toom(TILE, taps=3)  # A^T (4, 6), G (6, 3), B^T (6, 6)
+A5, G5, B5 = cook_toom(TILE, taps=5)  # A^T (4, 8), G (8, 5), B^T (8, 8)
+_b3, _g3, _a3, _at3, _gt3 = map(linear_map, (B3, G3, A3, transposed(A3), transposed(G3)))  # _a: A^T, _at: A, _gt: G^T
 _b5, _g5, _a5, _at5, _gt5 = map(linear_map, (B5, G5, A5, transposed(A5), transposed(G5)))
 
 
@@ -59,40 +59,40 @@ def _cut_map(x, at, inside, v, to, taps, of_results):
     first, last = inside
     if of_results:
         if taps == 3:
-            store(v, to[0], to[1], 0, 6, _at3(load(x, at[0], at[1], 4, first, last)))
+            store(v, to[0], to[1], 0, 6, _at3(load(x, at[0], at[1], 4, first, last)))  # 4 -> 6
         else:
-            store(v, to[0], to[1], 0, 8, _at5(load(x, at[0], at[1], 4, first, last)))
+            store(v, to[0], to[1], 0, 8, _at5(load(x, at[0], at[1], 4, first, last)))  # 4 -> 8
     elif taps == 3:
-        store(v, to[0], to[1], 0, 6, _b3(load(x, at[0], at[1], 6, first, last)))
+        store(v, to[0], to[1], 0, 6, _b3(load(x, at[0], at[1], 6, first, last)))  # 6 -> 6
     else:
-        store(v, to[0], to[1], 0, 8, _b5(load(x, at[0], at[1], 8, first, last)))
+        store(v, to[0], to[1], 0, 8, _b5(load(x, at[0], at[1], 8, first, last)))  # 8 -> 8
 
 
 @jit(forceinline=True)
 def _join_map(m, at, y, to, last, taps):
     """A^T, of which the first `last` results are written."""
     if taps == 3:
-        store(y, to[0], to[1], 0, last, _a3(load(m, at[0], at[1], 6, 0, 6)))
+        store(y, to[0], to[1], 0, last, _a3(load(m, at[0], at[1], 6, 0, 6)))  # 6 -> 4
     else:
-        store(y, to[0], to[1], 0, last, _a5(load(m, at[0], at[1], 8, 0, 8)))
+        store(y, to[0], to[1], 0, last, _a5(load(m, at[0], at[1], 8, 0, 8)))  # 8 -> 4
 
 
 @jit(forceinline=True)
 def _filter_map(g, at, u, to, taps):
     """G."""
     if taps == 3:
-        store(u, to[0], to[1], 0, 6, _g3(load(g, at[0], at[1], 3, 0, 3)))
+        store(u, to[0], to[1], 0, 6, _g3(load(g, at[0], at[1], 3, 0, 3)))  # 3 -> 6
     else:
-        store(u, to[0], to[1], 0, 8, _g5(load(g, at[0], at[1], 5, 0, 5)))
+        store(u, to[0], to[1], 0, 8, _g5(load(g, at[0], at[1], 5, 0, 5)))  # 5 -> 8
 
 
 @jit(forceinline=True)
 def _filter_gradient_map(m, at, g, to, taps):
     """G^T."""
     if taps == 3:
-        store(g, to[0], to[1], 0, 3, _gt3(load(m, at[0], at[1], 6, 0, 6)))
+        store(g, to[0], to[1], 0, 3, _gt3(load(m, at[0], at[1], 6, 0, 6)))  # 6 -> 3
     else:
-        store(g, to[0], to[1], 0, 5, _gt5(load(m, at[0], at[1], 8, 0, 8)))
+        store(g, to[0], to[1], 0, 5, _gt5(load(m, at[0], at[1], 8, 0, 8)))  # 8 -> 5
 
 
 # Whole bands, whole filters
@@ -115,15 +115,15 @@ def cut(x, v, buffer, peaks, rows, tiling, of_results):
     for s in range(start, stop):
         y = s % grid[0] * TILE - tiling.corner[0]  # the band's first row of pixels
         first, last = max(0, -y), min(pixels, height - y)  # those of its rows that are inside the image
-        at = (s // grid[0] * height + y) * row
+        at = (s // grid[0] * height + y) * row  # where that row begins in x
         if last <= first:  # nothing of the image: do not even point there
             first, last, at = 0, 0, 0
-        to, most = tiling.corner[1] * channels, nothing(x)
+        to, most = tiling.corner[1] * channels, nothing(x)  # the buffer's columns before that are padding
         # down the columns, into the buffer
         # inside an image no load is tested, and the rows from TILE on are the next band's first ones
         if first == 0 and last == pixels and s % grid[0] < grid[0] - 1:
             for i in range(0, row, lanes(x)):
-                i = min(i, row - lanes(x))
+                i = min(i, row - lanes(x))  # the last vector begins earlier, as all last ones here
                 most = larger(most, load(x, at + i, row, TILE, 0, TILE))
                 _cut_map(x, (at + i, row), (0, 8), buffer, (to + i, line), taps, of_results)
         else:
@@ -131,14 +131,14 @@ def cut(x, v, buffer, peaks, rows, tiling, of_results):
                 i = min(i, row - lanes(x))
                 most = larger(most, load(x, at + i, row, 8, first, last))
                 _cut_map(x, (at + i, row), (first, last), buffer, (to + i, line), taps, of_results)
-        store(peaks, s * lanes(x), 0, 0, 1, (most,))
+        store(peaks, s * lanes(x), 0, 0, 1, (most,))  # the band's largest numbers, one in each lane
         # along the rows of the buffer, into V
         for r in range(top, bottom):
             for t in range(grid[1]):
                 for c in range(0, channels, lanes(x)):
                     c = min(c, channels - lanes(x))
-                    to = (r - top) * side * apart + ((s - start) * grid[1] + t) * channels + c
-                    at = r * line + t * TILE * channels + c
+                    to = (r - top) * side * apart + ((s - start) * grid[1] + t) * channels + c  # place (r, 0), tile t
+                    at = r * line + t * TILE * channels + c  # row r of the buffer, the tile's first pixel
                     _cut_map(buffer, (at, channels), (0, pixels), v, (to, apart), taps, of_results)
 
 
@@ -155,11 +155,11 @@ def join(m, y, buffer, bands, tiling):
             for t in range(grid[1]):
                 for c in range(0, channels, lanes(y)):
                     c = min(c, channels - lanes(y))
-                    at = r * side * apart + ((s - start) * grid[1] + t) * m_row + c
+                    at = r * side * apart + ((s - start) * grid[1] + t) * m_row + c  # place (r, 0), the tile's row
                     _join_map(m, (at, apart), buffer, (r * line + t * TILE * channels + c, channels), TILE, taps)
         # down the columns: 6 rows of the buffer become 4 of y, or what is left of the image
         top = s % grid[0] * TILE
-        at = (s // grid[0] * height + top) * row
+        at = (s // grid[0] * height + top) * row  # where row `top` of the image begins in y
         for i in range(0, row, lanes(y)):
             i = min(i, row - lanes(y))
             _join_map(buffer, (i, line), y, (at + i, row), min(TILE, height - top), taps)
@@ -176,11 +176,11 @@ def spread_filters(weight, steps, u, buffer, peaks, numbers, size, turned):
     """
     (depth_step, column_step), (depth, columns, taps) = steps, size
     wide, side, area = 2 * lanes(u), TILE + taps - 1, taps * taps
-    apart = (columns + wide - 1) // wide * depth * wide
+    apart = (columns + wide - 1) // wide * depth * wide  # numbers of a place: its panels (depth, wide)
     half = wide * (area + lanes(u))  # as the squares of transpose() may go beyond `area`
     for panel in range(numbers[0], numbers[1]):
-        first, most = panel * wide * column_step, nothing(u)
-        count = min(wide, columns - panel * wide)
+        first, most = panel * wide * column_step, nothing(u)  # where its first filter begins
+        count = min(wide, columns - panel * wide)  # filters in this panel
         for k in range(depth):
             # (wide, taps*taps) in memory -> (taps*taps, wide) in the buffer
             at = first + k * depth_step
@@ -203,7 +203,7 @@ def spread_filters(weight, steps, u, buffer, peaks, numbers, size, turned):
                 _filter_map(buffer, (from_, step), buffer, (half + j, taps * wide), taps)
             for r in range(side):  # (G g) G^T: to the places (r, 0) ... (r, side - 1)
                 for j in range(0, wide, lanes(u)):
-                    to = r * side * apart + (panel * depth + k) * wide + j
+                    to = r * side * apart + (panel * depth + k) * wide + j  # place (r, 0), row k of the panel
                     _filter_map(buffer, (half + r * taps * wide + j, wide), u, (to, apart), taps)
         store(peaks, panel * lanes(u), 0, 0, 1, (most,))
 
@@ -222,7 +222,7 @@ def collect_filters(m, grad_weight, buffer, numbers, size):
         for r in range(side):
             for c in range(0, channels, lanes(m)):
                 c = min(c, channels - lanes(m))
-                at = r * side * apart + k * m_row + c
+                at = r * side * apart + k * m_row + c  # place (r, 0), filter k
                 _filter_gradient_map(m, (at, apart), buffer, (half + r * taps * channels + c, channels), taps)
         for i in range(0, taps * channels, lanes(m)):
             i = min(i, taps * channels - lanes(m))
@@ -237,7 +237,7 @@ def multiply_places(v, u, m, places, size):
     """M = V @ U at each place; size: (tiles, depth, columns)."""
     (v, v_apart), (m, m_apart), (_, depth, columns) = v, m, size
     for place in range(places):
-        a, b, c = place * v_apart, place * depth * columns, place * m_apart
+        a, b, c = place * v_apart, place * depth * columns, place * m_apart  # where the place's matrices begin
         multiply((v, a, depth), (u, b), (m, c, columns), size, SUMMANDS)
 
 

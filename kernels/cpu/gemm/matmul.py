@@ -91,12 +91,12 @@ def _fill_panels(source, counts, steps, columns, square, out, numbers):
     """Panels numbers[0] ... numbers[1] of panels(); source: (weight, start, column_step)."""
     weight, start, column_step = source
     (n1, n2, n3), (step1, step2, step3) = counts, steps
-    wide, high = 2 * lanes(weight), lanes(weight)
-    area = n1 * n2
+    wide, high = 2 * lanes(weight), lanes(weight)  # columns of a panel; numbers of a vector
+    area = n1 * n2  # taps of a filter
     depth = area * n3
     for panel in range(numbers[0], numbers[1]):
-        count, row = min(wide, columns - panel * wide), panel * depth * wide
-        at = start + panel * wide * column_step
+        count, row = min(wide, columns - panel * wide), panel * depth * wide  # its columns; where it begins in `out`
+        at = start + panel * wide * column_step  # where its first column begins in `weight`
         if count < wide:
             clear(out, row, depth * wide)
         whole = 0
@@ -131,7 +131,7 @@ def _times_panel(a, runs, b, rows, depth, c, more):
     """
     (x, at, row), (panel, b_at), (y, c_at, c_row) = a, b, c
     i = 0
-    while i < rows:
+    while i < rows:  # the register tiles' rows, from the top
         b_next = b_at + (2 + i // TILE_ROWS % 2) * depth * runs[0] * lanes(x)  # behind this panel: a half, the other
         if i + TILE_ROWS <= rows:
             tile_of_many(
@@ -170,20 +170,20 @@ def multiply(a, b, c, size, summands):
     """
     (x, at, row), (packed, b_at), (y, c_at, c_row), (rows, depth, columns) = a, b, c, size
     wide = 2 * lanes(x)
-    edge = np.empty(TILE_ROWS * wide, x.dtype)
+    edge = np.empty(TILE_ROWS * wide, x.dtype)  # a register tile: 1.5 KB
     # a small b comes out of the second cache each time: then a's cache block may be small, and stay in the first
     block = CACHE_BLOCK if depth * columns <= SMALL and depth * rows > 8 * CACHE_BLOCK else 8 * CACHE_BLOCK
     block = max(TILE_ROWS, block // max(1, depth) // TILE_ROWS * TILE_ROWS)  # rows, whole register tiles
     for start in range(0, rows, block):
-        count = min(block, rows - start)
+        count = min(block, rows - start)  # rows of this cache block
         for j in range(0, columns, wide):
-            a_i, b_j, to = at + start * row, b_at + j * depth, c_at + start * c_row + j
+            a_i, b_j, to = at + start * row, b_at + j * depth, c_at + start * c_row + j  # of block `start` and panel j
             if j + wide > columns:  # c ends inside this panel: a whole register tile would overwrite its next row
                 sizes = count, depth, columns - j
                 _times_partial_panel((x, a_i, row), (1, 0), (packed, b_j), sizes, (y, to, c_row), edge)
                 continue
             for k in range(0, max(1, depth), summands):
-                some = min(summands, depth - k)
+                some = min(summands, depth - k)  # rows of the panel: at most 32 KB of it
                 b_k = packed, b_j + k * wide
                 _times_panel((x, a_i + k, row), (1, 0), b_k, count, some, (y, to, c_row), k > 0)
 
@@ -201,7 +201,7 @@ def multiply_windows(frame, distances, b, c, counts):
     for j in range(0, columns, wide):
         b_j = b, j * depth * runs
         for i in range(lines):
-            a_i, c_i = (frame, i * line, row), (y, c_at + i * c_line + j, c_row)
+            a_i, c_i = (frame, i * line, row), (y, c_at + i * c_line + j, c_row)  # the windows of line i, its results
             if j + wide <= columns:
                 _times_panel(a_i, (runs, run), b_j, rows, depth, c_i, False)
             else:
@@ -243,19 +243,19 @@ def multiply_transposed(a, b, c, size, more, space):
     """
     (x, at, a_row), (z, b_at, b_row), (y, c_at, c_row), (depth, rows, columns) = a, b, c, size
     wide = 2 * lanes(x)
-    panel, tiles = space[: SUMMANDS * wide], space[SUMMANDS * wide :]
+    panel, tiles = space[: SUMMANDS * wide], space[SUMMANDS * wide :]  # 32 KB, first cache; 504 KB, second cache
     for k in range(0, max(1, depth), SUMMANDS):
-        height = min(SUMMANDS, depth - k)
+        height = min(SUMMANDS, depth - k)  # rows of both factors
         for i in range(0, rows, PACKED_ROWS):
-            count = min(PACKED_ROWS, rows - i)
-            start = at + k * a_row + i
+            count = min(PACKED_ROWS, rows - i)  # rows of c
+            start = at + k * a_row + i  # where this slice of a begins
             if columns >= FEW:  # the packed slice serves at least 96/32 = 3 panels
                 _pack_tiles((x, start, a_row), tiles, height, count)
             for j in range(0, columns, wide):
                 _pack_panel((z, b_at + k * b_row + j, b_row), panel, height, min(wide, columns - j))
                 to, add = (y, c_at + i * c_row + j, c_row), more or k > 0
                 if columns >= FEW:
-                    packed = tiles, 0, TILE_ROWS * height, TILE_ROWS
+                    packed = tiles, 0, TILE_ROWS * height, TILE_ROWS  # (height, TILE_ROWS) one behind the other
                     _transposed_times(packed, (1, 0), panel, count, height, to, add)
                 else:
                     _transposed_times((x, start, TILE_ROWS, a_row), (1, 0), panel, count, height, to, add)
@@ -281,7 +281,7 @@ def multiply_windows_transposed(frame, distances, b, c, counts, panel):
 def _pack_tiles(a, tiles, height, count):
     """a (height, count) as a row of register tiles' (height, TILE_ROWS), each in the order in which it is read."""
     x, at, row = a
-    whole = count - count % TILE_ROWS
+    whole = count - count % TILE_ROWS  # rows of full register tiles
     for k in range(height):
         for i in range(0, whole, TILE_ROWS):
             copy_row(x, at + k * row + i, tiles, i * height + k * TILE_ROWS)
@@ -293,7 +293,7 @@ def _pack_panel(b, panel, height, count):
     """The panel (height, width) of `count` columns of b, and zeros."""
     x, at, row = b
     high = lanes(x)
-    if count == 2 * high:
+    if count == 2 * high:  # a full panel: two vectors a row, no zeros
         for i in range(height):
             store(panel, i * 2 * high, high, 0, 2, load(x, at + i * row, high, 2, 0, 2))
         return

@@ -10,15 +10,15 @@ from minicnn.ops.summation import FEW
 from ..machine import threads
 from ..machine.jit import jit
 
-BLOCK = 48  # rows: 12 additions in the matrix's own precision, one after the other; many more would lose digits
+BLOCK_ROWS = 48  # 12 additions in the matrix's own precision, one after the other; many more would lose digits
 
 
 def column_sums(matrix):
     """(C,): each column of a matrix (rows, C), C-contiguous, summed."""
-    if len(matrix) <= FEW:
+    if len(matrix) <= FEW:  # no digits are lost, and NumPy is sooner there
         return matrix.sum(axis=0)
     chunks = threads.chunks(len(matrix), threads.LEAST // max(1, matrix.shape[1]))
-    sums = np.zeros((len(chunks), matrix.shape[1]))
+    sums = np.zeros((len(chunks), matrix.shape[1]))  # (chunks, C), float64
     threads.run(lambda i: _add_up(matrix[slice(*chunks[i])], sums[i]), len(chunks))
     return sums.sum(axis=0).astype(matrix.dtype)
 
@@ -27,15 +27,15 @@ def column_sums(matrix):
 def _add_up(matrix, total):
     """total (C,) float64 += the sum of the rows, four at a time."""
     count, columns = matrix.shape
-    part = np.empty(columns, matrix.dtype)
-    for first in range(0, count, BLOCK):
-        last = min(first + BLOCK, count)
-        part[:] = 0
+    few = np.empty(columns, matrix.dtype)  # the sums of BLOCK_ROWS rows
+    for first in range(0, count, BLOCK_ROWS):
+        last = min(first + BLOCK_ROWS, count)
+        few[:] = 0
         for i in range(first, last - 3, 4):
             for c in range(columns):
-                part[c] += (matrix[i, c] + matrix[i + 1, c]) + (matrix[i + 2, c] + matrix[i + 3, c])
-        for i in range(last - (last - first) % 4, last):
+                few[c] += (matrix[i, c] + matrix[i + 1, c]) + (matrix[i + 2, c] + matrix[i + 3, c])
+        for i in range(last - (last - first) % 4, last):  # fewer than four rows are left
             for c in range(columns):
-                part[c] += matrix[i, c]
+                few[c] += matrix[i, c]
         for c in range(columns):
-            total[c] += part[c]
+            total[c] += few[c]  # in double

@@ -40,7 +40,7 @@ class Keepers:
         from . import keeper  # Numba takes a while to import
 
         self.work = np.zeros(2, np.int64)  # how much there is now, and how often that has changed
-        self.asleep = bytearray(b"\1" * len(numbers))
+        self.asleep = bytearray(b"\1" * len(numbers))  # 1: that keeper is asleep
         self.lock, self.events = threading.Lock(), []
         try:
             self.events.extend(os.eventfd(0) for _ in numbers)
@@ -60,13 +60,13 @@ class Keepers:
         with self.lock:
             self.work += 1
             while (i := self.asleep.find(1)) >= 0:
-                self.asleep[i] = 0
+                self.asleep[i] = 0  # before the event: the keeper sets it again
                 os.eventfd_write(self.events[i], 1)
 
     def __exit__(self, *error):
         with self.lock:
-            self.work[0] -= 1
-            self.work[1] += 1
+            self.work[0] -= 1  # one op less under way
+            self.work[1] += 1  # a change, from which QUIET is counted
 
     def close(self):
         """Give the events back: a forked process has no threads that wait for them."""

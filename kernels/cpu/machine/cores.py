@@ -19,7 +19,7 @@ def quota(root="/sys/fs/cgroup", group="/proc/self/cgroup"):
     A limit is set by a container or by systemd, through Linux's control groups: `root` is where their files are, and
     `group` names the process's own. In version 2 each group above it may have a limit too.
     """
-    own = Path()
+    own = Path()  # the root group, where none is named
     with contextlib.suppress(OSError, ValueError, StopIteration):
         lines = Path(group).read_text().splitlines()
         own = Path(next(line for line in lines if line.startswith("0::")).removeprefix("0::").lstrip("/"))

@@ -48,13 +48,13 @@ def keep(work, asleep, event, lowest, quiet, longest):
     priority, word, time = np.zeros(1, np.int32), np.zeros(1, np.int64), np.zeros(2, np.int64)
     if _sched_setscheduler(0, lowest, priority.ctypes) != 0:
         return  # that is not allowed here
-    while _read(event, word.ctypes, 8) == 8:
-        changes, last, now = -1, 0, 0
+    while _read(event, word.ctypes, 8) == 8:  # asleep until someone writes to it
+        changes, last, now = -1, 0, 0  # as seen last, when that was, the time
         while now - last <= (longest if work[0] > 0 else quiet):
-            for _ in range(16):
+            for _ in range(16):  # between two looks at the clock
                 _pause()
             _clock_gettime(MONOTONIC, time.ctypes)
-            now = time[0] * 1_000_000_000 + time[1]
+            now = time[0] * 1_000_000_000 + time[1]  # nanoseconds
             if work[1] != changes:
                 changes, last = work[1], now
         asleep[0] = 1

@@ -31,7 +31,7 @@ def channels_last(x):
 
 def behind_channels(y):
     """(N, ..., C) as (N, C, ...), a view."""
-    return y.transpose(0, y.ndim - 1, *range(1, y.ndim - 1))
+    return y.transpose(0, y.ndim - 1, *range(1, y.ndim - 1))  # its strides are channels-last
 
 
 def rows(x):
@@ -70,7 +70,7 @@ def _transposed(x, shape):
     """A copy of x (N, C, ...), C-contiguous, as (N, ..., C)."""
     n, channels, pixels = len(x), x.shape[1], math.prod(x.shape[2:])
     y = memory.empty(shape, x.dtype)
-    images, out = contiguous(x).reshape(n, channels, pixels), y.reshape(n, pixels, channels)
+    images, out = contiguous(x).reshape(n, channels, pixels), y.reshape(n, pixels, channels)  # (N, C, P), (N, P, C)
     threads.run_chunks(lambda start, stop: _transpose(images[start:stop], out[start:stop]), n)
     return y
 
@@ -80,7 +80,7 @@ def _transpose(x, y):
     """y (N, P, C) = x (N, C, P) with the last two axes swapped."""
     n, channels, pixels = x.shape
     for i in range(n):
-        for c0 in range(0, channels, SQUARE):
+        for c0 in range(0, channels, SQUARE):  # square by square
             for p0 in range(0, pixels, SQUARE):
                 for p in range(p0, min(p0 + SQUARE, pixels)):
                     for c in range(c0, min(c0 + SQUARE, channels)):

@@ -54,8 +54,8 @@ class Heap:
             fitting = [(length, start) for start, length in self.free if length >= size]
             if not fitting:
                 fitting = [self._grow(size)]
-            length, start = min(fitting)
-            i = bisect.bisect_left(self.free, (start, length))
+            length, start = min(fitting)  # best fit
+            i = bisect.bisect_left(self.free, (start, length))  # its place in the list
             self.free[i : i + 1] = [(start + size, length - size)] if length > size else []
             return start, size
 
@@ -83,7 +83,7 @@ class Heap:
     def _collect(self):
         """Make what was returned free, joined to the free pieces that it touches."""
         while self.returned:
-            start, length = self.returned.popleft()
+            start, length = self.returned.popleft()  # an address, bytes
             i = bisect.bisect(self.free, (start, length))
             if i < len(self.free) and self.free[i][0] == start + length:  # touches the one behind
                 length += self.free.pop(i)[1]
@@ -97,7 +97,7 @@ class Heap:
 def _whole(segment):
     """The one piece of a segment that is all free: whole pages, and a gap of one at least before the next segment."""
     address = segment.ctypes.data
-    skipped = -address % PAGE
+    skipped = -address % PAGE  # up to the first whole page
     return address + skipped, (segment.size - skipped - PAGE) // PAGE * PAGE
 
 
@@ -113,7 +113,7 @@ def empty(shape, dtype):
     size = math.prod(shape) * dtype.itemsize
     if size < SMALL:
         return np.empty(shape, dtype)
-    return np.asarray(Block(_heap, _heap.take(size + -size % PAGE), shape, dtype))
+    return np.asarray(Block(_heap, _heap.take(size + -size % PAGE), shape, dtype))  # whole pages
 
 
 def empty_images(shape, dtype):
@@ -144,6 +144,6 @@ def scratch(name, shape, dtype):
     dtype = np.dtype(dtype)
     size = math.prod(shape) * dtype.itemsize
     space = _scratch.spaces.get(name)
-    if space is None or space.size < size:
+    if space is None or space.size < size:  # bytes
         space = _scratch.spaces[name] = empty((max(size, SMALL),), np.uint8)
     return space[:size].view(dtype).reshape(shape)

@@ -1,4 +1,4 @@
-"""A small pool of Python threads that share out an op's images, rows or tiles.
+"""A small pool of Python threads that divide an op's images, rows or tiles among them.
 
 Each chunk of work spends its time in a compiled function or in BLAS, both of which release the interpreter's lock, so
 Python threads really run side by side. Between ops they sleep, while the cores stay awake (awake.py). BLAS's own
@@ -41,12 +41,12 @@ def set_threads(count):
 
 
 def chunks(n, least=1):
-    """Cut range(n) into [(start, stop), ...]: equal parts, at most one for each thread, each of `least` or more.
+    """Cut range(n) into [(start, stop), ...]: equal ones, at most one for each thread, each of `least` or more.
 
     None of them is empty: n = 0 gives [].
     """
-    parts = min(threads(), max(1, n // max(1, least))) if n else 0
-    return [(i * n // parts, (i + 1) * n // parts) for i in range(parts)]
+    count = min(threads(), max(1, n // max(1, least))) if n else 0
+    return [(i * n // count, (i + 1) * n // count) for i in range(count)]
 
 
 def run(work, count):
@@ -55,7 +55,7 @@ def run(work, count):
     If some fail, or Ctrl-C comes in between, no new ones are begun, and when those under way are done the exception of
     the lowest i is raised, or KeyboardInterrupt. A `run` inside `work` keeps to its own thread.
     """
-    if count <= 1 or threads() == 1 or _inside.active:
+    if count <= 1 or threads() == 1 or _inside.active:  # nothing to divide, or no thread is free
         for i in range(count):
             work(i)
     else:
@@ -64,8 +64,8 @@ def run(work, count):
 
 def run_chunks(work, n, least=1):
     """``work(start, stop)`` for each of ``chunks(n, least)``."""
-    parts = chunks(n, least)
-    run(lambda i: work(*parts[i]), len(parts))
+    limits = chunks(n, least)
+    run(lambda i: work(*limits[i]), len(limits))
 
 
 class _Inside(threading.local):
@@ -80,8 +80,8 @@ class _Job:
 
     def __init__(self, work, count, helpers):
         self.work, self.count, self.helpers = work, count, helpers
-        self.taken, self.errors = 0, {}
-        self.lock, self.left = threading.Lock(), threading.Event()
+        self.taken, self.errors = 0, {}  # chunks begun; {chunk: exception}
+        self.lock, self.left = threading.Lock(), threading.Event()  # left: when no helper is at work any more
         if helpers == 0:
             self.left.set()
 
@@ -104,7 +104,7 @@ class _Job:
 
     def _take(self):
         with self.lock:
-            if self.taken == self.count or self.errors:
+            if self.taken == self.count or self.errors:  # none left, or one has failed
                 return None
             self.taken += 1
             return self.taken - 1
@@ -117,7 +117,7 @@ class _Pool:
         self.workers, self.keepers = 0, None
         if size is not None:
             self.size = size
-        self.jobs = queue.SimpleQueue()
+        self.jobs = queue.SimpleQueue()  # a job is in it once for each helper
         self.lock = threading.Lock()
 
     @functools.cached_property
@@ -137,7 +137,7 @@ class _Pool:
             for _ in range(helpers):
                 self.jobs.put(job)
         try:
-            job.help()
+            job.help()  # the calling thread takes chunks too
         except BaseException as interrupt:  # between two chunks
             job.errors[-1] = interrupt
         while not job.left.is_set():  # nobody may go on while a helper still writes to the op's arrays
@@ -151,7 +151,7 @@ class _Pool:
     def close(self):
         with self.lock:
             for _ in range(self.workers):
-                self.jobs.put(None)
+                self.jobs.put(None)  # a worker that takes it ends
             self.size, self.workers = 1, 0  # whoever still comes works alone
 
     def _start(self):
