@@ -82,7 +82,7 @@ def _losses(logp, labels, weight, ignore_index, label_smoothing, smooth, loss):
             if smooth > 0:
                 for c in range(len(weight)):
                     if weight[c] != 0:
-                        total -= smooth * weight[c] * logp[i, c]  # each class has its share
+                        total -= smooth * weight[c] * logp[i, c]  # every class counts a little
         loss[i] = total
     return -1
 

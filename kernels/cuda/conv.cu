@@ -32,7 +32,7 @@ __global__ void conv2d_direct(const T *__restrict__ x, const T *__restrict__ wei
             for (int u = 0; u < KH; u++)
                 for (int v = 0; v < KW; v++) {
                     int h = oh * SH - PT + u * DH, w = ow * SW - PL + v * DW;
-                    if (h < 0 || h >= H || w < 0 || w >= W) continue;
+                    if (h < 0 || h >= H || w < 0 || w >= W) continue;  // padding
                     long long channel = (long long)n * C + o / OG * CG + c;
                     sum += x[(channel * H + h) * W + w] * weight[((o * CG + c) * KH + u) * KW + v];
                 }
@@ -58,7 +58,7 @@ __global__ void im2col(const T *__restrict__ x, T *__restrict__ col, int image, 
 // A number as three digits, n = (a * B + b) * C + c. Divisions, some 20 instructions each on a GPU, find the digits
 // once; from then on a step is added digit by digit, with a carry: additions alone.
 struct Digits {
-    int a, b, c;
+    int a, b, c;  // of a tap: channel (or filter), u, v; of a position or pixel: image, row, column
 };
 
 struct Radices {
@@ -79,7 +79,7 @@ struct Radices {
 template <typename T, bool ALONG_K>
 struct Fetch {
     static constexpr int COUNT = ALONG_K ? FETCHES : 1, STEP = ALONG_K ? DEPTH : DEPTH / FETCHES;
-    int thread, k, n[COUNT];
+    int thread, k, n[COUNT];  // k, n: of the number that it fetches next
     Digits digits_of_k, step, digits_of_n[COUNT];
 
     __device__ Fetch(int thread, int first_n, int first_k, Radices of_n, Radices of_k) : thread(thread) {
@@ -98,7 +98,7 @@ struct Fetch {
         for (int p = 0; p < FETCHES; p++) {
             int q = ALONG_K ? p : 0;
             fetched[p] = n[q] < count && k < last_k ? number(k, digits_of_k, n[q], digits_of_n[q]) : T(0);
-            if (ALONG_K && p < FETCHES - 1) continue;
+            if (ALONG_K && p < FETCHES - 1) continue;  // the other columns have the same k
             k += STEP;
             of_k.add(digits_of_k, step);
         }
@@ -124,20 +124,20 @@ __device__ void product(int I, int J, int first, int last, Radices of_j, Radices
     __shared__ alignas(16) T a_tile[2][DEPTH][TILE + 4];
     __shared__ alignas(16) T b_tile[2][DEPTH][TILE + 4];
     int x = threadIdx.x, y = threadIdx.y, thread = y * BLOCK_SIDE + x;  // x, y: [0, BLOCK_SIDE)
-    int i0 = blockIdx.y * TILE, j0 = blockIdx.x * TILE;
+    int i0 = blockIdx.y * TILE, j0 = blockIdx.x * TILE;  // first row and column of the thread block's results
     Fetch<T, A_ALONG_K> of_a(thread, i0, first, {1, 1}, of_k);
     Fetch<T, B_ALONG_K> of_b(thread, j0, first, of_j, of_k);
-    T sum[4][4] = {}, a_fetched[FETCHES], b_fetched[FETCHES];
+    T sum[4][4] = {}, a_fetched[FETCHES], b_fetched[FETCHES];  // sum: the register tile
     of_a.fetch(a_fetched, I, last, of_k, a);
     of_b.fetch(b_fetched, J, last, of_k, b);
     of_a.put(a_tile[0], a_fetched);
-    of_b.put(b_tile[0], b_fetched);
+    of_b.put(b_tile[0], b_fetched);  // the first tiles, for which everybody waits
     __syncthreads();
     for (int k0 = first, now = 0; k0 < last; k0 += DEPTH, now ^= 1) {  // now: [0, 2)
         of_a.fetch(a_fetched, I, last, of_k, a);
         of_b.fetch(b_fetched, J, last, of_k, b);
         for (int k = 0; k < DEPTH; k++) {
-            Four<T> four_a = *reinterpret_cast<const Four<T> *>(&a_tile[now][k][y * 4]);
+            Four<T> four_a = *reinterpret_cast<const Four<T> *>(&a_tile[now][k][y * 4]);  // 2 reads, 16 multiply-adds
             Four<T> four_b = *reinterpret_cast<const Four<T> *>(&b_tile[now][k][x * 4]);
             for (int r = 0; r < 4; r++)
                 for (int s = 0; s < 4; s++) sum[r][s] += four_a.at[r] * four_b.at[s];
@@ -193,8 +193,8 @@ __global__ void conv2d_grad_x(const T *__restrict__ grad_out, const T *__restric
         return weight[((long long)(group * OG + tap.a) * CG + c) * taps + tap.b * KW + tap.c];
     };
     auto seen_by = [=](int, Digits tap, int, Digits pixel) {
-        int top = pixel.b + PT - tap.b * DH, left = pixel.c + PL - tap.c * DW;
-        if (top < 0 || left < 0) return T(0);
+        int top = pixel.b + PT - tap.b * DH, left = pixel.c + PL - tap.c * DW;  // oh * SH, ow * SW of who saw it
+        if (top < 0 || left < 0) return T(0);  // above or left of all outputs
         int oh = by_SH.quotient(top), ow = by_SW.quotient(left), o = group * OG + tap.a;
         bool saw = oh * SH == top && ow * SW == left && oh < OH && ow < OW;
         return saw ? grad_out[(((long long)pixel.a * OC + o) * OH + oh) * OW + ow] : T(0);
@@ -212,9 +212,9 @@ __global__ void conv2d_grad_x(const T *__restrict__ grad_out, const T *__restric
 template <typename T>
 __global__ void conv2d_grad_weight(const T *__restrict__ grad_out, const T *__restrict__ x, T *__restrict__ sums,
                                    int length, GEOMETRY) {
-    int group = blockIdx.z % groups, split = blockIdx.z / groups;
+    int group = blockIdx.z % groups, split = blockIdx.z / groups;  // [0, groups), [0, splits)
     int CG = C / groups, OG = OC / groups, area = OH * OW, J = CG * KH * KW;
-    int first = split * length, last = min(first + length, N * area);
+    int first = split * length, last = min(first + length, N * area);  // positions of this split
     auto gradient = [=](int, Digits position, int o, Digits) {
         long long channel = (long long)position.a * OC + group * OG + o;
         return grad_out[channel * area + position.b * OW + position.c];

@@ -62,7 +62,7 @@ __global__ void matmul_shared(PRODUCT) {
     int x = threadIdx.x, y = threadIdx.y;  // [0, BLOCK_SIDE)
     int j = blockIdx.x * BLOCK_SIDE + x, i = blockIdx.y * BLOCK_SIDE + y;  // [0, J), [0, I), and beyond the edges
     T sum = T(0);
-    for (int k0 = 0; k0 < K; k0 += BLOCK_SIDE) {
+    for (int k0 = 0; k0 < K; k0 += BLOCK_SIDE) {  // one tile of each factor after the other
         a_tile[y][x] = i < I && k0 + x < K ? a[i * a_row + (k0 + x) * a_column] : T(0);
         b_tile[y][x] = j < J && k0 + y < K ? b[(k0 + y) * b_row + j * b_column] : T(0);
         __syncthreads();
@@ -96,7 +96,7 @@ __global__ void matmul_register(PRODUCT) {
     __shared__ T b_tile[DEPTH][TILE + 1];
     int x = threadIdx.x, y = threadIdx.y, thread = y * BLOCK_SIDE + x;  // x, y: [0, BLOCK_SIDE)
     int i0 = blockIdx.x * TILE, j0 = blockIdx.y * TILE;  // the first row and column of the thread block's results
-    T sum[4][4] = {};
+    T sum[4][4] = {};  // the register tile
     for (int k0 = 0; k0 < K; k0 += DEPTH) {
         fetch(a_tile, a, i0, I, a_row, k0, K, a_column, thread);
         fetch(b_tile, b, j0, J, b_column, k0, K, b_row, thread);
@@ -124,7 +124,7 @@ __global__ void matmul_vector(PRODUCT) {
     __shared__ alignas(16) T b_tile[DEPTH][TILE + 4];
     int x = threadIdx.x, y = threadIdx.y, thread = y * BLOCK_SIDE + x;  // x, y: [0, BLOCK_SIDE)
     int i0 = blockIdx.x * TILE, j0 = blockIdx.y * TILE;  // the first row and column of the thread block's results
-    T sum[4][4] = {};
+    T sum[4][4] = {};  // the register tile
     for (int k0 = 0; k0 < K; k0 += DEPTH) {
         fetch(a_tile, a, i0, I, a_row, k0, K, a_column, thread);
         fetch(b_tile, b, j0, J, b_column, k0, K, b_row, thread);
@@ -173,12 +173,12 @@ __device__ void put(T (&tile)[DEEP][WIDTH + 4], const T (&fetched)[FETCHES], lon
 template <typename T, int FOURS>
 __device__ void buffered(const T *a, const T *b, const T *bias, T *c, int I, int J, int K, long long a_row,
                          long long a_column, long long b_row, long long b_column) {
-    constexpr int WIDTH = FOURS * 4 * BLOCK_SIDE, DEEP = DEPTH / FOURS;
-    __shared__ alignas(16) T a_tile[2][DEEP][WIDTH + 4];
+    constexpr int WIDTH = FOURS * 4 * BLOCK_SIDE, DEEP = DEPTH / FOURS;  // 64 and 16, or 128 and 8
+    __shared__ alignas(16) T a_tile[2][DEEP][WIDTH + 4];  // two buffers: 17 KB for both factors, in float
     __shared__ alignas(16) T b_tile[2][DEEP][WIDTH + 4];
     int x = threadIdx.x, y = threadIdx.y, thread = y * BLOCK_SIDE + x;  // x, y: [0, BLOCK_SIDE)
-    int i0 = blockIdx.x * WIDTH, j0 = blockIdx.y * WIDTH;
-    T sum[FOURS * 4][FOURS * 4] = {}, a_fetched[FETCHES], b_fetched[FETCHES];
+    int i0 = blockIdx.x * WIDTH, j0 = blockIdx.y * WIDTH;  // the first row and column of the thread block's results
+    T sum[FOURS * 4][FOURS * 4] = {}, a_fetched[FETCHES], b_fetched[FETCHES];  // sum: the register tile
     // The first tiles, for which everybody waits
     fetch_ahead<T, DEEP, WIDTH>(a_fetched, a, i0, I, a_row, 0, K, a_column, thread);
     fetch_ahead<T, DEEP, WIDTH>(b_fetched, b, j0, J, b_column, 0, K, b_row, thread);

@@ -85,8 +85,8 @@ struct Positions {
     static constexpr int VECTORS = TILE * int(sizeof(T)) / 16, STEP = THREADS / VECTORS;
     const T *numbers;  // images (N, groups, H, W, channels)
     int channels, channel, first_image, groups, H, W, top, left, stride_h, stride_w, thread;
-    int k, last_k, n, oh, ow, OH, OW;
-    bool inside;
+    int k, last_k, n, oh, ow, OH, OW;  // k: the position that it copies next, with its digits n, oh, ow
+    bool inside;  // whether `channel` is in the factor
 
     __device__ void start(int first_k, int last) {
         thread = threadIdx.x;
@@ -100,7 +100,7 @@ struct Positions {
             long long pixel = ((long long)(n * groups + first_image) * H + h) * W + w;
             copy_async(reinterpret_cast<T *>(tile) + slow_slot<T>(row, thread % VECTORS * (TILE / VECTORS)),
                        numbers + (there ? pixel * channels + channel : 0), there);
-            k += STEP, ow += STEP;
+            k += STEP, ow += STEP;  // on by STEP positions, with carries
             while (ow >= OW) {
                 ow -= OW;
                 if (++oh == OH) oh = 0, n++;
@@ -136,9 +136,9 @@ __global__ void __launch_bounds__(THREADS, 1)
     }
     auto column = [=](int j) -> float * {
         int c = j % channels;
-        if (c >= CG) return nullptr;
+        if (c >= CG) return nullptr;  // a channel that only fills up the last vector
         return sums + ((long long)(split * groups + group) * I * CG + c) * taps + j / channels;
     };
-    int words = ((last - first) * int(sizeof(T)) + 3) / 4;
+    int words = ((last - first) * int(sizeof(T)) + 3) / 4;  // of 4 bytes, the last one perhaps half full
     pipeline<T, true>(gradients, windows, words, I, J, CG * taps, nullptr, nullptr, column);
 }

@@ -65,7 +65,7 @@ def batch_norm_relu_forward(x, weight, bias, mean, inv_std, residual):
 
 def batch_norm_relu_backward(grad_out, x, y, weight, bias, statistics, training, residual):
     """(grad_x, grad_weight, grad_bias, grad_residual), one kernel after the other."""
-    behind = relu_backward(grad_out, y)
+    behind = relu_backward(grad_out, y)  # the gradient behind the ReLU
     sums = batch_norm_grad_weight_bias(behind, x, *statistics)
     grad_x = batch_norm_grad_x(behind, x, weight, *statistics, sums if training else None)
     return grad_x, *sums, behind if residual else None
@@ -83,7 +83,7 @@ def batch_norm_statistics_kernel(x: T3, mean: T[:], var: T[:]):
         total, lost = add(total, lost, x[m // inner, c, m % inner])
     middle = block_sum(total, partial) / real(N * inner)  # the mean, known to every thread
     for m in range(cuda.threadIdx.x, N * inner, THREADS):  # [0, N * inner), read a second time
-        centred = x[m // inner, c, m % inner] - middle
+        centred = x[m // inner, c, m % inner] - middle  # small beside a large mean
         squares, lost_squares = add(squares, lost_squares, centred * centred)
     spread = block_sum(squares, partial) / real(N * inner)
     if cuda.threadIdx.x == 0:
@@ -116,10 +116,10 @@ def batch_norm_grad_weight_bias_kernel(
         n, i = m // inner, m % inner
         along, lost_along = add(along, lost_along, grad_out[n, c, i] * (x[n, c, i] - mean[c]))
         total, lost = add(total, lost, grad_out[n, c, i])
-    along = block_sum(along, partial)
+    along = block_sum(along, partial)  # of grad_out * (x - mean)
     total = block_sum(total, partial)
     if cuda.threadIdx.x == 0:
-        grad_weight[c] = along * inv_std[c]
+        grad_weight[c] = along * inv_std[c]  # x_hat = (x - mean) * inv_std
         grad_bias[c] = total
 
 
@@ -130,11 +130,11 @@ def batch_norm_grad_x_kernel(
     """grad_x = weight * inv_std * (grad_out - grad_bias / count - x_hat * grad_weight / count); in evaluation, where
     mean and variance are constants, grad_weight and grad_bias are None."""
     N, C, inner = x.shape
-    count = x.dtype.type(N * inner)
+    count = x.dtype.type(N * inner)  # values of a channel
     for i in range(cuda.grid(1), x.size, cuda.gridsize(1)):  # [0, N * C * inner)
         n, c, m = i // inner // C, i // inner % C, i % inner
-        grad = grad_out[n, c, m]
-        if grad_weight is not None and grad_bias is not None:
+        grad = grad_out[n, c, m]  # image, channel, place in it
+        if grad_weight is not None and grad_bias is not None:  # training: x moves mean and variance as well
             x_hat = (x[n, c, m] - mean[c]) * inv_std[c]
             grad -= (grad_bias[c] + x_hat * grad_weight[c]) / count
         scale = inv_std[c] if weight is None else inv_std[c] * weight[c]

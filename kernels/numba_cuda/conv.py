@@ -19,8 +19,8 @@ from .launch import THREADS, TILE, Pair, Pairs, T, contiguous, cuda, empty, fold
 from .matmul import PITCH
 from .reduction import add, block_sum
 
-T4 = T[:, :, :, :]
-BLOCK = TILE, TILE
+T4 = T[:, :, :, :]  # images, filters
+BLOCK = TILE, TILE  # threads of a thread block, along x and y
 
 
 def conv2d_forward(x, weight, bias, stride, padding, dilation, groups):
@@ -78,14 +78,14 @@ def conv2d_forward_kernel(x: T4, weight: T4, bias: optional(T[:]), y: T4, stride
     column, row = cuda.threadIdx.x, cuda.threadIdx.y  # [0, TILE)
     group, OG = cuda.blockIdx.z, OC // cuda.gridDim.z  # [0, groups)
     position = cuda.blockIdx.x * TILE + column  # [0, N * OH * OW), and beyond the edge
-    n, oh, ow = position // OW // OH, position // OW % OH, position % OW
+    n, oh, ow = position // OW // OH, position // OW % OH, position % OW  # the position's digits: image, row, column
     filter = cuda.blockIdx.y * TILE + row  # [0, OG), and beyond the edge
     o = group * OG + filter  # [0, OC)
     total = zero
     for u in range(KH):
         for v in range(KW):
             h, w = oh * SH - PT + u * DH, ow * SW - PL + v * DW
-            sees = n < N and 0 <= h < H and 0 <= w < W
+            sees = n < N and 0 <= h < H and 0 <= w < W  # else padding, or beyond the edge
             for c0 in range(0, CG, TILE):
                 of_weight, of_x = c0 + column, c0 + row  # the channel that this thread fetches of each, [0, CG)
                 weight_tile[row, column] = weight[o, of_weight, u, v] if filter < OG and of_weight < CG else zero
@@ -117,13 +117,13 @@ def conv2d_grad_x_kernel(grad_out: T4, weight: T4, grad_x: T4, stride: Pair, pad
     column, row = cuda.threadIdx.x, cuda.threadIdx.y  # [0, TILE)
     group, OG = cuda.blockIdx.z, OC // cuda.gridDim.z  # [0, groups)
     pixel = cuda.blockIdx.x * TILE + column  # [0, N * H * W), and beyond the edge
-    n, h, w = pixel // W // H, pixel // W % H, pixel % W
+    n, h, w = pixel // W // H, pixel // W % H, pixel % W  # the pixel's digits: image, row, column
     c = cuda.blockIdx.y * TILE + row  # [0, CG), and beyond the edge
     total = zero
     for u in range(KH):
         for v in range(KW):
             below, right = h + PT - u * DH, w + PL - v * DW  # of where the window of output (0, 0) has this tap
-            oh, ow = below // SH, right // SW
+            oh, ow = below // SH, right // SW  # that output, if it is `aligned`
             aligned = below >= 0 and right >= 0 and below % SH == 0 and right % SW == 0
             # a pixel between the strides was seen through another tap
             seen = n < N and aligned and oh < OH and ow < OW
@@ -136,7 +136,7 @@ def conv2d_grad_x_kernel(grad_out: T4, weight: T4, grad_x: T4, stride: Pair, pad
                 for o in range(TILE):
                     total += weight_tile[row, o] * grad_tile[o, column]
                 cuda.syncthreads()
-    if c < CG and n < N:
+    if c < CG and n < N:  # else beyond an edge
         grad_x[n, group * CG + c, h, w] = total
 
 
@@ -160,12 +160,12 @@ def conv2d_grad_weight_kernel(grad_out: T4, x: T4, grad_weight: T4, stride: Pair
     group, OG = cuda.blockIdx.z, OC // cuda.gridDim.z  # [0, groups)
     filter = cuda.blockIdx.y * TILE + row  # [0, OG), and beyond the edge
     fetched = cuda.blockIdx.x * TILE + row  # [0, CG * KH * KW), and beyond the edge
-    c, u, v = fetched // KW // KH, fetched // KW % KH, fetched % KW
+    c, u, v = fetched // KW // KH, fetched // KW % KH, fetched % KW  # the weight's digits: channel, tap
     total = zero
-    for n in range(N):
+    for n in range(N):  # image by image: positions of two would not lie side by side
         for start in range(0, OH * OW, TILE):
             position = start + column  # [0, OH * OW), and beyond the edge
-            oh, ow = position // OW, position % OW
+            oh, ow = position // OW, position % OW  # the position's digits: row, column
             h, w = oh * SH - PT + u * DH, ow * SW - PL + v * DW
             sees = oh < OH and c < CG and 0 <= h < H and 0 <= w < W
             inside = oh < OH and filter < OG
@@ -178,7 +178,7 @@ def conv2d_grad_weight_kernel(grad_out: T4, x: T4, grad_weight: T4, stride: Pair
     # the sum is that of row `row` of grad_tile and row `column` of x_tile: not of the column that was fetched
     own = cuda.blockIdx.x * TILE + column  # [0, CG * KH * KW), and beyond the edge
     c, u, v = own // KW // KH, own // KW % KH, own % KW
-    if filter < OG and c < CG:
+    if filter < OG and c < CG:  # else beyond an edge
         grad_weight[group * OG + filter, c, u, v] = total
 
 

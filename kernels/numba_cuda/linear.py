@@ -26,7 +26,7 @@ def linear_grad_weight(grad_out, x):
 
 def linear_grad_bias(grad_out):
     """grad_bias (OC,) = grad_out summed over the leading axes."""
-    rows = contiguous(as_rows(grad_out))
+    rows = contiguous(as_rows(grad_out))  # (rows, OC)
     sums = empty(grad_out, rows.shape[1:])
     column_sums[math.ceil(len(sums) / TILE), (TILE, TILE)](rows, sums)
     return sums
@@ -52,9 +52,9 @@ def column_sums(x: T[:, :], y: T[:]):
     if column < columns:
         for row in range(down, rows, TILE):  # [0, rows)
             total, lost = add(total, lost, x[row, column])
-    partial[down, across] = total
+    partial[down, across] = total  # 0 beyond the edge
     cuda.syncthreads()
     if down == 0 and column < columns:
-        for part in range(1, TILE):
-            total += partial[part, across]
+        for other in range(1, TILE):
+            total += partial[other, across]
         y[column] = total

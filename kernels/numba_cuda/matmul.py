@@ -34,20 +34,20 @@ def matmul_shared(
     Bound by  shared memory: two numbers read for each multiply-add
     """
     rows, columns = c.shape
-    depth = a.shape[0] if a_is_transposed else a.shape[1]
+    depth = a.shape[0] if a_is_transposed else a.shape[1]  # K
     a_tile = cuda.shared.array((TILE, PITCH), a.dtype)
     b_tile = cuda.shared.array((TILE, PITCH), a.dtype)
     x, y = cuda.threadIdx.x, cuda.threadIdx.y  # [0, TILE)
-    i0, j0 = cuda.blockIdx.x * TILE, cuda.blockIdx.y * TILE
+    i0, j0 = cuda.blockIdx.x * TILE, cuda.blockIdx.y * TILE  # first row and column of the thread block's results
     total = a.dtype.type(0)
-    for k0 in range(0, depth, TILE):
+    for k0 in range(0, depth, TILE):  # TILE columns of a, TILE rows of b
         fetch(a_tile, a, i0, k0, a_is_transposed)
         fetch(b_tile, b, k0, j0, b_is_transposed)
         cuda.syncthreads()
         for k in range(TILE):
             total += a_tile[y, k] * b_tile[k, x]
         cuda.syncthreads()
-    i, j = i0 + y, j0 + x
+    i, j = i0 + y, j0 + x  # this thread's result
     if i < rows and j < columns:
         if bias is not None:
             total += bias[j]
@@ -62,7 +62,7 @@ def fetch(tile, matrix, row, column, is_transposed):
     zero = matrix.dtype.type(0)
     if is_transposed:
         inside = column + y < matrix.shape[0] and row + x < matrix.shape[1]
-        tile[x, y] = matrix[column + y, row + x] if inside else zero
+        tile[x, y] = matrix[column + y, row + x] if inside else zero  # neighbours write down a column: see PITCH
     else:
         inside = row + y < matrix.shape[0] and column + x < matrix.shape[1]
-        tile[y, x] = matrix[row + y, column + x] if inside else zero
+        tile[y, x] = matrix[row + y, column + x] if inside else zero  # neighbours write along a row

@@ -19,9 +19,9 @@ from .launch import THREADS, cuda, device
 @device
 def add(total, lost, value):
     """(total + value, by how much too large that is); `lost`: by how much `total` is too large, 0 at first."""
-    value = value - lost
+    value = value - lost  # takes off what was too much before
     larger = total + value
-    too_large = (larger - total) - value
+    too_large = (larger - total) - value  # 0 if nothing was rounded
     return larger, too_large if too_large == too_large else lost  # NaN where there is an infinity
 
 
@@ -52,7 +52,7 @@ def block_max(value, partial):
     while half > 0:
         if i < half:
             other = partial[i + half]
-            if other > partial[i] or other != other:
+            if other > partial[i] or other != other:  # a NaN wins, and stays: nothing is larger
                 partial[i] = other
         cuda.syncthreads()
         half //= 2

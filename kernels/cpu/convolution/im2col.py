@@ -1,8 +1,8 @@
 """Convolution of any geometry, as matrix products over the windows of a few pixels at a time.
 
 minicnn/ops/conv.py makes a matrix of all windows and multiplies that. It is KH*KW times as large as the images: written
-to memory and read again it costs more than the products. Here the windows of a block of pixels are copied together,
-multiplied while they are in the second cache, and overwritten by those of the next block:
+to memory and read again it costs more than the products. Here the windows of a *cache block* of pixels are copied
+together, multiplied while they are in the second cache, and overwritten by those of the next one:
 
     col (pixels, KH*KW*C)      one window in each row; channels-last, KW*C numbers of it lie side by side in x
     forward       y[pixels] = col @ weight (KH*KW*C, OC)
@@ -12,7 +12,7 @@ multiplied while they are in the second cache, and overwritten by those of the n
 Pixel a of x was seen through tap u by output i if a = i*stride + u*dilation - padding. For stride 1 each tap finds its
 output, i = a + padding - u*dilation, and grad_x is a convolution of grad_out with the taps in reverse. For a larger one
 only the taps with (a + padding - u*dilation) % stride == 0 do, and which those are depends on a % stride alone: the
-pixels with one remainder, a phase, are a convolution of stride 1 with a part of the taps. Nothing but padding is
+pixels with one remainder, a phase, are a convolution of stride 1 with some of the taps. Nothing but padding is
 multiplied by zero, and no pixel is added to twice (as col2im does).
 
 Operations    2 * N*OH*OW * OC * KH*KW*C/groups in each pass, at the speed of matmul.py less the copying

@@ -17,7 +17,7 @@ KH products:
     grad_weight[u] (KW*C, OC) = sum over n, i of  windows(i*stride + u)^T @ grad_out[n, i, :, :]
 
 Only the padding has to be there: a band of an image is copied into a frame of zeros, once, not KH*KW/stride^2 times.
-With more channels im2col.py is ahead, as whole blocks of windows make better use of the caches than rows of outputs do.
+With more channels im2col.py is ahead, as its cache blocks of windows make better use of caches than rows of outputs do.
 
 grad_x goes the other way: a product makes the gradients of the windows of a few rows of outputs, and each row of a
 window is added where it lies in the image. Hardly anybody asks that of a first layer.

@@ -53,8 +53,8 @@ from . import im2col
 from .outliers import mark_outliers
 from .winograd_tiles import TILE, Tiling, collect_filters, cut, join, multiply_places, spread_filters, sum_places
 
-BLOCK_BYTES = 3 << 19  # of V and M, 1.5 MB, for a block of bands: they stay in the second cache
-LEAST_TILES = 112  # but no fewer than that in a block, as U is read once for each
+BLOCK_BYTES = 3 << 19  # of V and M, 1.5 MB, for the bands of a cache block: they stay in the second cache
+LEAST_TILES = 112  # but no fewer than that in a cache block, as U is read once for each
 WORTH = 24  # multiplications that take as long as transforming a number, writing and reading it
 
 
