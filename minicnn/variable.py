@@ -81,7 +81,7 @@ class Variable:
 
     @grad.setter
     def grad(self, grad: Any) -> None:
-        if grad is not None:  # None forgets it
+        if grad is not None:  # None: it is forgotten
             if not isinstance(grad, Variable):
                 raise TypeError(f".grad is a Tensor or None, not a {type(grad).__name__}; wrap it in Tensor(...)")
             own, given = self._data, grad._data  # an optimiser goes through both by one index

@@ -209,7 +209,7 @@ class Pow(Function):
         (a,) = self.saved
         if self.exponent == 0:  # 0 * a^-1 would be NaN at a = 0
             return np.zeros_like(a)
-        return grad_out * self.exponent * a ** (self.exponent - 1)  # g * p * a^(p-1)
+        return grad_out * self.exponent * a ** (self.exponent - 1)
 
 
 class Neg(Function):

@@ -74,7 +74,7 @@ def setitem(x: Variable, index: Any, value: Any) -> None:
     value = _written(value, device)  # a number or an array
     check_writeable("x[index] = value", x.data)
     try:
-        x.data[index_parts(index, device)] = value  # NumPy's own
+        x.data[index_parts(index, device)] = value  # NumPy's, or CuPy's, own assignment
     except OverflowError as error:  # a number
         raise ValueError(f"x[index] = value: {error}") from None
     x.version.count += 1
