@@ -21,19 +21,16 @@ from minicnn.train import Trainer, exit_code
 
 
 def arguments():
-    parser = cli.make_parser(
-        "Train and test ResNets on CIFAR-10 or folders of small pictures.", archs=list(names.CIFAR)
-    )
+    what = "Train and test ResNets on CIFAR-10 or folders of small pictures."
+    parser = cli.make_parser(what, archs=list(names.CIFAR))
     parser.set_defaults(lr=0.1, wd=1e-4, epochs=164)  # 164 epochs of 391 steps: 64,000 steps on CIFAR-10
     resnet = parser.add_argument_group("ResNet")
     resnet.add_argument("--plain", action="store_true", help="no shortcuts")
     resnet.add_argument("--shortcut", choices=("A", "B", "C"), default="A", help="where a block changes the shape")
-    resnet.add_argument(
-        "--zero-padding", choices=("behind", "around"), default="behind", help="where option A puts its zero channels"
-    )
-    resnet.add_argument(
-        "--milestones", metavar="STEP", type=whole(1), nargs="+", default=[32000, 48000], help="lr / 10 there"
-    )
+    where = "where option A puts its zero channels"
+    resnet.add_argument("--zero-padding", choices=("behind", "around"), default="behind", help=where)
+    steps = [32000, 48000]
+    resnet.add_argument("--milestones", metavar="STEP", type=whole(1), nargs="+", default=steps, help="lr / 10 there")
     resnet.add_argument("--warmup", metavar="STEPS", type=whole(0), help="lr grows so long (default: 0; 400 from 110)")
     return parser
 
@@ -84,9 +81,8 @@ def main(argv=None):
         cli.introduce(args, model, train_set, val_set, note(args))
         normalize = cli.normalizer(args, train_set, state)
         options = cli.trainer_options(args, folder, train_set, known)
-        trainer = Trainer(
-            model, optimizer, schedule, train_loader, val_loader, normalize, schedule_each="batch", **options
-        )
+        options["schedule_each"] = "batch"
+        trainer = Trainer(model, optimizer, schedule, train_loader, val_loader, normalize, **options)
         if state:
             trainer.load_state_dict(state, args.resume)
             state.clear()  # it is twice as large as the model

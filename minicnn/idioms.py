@@ -162,9 +162,7 @@ class TorchIdioms(Variable):
         """``x @ other``."""
         return self @ other
 
-    def mm(self, other: Any) -> Self:
-        """``x @ other``."""
-        return self @ other
+    mm = matmul
 
     def var(self, dim: Any = None, correction: builtins.int = 1, keepdim: builtins.bool = False) -> Self:
         """The variance over `dim`, the sum of squares divided by M - correction. ValueError for too few values."""

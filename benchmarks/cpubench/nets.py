@@ -16,12 +16,9 @@ EPSILON, MOMENTUM = 1e-5, 0.1  # of batch norm: the running statistics move by M
 LEARNING_RATE, VELOCITY_KEPT, WEIGHT_DECAY = 0.01, 0.9, 5e-4
 
 ALEXNET = (  # features.<number>: channels, kernel, stride, padding, max-pool behind it
-    (0, 64, 11, 4, 2, True),
-    (3, 192, 5, 1, 2, True),
-    (6, 384, 3, 1, 1, False),
-    (8, 256, 3, 1, 1, False),
+    (0, 64, 11, 4, 2, True), (3, 192, 5, 1, 2, True), (6, 384, 3, 1, 1, False), (8, 256, 3, 1, 1, False),
     (10, 256, 3, 1, 1, True),
-)
+)  # fmt: skip
 
 
 def alexnet(layers, x):

@@ -173,16 +173,10 @@ def settings(args: Namespace) -> dict[str, Any]:
 def trainer_options(args: Namespace, folder: Path, train: PictureSet, known: State) -> dict[str, Any]:
     """What a ``Trainer`` needs to know of the arguments and of the pictures, whose record is `known`: its keywords."""
     return {
-        "folder": folder,
-        "epochs": args.epochs,
-        "device": args.device,
-        "settings": settings(args),
-        "classes": train.classes,
-        "pictures": known,
-        "print_every": args.print_freq,
-        "checkpoint_every": args.checkpoint_every,
-        "tensorboard": args.tensorboard,
-    }
+        "folder": folder, "epochs": args.epochs, "device": args.device, "settings": settings(args),
+        "classes": train.classes, "pictures": known, "print_every": args.print_freq,
+        "checkpoint_every": args.checkpoint_every, "tensorboard": args.tensorboard,
+    }  # fmt: skip
 
 
 def flag(name: str) -> str:

@@ -119,15 +119,13 @@ def write_results(args: Namespace, trainer: Trainer, pictures: DataLoader, sampl
         "arch": args.arch,
         "pictures": args.dir or data_name(args, sample),
     }
-    _write_all(
-        folder,
-        {
-            "summary.json": lambda file: file.write(as_json(summary)),
-            "curves.png": lambda file: plot.save_curves(folder / "log.csv", file),
-            "pictures.png": lambda file: plot.save_pictures(_first_pictures(pictures), file),
-            "filters.png": lambda file: plot.save_filters(next(p for p in parameters if p.ndim == 4), file),
-        },
-    )
+    writers = {
+        "summary.json": lambda file: file.write(as_json(summary)),
+        "curves.png": lambda file: plot.save_curves(folder / "log.csv", file),
+        "pictures.png": lambda file: plot.save_pictures(_first_pictures(pictures), file),
+        "filters.png": lambda file: plot.save_filters(next(p for p in parameters if p.ndim == 4), file),
+    }
+    _write_all(folder, writers)
     watched = "train_top1" if last["val_top1"] is None else "val_top1"
     say(f"{watched} {last[watched]:.2f} % after {trainer.epoch} epochs, {duration(summary['seconds'])}. In {folder}:")
     say(f"  summary.json  log.csv  args.json  curves.png  filters.png  pictures.png  {BEST}  {LAST}")

@@ -47,11 +47,7 @@ def test_checkpoints(args: Namespace, state: State, build_model: Build, source: 
 
 
 def test(
-    args: Namespace,
-    classifiers: list[Classifier],
-    loaders: list[DataLoader],
-    paths: list[str],
-    folder: Path | None = None,
+    args: Namespace, classifiers: list[Classifier], loaders: list[DataLoader], paths: list[str], folder: Path | None
 ) -> None:
     """Test the networks of the checkpoints at `paths`; the result is said, and written into `folder`, if any."""
     with Progress("validation", len(loaders[0]), every=args.print_freq) as progress:

@@ -154,17 +154,10 @@ def _scatter(u, v, rng):
 
 
 PATTERNS = {  # name: (pattern, largest tilt of the whole picture in radians)
-    "bricks": (_bricks, 0.15),
-    "checkerboard": (_checkerboard, 0.3),
-    "crosses": (_crosses, 0.3),
-    "diagonal": (_diagonal, 0.2),
-    "dots": (_dots, 0.3),
-    "rays": (_rays, 0.8),
-    "rings": (_rings, 0.8),
-    "stripes": (_stripes, 0.2),
-    "triangles": (_triangles, 0.2),
-    "waves": (_waves, 0.3),
-}
+    "bricks": (_bricks, 0.15), "checkerboard": (_checkerboard, 0.3), "crosses": (_crosses, 0.3),
+    "diagonal": (_diagonal, 0.2), "dots": (_dots, 0.3), "rays": (_rays, 0.8), "rings": (_rings, 0.8),
+    "stripes": (_stripes, 0.2), "triangles": (_triangles, 0.2), "waves": (_waves, 0.3),
+}  # fmt: skip
 
 
 # --- files ---
@@ -189,8 +182,6 @@ def _draw_all(folder, seed, per_class):
 
 
 def _is_complete(folder, per_class):
-    return (folder / "README.txt").is_file() and all(
-        len(list((folder / split / name).glob("*.JPEG"))) == count
-        for split, count in per_class.items()
-        for name in PATTERNS
-    )
+    counts = [(folder / split / name, count) for split, count in per_class.items() for name in PATTERNS]
+    is_whole = all(len(list(pictures.glob("*.JPEG"))) == count for pictures, count in counts)
+    return is_whole and (folder / "README.txt").is_file()
