@@ -87,16 +87,16 @@ class Tensor(TorchIdioms, Comparisons, ArrayProtocols):  # x.item(), x.view(...)
             if self.size != 1:
                 raise ValueError(f"backward() of a tensor {self.shape} needs the upstream gradient, of that shape")
             grad = Tensor(np.ones_like(self.data))  # dL/dL = 1
-        grad = grad.data if isinstance(grad, Variable) else to_device(np.asarray(grad, self.dtype), self.device)
-        if grad.shape != self.shape or grad.dtype != self.dtype or device_of(grad) != self.device:
+        given = grad.data if isinstance(grad, Variable) else to_device(np.asarray(grad, self.dtype), self.device)
+        if given.shape != self.shape or given.dtype != self.dtype or device_of(given) != self.device:
             raise ValueError(
-                f"backward(): the upstream gradient has shape {grad.shape}, {grad.dtype}, on {device_of(grad)!r}; "
+                f"backward(): the upstream gradient has shape {given.shape}, {given.dtype}, on {device_of(given)!r}; "
                 f"the tensor has {self.shape}, {self.dtype}, on {self.device!r}"
             )
         # `add` sums the gradients of a result that was used twice: an op of two equal shapes that has a kernel on each
         # device, as the residual add is. It is handed over because autograd.py stands below the ops.
         with naming_memory_errors("backward"), np.errstate(under="ignore"):
-            backward(self, grad, retain_graph, add=arithmetic.residual_add_forward)
+            backward(self, given, retain_graph, add=arithmetic.residual_add_forward)
 
     def detach(self) -> Tensor:
         """The same memory, outside the graph."""

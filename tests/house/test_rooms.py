@@ -6,6 +6,7 @@ import graphlib
 import importlib
 import inspect
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -186,3 +187,23 @@ def test_what_is_public_has_a_docstring():
 
 def test_what_is_public_has_type_hints():
     assert not missing(is_hinted), "\n".join(missing(is_hinted))
+
+
+def test_files_that_are_spoken_of_are_there():
+    """A file that is moved or renamed is still named elsewhere: in comments, docstrings, documents."""
+    texts = {path.relative_to(ROOT).as_posix(): path.read_text() for path in ROOT.glob("*.md")}
+    for top in ("minicnn", "kernels", "benchmarks", "examples", "docs", "tests"):
+        for path in (ROOT / top).rglob("*"):
+            if path.suffix in (".py", ".cu", ".cuh", ".h", ".cpp", ".md"):
+                texts[path.relative_to(ROOT).as_posix()] = path.read_text()
+    named = {
+        (file, name.removeprefix("minicnn/") if "/kernels/" in name else name)
+        for file, text in texts.items()
+        if not file.startswith(("tests/", "CHANGELOG"))  # tests make up names, and the log tells of what was
+        for name in re.findall(r"(?<![\w/}])\w+(?:/\w+)*\.(?:py|cuh?)\b", text)
+    }
+    there = "\n".join(f"/{file}\n" for file in texts)
+    assert len(named) > 500
+    assert sorted((file, name) for file, name in named if f"/{name}\n" not in there) == [
+        ("kernels/README.md", "name.cuh")
+    ]
