@@ -260,7 +260,7 @@ def _behind_relu(grad_out, x, y, behind, mean, scale, shift, place):
     if y is not None:
         g = 0 if y[i, c] <= 0 else g
         behind[i, c] = g
-    elif shift is not None:
+    elif shift is not None:  # the sign of y once more, from x
         g = 0 if d * scale[c] + shift[c] <= 0 else g
     return g, d
 
@@ -270,9 +270,7 @@ def _grad_x(grad_out, x, mean, scale, along, offset, shift, grad_x):
     """grad_x = (g - offset - (x - mean) * along) * scale; in evaluation, without sums, g * scale."""
     for i in range(len(x)):
         for c in range(len(mean)):
-            g, d = grad_out[i, c], x[i, c] - mean[c]
-            if shift is not None:  # the sign of y once more, from x
-                g = 0 if d * scale[c] + shift[c] <= 0 else g
+            g, d = _behind_relu(grad_out, x, None, None, mean, scale, shift, (i, c))
             if along is not None:  # training
                 g = g - offset[c] - d * along[c]
             grad_x[i, c] = g * scale[c]
