@@ -20,15 +20,15 @@ from .machine import memory, threads
 from .machine.blas import one_thread
 from .machine.layout import contiguous
 
-LEAST = 1 << 18  # multiplications below which a chunk is not worth waking a thread for
-ROWS = 1 << 12  # that a product is summed over at once: BLAS adds a narrow one's up one by one, which costs digits
+LEAST_MULTIPLICATIONS = 1 << 18  # below which a chunk is not worth waking a thread for
+ROWS_AT_ONCE = 1 << 12  # that a product is summed over: BLAS adds a narrow one's up one by one, which costs digits
 
 
 def linear_forward(x, weight, bias):
     """y (..., OC) = x @ weight^T + bias."""
-    transposed = _product(contiguous(weight), _as_rows(x).T)
+    transposed = _product(contiguous(weight), _as_rows(x).T)  # y^T (OC, N)
     y = memory.empty(transposed.shape[::-1], x.dtype)
-    np.add(transposed.T, x.dtype.type(0) if bias is None else bias, out=y)
+    np.add(transposed.T, x.dtype.type(0) if bias is None else bias, out=y)  # turned round, with the bias
     return y.reshape(*x.shape[:-1], len(weight))
 
 
@@ -40,11 +40,11 @@ def linear_grad_x(grad_out, weight):
 def linear_grad_weight(grad_out, x):
     """grad_weight (OC, C) = grad_out^T @ x, summed over the leading axes."""
     grad_out, x = _as_rows(grad_out), _as_rows(x)
-    if len(x) <= ROWS:
+    if len(x) <= ROWS_AT_ONCE:  # nearly always
         return _product(grad_out.T, x)
-    grad_weight = np.zeros((grad_out.shape[1], x.shape[1]))
-    for start in range(0, len(x), ROWS):
-        grad_weight += _product(grad_out[start : start + ROWS].T, x[start : start + ROWS])
+    grad_weight = np.zeros((grad_out.shape[1], x.shape[1]))  # (OC, C), float64
+    for start in range(0, len(x), ROWS_AT_ONCE):
+        grad_weight += _product(grad_out[start : start + ROWS_AT_ONCE].T, x[start : start + ROWS_AT_ONCE])
     return grad_weight.astype(x.dtype)
 
 
@@ -60,14 +60,14 @@ def _product(a, b):
     def work(start, stop):
         if out.shape[1] == 1:  # a matrix times a vector, which BLAS does faster if it is told
             np.dot(a[start:stop], b[:, 0], out=out[start:stop, 0])
-        elif out.shape[0] > out.shape[1]:
+        elif out.shape[0] > out.shape[1]:  # cut along I: rows of a
             np.matmul(a[start:stop], b, out=out[start:stop])
         else:
-            np.matmul(a, b[:, start:stop], out=out[:, start:stop])
+            np.matmul(a, b[:, start:stop], out=out[:, start:stop])  # cut along J: columns of b
 
     multiplications = a.shape[1] * min(out.shape)  # for one row or column
     with one_thread:  # of BLAS's own: they would fight with the threads of the pool for the cores
-        threads.run_chunks(work, max(out.shape), LEAST // max(1, multiplications))
+        threads.run_chunks(work, max(out.shape), LEAST_MULTIPLICATIONS // max(1, multiplications))
     return out
 
 

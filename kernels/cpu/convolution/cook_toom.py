@@ -39,9 +39,9 @@ def cook_toom(side, taps, points=None):
     points = [Fraction(point) for point in points or POINTS[: side + taps - 2]]
     if len(points) != side + taps - 2:
         raise ValueError(f"cook_toom: {side} results of {taps} taps need {side + taps - 2} points, got {len(points)}")
-    a = [[point**i for point in points] + [Fraction(i == side - 1)] for i in range(side)]
+    a = [[point**i for point in points] + [Fraction(i == side - 1)] for i in range(side)]  # row i: point^i
     g, b = [], []
-    for point in points:
+    for point in points:  # a row of G and of B^T for each
         others = [other for other in points if other != point]
         value = math.prod(point - other for other in others)  # of the polynomial with zeros at the others
         sign = 1 if value > 0 else -1

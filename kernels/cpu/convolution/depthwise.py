@@ -16,7 +16,7 @@ from ..machine import memory, threads
 from ..machine.jit import jit
 
 FORWARD, GRAD_X, GRAD_WEIGHT = range(3)
-LEAST = 1 << 16  # numbers of an image below which a band of it is not worth waking a thread for
+LEAST_NUMBERS = 1 << 16  # of an image, below which a band of it is not worth waking a thread for
 
 
 def conv2d_forward(x, weight, bias, geometry):
@@ -55,7 +55,7 @@ def _by_taps(weight):
 def _bands(images):
     """[(image, first row, row behind the last)]: whole images, or bands of them where there are fewer than threads."""
     n, height, width, channels = images.shape
-    bands = max(1, min(-(-threads.threads() // max(1, n)), height * width * channels // LEAST, height))  # of an image
+    bands = max(1, min(-(-threads.threads() // max(1, n)), height * width * channels // LEAST_NUMBERS, height))
     return [(image, i * height // bands, (i + 1) * height // bands) for image in range(n) for i in range(bands)]
 
 

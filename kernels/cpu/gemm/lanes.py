@@ -40,7 +40,7 @@ class Vector(types.Type):
 @register_model(Vector)
 class _VectorModel(models.PrimitiveModel):
     def __init__(self, manager, kind):
-        number = manager.lookup(kind.dtype).get_value_type()
+        number = manager.lookup(kind.dtype).get_value_type()  # LLVM's type of one number
         super().__init__(manager, kind, ir.VectorType(number, kind.lanes))
 
 
@@ -56,7 +56,7 @@ def load(context, x, start, step, count, first, last):
     """The vectors at x[start + i*step], i in [0, count), as a tuple; a zero instead unless first <= i < last."""
     if not isinstance(count, types.IntegerLiteral):
         raise errors.TypingError("load: count must be a constant")
-    number = count.literal_value
+    number = count.literal_value  # so the loop below is written out
     kind = types.UniTuple(Vector(x.dtype), number)
 
     def emit(context, builder, signature, arguments):
@@ -110,7 +110,7 @@ def larger(context, most, values):
         vector = context.get_value_type(most)
         integer = ir.VectorType(ir.IntType(most.dtype.bitwidth), vector.count)
         mask = ir.Constant(integer, [(1 << (most.dtype.bitwidth - 1)) - 1] * vector.count)
-        total = builder.bitcast(arguments[0], integer)
+        total = builder.bitcast(arguments[0], integer)  # the same bits, seen as integers
         for value in cgutils.unpack_tuple(builder, arguments[1]):
             bits = builder.and_(builder.bitcast(value, integer), mask)
             total = builder.select(builder.icmp_unsigned(">", bits, total), bits, total)
@@ -143,7 +143,7 @@ def transpose(context, x, start, step, y, to, y_step):
     def emit(context, builder, signature, arguments):
         x_array, start, step, y_array, to, y_step = indices(context, builder, signature.args, arguments)
         vector = context.get_value_type(Vector(x.dtype))
-        count, size = vector.count, x.dtype.bitwidth // 8
+        count, size = vector.count, x.dtype.bitwidth // 8  # lanes; bytes of a number
         places = [_at(builder, start, step, ir.Constant(step.type, i)) for i in range(count)]
         places = [pointer(context, builder, x, x_array, place, vector) for place in places]
         rows = [builder.load(place, align=size, typ=vector) for place in places]
@@ -250,5 +250,5 @@ def _at(builder, start, step, place):
 def pointer(context, builder, kind, array, index, vector):
     """Where array[index] lies in memory, as the address of a `vector`; `kind` is the array's type."""
     data = context.make_array(kind)(context, builder, array).data
-    offset = builder.mul(index, ir.Constant(index.type, kind.dtype.bitwidth // 8))
+    offset = builder.mul(index, ir.Constant(index.type, kind.dtype.bitwidth // 8))  # bytes
     return cgutils.pointer_add(builder, data, offset, vector.as_pointer())

@@ -52,10 +52,10 @@ from .lanes import Vector, clear, copy, lanes, load, store, transpose
 from .micro_kernel import TILE_ROWS, copy_row, tile_of_1, tile_of_4, tile_of_many
 
 CACHE_BLOCK = 1 << 13  # numbers of a: 32 KB. All of b passes by for each, out of the second cache
-SMALL = 1 << 18  # numbers of b that stay there, 1 MB: for more, or for few of a, cache blocks are 8 times as large
+SMALL_B = 1 << 18  # numbers of b that stay there, 1 MB: for more, or for few of a, cache blocks are 8 times as large
 SUMMANDS = 256  # of a sum, and rows of a panel that are used together: 256 * 32 numbers are 32 KB
 PACKED_ROWS = 504  # of c, for which multiply_transposed() packs a: 42 register tiles, 504 * 256 numbers or 504 KB
-FEW = 96  # columns of c; with fewer, each number of a is used too seldom to pack it, and a is read as it lies
+FEW_COLUMNS = 96  # columns of c; with fewer, each number of a is used too seldom to pack it, and a is read as it lies
 
 
 @functools.cache
@@ -172,7 +172,7 @@ def multiply(a, b, c, size, summands):
     wide = 2 * lanes(x)
     edge = np.empty(TILE_ROWS * wide, x.dtype)  # a register tile: 1.5 KB
     # a small b comes out of the second cache each time: then a's cache block may be small, and stay in the first
-    block = CACHE_BLOCK if depth * columns <= SMALL and depth * rows > 8 * CACHE_BLOCK else 8 * CACHE_BLOCK
+    block = CACHE_BLOCK if depth * columns <= SMALL_B and depth * rows > 8 * CACHE_BLOCK else 8 * CACHE_BLOCK
     block = max(TILE_ROWS, block // max(1, depth) // TILE_ROWS * TILE_ROWS)  # rows, whole register tiles
     for start in range(0, rows, block):
         count = min(block, rows - start)  # rows of this cache block
@@ -249,12 +249,12 @@ def multiply_transposed(a, b, c, size, more, space):
         for i in range(0, rows, PACKED_ROWS):
             count = min(PACKED_ROWS, rows - i)  # rows of c
             start = at + k * a_row + i  # where this slice of a begins
-            if columns >= FEW:  # the packed slice serves at least 96/32 = 3 panels
+            if columns >= FEW_COLUMNS:  # the packed slice serves at least 96/32 = 3 panels
                 _pack_tiles((x, start, a_row), tiles, height, count)
             for j in range(0, columns, wide):
                 _pack_panel((z, b_at + k * b_row + j, b_row), panel, height, min(wide, columns - j))
                 to, add = (y, c_at + i * c_row + j, c_row), more or k > 0
-                if columns >= FEW:
+                if columns >= FEW_COLUMNS:
                     packed = tiles, 0, TILE_ROWS * height, TILE_ROWS  # (height, TILE_ROWS) one behind the other
                     _transposed_times(packed, (1, 0), panel, count, height, to, add)
                 else:

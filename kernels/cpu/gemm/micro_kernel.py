@@ -55,10 +55,10 @@ def _micro_kernel(rows):
         """
 
         def emit(context, builder, signature, arguments):
-            parts = [
-                _parts(context, builder, kind, value) for kind, value in zip(signature.args, arguments, strict=True)
+            elements = [
+                _elements(context, builder, kind, value) for kind, value in zip(signature.args, arguments, strict=True)
             ]
-            (a, at, row, step), (runs, run), (b, b_at, b_next), (depth,), (c, c_at, c_row), (more,) = parts
+            (a, at, row, step), (runs, run), (b, b_at, b_next), (depth,), (c, c_at, c_row), (more,) = elements
             a_kind, b_kind, c_kind = (signature.args[i].types[0] for i in (0, 2, 4))
             vector = context.get_value_type(Vector(a_kind.dtype))
             count, size = vector.count, a_kind.dtype.bitwidth // 8  # lanes; bytes of a number
@@ -93,14 +93,14 @@ def _micro_kernel(rows):
                     prefetch(builder, place_in_a(plus(behind, inner.index, rows)))
                     prefetch(builder, place_in_b(plus(b_next, k, count)), level=2)
                     b_k = [place_in_b(plus(b_at, plus(ir.Constant(at.type, j), k, 2), count)) for j in (0, 1)]
-                    b_k = [builder.load(place, align=size, typ=vector) for place in b_k]
+                    b_k = [builder.load(place, align=size, typ=vector) for place in b_k]  # 2 registers
                     for i in range(rows):
                         a_ik = builder.load(place_in_a(plus(at_k, row, i)), typ=vector.element)
-                        a_ik = _in_all_lanes(builder, a_ik, vector)
+                        a_ik = _in_all_lanes(builder, a_ik, vector)  # 1 register, for two multiply-adds
                         for total, value in zip(sums[2 * i : 2 * i + 2], b_k, strict=True):
                             old = builder.load(total, typ=vector)
                             builder.store(multiply_add(builder, a_ik, value, old), total)
-            with builder.if_then(more):
+            with builder.if_then(more):  # c += sums: old ones are added
                 for total, place in zip(sums, places, strict=True):
                     old = builder.load(place, align=size, typ=vector)
                     builder.store(builder.fadd(old, builder.load(total, typ=vector)), total)
@@ -113,7 +113,7 @@ def _micro_kernel(rows):
     return apply
 
 
-def _parts(context, builder, kind, value):
+def _elements(context, builder, kind, value):
     """The elements of an argument that is a tuple, or the argument itself alone; integers as intp."""
     kinds, values = (kind.types, cgutils.unpack_tuple(builder, value)) if hasattr(kind, "types") else ([kind], [value])
     return indices(context, builder, kinds, values)
@@ -141,7 +141,7 @@ def copy_row(context, x, at, y, to):
 
     def emit(context, builder, signature, arguments):
         x, at, y, to = indices(context, builder, signature.args, arguments)
-        kind, size = signature.args[0], signature.args[0].dtype.bitwidth // 8
+        kind, size = signature.args[0], signature.args[0].dtype.bitwidth // 8  # size: bytes of a number
         row = ir.VectorType(context.get_value_type(kind.dtype), TILE_ROWS)
         value = builder.load(pointer(context, builder, kind, x, at, row), align=size, typ=row)
         builder.store(value, pointer(context, builder, signature.args[2], y, to, row), align=size)
