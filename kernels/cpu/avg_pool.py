@@ -32,12 +32,12 @@ def _extents(size, windows, count_include_pad, divisor_override):
     """(rows (OH, 2), columns (OW, 2), divisor (OH, OW)): where each window starts and ends in the image."""
     extents, counts = [], []
     for length, k, s, (before, after), _, out in zip(size, *windows, strict=True):
-        start = np.arange(out) * s - before
-        end = np.minimum(start + k, length + after)
+        start = np.arange(out) * s - before  # of each window, in pixels; negative in the padding
+        end = np.minimum(start + k, length + after)  # the padding behind the image counts, what is beyond does not
         inside = np.stack([np.clip(start, 0, length), np.clip(end, 0, length)], axis=1)
         extents.append(inside)
         counts.append(end - start if count_include_pad else inside[:, 1] - inside[:, 0])
-    divisor = np.outer(*counts) if divisor_override is None else np.full(windows.out_size, divisor_override)
+    divisor = np.outer(*counts) if divisor_override is None else np.full(windows.out_size, divisor_override)  # (OH, OW)
     return *extents, divisor
 
 
@@ -47,7 +47,7 @@ def average(x, rows, columns, divisor):
     y = empty((len(x), *divisor.shape, x.shape[3]), x.dtype)
     largest = np.prod([np.max(extent[:, 1] - extent[:, 0], initial=0) for extent in (rows, columns)])  # pixels
     divisor = divisor.astype(x.dtype)
-    if largest <= FEW:
+    if largest <= FEW:  # no digits are lost in a plain sum
         by_rows(_sums, x, (y,), rows, columns, divisor)
     else:  # PIECE is an argument: compiled code is kept on disk, and is known by the text of kernels/cpu alone (jit.py)
         by_rows(_long_sums, x, (y,), rows, columns, divisor, PIECE)
@@ -66,7 +66,7 @@ def average_backward(grad_out, x_shape, rows, columns, divisor):
 def _sums(x, y, start, stop, rows, columns, divisor):
     """Rows of y; a row is counted over all images."""
     for row in range(start, stop):
-        n, oh = row // y.shape[1], row % y.shape[1]
+        n, oh = row // y.shape[1], row % y.shape[1]  # image, row in it
         for ow in range(y.shape[2]):
             total = y[n, oh, ow]  # (C,): the sums are where the averages will be
             total[:] = 0

@@ -187,7 +187,7 @@ def _statistics(x, mean, distance):
             centre[c] = mean[c]
         total[:] = 0
         squares[:] = 0
-        whole = n // TOGETHER * TOGETHER
+        whole = n // TOGETHER * TOGETHER  # rows in fours; the others follow one by one
         for i in range(0, whole, TOGETHER):
             for c in range(channels):
                 plain, square = x.dtype.type(0), x.dtype.type(0)
@@ -205,7 +205,7 @@ def _statistics(x, mean, distance):
         # this block's mean is `rest` from the centre, `shift` from the mean so far; it has the weight `new` in both
         each, new = 1 / n, n / (start + n)
         for c in range(channels):
-            rest = total[c] * each
+            rest = total[c] * each  # the mean of d
             shift = centre[c] + rest - mean[c]
             distance[c] += squares[c] - n * rest * rest + shift * shift * (start * new)
             mean[c] += shift * new

@@ -30,8 +30,8 @@ def cross_entropy_forward(x, target, weight, ignore_index, label_smoothing):
 
 def cross_entropy_backward(grad_loss, logp, target, weight, ignore_index, label_smoothing):
     """grad_x like logp; grad_loss is () or one number for each target."""
-    last = channels_last(logp)
-    grad_x = empty(last.shape, logp.dtype)
+    last = channels_last(logp)  # (N, ..., C)
+    grad_x = empty(last.shape, logp.dtype)  # laid out as logp
     matrix, out = _matrix(logp), grad_x.reshape(-1, logp.shape[1])
     labels, classes = _labels(target), _classes(weight, logp)
     upstream = np.ascontiguousarray(np.broadcast_to(grad_loss, target.shape)).reshape(-1)  # one for each target
@@ -75,7 +75,7 @@ def _losses(logp, labels, weight, ignore_index, label_smoothing, smooth, loss):
     for i in range(len(logp)):
         t, total = labels[i], 0.0
         if t != ignore_index:
-            if not 0 <= t < len(weight):
+            if not 0 <= t < len(weight):  # such an index would read elsewhere
                 return i
             if label_smoothing < 1 and weight[t] != 0:
                 total -= (1 - label_smoothing) * weight[t] * logp[i, t]
@@ -95,7 +95,7 @@ def _gradients(grad_loss, logp, labels, weight, ignore_index, label_smoothing, s
         weights += w
     for i in range(len(logp)):
         t, g = labels[i], grad_loss[i]
-        if t == ignore_index:
+        if t == ignore_index:  # 0, or NaN where the upstream gradient is
             g, t = logp.dtype.type(0) * g, 0
         if not 0 <= t < len(weight):
             return i

@@ -43,9 +43,9 @@ def conv2d_grad_weight(grad_out, x, weight_shape, stride, padding, dilation, gro
         return tensor_cores.conv2d_grad_weight(grad_out, x, weight_shape, stride, padding, dilation, groups, precision)
     geometry = _geometry(x.shape, weight_shape, grad_out.shape, stride, padding, dilation, groups)
     columns, rows, _ = _grid(weight_shape[0] // groups, math.prod(weight_shape[1:]), groups)  # tiles
-    positions = len(x) * math.prod(grad_out.shape[2:])
+    positions = len(x) * math.prod(grad_out.shape[2:])  # the terms of each sum
     splits, length = cut(positions, columns * rows * groups, SHORTEST)
-    sums = empty(x, (splits, *weight_shape))
+    sums = empty(x, (splits, *weight_shape))  # a gradient for each split
     grid = columns, rows, groups * splits
     cu.conv2d_grad_weight[grid, BLOCK](grad_out, x, sums, length, *geometry)
     return add_up(sums)
@@ -71,7 +71,7 @@ def conv2d_by_im2col(x, weight, bias, stride, padding, dilation, groups):
     y, geometry = _output(x, weight, stride, padding, dilation, groups)
     depth, area, filters = math.prod(weight.shape[1:]), math.prod(y.shape[2:]), len(weight) // groups
     x, matrix = contiguous(x), contiguous(weight).reshape(groups, filters, depth)
-    col = empty(x, (groups, depth, area))
+    col = empty(x, (groups, depth, area))  # of one image
     for image in range(len(x)):
         cu.im2col[blocks(col.size), THREADS](x, col, image, *geometry)
         for group in range(groups):  # y (filters, area) = weight (filters, depth) @ col (depth, area)

@@ -27,20 +27,20 @@ def multiply(a, b, bias=None, *, a_is_transposed=False, b_is_transposed=False, k
     if kernel is None and (precision := rounding(a)):
         transposed = {"a_is_transposed": a_is_transposed, "b_is_transposed": b_is_transposed}
         return tensor_cores.multiply(a, b, bias, precision, **transposed)
-    (rows, depth), a_strides = _as_stored(a, a_is_transposed)
-    (_, columns), b_strides = _as_stored(b, b_is_transposed)
+    (rows, depth), a_strides = _as_stored(a, a_is_transposed)  # (I, K)
+    (_, columns), b_strides = _as_stored(b, b_is_transposed)  # (K, J)
     c = empty(a, (rows, columns))
     if kernel is None:
         kernel = "matmul_large" if math.prod(_blocks("matmul_large", rows, columns)) >= split.BUSY else "matmul_double"
     *_, block, rows_first = LADDER[kernel]
     grid = _blocks(kernel, rows, columns)
-    grid = grid if rows_first else grid[::-1]
+    grid = grid if rows_first else grid[::-1]  # blockIdx.x, blockIdx.y
     _kernels[kernel][grid, block](a, b, bias, c, rows, columns, depth, *a_strides, *b_strides)
     return c
 
 
 def _blocks(kernel, rows, columns):
-    of_rows, of_columns, *_ = LADDER[kernel]
+    of_rows, of_columns, *_ = LADDER[kernel]  # of a thread block
     return math.ceil(rows / of_rows), math.ceil(columns / of_columns)
 
 

@@ -16,8 +16,8 @@ def cut(terms, tiles, shortest, multiple=1):
     is a multiple of `multiple`. It depends on sizes alone, not on the GPU: the result is the same on all of them.
     """
     splits = max(1, min(2 * BUSY // max(1, tiles), terms // shortest))
-    length = max(1, math.ceil(terms / splits / multiple)) * multiple
-    return max(1, math.ceil(terms / length)), length
+    length = max(1, math.ceil(terms / splits / multiple)) * multiple  # terms of a split
+    return max(1, math.ceil(terms / length)), length  # rounding up may leave fewer splits
 
 
 def add_up(sums):

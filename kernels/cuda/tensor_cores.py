@@ -20,9 +20,9 @@ MOST_BATCHES = 65535  # of a grid; a thread block goes on to the next ones
 
 def multiply(a, b, bias, precision, *, a_is_transposed=False, b_is_transposed=False, kernel="product_pipelined"):
     """c (I, J) = a (I, K) @ b (K, J) + bias (J,), all float32; a transposed factor is given as (K, I), or as (J, K)."""
-    a = _packed_matrix(a, precision, a_is_transposed)
-    b = _packed_matrix(b, precision, not b_is_transposed)
-    (rows, pitch), columns = a.shape, len(b)
+    a = _packed_matrix(a, precision, a_is_transposed)  # (I, pitch)
+    b = _packed_matrix(b, precision, not b_is_transposed)  # (J, pitch)
+    (rows, pitch), columns = a.shape, len(b)  # both have k as their last axis
     if kernel == "product_naive":
         c = empty(a, (rows, columns), "float32")
         grid = math.ceil(columns / 8), math.ceil(rows / 16)
@@ -30,7 +30,7 @@ def multiply(a, b, bias, precision, *, a_is_transposed=False, b_is_transposed=Fa
         return c
     grid = _grid(rows, columns)
     splits, length = cut(pitch, math.prod(grid), SHORTEST, MULTIPLE)
-    c = empty(a, (splits, rows, columns), "float32")
+    c = empty(a, (splits, rows, columns), "float32")  # a product for each split of k
     products.product_pipelined[(*grid, splits), THREADS](a, b, bias, c, rows, columns, pitch, length)
     return add_up(c)
 
@@ -40,8 +40,8 @@ def conv2d_forward(x, weight, bias, stride, padding, dilation, groups, precision
     out_size = output_size("conv2d", x.shape[2:], weight.shape[2:], stride, padding, dilation)
     y = empty(x, (len(x), len(weight), *out_size))
     check_positions(x.shape, y.shape)
-    images = _packed_images(x, precision, groups)
-    filters, depth, *kernel = weight.shape
+    images = _packed_images(x, precision, groups)  # (N * groups, H * W, CG and zeros)
+    filters, depth, *kernel = weight.shape  # OC, CG, (KH, KW)
     taps = math.prod(kernel)
     weight = _packed(weight, precision, filters, taps, depth, depth * taps, 1, taps)  # (OC, KH * KW, CG)
     (top, _), (left, _) = padding
@@ -54,8 +54,8 @@ def conv2d_grad_x(grad_out, x_shape, weight, stride, padding, dilation, groups, 
     """As conv.conv2d_grad_x, of float32 arrays: the windows slide over grad_out."""
     check_positions(x_shape, grad_out.shape)
     grad_x = empty(grad_out, x_shape)
-    images = _packed_images(grad_out, precision, groups)
-    filters, rows, *kernel = len(weight) // groups, math.prod(weight.shape[1:]), *weight.shape[2:]
+    images = _packed_images(grad_out, precision, groups)  # (N * groups, H * W of grad_out, OG and zeros)
+    filters, rows, *kernel = len(weight) // groups, math.prod(weight.shape[1:]), *weight.shape[2:]  # OG, CG * KH * KW
     weight = _packed(weight, precision, groups, rows, filters, filters * rows, 1, rows)  # (groups, CG * KH * KW, OG)
     (top, _), (left, _) = padding
     geometry = 1, 1, top, left, *(-d for d in dilation), *stride  # as above
@@ -68,10 +68,10 @@ def conv2d_grad_weight(grad_out, x, weight_shape, stride, padding, dilation, gro
     check_positions(x.shape, grad_out.shape)
     images, gradients = (_packed_images(array, precision, groups) for array in (x, grad_out))
     n, filters, *out_size = grad_out.shape
-    filters, depth, *kernel = filters // groups, *weight_shape[1:]
+    filters, depth, *kernel = filters // groups, *weight_shape[1:]  # OG, CG, (KH, KW)
     grid = _grid(filters, math.prod(kernel) * images.shape[-1])
     splits, length = cut(n * math.prod(out_size), math.prod(grid) * groups, SHORTEST, MULTIPLE)
-    sums = empty(x, (splits, *weight_shape))
+    sums = empty(x, (splits, *weight_shape))  # a gradient for each split of positions
     sizes = filters, gradients.shape[-1], depth, images.shape[-1], *x.shape[2:], *out_size, *kernel
     (top, _), (left, _) = padding
     geometry = length, groups, n, *sizes, *stride, top, left, *dilation
@@ -83,7 +83,7 @@ def conv2d_grad_weight(grad_out, x, weight_shape, stride, padding, dilation, gro
 def _convolve(images, weight, bias, y, size, kernel, geometry, groups):
     """Launch conv2d of tensor_conv.cu; `size` is (H, W) of the packed images."""
     n, channels, *out_size = y.shape
-    rows = channels // groups
+    rows = channels // groups  # of y, in a group
     grid = *_grid(rows, n * math.prod(out_size)), groups
     sizes = n, rows, *size, images.shape[-1], *out_size, *kernel
     convolutions.conv2d[grid, THREADS](images, weight, bias, y, *sizes, *geometry)

@@ -125,7 +125,7 @@ class Kept(caching.NullCache):
 
     def save_overload(self, signature, result):
         """Keep a function that has just been compiled for such arguments."""
-        if Kept.refused:
+        if Kept.refused:  # one complaint is enough
             return
         try:
             if not FOLDER.exists():
