@@ -141,10 +141,8 @@ def backward(root: Variable, grad: Any, retain_graph: bool, add: Any) -> None:
     while order:
         node = order.pop()  # the last that is left: every use of its result is passed, so its sum is complete
         if node.freed:
-            raise RuntimeError(
-                f"backward() came to a {type(node).__name__} whose saved arrays an earlier backward() has freed; run "
-                "the forward pass again, or pass retain_graph=True to the earlier call"
-            )
+            what = f"backward() came to a {type(node).__name__} whose saved arrays an earlier backward() has freed"
+            raise RuntimeError(f"{what}; run the forward pass again, or pass retain_graph=True to the earlier call")
         grad_out = pending.pop(node)
         node.check_unchanged()  # what forward saved is still what it was
         with naming_memory_errors(f"{type(node).__name__}.backward"):

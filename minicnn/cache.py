@@ -36,7 +36,5 @@ def keeping_in(folder: Path | str) -> Iterator[None]:
     except CacheError:
         raise
     except OSError as error:
-        raise CacheError(
-            f"nothing can be kept in {folder}: {error.strerror or error}; the variable MINICNN_CACHE chooses another "
-            "cache folder"
-        ) from error
+        advice = "the variable MINICNN_CACHE chooses another cache folder"
+        raise CacheError(f"nothing can be kept in {folder}: {error.strerror or error}; {advice}") from error

@@ -102,8 +102,6 @@ def gradients_of(node: Any, grad_out: Array) -> tuple[Array | None, ...]:
                 f"which has shape {edge.shape}, {edge.dtype}"
             )
         if device_of(grad) != edge.device:
-            raise DeviceError(
-                f"{op}.backward returned a gradient on device {device_of(grad)!r} for input {i}, which is on "
-                f"{edge.device!r}"
-            )
+            what = f"{op}.backward returned a gradient on device {device_of(grad)!r} for input {i}"
+            raise DeviceError(f"{what}, which is on {edge.device!r}")
     return tuple(grad if needed else None for grad, needed in zip(grads, needs_input_grad, strict=True))

@@ -62,10 +62,8 @@ class naming_memory_errors:
 
     def __exit__(self, kind, error, traceback):
         if isinstance(error, MemoryError) and not isinstance(error, OutOfMemoryError):  # else an op inside has named it
-            raise OutOfMemoryError(
-                f"{self._op}: {error}; use a smaller batch or smaller pictures, and no_grad() where no gradients are "
-                "needed"
-            ) from None
+            advice = "use a smaller batch or smaller pictures, and no_grad() where no gradients are needed"
+            raise OutOfMemoryError(f"{self._op}: {error}; {advice}") from None
 
 
 def current_tier() -> str:

@@ -26,10 +26,8 @@ class EmulatedArray(np.ndarray):
     def __array_ufunc__(self, ufunc, method, *inputs, out=(), **options):
         for array in (*inputs, *out):
             if isinstance(array, np.ndarray) and not isinstance(array, EmulatedArray):
-                raise TypeError(
-                    f"{ufunc.__name__}: one array is on device 'cuda', another (shape {array.shape}) is a NumPy array "
-                    "on 'cpu'; move one with to_device"
-                )
+                other = f"another (shape {array.shape}) is a NumPy array on 'cpu'; move one with to_device"
+                raise TypeError(f"{ufunc.__name__}: one array is on device 'cuda', {other}")
         if out:
             options["out"] = tuple(None if array is None else array.view(np.ndarray) for array in out)
         result = getattr(ufunc, method)(*(_on_host(value) for value in inputs), **options)

@@ -169,7 +169,8 @@ class TorchIdioms(Variable):
         mean = self.mean(dim, keepdim=True)
         count = self.numel() // mean.numel() if mean.numel() else 0
         if count <= correction:
-            raise ValueError(f"var: {count} values over dim {dim} of shape {self.data.shape}, {correction} taken off")
+            what = f"{count} values over dim {dim} of shape {self.data.shape}, and {correction} are taken off"
+            raise ValueError(f"var: {what}")
         return ((self - mean) ** 2).sum(dim, keepdim) / (count - correction)
 
     def std(self, dim: Any = None, correction: builtins.int = 1, keepdim: builtins.bool = False) -> Self:

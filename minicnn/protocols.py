@@ -82,10 +82,8 @@ class ArrayProtocols(Variable):
     def __index__(self) -> int:
         """names[tensor], range(tensor): of one integer without axes, as NumPy's."""
         if self.data.ndim or self.data.dtype.kind not in "iu":
-            raise TypeError(
-                f"only a Tensor of one integer, without axes, can be an index; this one has shape {self.data.shape} "
-                f"and dtype {self.data.dtype}; .item() or .numpy() gives what it holds"
-            )
+            found = f"shape {self.data.shape} and dtype {self.data.dtype}; .item() or .numpy() gives what it holds"
+            raise TypeError(f"only a Tensor of one integer, without axes, can be an index; this one has {found}")
         return int(self.item())
 
     # Text
@@ -102,10 +100,8 @@ class ArrayProtocols(Variable):
         if not spec:
             return str(self)
         if self.data.size != 1:
-            raise TypeError(
-                f"the format {spec!r} is for numbers; this Tensor has shape {self.data.shape}, and only one with a "
-                "single value is a number"
-            )
+            this = f"this Tensor has shape {self.data.shape}, and only one with a single value is a number"
+            raise TypeError(f"the format {spec!r} is for numbers; {this}")
         return format(self.item(), spec)
 
     # A copy in a file, or by copy.deepcopy

@@ -58,10 +58,8 @@ class Block:
         if not callable(function) or inspect.isclass(function):
             raise TypeError(f"{name}: it decorates functions, not a {type(function).__name__}")
         if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
-            raise TypeError(
-                f"{name}: the async function {function.__name__} would leave the block open while others run; "
-                f"write `with {name}(...)` inside it, around code without await"
-            )
+            what = f"{name}: the async function {function.__name__} would leave the block open while others run"
+            raise TypeError(f"{what}; write `with {name}(...)` inside it, around code without await")
         if inspect.isgeneratorfunction(function):
             return _each_step_inside(self, function)
 

@@ -89,10 +89,8 @@ class Tensor(TorchIdioms, Comparisons, ArrayProtocols):  # x.item(), x.view(...)
             grad = Tensor(np.ones_like(self.data))  # dL/dL = 1
         given = grad.data if isinstance(grad, Variable) else to_device(np.asarray(grad, self.dtype), self.device)
         if given.shape != self.shape or given.dtype != self.dtype or device_of(given) != self.device:
-            raise ValueError(
-                f"backward(): the upstream gradient has shape {given.shape}, {given.dtype}, on {device_of(given)!r}; "
-                f"the tensor has {self.shape}, {self.dtype}, on {self.device!r}"
-            )
+            what = f"backward(): the upstream gradient has shape {given.shape}, {given.dtype}, on {device_of(given)!r}"
+            raise ValueError(f"{what}; the tensor has {self.shape}, {self.dtype}, on {self.device!r}")
         # `add` sums the gradients of a result that was used twice: an op of two equal shapes that has a kernel on each
         # device, as the residual add is. It is handed over because autograd.py stands below the ops.
         with naming_memory_errors("backward"), np.errstate(under="ignore"):

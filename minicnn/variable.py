@@ -86,10 +86,8 @@ class Variable:
                 raise TypeError(f".grad is a Tensor or None, not a {type(grad).__name__}; wrap it in Tensor(...)")
             own, given = self._data, grad._data  # an optimiser goes through both by one index
             if own.shape != given.shape or own.dtype != given.dtype or device_of(own) != device_of(given):
-                raise ValueError(
-                    f".grad has shape {given.shape}, {given.dtype}, on {device_of(given)!r}; the tensor it is a "
-                    f"gradient for has {own.shape}, {own.dtype}, on {device_of(own)!r}"
-                )
+                owner = f"the tensor it is a gradient for has {own.shape}, {own.dtype}, on {device_of(own)!r}"
+                raise ValueError(f".grad has shape {given.shape}, {given.dtype}, on {device_of(given)!r}; {owner}")
         self._grad = grad
 
     @grad.deleter

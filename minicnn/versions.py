@@ -93,10 +93,8 @@ class Memory:
         """
         op, variable = type(self).__name__, next(v for v in self._given if v.data is array)
         if variable.requires_grad and variable.node is None and is_grad_enabled():
-            raise RuntimeError(
-                f"{op}: inplace=True would overwrite a leaf of shape {array.shape} that requires a gradient; use "
-                "inplace=False"
-            )
+            what = f"{op}: inplace=True would overwrite a leaf of shape {array.shape} that requires a gradient"
+            raise RuntimeError(f"{what}; use inplace=False")
         if variable.version.has_views and is_grad_enabled():
             raise RuntimeError(
                 f"{op}: inplace=True would overwrite memory of shape {array.shape} that a view shares (made by "

@@ -122,10 +122,8 @@ def parse(
         raise CheckpointError(f"{source} is of a run on {was}; leave {surplus} out")
     for name, value in saved.items():
         if name not in may_change and getattr(args, name, None) != value:
-            raise CheckpointError(
-                f"{source} is of a run with {name} {value}, not {getattr(args, name, None)}; it goes on with its own "
-                f"settings: leave {flag(name)} out"
-            )
+            what = f"{source} is of a run with {name} {value}, not {getattr(args, name, None)}"
+            raise CheckpointError(f"{what}; it goes on with its own settings: leave {flag(name)} out")
     set_tier(args.tier)
     return args, state
 

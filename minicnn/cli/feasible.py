@@ -54,10 +54,8 @@ def try_last_batch(model: Module, image_size: int, count: int, batch_size: int, 
     except ValueError as error:
         can_be_dropped = 1 < batch_size < count
         way_out = "leave it out by --drop-last, or choose another --batch-size" if can_be_dropped else "one is too few"
-        raise ValueError(
-            f"the last batch of {count} training pictures has a single one with --batch-size {batch_size}; {way_out}: "
-            f"{error}"
-        ) from error
+        what = f"the last batch of {count} training pictures has a single one with --batch-size {batch_size}"
+        raise ValueError(f"{what}; {way_out}: {error}") from error
     finally:
         model.eval()
         random.set_state(numbers)

@@ -41,15 +41,11 @@ def check_pictures(args: Namespace, state: State, now: State, train: PictureSet,
         )
     elif changed := changes(then, now, train, val):
         if not args.other_pictures:
-            raise CheckpointError(
-                f"{args.resume} is of other pictures: {changed}; give it back its own, or --other-pictures to go on "
-                "with these"
-            )
+            advice = "give it back its own, or --other-pictures to go on with these"
+            raise CheckpointError(f"{args.resume} is of other pictures: {changed}; {advice}")
         if state["position"]["batch"]:
-            raise CheckpointError(
-                f"{args.resume} lies within an epoch of other pictures: {changed}; only one from the end of an epoch, "
-                "such as checkpoint_best.npz, goes on with --other-pictures"
-            )
+            advice = "only one from the end of an epoch, such as checkpoint_best.npz, goes on with --other-pictures"
+            raise CheckpointError(f"{args.resume} lies within an epoch of other pictures: {changed}; {advice}")
         say(f"going on with other pictures: {changed}")
 
 
@@ -70,10 +66,8 @@ def open_test_pictures(args: Namespace, state: State, source: Source) -> Picture
         return val
     before, unseen = len(state["pictures"]["val"]["names"]), not_trained_on(state["pictures"], train, val)
     if before and not len(unseen):
-        raise DataError(
-            f"{args.dir} holds none of the {before} pictures that the run was validated on, and may hold what it was "
-            f"trained on; put the pictures to test on into {args.dir}/val/<class>/"
-        )
+        what = f"and may hold what it was trained on; put the pictures to test on into {args.dir}/val/<class>/"
+        raise DataError(f"{args.dir} holds none of the {before} pictures that the run was validated on, {what}")
     if len(unseen) < before:
         say(f"note: {len(unseen)} of the {before} validation pictures are left as they were; these are tested on")
     return unseen

@@ -142,10 +142,8 @@ def _write_all(folder, writers):
             reason = getattr(error, "strerror", None) or str(error).partition("\n")[0] or type(error).__name__
             failures.append(f"{name} ({reason})")
     if failures:
-        raise OutputError(
-            f"the run is over, and its log.csv and checkpoints are whole, but these could not be written to {folder}: "
-            f"{', '.join(failures)}; to try again: {resume_command(folder / LAST)}"
-        )
+        what = f"the run is over, and its log.csv and checkpoints are whole, but these could not be written to {folder}"
+        raise OutputError(f"{what}: {', '.join(failures)}; to try again: {resume_command(folder / LAST)}")
 
 
 def _first_pictures(loader):

@@ -82,10 +82,8 @@ def load_classifier(path: str, state: State, args: Namespace, build_model: Build
 def as_dense(model: Module, normalize: Normalize, image_size: int, path: Path | str) -> Module:
     """The network of the checkpoint at `path` as one of pictures of any size; SettingError if it cannot be that."""
     if isinstance(normalize, MeanImage):
-        raise SettingError(
-            f"{path} subtracts a mean picture of {image_size} pixels, and --tta dense takes pictures of any size; test "
-            "it by --tta 10crop, or train with --preprocess channel_mean or mean_std"
-        )
+        what = f"{path} subtracts a mean picture of {image_size} pixels, and --tta dense takes pictures of any size"
+        raise SettingError(f"{what}; test it by --tta 10crop, or train with --preprocess channel_mean or mean_std")
     try:
         dense = fully_convolutional(model)
         try_out(dense, image_size)

@@ -236,10 +236,8 @@ class ColorNoise:
         values = np.array(state["eigenvalues"], dtype=np.float64)
         vectors = np.array(state["eigenvectors"], dtype=np.float64)
         if values.shape != (3,) or vectors.shape != (3, 3):
-            raise ValueError(
-                "ColorNoise: eigenvalues must have shape (3,) and eigenvectors (3, 3), "
-                f"not {values.shape} and {vectors.shape}"
-            )
+            why = f"eigenvalues must have shape (3,) and eigenvectors (3, 3), not {values.shape} and {vectors.shape}"
+            raise ValueError(f"ColorNoise: {why}")
         self.eigenvalues, self.eigenvectors = values, vectors
 
     def __repr__(self):
@@ -252,10 +250,8 @@ def _room(transform, image):
     width, height = image.size
     size = transform.size
     if width < size or height < size:
-        raise ValueError(
-            f"{type(transform).__name__}: cannot cut {size}x{size} from an image of {width}x{height} pixels; "
-            f"put ResizeShorter({size}) or larger before it"
-        )
+        what = f"{type(transform).__name__}: cannot cut {size}x{size} from an image of {width}x{height} pixels"
+        raise ValueError(f"{what}; put ResizeShorter({size}) or larger before it")
     return width - size, height - size
 
 

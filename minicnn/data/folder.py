@@ -72,10 +72,8 @@ class ImageFolder:
         filled = {label for _, label in self.samples}
         empty = [name for label, name in enumerate(names) if label not in filled]
         if empty:
-            raise DataError(
-                f"image folder {shown(self.root)}: no {'/'.join(EXTENSIONS)} in class folder(s) {_first(empty)}; "
-                f"add pictures or remove the folder (passed over: {str(listing) or 'nothing'})"
-            )
+            what = f"image folder {shown(self.root)}: no {'/'.join(EXTENSIONS)} in class folder(s) {_first(empty)}"
+            raise DataError(f"{what}; add pictures or remove the folder (passed over: {str(listing) or 'nothing'})")
         self.folders = listing.folders
         self.notes = [f"{shown(self.root)}: {note}" for note in _notes(names, beside, listing)]
 
@@ -133,10 +131,8 @@ def train_and_val(root: Path | str, val_fraction: float = 0.1, seed: int = 0) ->
         return train, val
     if there := train_folder or val_folder:
         missing = root / ("val" if train_folder else "train")
-        raise DataError(
-            f"{shown(root)} has {there.name}/ but no {missing.name}/; add {shown(missing)}/<class>/*.JPEG, "
-            f"or give {shown(there)} itself to have it split by a seed"
-        )
+        advice = f"add {shown(missing)}/<class>/*.JPEG, or give {shown(there)} itself to have it split by a seed"
+        raise DataError(f"{shown(root)} has {there.name}/ but no {missing.name}/; {advice}")
     everything = ImageFolder(root)
     if splits := [name for name in everything.classes if name.lower() in TEST]:
         raise DataError(

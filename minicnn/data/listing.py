@@ -100,10 +100,8 @@ def _naming(folder):
     try:
         yield
     except OSError as error:
-        raise DataError(
-            f"{shown(error.filename or folder)}: {error.strerror}; a folder is not left out because it cannot be read: "
-            "make it readable, or take it out"
-        ) from error
+        advice = "a folder is not left out because it cannot be read: make it readable, or take it out"
+        raise DataError(f"{shown(error.filename or folder)}: {error.strerror}; {advice}") from error
 
 
 def _leads_to(kind):

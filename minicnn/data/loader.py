@@ -196,10 +196,8 @@ class DataLoader:
         arrays, labels, indices = zip(*good, strict=True)
         shapes = sorted({array.shape for array in arrays})
         if len(shapes) > 1:
-            raise ValueError(
-                f"DataLoader: the pictures of a batch have different shapes, {shapes[0]} and {shapes[-1]}; "
-                "end the transform with a crop"
-            )
+            what = f"DataLoader: the pictures of a batch have different shapes, {shapes[0]} and {shapes[-1]}"
+            raise ValueError(f"{what}; end the transform with a crop")
         return Batch(np.stack(arrays), np.array(labels, np.int64), np.array(indices, np.int64), position)
 
     def _note(self, bad):

@@ -179,10 +179,8 @@ class ChannelMeanStd(ChannelMean):
         if mean.ndim != 1 or mean.shape != std.shape:
             raise ValueError(f"ChannelMeanStd: mean and std must be (C,) both, not {mean.shape} and {std.shape}")
         if not (std > 0).all():
-            raise ValueError(
-                f"ChannelMeanStd: channel {int(np.argmin(std))} has standard deviation {std.min():g}, which "
-                "cannot be scaled to one; use ChannelMean"
-            )
+            what = f"ChannelMeanStd: channel {int(np.argmin(std))} has standard deviation {std.min():g}"
+            raise ValueError(f"{what}, which cannot be scaled to one; use ChannelMean")
         self.mean, self.std = mean.astype(np.float32), std.astype(np.float32)
 
 

@@ -71,10 +71,8 @@ def _open(name, root, download, **split):
     except ImportError as error:  # SciPy
         raise DataError(_missing(name, error)) from None
     except (RuntimeError, OSError) as error:
-        raise DataError(
-            f"{name} could be neither found in {root} nor downloaded: {error}; look at the connection, or give a "
-            "folder of pictures"
-        ) from error
+        advice = "look at the connection, or give a folder of pictures"
+        raise DataError(f"{name} could be neither found in {root} nor downloaded: {error}; {advice}") from error
 
 
 def _missing(name, reason):

@@ -55,9 +55,7 @@ class SlidingLinear(nn.Module):
     def forward(self, x):
         height, width = self.window
         if x.shape[2] < height or x.shape[3] < width:
-            raise ValueError(
-                f"fully_convolutional: the feature map is {x.shape[2]} x {x.shape[3]}, smaller than the {height} x "
-                f"{width} that the classifier looks at; take larger pictures"
-            )
+            what = f"smaller than the {height} x {width} that the classifier looks at; take larger pictures"
+            raise ValueError(f"fully_convolutional: the feature map is {x.shape[2]} x {x.shape[3]}, {what}")
         weight = self.linear.weight.reshape(self.linear.out_features, -1, height, width)  # (OC, C, KH, KW)
         return F.conv2d(x, weight, self.linear.bias)

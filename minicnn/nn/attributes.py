@@ -29,10 +29,8 @@ class _Table(dict):
     """One of the tables. Its names are attributes, too: writing into it alone would leave the old one in use."""
 
     def _refuse(self, *_args, **_keywords):
-        raise TypeError(
-            "the tables of a module's parts are not written into; set or delete the attribute: setattr(module, name, "
-            "part), delattr(module, name)"
-        )
+        advice = "set or delete the attribute: setattr(module, name, part), delattr(module, name)"
+        raise TypeError(f"the tables of a module's parts are not written into; {advice}")
 
     __setitem__ = __delitem__ = __ior__ = update = setdefault = pop = popitem = clear = _refuse
 

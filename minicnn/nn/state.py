@@ -25,10 +25,8 @@ def load_state(model: str, own: Mapping[str, Tensor], state: Mapping[str, Any], 
     missing = [key for key, tensor in own.items() if id(tensor.data) not in given]
     surplus = [key for key in state if key not in own]
     if strict and (missing or surplus):
-        raise KeyError(
-            f"load_state_dict: the state is of another model than this {model}: "
-            f"{len(missing)} keys are missing{_some(missing)}, {len(surplus)} are surplus{_some(surplus)}"
-        )
+        why = f"{len(missing)} keys are missing{_some(missing)}, {len(surplus)} are surplus{_some(surplus)}"
+        raise KeyError(f"load_state_dict: the state is of another model than this {model}: {why}")
     arrays = {key: np.asarray(plain_array(value)) for key, value in state.items() if key in own}
     if wrong := [f"{key}: {a.dtype}" for key, a in arrays.items() if a.dtype.kind not in "fiub"]:
         raise TypeError(f"load_state_dict: {len(wrong)} entries are no numbers{_some(wrong)}")

@@ -45,10 +45,8 @@ def residual_add(x: V, y: Variable) -> V:
     """
     check_tensors("residual_add", {"x": x, "y": y})
     if x.data.shape != y.data.shape:
-        raise ValueError(
-            f"residual_add: x {x.data.shape} and y {y.data.shape} must have one shape; give the shortcut a "
-            "projection, or use the operator + if you mean to broadcast"
-        )
+        advice = "give the shortcut a projection, or use the operator + if you mean to broadcast"
+        raise ValueError(f"residual_add: x {x.data.shape} and y {y.data.shape} must have one shape; {advice}")
     return ResidualAdd.apply(x, y)  # an op with kernels, which + is not
 
 

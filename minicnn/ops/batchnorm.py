@@ -86,10 +86,8 @@ def batch_norm_relu(
     if residual is not None:
         check_tensors("batch_norm_relu", {"residual": residual})
         if residual.data.shape != input.data.shape:
-            raise ValueError(
-                f"batch_norm_relu: input {input.data.shape} and residual {residual.data.shape} must have one shape; "
-                "give the shortcut a projection"
-            )
+            what = f"batch_norm_relu: input {input.data.shape} and residual {residual.data.shape} must have one shape"
+            raise ValueError(f"{what}; give the shortcut a projection")
     options = _numbers("batch_norm_relu", momentum, eps)
     result = BatchNormReLU.apply(input, weight, bias, residual, running=running, training=training, **options)
     _count_change(training, running_mean, running_var)
@@ -254,20 +252,16 @@ def _checked(op, x, running_mean, running_var, weight, bias, training):
     if len(shape) < 2 or shape[1] == 0:
         raise ValueError(f"{op}: input must be (N, C, ...) with at least one channel, got shape {shape}")
     if training and x.data.size == shape[1]:
-        raise ValueError(
-            f"{op}: input of shape {shape} has one value in each channel, whose variance is 0; train with larger "
-            "batches, or use evaluation mode"
-        )
+        advice = "train with larger batches, or use evaluation mode"
+        raise ValueError(f"{op}: input of shape {shape} has one value in each channel, whose variance is 0; {advice}")
     if (running_mean is None) != (running_var is None):
         raise ValueError(f"{op}: running_mean and running_var must be given both or neither")
     if running_mean is None and not training:
         raise ValueError(f"{op}: evaluation (training=False) needs running_mean and running_var")
     for name, value in named.items():
         if value is not None and value.data.shape != (shape[1],):
-            raise ValueError(
-                f"{op}: {name} must have shape ({shape[1]},), one for each channel of input {shape}, "
-                f"got {value.data.shape}"
-            )
+            why = f"{name} must have shape ({shape[1]},), one for each channel of input {shape}, got {value.data.shape}"
+            raise ValueError(f"{op}: {why}")
         if value is not None and value.data.dtype != x.data.dtype:
             raise TypeError(f"{op}: {name} is {value.data.dtype}, input is {x.data.dtype}; convert one by .astype(...)")
     return None if running_mean is None else (running_mean.data, running_var.data)

@@ -193,7 +193,8 @@ def _check_shapes(x, weight, bias, groups):
         raise ValueError(f"conv2d: weight must be (OC, C/groups, KH, KW), none of them 0, got {weight.data.shape}")
     channels, out_channels = x.data.shape[1], weight.data.shape[0]
     if channels % groups or out_channels % groups:
-        raise ValueError(f"conv2d: groups must divide {channels} input, {out_channels} output channels, got {groups}")
+        both = f"the {channels} input and the {out_channels} output channels"
+        raise ValueError(f"conv2d: groups must divide {both}, got {groups}")
     if weight.data.shape[1] != channels // groups:
         raise ValueError(
             f"conv2d: weight of shape {weight.data.shape} takes {weight.data.shape[1]} channels in each of {groups} "

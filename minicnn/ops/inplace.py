@@ -66,10 +66,8 @@ def setitem(x: Variable, index: Any, value: Any) -> None:
     if is_grad_enabled() and x.requires_grad:  # what x was would be lost to backward
         raise RuntimeError("a tensor that requires a gradient cannot be written into; use .detach() or no_grad()")
     if is_grad_enabled() and holds_gradients(value):  # no gradient would come back to it
-        raise RuntimeError(
-            "x[index] = value is not recorded, and value requires a gradient; write value.detach(), or put x together "
-            "with minicnn.cat or minicnn.stack"
-        )
+        advice = "write value.detach(), or put x together with minicnn.cat or minicnn.stack"
+        raise RuntimeError(f"x[index] = value is not recorded, and value requires a gradient; {advice}")
     device = device_of(x.data)
     value = _written(value, device)  # a number or an array
     check_writeable("x[index] = value", x.data)
@@ -97,10 +95,8 @@ def _written(value, device):
 
 def _check_may_stand_for_another(name, a):
     if a.requires_grad and a.node is None:  # a leaf
-        raise RuntimeError(
-            f"{name} in place: a leaf of shape {a.data.shape} that requires a gradient cannot change in the graph; "
-            "write `with no_grad():` around an update, or make a new tensor: a = a + b"
-        )
+        what = f"{name} in place: a leaf of shape {a.data.shape} that requires a gradient cannot change in the graph"
+        raise RuntimeError(f"{what}; write `with no_grad():` around an update, or make a new tensor: a = a + b")
     if a.version.has_views:  # a view would show the new values and send gradients to the old
         raise RuntimeError(
             f"{name} in place: a view shares this memory of shape {a.data.shape} (made by reshape, flatten, permute or "

@@ -136,10 +136,8 @@ def _checked_target(x, target, ignore_index):
         raise TypeError(f"cross_entropy: target must hold integer class numbers, got dtype {array.dtype}")
     shape = x.data.shape
     if x.data.ndim < 2 or array.shape != (shape[0], *shape[2:]):
-        raise ValueError(
-            f"cross_entropy: input must be (N, C, ...) and target (N, ...), one label for each row of C scores; "
-            f"got input {shape} and target {array.shape}"
-        )
+        what = "cross_entropy: input must be (N, C, ...) and target (N, ...), one label for each row of C scores"
+        raise ValueError(f"{what}; got input {shape} and target {array.shape}")
     if array.size == 0:
         raise ValueError(f"cross_entropy: no labels to average over, target has shape {array.shape}")
     if device_of(array) == "cpu":  # labels on the GPU are looked at by its kernel: here one would wait for them

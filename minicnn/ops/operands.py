@@ -24,10 +24,8 @@ def operands(op: str, a: Any, b: Any) -> tuple[Any, Any]:
     try:
         np.broadcast_shapes(a.data.shape, b.data.shape)  # only for its error
     except ValueError:
-        raise ValueError(
-            f"{op}: shapes {a.data.shape} and {b.data.shape} do not broadcast; counted from the last axis, lengths "
-            "must be equal, or one of them 1"
-        ) from None
+        rule = "counted from the last axis, lengths must be equal, or one of them 1"
+        raise ValueError(f"{op}: shapes {a.data.shape} and {b.data.shape} do not broadcast; {rule}") from None
     return a, b
 
 
@@ -45,10 +43,8 @@ def as_constant(op: str, value: Any, array: Array) -> Array:
         raise TypeError(f"{op}: {value} beside a tensor of {array.dtype} would be rounded; convert by .astype(...)")
     limits = np.iinfo(array.dtype)  # uint8: 0 to 255
     if not limits.min <= int(value) <= limits.max:
-        raise TypeError(
-            f"{op}: {value} beside a tensor of dtype {array.dtype} would wrap round: it holds {limits.min} to "
-            f"{limits.max}; convert it with .astype(...)"
-        )
+        why = f"it holds {limits.min} to {limits.max}; convert it with .astype(...)"
+        raise TypeError(f"{op}: {value} beside a tensor of dtype {array.dtype} would wrap round: {why}")
     return full(array, (), value)
 
 
@@ -65,8 +61,6 @@ def as_floats(a: Any) -> Any:
 def not_masks(op: str, *operands: Any) -> tuple[Any, ...]:
     """The operands themselves; TypeError if all are masks of booleans."""
     if all(operand.data.dtype.kind == "b" for operand in operands):  # a mask beside numbers has been converted
-        raise TypeError(
-            f"{op}: a mask of booleans is no number; to count with it, convert it with .astype(np.int64); a * b of two "
-            "masks is true where both are"
-        )
+        advice = "to count with it, convert it with .astype(np.int64); a * b of two masks is true where both are"
+        raise TypeError(f"{op}: a mask of booleans is no number; {advice}")
     return operands

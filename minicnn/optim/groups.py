@@ -83,10 +83,8 @@ def checked_state(
     shapes = [p.data.shape for group in groups for p in group["params"]]
     fits = len(velocities) == len(shapes) and len(saved) == len(groups)  # velocities are told by their place alone
     if not fits or any(v is not None and v.shape != shape for v, shape in zip(velocities, shapes, strict=True)):
-        raise ValueError(
-            f"SGD.load_state_dict: the state is of {len(velocities)} parameters in {len(saved)} groups, "
-            f"of other number or shapes than these {len(shapes)} in {len(groups)}"
-        )
+        what = f"SGD.load_state_dict: the state is of {len(velocities)} parameters in {len(saved)} groups"
+        raise ValueError(f"{what}, of other number or shapes than these {len(shapes)} in {len(groups)}")
     if any(not isinstance(each, Mapping) or each.keys() != defaults.keys() for each in saved):
         raise ValueError(f"SGD.load_state_dict: each group of the state must have {', '.join(defaults)}, and no more")
     if any(v is not None and v.dtype.kind not in "fiu" for v in velocities):  # a file may hold anything
@@ -111,10 +109,8 @@ def _check_parameter(i, parameter):
         raise TypeError(f"SGD: entry {i} of params is a {type(parameter).__name__}, not a Tensor{hint}")
     if parameter.node is not None:  # backward leaves no .grad on it
         where = f"entry {i} of params, of shape {parameter.data.shape}"
-        raise ValueError(
-            f"SGD: {where}, was computed by {type(parameter.node).__name__}; only leaves are trained: give the tensors "
-            "that it was computed from"
-        )
+        advice = "only leaves are trained: give the tensors that it was computed from"
+        raise ValueError(f"SGD: {where}, was computed by {type(parameter.node).__name__}; {advice}")
     if parameter.data.dtype.kind != "f":  # counters of batches, say
         raise TypeError(f"SGD: entry {i} of params is {parameter.data.dtype}, which has no gradient; leave it out")
 

@@ -62,10 +62,8 @@ class Schedule:
         who, own = f"{type(self).__name__}.load_state_dict", self.state_dict()
         if not isinstance(state, Mapping) or state.keys() != own.keys():  # another schedule keeps other things
             has = ", ".join(map(str, state)) if isinstance(state, Mapping) else f"a {type(state).__name__}"
-            raise ValueError(
-                f"{who}: the state must have {', '.join(own)}, but has {has or 'nothing'}: it is of another schedule, "
-                "or was saved by another version of minicnn"
-            )
+            why = "it is of another schedule, or was saved by another version of minicnn"
+            raise ValueError(f"{who}: the state must have {', '.join(own)}, but has {has or 'nothing'}: {why}")
         if not isinstance(state["lrs"], (list, tuple)) or len(state["lrs"]) != len(own["lrs"]):
             raise ValueError(f"{who}: the state has other groups than the optimiser's {len(own['lrs'])}")
         return whole(who, "count", state["count"], 0), [real(who, "lrs", lr, at_least=0) for lr in state["lrs"]]

@@ -138,10 +138,8 @@ def _check_shortcuts(model, settings, path):
     net = type(model).__name__
     if settings.get("plain") == model.residual:
         theirs, own = ("without", "has") if model.residual else ("with", "lacks")
-        raise WeightsError(
-            f"{path} is of a network {theirs} shortcuts, which this {net} {own}; build it with "
-            f"models.cifar_resnet(depth, residual={not model.residual})"
-        )
+        advice = f"build it with models.cifar_resnet(depth, residual={not model.residual})"
+        raise WeightsError(f"{path} is of a network {theirs} shortcuts, which this {net} {own}; {advice}")
     padding = settings.get("zero_padding")
     wrong = [layer.zero_padding for layer in zero_pads(model) if layer.zero_padding != padding]
     if padding and wrong:
@@ -157,15 +155,11 @@ def _check_numbers(model, state, path):
     for key, tensor in model.state_dict().items():
         array = np.asarray(state.get(key, 0.0))
         if tensor.dtype.kind == "f" and array.dtype.kind != "f":
-            raise WeightsError(
-                f"{path} has {key} in {array.dtype}, which no weights of this network are; save them as float32, those "
-                "of a quantized network multiplied by their scales"
-            )
+            advice = "save them as float32, those of a quantized network multiplied by their scales"
+            raise WeightsError(f"{path} has {key} in {array.dtype}, which no weights of this network are; {advice}")
         if not np.isfinite(array).all():
-            raise WeightsError(
-                f"{path} has numbers in {key} that are not finite: it is damaged, or its training broke down; give "
-                "weights of before"
-            )
+            what = f"{path} has numbers in {key} that are not finite: it is damaged, or its training broke down"
+            raise WeightsError(f"{what}; give weights of before")
 
 
 def _classes(model, state):

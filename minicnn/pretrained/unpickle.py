@@ -189,10 +189,8 @@ class Foreign(NamedTuple):
 
 def _look_up(name, path):
     if name in UNREADABLE:
-        raise WeightsError(
-            f"{path} holds {UNREADABLE[name]}, which are not read here; load it with PyTorch and save its weights as "
-            "float32"
-        )
+        advice = "load it with PyTorch and save its weights as float32"
+        raise WeightsError(f"{path} holds {UNREADABLE[name]}, which are not read here; {advice}")
     return GLOBALS[name] if name in GLOBALS else Foreign(name)
 
 

@@ -71,15 +71,11 @@ def save_checkpoint(path: Path | str, state: State) -> None:
                     _add(archive, name + ".npy", lambda member, array=array: _write_array(member, array))
             file.write(stream.hash.hexdigest().encode())
     except NotLastingError as error:
-        raise CheckpointError(
-            f"checkpoint {path} is written, but the disk cannot say that it will stay: {error.strerror}; look after "
-            "the disk, and keep a copy elsewhere"
-        ) from error
+        what = f"checkpoint {path} is written, but the disk cannot say that it will stay: {error.strerror}"
+        raise CheckpointError(f"{what}; look after the disk, and keep a copy elsewhere") from error
     except OSError as error:
-        raise CheckpointError(
-            f"cannot write checkpoint {path}: {error.strerror or error}; "
-            "what stood there before is unchanged; make room or choose another folder"
-        ) from error
+        advice = "what stood there before is unchanged; make room or choose another folder"
+        raise CheckpointError(f"cannot write checkpoint {path}: {error.strerror or error}; {advice}") from error
 
 
 def load_checkpoint(path: Path | str) -> State:
@@ -211,7 +207,5 @@ def _check_digest(path, file):
             digest.update(file.read(min(READ, size - start)))
         right = file.read(DIGEST_SIZE + 1) == digest.hexdigest().encode()
     if not right:
-        raise CheckpointError(
-            f"{path} is damaged or no minicnn checkpoint: its SHA-256 does not fit; "
-            "use another checkpoint of the run, such as checkpoint_best.npz, or start again"
-        )
+        advice = "use another checkpoint of the run, such as checkpoint_best.npz, or start again"
+        raise CheckpointError(f"{path} is damaged or no minicnn checkpoint: its SHA-256 does not fit; {advice}")

@@ -67,10 +67,8 @@ def in_step(loaders: Sequence[DataLoader]) -> Iterator[tuple[Batch, ...]]:
     """One batch of each loader at a time. A picture that cannot be read is missing from all of them."""
     for batches in zip_longest(*(loader.epoch(0) for loader in loaders)):  # None where one loader ends before another
         if any(batch is None or not np.array_equal(batch.indices, batches[0].indices) for batch in batches):
-            raise ValueError(
-                "evaluate: the loaders hand over different pictures; give them the same data set and batch size, and "
-                "do not shuffle"
-            )
+            advice = "give them the same data set and batch size, and do not shuffle"
+            raise ValueError(f"evaluate: the loaders hand over different pictures; {advice}")
         yield batches
 
 

@@ -62,10 +62,8 @@ class Log:
         try:
             yield
         except OSError as error:
-            raise LogError(
-                f"cannot write {self.path}: {error.strerror or error}; make room or make it writable, and go on from "
-                "the last checkpoint"
-            ) from error
+            advice = "make room or make it writable, and go on from the last checkpoint"
+            raise LogError(f"cannot write {self.path}: {error.strerror or error}; {advice}") from error
 
 
 def _line(row):
@@ -79,8 +77,6 @@ def summary_writer() -> Any:
     try:
         from tensorboardX import SummaryWriter
     except ImportError:
-        raise SettingError(
-            "--tensorboard needs the package tensorboardX; pip install 'minicnn[tensorboard]', or go without it: "
-            "--no-tensorboard"
-        ) from None
+        advice = "pip install 'minicnn[tensorboard]', or go without it: --no-tensorboard"
+        raise SettingError(f"--tensorboard needs the package tensorboardX; {advice}") from None
     return SummaryWriter

@@ -52,10 +52,8 @@ def check_run(state: State, own: State, model: Module, batches: int, source: Pat
     if then["batch"] > batches:
         raise unusable(source, "position", f"an epoch has {batches} batches")
     if then["batch"] and then["order"] != now["order"]:
-        raise CheckpointError(
-            f"{source} lies within an epoch of other batches ({then['order']}) than now ({now['order']}); resume with "
-            "the same pictures, batch size and seed"
-        )
+        what = f"{source} lies within an epoch of other batches ({then['order']}) than now ({now['order']})"
+        raise CheckpointError(f"{what}; resume with the same pictures, batch size and seed")
     check_model(model, state, own["classes"], source)
 
 
@@ -174,10 +172,8 @@ def load_model(model: Module, state: State, classes: Sequence[str], source: Path
 def check_model(model: Module, state: State, classes: Sequence[str], source: Path | str) -> None:
     """The same CheckpointError, if there is to be one; nothing is changed."""
     if state["classes"] != list(classes):
-        raise CheckpointError(
-            f"{source} was trained on {_few(state['classes'])}, but the pictures are of {_few(classes)}; "
-            "give the folder that belongs to it"
-        )
+        what = f"{source} was trained on {_few(state['classes'])}, but the pictures are of {_few(classes)}"
+        raise CheckpointError(f"{what}; give the folder that belongs to it")
     for name, array in state["model"].items():
         if not is_finite_array(array, "fiub"):
             raise unusable(source, "model", f"{name} is no array of finite numbers")

@@ -66,7 +66,5 @@ def explaining_single_pictures(loader: DataLoader, batch: Batch, where: str) -> 
         if len(batch.labels) > 1 or not loader.bad:
             raise
         path = next(iter(loader.bad))
-        raise TrainingError(
-            f"{where}: one picture is left of it, as others cannot be read: {error}; remove them, the first is "
-            f"{shown(path)}, or choose another --batch-size"
-        ) from error
+        why = f"{error}; remove them, the first is {shown(path)}, or choose another --batch-size"
+        raise TrainingError(f"{where}: one picture is left of it, as others cannot be read: {why}") from error
