@@ -24,17 +24,18 @@ from .trouble import TrainingError
 UNUSABLE = (DataError, CheckpointError, LogError, OutputError, SettingError, DeviceError, EnvVarError, OSError)
 
 
-def exit_code(program: Callable[..., int | None], *args: Any) -> int:
+def exit_code(program: Callable[..., Any], *args: Any) -> int:
     """Call program(*args) and return the exit code that the shell shall see.
 
-    0, or what the program returns; 2 for an input or a folder that cannot be used, and 1 for a training that broke
-    down, each with one line on stderr; 128 + the signal's number after a signal that asks it to stop, Ctrl-C's (130) or
-    SIGTERM (143), with a line that says how to go on.
+    0, or the number that the program returns; 2 for an input or a folder that cannot be used, and 1 for a training that
+    broke down, each with one line on stderr; 128 + the signal's number after a signal that asks it to stop, Ctrl-C's
+    (130) or SIGTERM (143), with a line that says how to go on.
     """
     console.open_descriptors()
     try:
         with handling(end):
-            return program(*args) or 0
+            returned = program(*args)
+            return returned if isinstance(returned, int) else 0
     except Interrupted as stop:
         say(f"stopped; to go on: {resume_command(stop.path)}")
         return 128 + stop.signal

@@ -126,6 +126,11 @@ def test_an_ignored_signal_stays_ignored(tmp_path):
     assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
 
 
+def test_only_a_number_is_an_exit_code():
+    """A function that returns something else, a path say, has done what it should."""
+    assert [exit_code(lambda value=value: value) for value in (None, 0, 3, "runs/1", [])] == [0, 0, 3, 0, 0]
+
+
 def test_what_answered_before_answers_again():
     seen = []
     for number in SIGNALS:
