@@ -18,9 +18,10 @@ reach --limit has fewer steps than the others there.
 import argparse
 import importlib.util
 import shutil
+from functools import partial
 from pathlib import Path
 
-from cpubench import layers
+from cpubench.layers import compare_layers
 from cpubench.rounding import measure_rounding
 from cpubench.scaling import scale
 from cpubench.sides import SIDES
@@ -37,8 +38,8 @@ OTHER_PYTHON = "the interpreter that has a side's library, if it is not this one
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    what = ("all", "steps", "inference", "layers", "scaling", "rounding")
-    parser.add_argument("what", nargs="?", choices=what, default="all", help="default: all, which is steps + inference")
+    of_all = "default: all, which is steps + inference"
+    parser.add_argument("what", nargs="?", choices=("all", *PARTS), default="all", help=of_all)
     parser.add_argument("--models", nargs="+", choices=TRAINING, default=list(TRAINING))
     parser.add_argument("--sides", nargs="+", choices=SIDES, help="default: all whose library is installed")
     parser.add_argument("--python", nargs="+", type=side_and_path, default=[], metavar="SIDE=PATH", help=OTHER_PYTHON)
@@ -46,24 +47,14 @@ def main():
     parser.add_argument("--rounds", type=int, default=3, help="processes of each side, taken in turns (default: 3)")
     parser.add_argument("--steps", type=int, default=5, help="timed steps of each process (default: 5)")
     parser.add_argument("--limit", type=float, default=300, help="seconds for all rounds of a side (default: 300)")
-    folder = "folder for the raw figures (default: runs/cpu)"
-    parser.add_argument("--out", type=Path, default=Path("runs/cpu"), help=folder)
+    parser.add_argument("--out", type=Path, default="runs/cpu", help="folder for the raw figures (default: runs/cpu)")
     args = parser.parse_args()
     args.python = dict(args.python)
     args.sides = args.sides or [side for side in SIDES if side in args.python or there_is(side)]
     reason = awake.why_not(args.threads)
     say(f"{cpu_name()}, {args.threads} threads; cores {f'not kept awake: {reason}' if reason else 'kept awake'}")
-    if args.what in ("all", "steps"):
-        compare(args, "train", TRAINING)
-    if args.what in ("all", "inference"):
-        compare(args, "infer", INFERENCE)
-    if args.what == "layers":
-        args.sides = [side for side in args.sides if side in layers.SIDES]
-        layers.compare_layers(args)
-    if args.what == "scaling":
-        scale(args)
-    if args.what == "rounding":
-        measure_rounding(args)
+    for what in ("steps", "inference") if args.what == "all" else (args.what,):
+        PARTS[what](args)
 
 
 def there_is(side):
@@ -90,6 +81,13 @@ def compare(args, task, cases):
             say("\n".join(table(runs, batch_size)))
             name = f"{task}_{model}_b{batch_size}_t{args.threads}"
             write(args.out, name, {**settings, "limit": args.limit, "runs": runs})
+
+
+PARTS = {
+    "steps": partial(compare, task="train", cases=TRAINING),
+    "inference": partial(compare, task="infer", cases=INFERENCE),
+    **{"layers": compare_layers, "scaling": scale, "rounding": measure_rounding},
+}
 
 
 if __name__ == "__main__":

@@ -15,6 +15,10 @@ import time
 from pathlib import Path
 
 import numpy as np
+from cpubench.turns import write
+
+from minicnn.console import say
+from minicnn.train.environment import cpu_name
 
 BATCH = 50
 
@@ -27,16 +31,10 @@ def main():
     parser.add_argument("--out", type=Path, help="folder to write the raw result into, as JSON")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as drawn:
-        folder = args.images or draw(Path(drawn), args.count)
-        compare(args, folder)
+        compare(args, args.images or draw(Path(drawn), args.count))
 
 
 def compare(args, folder):
-    from cpubench.turns import write
-
-    from minicnn.console import say
-    from minicnn.train.environment import cpu_name
-
     sides = {"minicnn": ours(folder, args.count), "torchvision": theirs(folder, args.count)}
     seconds = {name: [] for name in sides}
     for _ in range(args.rounds):

@@ -40,16 +40,10 @@ def main(argv=None):
         return 2
     args.out.mkdir(parents=True, exist_ok=True)
     done = []
-    result = {
-        "program": "benchmarks/gpu.py",
-        "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "commit": commit(),
-        "minutes": args.minutes,
-        "tiny": args.tiny,
-        "emulated": emulating(),
-        "note": "emulated: no times" if emulating() else "",
-        "sections": done,
-    }
+    started = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    result = {"program": "benchmarks/gpu.py", "started": started, "commit": commit(), "minutes": args.minutes}
+    result |= {"tiny": args.tiny, "emulated": emulating(), "note": "emulated: no times" if emulating() else ""}
+    result["sections"] = done
     for section in sections.run_all(args.sections or list(sections.SECTIONS), args.tiny, 60 * args.minutes - RESERVE):
         done.append(section)
         result["seconds"] = time.monotonic() - began

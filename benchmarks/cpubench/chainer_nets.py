@@ -11,6 +11,8 @@ chainer.global_config.use_ideep = "auto"
 class Layers(chainer.Link):
     """Activations (N, C, H, W). The weights are parameters of their names; training changes the statistics in place."""
 
+    relu = staticmethod(F.relu)
+
     def __init__(self, weights, statistics):
         super().__init__()
         with self.init_scope():
@@ -29,9 +31,6 @@ class Layers(chainer.Link):
             running = {"running_mean": mean, "running_var": variance, "decay": 1 - MOMENTUM}
             return F.batch_normalization(x, weight, bias, eps=EPSILON, **running)
         return F.fixed_batch_normalization(x, weight, bias, mean, variance, eps=EPSILON)
-
-    def relu(self, x):
-        return F.relu(x)
 
     def max_pool(self, x, kernel, stride, padding):
         return F.max_pooling_2d(x, kernel, stride, padding, cover_all=False)

@@ -14,6 +14,8 @@ class Layers:
     statistics: {name: those of batch norm}; a pass in training leaves the new ones there.
     """
 
+    relu = staticmethod(jax.nn.relu)
+
     def __init__(self, weights, statistics, training):
         self.weights, self.statistics, self.training = weights, dict(statistics), training
 
@@ -33,9 +35,6 @@ class Layers:
                 self.statistics[f"{name}.running_{part}"] = (1 - MOMENTUM) * old + MOMENTUM * new
         scale = self.weights[f"{name}.weight"] * jax.lax.rsqrt(variance + EPSILON)
         return (x - mean) * scale + self.weights[f"{name}.bias"]
-
-    def relu(self, x):
-        return jax.nn.relu(x)
 
     def max_pool(self, x, kernel, stride, padding):
         window, strides = (1, kernel, kernel, 1), (1, stride, stride, 1)
@@ -60,8 +59,7 @@ def on_device(weights):
 
 def trainer(net, weights, statistics, images, labels):
     """train(): one step, returns the loss."""
-    x, y = jnp.array(images.transpose(0, 2, 3, 1)), jnp.array(labels)
-    weights = on_device(weights)
+    x, y, weights = jnp.array(images.transpose(0, 2, 3, 1)), jnp.array(labels), on_device(weights)
     state = [weights, jax.tree.map(jnp.zeros_like, weights), on_device(statistics)]
 
     def loss(weights, statistics):
@@ -72,9 +70,8 @@ def trainer(net, weights, statistics, images, labels):
     @functools.partial(jax.jit, donate_argnums=(0, 1, 2))
     def step(weights, velocities, statistics):
         (value, statistics), gradients = jax.value_and_grad(loss, has_aux=True)(weights, statistics)
-        velocities = jax.tree.map(
-            lambda v, g, w: VELOCITY_KEPT * v + g + WEIGHT_DECAY * w, velocities, gradients, weights
-        )
+        gradients = jax.tree.map(lambda g, w: g + WEIGHT_DECAY * w, gradients, weights)
+        velocities = jax.tree.map(lambda v, g: VELOCITY_KEPT * v + g, velocities, gradients)
         weights = jax.tree.map(lambda w, v: w - LEARNING_RATE * v, weights, velocities)
         return value, weights, velocities, statistics
 

@@ -10,6 +10,7 @@ import json
 import statistics
 import sys
 import time
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -63,10 +64,9 @@ def compare_layers(args):
 
     from .turns import run_one, write
 
-    runs = {side: [] for side in args.sides}
-    for _ in range(args.rounds):
-        for side in args.sides:
-            runs[side].append(run_one(side, program=__file__, threads=args.threads, repeats=args.steps))
+    runs = {side: [] for side in args.sides if side in SIDES}
+    for side in args.rounds * list(runs):
+        runs[side].append(run_one(side, program=__file__, threads=args.threads, repeats=args.steps))
     say("\n".join(layer_table(runs)))
     write(args.out, f"layers_t{args.threads}", {"threads": args.threads, "runs": runs})
 
@@ -106,15 +106,9 @@ def minicnn_passes(layer, side, threads):
     tier = side.removeprefix("minicnn ")
     if tier == "fast":  # as the layers around it hand them over
         x, grad_out = (np.moveaxis(np.ascontiguousarray(np.moveaxis(a, 1, -1)), -1, 1) for a in (x, grad_out))
-    forward, grad_x, grad_weight = (
-        implementation(function, "cpu", tier)
-        for function in (conv.conv2d_forward, conv.conv2d_grad_x, conv.conv2d_grad_weight)
-    )
-    return (
-        lambda: forward(x, weight, None, *geometry),
-        lambda: grad_x(grad_out, x.shape, weight, *geometry),
-        lambda: grad_weight(grad_out, x, weight.shape, *geometry),
-    )
+    functions = [implementation(getattr(conv, f"conv2d_{name}"), "cpu", tier) for name in PASSES]
+    given = (x, weight, None), (grad_out, x.shape, weight), (grad_out, x, weight.shape)
+    return [partial(function, *each, *geometry) for function, each in zip(functions, given, strict=True)]
 
 
 def torch_passes(layer, side, threads):
@@ -125,20 +119,20 @@ def torch_passes(layer, side, threads):
     x, weight, grad_out = (torch.from_numpy(a).contiguous(memory_format=layout) for a in arrays(layer))
     pairs = [layer.stride] * 2, [layer.padding] * 2, [1, 1], False, [0, 0], 1
 
-    def gradient(*wanted):
-        return torch.ops.aten.convolution_backward(grad_out, x, weight, None, *pairs, list(wanted))
-
-    def forward():
-        return torch.nn.functional.conv2d(x, weight, None, layer.stride, layer.padding)
-
-    return forward, lambda: gradient(True, False, False), lambda: gradient(False, True, False)
+    forward = partial(torch.nn.functional.conv2d, x, weight, None, layer.stride, layer.padding)
+    gradients = partial(torch.ops.aten.convolution_backward, grad_out, x, weight, None, *pairs)
+    return forward, partial(gradients, [True, False, False]), partial(gradients, [False, True, False])
 
 
 def arrays(layer):
-    """x, weight and grad_out, float32, N(0, 1)."""
+    """x, weight and grad_out."""
+    kernels = (layer.oc, layer.c, layer.k, layer.k)
+    return normal((layer.n, layer.c, *[layer.size] * 2), kernels, (layer.n, layer.oc, *[layer.out_size] * 2))
+
+
+def normal(*shapes):
+    """An array of each shape, float32, N(0, 1)."""
     rng = np.random.default_rng(0)
-    shapes = [(layer.n, layer.c, *[layer.size] * 2), (layer.oc, layer.c, *[layer.k] * 2)]
-    shapes.append((layer.n, layer.oc, *[layer.out_size] * 2))
     return [rng.standard_normal(shape, dtype=np.float32) for shape in shapes]
 
 

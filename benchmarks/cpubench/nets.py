@@ -26,15 +26,13 @@ def alexnet(layers, x):
     for number, channels, kernel, stride, padding, pool in ALEXNET:
         x = layers.relu(layers.conv(x, f"features.{number}", channels, kernel, stride, padding, bias=True))
         x = layers.max_pool(x, 3, 2, 0) if pool else x
-    x = layers.flatten(x)
-    x = layers.relu(layers.linear(x, "classifier.1", 4096))
+    x = layers.relu(layers.linear(layers.flatten(x), "classifier.1", 4096))
     x = layers.relu(layers.linear(x, "classifier.4", 4096))
     return layers.linear(x, "classifier.6", CLASSES)
 
 
 def resnet(layers, x, depths, bottleneck):
-    x = layers.relu(layers.norm(layers.conv(x, "conv1", 64, 7, 2, 3), "bn1"))
-    x = layers.max_pool(x, 3, 2, 1)
+    x = layers.max_pool(layers.relu(layers.norm(layers.conv(x, "conv1", 64, 7, 2, 3), "bn1")), 3, 2, 1)
     for stage, depth in enumerate(depths):
         for i in range(depth):
             stride = 2 if stage > 0 and i == 0 else 1
@@ -44,10 +42,8 @@ def resnet(layers, x, depths, bottleneck):
 
 def residual(layers, x, name, width, stride, bottleneck, first):
     """One block. first: of its stage; its shortcut has a convolution if the shape changes on the way."""
-    convolutions = (
-        ((width, 1, 1), (width, 3, stride), (4 * width, 1, 1)) if bottleneck else ((width, 3, stride), (width, 3, 1))
-    )
-    y = x
+    strided, y = (width, 3, stride), x
+    convolutions = ((width, 1, 1), strided, (4 * width, 1, 1)) if bottleneck else (strided, (width, 3, 1))
     for j, (channels, kernel, step) in enumerate(convolutions, 1):
         y = y if j == 1 else layers.relu(y)
         y = layers.norm(layers.conv(y, f"{name}.conv{j}", channels, kernel, step, kernel // 2), f"{name}.bn{j}")

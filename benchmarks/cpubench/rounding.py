@@ -9,7 +9,7 @@ import numpy as np
 
 from minicnn.console import say
 
-from .layers import PASSES
+from .layers import PASSES, normal
 from .turns import write
 
 
@@ -57,14 +57,11 @@ def rounding(case):
     geometry = (case.stride,) * 2, ((case.k // 2,) * 2,) * 2, (1, 1), case.groups
     x_shape, weight_shape = (case.n, case.c, case.size, case.size), (case.oc, case.c // case.groups, case.k, case.k)
     out_size = output_size("conv2d", x_shape[2:], weight_shape[2:], *geometry[:3])
-    rng = np.random.default_rng(0)
-    shapes = x_shape, weight_shape, (case.n, case.oc, *out_size)
-    arrays = [rng.standard_normal(shape, dtype=np.float32) for shape in shapes]
-    algorithm = fast.choose(
-        x_shape[0], fast.geometry_of(x_shape, weight_shape, out_size, *geometry)
-    ).__name__.rpartition(".")[2]
+    arrays = normal(x_shape, weight_shape, (case.n, case.oc, *out_size))
+    chosen = fast.choose(case.n, fast.geometry_of(x_shape, weight_shape, out_size, *geometry))
     pairs = zip(passes(fast, *arrays, geometry), passes(page, *map(np.float64, arrays), geometry), strict=True)
-    return algorithm, *(float(np.abs(value - exact).max() / np.abs(exact).max()) for value, exact in pairs)
+    errors = (float(np.abs(value - exact).max() / np.abs(exact).max()) for value, exact in pairs)
+    return chosen.__name__.rpartition(".")[2], *errors
 
 
 def passes(module, x, weight, grad_out, geometry):

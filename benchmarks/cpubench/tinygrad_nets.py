@@ -8,6 +8,8 @@ from tinygrad.nn import BatchNorm, optim
 class Layers:
     """Activations (N, C, H, W). tensors: the weights, and the running statistics, which no optimizer moves."""
 
+    relu = staticmethod(Tensor.relu)
+
     def __init__(self, weights, statistics):
         self.weights = {name: Tensor(array).realize() for name, array in weights.items()}
         self.norms = {}
@@ -28,9 +30,6 @@ class Layers:
 
     def norm(self, x, name):
         return self.norms[name](x)
-
-    def relu(self, x):
-        return x.relu()
 
     def max_pool(self, x, kernel, stride, padding):
         return x.max_pool2d((kernel, kernel), stride, padding=padding)

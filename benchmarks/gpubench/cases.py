@@ -90,9 +90,6 @@ def integers(below, *shape, dtype):
     return lambda rng: rng.integers(0, below, shape, dtype)
 
 
-# The families of ops
-
-
 def cases(page, label, values, operations=0, **others):
     """A case of each op of minicnn/ops/<page>.py that a GPU has. others: {op: values in place of these}."""
     ops, mirrors = (importlib.import_module(f"minicnn.{room}.{page}") for room in ("ops", "kernels.cuda"))

@@ -1,7 +1,6 @@
 """Every kernel against the NumPy function of its op's page in float64, on the same random numbers.
 
-The result's memory is filled with NaN before: what a kernel does not write shows. Each is run twice, and must give the
-same bits.
+The result's memory is filled with NaN before: what a kernel does not write shows. Two runs must give the same bits.
 """
 
 import math

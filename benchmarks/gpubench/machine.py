@@ -17,8 +17,8 @@ PROPERTIES = "multiProcessorCount", "l2CacheSize", "totalGlobalMem", "major", "m
 
 def items(tiny):
     """(name, function): the functions return what they found, or {"missing": why}."""
-    looks = {"software": software, "gpu": gpu, "processor": processor, "cupy": cupy, "pytorch": pytorch}
-    return [(name, partial(found_or_missing, look)) for name, look in looks.items()]
+    looks = software, gpu, processor, cupy, pytorch
+    return [(look.__name__, partial(found_or_missing, look)) for look in looks]
 
 
 def found_or_missing(look):
@@ -62,11 +62,8 @@ def pytorch():
     if not torch.cuda.is_available():
         return found
     gpu = torch.cuda.get_device_properties(0)
-    return found | {
-        "gpu_name": gpu.name,
-        "multiprocessors": gpu.multi_processor_count,
-        "total_memory": gpu.total_memory,
-    }
+    counts = {"multiprocessors": gpu.multi_processor_count, "total_memory": gpu.total_memory}
+    return found | {"gpu_name": gpu.name, **counts}
 
 
 def clocks():

@@ -19,6 +19,7 @@ from minicnn.device import DeviceError
 from . import checking, machine, steps, timing
 
 LATE = "no time left"  # of a row
+check_timed = partial(checking.items, "fast", sizes="timed")
 SECTIONS = {  # name: (title, weight of its share of the time, function that gives the measurements)
     "machine": ("the machine", 4, machine.items),
     "check_cuda": ("CUDA C++ against the float64 reference", 20, partial(checking.items, "fast")),
@@ -28,11 +29,7 @@ SECTIONS = {  # name: (title, weight of its share of the time, function that giv
     "steps_torch": ("training steps of PyTorch", 16, partial(steps.items_of_torch, steps.WAYS)),
     "time_torch": ("cuBLAS and cuDNN through PyTorch", 10, timing.items_of_torch),
     "time_numba": ("times of Numba CUDA", 10, partial(timing.items, "plain")),
-    "check_timed": (
-        "CUDA C++ against the reference, sizes as timed",
-        8,
-        partial(checking.items, "fast", sizes="timed"),
-    ),
+    "check_timed": ("CUDA C++ against the reference, sizes as timed", 8, check_timed),
     "steps_compiled": ("training steps of PyTorch, compiled", 14, partial(steps.items_of_torch, steps.COMPILED)),
 }
 

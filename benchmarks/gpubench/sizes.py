@@ -13,20 +13,13 @@ def tiny():
     grouped = cases.convolutions("grouped", (1, 4, 4, 5), (4, 2, 2, 3), padding=1, groups=2, rungs=True)
     many_positions = cases.convolutions("many positions", (1, 1, 16, 33), (1, 1, 1, 1))
     return [
-        *cases.elementwise((2, 5)),
-        *cases.batch_norms((2, 2, 3)),
-        *cases.pools((1, 2, 4, 5), (2, 3), (2, 1), (1, 1)),
-        *cases.pools((1, 1, 17, 17), (17, 17), (1, 1), (0, 0)),
-        *cases.norms_across_channels((1, 6, 2)),
-        *cases.losses(3, 4),
-        *products,
-        *cases.ladder(3, 4, 5),
-        *grouped,
+        *cases.elementwise((2, 5)), *cases.batch_norms((2, 2, 3)),
+        *cases.pools((1, 2, 4, 5), (2, 3), (2, 1), (1, 1)), *cases.pools((1, 1, 17, 17), (17, 17), (1, 1), (0, 0)),
+        *cases.norms_across_channels((1, 6, 2)), *cases.losses(3, 4),
+        *products, *cases.ladder(3, 4, 5), *grouped,
         *[case for case in many_positions if case.op == "conv2d_grad_weight"],
-        *cases.rounded(products, ["tf32"]),
-        *cases.rounded(grouped, ["bfloat16"]),
-        *cases.updates([(3,), (2, 2)]),
-    ]
+        *cases.rounded(products, ["tf32"]), *cases.rounded(grouped, ["bfloat16"]), *cases.updates([(3,), (2, 2)]),
+    ]  # fmt: skip
 
 
 def check():
@@ -37,27 +30,17 @@ def check():
         *cases.convolutions("groups, dilation", (2, 6, 17, 23), (10, 3, 3, 2), 1, ((2, 0), (1, 3)), 2, 2, rungs=True),
     ]
     return [
-        *cases.elementwise((3, 7, 31, 37)),
-        *cases.batch_norms((5, 7, 13, 11)),
-        *cases.batch_norms((300, 17)),
-        *cases.pools((3, 5, 31, 29), (3, 3), (2, 2), (1, 1)),
-        *cases.pools((2, 3, 23, 29), (2, 3), (3, 1), (1, 0)),
+        *cases.elementwise((3, 7, 31, 37)), *cases.batch_norms((5, 7, 13, 11)), *cases.batch_norms((300, 17)),
+        *cases.pools((3, 5, 31, 29), (3, 3), (2, 2), (1, 1)), *cases.pools((2, 3, 23, 29), (2, 3), (3, 1), (1, 0)),
         *cases.pools((2, 2, 40, 41), (17, 17), (5, 5), (8, 8)),
-        *cases.norms_across_channels((3, 13, 11, 7)),
-        *cases.norms_across_channels((2, 3, 50)),
-        *cases.losses(67, 1003),
-        *cases.losses(5, 3),
-        *products,
-        *cases.linears(1, 517, 3),
-        *cases.ladder(131, 137, 139),
-        *cases.ladder(1, 300, 67),
-        *layers,
+        *cases.norms_across_channels((3, 13, 11, 7)), *cases.norms_across_channels((2, 3, 50)),
+        *cases.losses(67, 1003), *cases.losses(5, 3), *products, *cases.linears(1, 517, 3),
+        *cases.ladder(131, 137, 139), *cases.ladder(1, 300, 67), *layers,
         *cases.convolutions("AlexNet conv2", (2, 64, 27, 27), (192, 64, 5, 5), 1, 2, rungs=True),
         *cases.convolutions("ResNet 1x1 stride 2", (3, 64, 28, 28), (128, 64, 1, 1), 2, rungs=True),
         *cases.convolutions("depthwise", (2, 35, 13, 11), (35, 1, 3, 3), 1, 1, 1, 35, rungs=True),
-        *cases.rounded([*products, *layers]),
-        *cases.updates([(300, 7), (5,), (1, 1), (64, 3, 11, 11)]),
-    ]
+        *cases.rounded([*products, *layers]), *cases.updates([(300, 7), (5,), (1, 1), (64, 3, 11, 11)]),
+    ]  # fmt: skip
 
 
 def timed():
@@ -72,16 +55,13 @@ def timed():
     return [
         *cases.ladder(4096, 4096, 4096),
         *cases.convolutions("AlexNet conv2", (128, 64, 27, 27), (192, 64, 5, 5), 1, 2, rungs=True),
-        *cases.convolutions("AlexNet conv1", (128, 3, 224, 224), (64, 3, 11, 11), 4, 2),
-        *layers,
-        *cases.elementwise(activations),
-        *cases.batch_norms((64, 256, 56, 56)),
-        *cases.pools(activations, (3, 3), (2, 2), (0, 0)),
-        *cases.norms_across_channels(activations),
+        *cases.convolutions("AlexNet conv1", (128, 3, 224, 224), (64, 3, 11, 11), 4, 2), *layers,
+        *cases.elementwise(activations), *cases.batch_norms((64, 256, 56, 56)),
+        *cases.pools(activations, (3, 3), (2, 2), (0, 0)), *cases.norms_across_channels(activations),
         *cases.losses(65536, 1000),
         *cases.updates([(4096, 9216), (4096, 4096), (1000, 4096), (384, 192, 3, 3), (4096,)]),
         *cases.rounded(layers, ["tf32", "bfloat16"]),
-    ]
+    ]  # fmt: skip
 
 
 LISTS = {"tiny": tiny, "check": check, "timed": timed}

@@ -77,9 +77,6 @@ def figures_of(clock, step, peak_memory):
     return {**times, **losses, "peak_bytes": peak_bytes, "pool_bytes": pool_bytes}
 
 
-# minicnn
-
-
 def measure(clock, tiny, network, name):
     """The raw times of training steps, and the most memory that was in use."""
     if not emulating():
@@ -88,17 +85,17 @@ def measure(clock, tiny, network, name):
         cupy.get_default_memory_pool().free_all_blocks()  # of the network before
     minicnn.manual_seed(0)
     with tier("fast"), precision(name):
-        net = (two_layers(network["size"]) if tiny else models.create(network["model"], CLASSES)).to("cuda").train()
+        if tiny:  # two layers take the network's place on the emulated GPU
+            last = nn.Linear(4 * network["size"] ** 2, CLASSES)
+            net = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(), nn.Flatten(), last)
+        else:
+            net = models.create(network["model"], CLASSES)
+        net = net.to("cuda").train()
         images, labels = (minicnn.Tensor(array).to("cuda") for array in pictures(network))
         optimizer = SGD(net.parameters(), **SETTINGS)
         step = step_of(net, optimizer, functional.cross_entropy, images, labels, contextlib.nullcontext)
         figures = figures_of(clock, step, peak_memory)
     return {"network": network["model"], "batch": network["batch_size"], "precision": PRECISIONS[name], **figures}
-
-
-def two_layers(size):
-    """What takes a network's place on the emulated GPU."""
-    return nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(), nn.Flatten(), nn.Linear(4 * size**2, CLASSES))
 
 
 def peak_memory(step):
@@ -121,9 +118,6 @@ def peak_memory(step):
     return loss, hook.most, pool.total_bytes()
 
 
-# PyTorch
-
-
 def measure_torch(torch, device, clock, network, way):
     """The same as `measure`."""
     run, layout, name = way.split(", ")
@@ -137,8 +131,8 @@ def measure_torch(torch, device, clock, network, way):
     del step
     gc.collect()  # memory of this network is no part of the next one's peak
     torch.cuda.empty_cache()
-    about = {"network": network["model"], "batch": network["batch_size"], "precision": name}
-    return {**about, "layout": layout, "run": run, "flags": flags, **figures}
+    about = {"network": network["model"], "batch": network["batch_size"], "precision": name, "layout": layout}
+    return {**about, "run": run, "flags": flags, **figures}
 
 
 def torch_step(torch, device, network, run, layout, name):

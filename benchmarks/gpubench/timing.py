@@ -55,10 +55,7 @@ def least_bytes(case, made, result):
     return sum({id(a): a.nbytes for a in arrays_of(read)}.values()) + sum(a.nbytes for a in outcome(result, made))
 
 
-# PyTorch
-
-
-TWINS = {
+TWINS = {  # PyTorch's functions, {name of ours: one that does the same}
     "product": lambda torch, a, b: a @ b,
     "linear_forward": lambda torch, *given: torch.nn.functional.linear(*given),
     "linear_grad_x": lambda torch, grad_out, weight: grad_out @ weight,
