@@ -23,9 +23,8 @@ def cache_dir() -> Path:
         # opinion: on Windows, platformdirs would put a folder Cache into it
         return Path(chosen or platformdirs.user_cache_dir("minicnn", appauthor=False, opinion=False)).expanduser()
     except (RuntimeError, LookupError, ValueError) as error:  # a user whom the system does not know, without HOME
-        raise CacheError(
-            "there is no home folder to keep files in; set the variable MINICNN_CACHE to a folder for them"
-        ) from error
+        advice = "set the variable MINICNN_CACHE to a folder for them"
+        raise CacheError(f"there is no home folder to keep files in; {advice}") from error
 
 
 @contextlib.contextmanager

@@ -65,9 +65,8 @@ class ArrayProtocols(Variable):
 
     def __bool__(self) -> bool:
         if self.data.size != 1:
-            raise ValueError(
-                f"a Tensor of shape {self.data.shape} is neither true nor false; only one with a single value is"
-            )
+            what = f"a Tensor of shape {self.data.shape} is neither true nor false"
+            raise ValueError(f"{what}; only one with a single value is")
         return bool(self.item())
 
     def __float__(self) -> float:

@@ -96,10 +96,8 @@ class Memory:
             what = f"{op}: inplace=True would overwrite a leaf of shape {array.shape} that requires a gradient"
             raise RuntimeError(f"{what}; use inplace=False")
         if variable.version.has_views and is_grad_enabled():
-            raise RuntimeError(
-                f"{op}: inplace=True would overwrite memory of shape {array.shape} that a view shares (made by "
-                "reshape, flatten, permute or indexing); use inplace=False"
-            )
+            shared = f"memory of shape {array.shape} that a view shares (made by reshape, flatten, permute or indexing)"
+            raise RuntimeError(f"{op}: inplace=True would overwrite {shared}; use inplace=False")
         check_writeable(f"{op}: inplace=True", array)
         self._overwritten = variable
         variable.version.count += 1  # an op that has saved these values, and comes to go backwards, will notice
@@ -123,10 +121,9 @@ class Memory:
 
 def _changed(op, what, array):
     """The error of an op that finds what it saved changed."""
-    return RuntimeError(
-        f"{op}: {what} of shape {array.shape} that backward() needs was changed in place after the forward pass; "
-        "change a copy, or change it after backward()"
-    )
+    advice = "change a copy, or change it after backward()"
+    then = "that backward() needs was changed in place after the forward pass"
+    return RuntimeError(f"{op}: {what} of shape {array.shape} {then}; {advice}")
 
 
 def _equal(a, b):

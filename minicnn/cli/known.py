@@ -35,10 +35,8 @@ def check_pictures(args: Namespace, state: State, now: State, train: PictureSet,
     if not then:
         say(f"note: {args.resume} does not know its pictures, so whether these are the same was not checked")
     elif count := changed_sides(then, now):
-        raise CheckpointError(
-            f"{args.resume}: {count} of its pictures went from validation to training, or back, and its figures would "
-            "mean nothing any more; put them back"
-        )
+        what = f"{count} of its pictures went from validation to training, or back"
+        raise CheckpointError(f"{args.resume}: {what}, and its figures would mean nothing any more; put them back")
     elif changed := changes(then, now, train, val):
         if not args.other_pictures:
             advice = "give it back its own, or --other-pictures to go on with these"
@@ -59,10 +57,8 @@ def open_test_pictures(args: Namespace, state: State, source: Source) -> Picture
     if not is_flat(train, val):
         return val
     if not state["pictures"]:
-        say(
-            "note: the checkpoint does not know its pictures; unless the folder is as it was, it is tested on what it "
-            "was trained on"
-        )
+        note = "unless the folder is as it was, it is tested on what it was trained on"
+        say(f"note: the checkpoint does not know its pictures; {note}")
         return val
     before, unseen = len(state["pictures"]["val"]["names"]), not_trained_on(state["pictures"], train, val)
     if before and not len(unseen):
@@ -76,10 +72,9 @@ def open_test_pictures(args: Namespace, state: State, source: Source) -> Picture
 def check_unseen(args: Namespace, path: str, state: State, pictures: PictureSet) -> None:
     """CheckpointError if the run of the checkpoint at `path` was trained on some of these pictures of a flat DIR."""
     if args.dir and not val_folder(args) and (count := trained_on(state["pictures"], pictures)):
-        raise CheckpointError(
-            f"{path} was trained on {count} of the {len(pictures)} pictures to test on: another seed or --val-fraction "
-            "has split the folder for it; test the networks one by one, or on pictures in a folder val/"
-        )
+        what = f"{path} was trained on {count} of the {len(pictures)} pictures to test on"
+        advice = "test the networks one by one, or on pictures in a folder val/"
+        raise CheckpointError(f"{what}: another seed or --val-fraction has split the folder for it; {advice}")
 
 
 def val_folder(args: Namespace) -> Path | None:

@@ -45,9 +45,8 @@ def output_folder(args: Namespace, sample: str) -> Iterator[Path]:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         where = f"{named or 'runs'}"
-        raise SettingError(
-            f"the output folder {where} cannot be made: {error.strerror}; choose another --output-dir"
-        ) from error
+        what = f"the output folder {where} cannot be made: {error.strerror}"
+        raise SettingError(f"{what}; choose another --output-dir") from error
     with locked(folder):
         if resumed is None or folder.resolve() != resumed.resolve():
             _begin_anew(folder)
@@ -107,9 +106,7 @@ def write_results(args: Namespace, trainer: Trainer, pictures: DataLoader, sampl
     parameters = list(trainer.model.parameters())
     loaders = [loader for loader in (trainer.train_loader, trainer.val_loader) if loader is not None]
     summary = {
-        "val_top1": last["val_top1"],
-        "val_top5": last["val_top5"],
-        "train_top1": last["train_top1"],
+        **{name: last[name] for name in ("val_top1", "val_top5", "train_top1")},
         "best": trainer.best,
         "images_per_second": statistics.median(float(row["images_per_second"]) for row in rows),
         "epochs": trainer.epoch,

@@ -57,9 +57,8 @@ class ImageFolder:
         if not names:
             raise DataError(_no_classes(self.root, beside))
         if all(name.lower() in TRAIN + VAL + TEST for name in names):
-            raise DataError(
-                f"image folder {shown(self.root)}: {_first(names)} are no classes; give one of these folders"
-            )
+            what = f"image folder {shown(self.root)}: {_first(names)} are no classes"
+            raise DataError(f"{what}; give one of these folders")
         if classes is not None and names != sorted(classes):
             raise DataError(_different_classes(self.root, names, classes))
         self.classes = names
@@ -125,9 +124,8 @@ def train_and_val(root: Path | str, val_fraction: float = 0.1, seed: int = 0) ->
         train = ImageFolder(train_folder)
         val = ImageFolder(val_folder, classes=train.classes)
         if train.folders & val.folders:
-            raise DataError(
-                f"{shown(root)}: a link makes pictures of {val_folder.name}/ pictures of {train_folder.name}/"
-            )
+            what = f"a link makes pictures of {val_folder.name}/ pictures of {train_folder.name}/"
+            raise DataError(f"{shown(root)}: {what}")
         return train, val
     if there := train_folder or val_folder:
         missing = root / ("val" if train_folder else "train")
@@ -171,10 +169,8 @@ def _notes(names, beside, listing):
 def _no_classes(root, beside):
     root = shown(root)
     if beside:
-        return (
-            f"image folder {root}: the pictures lie in one heap; sort them into class folders, "
-            f"{root}/<class>/*.JPEG (ImageNet's val: see the docstring of minicnn/data/folder.py)"
-        )
+        folders = f"{root}/<class>/*.JPEG (ImageNet's val: see the docstring of minicnn/data/folder.py)"
+        return f"image folder {root}: the pictures lie in one heap; sort them into class folders, {folders}"
     return f"image folder {root}: no class folders, expected {root}/<class>/*.JPEG"
 
 

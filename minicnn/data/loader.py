@@ -113,9 +113,8 @@ class DataLoader:
         """
         epoch, start = whole(self, "epoch", epoch, 0), whole(self, "start", start, ANY)
         if not 0 <= start <= len(self):
-            raise ValueError(
-                f"DataLoader.epoch: start must lie in 0..{len(self)}, the batches of an epoch, not {start}"
-            )
+            batches = f"0..{len(self)}, the batches of an epoch"
+            raise ValueError(f"DataLoader.epoch: start must lie in {batches}, not {start}")
         return self._batches(epoch, start)
 
     def _batches(self, epoch, start):
@@ -205,10 +204,9 @@ class DataLoader:
         allowed = math.ceil(self.max_bad_fraction * len(self.dataset) - 1e-9)
         if len(self.bad) > allowed:
             first = "; ".join(f"{shown(path)}: {reason}" for path, reason in list(self.bad.items())[:5])
-            raise TooManyBadImages(
-                f"{len(self.bad)} of {len(self.dataset)} pictures are unreadable and max_bad_fraction="
-                f"{self.max_bad_fraction:g} allows {allowed}; repair or remove them: {first}"
-            )
+            what = f"{len(self.bad)} of {len(self.dataset)} pictures are unreadable"
+            limit = f"max_bad_fraction={self.max_bad_fraction:g} allows {allowed}"
+            raise TooManyBadImages(f"{what} and {limit}; repair or remove them: {first}")
 
 
 def _no_memory(path):

@@ -76,7 +76,5 @@ def _open(name, root, download, **split):
 
 
 def _missing(name, reason):
-    return (
-        f"{name} is read by torchvision, which is not all there ({reason}); pip install 'minicnn[datasets]', or give a "
-        "folder of pictures"
-    )
+    advice = "pip install 'minicnn[datasets]', or give a folder of pictures"
+    return f"{name} is read by torchvision, which is not all there ({reason}); {advice}"

@@ -40,9 +40,8 @@ def fully_convolutional(model: nn.Module) -> nn.Sequential:
     if isinstance(model, ResNet) and isinstance(model.fc, nn.Linear):
         *stages, _ = model.trunk()  # without the averaging
         return nn.Sequential(*stages, SlidingLinear(model.fc, (1, 1)))
-    raise ValueError(
-        f"fully_convolutional: takes an AlexNet, or a ResNet whose fc is an nn.Linear, not {type(model).__name__}"
-    )
+    networks = "an AlexNet, or a ResNet whose fc is an nn.Linear"
+    raise ValueError(f"fully_convolutional: takes {networks}, not {type(model).__name__}")
 
 
 class SlidingLinear(nn.Module):

@@ -25,24 +25,16 @@ class Conv2d(Module):
     padding: Size | str
 
     def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        kernel_size: Size,
-        stride: Size = 1,
-        padding: Size | str = 0,
-        dilation: Size = 1,
-        groups: int = 1,
-        bias: bool = True,
-    ) -> None:
+        self, in_channels: int, out_channels: int, kernel_size: Size, stride: Size = 1, padding: Size | str = 0,
+        dilation: Size = 1, groups: int = 1, bias: bool = True,
+    ) -> None:  # fmt: skip
         super().__init__()
         self.in_channels = whole(self, "in_channels", in_channels)
         self.out_channels = whole(self, "out_channels", out_channels)
         self.groups = whole(self, "groups", groups, at_least=ANY)
         if groups < 1 or in_channels % groups or out_channels % groups:
-            raise ValueError(
-                f"Conv2d: groups {groups} must divide in_channels {in_channels} and out_channels {out_channels}"
-            )
+            both = f"in_channels {in_channels} and out_channels {out_channels}"
+            raise ValueError(f"Conv2d: groups {groups} must divide {both}")
         self.kernel_size = _both(whole_or_pair(self, "kernel_size", kernel_size))
         self.stride = whole_or_pair(self, "stride", stride)
         self.dilation = whole_or_pair(self, "dilation", dilation)
@@ -58,10 +50,9 @@ class Conv2d(Module):
         return F.conv2d(x, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
 
     def extra_repr(self):
-        return (
-            f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, stride={self.stride}, "
-            f"padding={self.padding}, dilation={self.dilation}, groups={self.groups}, bias={self.bias is not None}"
-        )
+        window = f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
+        others = f"dilation={self.dilation}, groups={self.groups}, bias={self.bias is not None}"
+        return f"{self.in_channels}, {self.out_channels}, {window}, {others}"
 
 
 class Linear(Module):
@@ -136,13 +127,9 @@ class MaxPool2d(Module):
     """``F.max_pool2d``."""
 
     def __init__(
-        self,
-        kernel_size: Size,
-        stride: Size | None = None,
-        padding: Size = 0,
-        dilation: Size = 1,
+        self, kernel_size: Size, stride: Size | None = None, padding: Size = 0, dilation: Size = 1,
         ceil_mode: bool = False,
-    ) -> None:
+    ) -> None:  # fmt: skip
         super().__init__()
         _set_window(self, kernel_size, stride, padding, ceil_mode)
         self.dilation = whole_or_pair(self, "dilation", dilation)
@@ -151,22 +138,17 @@ class MaxPool2d(Module):
         return F.max_pool2d(x, self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode)
 
     def extra_repr(self):
-        return (
-            f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}, ceil_mode={self.ceil_mode}"
-        )
+        window = f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
+        return f"{window}, ceil_mode={self.ceil_mode}"
 
 
 class AvgPool2d(Module):
     """``F.avg_pool2d``."""
 
     def __init__(
-        self,
-        kernel_size: Size,
-        stride: Size | None = None,
-        padding: Size = 0,
-        ceil_mode: bool = False,
+        self, kernel_size: Size, stride: Size | None = None, padding: Size = 0, ceil_mode: bool = False,
         count_include_pad: bool = True,
-    ) -> None:
+    ) -> None:  # fmt: skip
         super().__init__()
         _set_window(self, kernel_size, stride, padding, ceil_mode)
         self.count_include_pad = flag(self, "count_include_pad", count_include_pad)
@@ -283,8 +265,7 @@ class CrossEntropyLoss(Module):
         self, weight: Any = None, *, ignore_index: int = -100, reduction: str = "mean", label_smoothing: float = 0.0
     ) -> None:
         super().__init__()
-        weight = weight if weight is None or isinstance(weight, Tensor) else Tensor(weight)
-        self.register_buffer("weight", weight)
+        self.register_buffer("weight", weight if weight is None or isinstance(weight, Tensor) else Tensor(weight))
         self.ignore_index = whole(self, "ignore_index", ignore_index, at_least=ANY)
         self.reduction = one_of(self, "reduction", reduction, ("mean", "sum", "none"))
         self.label_smoothing = real(self, "label_smoothing", label_smoothing, at_least=0, at_most=1)

@@ -148,9 +148,8 @@ class Add(Function):
         return a + b  # NumPy broadcasts
 
     def backward(self, grad_out):
-        return tuple(
-            unbroadcast(grad_out, shape) for shape in self.shapes
-        )  # grad_out itself where nothing was broadcast
+        # grad_out itself where nothing was broadcast
+        return tuple(unbroadcast(grad_out, shape) for shape in self.shapes)
 
 
 class Sub(Function):

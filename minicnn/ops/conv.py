@@ -196,9 +196,7 @@ def _check_shapes(x, weight, bias, groups):
         both = f"the {channels} input and the {out_channels} output channels"
         raise ValueError(f"conv2d: groups must divide {both}, got {groups}")
     if weight.data.shape[1] != channels // groups:
-        raise ValueError(
-            f"conv2d: weight of shape {weight.data.shape} takes {weight.data.shape[1]} channels in each of {groups} "
-            f"group(s), but input of shape {x.data.shape} has {channels // groups}"
-        )
+        what = f"weight of shape {weight.data.shape} takes {weight.data.shape[1]} channels in each of {groups} group(s)"
+        raise ValueError(f"conv2d: {what}, but input of shape {x.data.shape} has {channels // groups}")
     if bias is not None and bias.data.shape != (out_channels,):
         raise ValueError(f"conv2d: bias must have shape ({out_channels},), one for each filter, got {bias.data.shape}")

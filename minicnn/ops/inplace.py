@@ -98,7 +98,5 @@ def _check_may_stand_for_another(name, a):
         what = f"{name} in place: a leaf of shape {a.data.shape} that requires a gradient cannot change in the graph"
         raise RuntimeError(f"{what}; write `with no_grad():` around an update, or make a new tensor: a = a + b")
     if a.version.has_views:  # a view would show the new values and send gradients to the old
-        raise RuntimeError(
-            f"{name} in place: a view shares this memory of shape {a.data.shape} (made by reshape, flatten, permute or "
-            "indexing); make a new tensor: a = a + b"
-        )
+        view = f"a view shares this memory of shape {a.data.shape} (made by reshape, flatten, permute or indexing)"
+        raise RuntimeError(f"{name} in place: {view}; make a new tensor: a = a + b")

@@ -64,14 +64,8 @@ def cross_entropy(
     check_tensors("cross_entropy", {"input": input})
     target = _checked_target(input, target, ignore_index)
     weight = _checked_weight(input, weight)
-    return CrossEntropy.apply(
-        input,
-        target=target,
-        weight=weight,
-        ignore_index=ignore_index,
-        reduction=reduction,
-        label_smoothing=label_smoothing,
-    )
+    options = {"ignore_index": ignore_index, "reduction": reduction, "label_smoothing": label_smoothing}
+    return CrossEntropy.apply(input, target=target, weight=weight, **options)
 
 
 class CrossEntropy(Function):

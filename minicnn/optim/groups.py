@@ -66,10 +66,9 @@ def unequal(where: str, w: Array, grad: Array, velocity: Array | None) -> ValueE
     """The error of arrays that do not belong together."""
     named = {"it": w, "its gradient": grad, "its velocity": velocity}
     has = [f"{name} has shape {a.shape}, {a.dtype} on {device_of(a)}" for name, a in named.items() if a is not None]
-    return ValueError(
-        f"SGD.step: {where} cannot be changed: {', '.join(has)}; all must be alike, float32 or float64, and it must be "
-        "writeable. Where parameters are exchanged, make a new optimiser"
-    )
+    rule = "all must be alike, float32 or float64, and it must be writeable"
+    advice = "Where parameters are exchanged, make a new optimiser"
+    return ValueError(f"SGD.step: {where} cannot be changed: {', '.join(has)}; {rule}. {advice}")
 
 
 def checked_state(

@@ -31,7 +31,6 @@ def check_name(path: Path | str) -> None:
     if named is None or len(named) != 8 or (named.isdecimal() and name not in published_names()):
         return
     if not (found := sha256(path)).startswith(named):
-        raise WeightsError(
-            f"{path} is damaged or another file: its name says that its SHA-256 begins with {named}, and it is "
-            f"{found[:8]}...; fetch it again, or give it another name if that is no checksum"
-        )
+        why = f"its name says that its SHA-256 begins with {named}, and it is {found[:8]}..."
+        advice = "fetch it again, or give it another name if that is no checksum"
+        raise WeightsError(f"{path} is damaged or another file: {why}; {advice}")

@@ -67,7 +67,5 @@ def _download(url, file):
 
 
 def _cannot(url, path, reason):
-    return (
-        f"cannot fetch {url}: {reason}; fetch it by hand and put it at {path} (the variable MINICNN_CACHE chooses "
-        "another cache folder), or give a file of your own"
-    )
+    where = f"{path} (the variable MINICNN_CACHE chooses another cache folder)"
+    return f"cannot fetch {url}: {reason}; fetch it by hand and put it at {where}, or give a file of your own"

@@ -47,9 +47,8 @@ class FeatureSet:
         self.bad = in_order.bad
         if not kept:
             path, reason = next(iter(self.bad.items()))
-            raise DataError(
-                f"none of the {len(loader.dataset)} pictures could be read; the first: {shown(path)}: {reason}"
-            )
+            first = f"{shown(path)}: {reason}"
+            raise DataError(f"none of the {len(loader.dataset)} pictures could be read; the first: {first}")
         self.features = np.concatenate(features)[:, :, None, None]
         self.samples = [loader.dataset.samples[i] for i in kept]
         self.classes = loader.dataset.classes

@@ -83,18 +83,16 @@ def _kind_of_archive(names, path):
     if HEADER in names:
         return "checkpoint"
     if any("/code/" in name or name.endswith("/constants.pkl") for name in names):
-        raise _other(
-            path, "a TorchScript program", "save its weights alone: torch.save(torch.jit.load(path).state_dict(), ...)"
-        )
+        way_out = "save its weights alone: torch.save(torch.jit.load(path).state_dict(), ...)"
+        raise _other(path, "a TorchScript program", way_out)
     if any(name.endswith("/data.pkl") for name in names):
         return "pth"
     if names and all(name.endswith(".npy") for name in names):
         return "npz"
     if "model.weights.h5" in names:
         raise _other(path, "a Keras model", CONVERT)
-    raise _other(
-        path, f"a zip archive of {', '.join(names[:3])[:60] or 'nothing'}", "unpack it, and give what is in it"
-    )
+    what = f"a zip archive of {', '.join(names[:3])[:60] or 'nothing'}"
+    raise _other(path, what, "unpack it, and give what is in it")
 
 
 def _other(path, what, way_out):

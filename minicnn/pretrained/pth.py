@@ -105,9 +105,8 @@ def _state_dict(value, path):
     if state is None:
         other = [key for key, entry in value.items() if not is_tensor(entry)] if isinstance(value, dict) else []
         what = f", its entry {other[0]!r:.60} is no tensor" if other else ""
-        raise WeightsError(
-            f"{path} holds no state dict{what}; save the weights alone: torch.save(model.state_dict(), path)"
-        )
+        advice = "save the weights alone: torch.save(model.state_dict(), path)"
+        raise WeightsError(f"{path} holds no state dict{what}; {advice}")
     return state
 
 

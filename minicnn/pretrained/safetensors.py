@@ -24,9 +24,8 @@ def read_safetensors(path: Path | str) -> dict[str, Array]:
     try:
         from safetensors import deserialize  # an optional package
     except ImportError:
-        raise WeightsError(
-            f"{path} is read by the package safetensors, which is not installed; pip install 'minicnn[safetensors]'"
-        ) from None
+        what = f"{path} is read by the package safetensors, which is not installed"
+        raise WeightsError(f"{what}; pip install 'minicnn[safetensors]'") from None
     with reading(path, "a .safetensors file"):
         with open_regular(path) as file:
             entries = deserialize(file.read())

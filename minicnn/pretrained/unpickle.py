@@ -181,10 +181,8 @@ class Foreign(NamedTuple):
             what = f"it holds a whole object of the class {name}, such as a network, with its code and not its weights"
         else:
             what = f"it calls {name}, which is none of the few functions that build tensors"
-        return WeightsError(
-            f"{path} would run code: {what}; where you trust it, load it with PyTorch and save the weights alone: "
-            "torch.save(model.state_dict(), path)"
-        )
+        advice = "load it with PyTorch and save the weights alone: torch.save(model.state_dict(), path)"
+        return WeightsError(f"{path} would run code: {what}; where you trust it, {advice}")
 
 
 def _look_up(name, path):

@@ -90,9 +90,8 @@ def load_checkpoint(path: Path | str) -> State:
     except MemoryError as error:
         raise CheckpointError(f"checkpoint {path} does not fit into memory: {error or 'there is none left'}") from error
     except ArchiveError as error:  # its digest is right, so that it was made like this
-        raise CheckpointError(
-            f"{path} is no checkpoint that minicnn has written: {error}; use another checkpoint of the run"
-        ) from error
+        what = f"{path} is no checkpoint that minicnn has written: {error}"
+        raise CheckpointError(f"{what}; use another checkpoint of the run") from error
 
 
 def _read_header(archive, path):

@@ -56,9 +56,8 @@ def _acquire(path, folder):
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)
         except OSError as error:
-            raise SettingError(
-                f"nothing can be written to the folder {folder}: {error.strerror}; choose another --output-dir"
-            ) from error
+            what = f"nothing can be written to the folder {folder}: {error.strerror}"
+            raise SettingError(f"{what}; choose another --output-dir") from error
         try:
             _lock(descriptor)
             _sign(descriptor)
@@ -72,9 +71,8 @@ def _acquire(path, folder):
                 return descriptor
             other = _signature(descriptor)
             os.close(descriptor)
-            raise SettingError(
-                f"another run is using the folder {folder}{other}; wait for it, stop it, or choose another --output-dir"
-            ) from None
+            what = f"another run is using the folder {folder}{other}"
+            raise SettingError(f"{what}; wait for it, stop it, or choose another --output-dir") from None
         os.close(descriptor)
 
 

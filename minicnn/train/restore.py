@@ -27,9 +27,8 @@ def load_run(path: Path | str) -> State:
     if isinstance(state, dict):
         state.setdefault("pictures", {})  # written before checkpoints knew their pictures
     if missing := missing_parts(state):
-        raise CheckpointError(
-            f"{path} holds no training run, it lacks {', '.join(missing)}; give a checkpoint that training has written"
-        )
+        what = f"{path} holds no training run, it lacks {', '.join(missing)}"
+        raise CheckpointError(f"{what}; give a checkpoint that training has written")
     if not _are_texts(state["classes"]):
         raise unusable(path, "classes", "they are no names")
     with reading(path, "pictures"):
@@ -119,9 +118,8 @@ def is_finite_array(value: Any, kinds: str = "f") -> bool:
 
 def unusable(source: Path | str, part: str, reason: str) -> CheckpointError:
     """The error of a checkpoint of which one part is foreign or incomplete."""
-    return CheckpointError(
-        f"{source}: its {part} cannot be used here, {reason}; give a checkpoint that this program has written"
-    )
+    what = f"{source}: its {part} cannot be used here, {reason}"
+    return CheckpointError(f"{what}; give a checkpoint that this program has written")
 
 
 @contextlib.contextmanager
