@@ -9,15 +9,13 @@ from nets import EPSILON, LEARNING_RATE, MOMENTUM, VELOCITY_KEPT, WEIGHT_DECAY
 
 
 class Layers:
-    """Activations (N, H, W, C), weights (K, K, C, OC) or (I, O).
-
-    statistics: {name: those of batch norm}; a pass in training leaves the new ones there.
-    """
+    """Activations (N, H, W, C), weights (K, K, C, OC) or (I, O)."""
 
     relu = staticmethod(jax.nn.relu)
 
     def __init__(self, weights, statistics, training):
-        self.weights, self.statistics, self.training = weights, dict(statistics), training
+        self.weights, self.training = weights, training
+        self.statistics = dict(statistics)  # {name: those of batch norm}; a pass in training leaves the new ones here
 
     def conv(self, x, name, channels, kernel, stride, padding, bias=False):
         layout = ("NHWC", "HWIO", "NHWC")

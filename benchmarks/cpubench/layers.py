@@ -10,8 +10,8 @@ import json
 import statistics
 import sys
 import time
+from collections import namedtuple
 from functools import partial
-from typing import NamedTuple
 
 import numpy as np
 
@@ -20,17 +20,8 @@ PASSES = ("forward", "grad_x", "grad_weight")
 SIDES = ("minicnn plain", "minicnn fast", "torch", "torch channels-last")
 
 
-class Layer(NamedTuple):
-    """A convolution of images (N, C, S, S) with OC kernels K x K."""
-
-    net: str
-    n: int
-    c: int
-    size: int
-    oc: int
-    k: int
-    stride: int
-    padding: int
+class Layer(namedtuple("Layer", "net n c size oc k stride padding")):
+    """A convolution of images (N, C, S, S) with OC kernels K x K, of a net of that name."""
 
     @property
     def out_size(self):

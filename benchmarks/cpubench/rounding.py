@@ -3,7 +3,7 @@
 Printed is the largest difference over the largest result, of each pass, and the algorithm that was chosen.
 """
 
-from typing import NamedTuple
+from collections import namedtuple
 
 import numpy as np
 
@@ -13,16 +13,8 @@ from .layers import PASSES, normal
 from .turns import write
 
 
-class Case(NamedTuple):
-    """A convolution of images (N, C, S, S) with OC kernels (C/groups, K, K)."""
-
-    n: int
-    c: int
-    size: int
-    oc: int
-    k: int
-    stride: int = 1
-    groups: int = 1
+class Case(namedtuple("Case", "n c size oc k stride groups", defaults=(1, 1))):
+    """A convolution of images (N, C, S, S) with OC kernels (C/groups, K, K); stride and groups are 1 by default."""
 
     def __str__(self):
         groups = f", {self.groups} groups" if self.groups > 1 else ""

@@ -38,9 +38,8 @@ def scale(args):
     memory, by_mib = ([mib for _, mib in points] for points in (by_batch, by_depth))
     slope, theory = np.polyfit(BATCHES, memory, 1)[0], np.polyfit(BATCHES, batch_mib, 1)[0]
     say(f"a step of ResNet-18 takes {1000 * constant:.0f} ms and {1000 * each:.1f} ms for each picture")
-    fit = f"(R^2 {r_squared(BATCHES, memory):.4f})"
+    fit, ratio = f"(R^2 {r_squared(BATCHES, memory):.4f})", np.polyfit(depth_mib, by_mib, 1)[0]
     say(f"each picture takes {slope:.1f} MiB {fit}; backward must keep {theory:.1f} MiB")
-    ratio = np.polyfit(depth_mib, by_mib, 1)[0]
     say(f"depth: {ratio:.2f} MiB for each MiB of theory (R^2 {r_squared(depth_mib, by_mib):.4f})")
     results = {"batches": BATCHES, "by_batch": by_batch, "batch_mib": batch_mib, "batch_speed": batch_speed}
     results |= {"depths": DEPTHS, "by_depth": by_depth, "depth_mib": depth_mib, "depth_speed": depth_speed}

@@ -9,13 +9,13 @@ A library is imported by its own side only.
 import importlib
 import importlib.metadata
 
+import numpy as np
+
 SGD = {"lr": 0.01, "momentum": 0.9, "weight_decay": 5e-4}
 
 
 def batch(settings):
     """float32 (N, 3, size, size) and labels (N,)."""
-    import numpy as np
-
     rng = np.random.default_rng(0)
     size = settings.get("size", 224)
     images = rng.standard_normal((settings["batch_size"], 3, size, size), dtype=np.float32)
@@ -23,17 +23,14 @@ def batch(settings):
 
 
 def minicnn_step(settings, tier):
-    import numpy as np
-
     import minicnn
-    import minicnn.functional as F
 
     minicnn.set_tier(tier)
     minicnn.manual_seed(0)
     images, labels = batch(settings)
     model = created(minicnn.models, settings)
-    optimizer = minicnn.optim.SGD(model.parameters(), **SGD)
-    step = step_of(settings, model, optimizer, F.cross_entropy, minicnn.Tensor(images), labels, minicnn.no_grad)
+    optimizer, cross_entropy = minicnn.optim.SGD(model.parameters(), **SGD), minicnn.functional.cross_entropy
+    step = step_of(settings, model, optimizer, cross_entropy, minicnn.Tensor(images), labels, minicnn.no_grad)
     return step, {"minicnn": minicnn.__version__, "numpy": np.__version__}
 
 

@@ -12,17 +12,12 @@ class Layers:
 
     def __init__(self, weights, statistics):
         self.weights = {name: Tensor(array).realize() for name, array in weights.items()}
-        self.norms = {}
+        self.norms, self.tensors = {}, list(self.weights.values())
         for name in (name.removesuffix(".running_mean") for name in statistics if name.endswith(".running_mean")):
             norm = self.norms[name] = BatchNorm(len(statistics[f"{name}.running_mean"]), EPSILON, momentum=MOMENTUM)
             norm.weight, norm.bias = self.weights[f"{name}.weight"], self.weights[f"{name}.bias"]
             for part in ("running_mean", "running_var"):
-                getattr(norm, part).assign(Tensor(statistics[f"{name}.{part}"])).realize()
-
-    @property
-    def tensors(self):
-        running = [(norm.running_mean, norm.running_var) for norm in self.norms.values()]
-        return [*self.weights.values(), *(tensor for pair in running for tensor in pair)]
+                self.tensors.append(getattr(norm, part).assign(Tensor(statistics[f"{name}.{part}"])).realize())
 
     def conv(self, x, name, channels, kernel, stride, padding, bias=False):
         bias = self.weights[f"{name}.bias"] if bias else None

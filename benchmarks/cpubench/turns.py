@@ -21,8 +21,7 @@ DEVICE_VARIABLES = {"JAX_PLATFORMS": "cpu", "DEV": "CPU"}  # JAX's, tinygrad's
 def take_turns(sides, rounds, limit, pythons, **settings):
     """{side: [what worker.py prints, of each round]}.
 
-    limit: a side that has taken so many seconds has no further turn. pythons: {side: interpreter} of those that need
-    another one than this.
+    limit: seconds, after which a side has no further turn. pythons: {side: interpreter} of those that need another.
     """
     runs = {side: [] for side in sides}
     left = dict.fromkeys(sides, limit)

@@ -62,13 +62,10 @@ def run_on_device(case, dtype, language, expected):
 
 
 def relative_error(value, expected):
-    """max |value - expected| / max |expected|; infinite where a number is missing or NaN, or the shapes differ.
-
-    Integers must be equal: 0 or infinite.
-    """
+    """max |value - expected| / max |expected|; infinite where a number is missing or NaN, or the shapes differ."""
     if value.shape != expected.shape:
         return math.inf
-    if expected.dtype.kind != "f":
+    if expected.dtype.kind != "f":  # integers must be equal
         return 0.0 if np.array_equal(value, expected) else math.inf
     worst, scale = (np.abs(a).max(initial=0) for a in (value.astype(np.float64) - expected, expected))
     error = float(worst / (scale or 1))

@@ -97,10 +97,7 @@ def how_many(seconds, each_ms):
 
 
 def our_kernels(language):
-    """A clock for our kernels on device "cuda", "fast" (CUDA C++) or "plain" (Numba CUDA).
-
-    DeviceError where there is no GPU, ImportError where a package is missing.
-    """
+    """Clock for "fast" (CUDA C++) or "plain" (Numba CUDA); DeviceError without a GPU, ImportError without packages."""
     to_device(np.zeros(1, np.float32), "cuda")
     implementation(relu_forward, "cuda", language)
     if emulating():

@@ -25,7 +25,6 @@ ABOUT_STEPS = (
     "what lies in memory."
 )
 
-
 CHECKS = {  # heading: (section, dtype)
     "CUDA C++ float32": ("check_cuda", "float32"),
     "float64": ("check_cuda", "float64"),

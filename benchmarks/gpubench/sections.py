@@ -35,10 +35,7 @@ SECTIONS = {  # name: (title, weight of its share of the time, function that giv
 
 
 def run_all(names, tiny, seconds):
-    """Run the sections of these names within so many seconds in all; yields the result of each.
-
-    A result is a dict {"section", "title", "status", "reason", "seconds", "rows", "clocks"}.
-    """
+    """Run the sections of these names within so many seconds in all; yields the result of each."""
     end = time.monotonic() + seconds
     for i, name in enumerate(names):
         title, weight, _ = SECTIONS[name]
@@ -57,7 +54,7 @@ def have_figures(rows):
 
 
 def run_section(name, tiny, seconds):
-    """The result of one section."""
+    """The result of one section: {"section", "title", "status", "reason", "seconds", "rows", "clocks"}."""
     start, rows = time.monotonic(), {}
     title, _, items = SECTIONS[name]
     status, reason = measure_all(items, tiny, start + seconds, rows) if seconds > 1 else ("skipped", LATE)
@@ -87,10 +84,7 @@ def measure_all(items, tiny, end, rows):
 
 @contextlib.contextmanager
 def process_of(items, tiny, end):
-    """Gives ask(name), which returns the row of that measurement; ask(None), the first, {"names": [of all]}.
-
-    When done with, the process is killed with all that it has started.
-    """
+    """Gives ask(name), which returns the row of that measurement; ask(None), the first, {"names": [of all]}."""
     spawn = multiprocessing.get_context("spawn")
     here, there = spawn.Pipe()
     process = spawn.Process(target=serve, args=(there, items, tiny))
@@ -107,7 +101,7 @@ def process_of(items, tiny, end):
 
     try:
         yield ask
-    finally:
+    finally:  # the process is killed with all that it has started
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
         process.kill()  # where it had no group yet

@@ -9,8 +9,7 @@ import gc
 from functools import partial
 
 import numpy as np
-from cpubench.sides import SGD as SETTINGS
-from cpubench.sides import batch as pictures
+from cpubench import sides
 
 import minicnn
 from minicnn import functional, models, nn, tier
@@ -91,8 +90,8 @@ def measure(clock, tiny, network, name):
         else:
             net = models.create(network["model"], CLASSES)
         net = net.to("cuda").train()
-        images, labels = (minicnn.Tensor(array).to("cuda") for array in pictures(network))
-        optimizer = SGD(net.parameters(), **SETTINGS)
+        images, labels = (minicnn.Tensor(array).to("cuda") for array in sides.batch(network))
+        optimizer = SGD(net.parameters(), **sides.SGD)
         step = step_of(net, optimizer, functional.cross_entropy, images, labels, contextlib.nullcontext)
         figures = figures_of(clock, step, peak_memory)
     return {"network": network["model"], "batch": network["batch_size"], "precision": PRECISIONS[name], **figures}
@@ -143,8 +142,8 @@ def torch_step(torch, device, network, run, layout, name):
     order = torch.channels_last if layout == "channels-last" else torch.contiguous_format
     with torch.device(device):
         net = getattr(torchvision.models, network["model"])(num_classes=CLASSES).to(memory_format=order).train()
-    images, labels = (torch.from_numpy(array).to(device) for array in pictures(network))
-    optimizer = torch.optim.SGD(net.parameters(), **SETTINGS)
+    images, labels = (torch.from_numpy(array).to(device) for array in sides.batch(network))
+    optimizer = torch.optim.SGD(net.parameters(), **sides.SGD)
     # bfloat16 needs no scaling of the loss; a graph must not hold casts that were cached outside it
     half, cached = name == "AMP bf16", run != "graph"
     context = partial(torch.autocast, device, torch.bfloat16, enabled=half, cache_enabled=cached)
