@@ -67,15 +67,12 @@ class Usage(NamedTuple):
 
 
 def check_file(path, architecture):
-    """The Usage of every kernel of a .cu file, for each T. RuntimeError with the compiler's message if it
-    does not compile."""
+    """The Usage of every kernel of a .cu file, for each T. RuntimeError, the compiler's message, if it compiles not."""
     names = [(kernel, real) for kernel in kernels(path) for real in types(path).values()]
     lowered, log = compile_cubin(path, [f"{kernel}<{real}>" for kernel, real in names], architecture)
-    found = {entry: _usage(part) for entry, part in _per_entry(log)}
-    return [
-        Usage(path.name, kernel, real, architecture, *found[entry])
-        for (kernel, real), entry in zip(names, lowered, strict=True)
-    ]
+    parts = re.split(r"Compiling entry function '(\w+)'", log)[1:]  # mangled name, what is said of it, ...
+    found = {entry: _usage(part) for entry, part in zip(parts[::2], parts[1::2], strict=True)}
+    return [Usage(path.name, *name, architecture, *found[entry]) for name, entry in zip(names, lowered, strict=True)]
 
 
 def compiler():
@@ -114,12 +111,6 @@ def _log(nvrtc, program):
     return log.rstrip(b"\0 ").decode()
 
 
-def _per_entry(log):
-    """(mangled name, what is said of it) of each kernel in ptxas's log."""
-    parts = re.split(r"Compiling entry function '(\w+)'", log)[1:]
-    return zip(parts[::2], parts[1::2], strict=True)
-
-
 def _usage(text):
     """(registers, bytes of static shared memory, bytes in slow memory: spills, and arrays that no register can be)."""
     frame, stores, loads = map(int, re.search(r"(\d+) bytes stack.*?(\d+) bytes.*?(\d+) bytes", text).groups())
@@ -149,10 +140,8 @@ def table(usages):
 def main():
     """Print the table. Returns 1 if a kernel spills or does not compile, else 0."""
     try:
-        usages = [
-            usage for path in sorted(FOLDER.glob("*.cu")) for sm in ARCHITECTURES for usage in check_file(path, sm)
-        ]
-        usages += numba_usages()
+        files = sorted(FOLDER.glob("*.cu"))
+        usages = [usage for path in files for sm in ARCHITECTURES for usage in check_file(path, sm)] + numba_usages()
     except ImportError as error:
         complain(
             f"error: this needs NVIDIA's compilers ({error}): pip install nvidia-cuda-nvrtc 'numba-cuda[cu13]'; no GPU"

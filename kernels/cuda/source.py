@@ -29,8 +29,6 @@ _KERNEL = re.compile(
     r"template\s*<\s*typename\s+T\s*>\s*__global__\s+void\s+(?:__launch_bounds__\s*\([^)]*\)\s*)?(\w+)\s*\(([^)]*)\)"
 )
 _PARAMETER = re.compile(r"(const\s+)?(\w+(?:\s+\w+)*?)\s*(\*?)\s*(?:__restrict__\s*)?\b(\w+)")
-
-
 _TYPES = re.compile(r"^// T: (.*)$", re.MULTILINE)
 _INCLUDE = re.compile(r'^#include "(\w+\.cuh)"$', re.MULTILINE)
 

@@ -19,17 +19,8 @@ import numpy as np
 from numba import types
 
 from minicnn.emulated import EmulatedArray, emulating
-from minicnn.kernels.arguments import (
-    CheckedKernel,
-    check_array,
-    check_one_gpu,
-    contiguous,
-    empty,
-    filled,
-    folded,
-    number,
-)
 
+from ..arguments import CheckedKernel, check_array, check_one_gpu, contiguous, empty, filled, folded, number
 from . import simulator
 
 SIMULATED = emulating()  # once for the life of the process

@@ -15,6 +15,7 @@ import math
 import threading
 import traceback
 from pathlib import Path
+from types import SimpleNamespace
 from typing import NamedTuple
 
 import numpy as np
@@ -101,7 +102,7 @@ class Cuda:
     """The part of ``numba.cuda`` that kernels use."""
 
     def __init__(self):
-        self.shared, self.local, self.atomic = _Shared(self), _Local, _Atomic
+        self.shared, self.local, self.atomic = _Shared(self), SimpleNamespace(array=_garbage), _Atomic
         self.gridDim = self.blockDim = self.blockIdx = self.thread = None
         self._one_at_a_time = threading.Lock()
 
@@ -174,12 +175,6 @@ class _Shared:
             self.of_block.append(_garbage(shape, dtype))
         thread.arrays += 1
         return self.of_block[thread.arrays - 1]
-
-
-class _Local:
-    @staticmethod
-    def array(shape, dtype):
-        return _garbage(shape, dtype)
 
 
 class _Atomic:

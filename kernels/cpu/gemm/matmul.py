@@ -92,24 +92,22 @@ def _fill_panels(source, counts, steps, columns, square, out, numbers):
     weight, start, column_step = source
     (n1, n2, n3), (step1, step2, step3) = counts, steps
     wide, high = 2 * lanes(weight), lanes(weight)  # columns of a panel; numbers of a vector
-    area = n1 * n2  # taps of a filter
-    depth = area * n3
+    area, depth = n1 * n2, n1 * n2 * n3  # taps of a filter, and its weights
     for panel in range(numbers[0], numbers[1]):
         count, row = min(wide, columns - panel * wide), panel * depth * wide  # its columns; where it begins in `out`
         at = start + panel * wide * column_step  # where its first column begins in `weight`
         if count < wide:
             clear(out, row, depth * wide)
-        whole = 0
-        if count == wide and step3 == area and step2 == 1 and (n1 == 1 or step1 == n2):
-            # a filter's weights (k, i, j) follow one another in memory: squares of them and of filters are mirrored
-            whole = depth - depth % high
-            for f in range(0, whole, high):
-                # square (high, wide): row n is weight f + n of `wide` filters, two vectors of them
-                transpose(weight, at + f, column_step, square, 0, wide)
-                transpose(weight, at + f + high * column_step, column_step, square, high, wide)
-                for k in range(high):  # in memory a filter is (k, i, j), in a panel (i, j, k)
-                    to = (f + k) % area * n3 + (f + k) // area
-                    copy(square, k * wide, out, row + to * wide, wide)
+        # where a filter's weights (k, i, j) follow one another in memory, squares of them and of filters are mirrored
+        in_squares = count == wide and step3 == area and step2 == 1 and (n1 == 1 or step1 == n2)
+        whole = depth - depth % high if in_squares else 0
+        for f in range(0, whole, high):
+            # square (high, wide): row n is weight f + n of `wide` filters, two vectors of them
+            transpose(weight, at + f, column_step, square, 0, wide)
+            transpose(weight, at + f + high * column_step, column_step, square, high, wide)
+            for k in range(high):  # in memory a filter is (k, i, j), in a panel (i, j, k)
+                to = (f + k) % area * n3 + (f + k) // area
+                copy(square, k * wide, out, row + to * wide, wide)
         # what is left of a filter, or all of it: row by row of the panel
         for k in range(whole // area, n3):
             for i in range(n1):
@@ -126,33 +124,27 @@ def _fill_panels(source, counts, steps, columns, square, out, numbers):
 def _times_panel(a, runs, b, rows, depth, c, more):
     """c (+)= a @ b for one panel: register tiles below each other. The last may work out rows of the one before again.
 
-    Arguments as in micro_kernel.py. Two register tiles fetch the next panel of b (or the next rows of this one) ahead
-    of its time, a half each.
+    Arguments as in micro_kernel.py. Two register tiles fetch what follows in b ahead of its time, a half each.
     """
     (x, at, row), (panel, b_at), (y, c_at, c_row) = a, b, c
     i = 0
     while i < rows:  # the register tiles' rows, from the top
-        b_next = b_at + (2 + i // TILE_ROWS % 2) * depth * runs[0] * lanes(x)  # behind this panel: a half, the other
+        b_i = panel, b_at, b_at + (2 + i // TILE_ROWS % 2) * depth * runs[0] * lanes(x)  # and behind it: a half each
         if i + TILE_ROWS <= rows:
-            tile_of_many(
-                (x, at + i * row, row, 1), runs, (panel, b_at, b_next), depth, (y, c_at + i * c_row, c_row), more
-            )
+            tile_of_many((x, at + i * row, row, 1), runs, b_i, depth, (y, c_at + i * c_row, c_row), more)
             i += TILE_ROWS
         elif i + 4 <= rows or (rows >= 4 and not more):  # moved up where rows overlap: nothing may be added twice
             i = min(i, rows - 4)
-            tile_of_4((x, at + i * row, row, 1), runs, (panel, b_at, b_next), depth, (y, c_at + i * c_row, c_row), more)
+            tile_of_4((x, at + i * row, row, 1), runs, b_i, depth, (y, c_at + i * c_row, c_row), more)
             i += 4
         else:
-            tile_of_1((x, at + i * row, row, 1), runs, (panel, b_at, b_next), depth, (y, c_at + i * c_row, c_row), more)
+            tile_of_1((x, at + i * row, row, 1), runs, b_i, depth, (y, c_at + i * c_row, c_row), more)
             i += 1
 
 
 @jit(forceinline=True)
 def _times_partial_panel(a, runs, b, size, c, edge):
-    """The same for a last panel of which c has only so many columns: by way of `edge`, room for a register tile.
-
-    size: (rows, depth, columns).
-    """
+    """The same for a last panel that c has fewer columns of; edge: a register tile; size: (rows, depth, columns)."""
     (x, at, row), (y, c_at, c_row), (rows, depth, columns) = a, c, size
     wide = 2 * lanes(x)
     for i in range(0, rows, TILE_ROWS):
@@ -225,21 +217,17 @@ def _transposed_times(a, runs, panel, rows, depth, c, more):
         if left == TILE_ROWS:
             tile_of_many((x, tile, 1, step), runs, b, depth, (y, to, c_row), more)
             continue
-        done = 0
-        while done + 4 <= left:
-            tile_of_4((x, tile + done, 1, step), runs, b, depth, (y, to + done * c_row, c_row), more)
-            done += 4
-        while done < left:
-            tile_of_1((x, tile + done, 1, step), runs, b, depth, (y, to + done * c_row, c_row), more)
-            done += 1
+        for n in range(0, left - left % 4, 4):
+            tile_of_4((x, tile + n, 1, step), runs, b, depth, (y, to + n * c_row, c_row), more)
+        for n in range(left - left % 4, left):
+            tile_of_1((x, tile + n, 1, step), runs, b, depth, (y, to + n * c_row, c_row), more)
 
 
 @jit(forceinline=True)
 def multiply_transposed(a, b, c, size, more, space):
     """c (rows, columns) = (c if `more`) + a^T @ b for a (depth, rows) and b (depth, columns).
 
-    size: (depth, rows, columns). c has room for whole panels: its rows are at least padded(columns) apart.
-    space: transposing_space(dtype).
+    size: (depth, rows, columns); space: transposing_space(dtype). Rows of c are at least padded(columns) apart.
     """
     (x, at, a_row), (z, b_at, b_row), (y, c_at, c_row), (depth, rows, columns) = a, b, c, size
     wide = 2 * lanes(x)

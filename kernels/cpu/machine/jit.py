@@ -33,15 +33,8 @@ if numba.config.DISABLE_JIT:
 
 PACKAGE = __package__.rpartition(".")[0]  # minicnn.kernels.cpu
 # of Numba's settings, those that change what it compiles
-SETTINGS = (
-    "OPT",
-    "LOOP_VECTORIZE",
-    "SLP_VECTORIZE",
-    "BOUNDSCHECK",
-    "DEBUGINFO_DEFAULT",
-    "ENABLE_AVX",
-    "DISABLE_INTEL_SVML",
-)
+SETTINGS = ["OPT", "LOOP_VECTORIZE", "SLP_VECTORIZE", "BOUNDSCHECK"]
+SETTINGS += ["DEBUGINFO_DEFAULT", "ENABLE_AVX", "DISABLE_INTEL_SVML"]
 
 
 def _stamp():

@@ -25,6 +25,7 @@ WATCHED = ["-fsanitize=thread,alignment"]  # only for the calls that they put be
 
 _SHARED = re.compile(r"(?<!extern )__shared__\s+(?:alignas\((\w+)\)\s+)?([\w ]+?)\s+(\w+)\s*((?:\[[^\]]*\]\s*)*);")
 _DYNAMIC = re.compile(r"extern\s+__shared__\s+([\w ]+?)\s+(\w+)\s*\[\s*\]\s*;")
+_run = functools.partial(subprocess.run, capture_output=True, text=True, errors="replace", check=False)
 
 
 @functools.cache
@@ -98,7 +99,7 @@ def _build(name, text, options, parts, watched=()):
         compiling = [*command, *watched, "-c", "-x", "c++", str(source), "-o", str(made)]
         linking = [*command, "-shared", str(made), "-o", str(built)]  # without `watched`: it would bring in a library
         for step in (compiling, linking):
-            done = subprocess.run(step, capture_output=True, text=True, errors="replace", check=False)
+            done = _run(step)
             if done.returncode:
                 raise KernelError(f"{name} does not compile:\n{done.stderr.strip()}")
         path = folder / f"{stem}-{_digest(built)}.so"
@@ -114,9 +115,7 @@ def _digest(path):
 @functools.cache
 def _version():
     """What the compiler says of itself."""
-    return subprocess.run(
-        [compiler(), "--version"], capture_output=True, text=True, errors="replace", check=False
-    ).stdout
+    return _run([compiler(), "--version"]).stdout
 
 
 def _folder():

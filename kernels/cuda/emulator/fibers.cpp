@@ -160,9 +160,8 @@ void report_deadlock() {
         while (threads[absent].state == AT_BARRIER) absent++;
         if (threads[absent].state == DONE)
             fail(nullptr,
-                 "thread %s of block %s waits at the barrier in line %u, but thread %s has returned: every thread of "
-                 "a block must reach every barrier",
-                 thread_name(waiting).text, block_name(blocks_done).text, stuck.line, thread_name(absent).text);
+                 "%s waits at the barrier in line %u, but thread %s has returned: every thread of a block must reach "
+                 "every barrier", full_name(waiting).text, stuck.line, thread_name(absent).text);
     } else {
         auto with_it = [&](const Thread &t) {
             return t.state == AT_WARP && t.mask == stuck.mask && t.line == stuck.line;
@@ -171,9 +170,8 @@ void report_deadlock() {
         while (!(stuck.mask >> (absent - base) & 1) || threads[absent].state == DONE || with_it(threads[absent]))
             absent++;
     }
-    fail(nullptr, "thread %s of block %s waits in line %u and thread %s in line %u: neither can go on",
-         thread_name(waiting).text, block_name(blocks_done).text, stuck.line, thread_name(absent).text,
-         threads[absent].line);
+    fail(nullptr, "%s waits in line %u and thread %s in line %u: neither can go on", full_name(waiting).text,
+         stuck.line, thread_name(absent).text, threads[absent].line);
 }
 
 // Whether an exited lane was the last one that a warp waited for.
@@ -242,13 +240,8 @@ void block_barrier(unsigned line) {
 uint64_t warp_exchange(unsigned line, unsigned mask, unsigned source, uint64_t value, unsigned *ballot) {
     Thread &self = threads[current_thread];
     if (!(mask >> current_thread % WARP & 1))
-        fail(nullptr, "thread %s of block %s, line %u, is not in the mask 0x%08x that it gives",
-             thread_name(current_thread).text, block_name(blocks_done).text, line, mask);
-    self.state = AT_WARP;
-    self.line = line;
-    self.mask = mask;
-    self.source = source;
-    self.value = value;
+        fail(nullptr, "%s, line %u, is not in the mask 0x%08x that it gives", full_name().text, line, mask);
+    self = {AT_WARP, self.fiber, line, mask, source, value, 0};
     if (!warp_meets(current_thread)) wait(AT_WARP, line);
     *ballot = self.ballot;
     return self.value;
@@ -261,8 +254,8 @@ const unsigned (*warp_collect(unsigned line, const unsigned (&mine)[6]))[6] {
     memcpy(to[current_thread % WARP], mine, sizeof mine);
     warp_exchange(line, ~0u, current_thread % WARP, 1, &ballot);
     if (ballot != ~0u)
-        fail(nullptr, "line %u: thread %s of block %s multiplies matrices, but the warp's lanes are not all there",
-             line, thread_name(current_thread).text, block_name(blocks_done).text);
+        fail(nullptr, "line %u: %s multiplies matrices, but the warp's lanes are not all there", line,
+             full_name().text);
     return to;
 }
 
@@ -274,8 +267,7 @@ unsigned lanes_running() {
 }
 
 void assertion_failed(const char *condition, unsigned line) {
-    fail(nullptr, "thread %s of block %s, line %u: assertion failed: %s", thread_name(current_thread).text,
-         block_name(blocks_done).text, line, condition);
+    fail(nullptr, "%s, line %u: assertion failed: %s", full_name().text, line, condition);
 }
 
 }  // namespace emulator

@@ -35,11 +35,7 @@ struct Cell {
     Access writer, readers[2];
 };
 
-struct SharedArray {
-    const char *name;
-    char *base;
-    size_t bytes, itemsize;
-};
+using SharedArray = Parameter;  // it has a name, a place and sizes, too
 
 Cell **cells;  // of each parameter; nullptr where the kernel may only read
 const Parameter *latest;
@@ -65,16 +61,16 @@ bool in_order(const Access &then, bool global) {
     return then.thread / WARP == current_thread / WARP && warp_clock[current_thread][then.thread % WARP] >= then.clock;
 }
 
-[[noreturn]] void report_race(const Access &then, bool it_wrote, bool write, const char *name, size_t index,
+[[noreturn]] void report_race(const Access &then, bool it_wrote, bool write, const Parameter &array, size_t offset,
                               const void *code) {
-    const char *verbs[] = {"reads", "writes"}, *past[] = {"has read", "has written"};
+    const char *does = write ? "writes" : "reads", *did = it_wrote ? "has written" : "has read";
+    size_t index = offset / array.itemsize;
     if (then.epoch < first_epoch)
-        fail(code, "race between blocks: thread %s of block %s %s %s[%zu], which another block of this launch %s",
-             thread_name(current_thread).text, block_name(blocks_done).text, verbs[write], name, index, past[it_wrote]);
+        fail(code, "race between blocks: %s %s %s[%zu], which another block of this launch %s", full_name().text, does,
+             array.name, index, did);
     bool one_warp = then.thread / WARP == current_thread / WARP;
-    fail(code, "race%s: thread %s of block %s %s %s[%zu], which thread %s %s with no %s in between",
-         one_warp ? " within a warp" : "", thread_name(current_thread).text, block_name(blocks_done).text, verbs[write],
-         name, index, thread_name(then.thread).text, past[it_wrote],
+    fail(code, "race%s: %s %s %s[%zu], which thread %s %s with no %s in between", one_warp ? " within a warp" : "",
+         full_name().text, does, array.name, index, thread_name(then.thread).text, did,
          one_warp ? "__syncwarp or __syncthreads" : "__syncthreads");
 }
 
@@ -89,74 +85,76 @@ void remember_reader(Cell &cell, const Access &self) {
     last = self;
 }
 
-// An access to the bytes from `offset` on of an array whose first word's cell is `first`
-void check_race(Cell *first, size_t offset, size_t bytes, bool write, bool atomic, bool global, const char *name,
-                size_t itemsize, const void *code) {
+// An access to bytes of an array whose first word's cell is `first`
+void check_race(Cell *first, const Parameter &array, const char *address, size_t bytes, bool write, bool atomic,
+                bool global, const void *code) {
+    size_t offset = address - array.base;
     Access self{epoch, current_thread, atomic, 0, warp_clock[current_thread][current_thread % WARP]};
     for (size_t word = offset / WORD; word * WORD < offset + bytes; word++) {
         size_t low = word * WORD < offset ? offset - word * WORD : 0, high = offset + bytes - word * WORD;
         self.bytes = (0xf << low) & (high < WORD ? (1 << high) - 1 : 0xf);
         Cell &cell = first[word];
         if (cell.writer.bytes & self.bytes && !(atomic && cell.writer.atomic) && !in_order(cell.writer, global))
-            report_race(cell.writer, true, write, name, offset / itemsize, code);
+            report_race(cell.writer, true, write, array, offset, code);
         if (!write) {
             remember_reader(cell, self);
             continue;
         }
         for (const Access &reader : cell.readers)
             if (reader.bytes & self.bytes && !in_order(reader, global))
-                report_race(reader, false, write, name, offset / itemsize, code);
+                report_race(reader, false, write, array, offset, code);
         cell = {self, {}};
     }
 }
 
-size_t distance(const char *address, const char *base, size_t bytes) {
-    return address < base ? base - address : address >= base + bytes ? address - base - bytes + 1 : 0;
+bool holds(const Parameter &array, const char *address, size_t bytes) {
+    return address >= array.base && address + bytes <= array.base + array.bytes;
 }
 
-[[noreturn]] void report_outside(const char *address, size_t bytes, bool write, const char *name, const char *base,
-                                 size_t length, size_t itemsize, const void *code) {
-    long long offset = address - base, item = static_cast<long long>(itemsize);
+size_t distance(const char *address, const Parameter &array) {
+    const char *end = array.base + array.bytes;
+    return address < array.base ? array.base - address : address >= end ? address - end + 1 : 0;
+}
+
+const Parameter *nearer(const char *address, const Parameter *one, const Parameter *other) {
+    return !one || distance(address, *other) < distance(address, *one) ? other : one;
+}
+
+[[noreturn]] void report_outside(const char *address, size_t bytes, bool write, const Parameter &array,
+                                 const void *code) {
+    long long offset = address - array.base, item = array.itemsize;
     long long index = offset >= 0 ? offset / item : -((-offset + item - 1) / item);
-    fail(code, "out of bounds: thread %s of block %s %s %zu bytes at %s[%lld], which has %zu elements",
-         thread_name(current_thread).text, block_name(blocks_done).text, write ? "writes" : "reads", bytes, name, index,
-         length / itemsize);
+    fail(code, "out of bounds: %s %s %zu bytes at %s[%lld], which has %zu elements", full_name().text,
+         write ? "writes" : "reads", bytes, array.name, index, static_cast<size_t>(array.bytes / array.itemsize));
 }
 
 [[noreturn]] void report_nowhere(const char *address, size_t bytes, bool write, const void *code) {
     const Parameter *nearest = nullptr;
-    for (size_t i = 0; i < launch->parameter_count; i++) {
-        const Parameter &p = launch->parameters[i];
-        if (!nearest || distance(address, p.base, p.bytes) < distance(address, nearest->base, nearest->bytes))
-            nearest = &p;
-    }
+    for (size_t i = 0; i < launch->parameter_count; i++) nearest = nearer(address, nearest, launch->parameters + i);
     if (!nearest)
-        fail(code, "out of bounds: thread %s of block %s %s %zu bytes that belong to no array",
-             thread_name(current_thread).text, block_name(blocks_done).text, write ? "writes" : "reads", bytes);
-    report_outside(address, bytes, write, nearest->name, nearest->base, nearest->bytes, nearest->itemsize, code);
+        fail(code, "out of bounds: %s %s %zu bytes that belong to no array", full_name().text,
+             write ? "writes" : "reads", bytes);
+    report_outside(address, bytes, write, *nearest, code);
 }
 
 void access_shared(char *address, size_t bytes, bool write, bool atomic, const void *code) {
     const SharedArray *nearest = nullptr;
     for (const SharedArray &array : shared_arrays) {
         if (!array.base) continue;
-        if (address >= array.base && address + bytes <= array.base + array.bytes) {
+        if (holds(array, address, bytes)) {
             Cell *first = shared_cells + (array.base - shared_memory) / WORD;
-            return check_race(first, address - array.base, bytes, write, atomic, false, array.name, array.itemsize,
-                              code);
+            return check_race(first, array, address, bytes, write, atomic, false, code);
         }
-        if (!nearest || distance(address, array.base, array.bytes) < distance(address, nearest->base, nearest->bytes))
-            nearest = &array;
+        nearest = nearer(address, nearest, &array);
     }
     if (!nearest) report_nowhere(address, bytes, write, code);
-    report_outside(address, bytes, write, nearest->name, nearest->base, nearest->bytes, nearest->itemsize, code);
+    report_outside(address, bytes, write, *nearest, code);
 }
 
 void access_global(char *address, size_t bytes, bool write, bool atomic, const void *code) {
     const Parameter *p = latest, *end = launch->parameters + launch->parameter_count;
-    if (!p || address < p->base || address + bytes > p->base + p->bytes)
-        for (p = launch->parameters; p < end; p++)
-            if (address >= p->base && address + bytes <= p->base + p->bytes) break;
+    if (!p || !holds(*p, address, bytes))
+        for (p = launch->parameters; p < end && !holds(*p, address, bytes);) p++;
     if (p == end) {
         for (const Index *known : {&threadIdx, &blockIdx, &blockDim, &gridDim})
             if (address >= reinterpret_cast<const char *>(known) && address < reinterpret_cast<const char *>(known + 1))
@@ -165,8 +163,7 @@ void access_global(char *address, size_t bytes, bool write, bool atomic, const v
     }
     latest = p;
     Cell *of_parameter = cells[p - launch->parameters];
-    if (!of_parameter) return;
-    check_race(of_parameter, address - p->base, bytes, write, atomic, true, p->name, p->itemsize, code);
+    if (of_parameter) check_race(of_parameter, *p, address, bytes, write, atomic, true, code);
 }
 
 }  // namespace
@@ -212,8 +209,7 @@ void begin_block() {
 void copy_async(void *shared, const void *global, bool inside, const void *code) {
     Copy copy{static_cast<char *>(shared), {}, groups[current_thread], code};
     if ((reinterpret_cast<uintptr_t>(shared) | reinterpret_cast<uintptr_t>(global)) % sizeof copy.bytes)
-        fail(code, "misaligned: thread %s of block %s copies 16 bytes from or to an address that is no multiple of 16",
-             thread_name(current_thread).text, block_name(blocks_done).text);
+        fail(code, "misaligned: %s copies 16 bytes from or to an address that is no multiple of 16", full_name().text);
     if (inside) {
         check_access(const_cast<void *>(global), sizeof copy.bytes, false, false, code);
         memcpy(copy.bytes, global, sizeof copy.bytes);
@@ -246,7 +242,7 @@ void *shared_array(unsigned number, const char *name, size_t bytes, size_t items
         if ((shared_used += bytes) > SHARED_BYTES)
             fail(nullptr, "line %u: with %s, the block has %zu bytes of shared memory; %zu is the most", line, name,
                  shared_used, SHARED_BYTES);
-        array = {name, shared_memory + shared_end + alignment, bytes, itemsize};
+        array = {name, shared_memory + shared_end + alignment, bytes, static_cast<uint32_t>(itemsize), true};
         memset(array.base, 0xff, bytes);
         shared_end += (alignment + bytes + 2 * GAP - 1) / GAP * GAP;
     }
@@ -267,11 +263,7 @@ void *shared_array(unsigned number, const char *name, size_t bytes, size_t items
     void __tsan_unaligned_write##bytes(void *p) { SEEN(p, bytes, true); }
 
 extern "C" {
-ACCESS(1)
-ACCESS(2)
-ACCESS(4)
-ACCESS(8)
-ACCESS(16)
+ACCESS(1) ACCESS(2) ACCESS(4) ACCESS(8) ACCESS(16)
 void __tsan_read_range(void *p, size_t n) { SEEN(p, n, false); }
 void __tsan_write_range(void *p, size_t n) { SEEN(p, n, true); }
 void *__tsan_memcpy(void *to, void *from, size_t n) {  // by name in clang
@@ -284,10 +276,8 @@ void *__tsan_memset(void *p, int byte, size_t n) {
     return memset(p, byte, n);
 }
 void __ubsan_handle_type_mismatch_v1(const void *, const void *) {
-    using namespace emulator;
-    fail(__builtin_return_address(0),
-         "misaligned: thread %s of block %s takes an address for a wider number than may lie there",
-         thread_name(current_thread).text, block_name(blocks_done).text);
+    emulator::fail(__builtin_return_address(0), "misaligned: %s takes an address for a wider number than may lie there",
+                   emulator::full_name().text);
 }
 void __tsan_func_entry(void *) {}
 void __tsan_func_exit() {}

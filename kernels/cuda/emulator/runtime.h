@@ -25,8 +25,7 @@ struct Parameter {
     const char *name;
     char *base;
     uint64_t bytes;
-    uint32_t itemsize;
-    uint32_t writable;
+    uint32_t itemsize, writable;
 };
 
 struct Launch {
@@ -64,7 +63,7 @@ void end_launch();
 
 // "(1, 0, 0)" for thread number `thread` of a block, or block number `block` of the grid
 struct Text {
-    char text[48];
+    char text[96];
 };
 
 inline Text place(uint64_t number, const Index &sizes) {
@@ -77,5 +76,13 @@ inline Text place(uint64_t number, const Index &sizes) {
 inline Text thread_name(unsigned thread) { return place(thread, blockDim); }
 
 inline Text block_name(uint64_t block) { return place(block, gridDim); }
+
+// "thread (1, 0, 0) of block (0, 0, 0)": one of the block that runs now
+inline Text full_name(unsigned thread = current_thread) {
+    Text name;
+    snprintf(name.text, sizeof name.text, "thread %s of block %s", thread_name(thread).text,
+             block_name(blocks_done).text);
+    return name;
+}
 
 }  // namespace emulator
