@@ -86,7 +86,9 @@ def compare(args, task, cases):
 PARTS = {
     "steps": partial(compare, task="train", cases=TRAINING),
     "inference": partial(compare, task="infer", cases=INFERENCE),
-    **{"layers": compare_layers, "scaling": scale, "rounding": measure_rounding},
+    "layers": compare_layers,
+    "scaling": scale,
+    "rounding": measure_rounding,
 }
 
 

@@ -1,8 +1,8 @@
 """Launches activation.cu; mirrors minicnn/ops/activation.py."""
 
-from .launch import elementwise, load
+from .launch import CudaFile, elementwise
 
-cu = load("activation.cu")
+cu = CudaFile("activation.cu")
 
 
 def relu_forward(x, out):

@@ -1,9 +1,9 @@
 """Launches adaptive_avg_pool.cu; mirrors minicnn/ops/adaptive_avg_pool.py."""
 
-from .launch import empty, load
+from .launch import CudaFile, empty
 from .windows import launch
 
-cu = load("adaptive_avg_pool.cu")
+cu = CudaFile("adaptive_avg_pool.cu")
 
 
 def adaptive_avg_pool2d_forward(x, out_size):

@@ -1,9 +1,9 @@
 """Launches avg_pool.cu; mirrors minicnn/ops/avg_pool.py."""
 
-from .launch import empty, load
+from .launch import CudaFile, empty
 from .windows import launch
 
-cu = load("avg_pool.cu")
+cu = CudaFile("avg_pool.cu")
 
 
 def avg_pool2d_forward(x, windows, count_include_pad, divisor_override):

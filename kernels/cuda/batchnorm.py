@@ -4,9 +4,9 @@ from minicnn.kernels.arguments import folded_shape
 
 from .activation import relu_backward, relu_forward
 from .arithmetic import residual_add_forward
-from .launch import THREADS, blocks, empty, load
+from .launch import THREADS, CudaFile, blocks, empty
 
-cu = load("batchnorm.cu")
+cu = CudaFile("batchnorm.cu")
 
 
 def batch_norm_statistics(x):

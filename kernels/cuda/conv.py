@@ -6,12 +6,12 @@ from minicnn.kernels.arguments import check_positions, folded_shape
 from minicnn.ops.geometry import output_size
 
 from . import tensor_cores
-from .launch import THREADS, blocks, contiguous, empty, load
+from .launch import THREADS, CudaFile, blocks, contiguous, empty
 from .matmul import multiply
 from .precision import rounding
 from .split import add_up, cut
 
-cu = load("conv.cu")
+cu = CudaFile("conv.cu")
 TILE, BLOCK = 64, (16, 16)  # as in tiles.cuh: results along each side of a tile, and the threads that work them out
 SHORTEST = 256  # positions of a split: below that it would cost more to add up than it saves
 

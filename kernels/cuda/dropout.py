@@ -4,9 +4,9 @@ import math
 
 from minicnn.kernels.arguments import filled
 
-from .launch import THREADS, blocks, load
+from .launch import THREADS, CudaFile, blocks
 
-cu = load("dropout.cu")
+cu = CudaFile("dropout.cu")
 
 
 def dropout_forward(x, p, key, call, out):

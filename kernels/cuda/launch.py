@@ -66,8 +66,8 @@ class Kernel(CheckedKernel):
         return argument
 
 
-class load:
-    """``load("activation.cu").relu_forward``: the kernels of a .cu file, as attributes."""
+class CudaFile:
+    """``CudaFile("activation.cu").relu_forward``: the kernels of a .cu file, as attributes."""
 
     def __init__(self, file):
         vars(self).update({name: Kernel(file, name) for name in kernels(FOLDER / file)}, _file=file)

@@ -4,10 +4,10 @@ import math
 
 from minicnn.kernels.arguments import as_rows
 
-from .launch import empty, load
+from .launch import CudaFile, empty
 from .matmul import multiply
 
-cu = load("linear.cu")
+cu = CudaFile("linear.cu")
 
 
 def linear_forward(x, weight, bias):

@@ -6,10 +6,10 @@ from minicnn.kernels.arguments import folded_shape
 from minicnn.kernels.labels import as_labels, wrong_label
 from minicnn.ops.summation import total
 
-from .launch import THREADS, empty, load
+from .launch import THREADS, CudaFile, empty
 from .softmax import log_softmax_forward
 
-cu = load("loss.cu")
+cu = CudaFile("loss.cu")
 
 
 def cross_entropy_forward(x, target, weight, ignore_index, label_smoothing):

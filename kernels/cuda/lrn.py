@@ -2,9 +2,9 @@
 
 from minicnn.kernels.arguments import folded_shape
 
-from .launch import THREADS, blocks, contiguous, empty, load
+from .launch import THREADS, CudaFile, blocks, contiguous, empty
 
-cu = load("lrn.cu")
+cu = CudaFile("lrn.cu")
 
 
 def local_response_norm_forward(x, size, alpha, beta, k):

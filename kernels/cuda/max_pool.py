@@ -1,9 +1,9 @@
 """Launches max_pool.cu; mirrors minicnn/ops/max_pool.py."""
 
-from .launch import empty, load
+from .launch import CudaFile, empty
 from .windows import launch
 
-cu = load("max_pool.cu")
+cu = CudaFile("max_pool.cu")
 
 
 def max_pool2d_forward(x, windows):

@@ -5,9 +5,9 @@ import numpy as np
 from minicnn.device import to_device
 from minicnn.kernels.arguments import check_alike
 
-from .launch import THREADS, address, blocks, contiguous, load
+from .launch import THREADS, CudaFile, address, blocks, contiguous
 
-cu = load("sgd.cu")
+cu = CudaFile("sgd.cu")
 MOST_BLOCKS = 1024  # for one parameter
 
 

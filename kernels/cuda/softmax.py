@@ -4,9 +4,9 @@ import math
 
 from minicnn.kernels.arguments import around
 
-from .launch import THREADS, empty, load
+from .launch import THREADS, CudaFile, empty
 
-cu = load("softmax.cu")
+cu = CudaFile("softmax.cu")
 
 
 def softmax_forward(x, dim):

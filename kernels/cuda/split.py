@@ -2,11 +2,11 @@
 
 import math
 
-from .launch import THREADS, blocks, empty, load
+from .launch import THREADS, CudaFile, blocks, empty
 
 BUSY = 128  # thread blocks that keep a large GPU busy, about one for each of its multiprocessors
 
-cu = load("conv.cu")
+cu = CudaFile("conv.cu")
 
 
 def cut(terms, tiles, shortest, multiple=1):

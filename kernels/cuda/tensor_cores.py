@@ -7,11 +7,11 @@ from minicnn.emulated import EmulatedArray
 from minicnn.kernels.arguments import check_positions
 from minicnn.ops.geometry import output_size
 
-from .launch import empty, load
+from .launch import CudaFile, empty
 from .source import TENSOR_TYPES
 from .split import add_up, cut
 
-products, convolutions = load("tensor_cores.cu"), load("tensor_conv.cu")
+products, convolutions = CudaFile("tensor_cores.cu"), CudaFile("tensor_conv.cu")
 TILE, THREADS = 128, 128  # as in tensor_pipeline.cuh
 MULTIPLE, SHORTEST = 32, 512  # terms: a split has a multiple of what a tile holds; fewer are not worth adding up
 VECTOR, STEP = 16, 32  # bytes: what is copied at once, and what an instruction takes of a row

@@ -26,6 +26,18 @@ def fresh_dispatch(monkeypatch):
     implementation.cache_clear()
 
 
+@pytest.mark.parametrize("quarter, folder", device.MIRRORS.items())
+def test_an_op_that_nobody_has_written_there_says_what_else_there_is(quarter, folder, monkeypatch):
+    def softplus_forward(x):
+        return x
+
+    softplus_forward.__module__ = "minicnn.ops.activation"
+    monkeypatch.setenv("MINICNN_EMULATE_GPU", "1")
+    other = {"plain": "fast", "fast": "plain"}[quarter[1]]
+    with raises(DeviceError, "softplus_forward", f"kernels/{folder}/activation.py", f"choose tier '{other}'", "README"):
+        implementation(softplus_forward, *quarter)
+
+
 def ones(*shapes):
     return [Tensor(np.ones(s)) for s in shapes]
 

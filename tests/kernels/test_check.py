@@ -42,7 +42,7 @@ def test_spills_are_seen_and_refused(tmp_path, monkeypatch, capsys):
     assert all(usage.spills for usage in check_file(tmp_path / "many.cu", 80))
     monkeypatch.setattr(check, "FOLDER", tmp_path)
     monkeypatch.setattr(check, "ARCHITECTURES", {80: ARCHITECTURES[80]})
-    monkeypatch.setattr(check, "numba_usages", lambda: [])  # tests/kernels/numba_cuda/test_numba_cuda.py has them
+    monkeypatch.setattr(check, "numba_usages", lambda: [])  # tests/kernels/numba_cuda/test_ptx.py has them
     assert check.main() == 1
     assert "2 kernels compiled, 2 of them with spills" in capsys.readouterr().out
 

@@ -5,10 +5,10 @@ the system clears when it is first touched: for a loop that only streams through
 memory of an array goes back to a heap when the last view of it dies, and the next array lies there. Shapes repeat from
 step to step, so after the first training step no page is fresh.
 
-The heap hands out pieces of large segments and joins what comes back to its free neighbours. It takes the smallest free
-piece that is large enough (best fit), so what nobody has touched yet, the end of the last segment, is cut last.
+The heap hands out extents of large segments and joins what comes back to free neighbours. It takes the smallest free
+extent that is large enough (best fit), so what nobody has touched yet, the end of the last segment, is cut last.
 
-An array keeps its piece through ``base``, as every view does: array (or view) -> ... -> Block.
+An array keeps its extent through ``base``, as every view does: array (or view) -> ... -> Block.
 """
 
 import bisect
@@ -20,35 +20,35 @@ import threading
 import numpy as np
 
 SMALL = 1 << 15  # bytes below which NumPy's own memory does as well
-PAGE = 1 << 12  # bytes; pieces are whole pages
+PAGE = 1 << 12  # bytes; extents are whole pages
 SEGMENT = 1 << 28  # bytes asked of the operating system at once; it provides a page when it is first touched
 
 
 class Block:
-    """A piece of the heap that some array lies in: the array's ``base`` (or the base of its base)."""
+    """An extent of the heap that some array lies in: the array's ``base`` (or the base of its base)."""
 
-    __slots__ = ("__array_interface__", "heap", "piece")
+    __slots__ = ("__array_interface__", "extent", "heap")
 
-    def __init__(self, heap, piece, shape, dtype):
-        self.heap, self.piece = heap, piece
-        data = piece[0], False
+    def __init__(self, heap, extent, shape, dtype):
+        self.heap, self.extent = heap, extent
+        data = extent[0], False
         self.__array_interface__ = {"data": data, "shape": shape, "typestr": dtype.str, "version": 3}
 
     def __del__(self):
-        self.heap.returned.append(self.piece)
+        self.heap.returned.append(self.extent)
 
 
 class Heap:
-    """Segments of memory, cut into pieces (address, bytes)."""
+    """Segments of memory, cut into extents (address, bytes)."""
 
     def __init__(self):
         self.segments = []  # arrays of bytes
-        self.free = []  # pieces, sorted; no two of them touch
-        self.returned = collections.deque()  # pieces that arrays have left: appended to at any moment, from any thread
+        self.free = []  # extents, sorted; no two of them touch
+        self.returned = collections.deque()  # extents that arrays have left: appended to at any moment, from any thread
         self.lock = threading.RLock()
 
     def take(self, size):
-        """A piece of `size` bytes."""
+        """An extent of `size` bytes."""
         with self.lock:
             self._collect()
             fitting = [(length, start) for start, length in self.free if length >= size]
@@ -81,7 +81,7 @@ class Heap:
         return length, start
 
     def _collect(self):
-        """Make what was returned free, joined to the free pieces that it touches."""
+        """Make what was returned free, joined to the free extents that it touches."""
         while self.returned:
             start, length = self.returned.popleft()  # an address, bytes
             i = bisect.bisect(self.free, (start, length))
@@ -95,7 +95,7 @@ class Heap:
 
 
 def _whole(segment):
-    """The one piece of a segment that is all free: whole pages, and a gap of one at least before the next segment."""
+    """The one extent of a segment that is all free: whole pages, and a gap of one at least before the next segment."""
     address = segment.ctypes.data
     skipped = -address % PAGE  # up to the first whole page
     return address + skipped, (segment.size - skipped - PAGE) // PAGE * PAGE

@@ -145,8 +145,8 @@ def test_a_stride_beyond_the_image(taps):
 
 
 @pytest.mark.parametrize("taps, most", [(1, 9e-7), (3, 6e-6)], ids=["pointwise", "winograd"])
-def test_a_sum_over_many_channels_is_one_of_pieces(taps, most):
-    """In one piece it would be five times as far from float64's: 1.9e-6, 1.6e-5."""
+def test_a_sum_over_many_channels_is_one_of_slices(taps, most):
+    """As one sum it would be five times as far from float64's: 1.9e-6, 1.6e-5."""
     rng, padding = np.random.default_rng(0), ((taps // 2, taps // 2),) * 2
     x, weight = (rng.standard_normal(shape).astype(np.float32) for shape in ((1, 2048, 8, 8), (32, 2048, taps, taps)))
     expected = reference.conv2d_forward(*(v.astype(np.float64) for v in (x, weight)), None, ONE, padding, ONE, 1)

@@ -68,17 +68,17 @@ def test_the_heap_against_a_list_of_what_is_taken(heap, monkeypatch):
             heap.returned.append(taken.pop(rng.integers(len(taken))))
         else:
             taken.append(heap.take(int(rng.choice([1, 2, 3, 10, 50])) * memory.PAGE))
-        pieces = sorted(taken + heap.free + list(heap.returned))
-        assert all(start + length <= later for (start, length), (later, _) in itertools.pairwise(pieces))
-        assert all(sum(piece) < later for piece, (later, _) in itertools.pairwise(heap.free))  # joined
+        extents = sorted(taken + heap.free + list(heap.returned))
+        assert all(start + length <= later for (start, length), (later, _) in itertools.pairwise(extents))
+        assert all(sum(extent) < later for extent, (later, _) in itertools.pairwise(heap.free))  # joined
         inside = [memory._whole(segment) for segment in heap.segments]
-        assert sum(length for _, length in pieces) == sum(length for _, length in inside)
-        assert all(any(a <= start and start + length <= a + size for a, size in inside) for start, length in pieces)
+        assert sum(length for _, length in extents) == sum(length for _, length in inside)
+        assert all(any(a <= start and start + length <= a + size for a, size in inside) for start, length in extents)
     heap.returned.extend(taken)
     assert heap.release() > 0 and heap.free == heap.segments == []
 
 
-def test_the_smallest_piece_that_is_large_enough_is_cut(heap):
+def test_the_smallest_extent_that_is_large_enough_is_cut(heap):
     a, b, c, d = (heap.take(pages * memory.PAGE) for pages in (5, 1, 3, 1))
     heap.returned.extend([a, c])
     assert heap.take(2 * memory.PAGE)[0] == c[0]
@@ -180,7 +180,7 @@ def test_training_steps_ask_for_no_memory():
         segments = len(memory._heap.segments)
         tracemalloc.start()
         try:
-            steps(10)
+            steps(150)  # what Numba and Python keep for later grows to some 60 KB, and then no more
             gc.collect()
             before, _ = tracemalloc.get_traced_memory()
             tracemalloc.reset_peak()
@@ -190,5 +190,5 @@ def test_training_steps_ask_for_no_memory():
         finally:
             tracemalloc.stop()
     assert len(memory._heap.segments) == segments
-    assert after - before < 50_000
+    assert after - before < 20_000
     assert peak - before < 0.95 * 2**20  # small arrays, and what option A's shortcuts cut and join, are NumPy's own

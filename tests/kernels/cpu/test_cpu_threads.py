@@ -1,4 +1,4 @@
-"""The processor's threads: every piece once, in whatever order; errors come out; results repeat bit for bit."""
+"""The processor's threads: every chunk once, in whatever order; errors come out; results repeat bit for bit."""
 
 import os
 import signal
@@ -35,7 +35,7 @@ def three_threads(monkeypatch):
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 3, 7, 100])
-def test_every_piece_runs_once(count):
+def test_every_chunk_runs_once(count):
     calls = [0] * count
 
     def work(i):
@@ -45,7 +45,7 @@ def test_every_piece_runs_once(count):
     assert calls == [1] * count
 
 
-def test_pieces_run_at_the_same_time():
+def test_chunks_run_at_the_same_time():
     together = threading.Barrier(3, timeout=20)  # nobody passes before three have come
     threads.run(lambda i: together.wait(), 3)
 
@@ -53,10 +53,10 @@ def test_pieces_run_at_the_same_time():
 @pytest.mark.parametrize("n", range(8))
 @pytest.mark.parametrize("least", [1, 2, 5])
 def test_chunks_cut_a_range_into_parts_that_are_not_empty(n, least):
-    pieces = threads.chunks(n, least)
-    assert [i for start, stop in pieces for i in range(start, stop)] == list(range(n))
-    assert len(pieces) <= 3
-    assert all(stop - start >= min(n, least) for start, stop in pieces) and (n > 0 or pieces == [])
+    chunks = threads.chunks(n, least)
+    assert [i for start, stop in chunks for i in range(start, stop)] == list(range(n))
+    assert len(chunks) <= 3
+    assert all(stop - start >= min(n, least) for start, stop in chunks) and (n > 0 or chunks == [])
 
 
 def test_the_first_exception_comes_out_and_the_pool_goes_on():
@@ -64,25 +64,25 @@ def test_the_first_exception_comes_out_and_the_pool_goes_on():
 
     def work(i):
         if i == 0:
-            raise ZeroDivisionError("piece 0")
+            raise ZeroDivisionError("chunk 0")
         ran.append(i)
         time.sleep(0.001)
 
-    with raises(ZeroDivisionError, "piece 0"):
+    with raises(ZeroDivisionError, "chunk 0"):
         threads.run(work, 1000)
-    assert len(ran) < 500  # no new piece is begun after an error
+    assert len(ran) < 500  # no new chunk is begun after an error
     threads.run(ran.append, 5)
     assert sorted(ran[-5:]) == [0, 1, 2, 3, 4]
 
 
-def test_the_exception_of_the_lowest_piece_is_the_one_raised():
+def test_the_exception_of_the_lowest_chunk_is_the_one_raised():
     together = threading.Barrier(3, timeout=20)
 
     def work(i):
         together.wait()
-        raise RuntimeError(f"piece {i}")
+        raise RuntimeError(f"chunk {i}")
 
-    with raises(RuntimeError, "piece 0"):
+    with raises(RuntimeError, "chunk 0"):
         threads.run(work, 3)
 
 
@@ -102,10 +102,10 @@ def test_an_interrupted_run_ends_when_its_helpers_have():
         threads.run(work, 3)
     assert len(finished) == 2
     timer.join()
-    test_every_piece_runs_once(100)
+    test_every_chunk_runs_once(100)
 
 
-def test_a_run_inside_a_piece_stays_on_its_thread():
+def test_a_run_inside_a_chunk_stays_on_its_thread():
     seen = {}
 
     def work(i):
@@ -116,7 +116,7 @@ def test_a_run_inside_a_piece_stays_on_its_thread():
     assert all(len({seen[i, j] for j in range(3)}) == 1 for i in range(3))
 
 
-def test_what_a_piece_holds_is_let_go_of():
+def test_what_a_chunk_holds_is_let_go_of():
     import weakref
 
     array = np.zeros(4).view(type("Watched", (np.ndarray,), {}))
@@ -184,7 +184,7 @@ def test_how_many_threads():
 
 
 def test_a_system_that_gives_no_more_threads(monkeypatch):
-    """The ones there are do all the work, in the same pieces: ulimit -u, a container's limit."""
+    """The ones there are do all the work, in the same chunks: ulimit -u, a container's limit."""
 
     def refuse(*arguments, **options):
         raise RuntimeError("can't start new thread")
@@ -192,7 +192,7 @@ def test_a_system_that_gives_no_more_threads(monkeypatch):
     threads.set_threads(3)
     monkeypatch.setattr(threads.threading, "Thread", refuse)
     monkeypatch.setenv("MINICNN_AWAKE", "0")
-    test_every_piece_runs_once(100)
+    test_every_chunk_runs_once(100)
     assert threads.threads() == 3
     with raises(ValueError, "set_threads", "from 1 to 4096", 10**9):
         threads.set_threads(10**9)

@@ -57,6 +57,8 @@ def test_comments_are_no_kernels(tmp_path):
 def test_names_and_types_that_are_not_there(tmp_path):
     with raises(KernelError, "kernels_right.cu", "has no kernel nothing"):
         Kernel(RIGHT, "nothing")
+    with raises(AttributeError, "kernels/cuda/activation.cu", "no kernel softplus", "sigmoid_forward"):
+        _ = launch.CudaFile("activation.cu").softplus
     path = tmp_path / "strange.cu"
     path.write_text("template <typename T> __global__ void strange(T *y, size_t n) {}")
     with raises(KernelError, "strange (strange.cu)", "size_t n", "long long"):
