@@ -71,7 +71,7 @@ def _walk(which, x, y, weights, bands, geometry):
             else:
                 pixels, outputs, above = x[image], y[image, start:stop], top - start * down
             band = geometry._replace(size=pixels.shape[:2], out_size=outputs.shape[:2], before=(above, left))
-            _image(which, pixels.reshape(-1), outputs.reshape(-1), weight, band)
+            _image(which, pixels.reshape(-1), outputs.reshape(-1), weight, tuple(band))
 
     threads.run_chunks(work, len(bands))
 
@@ -79,9 +79,8 @@ def _walk(which, x, y, weights, bands, geometry):
 @jit
 def _image(which, x, y, weight, geometry):
     """All triples (pixel, output, weight) that belong together: one of the three collects the product of the others."""
-    (height, width), (out_h, out_w), (taps_h, taps_w) = geometry.size, geometry.out_size, geometry.taps
-    (stride_h, stride_w), (top, left), (step_h, step_w) = geometry.stride, geometry.before, geometry.dilation
-    channels = geometry.channels
+    (height, width), (out_h, out_w), (taps_h, taps_w), stride, before, step, channels, _, _ = geometry
+    (stride_h, stride_w), (top, left), (step_h, step_w) = stride, before, step
     for i in range(out_h):
         for j in range(out_w):
             to = (i * out_w + j) * channels  # output (i, j), its first channel

@@ -6,7 +6,8 @@ from typing import NamedTuple
 class Geometry(NamedTuple):
     """Output (i, j) sees pixel ``(i, j)*stride + (u, v)*dilation - before`` through tap (u, v), or 0 outside the image.
 
-    Compiled code takes it too. The number of images is not in it: that is the length of the array.
+    The number of images is not in it: that is the length of the array. Compiled code is given ``tuple(geometry)``: of a
+    named tuple Numba works out the type anew at each call from Python, which takes a microsecond and some memory.
     """
 
     size: tuple  # (H, W) of an image

@@ -38,7 +38,7 @@ class Windows(NamedTuple):
     """What a geometry sees of images (N, H, W, C): a window for each of the N*OH*OW places, of one group's channels."""
 
     images: np.ndarray  # flat
-    geometry: tuple  # a Geometry as a plain tuple, which reaches compiled code a microsecond sooner, at each block
+    geometry: tuple  # a Geometry as a plain tuple
     depth: int  # numbers of a window: KH*KW*C/groups
 
     def blocks(self, start, stop):
@@ -149,7 +149,7 @@ def _grad_of_phase(grad_out, grad_x, weight, geometry, corner, phases):
             else:
                 rows = memory.scratch("im2col.rows", ((end - begin) * channels,), grad_x.dtype)
                 multiply((col, 0, depth), (b, 0), (rows, 0, channels), sizes, SUMMANDS)
-                _spread(rows, pixels, begin, end, group, corner, geometry)
+                _spread(rows, pixels, begin, end, group, corner, tuple(geometry))
 
     for group in range(geometry.groups):
         # b (some taps * OC/groups, C/groups): rows count (u, v, filter), the last tap first
@@ -224,9 +224,8 @@ def _copy_windows(x, col, start, stop, group, geometry):
 @jit
 def _spread(rows, y, start, stop, group, corner, geometry):
     """Row p to the p-th pixel of the phase of y that begins at `corner`."""
-    (height, width), (stride_h, stride_w), (corner_h, corner_w) = geometry.size, geometry.stride, corner
-    total = geometry.channels
-    channels = total // geometry.groups
+    (height, width), _, _, (stride_h, stride_w), _, _, total, _, groups = geometry
+    (corner_h, corner_w), channels = corner, total // groups
     phase_h, phase_w = (height - corner_h + stride_h - 1) // stride_h, (width - corner_w + stride_w - 1) // stride_w
     for place in range(start, stop):
         row = place // phase_w // phase_h * height + place // phase_w % phase_h * stride_h + corner_h  # of all images

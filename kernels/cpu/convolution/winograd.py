@@ -115,8 +115,8 @@ def conv2d_grad_weight(grad_out, x, geometry):
         for first in range(0, bands, step):
             last = min(first + step, bands)
             rows, size = (first, last, top, bottom), ((last - first) * of_x.grid[1], filters, channels)
-            cut(images, v, buffer, x_peaks, rows, of_x, False)
-            cut(gradients, w, buffer, gradient_peaks, rows, of_gradients, True)
+            cut(images, v, buffer, x_peaks, rows, tuple(of_x), False)
+            cut(gradients, w, buffer, gradient_peaks, rows, tuple(of_gradients), True)
             sum_places(w, v, own, places, size, first > 0, space)  # M (+)= W^T @ V
 
     def collect(start, stop):  # filters
@@ -155,11 +155,11 @@ def _convolve(x, weight, bias, size, corner, turned):
         for first in range(start, stop, step):
             last = min(first + step, stop)
             tiles = (last - first) * grid[1]
-            cut(images, v, buffer, peaks, (first, last, 0, side), tiling, False)  # V = B^T d B
+            cut(images, v, buffer, peaks, (first, last, 0, side), tuple(tiling), False)  # V = B^T d B
             multiply_places(v, u, (m, m_apart), places, (tiles, depth, wide))  # M = V @ U
             if bias is not None:  # the points (1, 1) are second in both directions
                 add_rows((m, (side + 1) * m_apart, wide), tiles, bias)
-            join((m, m_apart, wide), results, buffer, (first, last), of_results)  # y = A^T M A
+            join((m, m_apart, wide), results, buffer, (first, last), tuple(of_results))  # y = A^T M A
 
     threads.run_chunks(work, n * grid[0])
     mark_outliers(images, peaks, found)

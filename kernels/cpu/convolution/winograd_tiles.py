@@ -19,7 +19,8 @@ some of the one before, so there must be as many channels as it has lanes (`pays
 way back with A: 6 places of a tile are 4 pixels in a row of the buffer, 6 rows of the buffer 4 rows of the result.
 
     row, line     numbers in a row of an image, and in a row of the buffer
-    bands         (start, stop), numbered through all images: tiling.grid[0] in each
+    bands         (start, stop), numbered through all images: grid[0] in each
+    tiling        a Tiling as a plain tuple (geometry.py says why)
     peaks         a vector for each band or panel: the largest numbers there, without signs (outliers.py)
     taps, side    3 or 5, and 6 or 8: a place (r, q) is the (r*side + q)-th
     v, w, m       (array, from a place's matrix to the next one's, for m: how far its rows are apart)
@@ -106,19 +107,18 @@ def cut(x, v, buffer, peaks, rows, tiling, of_results):
     threads of grad_weight share them.
     of_results: x is the gradient of the results, whose tiles are their own 4 x 4 pixels, and go through A: A dy A^T.
     """
-    (v, apart), (start, stop, top, bottom), grid, taps = v, rows, tiling.grid, tiling.taps
-    height, width, channels = tiling.size
+    (v, apart), (start, stop, top, bottom), ((height, width, channels), grid, corner, taps) = v, rows, tiling
     side = TILE + taps - 1
     pixels = TILE if of_results else side  # of a tile, in each direction; they become `side`
     row, line = width * channels, (grid[1] * TILE + pixels - TILE) * channels
     buffer[: side * line] = 0  # what lies beside the image stays so
     for s in range(start, stop):
-        y = s % grid[0] * TILE - tiling.corner[0]  # the band's first row of pixels
+        y = s % grid[0] * TILE - corner[0]  # the band's first row of pixels
         first, last = max(0, -y), min(pixels, height - y)  # those of its rows that are inside the image
         at = (s // grid[0] * height + y) * row  # where that row begins in x
         if last <= first:  # nothing of the image: do not even point there
             first, last, at = 0, 0, 0
-        to, most = tiling.corner[1] * channels, nothing(x)  # the buffer's columns before that are padding
+        to, most = corner[1] * channels, nothing(x)  # the buffer's columns before that are padding
         # down the columns, into the buffer
         # inside an image no load is tested, and the rows from TILE on are the next band's first ones
         if first == 0 and last == pixels and s % grid[0] < grid[0] - 1:
@@ -145,8 +145,7 @@ def cut(x, v, buffer, peaks, rows, tiling, of_results):
 @jit
 def join(m, y, buffer, bands, tiling):
     """Results y out of M, for the tiles of bands start ... stop."""
-    (m, apart, m_row), (start, stop), grid, taps = m, bands, tiling.grid, tiling.taps
-    height, width, channels = tiling.size
+    (m, apart, m_row), (start, stop), ((height, width, channels), grid, _, taps) = m, bands, tiling
     side = TILE + taps - 1
     row, line = width * channels, grid[1] * TILE * channels
     for s in range(start, stop):

@@ -6,10 +6,11 @@ import sys
 import numpy as np
 import pytest
 from checks import check_close, raises
+from numba.types import NamedTuple, NamedUniTuple
 from paths import SUPPORT
 
 from minicnn.kernels.cpu import conv
-from minicnn.kernels.cpu.convolution import depthwise, im2col, pointwise, stem, winograd
+from minicnn.kernels.cpu.convolution import depthwise, im2col, pointwise, stem, winograd, winograd_tiles
 from minicnn.kernels.cpu.convolution.cook_toom import cook_toom
 from minicnn.kernels.cpu.machine import threads
 from minicnn.kernels.cpu.machine.layout import behind_channels, channels_last
@@ -94,6 +95,18 @@ def test_nothing_beside_the_arrays_is_touched():
     """Arrays and work space end, or begin, at a page without permission: else the process would end there."""
     done = subprocess.run([sys.executable, "-c", GUARDED], cwd=SUPPORT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_compiled_code_is_handed_plain_tuples():
+    """Of a named tuple Numba works out the type anew at each call, which takes time and keeps memory."""
+    for name in ("pointwise", "winograd", "stem of ResNet", "strided", "depthwise"):
+        _, x_shape, weight_shape, *geometry = CASES[name]
+        passes(conv, *inputs(x_shape, weight_shape, geometry), geometry)
+    modules = depthwise, im2col, pointwise, stem, winograd_tiles
+    compiled = [value for module in modules for value in vars(module).values() if getattr(value, "signatures", ())]
+    types_given = [(f.__name__, given) for f in compiled for signature in f.signatures for given in signature]
+    assert len(types_given) > 100
+    assert not [(name, given) for name, given in types_given if isinstance(given, (NamedTuple, NamedUniTuple))]
 
 
 @pytest.mark.parametrize("name", CASES)
