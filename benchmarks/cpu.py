@@ -1,6 +1,6 @@
 """How fast minicnn is on a processor, beside PyTorch on the same cores.
 
-    python benchmarks/cpu.py                            training steps and inference, the table of the README
+    python benchmarks/cpu.py                            training steps and inference, the tables of docs/speed.md
     python benchmarks/cpu.py rounding                   float32 beside float64, each algorithm of convolution
     python benchmarks/cpu.py steps --models resnet18 --rounds 5
     python benchmarks/cpu.py layers                     each convolution alone, all three passes
