@@ -72,7 +72,7 @@ def ours(folder, count):
     pictures = ImageFolder(folder)
     pictures = pictures.subset(range(min(count, len(pictures))))
     transform = Compose([ResizeShorter(256), RandomCrop(224), RandomFlip()])
-    loader, normalize = DataLoader(pictures, BATCH, transform, shuffle=True, workers=0), ChannelMeanStd.imagenet()
+    loader, normalize = DataLoader(pictures, BATCH, shuffle=True, transform=transform), ChannelMeanStd.imagenet()
     return lambda: sum(len(normalize(batch.images)) for batch in loader.epoch(0))
 
 

@@ -94,8 +94,8 @@ def _loader(args, pictures, transform, shuffle=False, drop_last=False):
     """With ten crops of each picture, a batch has a tenth of them; whole pictures (--tta dense), each of its own size,
     come one by one."""
     batch_size = {"10crop": max(1, args.batch_size // 10), "dense": 1}.get(args.tta, args.batch_size)
-    options = {"seed": args.seed, "workers": args.workers, "max_bad_fraction": args.max_bad_fraction}
-    return data.DataLoader(pictures, batch_size, transform, shuffle=shuffle, drop_last=drop_last, **options)
+    options = {"seed": args.seed, "num_workers": args.workers, "max_bad_fraction": args.max_bad_fraction}
+    return data.DataLoader(pictures, batch_size, shuffle, transform=transform, drop_last=drop_last, **options)
 
 
 def loaders(

@@ -1,7 +1,7 @@
 """The loader: pictures of a data set, in the order of an epoch, decoded ahead in threads, handed over as
 batches.
 
-    loader = DataLoader(train, 128, transform, shuffle=True, seed=0, workers=4)
+    loader = DataLoader(train, 128, shuffle=True, transform=transform, num_workers=4)
     for epoch in range(90):
         for batch in loader.epoch(epoch):
             ...                                    # batch.images uint8 (N, 3, H, W), batch.labels int64 (N,)
@@ -52,12 +52,13 @@ class Batch(NamedTuple):
 class DataLoader:
     """Batches of a data set.
 
-    dataset    has len(dataset), dataset.samples[i] = (path, label) and dataset.load(i), which raises BadImage
-    transform  transform(image, rng) -> PIL image or uint8 array, of the same size for all pictures
-    shuffle    a new order every epoch, or the order of the data set
-    workers    threads that decode; 0 decodes when a batch is asked for
-    prefetch   how many batches are decoded ahead of the one in use
-    drop_last  leave out the last batch of an epoch if it is not full
+    dataset      has len(dataset), dataset.samples[i] = (path, label) and dataset.load(i), which raises BadImage
+    shuffle      a new order every epoch, or the order of the data set
+    transform    transform(image, rng) -> PIL image or uint8 array, of the same size for all pictures; None: they have
+                 it already
+    num_workers  threads that decode; 0 decodes when a batch is asked for
+    prefetch     how many batches are decoded ahead of the one in use
+    drop_last    leave out the last batch of an epoch if it is not full
 
     A picture that cannot be read is left out of its batch and entered in `.bad`, {path: reason}, once,
     however many epochs it is met in. When there are more of them than max_bad_fraction of the data set
@@ -68,26 +69,26 @@ class DataLoader:
     def __init__(
         self,
         dataset: PictureSet,
-        batch_size: int,
-        transform: Callable,
+        batch_size: int = 1,
+        shuffle: bool = False,
         *,
-        shuffle: bool,
+        transform: Callable | None = None,
         seed: int = 0,
-        workers: int = 2,
+        num_workers: int = 0,
         prefetch: int = 2,
         drop_last: bool = False,
         max_bad_fraction: float = 0.001,
     ) -> None:
         if missing := [name for name in ("__len__", "samples", "load") if not hasattr(dataset, name)]:
             raise TypeError(f"DataLoader: a data set has {', '.join(missing)}, {type(dataset).__name__} does not")
-        if not callable(transform):
+        if not (transform is None or callable(transform)):
             raise TypeError(f"DataLoader: transform must be a function (image, rng), not {transform!r}")
         self.dataset = dataset
         self.batch_size = whole(self, "batch_size", batch_size)
         self.transform = transform
         self.shuffle = flag(self, "shuffle", shuffle)
         self.seed = whole(self, "seed", seed, 0)
-        self.workers = whole(self, "workers", workers, 0)
+        self.num_workers = whole(self, "num_workers", num_workers, 0)
         self.prefetch = whole(self, "prefetch", prefetch)
         self.drop_last = flag(self, "drop_last", drop_last)
         self.max_bad_fraction = real(self, "max_bad_fraction", max_bad_fraction, at_least=0, at_most=1)
@@ -121,7 +122,7 @@ class DataLoader:
         self.wait_seconds = 0.0
         order = self.order(epoch)
         parts = [order[p * self.batch_size : (p + 1) * self.batch_size] for p in range(start, len(self))]
-        decode = self._decode_ahead if self.workers else self._decode_now
+        decode = self._decode_ahead if self.num_workers else self._decode_now
         with closing(decode(epoch, parts)) as decoded:
             for position in range(start, len(self)):
                 asked = time.perf_counter()
@@ -135,7 +136,7 @@ class DataLoader:
             yield [self._sample(epoch, int(index)) for index in part]
 
     def _decode_ahead(self, epoch, parts):
-        pool = ThreadPoolExecutor(self.workers, thread_name_prefix="minicnn-loader")
+        pool = ThreadPoolExecutor(self.num_workers, thread_name_prefix="minicnn-loader")
         ahead = deque()  # a list of futures per batch, in order
         process = os.getpid()
         try:
@@ -152,13 +153,13 @@ class DataLoader:
         try:
             return [pool.submit(self._sample, epoch, int(index)) for index in part]
         except RuntimeError as error:  # the system refuses another thread
-            raise DataError(f"DataLoader: {error}; fewer than {self.workers} workers may do") from error
+            raise DataError(f"DataLoader: {error}; fewer than {self.num_workers} workers may do") from error
 
     def _results(self, futures, process):
         if os.getpid() != process:
             raise RuntimeError(
                 "DataLoader: this epoch was begun before the process forked, and its threads are the other process's; "
-                f"begin it here: loader.epoch(epoch, start), or workers=0 instead of {self.workers}"
+                f"begin it here: loader.epoch(epoch, start), or num_workers=0 instead of {self.num_workers}"
             )
         return [future.result() for future in futures]
 
@@ -173,7 +174,9 @@ class DataLoader:
             raise _no_memory(path) from error
         rng = np.random.default_rng([self.seed, AUGMENT, epoch, index])
         try:
-            return to_array(self.transform(image, rng)), label, index
+            if self.transform is not None:
+                image = self.transform(image, rng)
+            return to_array(image), label, index
         except BadImage as bad:  # it can be decoded, and yet not be used
             return BadImage(path, str(bad))
         except MemoryError as error:

@@ -104,6 +104,6 @@ def _on_features(model, normalize, loader, device):
         return None
     features = FeatureSet(model, normalize, loader, device)
     as_before = {"shuffle": loader.shuffle, "seed": loader.seed, "drop_last": loader.drop_last}
-    again = DataLoader(features, loader.batch_size, lambda feature, rng: feature, workers=0, **as_before)
+    again = DataLoader(features, loader.batch_size, **as_before)
     again.bad = features.bad
     return again

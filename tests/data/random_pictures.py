@@ -43,7 +43,9 @@ def jitter(index):
 
 def loader(dataset=None, batch_size=4, transform=RANDOM, **settings):
     dataset = Pictures(22) if dataset is None else dataset
-    return DataLoader(dataset, batch_size, transform, **({"shuffle": True, "seed": 7} | settings))
+    return DataLoader(
+        dataset, batch_size, transform=transform, **({"shuffle": True, "seed": 7, "num_workers": 2} | settings)
+    )
 
 
 def assert_same(batches, others):

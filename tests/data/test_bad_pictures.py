@@ -19,9 +19,9 @@ from minicnn.data import (
 )
 
 
-@pytest.mark.parametrize("workers", [0, 2])
-def test_bad_pictures_are_left_out_and_listed_once(workers):
-    with_bad = loader(Pictures(22, bad={5, 9}), workers=workers, max_bad_fraction=0.1)
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_bad_pictures_are_left_out_and_listed_once(num_workers):
+    with_bad = loader(Pictures(22, bad={5, 9}), num_workers=num_workers, max_bad_fraction=0.1)
     for epoch in range(3):
         good = np.concatenate([batch.indices for batch in with_bad.epoch(epoch)])
         assert sorted(good) == [i for i in range(22) if i not in (5, 9)]
@@ -42,9 +42,9 @@ def test_a_batch_of_bad_pictures_only_is_passed_over_but_counts():
     assert [batch.position for batch in bad.epoch(0, start=1)] == [2]
 
 
-@pytest.mark.parametrize("workers", [0, 2])
-def test_too_many_bad_pictures_stop_the_epoch(workers):
-    too_many = loader(Pictures(22, bad={3, 5, 9}), workers=workers, shuffle=False, max_bad_fraction=2 / 22)
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_too_many_bad_pictures_stop_the_epoch(num_workers):
+    too_many = loader(Pictures(22, bad={3, 5, 9}), num_workers=num_workers, shuffle=False, max_bad_fraction=2 / 22)
     message = "3 of 22 pictures are unreadable.*allows 2.*picture 3: damaged; picture 5: damaged; picture 9"
     with pytest.raises(TooManyBadImages, match=message):
         list(too_many.epoch(0))
@@ -80,32 +80,32 @@ def test_damaged_files_in_a_real_folder(tmp_path):
     assert "truncated" in damaged.bad[str(truncated)]
 
 
-@pytest.mark.parametrize("workers", [0, 2])
-def test_a_picture_that_a_transform_cannot_use_is_left_out_as_an_unreadable_one(workers):
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_a_picture_that_a_transform_cannot_use_is_left_out_as_an_unreadable_one(num_workers):
     dataset = Pictures(22)
     load = dataset.load
     dataset.load = lambda index: Image.new("RGB", (90_000, 1)) if index == 5 else load(index)
     transform = Compose([ResizeShorter(32), RandomCrop(6)])
-    with_thin = loader(dataset, transform=transform, workers=workers, max_bad_fraction=0.1, shuffle=True)
+    with_thin = loader(dataset, transform=transform, num_workers=num_workers, max_bad_fraction=0.1, shuffle=True)
     assert 5 not in np.concatenate([batch.indices for batch in with_thin.epoch(0)])
     assert list(with_thin.bad) == ["picture 5"] and "too long and thin" in with_thin.bad["picture 5"]
     pickle.dumps(with_thin.bad)
 
 
-@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("num_workers", [0, 2])
 @pytest.mark.parametrize(
     ("error", "message"),
     [(DataError("the disk is gone"), "the disk is gone"), (MemoryError(), "picture [0-9]+: there is no memory left")],
 )
 @pytest.mark.parametrize("where", ["load", "transform"])
-def test_trouble_of_the_machine_ends_the_epoch_and_is_no_unreadable_picture(workers, error, message, where):
+def test_trouble_of_the_machine_ends_the_epoch_and_is_no_unreadable_picture(num_workers, error, message, where):
     def trouble(*args):
         raise error
 
     dataset = Pictures(22)
     if where == "load":
         dataset.load = trouble
-    troubled = loader(dataset, transform=trouble, workers=workers, max_bad_fraction=1)
+    troubled = loader(dataset, transform=trouble, num_workers=num_workers, max_bad_fraction=1)
     with pytest.raises(DataError, match=message) as caught:
         list(troubled.epoch(0))
     assert not isinstance(caught.value, BadImage)

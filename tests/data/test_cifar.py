@@ -54,7 +54,7 @@ def packed(path, members, mode="w:gz"):
 def check(pictures):
     assert [label for _, label in pictures.samples] == LABELS and pictures.classes == list(CLASSES)
     assert [str(item) for item, _ in pictures.samples[:2]] == ["test picture 0", "test picture 1"]
-    (batch,) = DataLoader(pictures, 32, CenterCrop(32), shuffle=False, workers=0).epoch(0)
+    (batch,) = DataLoader(pictures, 32, transform=CenterCrop(32)).epoch(0)
     assert (batch.images.reshape(30, -1) == PIXELS).all() and batch.labels.tolist() == LABELS
 
 

@@ -34,7 +34,7 @@ def test_cifar10(cifar_files):
     assert [label for _, label in train.samples] == 10 * list(range(10))
     pixels = np.random.default_rng(5).integers(0, 256, (20, 3072), np.uint8)[7]
     assert (np.asarray(test.load(7)).transpose(2, 0, 1).ravel() == pixels).all()
-    (batch,) = DataLoader(test, 32, CenterCrop(32), shuffle=False, workers=0).epoch(0)
+    (batch,) = DataLoader(test, 32, transform=CenterCrop(32)).epoch(0)
     assert batch.images.shape == (20, 3, 32, 32) and batch.labels.tolist() == 2 * list(range(10))
 
 

@@ -231,7 +231,7 @@ def unchanged(image, rng=None):
 
 
 def loader(pictures, shuffle=False):
-    return DataLoader(pictures, 4, unchanged, shuffle=shuffle, seed=5, workers=0, max_bad_fraction=1)
+    return DataLoader(pictures, 4, shuffle, transform=unchanged, seed=5, max_bad_fraction=1)
 
 
 def frozen_network():

@@ -42,8 +42,10 @@ def small_trainer(folder, width=8, batch_size=8, epochs=6, validate=True):
     )
     optimizer = optim.SGD(optim.weights_and_biases(model, 0.05, 1e-3), 0.05, momentum=0.9)
     augment = Compose([RandomCrop(12), RandomFlip(), ColorNoise.imagenet()])
-    train = DataLoader(Pictures(60, 0, 3, 16), batch_size, augment, shuffle=True, seed=3, max_bad_fraction=0.1)
-    val = DataLoader(RandomPictures(20, 1, 3, 16), 8, CenterCrop(12), shuffle=False)
+    train = DataLoader(
+        Pictures(60, 0, 3, 16), batch_size, True, transform=augment, seed=3, num_workers=2, max_bad_fraction=0.1
+    )
+    val = DataLoader(RandomPictures(20, 1, 3, 16), 8, transform=CenterCrop(12), num_workers=2)
     return Trainer(
         model,
         optimizer,

@@ -62,7 +62,7 @@ def as_float(batch):
 
 
 def loader(pictures, transform, batch_size=4):
-    return DataLoader(pictures, batch_size, transform, shuffle=False, workers=0, max_bad_fraction=1)
+    return DataLoader(pictures, batch_size, transform=transform, max_bad_fraction=1)
 
 
 def at_scales(pictures, scales, view, batch_size=4):
