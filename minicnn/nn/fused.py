@@ -6,7 +6,7 @@ from .. import functional as F
 from ..tensor import Tensor
 from .layers import BatchNorm2d, ReLU
 from .module import Module
-from .watch import is_watched
+from .watch import is_looked_at
 
 M = TypeVar("M", bound=Module)
 
@@ -15,8 +15,8 @@ def chain(x: Tensor, *layers: Module, residual: Tensor | None = None) -> Any:
     """x through the layers; `residual`, if there is one, is added before the last of them.
 
     Batch norm and a ReLU become ``F.batch_norm_relu``, one pass over memory, unless somebody looks at what passes
-    between them (``nn.watch``): layers that are watched, of classes of a user's own, or with another ``forward``, are
-    called.
+    between them: layers that have hooks (``nn.watch`` gives them some), are of classes of a user's own, or have another
+    ``forward``, are called.
     """
     waiting: list[Any] = list(layers)
     while waiting:
@@ -32,4 +32,4 @@ def chain(x: Tensor, *layers: Module, residual: Tensor | None = None) -> Any:
 
 
 def _is_plain(layer: Any, kind: type[M]) -> TypeGuard[M]:
-    return type(layer) is kind and "forward" not in vars(layer) and not is_watched(layer)
+    return type(layer) is kind and "forward" not in vars(layer) and not is_looked_at(layer)

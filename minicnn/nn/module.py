@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Self
 
@@ -12,9 +13,9 @@ from ..settings import flag
 from ..tensor import Tensor
 from ..types import DTypeLike
 from .attributes import Attributes, refuse_hidden
+from .hooks import Handle, Hook, Hooks
 from .parameter import Parameter
 from .state import IncompatibleKeys, load_state
-from .watch import watchers
 
 __all__ = ["Module", "Parameter"]
 
@@ -28,15 +29,45 @@ class Module(Attributes):
 
     training = True
     frozen = False
+    _hooks: Hooks | None = None  # from the first hook on
 
     def forward(self, *inputs: Any, **keywords: Any) -> Any:
         raise NotImplementedError(f"{type(self).__name__} has no forward method; write one, or call its parts")
 
     def __call__(self, *inputs: Any, **keywords: Any) -> Any:
-        output = self.forward(*inputs, **keywords)  # what a subclass writes
-        for watcher in watchers.present:  # almost always none
-            watcher.after(self, inputs, keywords, output)
-        return output
+        if self._hooks is None:  # almost always
+            return self.forward(*inputs, **keywords)  # what a subclass writes
+        return self._hooks.call(self, inputs, keywords)
+
+    # Hooks (hooks.py)
+
+    def register_forward_hook(
+        self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False
+    ) -> Handle:
+        """Call hook(module, inputs, output) after each ``output = module(*inputs)``; what it returns, unless that is
+        None, takes the output's place. The Handle's ``remove()``, or its ``with`` block, ends it.
+
+        prepend: before the hooks that are there. with_kwargs: hook(module, inputs, keywords, output).
+        """
+        return self._hook(Hook("forward hook", hook, with_kwargs), prepend)
+
+    def register_forward_pre_hook(
+        self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False
+    ) -> Handle:
+        """Call hook(module, inputs) before each ``module(*inputs)``; what it returns, a tuple or the only one, unless
+        that is None, takes the inputs' place. With keywords: hook(module, inputs, keywords), and it returns both."""
+        return self._hook(Hook("forward pre-hook", hook, with_kwargs), prepend)
+
+    def _hook(self, hook, prepend=False):
+        if self._hooks is None:
+            self.__dict__["_hooks"] = Hooks()
+        return self._hooks.add(hook, prepend)
+
+    def __copy__(self):
+        """Of the same parts, with the hooks; what is set on one, or hooked to it, is not on the other."""
+        other = super().__copy__()
+        other.__dict__["_hooks"] = copy.copy(self._hooks)
+        return other
 
     # What it is made of. What has several names is given once, by the first, unless remove_duplicate=False
 

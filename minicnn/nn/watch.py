@@ -1,56 +1,33 @@
 """watch: look at what passes through the layers of a network, without changing it.
 
-``Module.__call__`` tells the watchers of its thread, of which there are almost always none. They may be nested, each
-sees what it asked for, and the network itself is left as it is: nothing is put into its place that would have to be
-taken back.
+Each layer that is looked at is given a hook (``hooks.py``) for the present thread, until the block ends. Watches may be
+nested, each sees what it asked for.
 """
 
 import contextlib
+import functools
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from ..variable import Variable
+from .hooks import Hook
+from .module import Module
 
 
-class _Watchers(threading.local):
-    def __init__(self):
-        self.present = []
-
-
-watchers = _Watchers()  # of the present thread
-
-
-class _Watcher:
-    """One ``with watch(...)``: the layers that it looks at, by their ids, and what it calls."""
-
-    def __init__(self, names, callback):
-        self.names, self.callback, self.is_calling = names, callback, False
-
-    def after(self, layer, inputs, keywords, output):
-        name = self.names.get(id(layer))
-        if name is None or self.is_calling:  # what the callback itself computes is not watched
-            return
-        self.is_calling = True
-        try:
-            values = (*inputs, *keywords.values())
-            self.callback(name, layer, values[0] if len(values) == 1 else values, output)
-        finally:
-            self.is_calling = False
-
-
-def is_watched(layer: object) -> bool:
-    """Whether somebody in this thread looks at what the layer computes."""
-    return any(id(layer) in watcher.names for watcher in watchers.present)
+def is_looked_at(layer: Module) -> bool:
+    """Whether a call of the layer in this thread meets a hook, of a user or of ``watch``."""
+    return layer._hooks is not None and any(layer._hooks.present())
 
 
 @contextlib.contextmanager
 def watch(
-    model: Any, callback: Callable[[str, Any, Any, Any], object], names: str | Iterable[str] | None = None
+    model: Module, callback: Callable[[str, Any, Any, Any], object], names: str | Iterable[str] | None = None
 ) -> Iterator[None]:
     """``with watch(model, callback): model(x)`` calls callback(name, layer, x, y) after each layer y = layer(x).
 
-    Of a layer that is given several inputs, or keywords, x is the tuple of them. Calls in other threads are not seen.
+    Of a layer that is given several inputs, or keywords, x is the tuple of them. Calls in other threads are not seen,
+    nor what the callback itself computes.
     names: the dotted names, as in ``named_modules()``, of the modules to watch; without it, all layers, that is modules
     without modules of their own. ValueError for a name that the model does not have.
     """
@@ -66,13 +43,26 @@ def watch(
     if names is None:
         names = [name for name, module in model.named_modules() if not list(module.children())]
 
-    watcher = _Watcher({id(modules[name]): name for name in names}, callback)
-    present = watchers.present  # of this thread, whichever one the block is left in
-    present.append(watcher)
-    try:
+    by_layer = {modules[name]: name for name in names}  # a layer with several names is told by the last
+    is_calling = False
+
+    @functools.wraps(callback)
+    def look(layer, inputs, keywords, output):
+        nonlocal is_calling
+        if is_calling:  # the callback calls the layer itself
+            return
+        is_calling = True
+        try:
+            values = (*inputs, *keywords.values())
+            callback(by_layer[layer], layer, values[0] if len(values) == 1 else values, output)
+        finally:
+            is_calling = False
+
+    with contextlib.ExitStack() as stack:
+        for layer in by_layer:
+            hook = Hook("watch", look, with_kwargs=True, thread=threading.get_ident())
+            stack.enter_context(layer._hook(hook))
         yield
-    finally:
-        present.remove(watcher)
 
 
 def output_of(model: Any, name: str, x: Variable) -> Any:

@@ -5,7 +5,7 @@ import pytest
 from checks import check_close, raises
 
 from minicnn import Tensor, models, nn, summary, tier
-from minicnn.nn.watch import is_watched
+from minicnn.nn.watch import is_looked_at
 
 
 @pytest.fixture
@@ -50,14 +50,14 @@ def test_the_model_is_left_as_it_was(model, capsys):
     summary(model, (3, 15, 16))
     assert [m.training for m in model.modules()] == before
     check_close(model[3].running_mean.numpy(), statistics, 0)
-    assert not any(is_watched(m) for m in model.modules())
+    assert not any(is_looked_at(m) for m in model.modules())
     assert model(Tensor(np.ones((2, 3, 15, 16), np.float32))).shape == (2, 10)
 
 
 def test_the_model_is_left_as_it_was_after_an_error(model, capsys):
     with pytest.raises(ValueError, match="linear"):
         summary(model, (3, 30, 30))
-    assert not any(is_watched(m) for m in model.modules()) and all(m.training for m in model.modules())
+    assert not any(is_looked_at(m) for m in model.modules()) and all(m.training for m in model.modules())
 
 
 def test_a_layer_that_is_used_twice(capsys):

@@ -9,7 +9,7 @@ from checks import check_close, raises
 import minicnn.functional as F
 from minicnn import Tensor, manual_seed, models, nn, no_grad
 from minicnn.nn import input_of, output_of, watch
-from minicnn.nn.watch import is_watched, tensors_in
+from minicnn.nn.watch import is_looked_at, tensors_in
 
 
 def network():
@@ -42,10 +42,10 @@ def test_afterwards_the_network_is_as_before():
     model = network()
     with pytest.raises(RuntimeError), watch(model, lambda *args: None):
         raise RuntimeError
-    assert not any(is_watched(module) for module in model.modules())
+    assert not any(is_looked_at(module) for module in model.modules())
     with no_grad():
         output_of(model, "layer2", images())
-    assert not any(is_watched(module) for module in model.modules())
+    assert not any(is_looked_at(module) for module in model.modules())
 
 
 def test_only_some_modules():
@@ -139,7 +139,7 @@ def test_a_watch_in_a_generator_ends_with_it():
     end.start()
     end.join()
     model(x)
-    assert seen == ["0", "0"] and not is_watched(model[0])
+    assert seen == ["0", "0"] and not is_looked_at(model[0])
 
 
 def test_each_thread_has_watches_of_its_own():
@@ -158,7 +158,7 @@ def test_each_thread_has_watches_of_its_own():
     for thread in lookers:
         thread.start()
     inside.wait()
-    assert not is_watched(model[0])
+    assert not is_looked_at(model[0])
     model(x)
     outside.wait()
     for thread in lookers:
@@ -254,7 +254,7 @@ def test_a_layer_under_two_names():
     assert seen[3:] == ["last 2", "last 2"]
 
 
-def test_what_is_watched_and_called_is_looked_at_first():
+def test_what_is_looked_at_and_called_is_looked_at_first():
     for model, callback, parts in ((F.relu, print, ["Module", "function"]), (nn.ReLU(), 3, ["callback", "int"])):
         with raises(TypeError, "watch", *parts), watch(model, callback):
             pass
