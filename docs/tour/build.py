@@ -1,0 +1,114 @@
+"""Run the chapters of the tour, and write each with what it prints and draws as a notebook.
+
+    python docs/tour/build.py               every chapter
+    python docs/tour/build.py 1_backprop    this one
+
+A chapter is a program in jupytext's percent format, ``1_backprop.py``: the one source of its text and its code. The
+notebook beside it, ``1_backprop.ipynb``, is made here and never by hand, so no output stands in one that was not
+computed. Nothing in it tells of the machine or the hour: what repeats is written the same again, byte for byte.
+"""
+
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+import jupytext
+import nbformat
+from jupyter_client import AsyncKernelManager
+from jupyter_client.kernelspec import KernelSpecManager
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
+from nbformat import NotebookNode
+
+HERE = Path(__file__).resolve().parent
+CHAPTERS = {path.stem: path for path in sorted(HERE.glob("[0-9]_*.py"))}
+METADATA = {
+    "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+    "language_info": {"name": "python"},
+}
+SECONDS = 120  # that a cell may take; a chapter takes a few
+
+
+class ChapterError(RuntimeError):
+    """A chapter that did not run to its end, or that complained."""
+
+
+def source(chapter: Path) -> NotebookNode:
+    """The chapter's cells, not yet run."""
+    notebook = jupytext.read(chapter, fmt="py:percent")
+    for number, cell in enumerate(notebook.cells):
+        cell.id = f"cell-{number}"  # else a random one
+    notebook.metadata = nbformat.from_dict(METADATA)
+    return notebook
+
+
+def executed(chapter: Path) -> NotebookNode:
+    """The chapter's cells with their outputs, run by this Python in an empty folder.
+
+    ChapterError names the chapter and says what went wrong: an exception, or a line on stderr.
+    """
+    notebook = source(chapter)
+    with tempfile.TemporaryDirectory() as folder:
+        kernel = AsyncKernelManager(
+            kernel_name="python3",
+            kernel_spec_manager=KernelSpecManager(kernel_dirs=[]),  # this Python, whatever kernels are installed
+            connection_file=str(Path(folder, "kernel.json")),
+        )
+        work = Path(folder, "work")
+        work.mkdir()
+        client = NotebookClient(
+            notebook,
+            km=kernel,
+            timeout=SECONDS,
+            record_timing=False,
+            coalesce_streams=True,  # however the kernel cut them
+            extra_arguments=["--log-level=ERROR"],
+            shutdown_kernel="immediate",
+            resources={"metadata": {"path": str(work)}},
+        )
+        environment = {name: value for name, value in os.environ.items() if name != "MPLBACKEND"}  # pictures inline
+        environment["IPYTHONDIR"] = str(Path(folder, "ipython"))  # nobody's own start-up files and settings
+        try:
+            client.execute(env=environment, cleanup_kc=True)
+        except CellExecutionError as error:
+            raise ChapterError(f"{chapter.name}: {error.ename}: {error.evalue}") from None
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs = [output for output in cell.outputs if not _is_complaint(chapter, output)]
+    notebook.metadata = nbformat.from_dict(METADATA)  # the kernel has added its version
+    return notebook
+
+
+def _is_complaint(chapter, output):
+    """Whether it is stderr, where only minicnn's own notices may stand: that it compiles, say, which comes once."""
+    if output.get("name") != "stderr":
+        return False
+    if lines := [line for line in output.text.splitlines() if line and not line.startswith("minicnn: ")]:
+        raise ChapterError(f"{chapter.name} wrote to stderr: {lines[0]}")
+    return True
+
+
+def text(notebook: NotebookNode) -> str:
+    """What the file holds."""
+    nbformat.validate(notebook)
+    return nbformat.writes(notebook) + "\n"
+
+
+def main(names: list[str]) -> str | None:
+    """Build the chapters of these names, or all; what went wrong, or None."""
+    if unknown := [name for name in names if name not in CHAPTERS]:
+        return f"there is no chapter {unknown[0]}; there are {', '.join(CHAPTERS)}"
+    for name in names or CHAPTERS:
+        try:
+            notebook = executed(CHAPTERS[name])
+        except ChapterError as error:
+            return str(error)
+        path = CHAPTERS[name].with_suffix(".ipynb")
+        path.write_text(text(notebook), encoding="utf-8")
+        print(path)
+    return None
+
+
+if __name__ == "__main__":
+    sys.exit(main([name.removesuffix(".py") for name in sys.argv[1:]]))

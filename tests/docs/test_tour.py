@@ -1,0 +1,142 @@
+"""The tour: every chapter runs, and the notebook that is shown is what its program prints and draws."""
+
+import base64
+import io
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from checks import there_is_a_compiler
+from paths import ROOT
+from PIL import Image
+
+TOUR = ROOT / "docs" / "tour"
+CHAPTERS = {path.stem: path for path in sorted(TOUR.glob("[0-9]_*.py"))}
+EMULATED = [name for name, path in CHAPTERS.items() if "MINICNN_EMULATE_GPU" in path.read_text(encoding="utf-8")]
+REBUILD = "build it again: python docs/tour/build.py"
+
+
+@pytest.fixture(scope="module")
+def build():
+    """The program that makes the notebooks, as a module."""
+    for name in ("jupytext", "nbclient", "ipykernel"):
+        pytest.importorskip(name, reason=f"{name}, which runs the chapters of the tour, is not installed")
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.syspath_prepend(TOUR)
+        import build
+
+        yield build
+
+
+def shown(build, chapter):
+    """The notebook that is kept beside the chapter."""
+    path = chapter.with_suffix(".ipynb")
+    assert path.exists(), f"there is no {path.name}; {REBUILD}"
+    return build.nbformat.read(path, as_version=4)
+
+
+def pictures(cell):
+    """Its pictures, as arrays (H, W, 3)."""
+    data = [output.data["image/png"] for output in cell.get("outputs", []) if "image/png" in output.get("data", {})]
+    return [np.asarray(Image.open(io.BytesIO(base64.b64decode(png))).convert("RGB")) for png in data]
+
+
+def without_pixels(notebook):
+    """The file's contents, each picture exchanged for a word."""
+    cells = [dict(cell) for cell in notebook.cells]
+    for cell in cells:
+        for output in cell.get("outputs", []):
+            if "image/png" in output.get("data", {}):
+                output.data["image/png"] = "a picture"
+    return cells, dict(notebook.metadata), notebook.nbformat, notebook.nbformat_minor
+
+
+@pytest.mark.parametrize("name", CHAPTERS)
+def test_the_chapter_runs_and_is_what_is_shown(name, build):
+    if name in EMULATED and not there_is_a_compiler():
+        pytest.skip("the emulated GPU needs a C++20 compiler: c++, g++, clang++ or what CXX names")
+    run, kept = build.executed(CHAPTERS[name]), shown(build, CHAPTERS[name])
+    drawn = 0
+    for cell, kept_cell in zip(run.cells, kept.cells, strict=True):
+        for picture, kept_picture in zip(pictures(cell), pictures(kept_cell), strict=True):
+            drawn += 1
+            for pixels in (picture, kept_picture):
+                assert len(np.unique(pixels @ [1 << 16, 1 << 8, 1])) > 20, f"cell {cell.id} draws nothing"  # colours
+            height, width = (new / old for new, old in zip(picture.shape[:2], kept_picture.shape[:2], strict=True))
+            assert 0.9 < height < 1.1 and 0.9 < width < 1.1, f"the picture of {cell.id} has another size; {REBUILD}"
+    assert drawn, "every chapter has a picture"
+    assert without_pixels(run) == without_pixels(kept), f"{name}.ipynb is not what {name}.py gives; {REBUILD}"
+
+
+def test_every_notebook_has_its_chapter():
+    assert {path.stem for path in TOUR.glob("*.ipynb")} == set(CHAPTERS) and len(CHAPTERS) >= 1
+
+
+@pytest.mark.parametrize("name", CHAPTERS)
+def test_links_lead_somewhere(name):
+    links = re.findall(r"\]\(([^)#]+)\)", CHAPTERS[name].read_text(encoding="utf-8"))
+    assert links
+    assert not [link for link in links if not link.startswith("https:") and not (TOUR / link).exists()]
+
+
+def test_chapters_begin_alike(build):
+    """With the title, then the cell that gets minicnn where it is missing: the same in all of them."""
+    cells = [build.source(path).cells[:2] for path in CHAPTERS.values()]
+    assert all(title.cell_type == "markdown" and title.source.startswith("# ") for title, _ in cells)
+    assert len({setup.source for _, setup in cells}) == 1
+
+
+def test_a_chapter_is_a_program(tmp_path):
+    """It prints what the notebook shows."""
+    command = [sys.executable, CHAPTERS["1_backprop"]]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=True)
+    notebook = (TOUR / "1_backprop.ipynb").read_text(encoding="utf-8")
+    assert done.stdout and all(f"{line}\\n" in notebook for line in done.stdout.splitlines() if '"' not in line)
+
+
+def test_without_minicnn_a_chapter_says_how_to_get_it(tmp_path):
+    lines = (
+        "import importlib.util, runpy, sys",
+        "importlib.util.find_spec = lambda name: None",
+        "runpy.run_path(sys.argv[1])",
+    )
+    command = [sys.executable, "-c", "; ".join(lines), CHAPTERS["1_backprop"]]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 1 and done.stdout == ""
+    assert len(done.stderr.splitlines()) == 1
+    assert "minicnn is not installed" in done.stderr and "pip install -e ." in done.stderr
+
+
+CHAPTER = "# %% [markdown]\n# # Title\n\n# %%\n{}\n"
+
+
+@pytest.mark.parametrize(
+    "line, complaint",
+    [
+        ("import sys; sys.exit('no compiler')", "chapter.py: SystemExit: no compiler"),
+        ("1 / 0", "chapter.py: ZeroDivisionError: division by zero"),
+        ("import warnings; warnings.warn('old')", "chapter.py wrote to stderr"),
+    ],
+)
+def test_what_went_wrong_is_one_line(line, complaint, build, tmp_path):
+    chapter = tmp_path / "chapter.py"
+    chapter.write_text(CHAPTER.format(line))
+    with pytest.raises(build.ChapterError) as caught:
+        build.executed(chapter)
+    assert str(caught.value).startswith(complaint) and "\n" not in str(caught.value)
+
+
+def test_notices_of_minicnn_are_not_kept_and_what_repeats_is_the_same_file(build, tmp_path):
+    """A figure is drawn, lines go to both streams: two runs give the same bytes."""
+    chapter = tmp_path / "chapter.py"
+    lines = "from minicnn.console import complain", "import matplotlib.pyplot as plt", "complain('minicnn: compiling')"
+    chapter.write_text(CHAPTER.format("\n".join([*lines, "print('one')", "plt.plot([1, 3, 2])", "plt.show()"])))
+    first, second = (build.text(build.executed(chapter)) for _ in range(2))
+    assert first == second
+    assert "compiling\\n" not in first.split('"source"')[0] and "image/png" in first and '"one\\n"' in first
+
+
+def test_an_unknown_chapter(build):
+    assert build.main(["6_transformers"]) == f"there is no chapter 6_transformers; there are {', '.join(CHAPTERS)}"
