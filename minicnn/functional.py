@@ -10,9 +10,9 @@ from .ops.arithmetic import residual_add
 from .ops.avg_pool import avg_pool2d
 from .ops.batchnorm import batch_norm, batch_norm_relu
 from .ops.conv import conv2d
+from .ops.cross_entropy import cross_entropy
 from .ops.dropout import dropout
 from .ops.linear import linear
-from .ops.loss import cross_entropy
 from .ops.lrn import local_response_norm
 from .ops.max_pool import max_pool2d
 from .ops.shape import flatten

@@ -145,8 +145,8 @@ def losses(rows, classes):
     label, arrays = by((rows, classes)), dict.fromkeys(("x", "y", "logp", "grad_out"), normal(rows, classes))
     values = arrays | {"dim": 1, "grad_loss": normal(), "target": integers(classes, rows, dtype=np.int64)}
     values |= {"weight": None, "ignore_index": -100, "label_smoothing": 0.1}
-    weighted = cases("loss", f"{label} weighted", values | {"weight": positive(classes)})
-    return [*cases("softmax", label, values), *cases("loss", label, values), *weighted]
+    weighted = cases("cross_entropy", f"{label} weighted", values | {"weight": positive(classes)})
+    return [*cases("softmax", label, values), *cases("cross_entropy", label, values), *weighted]
 
 
 def linears(rows, inputs, outputs):

@@ -54,7 +54,14 @@ def kernels(rng):
     with contextlib.ExitStack() as stack:
         stack.enter_context(mock.patch.object(memory, "empty", guarded_empty))
         stack.enter_context(mock.patch.object(memory, "scratch", guarded_scratch))
-        for name in ("dropout", "loss", "lrn", "max_pool", "avg_pool", "softmax"):  # these have imported the name
+        for name in (
+            "dropout",
+            "cross_entropy",
+            "lrn",
+            "max_pool",
+            "avg_pool",
+            "softmax",
+        ):  # these have imported the name
             module = importlib.import_module(f"minicnn.kernels.cpu.{name}")
             stack.enter_context(mock.patch.object(module, "empty", guarded_empty))
         yield

@@ -1,4 +1,4 @@
-"""Launches loss.cu; mirrors minicnn/ops/loss.py. Labels and class weights are on the GPU here."""
+"""Launches cross_entropy.cu; mirrors minicnn/ops/cross_entropy.py. Labels and class weights are on the GPU here."""
 
 import math
 
@@ -9,7 +9,7 @@ from minicnn.ops.summation import total
 from .launch import THREADS, CudaFile, empty
 from .softmax import log_softmax_forward
 
-cu = CudaFile("loss.cu")
+cu = CudaFile("cross_entropy.cu")
 
 
 def cross_entropy_forward(x, target, weight, ignore_index, label_smoothing):

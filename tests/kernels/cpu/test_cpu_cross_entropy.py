@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from minicnn.kernels.cpu import loss
-from minicnn.ops import loss as plain
+from minicnn.kernels.cpu import cross_entropy as fast
+from minicnn.ops import cross_entropy as plain
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.2, 1.0])
@@ -15,14 +15,14 @@ def test_an_impossible_class_that_weighs_nothing_costs_nothing(smoothing, imposs
     weight = np.array([1.0, 0.0, 2.5])
     target = np.array([0, 1 if impossible_target else 2, 2, -100])
     arguments = target, weight, -100, smoothing
-    value, logp, total = loss.cross_entropy_forward(x, *arguments)
+    value, logp, total = fast.cross_entropy_forward(x, *arguments)
     expected, expected_logp, expected_total = plain.cross_entropy_forward(x, *arguments)
     assert np.isfinite(value).all() and total == expected_total
     np.testing.assert_allclose(value, expected, rtol=1e-12)
     np.testing.assert_allclose(logp, expected_logp, rtol=1e-12)
     for upstream in (np.array(0.7), np.arange(4.0)):
         np.testing.assert_allclose(
-            loss.cross_entropy_backward(upstream, logp, *arguments),
+            fast.cross_entropy_backward(upstream, logp, *arguments),
             plain.cross_entropy_backward(upstream, logp, *arguments),
             atol=1e-12,
         )
@@ -35,7 +35,7 @@ def test_scores_that_are_no_numbers(odd):
     arguments = np.array([0, 1, 2, 3, 0]), None, -100, 0.0
     with np.errstate(all="ignore"):
         for value, expected in zip(
-            loss.cross_entropy_forward(x, *arguments), plain.cross_entropy_forward(x, *arguments), strict=True
+            fast.cross_entropy_forward(x, *arguments), plain.cross_entropy_forward(x, *arguments), strict=True
         ):
             np.testing.assert_allclose(value, expected, rtol=1e-12)
 
@@ -47,10 +47,10 @@ def test_a_label_that_no_class_has_is_not_used(label):
     for wrong in (0, 3):
         target = np.array([0, 1, 2, -100])
         target[wrong] = label
-        _, logp, _ = loss.cross_entropy_forward(x, np.array([0, 1, 2, -100]), None, -100, 0.0)
+        _, logp, _ = fast.cross_entropy_forward(x, np.array([0, 1, 2, -100]), None, -100, 0.0)
         for call in (
-            lambda target=target: loss.cross_entropy_forward(x, target, None, -100, 0.0),
-            lambda target=target, logp=logp: loss.cross_entropy_backward(np.array(1.0), logp, target, None, -100, 0.0),
+            lambda target=target: fast.cross_entropy_forward(x, target, None, -100, 0.0),
+            lambda target=target, logp=logp: fast.cross_entropy_backward(np.array(1.0), logp, target, None, -100, 0.0),
         ):
             with pytest.raises(IndexError, match=f"label {label}; there are classes 0 to 2"):
                 call()

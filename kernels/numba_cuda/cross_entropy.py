@@ -1,5 +1,5 @@
 """Cross-entropy of logp (N, C, inner), the logarithms of the probabilities, and target (N * inner,); mirrors
-minicnn/ops/loss.py. Labels and class weights are on the GPU here.
+minicnn/ops/cross_entropy.py. Labels and class weights are on the GPU here.
 
    p[c] = (1 - smoothing) * w_t * [c = t] + smoothing / C * w_c      the weight of class c's -logp, 0 for an ignored
                                                                      target

@@ -1,4 +1,4 @@
-"""Cross-entropy, one pass over the scores each way; mirrors minicnn/ops/loss.py.
+"""Cross-entropy, one pass over the scores each way; mirrors minicnn/ops/cross_entropy.py.
 
 A pass forward leaves logp behind, which backward turns into the gradient: each row stays in the cache in between its
 three loops (maximum, sum, result). A label says which element is read and written, so each is checked where it is used.

@@ -16,8 +16,8 @@ Backward  grad_x[n,c] = g_n * (q_n * softmax(x)[n,c] - p[n,c])
           g_n = grad_out, divided by sum_n w_t for "mean"
           A target equal to ignore_index contributes to neither.
 Saves     logp, and copies of target and of the weights (p is made again from them), which must not change in between
-Mirrors   kernels/cpu/loss.py   kernels/numba_cuda/loss.py   kernels/cuda/loss.cu
-Test      tests/ops/test_loss.py
+Mirrors   kernels/cpu/cross_entropy.py   kernels/numba_cuda/cross_entropy.py   kernels/cuda/cross_entropy.cu
+Test      tests/ops/test_cross_entropy.py
 Source    Szegedy et al., "Rethinking the Inception architecture for computer vision", CVPR 2016, section 7 (smoothing)
 """
 
@@ -26,15 +26,13 @@ from typing import Any
 import numpy as np
 
 from ..autograd import Function
-from ..device import device_of, plain_array, to_device
-from ..settings import real, whole
+from ..device import to_device
+from ..settings import real
 from ..types import Array
-from ..variable import V, Variable
-from .arguments import check_tensors
+from ..variable import V
+from .labels import checked_labels
 from .softmax import log_softmax_forward
 from .summation import total
-
-INT64 = np.iinfo(np.int64)  # what kernels take labels as
 
 
 def cross_entropy(
@@ -57,15 +55,9 @@ def cross_entropy(
     Labels that are on the GPU already are not waited for: one out of range makes the loss NaN and is an IndexError when
     a value is next copied to the host, and with all ignored the mean is NaN.
     """
-    if reduction not in ("mean", "sum", "none"):
-        raise ValueError(f'cross_entropy: reduction must be "mean", "sum" or "none", got {reduction!r}')
     label_smoothing = real("cross_entropy", "label_smoothing", label_smoothing, at_least=0, at_most=1)
-    ignore_index = whole("cross_entropy", "ignore_index", ignore_index, INT64.min, INT64.max)
-    check_tensors("cross_entropy", {"input": input})
-    target = _checked_target(input, target, ignore_index)
-    weight = _checked_weight(input, weight)
-    options = {"ignore_index": ignore_index, "reduction": reduction, "label_smoothing": label_smoothing}
-    return CrossEntropy.apply(input, target=target, weight=weight, **options)
+    options = checked_labels("cross_entropy", input, target, weight, ignore_index, reduction)
+    return CrossEntropy.apply(input, **options, label_smoothing=label_smoothing)
 
 
 class CrossEntropy(Function):
@@ -120,52 +112,3 @@ def _label_weights(shape, dtype, target, weight, ignore_index, label_smoothing):
     at_target = np.take_along_axis(p, index, axis=1) + (1 - label_smoothing) * classes[index]
     np.put_along_axis(p, index, at_target, axis=1)
     return p * counted  # an ignored label weighs nothing in any class
-
-
-def _checked_target(x, target, ignore_index):
-    """target as a Variable or an array, wherever it lies."""
-    target = _variable_or_array(target)
-    array = target.data if isinstance(target, Variable) else target
-    if array.dtype.kind not in "iu":
-        raise TypeError(f"cross_entropy: target must hold integer class numbers, got dtype {array.dtype}")
-    shape = x.data.shape
-    if x.data.ndim < 2 or array.shape != (shape[0], *shape[2:]):
-        what = "cross_entropy: input must be (N, C, ...) and target (N, ...), one label for each row of C scores"
-        raise ValueError(f"{what}; got input {shape} and target {array.shape}")
-    if array.size == 0:
-        raise ValueError(f"cross_entropy: no labels to average over, target has shape {array.shape}")
-    if device_of(array) == "cpu":  # labels on the GPU are looked at by its kernel: here one would wait for them
-        _check_labels(array, shape, ignore_index)
-    return target
-
-
-def _check_labels(target, shape, ignore_index):
-    """IndexError for a label that is no class, ValueError if all are ignored; they are looked at on the processor."""
-    if not 0 <= ignore_index < shape[1] and target.min() >= 0 and target.max() < shape[1]:
-        return  # all count, and all are classes: the usual case, for which nothing is copied
-    counted = target[target != ignore_index]
-    if counted.size == 0:
-        raise ValueError(f"cross_entropy: no labels to average over, all of target, shape {target.shape}, are ignored")
-    if counted.min() < 0 or counted.max() >= shape[1]:
-        wrong = counted.min() if counted.min() < 0 else counted.max()
-        raise IndexError(f"cross_entropy: target holds label {wrong}; input {shape} has classes 0 to {shape[1] - 1}")
-
-
-def _checked_weight(x, weight):
-    """weight as a Variable or an array, wherever it lies."""
-    if weight is None:
-        return None
-    weight = _variable_or_array(weight)
-    array = weight.data if isinstance(weight, Variable) else weight
-    if isinstance(weight, Variable) and weight.requires_grad:
-        raise TypeError("cross_entropy: weight requires a gradient, but gets none here; pass weight.detach()")
-    if array.shape != (x.data.shape[1],):
-        raise ValueError(f"cross_entropy: weight must be ({x.data.shape[1]},), one per class, got {array.shape}")
-    if array.dtype != x.data.dtype:
-        raise TypeError(f"cross_entropy: weight is {array.dtype}, input is {x.data.dtype}; convert one by .astype(...)")
-    return weight
-
-
-def _variable_or_array(value):
-    """A Variable as it is, anything else as an array of either device."""
-    return value if isinstance(value, Variable) else plain_array(value)

@@ -1,0 +1,79 @@
+"""Labels and class weights, looked at before a loss (``cross_entropy.py`` for one) is worked out.
+
+A label says which element of the scores is read, and written on the way back: one out of range must not come that far.
+Labels on the processor are looked at here; those on the GPU by the kernel, since here one would wait for them.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from ..device import device_of, plain_array
+from ..settings import one_of, whole
+from ..variable import Variable
+from .arguments import check_tensors
+
+INT64 = np.iinfo(np.int64)  # what kernels take labels as
+REDUCTIONS = ("mean", "sum", "none")
+
+
+def checked_labels(op: str, x: Variable, target: Any, weight: Any, ignore_index: int, reduction: str) -> dict[str, Any]:
+    """The arguments behind the scores x (N, C, ...), by name: target and weight as Variables or arrays.
+
+    IndexError for a label that is no class, ValueError where shapes do not fit or there is no label to count, TypeError
+    for labels that are no integers or a weight of another dtype.
+    """
+    reduction = one_of(op, "reduction", reduction, REDUCTIONS)
+    ignore_index = whole(op, "ignore_index", ignore_index, INT64.min, INT64.max)
+    check_tensors(op, {"input": x})
+    target, weight = _checked_target(op, x, target, ignore_index), _checked_weight(op, x, weight)
+    return {"target": target, "weight": weight, "ignore_index": ignore_index, "reduction": reduction}
+
+
+def _checked_target(op, x, target, ignore_index):
+    """target as a Variable or an array, wherever it lies."""
+    target = _variable_or_array(target)
+    array = target.data if isinstance(target, Variable) else target
+    if array.dtype.kind not in "iu":
+        raise TypeError(f"{op}: target must hold integer class numbers, got dtype {array.dtype}")
+    shape = x.data.shape
+    if x.data.ndim < 2 or array.shape != (shape[0], *shape[2:]):
+        what = f"{op}: input must be (N, C, ...) and target (N, ...), one label for each row of C scores"
+        raise ValueError(f"{what}; got input {shape} and target {array.shape}")
+    if array.size == 0:
+        raise ValueError(f"{op}: no labels to average over, target has shape {array.shape}")
+    if device_of(array) == "cpu":
+        _check_labels(op, array, shape, ignore_index)
+    return target
+
+
+def _check_labels(op, target, shape, ignore_index):
+    """IndexError for a label that is no class, ValueError if all are ignored."""
+    if not 0 <= ignore_index < shape[1] and target.min() >= 0 and target.max() < shape[1]:
+        return  # all count, and all are classes: the usual case, for which nothing is copied
+    counted = target[target != ignore_index]
+    if counted.size == 0:
+        raise ValueError(f"{op}: no labels to average over, all of target, shape {target.shape}, are ignored")
+    if counted.min() < 0 or counted.max() >= shape[1]:
+        wrong = counted.min() if counted.min() < 0 else counted.max()
+        raise IndexError(f"{op}: target holds label {wrong}; input {shape} has classes 0 to {shape[1] - 1}")
+
+
+def _checked_weight(op, x, weight):
+    """weight as a Variable or an array, wherever it lies; None stays None."""
+    if weight is None:
+        return None
+    weight = _variable_or_array(weight)
+    array = weight.data if isinstance(weight, Variable) else weight
+    if isinstance(weight, Variable) and weight.requires_grad:
+        raise TypeError(f"{op}: weight requires a gradient, but gets none here; pass weight.detach()")
+    if array.shape != (x.data.shape[1],):
+        raise ValueError(f"{op}: weight must be ({x.data.shape[1]},), one per class, got {array.shape}")
+    if array.dtype != x.data.dtype:
+        raise TypeError(f"{op}: weight is {array.dtype}, input is {x.data.dtype}; convert one by .astype(...)")
+    return weight
+
+
+def _variable_or_array(value):
+    """A Variable as it is, anything else as an array of either device."""
+    return value if isinstance(value, Variable) else plain_array(value)
