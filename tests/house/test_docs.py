@@ -1,7 +1,13 @@
-"""What stands in the documents is so: links lead somewhere, code runs, tables are what the library has."""
+"""What stands in the documents is so: links lead somewhere, code runs, commands are understood, tables are complete."""
 
+import argparse
 import re
+import runpy
+import shlex
+import sys
+import tomllib
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -17,13 +23,31 @@ from minicnn.train import save_checkpoint
 ROOMS = ("docs", "minicnn", "kernels", "examples", "benchmarks", "tests")
 PATHS = sorted([*ROOT.glob("*.md"), *(path for room in ROOMS for path in (ROOT / room).rglob("*.md"))])
 PAGES = {path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8") for path in PATHS}
-FENCE = r"^( *)```(\w*)\n(.*?)^\1```$"
+BLOCK = re.compile(r"(?:<!-- fragment: (?P<why>.+?) -->\n)?^```(?P<language>\w*)\n(?P<text>.*?)^```\n", re.M | re.S)
+
+
+class Block(NamedTuple):
+    """A fenced block of code; why it is only a fragment; what it prints, as the block of text behind it says."""
+
+    text: str
+    why: str | None
+    expected: str | None
+
+
+def blocks(page, language):
+    """The blocks of a page in one language, in order."""
+    for match in BLOCK.finditer(PAGES[page]):
+        if match["language"] == language:
+            behind = re.match(r"\n```text\n(.*?)^```\n", PAGES[page][match.end() :], re.M | re.S)
+            yield Block(match["text"], match["why"], behind and behind[1])
+
+
+# Links
 
 
 def prose(text):
     """A document without its code, in which brackets are no links and # is no heading."""
-    without_blocks = re.sub(FENCE, "", text, flags=re.M | re.S)
-    return re.sub(r"`[^`\n]+`", lambda code: re.sub(r"[][()#]", "", code[0]), without_blocks)
+    return re.sub(r"`[^`\n]+`", lambda code: re.sub(r"[][()#]", "", code[0]), BLOCK.sub("", text))
 
 
 def anchors(text):
@@ -34,7 +58,7 @@ def anchors(text):
 
 def dead_links(page):
     """The links of a page whose file is not there, or has no such heading."""
-    for link in re.findall(r"\]\(([^)]+)\)", prose(PAGES[page])):
+    for link in re.findall(r"(?:\]\(|src=\")([^)\"]+)[)\"]", prose(PAGES[page])):
         if link.startswith(("http://", "https://")):
             continue
         file, _, anchor = link.partition("#")
@@ -48,48 +72,95 @@ def test_every_link_leads_somewhere(page):
     assert list(dead_links(page)) == []
 
 
-def test_every_page_is_reached():
+def test_every_page_is_in_the_index():
     linked = {(ROOT / "docs" / link).resolve() for link in re.findall(r"\]\(([^)#]+)\)", PAGES["docs/README.md"])}
     assert {path for path in PATHS if path.parent == ROOT / "docs" and path.name != "README.md"} <= linked
 
 
-@pytest.fixture
-def run_block(tmp_path, monkeypatch, capsys):
-    """Run one of a page's blocks of Python, where a photograph of noise lies, and say what it has printed."""
-    monkeypatch.chdir(tmp_path)
-    Image.fromarray(np.random.default_rng(0).integers(0, 256, (240, 320, 3), np.uint8)).save("photo.jpg")
-
-    def run(page, block):
-        exec(compile(block, page, "exec"), {})
-        return capsys.readouterr().out
-
-    return run
+# Code: the blocks of a page run one after the other, as a reader would type them
 
 
-def blocks(page):
-    return re.findall(r"```python\n(.*?)```", PAGES[page], re.DOTALL)
-
-
-def test_the_library_example_runs(run_block):
-    (block,) = blocks("README.md")
-    printed = run_block("README.md", block)
-    assert "digraph" in printed and "60,965,224" in printed
-
-
-def test_the_op_of_ones_own_runs(run_block):
-    (block,) = blocks("CONTRIBUTING.md")
-    run_block("CONTRIBUTING.md", block)
-
-
-def test_the_example_of_weights_runs(run_block, tmp_path, monkeypatch):
-    """With random weights where the download would be."""
+def random_weights(folder, monkeypatch):
+    """What would be downloaded."""
     manual_seed(0)
-    weights = tmp_path / "weights.npz"
+    weights = folder / "weights.npz"
     save_checkpoint(weights, {"model": models.resnet50().state_dict()})
     monkeypatch.setattr(loading, "fetch", lambda url: weights)
-    (block,) = blocks("docs/weights.md")
-    name, shape = run_block("docs/weights.md", block).splitlines()
-    assert name in pretrained.get("resnet50").classes and shape == "(1, 1024, 14, 14)"
+
+
+def a_photograph(folder, monkeypatch):
+    """Of noise."""
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (240, 320, 3), np.uint8)).save(folder / "photo.jpg")
+
+
+NEEDED = {"docs/weights.md": (random_weights, a_photograph)}  # what a page's reader has beside what it says
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if any(not block.why for block in blocks(page, "python"))])
+def test_code_runs_and_prints_what_is_said(page, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for prepare in NEEDED.get(page, ()):
+        prepare(tmp_path, monkeypatch)
+    names = {"__name__": "__main__"}
+    for block in blocks(page, "python"):
+        if not block.why:
+            exec(compile(block.text, page, "exec"), names)
+            printed = capsys.readouterr().out
+            assert block.expected is None or printed == block.expected
+
+
+def commands():
+    """(page, words) of every program of this repository that a document calls."""
+    for page in PAGES:
+        for block in blocks(page, "bash"):
+            first_turns = dict(re.findall(r"for (\w+) in (\S+)", block.text))
+            lines = re.sub(r"\\\n", " ", block.text).splitlines()
+            for line in lines:
+                for call in re.findall(r"python ((?:examples|benchmarks)/\w+\.py.*)", line):
+                    words = shlex.split(re.sub(r"\$(\w+)", lambda name, turns=first_turns: turns[name[1]], call), True)
+                    yield page, tuple(words)
+
+
+class Understood(BaseException):
+    """The arguments have been read; nothing is run."""
+
+
+@pytest.mark.parametrize("page, words", dict.fromkeys(commands()), ids=lambda value: str(value)[:60])
+def test_commands_are_understood(page, words, monkeypatch):
+    parse_args = argparse.ArgumentParser.parse_args
+
+    def stop(parser, args=None, namespace=None):
+        parse_args(parser, args, namespace)  # SystemExit for what it does not know
+        raise Understood
+
+    program = ROOT / words[0]
+    monkeypatch.setattr(argparse.ArgumentParser, "parse_args", stop)
+    monkeypatch.setattr(sys, "argv", [str(program), *words[1:]])
+    monkeypatch.syspath_prepend(program.parent)
+    with pytest.raises(Understood):
+        runpy.run_path(str(program), run_name="__main__")
+
+
+# What is there has its place in the documents, and the other way round
+
+
+def test_extras_are_there():
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    named = {name for text in PAGES.values() for name in re.findall(r"'(?:minicnn|\.)\[(\w+)\]'", text)}
+    assert named <= extras.keys()
+    assert set(re.findall(r"^\| `(\w+)` \|", section("docs/install.md", "Extras"), re.M)) == extras.keys()
+
+
+def test_variables_of_the_environment():
+    sources = [path for room in ("minicnn", "kernels") for path in (ROOT / room).rglob("*.py")]
+    read = {name for path in sources for name in re.findall(r"\"(MINICNN_[A-Z_]+)\"", path.read_text(encoding="utf-8"))}
+    described = set(re.findall(r"^\| `(MINICNN_[A-Z_]+)` \|", PAGES["docs/install.md"], re.M))
+    named = {name for text in PAGES.values() for name in re.findall(r"MINICNN_[A-Z_]+", text)}
+    assert read == described and named <= read
+
+
+def section(page, heading):
+    return PAGES[page].partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
 
 
 def test_the_table_of_weights():

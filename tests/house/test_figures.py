@@ -1,0 +1,61 @@
+"""The figures of speed that documents state are the medians of the raw results that lie in benchmarks/results/cpu."""
+
+import json
+import re
+from statistics import median
+
+import pytest
+from paths import ROOT
+
+RESULTS = ROOT / "benchmarks" / "results" / "cpu"
+SPEED = (ROOT / "docs" / "speed.md").read_text(encoding="utf-8")
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+SIDES = ("minicnn fast", "minicnn plain", "torch", "jax", "chainer", "tinygrad")  # in the order of the columns
+
+
+def measured(task, model, batch):
+    """{side: (images per second, those of its best step, peak memory)}; of PyTorch's layouts, the faster one."""
+    raw = json.loads((RESULTS / f"{task}_{model}_b{batch}_t2.json").read_text())
+    found = {}
+    for side, runs in raw["runs"].items():
+        seconds = [second for run in runs for second in run["seconds"]]
+        figures = batch / median(seconds), batch / min(seconds), median(run["peak_mib"] for run in runs)
+        name = "torch" if side.startswith("torch") else side
+        found[name] = max(found.get(name, figures), figures)
+    return found
+
+
+def rows(text):
+    """(model, batch, cells) of the tables of networks."""
+    for model, batch, rest in re.findall(r"^\| (\w+(?:-\d+)?), batch (\d+) \| (.+) \|$", text, re.M):
+        yield model.lower().replace("-", ""), int(batch), rest.split(" | ")
+
+
+def stated(cells):
+    return [[float(number) for number in re.findall(r"[\d.]+", cell)] for cell in cells]
+
+
+def ratios(figures):
+    (rate, best, peak), (torch_rate, torch_best, torch_peak) = figures["minicnn fast"], figures["torch"]
+    return [[pytest.approx(rate / torch_rate, abs=0.0051), pytest.approx(best / torch_best, abs=0.0051)],
+            [pytest.approx(peak / torch_peak, abs=0.0051)]]  # fmt: skip
+
+
+@pytest.mark.parametrize("task", ["train", "infer"])
+def test_tables_of_speed(task):
+    table = SPEED.partition("| training step,")[2].partition("| inference,")[0 if task == "train" else 2]
+    found = list(rows(table))
+    assert len(found) == len(list(RESULTS.glob(f"{task}_*.json")))
+    for model, batch, cells in found:
+        figures = measured(task, model, batch)
+        rates = [[pytest.approx(figures[side][0], abs=0.051 if figures[side][0] > 1 else 0.0051)] for side in SIDES]
+        assert stated(cells) == [*rates, *ratios(figures)], (model, batch)
+
+
+def test_the_front_door_quotes_them():
+    found = list(rows(README))
+    assert len(found) == 3
+    for model, batch, cells in found:
+        figures = measured("train", model, batch)
+        ours, torch = ([pytest.approx(figures[side][0], abs=0.051)] for side in ("minicnn fast", "torch"))
+        assert stated([cell.removesuffix("of PyTorch's") for cell in cells]) == [ours, torch, *ratios(figures)]
