@@ -15,7 +15,7 @@ from paths import ROOT
 from PIL import Image
 
 import minicnn.functional as F
-from minicnn import manual_seed, models, pretrained
+from minicnn import manual_seed, pretrained
 from minicnn.pretrained import loading
 from minicnn.pretrained.weights import WEIGHTS
 from minicnn.train import save_checkpoint
@@ -82,10 +82,15 @@ def test_every_page_is_in_the_index():
 
 def random_weights(folder, monkeypatch):
     """What would be downloaded."""
-    manual_seed(0)
-    weights = folder / "weights.npz"
-    save_checkpoint(weights, {"model": models.resnet50().state_dict()})
-    monkeypatch.setattr(loading, "fetch", lambda url: weights)
+
+    def fetch(url):
+        (weights,) = (each for each in WEIGHTS if each.url == url)
+        manual_seed(0)
+        path = folder / "weights.npz"
+        save_checkpoint(path, {"model": weights.build().state_dict()})
+        return path
+
+    monkeypatch.setattr(loading, "fetch", fetch)
 
 
 def a_photograph(folder, monkeypatch):
@@ -93,7 +98,10 @@ def a_photograph(folder, monkeypatch):
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (240, 320, 3), np.uint8)).save(folder / "photo.jpg")
 
 
-NEEDED = {"docs/weights.md": (random_weights, a_photograph)}  # what a page's reader has beside what it says
+NEEDED = {  # what a page's reader has beside what it says
+    "docs/weights.md": (random_weights, a_photograph),
+    "docs/transfer.md": (random_weights,),
+}
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if any(not block.why for block in blocks(page, "python"))])
