@@ -28,6 +28,7 @@ from minicnn.models import names
 from minicnn.pretrained import WeightsError
 from minicnn.progress import Progress
 from minicnn.train import Classifier, evaluate, exit_code
+from minicnn.train.evaluate import show_on
 
 
 def arguments():
@@ -88,7 +89,7 @@ def test(argv=None):
         loaders = test_loaders(args, pictures)
         classifiers = [classifier(*each, args.tta, pictures, args.dir) for each in found]
     with Progress("validation", len(loaders[0])) as progress:
-        result = evaluate(classifiers, loaders, after_batch=lambda i, scores: progress.update(i + 1, str(scores)))
+        result = evaluate(classifiers, loaders, after_batch=show_on(progress))
     for path, reason in loaders[0].bad.items():
         say(f"skipped an unreadable picture: {path}: {reason}")
     sides, values = args.scales or [args.shorter_side], result.values()

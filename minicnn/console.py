@@ -11,21 +11,31 @@ import contextlib
 import errno
 import os
 import sys
-from typing import TextIO
+from typing import Any, TextIO
 
 _STEERING = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\t\n"}
 
 
+live: list[Any] = []  # lines on the terminal that are still changing, tqdm's bars: other lines go above them
+
+
 def say(text: object = "") -> None:
     """A line on stdout, or several, at once."""
-    stdout.write(str(text).translate(_STEERING) + "\n")
-    stdout.flush()
+    _write_line(stdout, text)
 
 
 def complain(text: object) -> None:
     """A line on stderr."""
-    stderr.write(str(text).translate(_STEERING) + "\n")
-    stderr.flush()
+    _write_line(stderr, text)
+
+
+def _write_line(output, text):
+    for bar in live:
+        bar.clear()
+    output.write(str(text).translate(_STEERING) + "\n")
+    output.flush()
+    for bar in live:
+        bar.refresh()
 
 
 def say_in_handler(text: str) -> None:
@@ -37,6 +47,14 @@ def say_in_handler(text: str) -> None:
 def interactive() -> bool:
     """Whether somebody sits before a terminal: then there are bars."""
     return stdout.isatty() and stderr.isatty()
+
+
+def columns() -> int:
+    """How wide the terminal is; 80 where nobody knows."""
+    try:
+        return os.get_terminal_size(stderr.fileno()).columns or 80
+    except OSError:
+        return 80
 
 
 def open_descriptors() -> None:

@@ -1,10 +1,20 @@
-"""How far a pass over pictures is, on the screen."""
+"""How far a pass over pictures is, on the screen.
 
+    epoch 3/15  32/47 ███████▌     0:12 left  234 images/s  loss 1.234  top-1 56.7 %
+
+The line is never wider than the terminal. Of what there is to say, the most important comes first, and as much is said
+as there is room for: in 40 columns that is how long it still takes, in 80 loss and accuracy, too, in 200 everything.
+"""
+
+from collections.abc import Sequence
 from typing import Any
 
 from tqdm import tqdm
 
 from . import console
+
+GAP = "  "
+WIDE, BAR, SHORT_BAR = 100, 20, 8  # columns: a line of WIDE has a bar of BAR or more; others, where SHORT_BAR are left
 
 
 class Progress:
@@ -14,19 +24,47 @@ class Progress:
         self.title, self.total, self.every = title, total, every
         self.bar = None
         if console.interactive():
-            self.bar = tqdm(total=total, initial=done, desc=title, leave=False, unit="batch", file=console.stderr)
+            self.bar = tqdm(total=total, initial=done, leave=False, file=console.stderr, **self._line(done, ()))
+            console.live.append(self.bar)
 
     def __enter__(self) -> "Progress":
         return self
 
     def __exit__(self, *exc_info: Any) -> None:
         if self.bar is not None:
+            console.live.remove(self.bar)
             self.bar.close()
 
-    def update(self, done: int, text: str) -> None:
-        """`done` batches of all are through."""
+    def update(self, done: int, *texts: str) -> None:
+        """`done` batches of all are through. texts: what else there is to say, the most important first."""
         if self.bar is not None:
-            self.bar.set_postfix_str(text, refresh=False)
-            self.bar.update(done - self.bar.n)
+            vars(self.bar).update(self._line(done, texts))
+            self.bar.update(done - self.bar.n)  # which draws it, though not more often than anybody can read
         elif done % self.every == 0:
-            console.say(f"{self.title}  {done}/{self.total}  {text}")
+            console.say(GAP.join([self.title, f"{done}/{self.total}", *texts]))
+
+    def _line(self, done, texts):
+        """tqdm's settings for a line that says this; asked each time, as a window may be made wider."""
+        columns = console.columns() - 1  # in the last one, some terminals begin a new line
+        return {"ncols": columns, "bar_format": layout(columns, self.title, f"{done}/{self.total}", texts)}
+
+
+def layout(columns: int, title: str, count: str, texts: Sequence[str]) -> str:
+    """The line as tqdm's ``bar_format``: `title`, `count`, ``{bar}`` where there is room for one, and the first of
+    `texts`, all of which fit into so many columns."""
+    head = f"{title}{GAP}{count}"
+    if len(head) > columns:
+        head = count[:columns]
+    room = columns - len(head) - (len(GAP) + BAR if columns >= WIDE else 0)  # for texts
+    tail = ""
+    for text in texts:
+        if len(tail) + len(GAP) + len(text) > room:
+            break
+        tail += GAP + text
+    has_bar = columns - len(head) - len(tail) > SHORT_BAR
+    return _verbatim(head) + (" {bar}" if has_bar else "") + _verbatim(tail)
+
+
+def _verbatim(text):
+    """`text` where braces would mean something."""
+    return text.replace("{", "{{").replace("}", "}}")

@@ -9,6 +9,7 @@ from itertools import count
 from pathlib import Path
 
 from .. import plot
+from ..clock import duration
 from ..console import say
 from ..data import DataLoader
 from ..data.subset import PictureSet
@@ -19,7 +20,6 @@ from ..storage.files import as_json, atomic_write, write_json
 from ..storage.lock import locked
 from ..train.environment import environment
 from ..train.exit import resume_command
-from ..train.meters import duration
 from ..train.trainer import BEST, LAST, Trainer
 from .known import say_notes
 from .leftovers import clear, foreign

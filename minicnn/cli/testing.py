@@ -15,7 +15,7 @@ from ..nn import Module
 from ..progress import Progress
 from ..storage.checkpoint import CheckpointError, State
 from ..storage.files import write_json
-from ..train.evaluate import Classifier, evaluate
+from ..train.evaluate import Classifier, evaluate, show_on
 from ..train.restore import load_model, load_normalizer, load_run, reading
 from .arguments import check_settings
 from .feasible import as_setting_error, try_out
@@ -51,7 +51,7 @@ def test(
 ) -> None:
     """Test the networks of the checkpoints at `paths`; the result is said, and written into `folder`, if any."""
     with Progress("validation", len(loaders[0]), every=args.print_freq) as progress:
-        result = evaluate(classifiers, loaders, args.device, lambda i, scores: progress.update(i + 1, str(scores)))
+        result = evaluate(classifiers, loaders, args.device, show_on(progress))
     for path, reason in loaders[0].bad.items():
         say(f"skipped an unreadable picture: {shown(path)}: {reason}")
     views = args.tta or "1 crop"

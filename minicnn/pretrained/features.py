@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from .. import nn
+from ..clock import Clock
 from ..data import DataError, DataLoader
 from ..data.errors import shown
 from ..device import to_device
@@ -38,12 +39,15 @@ class FeatureSet:
         kept: list[int] = []
         in_order = copy.copy(loader)
         in_order.shuffle, in_order.drop_last, in_order.bad = False, False, {}
+        clock = Clock()
         with Progress("features", len(in_order)) as progress:
             for batch in in_order.epoch(0):
                 images = Tensor(normalize(to_device(batch.images, device)))
                 features.append(nn.input_of(model, name, images).numpy())
                 kept.extend(batch.indices)
-                progress.update(batch.position + 1, "")
+                done = batch.position + 1
+                clock.update(len(batch.indices))
+                progress.update(done, *clock.texts(len(in_order) - done))
         self.bad = in_order.bad
         if not kept:
             path, reason = next(iter(self.bad.items()))

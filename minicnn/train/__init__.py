@@ -1,7 +1,7 @@
 """Training: the loop, what it is watched by, and how it stops.
 
 trainer.py      the loop and the state of a run           evaluate.py     testing: crops, scales, ensembles
-meters.py       averages, top-k, the clock                trouble.py      what a run breaks down on
+meters.py       averages, top-k                           trouble.py      what a run breaks down on
 log.py          log.csv, TensorBoard                      restore.py      a checkpoint's weights into a model
 interrupt.py    Ctrl-C, SIGTERM                           environment.py  what the last bits depend on
 exit.py         the exit code of a program that trains

@@ -13,12 +13,14 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..clock import Clock
 from ..data import Batch, DataError, DataLoader
 from ..data.errors import shown
 from ..device import to_device
 from ..gradmode import no_grad
 from ..nn import Module
 from ..ops.softmax import log_softmax_forward
+from ..progress import Progress
 from ..tensor import Tensor
 from ..types import Array
 from .meters import Scores
@@ -61,6 +63,18 @@ def evaluate(
         path, reason = next(iter(loaders[0].bad.items()), ("there are none", "the loader is empty"))
         raise DataError(f"no validation picture could be read; the first: {shown(path)}: {reason}")
     return result
+
+
+def show_on(progress: Progress) -> Callable[[int, Scores], None]:
+    """An `after_batch` that keeps `progress` up to date."""
+    clock = Clock()
+
+    def after_batch(position, scores):
+        done = position + 1
+        clock.update(scores.count - clock.images)  # the batch's pictures
+        progress.update(done, *clock.texts(progress.total - done), *scores.texts())
+
+    return after_batch
 
 
 def in_step(loaders: Sequence[DataLoader]) -> Iterator[tuple[Batch, ...]]:

@@ -1,6 +1,5 @@
-"""What a run is watched by: averages over an epoch, top-k accuracy, and the clock."""
+"""What a run is watched by: averages over an epoch, and top-k accuracy."""
 
-import time
 from typing import Any
 
 import numpy as np
@@ -62,9 +61,13 @@ class Scores:
         """{"loss": ..., "top1": ..., "top5": ...}; NaN where nothing was seen."""
         return {name: average.value for name, average in self.averages.items()}
 
-    def __str__(self):
+    def texts(self) -> tuple[str, str, str]:
+        """("loss 2.303", "top-1 10.0 %", "top-5 50.0 %")."""
         values = self.values()
-        return f"loss {values['loss']:.3f}  top-1 {values['top1']:.1f} %  top-5 {values['top5']:.1f} %"
+        return f"loss {values['loss']:.3f}", f"top-1 {values['top1']:.1f} %", f"top-5 {values['top5']:.1f} %"
+
+    def __str__(self):
+        return "  ".join(self.texts())
 
     def state_dict(self) -> dict[str, list]:
         """{name: [sum, count]}."""
@@ -73,36 +76,3 @@ class Scores:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from what ``state_dict`` has returned."""
         self.averages = {name: Average(*state[name]) for name in self.NAMES}
-
-
-class Clock:
-    """Speed since it was made, and the time that is left."""
-
-    def __init__(self) -> None:
-        self.start, self.images, self.batches = time.perf_counter(), 0, 0
-
-    def update(self, images: int) -> None:
-        """A batch of so many images is through."""
-        self.images += images
-        self.batches += 1
-
-    @property
-    def seconds(self) -> float:
-        """Since the clock was made."""
-        return time.perf_counter() - self.start
-
-    @property
-    def images_per_second(self) -> float:
-        """Over all of that time."""
-        return self.images / self.seconds
-
-    def left(self, batches: int) -> float:
-        """Seconds that `batches` more will take, at the speed so far."""
-        return batches * self.seconds / max(1, self.batches)
-
-
-def duration(seconds: float) -> str:
-    """63.2 -> "1:03", 3723 -> "1:02:03"."""
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"

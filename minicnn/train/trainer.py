@@ -18,6 +18,7 @@ from typing import Any
 
 from .. import functional as F
 from .. import random
+from ..clock import Clock, duration
 from ..console import say
 from ..data import Batch, DataLoader
 from ..data.errors import shown
@@ -32,10 +33,10 @@ from ..storage.lock import locked
 from ..tensor import Tensor
 from ..types import Array
 from .environment import differences, environment
-from .evaluate import Classifier, evaluate
+from .evaluate import Classifier, evaluate, show_on
 from .interrupt import Interrupt, Interrupted
 from .log import Log
-from .meters import Clock, Scores, duration
+from .meters import Scores
 from .restore import check_run, reading
 from .trouble import TrainingError, explain, explaining_single_pictures, first_not_finite
 
@@ -126,7 +127,7 @@ class Trainer:
                 self.batch = batch.position + 1  # batches of this epoch that are over
                 for clock in (self.epoch_clock, self.clock):  # the epoch's, and that of the time left
                     clock.update(len(batch.labels))
-                progress.update(self.batch, self.describe())
+                progress.update(self.batch, *self.describe())
                 self.stop_if_asked()  # between two steps: a checkpoint of now is whole
                 if self.checkpoint_every and self.batch % self.checkpoint_every == 0:
                     self.save(LAST)
@@ -154,9 +155,10 @@ class Trainer:
         if self.val_loader is None:
             return None
         with Progress("validation", len(self.val_loader), every=self.print_every) as progress:
+            show = show_on(progress)
 
             def after_batch(position, scores):  # a run that is stopped here validates again
-                progress.update(position + 1, str(scores))
+                show(position, scores)
                 self.stop_if_asked()
 
             return evaluate([Classifier(self.model, self.normalize)], self.val_loader, self.device, after_batch)
@@ -192,15 +194,14 @@ class Trainer:
         """The learning rate in force, of the first parameter group."""
         return self.optimizer.param_groups[0]["lr"]
 
-    def describe(self) -> str:
-        """One line about the epoch so far."""
-        clock = self.epoch_clock
+    def describe(self) -> tuple[str, ...]:
+        """What is to be said about the epoch so far, the most important first."""
         batches_left = (self.epochs - self.epoch) * len(self.train_loader) - self.batch  # of the whole run
-        waiting = 100 * self.train_loader.wait_seconds / clock.seconds
-        return (  # waiting: in %; if it is large, decoding pictures takes longer than the steps
-            f"{self.scores}  lr {self.lr:.3g}  {clock.images_per_second:.0f} images/s  "
-            f"waiting for data {waiting:.0f} %  {duration(self.clock.left(batches_left))} left"
-        )
+        left, _ = self.clock.texts(batches_left)
+        _, speed = self.epoch_clock.texts(0)
+        waiting = 100 * self.train_loader.wait_seconds / self.epoch_clock.seconds
+        # waiting: in %; if it is large, decoding pictures takes longer than the steps
+        return left, speed, *self.scores.texts(), f"lr {self.lr:.3g}", f"waiting for data {waiting:.0f} %"
 
     # Stopping
 

@@ -1,4 +1,4 @@
-"""log.csv through kills and resumes; progress as plain lines; TensorBoard only if it is there."""
+"""log.csv through kills and resumes; TensorBoard only if it is there."""
 
 import errno
 import os
@@ -6,7 +6,6 @@ import sys
 
 import pytest
 
-from minicnn.progress import Progress
 from minicnn.runlog import COLUMNS, LogError, read_log
 from minicnn.train.log import Log
 
@@ -176,23 +175,6 @@ def test_a_disk_that_is_full_when_a_row_is_added(tmp_path, monkeypatch):
         with pytest.raises(LogError, match="No space left"):
             Log(tmp_path, 1)
     assert path.read_bytes().startswith(before)
-
-
-def test_plain_lines_where_there_is_no_terminal(capsys):
-    with Progress("epoch 1/2", total=7, done=2, every=3) as progress:
-        for done in range(3, 8):
-            progress.update(done, f"loss {done}")
-    assert capsys.readouterr().out == "epoch 1/2  3/7  loss 3\nepoch 1/2  6/7  loss 6\n"
-
-
-def test_a_bar_on_a_terminal(capsys, monkeypatch):
-    for stream in (sys.stdout, sys.stderr):
-        monkeypatch.setattr(stream, "isatty", lambda: True)
-    with Progress("epoch 1/2", total=7, done=2) as progress:
-        progress.update(3, "loss 3")
-        assert (progress.bar.n, progress.bar.total) == (3, 7)
-    captured = capsys.readouterr()
-    assert captured.out == "" and "epoch 1/2" in captured.err
 
 
 def test_tensorboard_missing(tmp_path, monkeypatch):

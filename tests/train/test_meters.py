@@ -1,11 +1,10 @@
-"""Top-k with its ties and NaNs, averages that can be saved, the clock."""
+"""Top-k with its ties and NaNs, averages that can be saved."""
 
 import json
 
 import numpy as np
-import pytest
 
-from minicnn.train.meters import Average, Clock, Scores, correct_at, duration
+from minicnn.train.meters import Average, Scores, correct_at
 
 
 def test_top_k_against_sorting():
@@ -60,18 +59,3 @@ def test_scores_go_on_where_they_were_saved():
 
 def test_nothing_seen_is_nan():
     assert np.isnan(Average().value)
-
-
-def test_clock(monkeypatch):
-    now = [100.0]
-    monkeypatch.setattr("time.perf_counter", lambda: now[0])
-    clock = Clock()
-    for _ in range(4):
-        now[0] += 0.5
-        clock.update(16)
-    assert (clock.seconds, clock.images_per_second, clock.left(10)) == (2.0, 32.0, 5.0)
-
-
-@pytest.mark.parametrize(("seconds", "text"), [(0, "0:00"), (63.2, "1:03"), (59.9, "1:00"), (3723, "1:02:03")])
-def test_duration(seconds, text):
-    assert duration(seconds) == text
