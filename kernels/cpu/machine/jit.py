@@ -73,7 +73,7 @@ class _Announcement(event.Listener):
     said = False
 
     def on_start(self, event):
-        if not self.said and event.data["dispatcher"].py_func.__module__.startswith(PACKAGE):
+        if not self.said and _is_ours(event.data["dispatcher"].py_func):
             self.said = True
             complain(f"minicnn: compiling the processor's kernels, once; {_said}")
 
@@ -136,11 +136,16 @@ class Kept(caching.NullCache):
         return FOLDER / f"{name.rpartition('cpu.')[2]}-{digest}"
 
 
+def _is_ours(function):
+    """Whether it stands in kernels/cpu, whose text the stamp covers."""
+    return function.__module__.startswith(f"{PACKAGE}.")
+
+
 def jit(function=None, **options):
-    """``@jit`` or ``@jit(forceinline=True)``."""
+    """``@jit`` or ``@jit(forceinline=True)``. What stands elsewhere, in a notebook say, is compiled by each process."""
     if function is None:
         return functools.partial(jit, **options)
     dispatcher = numba.njit(nogil=True, error_model="numpy", **options)(function)
-    if FOLDER:
+    if FOLDER and _is_ours(function):
         dispatcher._cache = Kept(function)  # there is no public way to say this
     return dispatcher

@@ -64,6 +64,12 @@ def test_a_change_of_a_function_that_is_inlined_reaches_its_callers(tmp_path, pa
     assert result(tmp_path) == FOUND  # the code of the former text is still there
 
 
+def test_a_function_from_elsewhere_is_compiled_anew(tmp_path, package):
+    """In a notebook, say: its text is not that of kernels/cpu, and a constant is not in its bytecode."""
+    own = "from package.machine.jit import jit\n@jit\ndef own(x):\n    return x + {}\nprint(own(1.0))"
+    assert [run(tmp_path, own.format(number)).stdout for number in (1.0, 2.0)] == ["2.0\n", "3.0\n"]
+
+
 @pytest.mark.parametrize("path", sorted(FOLDER.rglob("*.py")), ids=lambda path: str(path.relative_to(ROOT)))
 def test_nothing_from_elsewhere_is_compiled_in(path):
     """A change there would not be noticed: code on disk is known by the text of kernels/cpu."""
