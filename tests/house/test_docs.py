@@ -5,12 +5,14 @@ import re
 import runpy
 import shlex
 import sys
+import textwrap
 import tomllib
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pytest
+from checks import there_is_a_compiler
 from paths import ROOT
 from PIL import Image
 
@@ -23,7 +25,10 @@ from minicnn.train import save_checkpoint
 ROOMS = ("docs", "minicnn", "kernels", "examples", "benchmarks", "tests")
 PATHS = sorted([*ROOT.glob("*.md"), *(path for room in ROOMS for path in (ROOT / room).rglob("*.md"))])
 PAGES = {path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8") for path in PATHS}
-BLOCK = re.compile(r"(?:<!-- fragment: (?P<why>.+?) -->\n)?^```(?P<language>\w*)\n(?P<text>.*?)^```\n", re.M | re.S)
+BLOCK = re.compile(  # fenced code; in a list it is indented
+    r"(?:^ *<!-- fragment: (?P<why>.+?) -->\n)?^(?P<indent> *)```(?P<language>\w*)\n(?P<text>.*?)^(?P=indent)```\n",
+    re.M | re.S,
+)
 
 
 class Block(NamedTuple):
@@ -39,7 +44,7 @@ def blocks(page, language):
     for match in BLOCK.finditer(PAGES[page]):
         if match["language"] == language:
             behind = re.match(r"\n```text\n(.*?)^```\n", PAGES[page][match.end() :], re.M | re.S)
-            yield Block(match["text"], match["why"], behind and behind[1])
+            yield Block(textwrap.dedent(match["text"]), match["why"], behind and behind[1])
 
 
 # Links
@@ -98,9 +103,17 @@ def a_photograph(folder, monkeypatch):
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (240, 320, 3), np.uint8)).save(folder / "photo.jpg")
 
 
+def an_emulated_gpu(folder, monkeypatch):
+    """For which the kernels are compiled."""
+    if not there_is_a_compiler():
+        pytest.skip("the emulated GPU needs a C++20 compiler: c++, g++, clang++ or what CXX names")
+    monkeypatch.setenv("MINICNN_EMULATE_GPU", "1")
+
+
 NEEDED = {  # what a page's reader has beside what it says
     "docs/weights.md": (random_weights, a_photograph),
     "docs/transfer.md": (random_weights,),
+    "kernels/README.md": (an_emulated_gpu,),
 }
 
 

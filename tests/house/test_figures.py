@@ -1,5 +1,6 @@
 """The figures of speed that documents state are the medians of the raw results that lie in benchmarks/results/cpu."""
 
+import csv
 import json
 import re
 from statistics import median
@@ -59,3 +60,35 @@ def test_the_front_door_quotes_them():
         figures = measured("train", model, batch)
         ours, torch = ([pytest.approx(figures[side][0], abs=0.051)] for side in ("minicnn fast", "torch"))
         assert stated([cell.removesuffix("of PyTorch's") for cell in cells]) == [ours, torch, *ratios(figures)]
+
+
+def last_epoch(run):
+    """The last row of a training's log."""
+    with open(ROOT / "benchmarks" / "results" / "cifar_sample" / f"{run}.csv", newline="") as file:
+        *_, row = csv.DictReader(file)
+    return row
+
+
+def percent(value):
+    return f"{float(value):.1f}"
+
+
+def test_what_shortcuts_are_for():
+    text = (ROOT / "docs" / "resnet.md").read_text(encoding="utf-8")
+    found = dict(re.findall(r"^\| (ResNet|plain) \| ([\d.]+ % \| [\d.]+ %) \|$", text, re.M))
+    for kind, name in (("ResNet", "resnet"), ("plain", "plain")):
+        runs = [last_epoch(f"{name}{depth}") for depth in (20, 56)]
+        assert found[kind] == " | ".join(f"{percent(run['train_top1'])} %" for run in runs)
+    assert f"**{percent(last_epoch('resnet20_10000_pictures')['val_top1'])} %** validation" in text
+
+
+def test_transferred():
+    text = (ROOT / "docs" / "transfer.md").read_text(encoding="utf-8")
+    assert f"{percent(last_epoch('transfer_pretraining')['val_top1'])} %\nvalidation top-1" in text
+    found = re.findall(r"^\| seed (\d) \| (.+) \|$", text, re.M)
+    assert len(found) == 3
+    for seed, cells in found:
+        names = ("option1", "option2", "scratch", "probe-layer1", "probe-layer2", "probe-layer3")
+        assert re.findall(r"[\d.]+", cells) == [
+            percent(last_epoch(f"transfer_seed{seed}_{name}")["val_top1"]) for name in names
+        ]
