@@ -106,7 +106,7 @@ def by(shape):
 
 def elementwise(shape):
     values = dict.fromkeys(("x", "y", "grad_out"), normal(*shape))
-    values |= {"out": None, "p": 0.5, "key": 0xFEDCBA9876543210, "call": 2**33 + 5}
+    values |= {"out": None, "slope": 0.01, "p": 0.5, "key": 0xFEDCBA9876543210, "call": 2**33 + 5}
     found = [case for page in ("activation", "arithmetic", "dropout") for case in cases(page, by(shape), values)]
     return [*found, found[0]._replace(label=f"{by(shape)} in place", values=values | {"out": "x"})]  # ReLU's
 

@@ -1,6 +1,6 @@
 """Activations, one pass over memory each; mirrors minicnn/ops/activation.py.
 
-ReLU is a compiled loop: what it costs is reading and writing the array. Sigmoid and tanh cost an exponential for each
+ReLUs are compiled loops: what they cost is reading and writing the array. Sigmoid and tanh cost an exponential for each
 element, which NumPy works out for a whole vector register at once, over blocks that stay in the cache.
 """
 
@@ -15,19 +15,22 @@ AT_ONCE = 1 << 13  # elements that go through every step of the sigmoid: 32 KB o
 
 def relu_forward(x, out):
     """y = max(x, 0), written into `out` if that is not None."""
-    if out is None:
-        return _run(_relu, empty_like(x), x)
-    (view,) = flat(out)  # a copy, if out has gaps
-    if out is x and np.may_share_memory(view, x):
-        threads.run_chunks(lambda start, stop: _relu_in_place(view[start:stop]), view.size, threads.LEAST)
-    else:  # its memory has gaps
-        out[...] = relu_forward(x, None)
-    return out
+    return _forward(_relu, _relu_in_place, x, out)
 
 
 def relu_backward(grad_out, y):
     """grad_x = grad_out where y > 0 (or NaN)."""
     return _run(_relu_backward, empty_like(y), y, grad_out)
+
+
+def leaky_relu_forward(x, slope, out):
+    """y = x where x > 0, else slope * x; written into `out` if that is not None."""
+    return _forward(_leaky_relu, _leaky_relu_in_place, x, out, x.dtype.type(slope))
+
+
+def leaky_relu_backward(grad_out, y, slope):
+    """grad_x = grad_out where y > 0, else slope * grad_out."""
+    return _run(_leaky_relu_backward, empty_like(y), y, grad_out, numbers=(y.dtype.type(slope),))
 
 
 def sigmoid_forward(x):
@@ -50,10 +53,26 @@ def tanh_backward(grad_out, y):
     return _run(_tanh_backward, empty_like(y), y, grad_out)
 
 
-def _run(kernel, out, *arrays):
-    """kernel(slice of each array, slice of out) by chunks; returns out, which lies in memory as arrays[0] does."""
+def _run(kernel, out, *arrays, numbers=()):
+    """kernel(slice of each array, slice of out, *numbers) by chunks; returns out, laid out in memory as arrays[0]."""
     views = flat(*arrays, out)
-    threads.run_chunks(lambda start, stop: kernel(*(view[start:stop] for view in views)), views[0].size, threads.LEAST)
+
+    def work(start, stop):
+        kernel(*(view[start:stop] for view in views), *numbers)
+
+    threads.run_chunks(work, views[0].size, threads.LEAST)
+    return out
+
+
+def _forward(kernel, in_place, x, out, *numbers):
+    """What kernel(x, y, *numbers) makes of x; where `out` is x, in_place(x, *numbers) writes it over x."""
+    if out is None:
+        return _run(kernel, empty_like(x), x, numbers=numbers)
+    (view,) = flat(out)  # a copy, if out has gaps
+    if out is x and np.may_share_memory(view, x):
+        threads.run_chunks(lambda start, stop: in_place(view[start:stop], *numbers), view.size, threads.LEAST)
+    else:  # its memory has gaps
+        out[...] = _run(kernel, empty_like(x), x, numbers=numbers)
     return out
 
 
@@ -90,6 +109,24 @@ def _relu_in_place(y):  # a loop over x and y would have to expect that they ove
 def _relu_backward(y, grad_out, grad_x):
     for i in range(y.size):
         grad_x[i] = 0 if y[i] <= 0 else grad_out[i]
+
+
+@jit
+def _leaky_relu(x, y, slope):
+    for i in range(x.size):
+        y[i] = x[i] if x[i] > 0 else slope * x[i]
+
+
+@jit
+def _leaky_relu_in_place(y, slope):
+    for i in range(y.size):
+        y[i] = y[i] if y[i] > 0 else slope * y[i]
+
+
+@jit
+def _leaky_relu_backward(y, grad_out, grad_x, slope):
+    for i in range(y.size):
+        grad_x[i] = grad_out[i] if y[i] > 0 else slope * grad_out[i]
 
 
 @jit

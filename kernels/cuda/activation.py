@@ -15,6 +15,16 @@ def relu_backward(grad_out, y):
     return elementwise(cu.relu_backward, grad_out, y)
 
 
+def leaky_relu_forward(x, slope, out):
+    """y = x where x > 0, else slope * x; written into `out` if that is not None."""
+    return elementwise(cu.leaky_relu_forward, x, out=out, numbers=(slope,))
+
+
+def leaky_relu_backward(grad_out, y, slope):
+    """grad_x = grad_out where y > 0, else slope * grad_out."""
+    return elementwise(cu.leaky_relu_backward, grad_out, y, numbers=(slope,))
+
+
 def sigmoid_forward(x):
     """y = 1 / (1 + e^-x)."""
     return elementwise(cu.sigmoid_forward, x)

@@ -82,10 +82,13 @@ def blocks(count, threads=THREADS):
     return min(math.ceil(count / threads), 65535)
 
 
-def elementwise(kernel, *arrays, out=None):
-    """The array that an element-wise kernel makes of arrays of one shape, written into `out` if that is not None."""
+def elementwise(kernel, *arrays, out=None, numbers=()):
+    """The array that an element-wise kernel makes of arrays of one shape, written into `out` if that is not None.
+
+    The kernel takes them, the result, their size, and after these the `numbers`.
+    """
     size = arrays[0].size
-    return filled(out, arrays[0], lambda y: kernel[blocks(size), THREADS](*arrays, y, size))
+    return filled(out, arrays[0], lambda y: kernel[blocks(size), THREADS](*arrays, y, size, *numbers))
 
 
 def address(array):

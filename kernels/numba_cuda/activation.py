@@ -1,4 +1,4 @@
-"""ReLU, sigmoid and tanh, forward and backward; mirrors minicnn/ops/activation.py.
+"""ReLU, leaky ReLU, sigmoid and tanh, forward and backward; mirrors minicnn/ops/activation.py.
 
 Element by element, so all kernels have one shape:
 
@@ -21,6 +21,16 @@ def relu_forward(x, out):
 def relu_backward(grad_out, y):
     """grad_x = grad_out where y > 0, else 0."""
     return elementwise(relu_backward_kernel, grad_out, y)
+
+
+def leaky_relu_forward(x, slope, out):
+    """y = x where x > 0, else slope * x; written into `out` if that is not None."""
+    return elementwise(leaky_relu_forward_kernel, x, out=out, numbers=(slope,))
+
+
+def leaky_relu_backward(grad_out, y, slope):
+    """grad_x = grad_out where y > 0, else slope * grad_out."""
+    return elementwise(leaky_relu_backward_kernel, grad_out, y, numbers=(slope,))
 
 
 def sigmoid_forward(x):
@@ -58,6 +68,23 @@ def relu_backward_kernel(grad_out: T[:], y: T[:], grad_x: T[:]):
     zero = y.dtype.type(0)
     for i in range(cuda.grid(1), y.size, cuda.gridsize(1)):  # [0, size)
         grad_x[i] = zero if y[i] <= zero else grad_out[i]
+
+
+@kernel
+def leaky_relu_forward_kernel(x: T[:], y: T[:], slope: T):
+    """y = x where x > 0, else slope * x."""
+    zero = x.dtype.type(0)
+    for i in range(cuda.grid(1), x.size, cuda.gridsize(1)):  # [0, size)
+        value = x[i]
+        y[i] = value if value > zero else slope * value
+
+
+@kernel
+def leaky_relu_backward_kernel(grad_out: T[:], y: T[:], grad_x: T[:], slope: T):
+    """grad_x = grad_out where y > 0, else slope * grad_out."""
+    zero = y.dtype.type(0)
+    for i in range(cuda.grid(1), y.size, cuda.gridsize(1)):  # [0, size)
+        grad_x[i] = grad_out[i] if y[i] > zero else slope * grad_out[i]
 
 
 @kernel

@@ -150,11 +150,11 @@ def blocks(count):
     return min(math.ceil(count / THREADS), MAX_BLOCKS)
 
 
-def elementwise(kernel, *arrays, out=None):
+def elementwise(kernel, *arrays, out=None, numbers=()):
     """The array that an element-wise kernel makes of arrays of one shape, which it sees as one long row each; written
-    into `out` if that is not None."""
+    into `out` if that is not None. The kernel takes them, the result, and after it the `numbers`."""
     launch = kernel[blocks(arrays[0].size), THREADS]
-    return filled(out, arrays[0], lambda y: launch(*(folded(array, 1) for array in (*arrays, y))))
+    return filled(out, arrays[0], lambda y: launch(*(folded(array, 1) for array in (*arrays, y)), *numbers))
 
 
 def _parameter(kernel, parameter):

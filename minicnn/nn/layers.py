@@ -204,6 +204,20 @@ class ReLU(Module):
         return f"inplace={self.inplace}"
 
 
+class LeakyReLU(Module):
+    """``F.leaky_relu``."""
+
+    def __init__(self, negative_slope: float = 0.01, inplace: bool = False) -> None:
+        super().__init__()
+        self.negative_slope, self.inplace = real(self, "negative_slope", negative_slope), flag(self, "inplace", inplace)
+
+    def forward(self, x):
+        return F.leaky_relu(x, self.negative_slope, self.inplace)
+
+    def extra_repr(self):
+        return f"negative_slope={self.negative_slope}, inplace={self.inplace}"
+
+
 class Identity(Module):
     """Its input, unchanged: stands where a layer is to be left out."""
 

@@ -1,15 +1,15 @@
-"""ReLU, sigmoid and tanh: slopes, the kink at 0, saturation, NaN, and overwriting the input."""
+"""ReLU, leaky ReLU, sigmoid and tanh: slopes, the kink at 0, saturation, NaN, and overwriting the input."""
 
 import numpy as np
 import pytest
-from checks import check_close, check_equals_torch, check_float32, check_gradients, forward, gradient
+from checks import check_close, check_equals_torch, check_float32, check_gradients, forward, gradient, raises
 from hypothesis import given
 from strategies import ONE_SHAPE, away_from_zero, cases
 
 import minicnn.functional as F
 from minicnn import Tensor
 
-ACTIVATIONS = [F.relu, F.sigmoid, F.tanh]
+ACTIVATIONS = [F.relu, F.leaky_relu, F.sigmoid, F.tanh]
 every_activation = pytest.mark.parametrize("function", ACTIVATIONS)
 
 
@@ -52,6 +52,55 @@ def test_relu_at_its_kink_and_at_nan(place):
 def test_relu_stops_an_infinite_gradient(place):
     grad = gradient(place, F.relu, np.array([-1.0, 1.0]), np.array([np.inf, -np.inf]))
     check_close(grad, np.array([0, -np.inf]), 0)
+
+
+SLOPES = [0.2, 0.0, -0.5, 3.0]
+
+
+@pytest.mark.parametrize("slope", SLOPES)
+@given(case=cases(ONE_SHAPE))
+def test_slopes_of_leaky_relu(place, torch, slope, case):
+    arrays = case.arrays(away_from_zero)
+    check_gradients(place, F.leaky_relu, arrays, negative_slope=slope)
+    check_equals_torch(place, F.leaky_relu, torch.nn.functional.leaky_relu, arrays, negative_slope=slope)
+
+
+def test_leaky_relu_where_pytorch_decides(place, torch):
+    """At 0 and at NaN the slope is the negative side's; at infinity times 0, NaN."""
+    x = np.array([0.0, -0.0, np.nan, np.inf, -np.inf, -1.0, 1.0])
+    for slope in SLOPES:
+        with np.errstate(invalid="ignore"):  # 0 times infinity
+            y = forward(place, F.leaky_relu, x, negative_slope=slope)
+            grad = gradient(place, F.leaky_relu, x, negative_slope=slope)
+        theirs = torch.tensor(x, requires_grad=True)
+        expected = torch.nn.functional.leaky_relu(theirs, slope)
+        expected.sum().backward()
+        np.testing.assert_array_equal(y, expected.detach().numpy())
+        np.testing.assert_array_equal(grad, theirs.grad.numpy())
+
+
+@given(case=cases(ONE_SHAPE, layouts=("C", "F", "negative stride", "sliced", "channels last")))
+def test_inplace_leaky_relu_in_a_graph(place, case):
+    check_gradients(place, lambda x: F.leaky_relu(x * 2, 0.1, inplace=True), case.arrays(away_from_zero))
+
+
+def test_inplace_leaky_relu_writes_into_the_input(place):
+    x = place.tensor(np.array([-1.0, 2.0]))
+    assert F.leaky_relu(x, -0.5, inplace=True) is x  # no gradient is to come back: any slope will do
+    check_close(x.numpy(), np.array([0.5, 2.0]), 0)
+
+
+def test_a_negative_slope_in_place_loses_what_backward_needs(place):
+    x = place.tensor(np.array([-1.0, 2.0]), requires_grad=True) * 1
+    with raises(RuntimeError, "LeakyReLU", "inplace=True", "-0.5", "inplace=False"):
+        F.leaky_relu(x, -0.5, inplace=True)
+    check_close(x.numpy(), np.array([-1.0, 2.0]), 0)  # nothing was written
+
+
+@pytest.mark.parametrize("slope, error", [("0.1", TypeError), (True, TypeError), (np.nan, ValueError)])
+def test_a_slope_that_is_none(slope, error):
+    with raises(error, "leaky_relu", "negative_slope", str(slope)):
+        F.leaky_relu(Tensor([1.0]), slope)
 
 
 @pytest.mark.parametrize("function, low", [(F.sigmoid, 0.0), (F.tanh, -1.0)])

@@ -53,6 +53,7 @@ CALLS = {
     "cross_entropy": lambda x: F.cross_entropy(x, [0]),
     "residual_add": lambda x: F.residual_add(x, IMAGE),
     "ReLU": F.relu,
+    "LeakyReLU": F.leaky_relu,
     "Tanh": F.tanh,
 }
 

@@ -66,6 +66,10 @@ def test_relu_in_place_writes_where_the_array_lies(x):
         expected = np.maximum(array, 0)
         assert activation.relu_forward(array, array) is array
         np.testing.assert_array_equal(array, expected)
+        array -= 1000
+        expected = np.where(array > 0, array, array * 2)
+        assert activation.leaky_relu_forward(array, 2.0, array) is array
+        np.testing.assert_array_equal(array, expected)
 
 
 @every_layout
