@@ -4,11 +4,12 @@
 // of the two strides is 1. bias may be a null pointer. I, J, K may be anything: beyond an edge zeros are loaded,
 // nothing is skipped, so that every thread reaches every barrier.
 //
-// Operations: 2 I J K in each of them. What changes is how many bytes are fetched for them, counted for 4-byte numbers:
+// Operations: 2 I J K in each of them. What changes is how many bytes are fetched for them, in sectors of 32 bytes,
+// counted for 4-byte numbers by tests/kernels/cuda/test_recording.py (of a + of b, where they differ):
 //
 //   kernel             fetched from global memory      read from shared memory    of one multiply-add
-//   matmul_naive       up to 32 + 4 bytes              -
-//   matmul_coalesced   4 + 4/32 bytes                  -
+//   matmul_naive       16 + 1 bytes                    -
+//   matmul_coalesced   1 + 4 bytes                     -
 //   matmul_shared      8/16 bytes                      8 bytes
 //   matmul_register    8/64 bytes                      8/4 bytes
 //   matmul_vector      8/64 bytes                      8/4 bytes, in a quarter of the instructions
@@ -23,8 +24,8 @@
     const T *__restrict__ a, const T *__restrict__ b, const T *__restrict__ bias, T *__restrict__ c, int I, \
         int J, int K, long long a_row, long long a_column, long long b_row, long long b_column
 
-// 1. One thread for each result. Neighbouring threads have neighbouring rows i: at each k, a warp touches 32 rows of a,
-//    each in another cache line, of which it uses 4 bytes.
+// 1. One thread for each result. Neighbouring threads have neighbouring rows i: at each k, a warp touches 16 rows of a,
+//    each in another sector, of which it uses 4 bytes.
 //    Launch: grid (ceil(I / 16), ceil(J / 16)), block (16, 16)
 template <typename T>
 __global__ void matmul_naive(PRODUCT) {
@@ -37,8 +38,8 @@ __global__ void matmul_naive(PRODUCT) {
 }
 
 // 2. What changed: x and y, so that neighbouring threads have neighbouring columns j. At each k a warp reads
-//    neighbouring numbers of b, and one number of a for all its threads. What it bought: whole cache lines are used,
-//    4 bytes of b a multiply-add and hardly any of a, and the results are written next to one another.
+//    neighbouring numbers of b, and one number of a for all its threads. What it bought: of b, whole sectors are used,
+//    one sector of a is enough for a warp, and the results are written next to one another.
 //    Launch: grid (ceil(J / 32), ceil(I / 8)), block (32, 8)
 template <typename T>
 __global__ void matmul_coalesced(PRODUCT) {

@@ -4,6 +4,7 @@ cuda.h            what a .cu file may say
 tensor_cores.cuh  the instructions of ../tensor_cores.cuh
 fibers.cpp        the scheduler: each thread of a block a fiber, barriers, warps
 memory.cpp        the checks: is each access within an array, is it a race?
+record.cpp        each access of a launch, for whoever asks: recording.py
 compiler.py       from a .cu file to a library
 """
 
@@ -16,6 +17,7 @@ import threading
 from ctypes import POINTER, Structure, c_char, c_char_p, c_uint, c_uint32, c_uint64, c_void_p
 
 from ..source import KernelError
+from . import recording
 from .compiler import library, runtime
 
 _one_at_a_time = threading.Lock()  # all launches share the scheduler's memory
@@ -35,6 +37,7 @@ class _Launch(Structure):
     _fields_ = [
         ("kernel", c_void_p), ("arguments", POINTER(c_void_p)), ("grid", _Index), ("block", _Index),
         ("dynamic_shared", c_uint64), ("parameters", POINTER(_Parameter)), ("parameter_count", c_uint64),
+        ("record_limit", c_uint64),
     ]  # fmt: skip
 
 
@@ -58,10 +61,15 @@ def launch(kernel, real, grid, block, values, shared, reached=()):
     addresses = (c_void_p * len(pairs))(*map(ctypes.addressof, arguments))
     described = (_Parameter * len(parameters))(*parameters)
     sizes = _Index(*grid), _Index(*block), shared
-    order = _Launch(ctypes.cast(code, c_void_p), addresses, *sizes, described, len(parameters))
+    limit = recording.LIMIT if recording.wanted() else 0
+    order = _Launch(ctypes.cast(code, c_void_p), addresses, *sizes, described, len(parameters), limit)
     report = _Report()
     with _one_at_a_time:
-        failed = _load_runtime(runtime()).emulator_launch(ctypes.byref(order), ctypes.byref(report))
+        emulator = _load_runtime(runtime())
+        failed = emulator.emulator_launch(ctypes.byref(order), ctypes.byref(report))
+        if limit:
+            names = [p.name.decode() for p in described]
+            recording.keep(emulator, kernel.name, grid, block, names, failed)
     if failed:
         where = _line(path, report.offset, kernel.path.name) if report.offset else kernel.path.name
         raise KernelError(f"{kernel.name}<{real}> ({where}): {report.text.decode()}")

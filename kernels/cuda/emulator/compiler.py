@@ -43,8 +43,8 @@ def compiler():
 @functools.cache
 def runtime():
     """The path of the emulator's own library."""
-    text = '#include "fibers.cpp"\n#include "memory.cpp"\n'
-    parts = [(FOLDER / name).read_text() for name in ("runtime.h", "fibers.cpp", "memory.cpp")]
+    text = '#include "fibers.cpp"\n#include "memory.cpp"\n#include "record.cpp"\n'
+    parts = [(FOLDER / name).read_text() for name in ("runtime.h", "fibers.cpp", "memory.cpp", "record.cpp")]
     return _build("emulator.cpp", text, [f"-I{FOLDER}", "-O2"], parts)
 
 

@@ -137,13 +137,14 @@ const Parameter *nearer(const char *address, const Parameter *one, const Paramet
     report_outside(address, bytes, write, *nearest, code);
 }
 
-void access_shared(char *address, size_t bytes, bool write, bool atomic, const void *code) {
+const SharedArray &access_shared(char *address, size_t bytes, bool write, bool atomic, const void *code) {
     const SharedArray *nearest = nullptr;
     for (const SharedArray &array : shared_arrays) {
         if (!array.base) continue;
         if (holds(array, address, bytes)) {
             Cell *first = shared_cells + (array.base - shared_memory) / WORD;
-            return check_race(first, array, address, bytes, write, atomic, false, code);
+            check_race(first, array, address, bytes, write, atomic, false, code);
+            return array;
         }
         nearest = nearer(address, nearest, &array);
     }
@@ -151,19 +152,21 @@ void access_shared(char *address, size_t bytes, bool write, bool atomic, const v
     report_outside(address, bytes, write, *nearest, code);
 }
 
-void access_global(char *address, size_t bytes, bool write, bool atomic, const void *code) {
+// The parameter, or nullptr of an index such as threadIdx
+const Parameter *access_global(char *address, size_t bytes, bool write, bool atomic, const void *code) {
     const Parameter *p = latest, *end = launch->parameters + launch->parameter_count;
     if (!p || !holds(*p, address, bytes))
         for (p = launch->parameters; p < end && !holds(*p, address, bytes);) p++;
     if (p == end) {
         for (const Index *known : {&threadIdx, &blockIdx, &blockDim, &gridDim})
             if (address >= reinterpret_cast<const char *>(known) && address < reinterpret_cast<const char *>(known + 1))
-                return;
+                return nullptr;
         report_nowhere(address, bytes, write, code);
     }
     latest = p;
     Cell *of_parameter = cells[p - launch->parameters];
     if (of_parameter) check_race(of_parameter, *p, address, bytes, write, atomic, true, code);
+    return p;
 }
 
 }  // namespace
@@ -172,17 +175,26 @@ void access_global(char *address, size_t bytes, bool write, bool atomic, const v
 void check_access(void *where, size_t bytes, bool write, bool atomic, const void *code) {
     char *address = static_cast<char *>(where);
     if (static_cast<size_t>(address - stacks) < MAX_THREADS * STACK_BYTES) return;  // a thread's own variables
-    if (address >= shared_memory && address < shared_memory + sizeof shared_memory)
-        access_shared(address, bytes, write, atomic, code);
-    else
-        access_global(address, bytes, write, atomic, code);
+    bool shared = address >= shared_memory && address < shared_memory + sizeof shared_memory;
+    const Parameter *array = shared ? &access_shared(address, bytes, write, atomic, code)
+                                    : access_global(address, bytes, write, atomic, code);
+    if (!array || !launch->record_limit) return;
+    auto number = static_cast<uint16_t>(array - (shared ? shared_arrays : launch->parameters));
+    auto instruction = static_cast<uint32_t>(reinterpret_cast<uintptr_t>(code));
+    auto offset = static_cast<uint64_t>(address - array->base);
+    auto thread = static_cast<uint16_t>(current_thread);
+    record({offset, blocks_done, instruction, static_cast<uint32_t>(bytes), epoch, thread, number, write, shared},
+           code);
 }
+
+const char *shared_name(unsigned number) { return number < MAX_SHARED_ARRAYS ? shared_arrays[number].name : nullptr; }
 
 void begin_launch() {
     if (epoch > UINT32_MAX / 2) {  // long before it starts again from 0, which means nobody
         memset(shared_cells, 0, sizeof shared_cells);
         epoch = 0;
     }
+    begin_records();
     latest = nullptr;
     cells = static_cast<Cell **>(calloc(launch->parameter_count + 1, sizeof(Cell *)));
     for (size_t i = 0; i < launch->parameter_count; i++)
@@ -225,7 +237,7 @@ void wait_for_groups(unsigned pending) {
     std::vector<Copy> &mine = copies[current_thread];
     size_t arrived = 0;
     for (; arrived < mine.size() && mine[arrived].group + pending < groups[current_thread]; arrived++) {
-        check_access(mine[arrived].to, sizeof mine[arrived].bytes, true, false, mine[arrived].code);
+        access_shared(mine[arrived].to, sizeof mine[arrived].bytes, true, false, mine[arrived].code);
         memcpy(mine[arrived].to, mine[arrived].bytes, sizeof mine[arrived].bytes);
     }
     mine.erase(mine.begin(), mine.begin() + arrived);

@@ -35,6 +35,16 @@ struct Launch {
     uint64_t dynamic_shared;
     const Parameter *parameters;
     uint64_t parameter_count;
+    uint64_t record_limit;  // how many accesses to record at most; 0: none
+};
+
+// An access of a launch that records.
+struct Record {
+    uint64_t offset, block;  // bytes from the array's beginning; the thread's block, counted from 0
+    uint32_t code, bytes;    // which instruction
+    uint32_t epoch;          // between which two barriers
+    uint16_t thread, array;  // the number of the parameter, or of the shared array's declaration
+    bool write, shared;
 };
 
 struct Report {
@@ -57,6 +67,11 @@ extern uint64_t blocks_done;                    // blocks before this one
 void begin_launch();
 void begin_block();
 void end_launch();
+const char *shared_name(unsigned number);  // nullptr of one that no thread has reached
+
+// Its record (record.cpp)
+void begin_records();
+void record(const Record &access, const void *code);
 
 // Give the launch up with a report (fibers.cpp). `code`: an address in the kernel, or nullptr.
 [[noreturn]] void fail(const void *code, const char *format, ...) __attribute__((format(printf, 2, 3)));
