@@ -1,44 +1,147 @@
-"""The graph behind a tensor, as DOT text: ``dot -Tsvg graph.dot > graph.svg`` draws it.
+"""The graph behind a tensor: DOT text, which Graphviz draws, and in a notebook the picture itself.
 
-Boxes are tensors that nobody computed (parameters, inputs) with their shapes, ellipses are ops with the shape of what
-they need for backward, arrows point the way of the forward pass. ``backward()`` frees the graph: ask before it.
+    print(loss.graph(model))                # the text; dot -Tsvg graph.dot > graph.svg draws it
+
+It goes from top to bottom, as the forward pass does, and each arrow carries the shape of what passes along it. An op's
+box names the layer and lists the parameters that it takes. Other tensors that nobody computed are boxes of their own:
+solid where a gradient is asked for, dashed where not. ``backward()`` frees the graph: ask before it.
 """
+
+import contextlib
+import inspect
+import subprocess
+from itertools import groupby
+from typing import Any
 
 from .autograd import topological_order
 from .variable import Variable
 
+# Ops by their pages. The outline tells the kind once more: to those who see no colours, and on grey paper.
+PRODUCT = 'shape=box, penwidth=2, fillcolor="#8fbce6"'
+NORMALISATION = 'shape=box, style="filled,rounded", fillcolor="#e4e4e4"'
+ACTIVATION = 'shape=ellipse, fillcolor="#f7c873"'
+POOLING = 'shape=invtrapezium, fillcolor="#9fd8a8"'
+ARITHMETIC = 'shape=hexagon, fillcolor="#ffffff"'
+SHAPE = 'shape=cds, fillcolor="#ffffff"'
+LOSS = 'shape=doubleoctagon, fillcolor="#eba9a9"'
+OWN = 'shape=component, fillcolor="#d9c2e9"'  # an op from outside of minicnn
+STYLES = {
+    "conv": PRODUCT, "linear": PRODUCT, "batchnorm": NORMALISATION, "lrn": NORMALISATION,
+    "activation": ACTIVATION, "softmax": ACTIVATION, "dropout": ACTIVATION,
+    "max_pool": POOLING, "avg_pool": POOLING, "adaptive_avg_pool": POOLING,
+    "arithmetic": ARITHMETIC, "reduction": ARITHMETIC, "shape": SHAPE, "cross_entropy": LOSS,
+}  # fmt: skip
+TRAINED, CONSTANT = 'shape=box, fillcolor="#ffffff"', 'shape=box, style="filled,dashed", fillcolor="#ffffff"'
+RESULT = "shape=plaintext, style=solid"
 
-def to_dot(tensor: Variable, names: dict[str, Variable] | None = None) -> str:
-    """DOT text for the graph of `tensor`.
+HEAD = """digraph {
+  ranksep=0.2; nodesep=0.2;
+  node [fontname=Helvetica, fontsize=10, style=filled, height=0.2, margin="0.08,0.04"];
+  edge [fontname=Helvetica, fontsize=9, arrowsize=0.6];"""
 
-    names: {name: tensor}, such as ``dict(model.named_parameters())``, labels the leaves.
+
+class Graph(str):
+    """DOT text, which a notebook shows as a picture where Graphviz is there to draw it."""
+
+    def _repr_mimebundle_(self, include=None, exclude=None):
+        try:
+            drawn = subprocess.run(["dot", "-Tsvg"], input=self, capture_output=True, encoding="utf-8", check=True)
+        except (OSError, subprocess.CalledProcessError):
+            advice = "to see the picture, install Graphviz (apt install graphviz, brew install graphviz)"
+            return {"text/plain": f"{self}// {advice}"}
+        return {"text/plain": str(self), "image/svg+xml": drawn.stdout}
+
+
+def to_dot(tensor: Variable, names: Any = None) -> Graph:
+    """DOT text for the graph of `tensor`. RuntimeError if backward() has freed it.
+
+    names: what its leaves are called: {name: tensor}, or pairs such as ``model.named_parameters()``; or a Module, whose
+    parameters have names, and whose buffers (running statistics) then stand beside these.
     """
-    labels = {id(t): name for name, t in (names or {}).items()}
-    lines = ["digraph {", '  rankdir="BT"; node [fontname="monospace"];']
+    named, buffers = _pairs(names)
+    known = {id(tensor): name for name, tensor in named}
     nodes = topological_order(tensor.node) if tensor.node else []
-    shapes = {tensor.node: tensor.data.shape}
-    leaves = {}
-    for node in reversed(nodes):
-        for edge in node.inputs:
-            if edge is None:
-                continue
-            if edge.node is None:
-                leaves[id(edge.leaf)] = edge.leaf
-            else:
-                shapes[edge.node] = edge.shape
-    numbers = {key: f"n{i}" for i, key in enumerate([*leaves, *nodes] or [id(tensor)])}
-    for key, leaf in leaves.items() if nodes else {id(tensor): tensor}.items():
-        colour = "lightblue" if leaf.requires_grad else "white"
-        label = f"{labels.get(key, 'tensor')}\\n{_shape(leaf.data.shape)}"
-        lines.append(f'  {numbers[key]} [shape=box, style=filled, fillcolor={colour}, label="{label}"];')
+    if any(node.freed for node in nodes):
+        raise RuntimeError("graph(): backward() has freed the graph; ask before it, or pass it retain_graph=True")
+    edges = [(edge, node) for node in nodes for edge in node.inputs if edge is not None and not _in_box(edge)]
+    leaves = {id(edge.leaf): edge.leaf for edge, _ in edges if edge.node is None}
+    if tensor.node is None:
+        leaves[id(tensor)] = tensor
+    numbers = {key: f"n{i}" for i, key in enumerate([*leaves, *nodes])}
+
+    spine = _spine(nodes)
+    lines = [_node(numbers[key], known.get(key, "tensor"), _leaf_style(leaf)) for key, leaf in leaves.items()]
+    lines += [_node(numbers[node], _box(node, known, buffers), _style(node)) for node in nodes]
+    for edge, node in edges:
+        lines.append(_arrow(numbers[edge.node or id(edge.leaf)], numbers[node], edge.shape, edge in spine))
+    lines.append(_node("result", known.get(id(tensor), "result"), RESULT))
+    lines.append(_arrow(numbers[tensor.node or id(tensor)], "result", tensor.data.shape))
+    return Graph("\n".join([HEAD, *lines, "}"]) + "\n")
+
+
+def _pairs(names):
+    """(name, tensor) of what may be a leaf; and of buffers."""
+    if hasattr(names, "named_parameters"):  # a Module: they live above this file
+        return list(names.named_parameters()), list(names.named_buffers())
+    with contextlib.suppress(TypeError, ValueError):
+        pairs = list(dict(names or {}).items())
+        if all(isinstance(name, str) for name, _ in pairs):
+            return pairs, []
+    raise TypeError(f"graph(): names is a Module or {{name: tensor}}, not a {type(names).__name__}")
+
+
+def _node(number, label, style):
+    label = label.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return f'  {number} [label="{label}", {style}];'
+
+
+def _arrow(start, end, shape, is_straight=False):
+    return f'  {start} -> {end} [label=" {_size(shape)}"{", weight=9" if is_straight else ""}];'
+
+
+def _in_box(edge):
+    """Whether an op's input is a parameter, which stands in the op's box."""
+    return edge.leaf is not None and edge.leaf.is_parameter
+
+
+def _spine(nodes):
+    """The edges of the longest way through the graph. Drawn as a straight line, it keeps the picture narrow."""
+    longest = {}  # node: (how many nodes there are on the longest way to it, the edge that it comes in by)
     for node in nodes:
-        lines.append(f'  {numbers[node]} [label="{type(node).__name__}\\n{_shape(shapes[node])}"];')
-        for edge in node.inputs:
-            if edge is not None:
-                start = numbers[edge.node or id(edge.leaf)]
-                lines.append(f"  {start} -> {numbers[node]};")
-    return "\n".join([*lines, "}"]) + "\n"
+        ways = [(longest[edge.node][0] + 1, edge) for edge in node.inputs if edge is not None and edge.node is not None]
+        longest[node] = max(ways, key=lambda way: way[0], default=(0, None))
+    spine, edge = set(), longest[nodes[-1]][1] if nodes else None
+    while edge is not None:
+        spine.add(edge)
+        edge = longest[edge.node][1]
+    return spine
 
 
-def _shape(shape):
+def _box(node, known, buffers):
+    """What stands in an op's box: "layer1.0.conv2 Conv2d", and below that "weight 64 x 64 x 3 x 3"."""
+    arguments = [*inspect.signature(type(node).forward).parameters][1:]  # what forward calls its inputs
+    arguments += ["parameter"] * len(node.inputs)
+    used = [(edge.leaf, word) for edge, word in zip(node.inputs, arguments, strict=False) if edge and _in_box(edge)]
+    rows = [(known.get(id(parameter), word), parameter) for parameter, word in used]
+    layers = {name.rpartition(".")[0] for name, parameter in rows if id(parameter) in known}
+    title = type(node).__name__
+    if len(layers) == 1:  # one layer's: its name is said once, and its buffers are listed, too
+        (layer,) = layers
+        rows += [(name, buffer) for name, buffer in buffers if name.rpartition(".")[0] == layer]
+        rows = [(name.rpartition(".")[2], tensor) for name, tensor in rows]
+        title = f"{layer} {title}".strip()
+    lines = groupby(rows, lambda row: _size(row[1].data.shape))  # those of one shape share a line
+    return "\n".join([title, *(f"{', '.join(name for name, _ in same)}  {shape}" for shape, same in lines)])
+
+
+def _leaf_style(leaf):
+    return TRAINED if leaf.requires_grad else CONSTANT
+
+
+def _style(node):
+    room, _, page = type(node).__module__.rpartition(".")
+    return STYLES.get(page, OWN) if room == "minicnn.ops" else OWN
+
+
+def _size(shape):
     return " x ".join(map(str, shape)) or "number"

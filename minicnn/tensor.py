@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike
 from .autograd import backward
 from .comparisons import Comparisons
 from .device import device_of, naming_memory_errors, to_device
-from .graph import to_dot
+from .graph import Graph, to_dot
 from .idioms import TorchIdioms
 from .ops import arithmetic, inplace, linear, reduction, shape
 from .ops.reduction import Dim
@@ -102,8 +102,11 @@ class Tensor(TorchIdioms, Comparisons, ArrayProtocols):  # x.item(), x.view(...)
         result.version = self.version  # one memory has one count of its changes in place (versions.py)
         return result
 
-    def graph(self, names: dict[str, Variable] | None = None) -> str:
-        """The graph behind this tensor as DOT text (``minicnn/graph.py``)."""
+    def graph(self, names: Any = None) -> Graph:
+        """The graph behind this tensor: DOT text, and a picture in a notebook (``minicnn/graph.py``).
+
+        names: the Module, or {name: tensor}, that its leaves are named after.
+        """
         return to_dot(self, names)
 
     def to(self, device: str) -> Tensor:

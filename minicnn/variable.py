@@ -33,6 +33,7 @@ class Variable:
     """
 
     node: Any  # a Function or None; autograd.py stands above this file
+    is_parameter = False  # True of nn.Parameter: what a Module trains
 
     def __init__(self, data: Array, requires_grad: bool = False) -> None:
         self._data = data

@@ -12,6 +12,8 @@ class Parameter(Tensor):
     data: an array, or a Tensor; the Parameter is a new leaf in its memory, whatever graph the Tensor came out of.
     """
 
+    is_parameter = True
+
     def __init__(self, data: Any, requires_grad: bool = True) -> None:
         super().__init__(data.data if isinstance(data, Variable) else data, requires_grad)
         if isinstance(data, Variable):
