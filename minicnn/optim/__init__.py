@@ -1,6 +1,8 @@
 """Optimisers and learning-rate schedules, by the names of ``torch.optim``."""
 
 from . import lr_scheduler
-from .sgd import SGD, weights_and_biases
+from .groups import weights_and_biases
+from .optimizer import Optimizer
+from .sgd import SGD
 
-__all__ = ["SGD", "lr_scheduler", "weights_and_biases"]
+__all__ = ["SGD", "Optimizer", "lr_scheduler", "weights_and_biases"]

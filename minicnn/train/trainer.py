@@ -24,7 +24,7 @@ from ..data import Batch, DataLoader
 from ..data.errors import shown
 from ..device import to_device
 from ..nn import Module
-from ..optim import SGD
+from ..optim import Optimizer
 from ..optim.lr_scheduler import Schedule
 from ..progress import Progress
 from ..storage.checkpoint import CheckpointError, save_checkpoint
@@ -61,7 +61,7 @@ class Trainer:
     def __init__(
         self,
         model: Module,
-        optimizer: SGD,
+        optimizer: Optimizer,
         schedule: Schedule,
         train_loader: DataLoader,
         val_loader: DataLoader | None,

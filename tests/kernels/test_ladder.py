@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from strategies import convolutions
 
 import minicnn
+from minicnn import optim
 from minicnn.device import MIRRORS, implementation
 from minicnn.emulated import on_device
 from minicnn.kernels import arguments
@@ -39,12 +40,14 @@ def there(array):
 
 
 def reference_functions():
-    """Every function that an op's page, or the optimiser, looks up by ``run`` or ``implementation``."""
-    engine = Path(minicnn.__file__).parent
-    for path in (*sorted((engine / "ops").glob("*.py")), engine / "optim" / "sgd.py"):
-        module = importlib.import_module(f"minicnn.{path.parent.name}.{path.stem}")
-        for name in sorted(set(re.findall(r"(?:self\.run|= implementation)\((\w+)", path.read_text()))):
+    """Every function that an op's page looks up by ``run``, or an optimiser as its ``update``."""
+    for path in sorted((Path(minicnn.__file__).parent / "ops").glob("*.py")):
+        module = importlib.import_module(f"minicnn.ops.{path.stem}")
+        for name in sorted(set(re.findall(r"self\.run\((\w+)", path.read_text()))):
             yield pytest.param(getattr(module, name), id=name)
+    kinds = [getattr(optim, name) for name in optim.__all__ if hasattr(getattr(optim, name), "update")]
+    for update in dict.fromkeys(kind.update for kind in kinds):  # each once
+        yield pytest.param(update, id=update.__name__)
 
 
 @pytest.mark.parametrize("device, tier", MIRRORS)
