@@ -13,6 +13,7 @@ import subprocess
 from itertools import groupby
 from typing import Any
 
+from . import notebook
 from .autograd import topological_order
 from .variable import Variable
 
@@ -50,6 +51,9 @@ class Graph(str):
             advice = "to see the picture, install Graphviz (apt install graphviz, brew install graphviz)"
             return {"text/plain": f"{self}// {advice}"}
         return {"text/plain": str(self), "image/svg+xml": drawn.stdout}
+
+    def _ipython_display_(self):  # else IPython would show the text as it shows any other str
+        notebook.show_as_value(self)
 
 
 def to_dot(tensor: Variable, names: Any = None) -> Graph:

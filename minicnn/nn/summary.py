@@ -1,11 +1,13 @@
 """summary: the table of a network's layers that lectures draw, with its totals."""
 
+import html
 import math
 from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
 
+from .. import notebook
 from ..console import say
 from ..gradmode import no_grad
 from ..settings import whole
@@ -14,6 +16,8 @@ from ..types import Shape
 from .layers import Conv2d, Linear
 from .module import Module
 from .watch import tensors_in, watch
+
+HEADER = ["layer", "filter / stride, pad", "output volume", "parameters", "multiply-adds", "activations"]
 
 
 @dataclass(frozen=True)
@@ -49,11 +53,13 @@ class Summary:
         """Of all outputs, in float32, for one image."""
         return sum(row.activation_bytes for row in self.rows)
 
-    def __str__(self):
-        header = ["layer", "filter / stride, pad", "output volume", "parameters", "multiply-adds", "activations"]
-        body = [_texts(row) for row in self.rows]
+    def _table(self):
+        """Texts: of the header, of each row, of the total."""
         total = Row("total", "", (), self.parameters, self.multiply_adds, self.activation_bytes)
-        table = [header, *body, _texts(total)]
+        return [HEADER, *map(_texts, self.rows), _texts(total)]
+
+    def __str__(self):
+        table = self._table()
         widths = [max(len(line[i]) for line in table) for i in range(len(fields(Row)))]
         lines = [
             "  ".join(t.ljust(w) if i < 3 else t.rjust(w) for i, (t, w) in enumerate(zip(r, widths, strict=True)))
@@ -62,9 +68,18 @@ class Summary:
         rule = "-" * len(lines[0])
         return "\n".join([lines[0], rule, *lines[1:-1], rule, lines[-1]])
 
+    def _repr_mimebundle_(self, include=None, exclude=None):
+        header, *rows, total = self._table()
+        parts = ("thead", "th", [header]), ("tbody", "td", rows), ("tfoot", "th", [total])
+        table = f"<table>{''.join(_html(*part) for part in parts)}</table>"
+        return {"text/plain": str(self), "text/html": table}
+
+    def _ipython_display_(self):
+        notebook.show_as_value(self)
+
 
 def summary(model: Module, input_shape: Shape | list[Shape]) -> Summary:
-    """Print, and return, the table of `model`'s layers for one image of `input_shape` (C, H, W).
+    """Print, and return, the table of `model`'s layers for one image of `input_shape` (C, H, W). A notebook shows it.
 
     input_shape: a list of shapes for a model that takes several inputs. Multiply-adds are those of convolutions and
     fully connected layers; activations are float32 outputs. Found by running one image of zeros through the model in
@@ -93,7 +108,8 @@ def summary(model: Module, input_shape: Shape | list[Shape]) -> Summary:
         if count := _count(module, counted):
             rows.append(Row(_label(name, module), "", (), count, 0, 0))
     result = Summary(rows)
-    say(result)
+    if not notebook.show(result):
+        say(result)
     return result
 
 
@@ -146,3 +162,10 @@ def _texts(row):
     output = ", ".join(" x ".join(map(str, volume)) for volume in volumes)
     costs = f"{row.parameters:,}", f"{row.multiply_adds:,}", f"{row.activation_bytes / 1024:,.0f} KiB"
     return [row.layer, row.window, output, *costs]
+
+
+def _html(part, cell, rows):
+    """A part of an HTML table: texts to the left, numbers to the right."""
+    style = [f' style="text-align:{"left" if i < 3 else "right"}"' for i in range(len(fields(Row)))]
+    cells = ("".join(f"<{cell}{s}>{html.escape(t)}</{cell}>" for s, t in zip(style, row, strict=True)) for row in rows)
+    return f"<{part}>{''.join(f'<tr>{row}</tr>' for row in cells)}</{part}>"
