@@ -7,8 +7,9 @@ element, which NumPy works out for a whole vector register at once, over blocks 
 import numpy as np
 
 from .machine import memory, threads
+from .machine.elementwise import elementwise
 from .machine.jit import jit
-from .machine.layout import empty_like, flat
+from .machine.layout import flat
 
 AT_ONCE = 1 << 13  # elements that go through every step of the sigmoid: 32 KB of float32 in each of 3 arrays
 
@@ -20,7 +21,7 @@ def relu_forward(x, out):
 
 def relu_backward(grad_out, y):
     """grad_x = grad_out where y > 0 (or NaN)."""
-    return _run(_relu_backward, empty_like(y), y, grad_out)
+    return elementwise(_relu_backward, y, grad_out)
 
 
 def leaky_relu_forward(x, slope, out):
@@ -30,49 +31,38 @@ def leaky_relu_forward(x, slope, out):
 
 def leaky_relu_backward(grad_out, y, slope):
     """grad_x = grad_out where y > 0, else slope * grad_out."""
-    return _run(_leaky_relu_backward, empty_like(y), y, grad_out, numbers=(y.dtype.type(slope),))
+    return elementwise(_leaky_relu_backward, y, grad_out, numbers=(y.dtype.type(slope),))
 
 
 def sigmoid_forward(x):
     """y = 1 / (1 + e^-x), in the form whose exponential cannot overflow."""
-    return _run(_sigmoid, empty_like(x), x)
+    return elementwise(_sigmoid, x)
 
 
 def sigmoid_backward(grad_out, y):
     """grad_x = grad_out * y * (1 - y)."""
-    return _run(_sigmoid_backward, empty_like(y), y, grad_out)
+    return elementwise(_sigmoid_backward, y, grad_out)
 
 
 def tanh_forward(x):
     """y = tanh(x)."""
-    return _run(np.tanh, empty_like(x), x)
+    return elementwise(np.tanh, x)
 
 
 def tanh_backward(grad_out, y):
     """grad_x = grad_out * (1 - y^2)."""
-    return _run(_tanh_backward, empty_like(y), y, grad_out)
-
-
-def _run(kernel, out, *arrays, numbers=()):
-    """kernel(slice of each array, slice of out, *numbers) by chunks; returns out, laid out in memory as arrays[0]."""
-    views = flat(*arrays, out)
-
-    def work(start, stop):
-        kernel(*(view[start:stop] for view in views), *numbers)
-
-    threads.run_chunks(work, views[0].size, threads.LEAST)
-    return out
+    return elementwise(_tanh_backward, y, grad_out)
 
 
 def _forward(kernel, in_place, x, out, *numbers):
     """What kernel(x, y, *numbers) makes of x; where `out` is x, in_place(x, *numbers) writes it over x."""
     if out is None:
-        return _run(kernel, empty_like(x), x, numbers=numbers)
+        return elementwise(kernel, x, numbers=numbers)
     (view,) = flat(out)  # a copy, if out has gaps
     if out is x and np.may_share_memory(view, x):
         threads.run_chunks(lambda start, stop: in_place(view[start:stop], *numbers), view.size, threads.LEAST)
     else:  # its memory has gaps
-        out[...] = _run(kernel, empty_like(x), x, numbers=numbers)
+        out[...] = elementwise(kernel, x, numbers=numbers)
     return out
 
 
