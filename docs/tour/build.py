@@ -69,6 +69,7 @@ def executed(chapter: Path) -> NotebookNode:
         )
         environment = {name: value for name, value in os.environ.items() if name != "MPLBACKEND"}  # pictures inline
         environment["IPYTHONDIR"] = str(Path(folder, "ipython"))  # nobody's own start-up files and settings
+        environment["TMPDIR"] = str(work)  # what a chapter leaves behind goes with the folder
         try:
             client.execute(env=environment, cleanup_kc=True)
         except CellExecutionError as error:

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import os
 import re
 import subprocess
 import sys
@@ -107,6 +108,16 @@ def test_without_minicnn_a_chapter_says_how_to_get_it(tmp_path):
     assert done.returncode == 1 and done.stdout == ""
     assert len(done.stderr.splitlines()) == 1
     assert "minicnn is not installed" in done.stderr and "pip install -e ." in done.stderr
+
+
+@pytest.mark.parametrize("name", EMULATED)
+def test_without_a_compiler_a_chapter_says_so_in_a_line(name, tmp_path):
+    environment = {name: value for name, value in os.environ.items() if name != "CXX"} | {"PATH": str(tmp_path)}
+    command = [sys.executable, CHAPTERS[name]]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 1
+    assert "needs a C++20 compiler" in done.stderr and "CXX" in done.stderr
 
 
 CHAPTER = "# %% [markdown]\n# # Title\n\n# %%\n{}\n"
