@@ -1,6 +1,7 @@
-"""Pictures in, batches out: image folders, augmentation, normalising, the loader, and a sample set.
+"""Data sets in, batches out: arrays, image folders, augmentation, normalising, the loader, and a sample set.
 
-The way of a picture through this package, one file per step:
+``DataLoader((images, labels), batch_size=32, shuffle=True)`` is all that arrays need. The way of a picture through this
+package, one file per step:
 
     folder.py     which labels, train and val; which files are pictures: listing.py
     decode.py     one file                                      path          -> PIL image, "RGB"
@@ -8,14 +9,23 @@ The way of a picture through this package, one file per step:
     cifar.py      CIFAR-10's test pictures, from their file     an index      -> PIL image, "RGB"
     subset.py     some classes, some pictures of each
     augment.py    resize, crop, flip, colour noise, per picture PIL image     -> uint8 (3, H, W)
-    loader.py     order, worker threads, bad files              many pictures -> uint8 (N, 3, H, W)
+    loader.py     the order of an epoch, batches, bad files     many pictures -> uint8 (N, 3, H, W)
     normalize.py  mean and scale, on the whole batch            uint8 batch   -> float32 batch
+
+Beneath the loader, for data sets of all kinds:
+
+    datasets.py   arrays of one length
+    sources.py    what is a data set, and what is none
+    ahead.py      threads that fetch items before they are needed
+    collate.py    items -> arrays -> Tensors
+
+And beside them:
+
     record.py     names and sizes, to know the pictures again
     errors.py     DataError, BadImage
     sample.py     a small synthetic set to run all of this on, drawn once into a cache folder
 
-Needs NumPy and Pillow only (published.py: torchvision); of minicnn cache.py, settings.py, types.py and device.py, as
-normalize.py works where the pictures are.
+Needs NumPy and Pillow only (published.py: torchvision), and of minicnn nothing above tensor.py.
 """
 
 from .augment import (
@@ -31,16 +41,17 @@ from .augment import (
     WithMirror,
     to_array,
 )
+from .datasets import TensorDataset
 from .errors import BadImage, DataError
 from .folder import ImageFolder, train_and_val
 from .loader import Batch, DataLoader, TooManyBadImages
-from .normalize import ChannelMean, ChannelMeanStd, MeanImage, Normalize
+from .normalize import ChannelMean, ChannelMeanStd, MeanImage, Normalize, ZeroToOne
 from .sample import draw_sample
 from .subset import only_classes, some_per_class
 
 __all__ = [
     "BadImage", "Batch", "CenterCrop", "ChannelMean", "ChannelMeanStd", "ColorNoise", "Compose", "DataError",
     "DataLoader", "ImageFolder", "MeanImage", "Normalize", "Pad", "RandomCrop", "RandomFlip", "RandomShorterSide",
-    "ResizeShorter", "TenCrop", "TooManyBadImages", "WithMirror", "draw_sample", "only_classes", "some_per_class",
-    "to_array", "train_and_val",
+    "ResizeShorter", "TenCrop", "TensorDataset", "TooManyBadImages", "WithMirror", "ZeroToOne", "draw_sample",
+    "only_classes", "some_per_class", "to_array", "train_and_val",
 ]  # fmt: skip

@@ -26,10 +26,15 @@ MAX_RESIZED = 2**26  # pixels, 200 MB; of 256 pixels in height: 262,144 in width
 
 
 def to_array(image: Any) -> Array:
-    """PIL "RGB" image -> uint8 (3, H, W), contiguous. An array (TenCrop's) passes through."""
+    """PIL image -> uint8 (C, H, W), contiguous: "RGB" has three channels, "L" one. An array (TenCrop's) passes through.
+    TypeError for another mode, as a palette's numbers are no colours."""
     if isinstance(image, np.ndarray):
         return image
-    return np.ascontiguousarray(np.asarray(image).transpose(2, 0, 1))
+    mode = getattr(image, "mode", type(image).__name__)
+    if mode not in ("RGB", "L", "RGBA"):
+        raise TypeError(f"a picture must have mode 'RGB' or 'L', not {mode!r}; image.convert('RGB') has")
+    pixels = np.asarray(image)
+    return np.ascontiguousarray(pixels.transpose(2, 0, 1)) if pixels.ndim == 3 else pixels[None].copy()
 
 
 class _Transform:

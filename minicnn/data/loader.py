@@ -1,39 +1,52 @@
-"""The loader: pictures of a data set, in the order of an epoch, decoded ahead in threads, handed over as
-batches.
+"""The loader: the items of a data set, in the order of an epoch, fetched ahead by threads, handed over as batches.
 
-    loader = DataLoader(train, 128, shuffle=True, transform=transform, num_workers=4)
-    for epoch in range(90):
-        for batch in loader.epoch(epoch):
-            ...                                    # batch.images uint8 (N, 3, H, W), batch.labels int64 (N,)
-        print(loader.wait_seconds, loader.bad)
+    loader = DataLoader((images, labels), batch_size=32, shuffle=True)     # arrays, or any data set, or a folder
+    for epoch in range(10):
+        for images, labels in loader:          # Tensors: the next epoch at each go, so the order is a new one
+            ...
 
 What a batch holds depends on (seed, epoch, position) and on nothing else. The order is a permutation drawn
-from (seed, ORDER, epoch); the random choices for a picture are drawn from (seed, AUGMENT, epoch, index), a
-generator of its own, so it does not matter which thread decodes it, or when. And so an epoch can be taken up
-at any batch without replaying the ones before it: save `batch.position + 1`, and go on with
-`loader.epoch(epoch, start=saved)`.
+from (seed, ORDER, epoch); the random choices of the transform are drawn from (seed, AUGMENT, epoch, index), a
+generator of its own for each item, so it does not matter which thread fetches it, or when. And so an epoch can be taken
+up at any batch without replaying the ones before it: ``loader.epoch(epoch, start=batch.position + 1)``, which the
+training loop of ``minicnn.train`` uses, hands over a Batch of arrays as they come, uint8 pictures for instance.
 
-Threads are enough: Pillow gives up the interpreter lock while it decodes and resizes.
+One step a file: sources.py gets items, ahead.py lets threads do it, collate.py makes batches and Tensors of them.
 """
 
 import math
-import os
 import time
-from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..device import is_array, to_device
 from ..settings import ANY, flag, real, whole
+from ..tensor import Tensor
 from ..types import Array
-from .augment import to_array
+from .ahead import fetch_ahead, fetch_now
+from .collate import as_labels, to_tensors
 from .errors import BadImage, DataError, shown
-from .subset import PictureSet
+from .normalize import ZeroToOne
+from .sources import Arrays, source_of
 
 ORDER, AUGMENT = 1, 2  # the purposes of the generators
+
+NOT_HERE = {  # PyTorch's other settings, and what to do instead
+    "sampler": "give the items in an order of your own, arrays[order], or shuffle=True",
+    "batch_sampler": "give batch_size=, shuffle= and drop_last=",
+    "generator": "the order comes from seed=, a whole number",
+    "prefetch_factor": "give prefetch=, how many batches are fetched ahead by all threads together",
+    "worker_init_fn": "workers are threads, which share what is there; a transform is handed its generator",
+    "multiprocessing_context": "workers are threads",
+    "persistent_workers": "leave it out: workers are threads, and start at once",
+    "pin_memory": "leave it out: images.to(device) moves a batch",
+    "pin_memory_device": "leave it out: images.to(device) moves a batch",
+    "timeout": "leave it out: a batch is waited for",
+    "in_order": "leave it out: batches come in order",
+}
 
 
 class TooManyBadImages(DataError):
@@ -41,176 +54,193 @@ class TooManyBadImages(DataError):
 
 
 class Batch(NamedTuple):
-    """What the loader hands over: pictures with their labels."""
+    """What ``loader.epoch`` hands over: pictures with their labels, as arrays."""
 
-    images: np.ndarray  # uint8 (N, C, H, W); (N, views, C, H, W) after TenCrop, WithMirror
+    images: np.ndarray  # uint8 (N, C, H, W), or what the arrays of the data set are; (N, views, C, H, W) after TenCrop
     labels: np.ndarray  # int64 (N,)
-    indices: np.ndarray  # int64 (N,): which samples of the data set these are
+    indices: np.ndarray  # int64 (N,): which items of the data set these are
     position: int  # 0, 1, ...: which batch of the epoch this is
 
 
 class DataLoader:
-    """Batches of a data set.
+    """Batches of a data set: ``for images, labels in loader``, each time the next epoch.
 
-    dataset      has len(dataset), dataset.samples[i] = (path, label) and dataset.load(i), which raises BadImage
+    dataset      a tuple of arrays or Tensors of one length, or one of them; or anything with __len__ and __getitem__
+                 whose items are arrays, numbers, PIL images, or tuples or dicts of such; or a set of pictures
+                 (``ImageFolder``)
+    batch_size   items in a batch
     shuffle      a new order every epoch, or the order of the data set
-    transform    transform(image, rng) -> PIL image or uint8 array, of the same size for all pictures; None: they have
-                 it already
-    num_workers  threads that decode; 0 decodes when a batch is asked for
-    prefetch     how many batches are decoded ahead of the one in use
+    transform    transform(image, rng) of each picture, or of the first part of each item -> PIL image or array
+    normalize    makes float32 of a batch of uint8 pictures (N, C, H, W): a fitted ``Normalize``; None: x / 255
+    seed         of the orders and of the transform's random choices
+    num_workers  threads that fetch items; 0 fetches when a batch is asked for. Arrays need none. The data set's
+                 __getitem__ runs in several threads at once: files and generators must not be shared
+    prefetch     how many batches are fetched ahead of the one in use
+    collate_fn   a function of a list of items; what it returns is handed over in place of the batch
     drop_last    leave out the last batch of an epoch if it is not full
 
-    A picture that cannot be read is left out of its batch and entered in `.bad`, {path: reason}, once,
+    A batch has the form of an item, a tuple mostly. Its leaves are Tensors: of uint8 arrays (C, H, W) and of PIL images
+    float32 in [0, 1], of whole numbers int64, of other arrays their own dtype; Tensors stay what they are.
+
+    A picture that cannot be read (BadImage) is left out of its batch and entered in `.bad`, {path: reason}, once,
     however many epochs it is met in. When there are more of them than max_bad_fraction of the data set
     (rounded up to whole pictures), TooManyBadImages is raised. Any other exception of a worker is raised
-    here, as it is.
+    here, as it is, with a note that names the item.
     """
 
     def __init__(
         self,
-        dataset: PictureSet,
+        dataset: Any,
         batch_size: int = 1,
         shuffle: bool = False,
         *,
         transform: Callable | None = None,
+        normalize: Callable[[Array], Array] | None = None,
         seed: int = 0,
         num_workers: int = 0,
         prefetch: int = 2,
+        collate_fn: Callable | None = None,
         drop_last: bool = False,
         max_bad_fraction: float = 0.001,
+        **others: Any,
     ) -> None:
-        if missing := [name for name in ("__len__", "samples", "load") if not hasattr(dataset, name)]:
-            raise TypeError(f"DataLoader: a data set has {', '.join(missing)}, {type(dataset).__name__} does not")
-        if not (transform is None or callable(transform)):
-            raise TypeError(f"DataLoader: transform must be a function (image, rng), not {transform!r}")
-        self.dataset = dataset
+        _refuse(others)
+        takes = {"transform": "(image, rng)", "normalize": "of a batch", "collate_fn": "of a list of items"}
+        for name, function in (("transform", transform), ("normalize", normalize), ("collate_fn", collate_fn)):
+            if not (function is None or callable(function)):
+                raise TypeError(f"DataLoader: {name} must be a function {takes[name]}, not {function!r:.60}")
+        self._source = source_of(dataset, transform)
+        if collate_fn is not None and isinstance(self._source, Arrays):
+            what = "DataLoader: collate_fn= takes a list of items, and arrays are cut into whole batches"
+            raise TypeError(f"{what}; change the batch in the loop, or give a data set with __getitem__")
+        self._dataset = dataset
         self.batch_size = whole(self, "batch_size", batch_size)
-        self.transform = transform
         self.shuffle = flag(self, "shuffle", shuffle)
+        self.normalize = ZeroToOne() if normalize is None else normalize
         self.seed = whole(self, "seed", seed, 0)
         self.num_workers = whole(self, "num_workers", num_workers, 0)
         self.prefetch = whole(self, "prefetch", prefetch)
+        self.collate_fn = collate_fn
         self.drop_last = flag(self, "drop_last", drop_last)
         self.max_bad_fraction = real(self, "max_bad_fraction", max_bad_fraction, at_least=0, at_most=1)
+        self.next_epoch = 0  # which one `for ... in loader` begins next; set it to go on where another run stood
         self.bad: dict[str, str] = {}
         self.wait_seconds = 0.0  # how long the consumer waited for batches in the latest epoch
 
+    @property
+    def dataset(self) -> Any:
+        """What it was given; another one needs another loader."""
+        return self._dataset
+
     def __len__(self) -> int:
         """Batches in an epoch."""
-        full, rest = divmod(len(self.dataset), self.batch_size)
+        full, rest = divmod(len(self._source), self.batch_size)
         return full + (rest > 0 and not self.drop_last)
 
+    def __repr__(self):
+        settings = {name: getattr(self, name) for name in ("batch_size", "shuffle", "seed", "num_workers", "drop_last")}
+        shown = ", ".join(f"{name}={value}" for name, value in settings.items())
+        return f"DataLoader({len(self._source)} items of {self._source}, {shown})"
+
+    def __iter__(self) -> Iterator[Any]:
+        """The batches of the next epoch, as Tensors."""
+        epoch = self.next_epoch
+        self.next_epoch = epoch + 1
+        return self._handed_over(epoch, 0, self._as_tensors)
+
     def order(self, epoch: int) -> Array:
-        """int64 (len(dataset),): the samples in the order in which this epoch takes them."""
+        """int64 (len(dataset),): the items in the order in which this epoch takes them."""
         if not self.shuffle:
-            return np.arange(len(self.dataset))
-        return np.random.default_rng([self.seed, ORDER, epoch]).permutation(len(self.dataset))
+            return np.arange(len(self._source))
+        return np.random.default_rng([self.seed, ORDER, epoch]).permutation(len(self._source))
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
-        """Iterate over the batches `start`, `start + 1`, ... of an epoch.
+        """Iterate over the batches `start`, `start + 1`, ... of an epoch, each a Batch of arrays.
 
         A batch without a single readable picture is not handed over, but its position counts. Leaving the
-        loop early stops the workers.
+        loop early stops the workers. TypeError where items are no pairs of a picture and a label.
         """
         epoch, start = whole(self, "epoch", epoch, 0), whole(self, "start", start, ANY)
         if not 0 <= start <= len(self):
             batches = f"0..{len(self)}, the batches of an epoch"
             raise ValueError(f"DataLoader.epoch: start must lie in {batches}, not {start}")
-        return self._batches(epoch, start)
+        return self._handed_over(epoch, start, _as_batch)
+
+    def name(self, index: int) -> str:
+        """What messages call an item of the data set: a picture's path, for instance."""
+        return self._source.name(index)
+
+    def _as_tensors(self, batch, indices, position):
+        return batch if self.collate_fn else to_tensors(batch, self.normalize)
+
+    def _handed_over(self, epoch, start, form):
+        with closing(self._batches(epoch, start)) as batches:
+            for found in batches:
+                yield form(*found)
 
     def _batches(self, epoch, start):
+        """(batch of arrays, the indices of its items, its position), for each batch from `start` on."""
         self.wait_seconds = 0.0
         order = self.order(epoch)
         parts = [order[p * self.batch_size : (p + 1) * self.batch_size] for p in range(start, len(self))]
-        decode = self._decode_ahead if self.num_workers else self._decode_now
-        with closing(decode(epoch, parts)) as decoded:
+        with closing(self._rows(parts) if isinstance(self._source, Arrays) else self._items(epoch, parts)) as found:
             for position in range(start, len(self)):
                 asked = time.perf_counter()
-                batch = self._collate(next(decoded), position)
+                batch, indices = next(found)
                 self.wait_seconds += time.perf_counter() - asked
-                if batch is not None:
-                    yield batch
+                if len(indices):
+                    yield batch, indices, position
 
-    def _decode_now(self, epoch, parts):
-        for part in parts:
-            yield [self._sample(epoch, int(index)) for index in part]
+    def _rows(self, parts):
+        for indices in parts:
+            yield self._source.rows(indices), indices
 
-    def _decode_ahead(self, epoch, parts):
-        pool = ThreadPoolExecutor(self.num_workers, thread_name_prefix="minicnn-loader")
-        ahead = deque()  # a list of futures per batch, in order
-        process = os.getpid()
-        try:
-            for part in parts:
-                ahead.append(self._submit(pool, epoch, part))
-                if len(ahead) > self.prefetch:
-                    yield self._results(ahead.popleft(), process)
-            while ahead:
-                yield self._results(ahead.popleft(), process)
-        finally:
-            pool.shutdown(cancel_futures=True)
+    def _items(self, epoch, parts):
+        def fetch(index):  # runs in a worker
+            try:
+                return self._source.item(index, np.random.default_rng([self.seed, AUGMENT, epoch, index]))
+            except BadImage as bad:
+                return bad
 
-    def _submit(self, pool, epoch, part):
-        try:
-            return [pool.submit(self._sample, epoch, int(index)) for index in part]
-        except RuntimeError as error:  # the system refuses another thread
-            raise DataError(f"DataLoader: {error}; fewer than {self.num_workers} workers may do") from error
+        ahead = self.num_workers, self.prefetch
+        with closing(fetch_ahead(fetch, parts, *ahead) if self.num_workers else fetch_now(fetch, parts)) as fetched:
+            for indices, found in zip(parts, fetched, strict=True):
+                good = [i for i, item in enumerate(found) if not isinstance(item, BadImage)]
+                for item in found:
+                    if isinstance(item, BadImage):
+                        self._note(item)
+                items, indices = [found[i] for i in good], indices[good]
+                yield self._collate(items, indices) if good else None, indices
 
-    def _results(self, futures, process):
-        if os.getpid() != process:
-            raise RuntimeError(
-                "DataLoader: this epoch was begun before the process forked, and its threads are the other process's; "
-                f"begin it here: loader.epoch(epoch, start), or num_workers=0 instead of {self.num_workers}"
-            )
-        return [future.result() for future in futures]
-
-    def _sample(self, epoch, index):
-        """(array, label, index) of one picture, or the BadImage that was raised. Runs in a worker."""
-        path, label = self.dataset.samples[index]
-        try:
-            image = self.dataset.load(index)
-        except BadImage as bad:
-            return bad
-        except MemoryError as error:
-            raise _no_memory(path) from error
-        rng = np.random.default_rng([self.seed, AUGMENT, epoch, index])
-        try:
-            if self.transform is not None:
-                image = self.transform(image, rng)
-            return to_array(image), label, index
-        except BadImage as bad:  # it can be decoded, and yet not be used
-            return BadImage(path, str(bad))
-        except MemoryError as error:
-            raise _no_memory(path) from error
-        except Exception as error:
-            error.add_note(f"in the transform of {path}")
-            raise
-
-    def _collate(self, samples, position):
-        """A Batch of the good samples, None if there are none; the bad ones are noted."""
-        good = []
-        for sample in samples:
-            if isinstance(sample, BadImage):
-                self._note(sample)
-            else:
-                good.append(sample)
-        if not good:
-            return None
-        arrays, labels, indices = zip(*good, strict=True)
-        shapes = sorted({array.shape for array in arrays})
-        if len(shapes) > 1:
-            what = f"DataLoader: the pictures of a batch have different shapes, {shapes[0]} and {shapes[-1]}"
-            raise ValueError(f"{what}; end the transform with a crop")
-        return Batch(np.stack(arrays), np.array(labels, np.int64), np.array(indices, np.int64), position)
+    def _collate(self, items, indices):
+        return self.collate_fn(items) if self.collate_fn else self._source.stack(items, indices)
 
     def _note(self, bad):
         self.bad.setdefault(bad.path, bad.reason)
-        allowed = math.ceil(self.max_bad_fraction * len(self.dataset) - 1e-9)
+        count = len(self._source)
+        allowed = math.ceil(self.max_bad_fraction * count - 1e-9)
         if len(self.bad) > allowed:
             first = "; ".join(f"{shown(path)}: {reason}" for path, reason in list(self.bad.items())[:5])
-            what = f"{len(self.bad)} of {len(self.dataset)} pictures are unreadable"
+            what = f"{len(self.bad)} of {count} pictures are unreadable"
             limit = f"max_bad_fraction={self.max_bad_fraction:g} allows {allowed}"
             raise TooManyBadImages(f"{what} and {limit}; repair or remove them: {first}")
 
 
-def _no_memory(path):
-    return DataError(f"{shown(path)}: there is no memory left for it; fewer --workers, or a smaller batch, need less")
+def _refuse(settings):
+    """TypeError for settings that are PyTorch's alone, unless they ask for nothing, and for those of nobody."""
+    for name, value in settings.items():
+        if name not in NOT_HERE:
+            raise TypeError(f"DataLoader has no setting {name}=")
+        if not (value is None or value is False):
+            raise TypeError(f"DataLoader: {name}= is not built in; {NOT_HERE[name]}")
+
+
+def _as_batch(pair, indices, position):
+    """A Batch. TypeError if `pair` is no pair of pictures and labels."""
+    arrays = [part.data if isinstance(part, Tensor) else part for part in pair] if isinstance(pair, tuple) else []
+    if len(arrays) == 2 and all(map(is_array, arrays)):
+        images, labels = arrays[0], as_labels(to_device(arrays[1], "cpu"))
+        if labels.dtype == np.int64:
+            return Batch(images, labels, indices, position)
+    what = "DataLoader.epoch, which Trainer and evaluate call, hands over pictures, each with a label, a whole number"
+    raise TypeError(f"{what}; this data set holds other items: iterate over the loader itself, for batch in loader")

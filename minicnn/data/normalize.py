@@ -3,6 +3,7 @@
     MeanImage       x - mean[c, h, w]        AlexNet and the ResNet paper; values stay on the 0..255 scale
     ChannelMean     x - mean[c]              VGG; values stay on the 0..255 scale
     ChannelMeanStd  (x - mean[c]) / std[c]   torchvision; zero mean and unit standard deviation
+    ZeroToOne       x / 255                  nothing is fitted; what a loader does that is told nothing else
 
 Pixels are taken as they come, 0..255, and mean and std are in that unit. Batches are (N, C, H, W), or
 (N, views, C, H, W) from TenCrop and WithMirror; one that is on the GPU is normalised there (its bytes are a quarter of
@@ -18,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from ..device import device_of, naming_memory_errors, to_device
+from ..device import array_module, device_of, naming_memory_errors, to_device
 from ..types import Array
 
 
@@ -70,7 +71,7 @@ class Normalize(ABC):
     @staticmethod
     def from_state_dict(state: dict[str, Any]) -> "Normalize":
         """The normaliser, of whichever kind, whose `state_dict()` this is."""
-        kinds = {kind.__name__: kind for kind in (MeanImage, ChannelMean, ChannelMeanStd)}
+        kinds = {kind.__name__: kind for kind in (MeanImage, ChannelMean, ChannelMeanStd, ZeroToOne)}
         if state.get("kind") not in kinds:
             raise ValueError(f"Normalize.from_state_dict: kind {state.get('kind')!r} is none of {sorted(kinds)}")
         normalize = kinds[state["kind"]]()
@@ -182,6 +183,28 @@ class ChannelMeanStd(ChannelMean):
             what = f"ChannelMeanStd: channel {int(np.argmin(std))} has standard deviation {std.min():g}"
             raise ValueError(f"{what}, which cannot be scaled to one; use ChannelMean")
         self.mean, self.std = mean.astype(np.float32), std.astype(np.float32)
+
+
+class ZeroToOne(Normalize):
+    """x / 255 of uint8, as torchvision's ToTensor; batches of floats stay as they are. There is nothing to fit."""
+
+    fields = ()
+
+    def fit(self, batches: Iterable[Array]) -> "ZeroToOne":
+        return self
+
+    def __call__(self, batch):
+        if batch.dtype.kind == "f":
+            return batch
+        self._check_batch(batch, (None, None, None), dims=(4, 5))
+        with naming_memory_errors("Normalize"):
+            return array_module(batch).divide(batch, 255, dtype=np.float32)  # one pass, no copy in between
+
+    def __repr__(self):
+        return "ZeroToOne()"
+
+    def _fixed_sizes(self, picture):
+        return (None, None, None)
 
 
 def _moments(normalize, batches):

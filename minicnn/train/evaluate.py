@@ -89,7 +89,7 @@ def in_step(loaders: Sequence[DataLoader]) -> Iterator[tuple[Batch, ...]]:
 @no_grad()
 def log_probabilities(classifier: Classifier, images: Array, device: str = "cpu") -> Array:
     """The classifier's log-softmax of each view of N pictures: an array (views, N, classes)."""
-    views = images[:, None] if images.ndim == 4 else images  # uint8 (N, views, C, H, W)
+    views = images if images.ndim == 5 else images[:, None]  # uint8 (N, views, C, H, W)
     count, crops = views.shape[:2]  # N pictures, each seen as so many crops
     pixels = classifier.normalize(to_device(views, device)).reshape(count * crops, *views.shape[2:])
     scores = classifier.model(Tensor(pixels)).numpy()  # (N * views, classes)

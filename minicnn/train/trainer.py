@@ -213,7 +213,7 @@ class Trainer:
 
     def stop_at(self, batch: Batch, loss: float, images: Tensor) -> None:
         """TrainingError: this loss is not finite; why, as far as can be found out."""
-        paths = [shown(self.train_loader.dataset.samples[i][0]) for i in batch.indices[:3]]
+        paths = [shown(self.train_loader.name(i)) for i in batch.indices[:3]]
         raise TrainingError(
             f"the loss is {loss} in {self._where(batch.position + 1)}, at lr {self.lr:.3g}: "
             f"{explain(self.model, images)}. {self._advice()} The batch's {len(batch.indices)} pictures begin with "

@@ -46,6 +46,17 @@ def test_to_array_is_channels_first_and_contiguous():
     assert to_array(array) is array
 
 
+@pytest.mark.parametrize("mode, channels", [("L", 1), ("RGBA", 4)])
+def test_to_array_of_other_modes(mode, channels):
+    image = Image.fromarray(np.arange(60, dtype=np.uint8).reshape(4, 5, 3)).convert(mode)
+    array = to_array(image)
+    assert array.shape == (channels, 4, 5) and array.flags["C_CONTIGUOUS"] and array.flags.writeable
+    assert np.array_equal(array[0], np.asarray(image.getchannel(0)))
+    for other in ("P", "1", "CMYK", "F"):
+        with pytest.raises(TypeError, match=rf"mode 'RGB' or 'L', not '{other}'; image.convert"):
+            to_array(image.convert("L").convert(other))
+
+
 @pytest.mark.parametrize("size", SIZES)
 def test_resize_and_crops_equal_torchvisions(size):
     transforms = pytest.importorskip("torchvision.transforms")

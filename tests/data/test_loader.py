@@ -49,11 +49,6 @@ def test_length_and_drop_last():
     assert len(loader(batch_size=11)) == len(loader(batch_size=11, drop_last=True)) == 2
 
 
-def test_an_empty_data_set_has_no_batches():
-    empty = loader(Pictures(0))
-    assert len(empty) == 0 and list(empty.epoch(0)) == []
-
-
 def test_ten_crops_make_five_dimensional_batches():
     batch = next(loader(transform=TenCrop(6)).epoch(0))
     assert batch.images.shape == (4, 10, 3, 6, 6)
@@ -111,7 +106,9 @@ def test_other_exceptions_reach_the_consumer_and_name_the_picture(num_workers):
 
 
 def test_pictures_of_different_sizes_are_named():
-    with pytest.raises(ValueError, match=r"different shapes, .*end the transform with a crop"):
+    with pytest.raises(
+        ValueError, match=r"picture \d+ is of shape \(3, 5, .\) and picture \d+ is .* end the transform with a crop"
+    ):
         list(loader(transform=lambda image, rng: image.crop((0, 0, rng.integers(3, 8), 5))).epoch(0))
 
 
@@ -176,8 +173,6 @@ def test_other_arguments_are_looked_at_when_they_are_given():
             loader(**{name: "no"})
     with pytest.raises(TypeError, match="DataLoader: transform must be a function"):
         loader(transform="crop")
-    with pytest.raises(TypeError, match="DataLoader: a data set has samples, load, list does not"):
-        loader([1, 2])
     with pytest.raises(ValueError, match="epoch must be at least 0, got -1"):
         loader().epoch(-1)
     with pytest.raises(TypeError, match="epoch must be a whole number"):

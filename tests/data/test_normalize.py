@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from minicnn.data import ChannelMean, ChannelMeanStd, MeanImage, Normalize
+from minicnn.data import ChannelMean, ChannelMeanStd, MeanImage, Normalize, ZeroToOne
 from minicnn.device import device_of, to_device
 
 KINDS = [MeanImage, ChannelMean, ChannelMeanStd]
@@ -160,3 +160,18 @@ def test_a_constant_channel_cannot_be_scaled():
     images[:, 1] = 7
     with pytest.raises(ValueError, match=r"channel 1 has standard deviation 0.*use ChannelMean"):
         ChannelMeanStd().fit([images])
+
+
+def test_zero_to_one(monkeypatch):
+    normalize, batch = ZeroToOne().fit([]), pictures()
+    assert np.array_equal(normalize(batch), batch.astype(np.float32) / np.float32(255)) and normalize(batch).max() <= 1
+    floats = batch.astype(np.float64)
+    assert normalize(floats) is floats
+    assert type(Normalize.from_state_dict(normalize.state_dict())) is ZeroToOne
+    with pytest.raises(TypeError, match="ZeroToOne: expected a uint8 batch, got int64"):
+        normalize(batch.astype(np.int64))
+    with pytest.raises(ValueError, match=r"ZeroToOne: expected a batch \(N, C, H, W\), got"):
+        normalize(batch[0])
+    monkeypatch.setenv("MINICNN_EMULATE_GPU", "1")
+    moved = normalize(to_device(batch, "cuda"))
+    assert device_of(moved) == "cuda" and np.array_equal(to_device(moved, "cpu"), normalize(batch))

@@ -28,9 +28,7 @@ class Colours(RandomPictures):
 
 
 def test_learns_colours(tmp_path):
-    trainer = small_trainer(tmp_path)
-    for loader in (trainer.train_loader, trainer.val_loader):
-        loader.dataset = Colours(len(loader.dataset), 0, 3)
+    trainer = small_trainer(tmp_path, pictures=Colours)
     trainer.fit()
     top1 = [float(row["val_top1"]) for row in read_log(tmp_path / "log.csv")]
     assert max(top1) >= 90  # chance: 33
