@@ -103,6 +103,15 @@ def a_photograph(folder, monkeypatch):
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (240, 320, 3), np.uint8)).save(folder / "photo.jpg")
 
 
+def pictures_in_folders(folder, monkeypatch):
+    """DIR/train/<class>/*, of noise."""
+    rng = np.random.default_rng(0)
+    for name in ("cat", "dog"):
+        (folder / "DIR" / "train" / name).mkdir(parents=True)
+        for i in range(4):
+            Image.fromarray(rng.integers(0, 256, (50, 60, 3), np.uint8)).save(folder / "DIR/train" / name / f"{i}.jpg")
+
+
 def an_emulated_gpu(folder, monkeypatch):
     """For which the kernels are compiled."""
     if not there_is_a_compiler():
@@ -111,6 +120,7 @@ def an_emulated_gpu(folder, monkeypatch):
 
 
 NEEDED = {  # what a page's reader has beside what it says
+    "docs/loop.md": (pictures_in_folders,),
     "docs/weights.md": (random_weights, a_photograph),
     "docs/transfer.md": (random_weights,),
     "kernels/README.md": (an_emulated_gpu,),
