@@ -26,3 +26,8 @@ def test_line_counts_of_the_reading_order():
     assert not wrong, "README.md states other numbers of lines"
     (total,) = re.findall(r"([\d,]+) lines; each row", README)
     assert abs(int(total.replace(",", "")) - sum(lines.values())) <= 0.1 * sum(lines.values())
+
+
+def test_the_tour_is_in_the_reading_order():
+    chapters = [path.relative_to(ROOT).as_posix() for path in (ROOT / "docs" / "tour").glob("*.ipynb")]
+    assert len(chapters) >= 5 and all(f"]({chapter}) |" in README for chapter in chapters)
