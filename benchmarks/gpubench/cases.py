@@ -105,9 +105,17 @@ def by(shape):
 
 
 def elementwise(shape):
-    values = dict.fromkeys(("x", "y", "grad_out"), normal(*shape))
-    values |= {"out": None, "slope": 0.01, "p": 0.5, "key": 0xFEDCBA9876543210, "call": 2**33 + 5}
-    found = [case for page in ("activation", "arithmetic", "dropout") for case in cases(page, by(shape), values)]
+    values = dict.fromkeys(("x", "y", "grad_out", "target"), normal(*shape))
+    values |= {
+        "grad_loss": normal(),
+        "out": None,
+        "slope": 0.01,
+        "p": 0.5,
+        "key": 0xFEDCBA9876543210,
+        "call": 2**33 + 5,
+    }
+    pages = "activation", "arithmetic", "dropout", "mse_loss"
+    found = [case for page in pages for case in cases(page, by(shape), values)]
     return [*found, found[0]._replace(label=f"{by(shape)} in place", values=values | {"out": "x"})]  # ReLU's
 
 

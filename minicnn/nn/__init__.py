@@ -16,6 +16,7 @@ from .layers import (
     LocalResponseNorm,
     LogSoftmax,
     MaxPool2d,
+    MSELoss,
     ReLU,
     Sigmoid,
     Softmax,
@@ -27,7 +28,7 @@ from .watch import input_of, output_of, watch
 
 __all__ = [
     "AdaptiveAvgPool2d", "AvgPool2d", "BatchNorm2d", "Conv2d", "CrossEntropyLoss", "Dropout", "Flatten", "Identity",
-    "LeakyReLU", "Linear", "LocalResponseNorm", "LogSoftmax", "MaxPool2d", "Module", "ModuleDict", "ModuleList",
-    "Parameter", "ParameterDict", "ParameterList", "ReLU", "Sequential", "Sigmoid", "Softmax", "Tanh", "init",
-    "input_of", "output_of", "watch",
+    "LeakyReLU", "Linear", "LocalResponseNorm", "LogSoftmax", "MSELoss", "MaxPool2d", "Module", "ModuleDict",
+    "ModuleList", "Parameter", "ParameterDict", "ParameterList", "ReLU", "Sequential", "Sigmoid", "Softmax", "Tanh",
+    "init", "input_of", "output_of", "watch",
 ]  # fmt: skip

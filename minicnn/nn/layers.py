@@ -289,6 +289,17 @@ class CrossEntropyLoss(Module):
         return F.cross_entropy(input, target, self.weight, **options, label_smoothing=self.label_smoothing)
 
 
+class MSELoss(Module):
+    """``F.mse_loss`` of two Tensors of one shape."""
+
+    def __init__(self, reduction: str = "mean") -> None:
+        super().__init__()
+        self.reduction = one_of(self, "reduction", reduction, ("mean", "sum", "none"))
+
+    def forward(self, input, target):
+        return F.mse_loss(input, target, self.reduction)
+
+
 def _add_weight_and_bias(module, shape, bias):
     """PyTorch's default: both uniform, of variance 1 / (3 fan_in)."""
     module.weight = init.kaiming_uniform_(Parameter(np.empty(shape, np.float32)), a=math.sqrt(5))  # gain^2 = 1/3

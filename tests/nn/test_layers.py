@@ -52,7 +52,7 @@ def test_equals_pytorchs_layer(torch, name, args, options, shape, training):
         check_close(value.numpy(), theirs.state_dict()[key].numpy(), 1e-10)
 
 
-@pytest.mark.parametrize("name", sorted({layer[0] for layer in LAYERS} | {"CrossEntropyLoss"}))
+@pytest.mark.parametrize("name", sorted({layer[0] for layer in LAYERS} | {"CrossEntropyLoss", "MSELoss"}))
 def test_settings_have_pytorchs_names_order_and_defaults(torch, name):
     ours = inspect.signature(getattr(nn, name)).parameters
     theirs = inspect.signature(getattr(torch.nn, name)).parameters
@@ -92,6 +92,14 @@ def test_cross_entropy_loss(torch):
     theirs = torch.nn.CrossEntropyLoss(torch.from_numpy(weight), **options)(
         torch.from_numpy(x), torch.from_numpy(target)
     )
+    check_close(ours.numpy(), theirs.numpy(), 1e-12)
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+def test_mse_loss(torch, reduction):
+    x, target = np.random.default_rng(0).standard_normal((2, 5, 4))
+    ours = nn.MSELoss(reduction=reduction)(Tensor(x), Tensor(target))
+    theirs = torch.nn.MSELoss(reduction=reduction)(torch.from_numpy(x), torch.from_numpy(target))
     check_close(ours.numpy(), theirs.numpy(), 1e-12)
 
 
@@ -175,6 +183,7 @@ def test_groups_must_divide_the_channels(sizes):
         (lambda: nn.Flatten("1"), TypeError, ["Flatten", "start_dim", "'1'"]),
         (lambda: nn.CrossEntropyLoss(reduction="average"), ValueError, ["CrossEntropyLoss", "reduction", "'average'"]),
         (lambda: nn.CrossEntropyLoss(label_smoothing=2), ValueError, ["CrossEntropyLoss", "label_smoothing", "2"]),
+        (lambda: nn.MSELoss("average"), ValueError, ["MSELoss", "reduction", "'average'"]),
         (lambda: nn.CrossEntropyLoss(ignore_index=0.5), TypeError, ["CrossEntropyLoss", "ignore_index", "0.5"]),
     ],
 )

@@ -51,6 +51,7 @@ CALLS = {
     "linear": lambda x: F.linear(x, IMAGE),
     "softmax": lambda x: F.softmax(x, 1),
     "cross_entropy": lambda x: F.cross_entropy(x, [0]),
+    "mse_loss": lambda x: F.mse_loss(x, IMAGE),
     "residual_add": lambda x: F.residual_add(x, IMAGE),
     "ReLU": F.relu,
     "LeakyReLU": F.leaky_relu,

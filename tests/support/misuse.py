@@ -116,6 +116,14 @@ def residual_add(draw, make):
     return backward(draw, make, F.residual_add(a, b), a, b)
 
 
+def mse_loss(draw, make):
+    shape = draw.one_of((5,), (40, 3), (2, 3, 8, 9), (3, 0), ())
+    x, values = make(draw.array(*shape), True), draw.array(*shape)
+    target = draw.one_of(values, make(values), make(values, True), x)
+    loss = F.mse_loss(x, target, draw.one_of("mean", "sum", "none"))
+    return backward(draw, make, loss, *(t for t in (x, target) if isinstance(t, Tensor) and t.requires_grad))
+
+
 def softmax(draw, make):
     x = make(draw.array(draw.size(0, 9), draw.size(1, 30), *draw.one_of((), (4,), (3, 2))), True)
     return backward(draw, make, draw.one_of(F.softmax, F.log_softmax)(x, draw.number(draw.one_of(0, 1, -1))), x)
@@ -291,6 +299,7 @@ KINDS = (
     local_response_norm,
     elementwise,
     residual_add,
+    mse_loss,
     softmax,
     cross_entropy,
     cross_entropy,

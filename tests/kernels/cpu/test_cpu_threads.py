@@ -12,7 +12,17 @@ import pytest
 from checks import raises
 from elementwise import calls as elementwise_calls
 
-from minicnn.kernels.cpu import activation, adaptive_avg_pool, batchnorm, dropout, linear, lrn, max_pool, softmax
+from minicnn.kernels.cpu import (
+    activation,
+    adaptive_avg_pool,
+    batchnorm,
+    dropout,
+    linear,
+    lrn,
+    max_pool,
+    mse_loss,
+    softmax,
+)
 from minicnn.kernels.cpu.machine import cores, layout, threads
 from minicnn.ops import activation as plain_activation
 from minicnn.ops import adaptive_avg_pool as plain_adaptive
@@ -21,6 +31,7 @@ from minicnn.ops import dropout as plain_dropout
 from minicnn.ops import linear as plain_linear
 from minicnn.ops import lrn as plain_lrn
 from minicnn.ops import max_pool as plain_max_pool
+from minicnn.ops import mse_loss as plain_mse_loss
 from minicnn.ops import softmax as plain_softmax
 from minicnn.ops.windows import Windows
 
@@ -225,6 +236,10 @@ OPS = [
     (plain_lrn, lrn, "local_response_norm_backward", (G, X, 5, 1.0, 0.75, 2.0)),
     (plain_max_pool, max_pool, "max_pool2d_forward", (X, WINDOWS)),
     (plain_max_pool, max_pool, "max_pool2d_forward_and_winners", (X, WINDOWS)),
+    (plain_mse_loss, mse_loss, "mse_loss_forward", (X, G)),
+    (plain_mse_loss, mse_loss, "mse_loss_sum", (X, G)),
+    (plain_mse_loss, mse_loss, "mse_loss_backward", (C[0], X, G)),
+    (plain_mse_loss, mse_loss, "mse_loss_backward", (G, X, layout.contiguous(G))),
     (plain_adaptive, adaptive_avg_pool, "adaptive_avg_pool2d_forward", (X, (5, 7))),
     (plain_softmax, softmax, "log_softmax_forward", (X, 1)),
     (plain_linear, linear, "linear_forward", (A, W, W[:, 0])),

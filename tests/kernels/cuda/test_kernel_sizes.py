@@ -20,6 +20,7 @@ from minicnn.ops import (
     linear,
     lrn,
     max_pool,
+    mse_loss,
     softmax,
 )
 from minicnn.ops.windows import Windows
@@ -64,6 +65,11 @@ CASES = [
     (max_pool.max_pool2d_forward, X, WINDOWS),
     (max_pool.max_pool2d_forward_and_winners, X, WINDOWS),
     (max_pool.max_pool2d_backward, normal(5, 3, 7, 18), WINNERS, X.shape, WINDOWS),
+    (mse_loss.mse_loss_forward, X, X * 2),
+    (mse_loss.mse_loss_sum, X, X * 2),
+    (mse_loss.mse_loss_sum, normal(3), normal(3)),
+    (mse_loss.mse_loss_backward, np.array(0.7), X, X * 2),
+    (mse_loss.mse_loss_backward, X * 3, X, X * 2),
     (avg_pool.avg_pool2d_forward, X, WINDOWS, True, None),
     (avg_pool.avg_pool2d_backward, normal(5, 3, 7, 18), X.shape, WINDOWS, False, None),
     (adaptive_avg_pool.adaptive_avg_pool2d_forward, X, (4, 5)),

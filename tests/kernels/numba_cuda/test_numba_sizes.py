@@ -21,6 +21,7 @@ from minicnn.ops import (
     linear,
     lrn,
     max_pool,
+    mse_loss,
     softmax,
 )
 from minicnn.ops.geometry import output_size
@@ -152,6 +153,10 @@ CASES = [
         0.1,
     ),
     (cross_entropy.cross_entropy_backward, np.array(2.0), -np.exp(normal(2, 20, 3)), LABELS, None, 7, 0.0),
+    *((mse_loss.mse_loss_forward, normal(*shape), normal(*shape)) for shape in [(), (37,), (2, 3, 7)]),
+    *((mse_loss.mse_loss_sum, normal(*shape), normal(*shape)) for shape in [(), (5,), (37,), (2, 3, 7), (0, 3)]),
+    (mse_loss.mse_loss_backward, np.array(0.7), normal(3, 13), normal(3, 13)),
+    (mse_loss.mse_loss_backward, normal(3, 13), normal(3, 13), normal(3, 13)),
     *((lrn.local_response_norm_forward, normal(2, 7, 3, 2), size, 1.0, 0.75, 2.0) for size in [1, 4, 5, 99]),
     *((lrn.local_response_norm_backward, *normal(2, 2, 7, 3), size, 1.0, 0.75, 2.0) for size in [1, 4, 5, 99]),
 ]
