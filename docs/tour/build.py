@@ -31,7 +31,7 @@ SECONDS = 120  # that a cell may take; a chapter takes a few
 
 
 class ChapterError(RuntimeError):
-    """A chapter that did not run to its end, or that complained."""
+    """A chapter that did not run to its end, or that warned."""
 
 
 def source(chapter: Path) -> NotebookNode:
@@ -46,7 +46,7 @@ def source(chapter: Path) -> NotebookNode:
 def executed(chapter: Path) -> NotebookNode:
     """The chapter's cells with their outputs, run by this Python in an empty folder.
 
-    ChapterError names the chapter and says what went wrong: an exception, or a line on stderr.
+    ChapterError names the chapter and says what went wrong: an exception, or a warning.
     """
     notebook = source(chapter)
     with tempfile.TemporaryDirectory() as folder:
@@ -76,17 +76,21 @@ def executed(chapter: Path) -> NotebookNode:
             raise ChapterError(f"{chapter.name}: {error.ename}: {error.evalue}") from None
     for cell in notebook.cells:
         if cell.cell_type == "code":
-            cell.outputs = [output for output in cell.outputs if not _is_complaint(chapter, output)]
+            cell.outputs = [output for output in cell.outputs if not _is_stderr(chapter, output)]
     notebook.metadata = nbformat.from_dict(METADATA)  # the kernel has added its version
     return notebook
 
 
-def _is_complaint(chapter, output):
-    """Whether it is stderr, where only minicnn's own notices may stand: that it compiles, say, which comes once."""
+def _is_stderr(chapter, output):
+    """Whether it is stderr, which tells of the machine, what it compiles for the first time, say.
+
+    ChapterError for a warning, which tells of the chapter.
+    """
     if output.get("name") != "stderr":
         return False
-    if lines := [line for line in output.text.splitlines() if line and not line.startswith("minicnn: ")]:
-        raise ChapterError(f"{chapter.name} wrote to stderr: {lines[0]}")
+    for line in output.text.splitlines():
+        if "Warning: " in line:
+            raise ChapterError(f"{chapter.name}: {line}")
     return True
 
 

@@ -1,6 +1,7 @@
 """The tour: every chapter runs, and the notebook that is shown is what its program prints and draws."""
 
 import base64
+import copy
 import io
 import os
 import re
@@ -38,20 +39,24 @@ def shown(build, chapter):
     return build.nbformat.read(path, as_version=4)
 
 
-def pictures(cell):
+def outputs(notebook):
+    """What its cells have given, in order."""
+    return [output for cell in notebook.cells for output in cell.get("outputs", [])]
+
+
+def pictures(notebook):
     """Its pictures, as arrays (H, W, 3)."""
-    data = [output.data["image/png"] for output in cell.get("outputs", []) if "image/png" in output.get("data", {})]
+    data = [output.data["image/png"] for output in outputs(notebook) if "image/png" in output.get("data", {})]
     return [np.asarray(Image.open(io.BytesIO(base64.b64decode(png))).convert("RGB")) for png in data]
 
 
 def without_pixels(notebook):
     """The file's contents, each picture exchanged for a word."""
-    cells = [dict(cell) for cell in notebook.cells]
-    for cell in cells:
-        for output in cell.get("outputs", []):
-            if "image/png" in output.get("data", {}):
-                output.data["image/png"] = "a picture"
-    return cells, dict(notebook.metadata), notebook.nbformat, notebook.nbformat_minor
+    notebook = copy.deepcopy(notebook)
+    for output in outputs(notebook):
+        if "image/png" in output.get("data", {}):
+            output.data["image/png"] = "a picture"
+    return notebook
 
 
 @pytest.mark.parametrize("name", CHAPTERS)
@@ -59,16 +64,16 @@ def test_the_chapter_runs_and_is_what_is_shown(name, build):
     if name in EMULATED and not there_is_a_compiler():
         pytest.skip("the emulated GPU needs a C++20 compiler: c++, g++, clang++ or what CXX names")
     run, kept = build.executed(CHAPTERS[name]), shown(build, CHAPTERS[name])
-    drawn = 0
-    for cell, kept_cell in zip(run.cells, kept.cells, strict=True):
-        for picture, kept_picture in zip(pictures(cell), pictures(kept_cell), strict=True):
-            drawn += 1
-            for pixels in (picture, kept_picture):
-                assert len(np.unique(pixels @ [1 << 16, 1 << 8, 1])) > 20, f"cell {cell.id} draws nothing"  # colours
-            height, width = (new / old for new, old in zip(picture.shape[:2], kept_picture.shape[:2], strict=True))
-            assert 0.9 < height < 1.1 and 0.9 < width < 1.1, f"the picture of {cell.id} has another size; {REBUILD}"
+    drawn, kept_drawn = pictures(run), pictures(kept)
+    new, old = without_pixels(run), without_pixels(kept)
+    other = [cell.source for cell, kept_cell in zip(new.cells, old.cells, strict=False) if cell != kept_cell]
+    assert new == old, f"{name}.ipynb is not what {name}.py gives, at {other[:1]}; {REBUILD}"
     assert drawn, "every chapter has a picture"
-    assert without_pixels(run) == without_pixels(kept), f"{name}.ipynb is not what {name}.py gives; {REBUILD}"
+    for picture, kept_picture in zip(drawn, kept_drawn, strict=True):  # whose pixels depend on matplotlib's release
+        for pixels in (picture, kept_picture):
+            assert len(np.unique(pixels @ [1 << 16, 1 << 8, 1])) > 20, "a picture shows nothing"  # so few colours
+        height, width = (new / old for new, old in zip(picture.shape[:2], kept_picture.shape[:2], strict=True))
+        assert 0.9 < height < 1.1 and 0.9 < width < 1.1, f"a picture has another size; {REBUILD}"
 
 
 def test_every_notebook_has_its_chapter():
@@ -128,9 +133,9 @@ CHAPTER = "# %% [markdown]\n# # Title\n\n# %%\n{}\n"
 @pytest.mark.parametrize(
     "line, complaint",
     [
-        ("import sys; sys.exit('no compiler')", "chapter.py: SystemExit: no compiler"),
-        ("1 / 0", "chapter.py: ZeroDivisionError: division by zero"),
-        ("import warnings; warnings.warn('old')", "chapter.py wrote to stderr"),
+        ("import sys; sys.exit('no compiler')", "SystemExit: no compiler"),
+        ("1 / 0", "ZeroDivisionError: division by zero"),
+        ("import warnings; warnings.warn('it is old')", "UserWarning: it is old"),
     ],
 )
 def test_what_went_wrong_is_one_line(line, complaint, build, tmp_path):
@@ -138,10 +143,10 @@ def test_what_went_wrong_is_one_line(line, complaint, build, tmp_path):
     chapter.write_text(CHAPTER.format(line))
     with pytest.raises(build.ChapterError) as caught:
         build.executed(chapter)
-    assert str(caught.value).startswith(complaint) and "\n" not in str(caught.value)
+    assert re.fullmatch(f"chapter.py: .*{complaint}", str(caught.value))  # . matches no line break
 
 
-def test_notices_of_minicnn_are_not_kept_and_what_repeats_is_the_same_file(build, tmp_path):
+def test_stderr_is_not_kept_and_what_repeats_is_the_same_file(build, tmp_path):
     """A figure is drawn, lines go to both streams: two runs give the same bytes."""
     chapter = tmp_path / "chapter.py"
     lines = "from minicnn.console import complain", "import matplotlib.pyplot as plt", "complain('minicnn: compiling')"
