@@ -49,10 +49,8 @@ def note(args):
     if args.dir or args.dummy:
         return ""
     changed = ", ".join(f"{name} {getattr(args, name)}" for name in SAMPLE)
-    return (
-        "No DIR given, so the pictures are synthetic: ten classes of textures, drawn once into a cache folder.\n"
-        f"AlexNet's settings were changed for them: {changed}."
-    )
+    what = "No DIR given, so the pictures are synthetic: ten classes of textures, drawn once into a cache folder."
+    return f"{what} AlexNet's settings were changed for them: {changed}."
 
 
 def build_model(args, num_classes):

@@ -21,7 +21,7 @@ from minicnn.cli.arguments import whole
 from minicnn.cli.feasible import as_setting_error
 from minicnn.cli.pictures import test_loaders
 from minicnn.cli.testing import as_dense
-from minicnn.console import say
+from minicnn.console import say, tell
 from minicnn.data import DataError, ImageFolder
 from minicnn.data.cifar import cifar10_test, is_cifar10
 from minicnn.models import names
@@ -98,7 +98,7 @@ def test(argv=None):
     as_published = len(found) == 1 and not (file or args.tta) and sides == [first.shorter_side]
     if as_published and result.count == 50_000:  # ImageNet 2012's validation set
         line += f"  (published: {first.top1:.3f}, {first.top5:.3f})"
-    say(line)
+    tell(line)
 
 
 if __name__ == "__main__":

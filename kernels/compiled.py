@@ -15,9 +15,25 @@ import time
 from pathlib import Path
 
 from minicnn.cache import CacheError, keeping_in
+from minicnn.console import complain, remark
 
+KEPT = "kept for later runs"
 UNUSED = 30 * 24 * 3600  # seconds after which what nobody has used is removed
 DIGEST = hashlib.sha256().digest_size
+
+
+class Announcement:
+    """Says that compiling has begun, by one line for all; and of what, each time, on a program's line of progress."""
+
+    def __init__(self):
+        self.said = False
+
+    def __call__(self, text, name):
+        """text: the line; name: what is compiled now."""
+        if not self.said:
+            self.said = True
+            complain(f"minicnn: {text}")
+        remark(f"compiling {name.lstrip('_')}")
 
 
 def private_folder(folder):

@@ -11,12 +11,13 @@ import contextlib
 import errno
 import os
 import sys
+import textwrap
 from typing import Any, TextIO
 
 _STEERING = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\t\n"}
 
 
-live: list[Any] = []  # lines on the terminal that are still changing, tqdm's bars: other lines go above them
+live: list[Any] = []  # lines of progress on the terminal (progress.py): other lines go above them
 
 
 def say(text: object = "") -> None:
@@ -24,18 +25,36 @@ def say(text: object = "") -> None:
     _write_line(stdout, text)
 
 
+def tell(text: str, indent: str = "") -> None:
+    """Prose on stdout: a line, which on a terminal is broken between words where it would not fit.
+
+    indent: what the lines after the first begin with.
+    """
+    if interactive():
+        wrapper = textwrap.TextWrapper(columns() - 1, subsequent_indent=indent, replace_whitespace=False)
+        wrapper.break_long_words = wrapper.break_on_hyphens = False  # of paths
+        text = wrapper.fill(text)
+    say(text)
+
+
 def complain(text: object) -> None:
     """A line on stderr."""
     _write_line(stderr, text)
 
 
+def remark(text: str) -> None:
+    """What is being done that takes its time, on the terminal's line of progress until that changes; else nowhere."""
+    for line in live:
+        line.remark(text)
+
+
 def _write_line(output, text):
-    for bar in live:
-        bar.clear()
+    for line in live:
+        line.clear()
     output.write(str(text).translate(_STEERING) + "\n")
     output.flush()
-    for bar in live:
-        bar.refresh()
+    for line in live:
+        line.refresh()
 
 
 def say_in_handler(text: str) -> None:

@@ -22,17 +22,17 @@ class Progress:
 
     def __init__(self, title: str, total: int, done: int = 0, every: int = 10) -> None:
         self.title, self.total, self.every = title, total, every
-        self.bar = None
+        self.bar: Any = None
         if console.interactive():
             self.bar = tqdm(total=total, initial=done, leave=False, file=console.stderr, **self._line(done, ()))
-            console.live.append(self.bar)
+            console.live.append(self)
 
     def __enter__(self) -> "Progress":
         return self
 
     def __exit__(self, *exc_info: Any) -> None:
         if self.bar is not None:
-            console.live.remove(self.bar)
+            console.live.remove(self)
             self.bar.close()
 
     def update(self, done: int, *texts: str) -> None:
@@ -42,6 +42,19 @@ class Progress:
             self.bar.update(done - self.bar.n)  # which draws it, though not more often than anybody can read
         elif done % self.every == 0:
             console.say(GAP.join([self.title, f"{done}/{self.total}", *texts]))
+
+    def remark(self, text: str) -> None:
+        """On a terminal, say at once what is being done, until the next ``update``."""
+        vars(self.bar).update(self._line(self.bar.n, (text,)))
+        self.bar.refresh()
+
+    def clear(self) -> None:
+        """Take the bar off the terminal for a moment."""
+        self.bar.clear()
+
+    def refresh(self) -> None:
+        """Draw the bar again."""
+        self.bar.refresh()
 
     def _line(self, done, texts):
         """tqdm's settings for a line that says this; asked each time, as a window may be made wider."""

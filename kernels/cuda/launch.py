@@ -5,6 +5,7 @@ import math
 
 import numpy as np
 
+from minicnn.console import remark
 from minicnn.emulated import EmulatedArray
 from minicnn.kernels.arguments import CheckedKernel, check_array, check_one_gpu, contiguous, empty, filled, number
 
@@ -103,6 +104,7 @@ def _gpu_module(path):
     """The file compiled by NVRTC, with every kernel for each T; CuPy keeps the result on disk."""
     import cupy  # an optional package: whoever comes here has an array of it
 
+    remark(f"compiling {path.name}, or finding it on disk")
     names = [f"{name}<{real}>" for name in kernels(path) for real in types(path).values()]
     code = f'#line 1 "{path.name}"\n' + text(path)  # what the compiler calls it in its messages
     module = cupy.RawModule(code=code, options=("-std=c++17",), name_expressions=names)

@@ -3,7 +3,7 @@
 from argparse import Namespace
 from pathlib import Path
 
-from ..console import say
+from ..console import tell
 from ..data import DataError, ImageFolder, only_classes
 from ..data.folder import split_folders
 from ..data.record import changed_sides, changes, is_flat, not_trained_on, record, trained_on
@@ -33,7 +33,7 @@ def check_pictures(args: Namespace, state: State, now: State, train: PictureSet,
     """
     then = state["pictures"]
     if not then:
-        say(f"note: {args.resume} does not know its pictures, so whether these are the same was not checked")
+        tell(f"note: {args.resume} does not know its pictures, so whether these are the same was not checked")
     elif count := changed_sides(then, now):
         what = f"{count} of its pictures went from validation to training, or back"
         raise CheckpointError(f"{args.resume}: {what}, and its figures would mean nothing any more; put them back")
@@ -44,7 +44,7 @@ def check_pictures(args: Namespace, state: State, now: State, train: PictureSet,
         if state["position"]["batch"]:
             advice = "only one from the end of an epoch, such as checkpoint_best.npz, goes on with --other-pictures"
             raise CheckpointError(f"{args.resume} lies within an epoch of other pictures: {changed}; {advice}")
-        say(f"going on with other pictures: {changed}")
+        tell(f"going on with other pictures: {changed}")
 
 
 def open_test_pictures(args: Namespace, state: State, source: Source) -> PictureSet:
@@ -58,14 +58,14 @@ def open_test_pictures(args: Namespace, state: State, source: Source) -> Picture
         return val
     if not state["pictures"]:
         note = "unless the folder is as it was, it is tested on what it was trained on"
-        say(f"note: the checkpoint does not know its pictures; {note}")
+        tell(f"note: the checkpoint does not know its pictures; {note}")
         return val
     before, unseen = len(state["pictures"]["val"]["names"]), not_trained_on(state["pictures"], train, val)
     if before and not len(unseen):
         what = f"and may hold what it was trained on; put the pictures to test on into {args.dir}/val/<class>/"
         raise DataError(f"{args.dir} holds none of the {before} pictures that the run was validated on, {what}")
     if len(unseen) < before:
-        say(f"note: {len(unseen)} of the {before} validation pictures are left as they were; these are tested on")
+        tell(f"note: {len(unseen)} of the {before} validation pictures are left as they were; these are tested on")
     return unseen
 
 
@@ -85,4 +85,4 @@ def val_folder(args: Namespace) -> Path | None:
 def say_notes(*sets: PictureSet) -> None:
     """What whoever uses these pictures should know of their folders, once."""
     for note in dict.fromkeys(note for pictures in sets for note in getattr(pictures, "notes", ())):
-        say(f"note: {note}")
+        tell(f"note: {note}")

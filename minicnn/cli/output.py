@@ -10,7 +10,7 @@ from pathlib import Path
 
 from .. import plot
 from ..clock import duration
-from ..console import say
+from ..console import say, tell
 from ..data import DataLoader
 from ..data.subset import PictureSet
 from ..errors import OutputError, SettingError
@@ -77,14 +77,14 @@ def _begin_anew(folder):
 def introduce(args: Namespace, model: Module, train: PictureSet, val: PictureSet, note: str = "") -> None:
     """Say what is going to be trained on what. note: what else the user should know of this run."""
     if note:
-        say(note)
+        tell(note)
     say_notes(train, val)
-    say(
+    tell(
         f"{args.arch}, {sum(p.size for p in model.parameters()):,} parameters, on {args.device}: "
         f"{len(train):,} training and {len(val):,} validation pictures of {len(train.classes)} classes"
     )
     if not len(val):
-        say("there are no pictures to validate on, so the training error is watched instead")
+        tell("there are no pictures to validate on, so the training error is watched instead")
 
 
 def write_arguments(args: Namespace, folder: Path) -> None:
@@ -100,7 +100,7 @@ def write_results(args: Namespace, trainer: Trainer, pictures: DataLoader, sampl
     """
     folder, rows = trainer.folder, read_log(trainer.folder / "log.csv", COLUMNS)
     if not rows:
-        say(f"nothing to do: {args.resume} has {trainer.epoch} epochs already; give a larger --epochs")
+        tell(f"nothing to do: {args.resume} has {trainer.epoch} epochs already; give a larger --epochs")
         return
     last = {name: float(value) if value else None for name, value in rows[-1].items()}
     parameters = list(trainer.model.parameters())
@@ -125,7 +125,7 @@ def write_results(args: Namespace, trainer: Trainer, pictures: DataLoader, sampl
     _write_all(folder, writers)
     watched = "train_top1" if last["val_top1"] is None else "val_top1"
     say(f"{watched} {last[watched]:.2f} % after {trainer.epoch} epochs, {duration(summary['seconds'])}. In {folder}:")
-    say(f"  summary.json  log.csv  args.json  curves.png  filters.png  pictures.png  {BEST}  {LAST}")
+    tell(f"  summary.json  log.csv  args.json  curves.png  filters.png  pictures.png  {BEST}  {LAST}", "  ")
 
 
 def _write_all(folder, writers):

@@ -10,8 +10,12 @@ import numpy as np
 from PIL import Image
 
 from .. import data
+from ..cache import cache_dir
+from ..clock import Clock
+from ..console import say
 from ..data.record import split_as
 from ..data.subset import PictureSet
+from ..progress import Progress
 from ..storage.checkpoint import State
 from ..train.restore import load_normalizer
 from .feasible import as_setting_error
@@ -43,7 +47,19 @@ def open_pictures(args: Namespace) -> tuple[PictureSet, PictureSet]:
     """(train, val): of DIR, random ones (--dummy), or the synthetic sample set. Raises DataError."""
     if args.dummy:
         return RandomPictures(10 * args.batch_size, args.seed), RandomPictures(2 * args.batch_size, args.seed + 1)
-    return data.train_and_val(args.dir or data.draw_sample(), args.val_fraction, args.seed)
+    return data.train_and_val(args.dir or data.draw_sample(watch=_say_drawing), args.val_fraction, args.seed)
+
+
+def _say_drawing(pictures):
+    """Each of the pictures to draw, in turn, while the screen shows how far it is."""
+    say(f"drawing {len(pictures):,} sample pictures, once, into {cache_dir()}")
+    clock = Clock()
+    with Progress("drawing", len(pictures), every=500) as progress:
+        for done, picture in enumerate(pictures, 1):
+            yield picture
+            clock.update(1)
+            left, _ = clock.texts(len(pictures) - done)
+            progress.update(done, left)
 
 
 def chosen_pictures(args: Namespace, source: Source, state: State | None = None) -> tuple[PictureSet, PictureSet]:

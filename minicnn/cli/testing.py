@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeAlias
 
-from ..console import say
+from ..console import say, tell
 from ..data import DataError, DataLoader, MeanImage, Normalize
 from ..data.errors import shown
 from ..errors import SettingError
@@ -61,7 +61,7 @@ def test(
         values = {f"val_{name}": value for name, value in result.values().items()}
         write_json(folder / "summary.json", {**values, "pictures": result.count, "views": views, "checkpoints": paths})
     networks = "1 network" if len(paths) == 1 else f"the mean of {len(paths)} networks"
-    say(f"validation, {result.count} pictures, {networks}, {views}: {result}")
+    tell(f"validation, {result.count} pictures, {networks}, {views}: {result}")
 
 
 def load_classifier(path: str, state: State, args: Namespace, build_model: Build, classes: list[str]) -> Classifier:

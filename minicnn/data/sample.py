@@ -12,6 +12,7 @@ about the distance to its edge, with a period near 1. Drawing it is then one vec
 """
 
 import tempfile
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -24,14 +25,19 @@ SIDES = (72, 160)  # pixels; height and width are drawn from this range, each fo
 
 
 def draw_sample(
-    folder: Path | str | None = None, seed: int = 0, train_per_class: int = 150, val_per_class: int = 50
+    folder: Path | str | None = None,
+    seed: int = 0,
+    train_per_class: int = 150,
+    val_per_class: int = 50,
+    watch: Callable[[Sequence], Iterable] = iter,
 ) -> Path:
     """Draw the set into a folder of its own under `folder` (default: cache_dir()), once -> that folder's
     path.
 
     It holds train/<class>/*.JPEG, val/<class>/*.JPEG and a README.txt. A complete set of the same version,
     seed and size is used as it is. It is drawn under another name and renamed at the end, so a half-drawn one
-    is never used.
+    is never used. watch: what goes through the pictures to draw, such as a bar that shows how far it has come;
+    it is called if there is anything to draw.
     CacheError where that cannot be.
     """
     folder = Path(folder) if folder is not None else cache_dir()
@@ -43,7 +49,7 @@ def draw_sample(
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder, prefix="drawing-") as temporary:
             drawn = Path(temporary) / "complete"
-            _draw_all(drawn, seed, per_class)
+            _draw_all(drawn, seed, per_class, watch)
             if not _is_complete(target, per_class):  # else another process was faster: its pictures are the same
                 if target.exists():
                     target.rename(Path(temporary) / "incomplete")
@@ -163,16 +169,22 @@ PATTERNS = {  # name: (pattern, largest tilt of the whole picture in radians)
 # --- files ---
 
 
-def _draw_all(folder, seed, per_class):
+def _draw_all(folder, seed, per_class, watch):
     from PIL import Image
 
-    for part, (split, count) in enumerate(per_class.items()):
-        for label, name in enumerate(PATTERNS):
+    pictures = [
+        (split, name, [seed, part, label, number])
+        for part, (split, count) in enumerate(per_class.items())
+        for label, name in enumerate(PATTERNS)
+        for number in range(count)
+    ]
+    for split in per_class:
+        for name in PATTERNS:
             (folder / split / name).mkdir(parents=True)
-            for number in range(count):
-                rng = np.random.default_rng([seed, part, label, number])
-                picture = Image.fromarray(draw_picture(name, rng))
-                picture.save(folder / split / name / f"{name}_{number:05d}.JPEG", quality=int(rng.integers(75, 96)))
+    for split, name, numbers in watch(pictures):
+        rng = np.random.default_rng(numbers)
+        picture = Image.fromarray(draw_picture(name, rng))
+        picture.save(folder / split / name / f"{name}_{numbers[-1]:05d}.JPEG", quality=int(rng.integers(75, 96)))
     (folder / "README.txt").write_text(
         "These pictures are synthetic: no photographs, but ten kinds of texture drawn by minicnn\n"
         f"(minicnn/data/sample.py, version {VERSION}) from seed {seed}, to go the whole way from JPEG files\n"

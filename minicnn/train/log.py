@@ -1,4 +1,4 @@
-"""What a run writes down: log.csv (a row an epoch), and TensorBoard's files for those who want them."""
+"""What a run writes down: log.csv (a row an epoch), a line an epoch, TensorBoard's files for those who want them."""
 
 import contextlib
 import csv
@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from .. import console
+from ..clock import duration
 from ..errors import SettingError
 from ..runlog import COLUMNS, LogError, parse_log, read_bytes
 from ..storage.files import atomic_write, sync
+from .meters import Scores
 
 
 class Log:
@@ -70,6 +72,15 @@ def _line(row):
     text = io.StringIO()
     csv.DictWriter(text, COLUMNS, lineterminator="\n", extrasaction="ignore").writerow(row)
     return text.getvalue()
+
+
+def epoch_line(title: str, train: Scores, val: Scores | None, lr: float, seconds: float) -> str:
+    """What an epoch came to, in one line; where the terminal is too narrow for that, in two."""
+    end = f"   lr {lr:.3g}  {duration(seconds)}"
+    line = f"{title}  train: {train}" + (f"   val: {val}" if val else "") + end
+    if val and console.interactive() and len(line) >= console.columns():
+        return f"{title}  train: {train}{end}\n{' ' * len(title)}  val:   {val}"
+    return line
 
 
 def summary_writer() -> Any:

@@ -18,7 +18,7 @@ from typing import Any
 
 from .. import functional as F
 from .. import random
-from ..clock import Clock, duration
+from ..clock import Clock
 from ..console import say
 from ..data import Batch, DataLoader
 from ..data.errors import shown
@@ -35,7 +35,7 @@ from ..types import Array
 from .environment import differences, environment
 from .evaluate import Classifier, evaluate, show_on
 from .interrupt import Interrupt, Interrupted
-from .log import Log
+from .log import Log, epoch_line
 from .meters import Scores
 from .restore import check_run, reading
 from .trouble import TrainingError, explain, explaining_single_pictures, first_not_finite
@@ -173,11 +173,7 @@ class Trainer:
             row |= {f"{name}_{key}": value for key, value in scores.values().items()} if scores else {}
         row |= {"seconds": self.epoch_clock.seconds, "data_seconds": self.train_loader.wait_seconds}
         self.log.add(row | {"images_per_second": self.images_per_second})
-        say(
-            f"epoch {self.epoch + 1}/{self.epochs}  train: {self.scores}"
-            + (f"   val: {val}" if val else "")
-            + f"   lr {self.lr:.3g}  {duration(row['seconds'])}"
-        )
+        say(epoch_line(f"epoch {self.epoch + 1}/{self.epochs}", self.scores, val, self.lr, row["seconds"]))
         self.tell_bad_pictures()
         return watched["top1"]
 

@@ -81,6 +81,22 @@ def test_an_interrupted_drawing_leaves_nothing(tmp_path, monkeypatch):
     assert len(content(draw(tmp_path))) == 31
 
 
+def test_what_is_drawn_can_be_watched(tmp_path):
+    """Every picture, once; and nobody is called where nothing is drawn."""
+    seen = []
+
+    def watch(pictures):
+        for picture in pictures:
+            yield picture
+            seen.append((picture[0], len(pictures)))
+
+    folder = draw_sample(tmp_path, train_per_class=2, val_per_class=1, watch=watch)
+    assert seen == [("train", 30)] * 20 + [("val", 30)] * 10
+    assert content(folder) == content(draw(tmp_path / "unwatched"))
+    draw_sample(tmp_path, train_per_class=2, val_per_class=1, watch=watch)
+    assert len(seen) == 30
+
+
 def test_two_processes_at_once(tmp_path, monkeypatch):
     """Another process finishes while this one draws: its set is taken, and is the same."""
     from minicnn.data import sample
@@ -88,8 +104,8 @@ def test_two_processes_at_once(tmp_path, monkeypatch):
     draw_all = sample._draw_all
     other, inode = [], []
 
-    def slow(folder, seed, per_class):
-        draw_all(folder, seed, per_class)
+    def slow(folder, seed, per_class, watch):
+        draw_all(folder, seed, per_class, watch)
         if not other:
             other.append(True)
             inode.append(draw(tmp_path).stat().st_ino)

@@ -54,7 +54,7 @@ def test_last_lines_say_where_they_are(pictures, tmp_path, capsys):
 
 
 def test_no_dir_is_the_synthetic_sample_in_a_new_folder(pictures, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("minicnn.data.draw_sample", lambda: pictures)
+    monkeypatch.setattr("minicnn.data.draw_sample", lambda watch: pictures)
     monkeypatch.chdir(tmp_path)
     for _ in range(2):
         assert run("--epochs 1 --width 8 -j 1") == 0

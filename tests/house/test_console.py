@@ -90,6 +90,17 @@ def test_absent_and_closed_streams(monkeypatch):
             pass
 
 
+def test_prose_is_broken_between_words_on_a_terminal_alone(capsys, monkeypatch):
+    text = "  curves.png  filters.png  " + "a-path/with-dashes" * 3
+    console.tell(text, "  ")
+    monkeypatch.setattr(console, "interactive", lambda: True)
+    monkeypatch.setattr(console, "columns", lambda: 30)
+    console.tell(text, "  ")
+    whole, *broken = capsys.readouterr().out.splitlines()
+    assert whole == text
+    assert broken == ["  curves.png  filters.png", "  " + "a-path/with-dashes" * 3]
+
+
 def test_lines_reach_the_stream_of_the_moment(capsys):
     console.say("one\n  two")
     console.complain("three")

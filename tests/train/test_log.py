@@ -4,10 +4,13 @@ import errno
 import os
 import sys
 
+import numpy as np
 import pytest
 
+from minicnn import console
 from minicnn.runlog import COLUMNS, LogError, read_log
-from minicnn.train.log import Log
+from minicnn.train.log import Log, epoch_line
+from minicnn.train.meters import Scores
 
 ROW = {
     "lr": 0.01,
@@ -175,6 +178,23 @@ def test_a_disk_that_is_full_when_a_row_is_added(tmp_path, monkeypatch):
         with pytest.raises(LogError, match="No space left"):
             Log(tmp_path, 1)
     assert path.read_bytes().startswith(before)
+
+
+def test_an_epochs_line_is_two_in_a_narrow_terminal(monkeypatch):
+    scores = Scores()
+    scores.update(0.25, np.eye(6), np.arange(6))
+    one = "epoch 3/15  train: loss 0.250  top-1 100.0 %  top-5 100.0 %   val: loss 0.250  top-1 100.0 %  top-5 100.0 %"
+    one += "   lr 0.005  1:03"
+    assert epoch_line("epoch 3/15", scores, scores, 0.005, 63) == one
+    monkeypatch.setattr(console, "interactive", lambda: True)
+    for columns, lines in [(len(one) + 1, [one]), (len(one), None), (80, None)]:
+        monkeypatch.setattr(console, "columns", lambda columns=columns: columns)
+        lines = lines or [
+            "epoch 3/15  train: loss 0.250  top-1 100.0 %  top-5 100.0 %   lr 0.005  1:03",
+            "            val:   loss 0.250  top-1 100.0 %  top-5 100.0 %",
+        ]
+        assert epoch_line("epoch 3/15", scores, scores, 0.005, 63).splitlines() == lines
+    assert "\n" not in epoch_line("epoch 3/15", scores, None, 0.005, 63)
 
 
 def test_tensorboard_missing(tmp_path, monkeypatch):

@@ -135,6 +135,23 @@ def test_other_lines_go_above_it(monkeypatch):
     assert [line.rstrip() for line in screen] == ["a kernel is compiled", "a picture is skipped", "the end", ""]
 
 
+def test_what_takes_so_long_is_said_on_it(monkeypatch):
+    console.remark("nobody sees this")
+    terminal = Terminal(monkeypatch, 60)
+    with Progress("epoch 1/2", total=7) as progress:
+        progress.bar.mininterval = 0
+        console.remark("compiling conv2d_backward")
+        progress.update(1, "0:12 left")
+    lines = [line.rstrip() for line in terminal.read().split("\r")]
+    words = [[word for word in line.split("  ") if word.strip(" ▏▎▍▌▋▊▉█") == word and word] for line in lines]
+    assert words[:4] == [
+        [],
+        ["epoch 1/2", "0/7"],
+        ["epoch 1/2", "0/7", "compiling conv2d_backward"],
+        ["epoch 1/2", "0:12 left"],
+    ]
+
+
 def test_clock(monkeypatch):
     now = [100.0]
     monkeypatch.setattr("time.perf_counter", lambda: now[0])

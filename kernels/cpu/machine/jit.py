@@ -62,26 +62,26 @@ def _folder():
     """(where compiled code is kept, or None; what is to be said about that)."""
     try:
         root = Path(numba.config.CACHE_DIR) if numba.config.CACHE_DIR else cache_dir()
-        return compiled.private_folder(root / "cpu") / _stamp(), "later runs find them on disk"
+        return compiled.private_folder(root / "cpu") / _stamp(), compiled.KEPT
     except OSError as error:
         return None, f"nothing is kept: {error}"
 
 
-class _Announcement(event.Listener):
-    """Says once that compiling has begun; what is found on disk is loaded without a word."""
+class _Listener(event.Listener):
+    """Is told by Numba of each function that it compiles; what is found on disk is loaded without a word."""
 
-    said = False
+    announce = compiled.Announcement()
 
     def on_start(self, event):
-        if not self.said and _is_ours(event.data["dispatcher"].py_func):
-            self.said = True
-            complain(f"minicnn: compiling the processor's kernels, once; {_said}")
+        function = event.data["dispatcher"].py_func
+        if _is_ours(function):
+            self.announce(f"compiling the processor's kernels: some 20 s; {_said}", function.__name__)
 
     def on_end(self, event):
         pass
 
 
-event.register("numba:compile", _Announcement())
+event.register("numba:compile", _Listener())
 FOLDER, _said = _folder()
 if FOLDER:
     compiled.used(FOLDER)

@@ -12,7 +12,6 @@ import tempfile
 from pathlib import Path
 
 from minicnn.cache import CacheError, cache_dir, keeping_in
-from minicnn.console import complain
 from minicnn.device import DeviceError
 from minicnn.kernels import compiled
 
@@ -25,6 +24,7 @@ WATCHED = ["-fsanitize=thread,alignment"]  # only for the calls that they put be
 
 _SHARED = re.compile(r"(?<!extern )__shared__\s+(?:alignas\((\w+)\)\s+)?([\w ]+?)\s+(\w+)\s*((?:\[[^\]]*\]\s*)*);")
 _DYNAMIC = re.compile(r"extern\s+__shared__\s+([\w ]+?)\s+(\w+)\s*\[\s*\]\s*;")
+_announce = compiled.Announcement()
 _run = functools.partial(subprocess.run, capture_output=True, text=True, errors="replace", check=False)
 
 
@@ -88,11 +88,12 @@ def _build(name, text, options, parts, watched=()):
     """
     command = [compiler(), *FLAGS, *options]
     content = "\0".join([*command, *watched, _version(), platform.machine(), text, *parts])
-    stem, folder = f"{Path(name).stem}-{compiled.digest(content.encode()).hex()[:20]}", _folder()
+    stem, (folder, said) = f"{Path(name).stem}-{compiled.digest(content.encode()).hex()[:20]}", _folder()
     for path in folder.glob(f"{stem}-*.so"):
         if path.name == f"{stem}-{_digest(path)}.so":
             compiled.used(path)
             return str(path)
+    _announce(f"compiling kernels for the emulator: some 20 s; {said}", name)
     with keeping_in(folder), tempfile.TemporaryDirectory(dir=folder) as temporary:
         source, made, built = (Path(temporary, file) for file in (name, "made.o", "built.so"))
         source.write_text(text, encoding="utf-8")
@@ -119,16 +120,15 @@ def _version():
 
 
 def _folder():
-    """Where libraries are kept: in the cache, or for as long as this process lives."""
+    """(where libraries are kept, in the cache or for as long as this process lives; what is to be said about that)."""
     try:
-        return compiled.private_folder(cache_dir() / "emulator")
+        return compiled.private_folder(cache_dir() / "emulator"), compiled.KEPT
     except CacheError as error:
-        return _for_now(str(error))
+        return _for_now(), f"nothing is kept: {error}"
 
 
 @functools.cache
-def _for_now(reason):
-    complain(f"minicnn: compiling the emulator's kernels for this process alone: {reason}")
+def _for_now():
     folder = tempfile.TemporaryDirectory(prefix="minicnn-")
     atexit.register(folder.cleanup)
     return Path(folder.name)

@@ -12,6 +12,7 @@ from checks import needs_compiler, raises
 from minicnn.cache import CacheError
 from minicnn.device import DeviceError
 from minicnn.emulated import on_device
+from minicnn.kernels import compiled
 from minicnn.kernels.cuda import emulator
 from minicnn.kernels.cuda.emulator import compiler
 from minicnn.kernels.cuda.launch import Kernel, KernelError
@@ -67,6 +68,21 @@ def built(tmp_path, monkeypatch):
     compiler.library.cache_clear()
 
 
+def test_compiling_is_announced_once_and_only_where_it_happens(built, capsys, monkeypatch):
+    path, library = built
+    monkeypatch.setattr(compiler, "_announce", compiled.Announcement())
+    compiler.library.cache_clear()
+    assert compiler.library(path) == str(library)
+    assert capsys.readouterr() == ("", "")
+    for text in ("// one", "// another"):
+        path.write_text(f"{path.read_text()}{text}\n")
+        compiler.library.cache_clear()
+        compiler.library(path)
+    found = capsys.readouterr()
+    assert found.out == "" and found.err.count("\n") == 1
+    assert found.err == "minicnn: compiling kernels for the emulator: some 20 s; kept for later runs\n"
+
+
 @pytest.mark.parametrize("damage", [lambda code: b"", lambda code: code[:-1], lambda code: code[:-1] + b"?"])
 def test_a_damaged_library_is_not_loaded(damage, built):
     path, library = built
@@ -85,8 +101,9 @@ def test_another_compiler_makes_a_library_of_its_own(built, monkeypatch):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no modes")
-def test_a_library_that_others_may_have_written_is_not_loaded(built, capsys):
+def test_a_library_that_others_may_have_written_is_not_loaded(built, capsys, monkeypatch):
     path, library = built
+    monkeypatch.setattr(compiler, "_announce", compiled.Announcement())
     library.parent.chmod(0o777)
     compiler.library.cache_clear()
     compiler._for_now.cache_clear()
