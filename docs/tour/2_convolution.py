@@ -304,11 +304,19 @@ writes = launches[0].writes("y")
 print("grid", launches[0].grid, "block", launches[0].block, "writes:", len(writes), "of", y.size, "outputs")
 
 # %%
-block_of = np.empty(y.size, int)
-block_of[writes["offset"] // y.itemsize] = writes["block"]  # offset: bytes from the beginning of y
+block_of, thread_of = np.empty(y.size, int), np.empty(y.size, int)
+places = writes["offset"] // y.itemsize  # offset: bytes from the beginning of y
+block_of[places], thread_of[places] = writes["block"], writes["thread"]
+
+o, i, j = 1, 5, 11
+place = (o * y.shape[2] + i) * y.shape[3] + j
+print(f"y[0, {o}, {i}, {j}]: number {place} in memory")
+print("Numba CUDA: block {} of its filter, thread {}".format(*np.array(owner)[0, o, i, j]))
+block, thread = block_of[place], thread_of[place]
+print(f"CUDA C++:   block {block}, thread {thread}, and 256 * {block} + {thread} = {256 * block + thread}")
 
 _, axes = plt.subplots(1, 2, figsize=(11, 4.2), layout="constrained")
-maps = np.asarray(owner[0, 0, :, :, 0]), block_of.reshape(y.shape)[0, 0]
+maps = np.array(owner)[0, 0, :, :, 0], block_of.reshape(y.shape)[0, 0]
 titles = "Numba CUDA: blocks of 8 x 4", "CUDA C++: blocks of 256 in a row"
 for ax, blocks, title in zip(axes, maps, titles, strict=True):
     ax.imshow(blocks * 4 % 9, cmap="Pastel1", vmin=0, vmax=8)
@@ -379,10 +387,13 @@ counting_x, counting_weight = Counting(layer_x), Counting(layer_weight[:4])
 seven_loops(counting_x, counting_weight, y)
 multiply_adds = y.size * layer_weight[0].size
 print("multiply-adds", multiply_adds, " reads of x", counting_x.reads, " of weight", counting_weight.reads)
+print("im2col in NumPy: col has", im2col(layer_x[0], 3, 3).nbytes, "bytes, x has", layer_x.nbytes)
 
 # %% [markdown]
-# Two numbers read for each multiply-add: 8 bytes. A GPU's memory brings far less in the time of one multiply-add. What
-# helps is to fetch a number once and to use it often. conv.cu does it in three steps:
+# Two numbers read for each multiply-add: 8 bytes. Compiled by Numba the loops read the same, and so do the threads of
+# `one_output`. NumPy's matrix product reads less, since it uses numbers again while they are near, but first `col` must
+# be written. A GPU's memory brings far less in the time of one multiply-add. What helps is to fetch a number once and
+# to use it often. conv.cu does it in three steps:
 #
 # 1. `conv2d_direct`: as above. The 32 threads of a *warp* go in step, so what one of them reads beside another comes in
 #    one piece; the emulator counts those pieces, *sectors* of 32 bytes.
@@ -409,8 +420,9 @@ for function in (conv.conv2d_by_direct_sums, conv.conv2d_by_im2col, conv.conv2d_
     print(f"{function.__name__:24}{counts}")
 
 # %% [markdown]
-# `fetched` and `written` are bytes of global memory, without the GPU's caches, which catch a part. All three did the
-# same multiply-adds and got the same result.
+# The direct kernel stays below 8 bytes, because neighbouring threads see the same weight and pixels that lie side by
+# side. `fetched` and `written` are bytes of global memory, without the GPU's caches, which catch a part. All three did
+# the same multiply-adds and got the same result.
 #
 # ## When a kernel is wrong
 #
@@ -489,7 +501,7 @@ except KernelError as error:
 # 2. Give `im2col` a stride: windows only at every second row and column. Which slice changes, and how?
 # 3. In `one_output`, exchange `threadIdx.x` and `threadIdx.y` in the first two lines (`blockIdx` and `blockDim`, too,
 #    and `grid_for`). Is the result still right? What would a warp read now?
-# 4. Count again with 128 filters, or with 12 x 12 outputs. Why does `conv2d_forward` fetch more for each multiply-add
-#    when the outputs are no multiple of 64?
+# 4. Count again with 128 filters, and with 12 x 12 outputs. One of the two changes what `conv2d_forward` fetches for a
+#    multiply-add. Which, and why? (A block works on 64 filters and 64 places.)
 # 5. Make a mistake of your own in `BLUR`: `tile[64]` instead of `tile[66]`, say. What does the emulator report, and
 #    whom does it name?

@@ -327,24 +327,33 @@ plt.show()
 #
 # ## The ladder, counted
 #
-# For each rung, what its comment in matmul.cu promises, and what was counted. All in bytes for one multiply-add.
+# For each rung what a formula says, and what was counted, in bytes for one multiply-add. Without tiles, a warp fetches
+# so many sectors of 32 bytes for its 32 multiply-adds. With tiles of W x W results, a block fetches W numbers of `a`
+# and W of `b` for W x W multiply-adds: 8 W / (W W) = 8 / W bytes. The same holds for a thread's tile of R x R in
+# registers.
+
 
 # %%
-PROMISED = {  # from global memory, from shared memory
-    "matmul_naive": (16 + 1, 0),
-    "matmul_coalesced": (1 + 4, 0),
-    "matmul_shared": (8 / 16, 8),
-    "matmul_register": (8 / 64, 8 / 4),
-    "matmul_vector": (8 / 64, 8 / 4),
-    "matmul_double": (8 / 64, 8 / 4),
-    "matmul_large": (8 / 128, 8 / 8),
+def formula(sectors_of_a=0, sectors_of_b=0, W=None, R=None):
+    """(bytes of global memory, bytes of shared memory) for one multiply-add."""
+    return (8 / W, 8 / R) if W else (sectors_of_a + sectors_of_b, 0)
+
+
+expected = {
+    "matmul_naive": formula(16, 1),
+    "matmul_coalesced": formula(1, 4),
+    "matmul_shared": formula(W=16, R=1),
+    "matmul_register": formula(W=64, R=4),
+    "matmul_vector": formula(W=64, R=4),
+    "matmul_double": formula(W=64, R=4),
+    "matmul_large": formula(W=128, R=8),
 }
 counted = {r: (fetched(launch) / MULTIPLY_ADDS, loaded(launch) / MULTIPLY_ADDS) for r, launch in launches.items()}
 
 print(f"{'':17}{'global memory':>20}{'shared memory':>20}{'operations for a byte':>24}")
-print(f"{'':17}{'promised  counted':>20}{'promised  counted':>20}{'of global memory':>24}")
+print(f"{'':17}{'formula   counted':>20}{'formula   counted':>20}{'of global memory':>24}")
 for rung, numbers in counted.items():
-    columns = "".join(f"{p:10.4f}{c:10.4f}" for p, c in zip(PROMISED[rung], numbers, strict=True))
+    columns = "".join(f"{p:10.4f}{c:10.4f}" for p, c in zip(expected[rung], numbers, strict=True))
     print(f"{rung:17}{columns}{2 / numbers[0]:24.1f}")
 
 # %% [markdown]
@@ -396,7 +405,7 @@ plt.show()
 # ## To try
 #
 # 1. Let K be 32 instead of 16. Which counted figures change, and why none of those for one multiply-add?
-# 2. Take I = J = 100. Why do the tiled rungs now fetch more for each multiply-add, and `matmul_large` the most?
+# 2. Take I = J = 130. Why do the tiled rungs now fetch more for each multiply-add, and `matmul_large` twice as much?
 # 3. Multiply by a transposed `b`: `multiply(a, b, b_is_transposed=True)` with `b` of shape (J, K). Which rungs are
 #    still coalesced? Look for `stride_k == 1` in matmul.cu.
 # 4. Change `TILE + 1` in `matmul_register` (both lines, in matmul.cu) to `TILE`, then to `TILE + 2`, and count
