@@ -288,3 +288,5 @@ print("grad_x =", X.grad.item())
 # 4. Call `LOSS.backward()` once more. What does the engine say, and which memory has it given back?
 # 5. Read `topological_order` in [autograd.py](../../minicnn/autograd.py): what does its stack hold, and what stands in
 #    for "return" there?
+#
+# Next: [one convolution, five times](2_convolution.ipynb).

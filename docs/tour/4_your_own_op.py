@@ -355,3 +355,5 @@ plt.show()
 # 4. Write `y[i + 1]` for `y[i]` in the Numba kernel and run it. What is named? Take `one` away and put 1.0: what does
 #    `python -m minicnn.kernels.check` say of minicnn's own kernels if you do that in one of them?
 # 5. Make a layer of it, a subclass of `minicnn.nn.Module` with a `forward`, put it in the place of a ReLU, and train.
+#
+# Next: [the gradient of batch norm](5_batchnorm.ipynb).

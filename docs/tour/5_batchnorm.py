@@ -276,3 +276,5 @@ plt.show()
 # 4. How many values has a batch of one picture after global pooling, `(1, C)`? What does the engine say, and why?
 # 5. Derive layer norm: the same, but the mean is taken over the columns of a row. Which sums change their axis? Write
 #    it as a `Function` ([chapter 4](4_your_own_op.ipynb)) and check it.
+#
+# All chapters: [the tour](README.md). All ops: [docs/ops.md](../ops.md).

@@ -2,6 +2,7 @@
 
 import functools
 import math
+from pathlib import Path
 
 import numpy as np
 
@@ -68,14 +69,17 @@ class Kernel(CheckedKernel):
 
 
 class CudaFile:
-    """``CudaFile("activation.cu").relu_forward``: the kernels of a .cu file, as attributes."""
+    """``CudaFile("activation.cu").relu_forward``: the kernels of a .cu file, as attributes.
+
+    file  its name in this folder, or the absolute path of another; a process reads each file once
+    """
 
     def __init__(self, file):
         vars(self).update({name: Kernel(file, name) for name in kernels(FOLDER / file)}, _file=file)
 
     def __getattr__(self, name):
         has = ", ".join(name for name in vars(self) if name != "_file")
-        raise AttributeError(f"kernels/cuda/{vars(self).get('_file')} has no kernel {name}; it has {has}")
+        raise AttributeError(f"{Path('kernels/cuda', vars(self).get('_file', ''))} has no kernel {name}; it has {has}")
 
 
 def blocks(count, threads=THREADS):
