@@ -505,3 +505,5 @@ except KernelError as error:
 #    multiply-add. Which, and why? (A block works on 64 filters and 64 places.)
 # 5. Make a mistake of your own in `BLUR`: `tile[64]` instead of `tile[66]`, say. What does the emulator report, and
 #    whom does it name?
+#
+# Next: [what makes a matrix product fast](3_matmul.ipynb).

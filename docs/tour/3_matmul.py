@@ -411,3 +411,5 @@ plt.show()
 # 4. Change `TILE + 1` in `matmul_register` (both lines, in matmul.cu) to `TILE`, then to `TILE + 2`, and count
 #    `turns(launches["matmul_register"].writes("a_tile"))` again. The product stays right. What does it cost?
 # 5. A rung 8 with 16 x 16 results of a thread would halve the bytes again. Count its registers. What would happen?
+#
+# Next: [an op of your own](4_your_own_op.ipynb).
