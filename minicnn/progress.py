@@ -6,12 +6,15 @@ The line is never wider than the terminal. Of what there is to say, the most imp
 as there is room for: in 40 columns that is how long it still takes, in 80 loss and accuracy, too, in 200 everything.
 """
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, TypeVar
 
 from tqdm import tqdm
 
 from . import console
+from .clock import Clock
+
+T = TypeVar("T")
 
 GAP = "  "
 WIDE, BAR, SHORT_BAR = 100, 20, 8  # columns: a line of WIDE has a bar of BAR or more; others, where SHORT_BAR are left
@@ -60,6 +63,17 @@ class Progress:
         """tqdm's settings for a line that says this; asked each time, as a window may be made wider."""
         columns = console.columns() - 1  # in the last one, some terminals begin a new line
         return {"ncols": columns, "bar_format": layout(columns, self.title, f"{done}/{self.total}", texts)}
+
+
+def watched(title: str, items: Iterable[T], total: int, every: int) -> Iterator[T]:
+    """The items, of which there are `total`, one after the other, while the screen shows how far it is."""
+    clock = Clock()
+    with Progress(title, total, every=every) as progress:
+        for done, item in enumerate(items, 1):
+            yield item
+            clock.update(1)
+            left, _ = clock.texts(total - done)
+            progress.update(done, left)
 
 
 def layout(columns: int, title: str, count: str, texts: Sequence[str]) -> str:

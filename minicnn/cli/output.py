@@ -1,6 +1,7 @@
 """The output folder of a run: where it is, what the run writes and says before the loop, and what it ends with."""
 
 import contextlib
+import math
 import statistics
 from argparse import Namespace
 from collections.abc import Iterator
@@ -26,6 +27,7 @@ from .leftovers import clear, foreign
 from .pictures import data_name
 
 SHOWN = 54  # training pictures, as the network sees them, to check augmentation by eye
+LEGIBLE = 64  # pixels: pictures are shown at least that wide, for the names below them
 
 
 @contextlib.contextmanager
@@ -103,14 +105,14 @@ def write_results(args: Namespace, trainer: Trainer, pictures: DataLoader, sampl
         tell(f"nothing to do: {args.resume} has {trainer.epoch} epochs already; give a larger --epochs")
         return
     last = {name: float(value) if value else None for name, value in rows[-1].items()}
-    parameters = list(trainer.model.parameters())
+    parameters = dict(trainer.model.named_parameters())
     loaders = [loader for loader in (trainer.train_loader, trainer.val_loader) if loader is not None]
     summary = {
         **{name: last[name] for name in ("val_top1", "val_top5", "train_top1")},
         "best": trainer.best,
         "images_per_second": statistics.median(float(row["images_per_second"]) for row in rows),
         "epochs": trainer.epoch,
-        "parameters": sum(parameter.size for parameter in parameters),
+        "parameters": sum(parameter.size for parameter in parameters.values()),
         "seconds": round(sum(float(row["seconds"]) for row in rows), 1),
         "unreadable_pictures": sum(len(loader.bad) for loader in loaders),
         "arch": args.arch,
@@ -119,8 +121,8 @@ def write_results(args: Namespace, trainer: Trainer, pictures: DataLoader, sampl
     writers = {
         "summary.json": lambda file: file.write(as_json(summary)),
         "curves.png": lambda file: plot.save_curves(folder / "log.csv", file),
-        "pictures.png": lambda file: plot.save_pictures(_first_pictures(pictures), file),
-        "filters.png": lambda file: plot.save_filters(next(p for p in parameters if p.ndim == 4), file),
+        "pictures.png": lambda file: _save_pictures(pictures, file),
+        "filters.png": lambda file: _save_filters(parameters, file),
     }
     _write_all(folder, writers)
     watched = "train_top1" if last["val_top1"] is None else "val_top1"
@@ -143,6 +145,18 @@ def _write_all(folder, writers):
         raise OutputError(f"{what}: {', '.join(failures)}; to try again: {resume_command(folder / LAST)}")
 
 
-def _first_pictures(loader):
+def _save_pictures(loader, file):
+    """The first training pictures, as the network sees them, with the names of their classes."""
     with closing(loader.epoch(0)) as batches:
-        return next(batches).images[:SHOWN]
+        batch = next(batches)
+    images = batch.images[:SHOWN]
+    names = [loader.dataset.classes[label] for label in batch.labels[:SHOWN]]
+    plot.save_pictures(images, file, math.ceil(LEGIBLE / images.shape[3]), names)
+
+
+def _save_filters(parameters, file):
+    """The filters of the first convolution, with their numbers."""
+    name, weight = next((name, parameter) for name, parameter in parameters.items() if parameter.ndim == 4)
+    count, *size = weight.shape
+    title = f"{name}: {count} filters of {' x '.join(map(str, size))}"
+    plot.save_filters(weight, file, labels=map(str, range(count)), title=title)

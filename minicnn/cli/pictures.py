@@ -11,11 +11,10 @@ from PIL import Image
 
 from .. import data
 from ..cache import cache_dir
-from ..clock import Clock
 from ..console import say
 from ..data.record import split_as
 from ..data.subset import PictureSet
-from ..progress import Progress
+from ..progress import watched
 from ..storage.checkpoint import State
 from ..train.restore import load_normalizer
 from .feasible import as_setting_error
@@ -51,15 +50,9 @@ def open_pictures(args: Namespace) -> tuple[PictureSet, PictureSet]:
 
 
 def _say_drawing(pictures):
-    """Each of the pictures to draw, in turn, while the screen shows how far it is."""
+    """What ``draw_sample`` has to draw, while the screen shows how far it is."""
     say(f"drawing {len(pictures):,} sample pictures, once, into {cache_dir()}")
-    clock = Clock()
-    with Progress("drawing", len(pictures), every=500) as progress:
-        for done, picture in enumerate(pictures, 1):
-            yield picture
-            clock.update(1)
-            left, _ = clock.texts(len(pictures) - done)
-            progress.update(done, left)
+    return watched("drawing", pictures, len(pictures), every=500)
 
 
 def chosen_pictures(args: Namespace, source: Source, state: State | None = None) -> tuple[PictureSet, PictureSet]:
@@ -135,9 +128,11 @@ def normalizer(args: Namespace, train: PictureSet, state: State | None) -> data.
 def fit_normalizer(args: Namespace, train: PictureSet) -> data.Normalize:
     """The normaliser of --preprocess, fitted on up to FIT_PICTURES training pictures drawn by the seed. SettingError if
     they are such that it cannot be."""
-    batches = _loader(args, train, val_transform(args), shuffle=True).epoch(0)
-    count = -(-FIT_PICTURES // args.batch_size)
-    return NORMALIZERS[args.preprocess]().fit(batch.images for batch in islice(batches, count))
+    loader = _loader(args, train, val_transform(args), shuffle=True)
+    count = min(-(-FIT_PICTURES // args.batch_size), len(loader))
+    some = islice(loader.epoch(0), count)
+    batches = watched("mean of the pictures", some, count, every=count + 1)  # on a terminal; elsewhere it has no lines
+    return NORMALIZERS[args.preprocess]().fit(batch.images for batch in batches)
 
 
 def _resize(args, scale=None):

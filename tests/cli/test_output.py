@@ -14,7 +14,7 @@ RESULTS = {"summary.json", "curves.png", "filters.png", "pictures.png"}
 
 
 def broken(error):
-    def draw(what, file, *args):
+    def draw(what, file, *args, **options):
         file.write(b"half")
         raise error
 

@@ -9,6 +9,7 @@ from PIL import Image
 
 from minicnn import plot
 from minicnn.plot import save_comparison, save_curves, save_filters, save_pictures
+from minicnn.sheet import LINE, SIZES, drawable, fitting
 
 LOG = """epoch,lr,train_loss,train_top1,val_loss,val_top1
 1,0.01,2.3,10,2.2,20
@@ -51,6 +52,54 @@ def test_pictures_stand_in_order(tmp_path):
     assert (found[6:10, 1:7] == pictures[3].transpose(1, 2, 0)).all()
 
 
+def test_labels_stand_below_their_pictures_and_a_title_above(tmp_path):
+    """Without its texts the sheet is as it was; each text changes its own place and no other."""
+    pictures = np.random.default_rng(0).integers(0, 256, (5, 3, 20, 30), np.uint8)
+    names = ["one", "two", "three", "four", "five"]
+    sheets = {}
+    for key, labels, title in (
+        ("plain", None, ""),
+        ("labels", names, ""),
+        ("other", [*names[:3], "sechs", "five"], ""),
+        ("title", names, "features.0.weight"),
+    ):
+        save_pictures(pictures, tmp_path / "pictures.png", 2, labels, title)
+        sheets[key] = pixels(tmp_path / "pictures.png")
+    assert sheets["plain"].shape == (2 * 42 + 2, 3 * 62 + 2, 3)
+    assert sheets["labels"].shape == (2 * (42 + LINE) + 2, 3 * 62 + 2, 3)
+    assert sheets["title"].shape == (2 * (42 + LINE) + LINE + 2, 3 * 62 + 2, 3)
+    assert (sheets["title"][LINE:] == sheets["labels"]).all() and (sheets["title"][:LINE] < 128).any()
+    for i, picture in enumerate(pictures):
+        y, x = 2 + i // 3 * (42 + LINE), 2 + i % 3 * 62
+        assert (sheets["labels"][y : y + 40 : 2, x : x + 60 : 2] == picture.transpose(1, 2, 0)).all()
+        below = slice(y + 40, y + 40 + LINE), slice(x, x + 62)
+        assert (sheets["labels"][below] < 128).any(), f"nothing below picture {i}"
+        assert (sheets["labels"][below] == sheets["other"][below]).all() == (i != 3)
+
+
+def test_labels_of_a_wrong_number(tmp_path):
+    pictures = np.zeros((3, 3, 4, 4), np.uint8)
+    for wrong, labels in ((pictures, ["a"]), (pictures[:0], None)):
+        with pytest.raises(ValueError, match=r"a sheet of [30] pictures with [10] labels: there must be one for each"):
+            save_pictures(wrong, tmp_path / "pictures.png", labels=labels)
+    assert not (tmp_path / "pictures.png").exists()
+
+
+def test_labels_are_shortened_to_their_pictures():
+    names = ["tench", "great white shark, white shark, man-eater"]
+    texts, font = fitting(names, 70)
+    assert texts[0] == "tench" and texts[1].startswith("great w") and texts[1].endswith("…")
+    assert font.getlength(texts[1]) <= 70 < font.getlength(names[1]) and font.size == SIZES[-1]
+    assert fitting(names, 1000)[0] == names and fitting(names, 1000)[1].size == SIZES[0]
+    assert fitting(["checkerboard"], 70)[1].size < SIZES[0]  # all of it, in smaller letters
+    assert fitting(names, 15)[0] == ["", ""]  # two letters would tell nothing
+
+
+def test_letters_that_the_font_does_not_have():
+    assert drawable("Straße, café, β") == "Straße, café, β"
+    assert drawable("猫 caf\udce9\n") == "\\u732b caf\\udce9\\n"
+
+
 @pytest.mark.parametrize("log", [LOG, LOG.replace("2.2,20", ",").replace("1.5,50", ","), LOG[: LOG.index("2,0.001")]])
 def test_curves(tmp_path, log):
     (tmp_path / "log.csv").write_text(log)
@@ -81,6 +130,40 @@ def test_every_epoch_is_on_the_picture(tmp_path, monkeypatch, last):
     save_comparison({"run": tmp_path / "log.csv"}, tmp_path / "comparison.png")
     for _, axes in panels:
         assert all(each.get_xlim()[0] == 0 and each.get_xlim()[1] >= last for each in axes)
+
+
+BEST = """epoch,lr,train_loss,train_top1,val_loss,val_top1
+1,0.01,2.3,10,2.2,20
+2,0.01,1.3,60,1.5,50
+3,0.01,1.2,70,1.6,50
+4,0.01,1.1,65,1.4,40
+"""
+
+
+@pytest.mark.parametrize(
+    ("log", "rings"),
+    [
+        (BEST, [("best epoch: 2, 1.500", [2, 1.5]), ("best epoch: 2, 50.00 %", [2, 50])]),  # the first of equal ones
+        (
+            "".join(line[: line.rindex(",", 0, line.rindex(","))] + ",,\n" for line in BEST.splitlines()[1:]),
+            [("best epoch: 3, 1.200", [3, 1.2]), ("best epoch: 3, 70.00 %", [3, 70])],
+        ),
+    ],
+    ids=["val", "train"],
+)
+def test_the_best_epoch_has_a_ring(tmp_path, monkeypatch, log, rings):
+    """That of checkpoint_best: by validation, or, without any, by training."""
+    header = BEST.splitlines(keepends=True)[0]
+    (tmp_path / "log.csv").write_text(log if log.startswith(header) else header + log)
+    made = []
+    monkeypatch.setattr(plot, "_panels", lambda labels, real=plot._panels: made.append(real(labels)) or made[-1])
+    save_curves(tmp_path / "log.csv", tmp_path / "curves.png")
+    save_comparison({"run": tmp_path / "log.csv"}, tmp_path / "comparison.png")
+    (_, (loss, top1, lr)), (_, compared) = made
+    found = [(each.get_label(), each.get_offsets().tolist()[0]) for axes in (loss, top1) for each in axes.collections]
+    assert found == rings and not lr.collections
+    ringed = [[each.get_offsets().tolist()[0] for each in axes.collections] for axes in compared]
+    assert ringed == ([[], [[2, 50]]] if "2.2" in log else [[[3, 70]], []])
 
 
 def test_a_comparison_shows_each_run(tmp_path):
