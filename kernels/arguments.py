@@ -146,6 +146,18 @@ def contiguous(array):
     return array if array is None or array.flags.c_contiguous else array.copy(order="C")
 
 
+def write_back(given, used):
+    """What an optimiser's kernel has made of copies, into the arrays that have gaps.
+
+    given, used  for each parameter, the arrays (w, gradient, ...) and what the kernel was handed, arrays or copies; a
+                 gradient is only read
+    """
+    for arrays, copies in zip(given, used, strict=True):
+        for place, (array, copy) in enumerate(zip(arrays, copies, strict=True)):
+            if copy is not array and place != 1:
+                array[...] = copy
+
+
 def empty(like, shape, dtype=None):
     """An array of that shape with any content, on the device (and, by default, of the dtype) of `like`."""
     array = array_module(like).empty(shape, dtype or like.dtype)

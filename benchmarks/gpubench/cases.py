@@ -18,6 +18,7 @@ from minicnn.kernels.cuda import conv, matmul, tensor_cores
 from minicnn.kernels.cuda.precision import PRECISIONS, precision
 from minicnn.ops.geometry import output_size
 from minicnn.ops.windows import Windows
+from minicnn.optim.adam import adam_update
 from minicnn.optim.sgd import sgd_update
 
 POOL = (1 << 22) - 3  # random numbers drawn for a large array, which repeats them; no power of two
@@ -61,8 +62,8 @@ class Case(NamedTuple):
 
 
 def outcome(result, made):
-    """The arrays that a call gives; sgd_update gives none, it changes two of its arguments."""
-    return arrays_of((made["parameters"], made["velocities"]) if result is None else result)
+    """The arrays that a call gives; an optimiser's gives none, it changes its arguments, but for the gradients."""
+    return arrays_of([made[name] for name in made if name != "gradients"] if result is None else result)
 
 
 def arrays_of(value):
@@ -209,14 +210,23 @@ def ladder(rows, columns, depth):
 
 
 def updates(shapes):
-    """One step of SGD over parameters of these shapes: with momentum, and plain."""
+    """One step over parameters of these shapes: of SGD with momentum and plain, of AdamW with amsgrad and plain."""
 
     def arrays(rng):
         return [normal(*shape)(rng) for shape in shapes]
 
+    def squares(rng):
+        return [array**2 for array in arrays(rng)]
+
     label, count = f"{len(shapes)} parameters, {sum(map(math.prod, shapes))} numbers", len(shapes)
-    plain = {"parameters": arrays, "gradients": arrays, "velocities": [None] * count}
-    plain |= {"settings": [(0.01, 0.0, 0.0, 5e-4, False)] * count}  # lr, momentum, dampening, weight decay, Nesterov
-    momentum = {"velocities": arrays, "settings": [(0.01, 0.9, 0.0, 5e-4, True)] * count}
-    case = Case(sgd_update, "sgd_update", label, plain)
-    return [case._replace(label=f"{label} with momentum", values=plain | momentum), case]
+    given, absent = {"parameters": arrays, "gradients": arrays}, [None] * count
+    plain = {**given, "velocities": absent, "settings": [(0.01, 0.0, 0.0, 5e-4, False)] * count}
+    momentum = {**given, "velocities": arrays, "settings": [(0.01, 0.9, 0.0, 5e-4, True)] * count}
+    adam = {**given, "exp_avgs": arrays, "exp_avg_sqs": squares, "max_exp_avg_sqs": absent}
+    adam["settings"] = [(1e-3, 0.9, 0.999, 1e-8, 1e-2, True, 10)] * count  # what they are: the ops' pages
+    return [
+        Case(sgd_update, "sgd_update", f"{label} with momentum", momentum),
+        Case(sgd_update, "sgd_update", label, plain),
+        Case(adam_update, "adam_update", f"{label} with amsgrad", adam | {"max_exp_avg_sqs": squares}),
+        Case(adam_update, "adam_update", label, adam),
+    ]

@@ -10,7 +10,7 @@ Launch    thread blocks of THREADS, ceil(size / THREADS) of them
 Bound by  memory: about 8 operations for 5 numbers moved; small parameters by the launch itself
 """
 
-from minicnn.kernels.arguments import check_alike
+from minicnn.kernels.arguments import check_alike, write_back
 
 from .launch import THREADS, T, blocks, bool_, contiguous, cuda, folded, kernel, optional
 
@@ -18,12 +18,11 @@ from .launch import THREADS, T, blocks, bool_, contiguous, cuda, folded, kernel,
 def sgd_update(parameters, gradients, velocities, settings):
     """One step of every parameter, in place on parameters and velocities (None where there is no momentum)."""
     check_alike("sgd_update", parameters, gradients, velocities)
-    for w, grad, velocity, rates in zip(parameters, gradients, velocities, settings, strict=True):
-        arrays = contiguous(w), contiguous(grad), contiguous(velocity)
-        sgd_update_kernel[blocks(w.size), THREADS](*(folded(array, 1) for array in arrays), *rates)
-        for array, updated in ((w, arrays[0]), (velocity, arrays[2])):
-            if updated is not array:  # it had gaps: the update was done on a copy
-                array[...] = updated
+    rows = list(zip(parameters, gradients, velocities, settings, strict=True))  # before the first one is changed
+    for *given, rates in rows:
+        used = list(map(contiguous, given))
+        sgd_update_kernel[blocks(used[0].size), THREADS](*(folded(array, 1) for array in used), *rates)
+        write_back([given], [used])
 
 
 @kernel

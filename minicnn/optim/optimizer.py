@@ -1,6 +1,6 @@
 """What the optimisers share: groups of parameters, the step that brings arrays together, saving and restoring.
 
-The page of an optimiser (sgd.py) has the formula, and a function that changes lists of arrays by it. ``step``
+The page of an optimiser (sgd.py, adam.py) has the formula, and a function that changes lists of arrays by it. ``step``
 looks at everything first, and then calls that function once for all parameters on one device, of one dtype: many
 parameters are one launch, or one pass.
 """

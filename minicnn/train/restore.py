@@ -138,8 +138,8 @@ def fits(saved: Any, own: Any) -> bool:
     are, finite arrays of its shapes. Where nothing stands yet in one's own, an array or any number may stand."""
     if isinstance(own, dict):
         return isinstance(saved, dict) and saved.keys() == own.keys() and all(fits(saved[key], own[key]) for key in own)
-    if isinstance(own, list):
-        return isinstance(saved, list) and len(saved) == len(own) and all(map(fits, saved, own))
+    if isinstance(own, (list, tuple)):  # a file has lists for tuples
+        return isinstance(saved, (list, tuple)) and len(saved) == len(own) and all(map(fits, saved, own))
     if own is None:
         without_bound = isinstance(saved, float) and math.isinf(saved)  # a metric's best, before a finite one
         return saved is None or without_bound or is_finite_number(saved) or is_finite_array(saved)

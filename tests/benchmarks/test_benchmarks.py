@@ -64,6 +64,7 @@ def test_bytes_are_of_each_input_once_and_of_each_result_once():
     assert size_of("max_pool2d_forward_and_winners", label="2x3") == 4 * 40 + (4 + 1) * 2 * 3 * 5  # a winner is a byte
     assert size_of("batch_norm_grad_x", label="evaluation") == 4 * (12 + 2 + 2 + 12)  # neither x nor the means
     assert size_of("sgd_update", label="momentum") == 4 * 7 * 5
+    assert size_of("adam_update", label="amsgrad") == 4 * 7 * 9
 
 
 def test_a_case_makes_the_same_arguments_again_and_never_zeros():

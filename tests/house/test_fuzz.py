@@ -18,7 +18,7 @@ FOREIGN = """
 import guarded, numpy as np
 from minicnn.kernels.cpu.sgd import _update
 w, grad = (guarded.copy(np.ones(n, np.float32), at_end={at_end}) for n in (64, {length}))
-_update(w, grad, None, *map(np.float32, (0.1, 0, 1, 0, 0)))
+_update(w, grad, None, tuple(map(np.float32, (0.1, 0, 1, 0, 0))))
 print("nothing happened")
 """
 

@@ -3,7 +3,6 @@
 import importlib
 import inspect
 import re
-from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +20,6 @@ from minicnn.kernels import arguments
 from minicnn.kernels.cuda import conv, matmul, split
 from minicnn.ops.conv import conv2d_forward
 from minicnn.ops.geometry import pair
-from minicnn.optim.sgd import sgd_update
 from minicnn.random import philox_uniform
 
 pytestmark = needs_compiler
@@ -139,41 +137,3 @@ def test_dropout_draws_the_numbers_of_the_reference(dtype, size):
     key, call = 0xFEDCBA9876543210, 2**33 + 5
     y = dropout.dropout_forward(there(np.ones(size, dtype)), 0.25, key, call, None)
     assert np.array_equal(np.asarray(y) > 0, philox_uniform(key, call, size) >= np.float32(0.25))
-
-
-@pytest.mark.parametrize(
-    "momentum, dampening, nesterov", [(0, 0, False), (0.9, 0, False), (0.9, 0.3, False), (0.9, 0, True)]
-)
-@pytest.mark.parametrize("weight_decay", [0, 0.1])
-def test_steps_of_sgd(momentum, dampening, nesterov, weight_decay):
-    rng = np.random.default_rng(0)
-    shapes = [(), (7,), (300, 3), (0, 2)]
-    arrays = [[rng.standard_normal(shape) for shape in shapes] for _ in range(3)]
-    if not momentum:
-        arrays[2] = [None] * len(shapes)
-    mirrored = [[there(array) for array in each] for each in arrays]
-    settings = [(0.1 * (i + 1), momentum, dampening, weight_decay / (i + 1), nesterov) for i in range(len(shapes))]
-    sgd_update(*arrays, settings)
-    implementation(sgd_update, "cuda", "fast")(*mirrored, settings)
-    for array, mirror in zip(chain(*arrays), chain(*mirrored), strict=True):
-        assert array is None or np.allclose(array, np.asarray(mirror), rtol=1e-12, atol=1e-12)
-
-
-def test_steps_of_sgd_with_and_without_velocities():
-    arrays = [[np.ones(3), np.ones(3)], [np.full(3, 2.0), np.full(3, 2.0)], [None, np.ones(3)]]
-    mirrored = [[there(array) for array in each] for each in arrays]
-    settings = [(0.1, 0, 0, 0, False), (0.1, 0.5, 0, 0, False)]
-    implementation(sgd_update, "cuda", "fast")(*mirrored, settings)
-    sgd_update(*arrays, settings)
-    for array, mirror in zip(arrays[0], mirrored[0], strict=True):
-        check_close(np.asarray(mirror), array, 1e-15)
-
-
-def test_steps_of_sgd_on_a_parameter_with_gaps():
-    w, grad, velocity = (there(np.arange(12.0).reshape(3, 4) + i) for i in range(3))
-    expected = [[np.array(w.T)], [np.array(grad.T)], [np.array(velocity.T)]]
-    settings = [(0.1, 0.9, 0, 0, False)]
-    sgd_update(*expected, settings)
-    implementation(sgd_update, "cuda", "fast")([w.T], [grad.T], [velocity.T], settings)
-    check_close(np.asarray(w.T), expected[0][0], 1e-12)
-    check_close(np.asarray(velocity.T), expected[2][0], 1e-12)

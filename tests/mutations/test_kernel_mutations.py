@@ -15,6 +15,7 @@ import test_summation
 import test_tensor_cores
 from checks import Place, check_close, needs_compiler
 from mutations import read
+from test_updates import UPDATES, check_update
 from wrong_versions import in_force
 
 from minicnn.kernels.cuda import activation, matmul, tensor_cores
@@ -51,7 +52,9 @@ def test_a_check_may_have_the_name_of_a_module_that_is_imported_here(monkeypatch
 
 
 def run_check(name):
-    """A function below, or the comparisons of an op's kernels with its page."""
+    """A function below, or the comparisons of an op's or an optimiser's kernels with its page."""
+    if name in UPDATES:
+        return check_update(name, FAST_GPU)
     if isinstance(globals().get(name), types.FunctionType):  # not a module that is imported above
         return globals()[name]()
     cases = [case for case in test_kernel_sizes.CASES if case[0].__module__.endswith(f".{name}")]

@@ -1,12 +1,13 @@
 """Would a mistake in a kernel of Numba's be noticed? numba_mutations.txt names some, in the form of mutations.txt: the
-check is an op's comparisons in test_numba_sizes.py or one of test_summation.py's SUMS, and a word of the error, if it
-is not a wrong result."""
+check is an op's comparisons in test_numba_sizes.py, an optimiser's in test_updates.py, or one of test_summation.py's
+SUMS, and a word of the error, if it is not a wrong result."""
 
 import pytest
 from checks import Place
 from mutations import read
 from test_numba_sizes import CASES, check_equals_the_reference, there
 from test_summation import SUMS
+from test_updates import UPDATES, check_update
 from wrong_versions import in_force
 
 from minicnn.kernels.cuda.source import KernelError
@@ -25,6 +26,8 @@ def test_is_noticed(tmp_path, mutation):
 
 
 def run_check(stem):
+    if stem in UPDATES:
+        return check_update(stem, Place("cuda", "plain"))
     if stem in SUMS:
         return SUMS[stem](Place("cuda", "plain"))
     cases = [case for case in CASES if case[0].__module__.endswith(f".{stem}")]

@@ -3,22 +3,24 @@
 import copy
 
 import numpy as np
+import pytest
 from checks import raises
 from test_sgd import leaf, parameters, take_steps
 
+from minicnn import optim
 from minicnn.optim import SGD, Optimizer
 
 
-def test_they_print_as_in_torch(torch):
-    ours, theirs = (
-        SGD([leaf(), leaf()], lr=0.1, momentum=0.9),
-        torch.optim.SGD([torch.ones(3, 2)], lr=0.1, momentum=0.9),
-    )
+@pytest.mark.parametrize(
+    "kind, settings", [("SGD", {"lr": 0.1, "momentum": 0.9}), ("Adam", {}), ("AdamW", {"lr": 0.1})]
+)
+def test_they_print_as_in_torch(torch, kind, settings):
+    ours, theirs = getattr(optim, kind)([leaf()], **settings), getattr(torch.optim, kind)([torch.ones(1)], **settings)
     ours.add_param_group({"params": leaf(), "lr": 1.0})
     theirs.add_param_group({"params": torch.ones(1), "lr": 1.0})
-    absent = ("foreach", "maximize", "differentiable", "fused")  # settings of PyTorch's that are not here
+    absent = ("foreach", "maximize", "differentiable", "fused", "capturable", "decoupled_weight_decay")  # here
     expected = [line for line in repr(theirs).splitlines() if line.split(":")[0].strip() not in absent]
-    assert repr(ours).replace("0.0", "0") == "\n".join(expected)
+    assert repr(ours).replace("0.0\n", "0\n") == "\n".join(expected)
 
 
 def test_a_new_optimiser_says_what_it_lacks():

@@ -28,8 +28,11 @@ from minicnn.train import Trainer, load_checkpoint
 from minicnn.train.trainer import BEST, LAST
 
 
-def small_trainer(folder, width=8, batch_size=8, epochs=6, validate=True, pictures=None):
-    """A trainer of a small network on random pictures, or those of a class like it; the same one every time."""
+def small_trainer(folder, width=8, batch_size=8, epochs=6, validate=True, pictures=None, adam=False):
+    """A trainer of a small network on random pictures, or those of a class like it; the same one every time.
+
+    adam: AdamW with amsgrad in place of SGD
+    """
     minicnn.manual_seed(1)
     model = nn.Sequential(
         nn.Conv2d(3, width, 3, padding=1, bias=False),
@@ -40,7 +43,8 @@ def small_trainer(folder, width=8, batch_size=8, epochs=6, validate=True, pictur
         nn.Dropout(0.5),
         nn.Linear(9 * width, 3),
     )
-    optimizer = optim.SGD(optim.weights_and_biases(model, 0.05, 1e-3), 0.05, momentum=0.9)
+    groups = optim.weights_and_biases(model, 0.005 if adam else 0.05, 1e-3)
+    optimizer = optim.AdamW(groups, amsgrad=True) if adam else optim.SGD(groups, 0.05, momentum=0.9)
     augment = Compose([RandomCrop(12), RandomFlip(), ColorNoise.imagenet()])
     train_set, val_set = (pictures or Pictures)(60, 0, 3, 16), (pictures or RandomPictures)(20, 1, 3, 16)
     train = DataLoader(train_set, batch_size, True, transform=augment, seed=3, num_workers=2, max_bad_fraction=0.1)

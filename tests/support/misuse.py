@@ -202,8 +202,12 @@ def shapes(draw, make):
 
 def optimizer(draw, make):
     weights = [make(draw.array(*draw.one_of((3, 4), (70,), (2, 3, 3, 3), ())), True) for _ in range(draw.size(1, 4))]
-    options = {"momentum": draw.number(draw.one_of(0, 0.9)), "weight_decay": draw.number(draw.one_of(0, 0.1))}
-    sgd = optim.SGD(weights, lr=draw.number(0.1), **options, nesterov=draw.perhaps())
+    kind, options = draw.one_of(optim.SGD, optim.Adam, optim.AdamW), {"weight_decay": draw.number(draw.one_of(0, 0.1))}
+    if kind is optim.SGD:
+        options |= {"momentum": draw.number(draw.one_of(0, 0.9)), "nesterov": draw.perhaps()}
+    else:
+        options |= {"betas": draw.one_of((0.9, 0.999), (draw.number(0.5), 0.5)), "amsgrad": draw.perhaps()}
+    trained = kind(weights, lr=draw.number(0.1), **options)
     for _ in range(3):
         for w in weights:
             if draw.perhaps(0.9):
@@ -211,13 +215,14 @@ def optimizer(draw, make):
         if draw.perhaps(0.1):
             grown = draw.one_of(*weights)
             grown.data = make(np.zeros(draw.shape((*grown.shape, 1000)), grown.dtype)).data
-        if draw.perhaps(0.05) and sgd.state_dict().get("velocities"):
-            state = sgd.state_dict()
-            state["velocities"][0] = draw.one_of(None, np.zeros(3), np.zeros(weights[0].shape, np.float16))
-            sgd.load_state_dict(state)
-        sgd.step()
+        if draw.perhaps(0.1):
+            state = trained.state_dict()
+            several = draw.one_of(*(name for name in state if name != "groups"))
+            state[several][0] = draw.one_of(None, 1, np.zeros(3), np.zeros(weights[0].shape, np.float16))
+            trained.load_state_dict(state)
+        trained.step()
         if draw.perhaps(0.3):
-            sgd.zero_grad()
+            trained.zero_grad()
     return [w.detach() for w in weights]
 
 

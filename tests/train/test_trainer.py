@@ -104,19 +104,19 @@ def test_unreadable_pictures_are_named_once(tmp_path, capsys):
 # Ctrl-C
 
 
-@pytest.mark.parametrize("batches", [1, 5, 8, 11])
-def test_stops_when_asked_and_goes_on_to_the_same_end(tmp_path, batches):
+@pytest.mark.parametrize("batches, adam", [(1, False), (5, False), (8, False), (11, False), (5, True)])
+def test_stops_when_asked_and_goes_on_to_the_same_end(tmp_path, batches, adam):
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     whole.mkdir(), parts.mkdir()
-    small_trainer(whole, epochs=2).fit()
+    small_trainer(whole, epochs=2, adam=adam).fit()
 
-    trainer = small_trainer(parts, epochs=2)
+    trainer = small_trainer(parts, epochs=2, adam=adam)
     trainer.checkpoint_every = 0
     after_batches(trainer, batches, lambda: ask_to_stop(trainer))
     with pytest.raises(Interrupted, match=re.escape(str(parts / LAST))):
         trainer.fit()
     assert load_checkpoint(parts / LAST)["position"]["batch"] == (batches - 1) % 8 + 1
-    resumed(small_trainer(parts, epochs=2)).fit()
+    resumed(small_trainer(parts, epochs=2, adam=adam)).fit()
     assert repeated_part(parts) == repeated_part(whole)
 
 

@@ -1,11 +1,8 @@
 """One call of SGD for all parameters: the plain page's update, whatever the sizes, the layouts and the threads."""
 
-import importlib
-
 import numpy as np
 import pytest
 
-from minicnn.device import to_device
 from minicnn.kernels.cpu.machine import threads
 from minicnn.kernels.cpu.sgd import sgd_update
 from minicnn.optim import sgd as plain
@@ -63,30 +60,6 @@ def test_every_setting_on_a_large_parameter(some_threads):
             results.append([own_w] if own_velocity is None else [own_w, own_velocity])
         for expected, value in zip(*results, strict=True):
             np.testing.assert_allclose(value, expected, rtol=1e-12, atol=1e-12)
-
-
-SMALL, LARGE = np.zeros(2, np.float32), np.zeros(1 << 16, np.float32)
-UNEQUAL = [
-    ([LARGE], [SMALL], [None], SETTINGS[:1]),
-    ([LARGE], [LARGE], [SMALL], SETTINGS[:1]),
-    ([SMALL.reshape(1, 2)], [SMALL.reshape(2, 1)], [None], SETTINGS[:1]),
-    ([LARGE], [LARGE.astype(np.float64)], [None], SETTINGS[:1]),
-    ([LARGE, LARGE], [LARGE], [None, None], SETTINGS[:2]),
-    ([LARGE, LARGE], [LARGE, LARGE], [None], SETTINGS[:2]),
-    ([LARGE, LARGE], [LARGE, LARGE], [None, None], SETTINGS[:1]),
-]
-
-
-@pytest.mark.parametrize("arguments", UNEQUAL)
-@pytest.mark.parametrize("kernels", ["cpu", "numba_cuda", "cuda"])
-def test_arrays_that_do_not_belong_together_reach_no_kernel(kernels, arguments, monkeypatch):
-    monkeypatch.setenv("MINICNN_EMULATE_GPU", "1")
-    update = importlib.import_module(f"minicnn.kernels.{kernels}.sgd").sgd_update
-    place = "cpu" if kernels == "cpu" else "cuda"
-    lists = [[None if a is None else to_device(a.copy(), place) for a in arrays] for arrays in arguments[:3]]
-    with pytest.raises(ValueError):
-        update(*lists, arguments[3])
-    assert not any(to_device(w, "cpu").any() for w in lists[0])
 
 
 def test_nothing_to_do():
