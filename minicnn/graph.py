@@ -26,11 +26,11 @@ ARITHMETIC = 'shape=hexagon, fillcolor="#ffffff"'
 SHAPE = 'shape=cds, fillcolor="#ffffff"'
 LOSS = 'shape=doubleoctagon, fillcolor="#eba9a9"'
 OWN = 'shape=component, fillcolor="#d9c2e9"'  # an op from outside of minicnn
-STYLES = {
+STYLES = {  # what is not among them is ARITHMETIC
     "conv": PRODUCT, "linear": PRODUCT, "batchnorm": NORMALISATION, "lrn": NORMALISATION,
     "activation": ACTIVATION, "softmax": ACTIVATION, "dropout": ACTIVATION,
     "max_pool": POOLING, "avg_pool": POOLING, "adaptive_avg_pool": POOLING,
-    "arithmetic": ARITHMETIC, "reduction": ARITHMETIC, "shape": SHAPE, "cross_entropy": LOSS,
+    "shape": SHAPE, "cross_entropy": LOSS, "mse_loss": LOSS,
 }  # fmt: skip
 TRAINED, CONSTANT = 'shape=box, fillcolor="#ffffff"', 'shape=box, style="filled,dashed", fillcolor="#ffffff"'
 RESULT = "shape=plaintext, style=solid"
@@ -144,7 +144,7 @@ def _leaf_style(leaf):
 
 def _style(node):
     room, _, page = type(node).__module__.rpartition(".")
-    return STYLES.get(page, OWN) if room == "minicnn.ops" else OWN
+    return STYLES.get(page, ARITHMETIC) if room == "minicnn.ops" else OWN
 
 
 def _size(shape):
