@@ -139,3 +139,13 @@ def test_what_nobody_uses_is_removed(tmp_path):
     compiled.used(tmp_path / "used")
     compiled.sweep(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["new", "used"]
+
+
+def test_compiling_is_announced_once_and_each_part_of_it_beside_the_progress(capsys, monkeypatch):
+    remarks = []
+    monkeypatch.setattr(compiled, "remark", remarks.append)
+    announce = compiled.Announcement()
+    for name in ("_conv", "pool.cu"):
+        announce("compiling something", name)
+    assert capsys.readouterr() == ("", "minicnn: compiling something\n")
+    assert remarks == ["compiling conv", "compiling pool.cu"]
