@@ -25,6 +25,8 @@ _IN_A_LAYER = nn.Conv2d, nn.Linear, nn.ReLU, nn.LocalResponseNorm, nn.MaxPool2d
 class AlexNet(nn.Module):
     """features (convolutions) -> average to 6 x 6 -> classifier (three fully connected layers)."""
 
+    HEAD = "classifier"
+
     def __init__(self, features: nn.Sequential, classifier: nn.Sequential) -> None:
         super().__init__()
         self.features = features

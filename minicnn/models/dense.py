@@ -1,4 +1,4 @@
-"""A classifier slid over a larger picture: the fully connected layers of AlexNet or ResNet as convolutions.
+"""A classifier slid over a larger picture: the fully connected layers of a network as convolutions.
 
 A fully connected layer that looks at a 6 x 6 window of feature map is a 6 x 6 convolution whose output is one position;
 on a larger map the same weights give a score for every position of the window, and what the windows share is computed
@@ -7,12 +7,13 @@ once. The fully connected layers behind it are 1 x 1 convolutions.
              window     what the scores (N, classes, H', W') at a position say
     AlexNet  6 x 6      exactly what the network would say of that window of the feature map. A picture of 224 x 224 has
                         one window. A step of one position is 32 pixels.
+    VGG      7 x 7      the same
     ResNet   1 x 1      what the last layer makes of one position of the feature map. Averaging and a linear layer may
                         change places, so the mean over all positions is the network's own output, at any size; it is
                         not what the network would say of a crop, for the convolutions see beyond the crop's edges.
 
-The mean over positions is the picture's score. AlexNet itself takes any size, by averaging the map to 6 x 6, which
-squeezes a larger picture into one window and stretches a smaller one; here a smaller one is an error.
+The mean over positions is the picture's score. AlexNet and VGG themselves take any size, by averaging the map to one
+window, which squeezes a larger picture into it and stretches a smaller one; here a smaller one is an error.
 
 Sources   Sermanet et al., "OverFeat", ICLR 2014; Simonyan and Zisserman, ICLR 2015, section 3.2 (the mean over
           positions); Long et al., CVPR 2015; He et al., CVPR 2016, section 3.4
@@ -22,15 +23,16 @@ from .. import functional as F
 from .. import nn
 from .alexnet import AlexNet
 from .resnet import ResNet
+from .vgg import VGG
 
 
 def fully_convolutional(model: nn.Module) -> nn.Sequential:
     """The network that maps (N, 3, H, W), of any H and W that are large enough, to scores (N, classes, H', W').
 
-    It is made of the layers of `model`, an AlexNet or a ResNet, not of copies: training, moving or loading one of the
-    two changes the other. Raises ValueError for any other model.
+    It is made of the layers of `model`, an AlexNet, a VGG or a ResNet, not of copies: training, moving or loading one
+    of the two changes the other. Raises ValueError for any other model.
     """
-    if isinstance(model, AlexNet):
+    if isinstance(model, (AlexNet, VGG)):
         classifier, window = [], model.avgpool.output_size
         for layer in model.classifier:
             if isinstance(layer, nn.Linear):
@@ -40,7 +42,7 @@ def fully_convolutional(model: nn.Module) -> nn.Sequential:
     if isinstance(model, ResNet) and isinstance(model.fc, nn.Linear):
         *stages, _ = model.trunk()  # without the averaging
         return nn.Sequential(*stages, SlidingLinear(model.fc, (1, 1)))
-    networks = "an AlexNet, or a ResNet whose fc is an nn.Linear"
+    networks = "an AlexNet, a VGG, or a ResNet whose fc is an nn.Linear"
     raise ValueError(f"fully_convolutional: takes {networks}, not {type(model).__name__}")
 
 

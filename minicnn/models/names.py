@@ -2,12 +2,20 @@
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
 from .alexnet import AlexNet, alexnet, alexnet_2012
 from .resnet import ResNet, cifar_resnet, resnet18, resnet34, resnet50, resnet101, resnet152
+from .vgg import VGG, vgg11, vgg11_bn, vgg13, vgg13_bn, vgg16, vgg16_bn, vgg19, vgg19_bn
 
-IMAGENET = {make.__name__: make for make in (resnet18, resnet34, resnet50, resnet101, resnet152, alexnet, alexnet_2012)}
+# What all of them have: HEAD, the name of their last Linear or of what it stands in; stages, where they may be cut.
+Network: TypeAlias = AlexNet | ResNet | VGG
+
+_MAKERS = (
+    *(resnet18, resnet34, resnet50, resnet101, resnet152, alexnet, alexnet_2012),
+    *(vgg11, vgg11_bn, vgg13, vgg13_bn, vgg16, vgg16_bn, vgg19, vgg19_bn),
+)
+IMAGENET = {make.__name__: make for make in _MAKERS}
 CIFAR = {f"resnet{depth}": partial(cifar_resnet, depth) for depth in (20, 32, 44, 56, 110, 1202)}
 SETTINGS = {  # of the training programs, that make a network what it is
     "alexnet": ("dropout", "width"),
@@ -16,7 +24,7 @@ SETTINGS = {  # of the training programs, that make a network what it is
 }
 
 
-def create(arch: str, num_classes: int, settings: Mapping[str, Any] | None = None) -> AlexNet | ResNet:
+def create(arch: str, num_classes: int, settings: Mapping[str, Any] | None = None) -> Network:
     """A new network, such as "alexnet", "resnet50" (for ImageNet) or "resnet56" (for CIFAR).
 
     settings: those of a program that trains such networks; the ones that are none of the network's are passed over.

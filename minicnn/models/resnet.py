@@ -103,6 +103,8 @@ class ResNet(nn.Module):
     Each layer after the first halves the size. depths, widths: blocks of each layer, and their channels.
     """
 
+    HEAD = "fc"
+
     def __init__(
         self,
         stem: Mapping[str, nn.Module],

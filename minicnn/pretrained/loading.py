@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from .. import nn
-from ..models import AlexNet, ResNet, create, names
+from ..models import Network, ResNet, create, names
 from ..models.resnet import zero_pads
 from ..storage.checkpoint import CheckpointError, load_checkpoint
 from ..types import Array
@@ -32,7 +32,7 @@ class Contents(NamedTuple):
     settings: dict  # of the network, of a checkpoint of minicnn; else empty
 
 
-def load(weights: Weights | str, name: str = "DEFAULT", file: Path | str | None = None) -> AlexNet | ResNet:
+def load(weights: Weights | str, name: str = "DEFAULT", file: Path | str | None = None) -> Network:
     """A network with pretrained weights, in evaluation mode.
 
     weights: what ``get`` has returned, or an architecture; then `name` says which of its weights. They are downloaded

@@ -15,14 +15,14 @@ et al., "How transferable are features in deep neural networks?", NIPS 2014). Li
 from typing import Any
 
 from .. import nn
-from ..models import AlexNet, ResNet
+from ..models import Network
 from ..tensor import Tensor
 
 
 def head_name(model: nn.Module) -> str:
-    """The dotted name of the head: the last Linear; of a ResNet or an AlexNet the last of its own, even if a user has
-    added other layers to it. ValueError if there is none."""
-    own = "fc." if isinstance(model, ResNet) else "classifier." if isinstance(model, AlexNet) else ""
+    """The dotted name of the head: the last Linear; of a network of ``minicnn.models`` the last of its own, even if a
+    user has added other layers to it. ValueError if there is none."""
+    own = f"{model.HEAD}." if isinstance(model, Network) else ""
     linear = [name for name, module in model.named_modules() if isinstance(module, nn.Linear)]
     names = [name for name in linear if f"{name}.".startswith(own)]
     if not names:
@@ -55,7 +55,7 @@ def freeze_backbone(model: nn.Module) -> nn.Module:
     return model
 
 
-def freeze_to(model: AlexNet | ResNet, stage: str) -> nn.Module:
+def freeze_to(model: Network, stage: str) -> nn.Module:
     """Freeze the network from its input to the end of `stage`, one of ``model.stages``. Returns the model."""
     if stage not in model.stages:
         raise ValueError(f"freeze_to: {type(model).__name__} has no stage {stage!r}; it has {', '.join(model.stages)}")
@@ -65,7 +65,7 @@ def freeze_to(model: AlexNet | ResNet, stage: str) -> nn.Module:
     return model
 
 
-def layer_groups(model: AlexNet | ResNet, lr: float, factor: float) -> list[dict[str, Any]]:
+def layer_groups(model: Network, lr: float, factor: float) -> list[dict[str, Any]]:
     """Parameter groups for an optimiser, from the head to the input: the head, and what else is behind the last stage,
     learns at `lr`, each stage at `factor` times the rate of the one behind it (Howard and Ruder, ACL 2018, section 3.2,
     where factor is 1/2.6). Frozen parameters are left out."""
@@ -77,7 +77,7 @@ def layer_groups(model: AlexNet | ResNet, lr: float, factor: float) -> list[dict
     return groups
 
 
-def stage_layers(model: AlexNet | ResNet) -> list[list[nn.Module]]:
+def stage_layers(model: Network) -> list[list[nn.Module]]:
     """The layers of each stage of the network, and of what is behind the last one: a list of lists, from the input on.
 
     ``model.stages`` names the layers that end a stage. ValueError for a module that has weights beside modules of its

@@ -3,6 +3,8 @@
 V1 are the classic recipes. V2 are the same networks trained by a newer recipe (600 epochs, label smoothing, mixup,
 CutMix), for pictures resized to 232 pixels instead of 256.
 
+Left out are VGG-16's IMAGENET1K_FEATURES, which have no classifier.
+
 Accuracies are torchvision's own: single central crop of 224 pixels, ImageNet 2012's 50,000 validation pictures.
 imagenet_classes.txt has torchvision's names of the 1,000 classes, a line each, in the order of their WordNet ids.
 
@@ -16,7 +18,7 @@ from typing import NamedTuple
 from .. import models
 from ..data import CenterCrop, ChannelMeanStd, Compose, Normalize, ResizeShorter
 from ..data.cifar import CLASSES
-from ..models import AlexNet, ResNet, names
+from ..models import Network, names
 from .error import WeightsError
 
 FOLDER = "https://download.pytorch.org/models/"
@@ -39,7 +41,7 @@ class Weights(NamedTuple):
         """The names of ImageNet's 1,000 classes, or of CIFAR-10's ten, in the order of the network's outputs."""
         return CLASSES if self.name == CIFAR10.name else imagenet_classes()
 
-    def build(self, num_classes: int | None = None) -> AlexNet | ResNet:
+    def build(self, num_classes: int | None = None) -> Network:
         """A new network, with its initial weights, for that many classes (None: as many as there are names)."""
         return models.create(self.arch, len(self.classes) if num_classes is None else num_classes)
 
@@ -67,6 +69,14 @@ WEIGHTS = (  # of each architecture the default last
     _weights("resnet101", V2, "resnet101-cd907fc2.pth", 81.886, 95.780, 44_549_160),
     _weights("resnet152", V1, "resnet152-394f9c45.pth", 78.312, 94.046, 60_192_808),
     _weights("resnet152", V2, "resnet152-f82ba261.pth", 82.284, 96.002, 60_192_808),
+    _weights("vgg11", V1, "vgg11-8a719046.pth", 69.020, 88.628, 132_863_336),
+    _weights("vgg11_bn", V1, "vgg11_bn-6002323d.pth", 70.370, 89.810, 132_868_840),
+    _weights("vgg13", V1, "vgg13-19584684.pth", 69.928, 89.246, 133_047_848),
+    _weights("vgg13_bn", V1, "vgg13_bn-abd245e5.pth", 71.586, 90.374, 133_053_736),
+    _weights("vgg16", V1, "vgg16-397923af.pth", 71.592, 90.382, 138_357_544),
+    _weights("vgg16_bn", V1, "vgg16_bn-6c64b313.pth", 73.360, 91.516, 138_365_992),
+    _weights("vgg19", V1, "vgg19-dcbb9e9d.pth", 72.376, 90.876, 143_667_240),
+    _weights("vgg19_bn", V1, "vgg19_bn-c79401a0.pth", 74.218, 91.842, 143_678_248),
 )
 CIFAR10 = Weights("resnet20", "CIFAR10", "", 0.0, 0.0, 0, shorter_side=32, image_size=32)  # no file is published here
 ARCHS = tuple(dict.fromkeys(weights.arch for weights in WEIGHTS))

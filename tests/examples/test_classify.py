@@ -147,7 +147,7 @@ def test_bad_weights(folder, tmp_path, capsys):
     ("change", "message"),
     [
         ({"settings": {}}, "settings"),
-        ({"settings": {"arch": "vgg16", "image_size": 32, "shorter_side": 32}}, "vgg16"),
+        ({"settings": {"arch": "vgg9", "image_size": 32, "shorter_side": 32}}, "vgg9"),
         ({"settings": {"arch": "resnet18", "image_size": 64, "shorter_side": 72}}, "another model"),
         ({"settings": {"arch": "resnet20", "image_size": 64, "shorter_side": 60}}, "settings"),
         ({"settings": {"arch": "resnet20", "image_size": "a", "shorter_side": []}}, "integer"),

@@ -195,7 +195,7 @@ def test_another_number_of_classes(folder, tmp_path, capsys, names):
 def test_errors(folder, tmp_path, capsys):
     pictures = folder / "pictures"
     assert "there is no such folder" in fails(capsys, tmp_path / "nowhere", "resnet20")
-    assert "no weights for 'vgg16', only for" in fails(capsys, pictures, "vgg16")
+    assert "no weights for 'vgg9', only for" in fails(capsys, pictures, "vgg9")
     err = fails(capsys, pictures, "resnet32", "resnet20:mine.pth")
     assert "no weights 'mine.pth'; it has IMAGENET1K_V1, IMAGENET1K_V2" in err and "there is no such file" in err
     err = fails(capsys, pictures, f"resnet20:{folder / 'one.npz'}")

@@ -1,9 +1,12 @@
 """One network twice, ours and torchvision's, with the same random weights and running statistics."""
 
+import contextlib
+
 import numpy as np
+import pytest
 
 from minicnn import models
-from minicnn.nn import watch
+from minicnn.nn import init, watch
 
 CLASSES = 7
 
@@ -12,11 +15,21 @@ def images(count=2, height=64, width=73):
     return np.random.default_rng(1).standard_normal((count, 3, height, width))
 
 
-def random_state(shapes, seed=0):
+@contextlib.contextmanager
+def without_initial_weights():
+    """Networks that are built in the block have any numbers for weights: memory that nobody writes costs nothing."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("normal_", "uniform_", "constant_"):
+            patch.setattr(init, name, lambda tensor, *args, **kwargs: tensor)
+        yield
+
+
+def random_state(shapes, seed=0, scales=(0.3, 1.0)):
     """{key: float32 array} for a network of those {key: shape}, with which the signal passes through 152 layers.
 
     A ReLU halves the mean square, and weights of variance 2 / fan_in (He) double it again. In a residual network each
-    branch adds to what it bypasses: batch norms' weights below 1 keep fifty of them from adding up to infinity.
+    branch adds to what it bypasses: batch norms' weights below 1 keep fifty of them from adding up to infinity. Where
+    nothing is added, weights of about 1, as `scales` gives them, keep the signal from dying out.
     """
     rng = np.random.default_rng(seed)
 
@@ -26,21 +39,28 @@ def random_state(shapes, seed=0):
         if len(shape) > 1:
             return rng.standard_normal(shape, np.float32) * np.float32((2 / np.prod(shape[1:])) ** 0.5)
         if key.endswith("weight"):
-            return rng.uniform(0.3, 1.0, shape)
+            return rng.uniform(*scales, shape)
         return rng.normal(0, 0.1, shape)
 
     return {key: values(key, tuple(shape)).astype(np.float32, copy=False) for key, shape in shapes.items()}
 
 
 def twins(torch, torchvision, name):
-    """(ours, theirs), in float32; theirs is made without weights of its own, which would take longer than the test."""
-    options = {"dropout": 0.0} if name == "alexnet" else {}
+    """(ours, theirs), in float32, without dropout; both are made without weights of their own, which would take longer
+    than the test. A VGG's hidden layers have 8 neurons."""
+    options = {"dropout": 0.0} if name == "alexnet" or name.startswith("vgg") else {}
     with torch.device("meta"):
         theirs = getattr(torchvision.models, name)(num_classes=CLASSES, **options)
+        if name.startswith("vgg"):
+            options["width"] = 8
+            for i, sizes in {0: (512 * 7 * 7, 8), 3: (8, 8), 6: (8, CLASSES)}.items():
+                theirs.classifier[i] = torch.nn.Linear(*sizes)
     shapes = {key: tensor.shape for key, tensor in theirs.state_dict().items()}
     counters = {key: torch.tensor(0) for key in shapes if key.endswith("num_batches_tracked")}
-    state = random_state({key: shape for key, shape in shapes.items() if key not in counters})
-    ours = getattr(models, name)(num_classes=CLASSES, **options)
+    scales = (0.3, 1.0) if name.startswith("resnet") else (0.7, 1.4)
+    state = random_state({key: shape for key, shape in shapes.items() if key not in counters}, scales=scales)
+    with without_initial_weights():
+        ours = getattr(models, name)(num_classes=CLASSES, **options)
     ours.load_state_dict(state)
     tensors = {key: torch.from_numpy(array) for key, array in state.items()}
     theirs.load_state_dict(tensors | counters, assign=True)
