@@ -1,7 +1,7 @@
 """A label that no class has, found by a kernel on the GPU and told when values are next copied to the host.
 
-Each number of classes has one number in the GPU's memory, which a kernel lowers (by an atomic minimum) to a label that
-is out of range. It lies there from the first call on: a training step writes nothing and waits for nothing.
+A loss has one number in the GPU's memory for each number of classes. A kernel lowers it, by an atomic minimum, to a
+label that is out of range. It lies there from the first call on: a training step writes nothing and waits for nothing.
 """
 
 import functools
@@ -19,13 +19,13 @@ def as_labels(target):
     return target.astype("int64", copy=False)
 
 
-def wrong_label(logits):
-    """int64 (1,) on the GPU of `logits` (N, C, ...): NONE, or the lowest label that a kernel found out of range."""
-    return _mark(logits.shape[1], array_module(logits), str(getattr(logits, "device", "")))
+def wrong_label(op, scores):
+    """int64 (1,) on the GPU of `scores` (N, C, ...): NONE, or the lowest label that op's kernel found out of range."""
+    return _mark(op, scores.shape[1], array_module(scores), str(getattr(scores, "device", "")))
 
 
 @functools.cache
-def _mark(classes, _library, _gpu):
+def _mark(op, classes, _library, _gpu):
     wrong = to_device(np.array([NONE]), "cuda")
 
     def check():
@@ -33,7 +33,7 @@ def _mark(classes, _library, _gpu):
         if label != NONE:
             wrong[...] = NONE
             raise IndexError(
-                f"cross_entropy: target holds label {label}, but the scores have classes 0 to {classes - 1} (found on "
+                f"{op}: target holds label {label}, but the scores have classes 0 to {classes - 1} (found on "
                 "the GPU; the call was an earlier one)"
             )
 

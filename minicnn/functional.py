@@ -16,11 +16,13 @@ from .ops.linear import linear
 from .ops.lrn import local_response_norm
 from .ops.max_pool import max_pool2d
 from .ops.mse_loss import mse_loss
+from .ops.nll_loss import nll_loss
+from .ops.pad import pad
 from .ops.shape import flatten
 from .ops.softmax import log_softmax, softmax
 
 __all__ = [
     "adaptive_avg_pool2d", "avg_pool2d", "batch_norm", "batch_norm_relu", "conv2d", "cross_entropy", "dropout",
-    "flatten", "leaky_relu", "linear", "local_response_norm", "log_softmax", "max_pool2d", "mse_loss", "relu",
-    "residual_add", "sigmoid", "softmax", "tanh",
+    "flatten", "leaky_relu", "linear", "local_response_norm", "log_softmax", "max_pool2d", "mse_loss", "nll_loss",
+    "pad", "relu", "residual_add", "sigmoid", "softmax", "tanh",
 ]  # fmt: skip

@@ -145,6 +145,10 @@ def pools(x_shape, kernel, stride, padding):
     return cases("max_pool", label, values) + averages
 
 
+def paddings(shape, padding):
+    return cases("pad", f"{by(shape)} by {padding}", {"x": normal(*shape), "padding": padding, "value": 0.5})
+
+
 def norms_across_channels(shape):
     values = {"x": normal(*shape), "grad_out": normal(*shape), "size": 5, "alpha": 1.0, "beta": 0.75, "k": 2.0}
     return cases("lrn", by(shape), values)
@@ -154,8 +158,12 @@ def losses(rows, classes):
     label, arrays = by((rows, classes)), dict.fromkeys(("x", "y", "logp", "grad_out"), normal(rows, classes))
     values = arrays | {"dim": 1, "grad_loss": normal(), "target": integers(classes, rows, dtype=np.int64)}
     values |= {"weight": None, "ignore_index": -100, "label_smoothing": 0.1}
-    weighted = cases("cross_entropy", f"{label} weighted", values | {"weight": positive(classes)})
-    return [*cases("softmax", label, values), *cases("cross_entropy", label, values), *weighted]
+    values |= {"x_shape": (rows, classes)}
+    found = cases("softmax", label, values)
+    for page in ("cross_entropy", "nll_loss"):
+        found += cases(page, label, values)
+        found += cases(page, f"{label} weighted", values | {"weight": positive(classes)})
+    return found
 
 
 def linears(rows, inputs, outputs):

@@ -8,9 +8,10 @@ import math
 
 import numpy as np
 
+from .labels import as_labels, check_label, class_weights
 from .machine import threads
 from .machine.jit import jit
-from .machine.layout import behind_channels, channels_last, contiguous
+from .machine.layout import behind_channels, channels_last
 from .machine.memory import empty
 from .softmax import log_softmax_forward
 
@@ -19,10 +20,11 @@ def cross_entropy_forward(x, target, weight, ignore_index, label_smoothing):
     """(loss of each target, logp like x, the sum of the targets' weights)."""
     logp = log_softmax_forward(x, 1)
     loss = np.empty(target.shape, x.dtype)
-    labels, classes = _labels(target), _classes(weight, x)
+    labels, classes = as_labels(target), class_weights(weight, x.shape[1], x.dtype)
     smooth = label_smoothing / x.shape[1]  # of each class
     options = ignore_index, label_smoothing, smooth
-    _check(labels, _losses(_matrix(logp), labels, classes, *options, loss.reshape(-1)), classes)
+    wrong = _losses(_matrix(logp), labels, classes, *options, loss.reshape(-1))
+    check_label("cross_entropy", labels, wrong, x.shape[1])
     counted = labels[labels != ignore_index]
     total_weight = len(counted) if weight is None else weight[counted].sum()
     return loss, logp, x.dtype.type(total_weight)
@@ -33,14 +35,15 @@ def cross_entropy_backward(grad_loss, logp, target, weight, ignore_index, label_
     last = channels_last(logp)  # (N, ..., C)
     grad_x = empty(last.shape, logp.dtype)  # laid out as logp
     matrix, out = _matrix(logp), grad_x.reshape(-1, logp.shape[1])
-    labels, classes = _labels(target), _classes(weight, logp)
+    labels, classes = as_labels(target), class_weights(weight, logp.shape[1], logp.dtype)
     upstream = np.ascontiguousarray(np.broadcast_to(grad_loss, target.shape)).reshape(-1)  # one for each target
     smooth = label_smoothing / logp.shape[1]
 
     def work(start, stop):
         s = slice(start, stop)
         options = ignore_index, label_smoothing, smooth
-        _check(labels[s], _gradients(upstream[s], matrix[s], labels[s], classes, *options, out[s]), classes)
+        wrong = _gradients(upstream[s], matrix[s], labels[s], classes, *options, out[s])
+        check_label("cross_entropy", labels[s], wrong, logp.shape[1])
 
     threads.run_chunks(work, len(matrix), 1024 // logp.shape[1])
     return behind_channels(grad_x)
@@ -48,22 +51,6 @@ def cross_entropy_backward(grad_loss, logp, target, weight, ignore_index, label_
 
 def _matrix(logp):
     return channels_last(logp).reshape(math.prod(logp.shape) // logp.shape[1], logp.shape[1])
-
-
-def _labels(target):
-    return np.array(target, np.int64).reshape(-1)  # (positions,)
-
-
-def _classes(weight, x):
-    return np.ones(x.shape[1], x.dtype) if weight is None else contiguous(weight)
-
-
-def _check(labels, wrong, classes):
-    """IndexError if a kernel has met a label that no class has, at the index `wrong`."""
-    if wrong >= 0:
-        raise IndexError(
-            f"cross_entropy: target holds label {labels[wrong]}; there are classes 0 to {len(classes) - 1}"
-        )
 
 
 @jit

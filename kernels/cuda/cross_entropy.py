@@ -16,7 +16,7 @@ def cross_entropy_forward(x, target, weight, ignore_index, label_smoothing):
     """(loss of each target, logp like x, the sum of the targets' weights)."""
     logp = log_softmax_forward(x, 1)
     loss, counted = empty(x, target.shape), empty(x, target.shape)
-    arrays = logp, as_labels(target), weight, loss, counted, wrong_label(x)
+    arrays = logp, as_labels(target), weight, loss, counted, wrong_label("cross_entropy", x)
     cu.cross_entropy_forward[_grid(target), THREADS](*arrays, *_sizes(x), ignore_index, label_smoothing)
     return loss, logp, total(counted, tuple(range(counted.ndim)))
 

@@ -41,7 +41,7 @@ def cross_entropy_forward(x, target, weight, ignore_index, label_smoothing):
         contiguous(weight),
         folded(loss, 1),
         folded(counted, 1),
-        wrong_label(x),
+        wrong_label("cross_entropy", x),
     )
     cross_entropy_forward_kernel[target.size, THREADS](*arrays, ignore_index, label_smoothing)
     return loss, logp, total(counted, tuple(range(counted.ndim)))

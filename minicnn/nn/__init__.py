@@ -7,7 +7,6 @@ from .layers import (
     AvgPool2d,
     BatchNorm2d,
     Conv2d,
-    CrossEntropyLoss,
     Dropout,
     Flatten,
     Identity,
@@ -16,12 +15,13 @@ from .layers import (
     LocalResponseNorm,
     LogSoftmax,
     MaxPool2d,
-    MSELoss,
     ReLU,
     Sigmoid,
     Softmax,
     Tanh,
+    ZeroPad2d,
 )
+from .losses import CrossEntropyLoss, MSELoss, NLLLoss
 from .module import Module
 from .parameter import Parameter
 from .watch import input_of, output_of, watch
@@ -29,6 +29,6 @@ from .watch import input_of, output_of, watch
 __all__ = [
     "AdaptiveAvgPool2d", "AvgPool2d", "BatchNorm2d", "Conv2d", "CrossEntropyLoss", "Dropout", "Flatten", "Identity",
     "LeakyReLU", "Linear", "LocalResponseNorm", "LogSoftmax", "MSELoss", "MaxPool2d", "Module", "ModuleDict",
-    "ModuleList", "Parameter", "ParameterDict", "ParameterList", "ReLU", "Sequential", "Sigmoid", "Softmax", "Tanh",
-    "init", "input_of", "output_of", "watch",
+    "ModuleList", "NLLLoss", "Parameter", "ParameterDict", "ParameterList", "ReLU", "Sequential", "Sigmoid",
+    "Softmax", "Tanh", "ZeroPad2d", "init", "input_of", "output_of", "watch",
 ]  # fmt: skip

@@ -272,32 +272,21 @@ class Flatten(Module):
         return F.flatten(x, self.start_dim, self.end_dim)
 
 
-class CrossEntropyLoss(Module):
-    """``F.cross_entropy`` of scores and integer labels. weight, of each class: None, or a buffer (C,)."""
+class ZeroPad2d(Module):
+    """``F.pad`` of pictures with zeros; padding: a number for all sides, or (left, right, top, bottom)."""
 
-    def __init__(
-        self, weight: Any = None, *, ignore_index: int = -100, reduction: str = "mean", label_smoothing: float = 0.0
-    ) -> None:
+    def __init__(self, padding: int | tuple[int, int, int, int]) -> None:
         super().__init__()
-        self.register_buffer("weight", weight if weight is None or isinstance(weight, Tensor) else Tensor(weight))
-        self.ignore_index = whole(self, "ignore_index", ignore_index, at_least=ANY)
-        self.reduction = one_of(self, "reduction", reduction, ("mean", "sum", "none"))
-        self.label_smoothing = real(self, "label_smoothing", label_smoothing, at_least=0, at_most=1)
+        sides = padding if isinstance(padding, (tuple, list, np.ndarray)) else (padding,) * 4
+        if len(sides) != 4:
+            raise TypeError(f"ZeroPad2d: padding must be a number or (left, right, top, bottom), got {padding!r}")
+        self.padding = tuple(whole(self, "padding", side, at_least=ANY) for side in sides)
 
-    def forward(self, input, target):
-        options = {"ignore_index": self.ignore_index, "reduction": self.reduction}
-        return F.cross_entropy(input, target, self.weight, **options, label_smoothing=self.label_smoothing)
+    def forward(self, x):
+        return F.pad(x, self.padding)
 
-
-class MSELoss(Module):
-    """``F.mse_loss`` of two Tensors of one shape."""
-
-    def __init__(self, reduction: str = "mean") -> None:
-        super().__init__()
-        self.reduction = one_of(self, "reduction", reduction, ("mean", "sum", "none"))
-
-    def forward(self, input, target):
-        return F.mse_loss(input, target, self.reduction)
+    def extra_repr(self):
+        return f"{self.padding}"
 
 
 def _add_weight_and_bias(module, shape, bias):

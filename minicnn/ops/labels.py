@@ -1,4 +1,4 @@
-"""Labels and class weights, looked at before a loss (``cross_entropy.py`` for one) is worked out.
+"""Labels and class weights, looked at before a loss (``cross_entropy.py``, ``nll_loss.py``) is worked out.
 
 A label says which element of the scores is read, and written on the way back: one out of range must not come that far.
 Labels on the processor are looked at here; those on the GPU by the kernel, since here one would wait for them.

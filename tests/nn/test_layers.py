@@ -27,6 +27,8 @@ LAYERS = [
     ("LeakyReLU", (0.2,), {}, ROWS),
     ("Sigmoid", (), {}, ROWS),
     ("Tanh", (), {}, ROWS),
+    ("ZeroPad2d", (2,), {}, IMAGES),
+    ("ZeroPad2d", ((1, -2, 0, 3),), {}, IMAGES),
     ("Softmax", (), {"dim": 1}, ROWS),
     ("LogSoftmax", (), {"dim": 0}, ROWS),
     ("Flatten", (), {}, IMAGES),
@@ -52,7 +54,7 @@ def test_equals_pytorchs_layer(torch, name, args, options, shape, training):
         check_close(value.numpy(), theirs.state_dict()[key].numpy(), 1e-10)
 
 
-@pytest.mark.parametrize("name", sorted({layer[0] for layer in LAYERS} | {"CrossEntropyLoss", "MSELoss"}))
+@pytest.mark.parametrize("name", sorted({layer[0] for layer in LAYERS} | {"CrossEntropyLoss", "MSELoss", "NLLLoss"}))
 def test_settings_have_pytorchs_names_order_and_defaults(torch, name):
     ours = inspect.signature(getattr(nn, name)).parameters
     theirs = inspect.signature(getattr(torch.nn, name)).parameters
@@ -76,12 +78,22 @@ def test_settings_have_pytorchs_names_order_and_defaults(torch, name):
         (nn.AvgPool2d(2), "kernel_size=2, stride=2, padding=0"),
         (nn.AdaptiveAvgPool2d((6, 6)), "(6, 6)"),
         (nn.LeakyReLU(0.2), "negative_slope=0.2"),
+        (nn.ZeroPad2d(1), "(1, 1, 1, 1)"),
         (nn.Softmax(1), "dim=1"),
         (nn.Tanh(), ""),
     ],
 )
 def test_repr_shows_the_settings(layer, text):
     assert repr(layer).startswith(f"{type(layer).__name__}({text}") and repr(layer).endswith(")")
+
+
+def test_nll_loss(torch):
+    rng = np.random.default_rng(0)
+    x, target, weight = rng.standard_normal((5, 4)), rng.integers(0, 4, 5), rng.random(4)
+    options = {"ignore_index": 2, "reduction": "sum"}
+    ours = nn.NLLLoss(weight, **options)(Tensor(x), target)
+    theirs = torch.nn.NLLLoss(torch.from_numpy(weight), **options)(torch.from_numpy(x), torch.from_numpy(target))
+    check_close(ours.numpy(), theirs.numpy(), 1e-12)
 
 
 def test_cross_entropy_loss(torch):
@@ -183,6 +195,9 @@ def test_groups_must_divide_the_channels(sizes):
         (lambda: nn.Flatten("1"), TypeError, ["Flatten", "start_dim", "'1'"]),
         (lambda: nn.CrossEntropyLoss(reduction="average"), ValueError, ["CrossEntropyLoss", "reduction", "'average'"]),
         (lambda: nn.CrossEntropyLoss(label_smoothing=2), ValueError, ["CrossEntropyLoss", "label_smoothing", "2"]),
+        (lambda: nn.NLLLoss(reduction="average"), ValueError, ["NLLLoss", "reduction", "'average'"]),
+        (lambda: nn.ZeroPad2d((1, 2)), TypeError, ["ZeroPad2d", "(left, right, top, bottom)", "(1, 2)"]),
+        (lambda: nn.ZeroPad2d(1.5), TypeError, ["ZeroPad2d", "padding", "1.5"]),
         (lambda: nn.MSELoss("average"), ValueError, ["MSELoss", "reduction", "'average'"]),
         (lambda: nn.CrossEntropyLoss(ignore_index=0.5), TypeError, ["CrossEntropyLoss", "ignore_index", "0.5"]),
     ],

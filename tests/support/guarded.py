@@ -54,14 +54,17 @@ def kernels(rng):
     with contextlib.ExitStack() as stack:
         stack.enter_context(mock.patch.object(memory, "empty", guarded_empty))
         stack.enter_context(mock.patch.object(memory, "scratch", guarded_scratch))
-        for name in (
+        names = (
             "dropout",
             "cross_entropy",
             "lrn",
             "max_pool",
             "avg_pool",
+            "nll_loss",
+            "pad",
             "softmax",
-        ):  # these have imported the name
+        )  # have imported it
+        for name in names:
             module = importlib.import_module(f"minicnn.kernels.cpu.{name}")
             stack.enter_context(mock.patch.object(module, "empty", guarded_empty))
         yield

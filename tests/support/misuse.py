@@ -124,6 +124,13 @@ def mse_loss(draw, make):
     return backward(draw, make, loss, *(t for t in (x, target) if isinstance(t, Tensor) and t.requires_grad))
 
 
+def pad(draw, make):
+    shape = draw.one_of((5,), (40, 3), (2, 3, 8, 9), (3, 0), (2, 3, 1, 2, 3, 2), ())
+    x = make(draw.array(*shape), True)
+    sizes = [draw.number(int(draw.rng.integers(-2, 4))) for _ in range(2 * draw.size(0, len(shape) + 1))]
+    return backward(draw, make, F.pad(x, sizes, value=draw.one_of(None, draw.number(0.5))), x)
+
+
 def softmax(draw, make):
     x = make(draw.array(draw.size(0, 9), draw.size(1, 30), *draw.one_of((), (4,), (3, 2))), True)
     return backward(draw, make, draw.one_of(F.softmax, F.log_softmax)(x, draw.number(draw.one_of(0, 1, -1))), x)
@@ -137,7 +144,10 @@ def cross_entropy(draw, make):
     target = draw.one_of(labels, Tensor(labels), make(labels))
     options = {"reduction": draw.one_of("mean", "sum", "none"), "label_smoothing": draw.number(draw.one_of(0, 0, 0.1))}
     weight = np.abs(draw.array(classes)) if draw.perhaps(0.3) else None
-    loss = F.cross_entropy(x, target, weight, ignore_index=draw.number(-100), **options)
+    if draw.perhaps(0.3):
+        loss = F.nll_loss(x, target, weight, ignore_index=draw.number(-100), reduction=options["reduction"])
+    else:
+        loss = F.cross_entropy(x, target, weight, ignore_index=draw.number(-100), **options)
     if draw.perhaps(0.2):  # the next batch is written into the same memory
         labels[...] = draw.one_of(0, 1, 200, *([] if labels.dtype == np.uint8 else [10**9]))
     if draw.perhaps(0.1) and weight is not None and weight.flags.writeable:
@@ -305,6 +315,7 @@ KINDS = (
     elementwise,
     residual_add,
     mse_loss,
+    pad,
     softmax,
     cross_entropy,
     cross_entropy,

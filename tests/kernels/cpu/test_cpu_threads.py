@@ -21,6 +21,7 @@ from minicnn.kernels.cpu import (
     lrn,
     max_pool,
     mse_loss,
+    pad,
     softmax,
 )
 from minicnn.kernels.cpu.machine import cores, layout, threads
@@ -32,6 +33,7 @@ from minicnn.ops import linear as plain_linear
 from minicnn.ops import lrn as plain_lrn
 from minicnn.ops import max_pool as plain_max_pool
 from minicnn.ops import mse_loss as plain_mse_loss
+from minicnn.ops import pad as plain_pad
 from minicnn.ops import softmax as plain_softmax
 from minicnn.ops.windows import Windows
 
@@ -240,6 +242,8 @@ OPS = [
     (plain_mse_loss, mse_loss, "mse_loss_sum", (X, G)),
     (plain_mse_loss, mse_loss, "mse_loss_backward", (C[0], X, G)),
     (plain_mse_loss, mse_loss, "mse_loss_backward", (G, X, layout.contiguous(G))),
+    (plain_pad, pad, "pad_forward", (X, ((0, 0), (0, 0), (2, 1), (1, -3)), 0.5)),
+    (plain_pad, pad, "pad_forward", (layout.contiguous(X), ((1, 0), (0, 2), (-1, 1), (2, 3)), 0.5)),
     (plain_adaptive, adaptive_avg_pool, "adaptive_avg_pool2d_forward", (X, (5, 7))),
     (plain_softmax, softmax, "log_softmax_forward", (X, 1)),
     (plain_linear, linear, "linear_forward", (A, W, W[:, 0])),

@@ -21,6 +21,8 @@ from minicnn.ops import (
     lrn,
     max_pool,
     mse_loss,
+    nll_loss,
+    pad,
     softmax,
 )
 from minicnn.ops.windows import Windows
@@ -65,6 +67,12 @@ CASES = [
     (max_pool.max_pool2d_forward, X, WINDOWS),
     (max_pool.max_pool2d_forward_and_winners, X, WINDOWS),
     (max_pool.max_pool2d_backward, normal(5, 3, 7, 18), WINNERS, X.shape, WINDOWS),
+    (pad.pad_forward, X, ((0, 0), (0, 0), (2, 1), (-3, 4)), 0.5),
+    (pad.pad_forward, normal(2, 3, 2, 3, 2, 3), ((1, 0), (0, 2), (1, -1), (2, 0), (0, 1), (-1, 1)), 0.5),
+    (nll_loss.nll_loss_forward, SCORES, LABELS, np.exp(normal(100)), LABELS[0]),
+    (nll_loss.nll_loss_forward, normal(3, 5, 200), RNG.integers(0, 5, (3, 200)), None, -100),
+    (nll_loss.nll_loss_backward, normal(40), (40, 100), LABELS, np.exp(normal(100)), LABELS[0]),
+    (nll_loss.nll_loss_backward, np.array(0.7), (3, 5, 200), RNG.integers(0, 5, (3, 200)), None, -100),
     (mse_loss.mse_loss_forward, X, X * 2),
     (mse_loss.mse_loss_sum, X, X * 2),
     (mse_loss.mse_loss_sum, normal(3), normal(3)),

@@ -22,6 +22,8 @@ from minicnn.ops import (
     lrn,
     max_pool,
     mse_loss,
+    nll_loss,
+    pad,
     softmax,
 )
 from minicnn.ops.geometry import output_size
@@ -153,6 +155,13 @@ CASES = [
         0.1,
     ),
     (cross_entropy.cross_entropy_backward, np.array(2.0), -np.exp(normal(2, 20, 3)), LABELS, None, 7, 0.0),
+    (pad.pad_forward, X, ((0, 0), (0, 0), (2, 1), (-3, 4)), 0.5),
+    (pad.pad_forward, X, ((1, 0), (0, 2), (-1, 1), (1, 2)), 0.5),
+    (pad.pad_forward, normal(2, 1, 2, 2, 1, 3), ((1, 0), (0, 2), (1, -1), (2, 0), (0, 1), (-1, 1)), 0.5),
+    (nll_loss.nll_loss_forward, IMPOSSIBLE, LABELS - 105 * (LABELS == 5), np.exp(normal(20)), -100),
+    (nll_loss.nll_loss_forward, IMPOSSIBLE, LABELS - 4 * (LABELS == 5), (np.arange(20) != 1) * 2.0, 7),
+    (nll_loss.nll_loss_backward, normal(2, 3), (2, 20, 3), LABELS, np.exp(normal(20)), 7),
+    (nll_loss.nll_loss_backward, np.array(2.0), (2, 20, 3), LABELS - 105 * (LABELS == 5), None, -100),
     *((mse_loss.mse_loss_forward, normal(*shape), normal(*shape)) for shape in [(), (37,), (2, 3, 7)]),
     *((mse_loss.mse_loss_sum, normal(*shape), normal(*shape)) for shape in [(), (5,), (37,), (2, 3, 7), (0, 3)]),
     (mse_loss.mse_loss_backward, np.array(0.7), normal(3, 13), normal(3, 13)),
