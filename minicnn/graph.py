@@ -30,7 +30,7 @@ STYLES = {  # what is not among them is ARITHMETIC
     "conv": PRODUCT, "linear": PRODUCT, "batchnorm": NORMALISATION, "lrn": NORMALISATION,
     "activation": ACTIVATION, "softmax": ACTIVATION, "dropout": ACTIVATION,
     "max_pool": POOLING, "avg_pool": POOLING, "adaptive_avg_pool": POOLING,
-    "shape": SHAPE, "cross_entropy": LOSS, "mse_loss": LOSS,
+    "shape": SHAPE, "pad": SHAPE, "cross_entropy": LOSS, "mse_loss": LOSS, "nll_loss": LOSS,
 }  # fmt: skip
 TRAINED, CONSTANT = 'shape=box, fillcolor="#ffffff"', 'shape=box, style="filled,dashed", fillcolor="#ffffff"'
 RESULT = "shape=plaintext, style=solid"
