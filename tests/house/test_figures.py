@@ -5,6 +5,7 @@ import json
 import re
 from statistics import median
 
+import numpy as np
 import pytest
 from paths import ROOT
 
@@ -92,3 +93,22 @@ def test_transferred():
         assert re.findall(r"[\d.]+", cells) == [
             percent(last_epoch(f"transfer_seed{seed}_{name}")["val_top1"]) for name in names
         ]
+
+
+def test_speed_and_memory_against_batch_size_and_depth():
+    raw = json.loads((RESULTS / "scaling_t2.json").read_text())
+    batches, memory = raw["batches"], [mib for _, mib in raw["by_batch"]]
+    each, constant = np.polyfit(batches, np.array(batches) / raw["batch_speed"], 1)  # the line in the figure
+    slope, kept = (np.polyfit(batches, mib, 1)[0] for mib in (memory, raw["batch_mib"]))
+    by_batch = np.corrcoef(batches, memory)[0, 1] ** 2
+    by_depth = np.corrcoef(raw["depth_mib"], [mib for _, mib in raw["by_depth"]])[0, 1] ** 2
+    text = " ".join(SPEED.split())
+    assert f"takes {1000 * constant:.0f} ms, and {1000 * each:.1f} ms more for each picture" in text
+    assert f"grows by {slope:.1f} MiB a picture, in a straight line from 1 to 128 pictures (R² {by_batch:.3f})" in text
+    assert f": {kept:.1f} that backward must keep" in text and f"backward must keep (R² {by_depth:.3f})" in text
+
+
+def test_decoding_pictures():
+    seconds = json.loads((RESULTS / "data.json").read_text())["seconds_per_picture"]
+    ratio = median(seconds["torchvision"]) / median(seconds["minicnn"])
+    assert f"beside torchvision: {ratio:.1f} times as fast here" in SPEED
