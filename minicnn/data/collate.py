@@ -13,7 +13,6 @@ An item is an array, a number, a PIL image, or a tuple or dict of such; a batch 
 A list of Python floats becomes float32, as Tensor([...]) does; PyTorch makes float64 of it.
 """
 
-import numbers
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -41,7 +40,7 @@ def stack(items: Sequence[Any], name: Name) -> Any:
     if isinstance(first, (tuple, list)):
         parts = [stack(column, _part(name, i)) for i, column in enumerate(zip(*items, strict=True))]
         return type(first)(*parts) if hasattr(first, "_fields") else tuple(parts)
-    stacked = stack_arrays([_array(item, name(i)) for i, item in enumerate(items)], name)
+    stacked = stack_arrays([_array(item, name, i) for i, item in enumerate(items)], name)
     return Tensor(stacked) if isinstance(first, Tensor) else stacked
 
 
@@ -87,18 +86,18 @@ def check_dtype(array: Array, name: str) -> None:
         raise TypeError(f"{what}; {way_out}")
 
 
-def _array(value, name):
+def _array(value, name_of, i):
+    """The array of a leaf, `value`, of the i-th item."""
+    if isinstance(value, (int, float)) and not isinstance(value, np.generic):  # Python's: np.float64 is a float, too
+        return np.asarray(value, np.float32 if isinstance(value, float) else None)
+    name = name_of(i)
     if isinstance(value, Tensor):
         if value.requires_grad:
             raise TypeError(f"DataLoader: {name} requires a gradient, which would not come back to it; .detach() it")
         return value.data
-    if isinstance(value, float) and not isinstance(value, np.generic):
-        return np.float32(value)
-    if isinstance(value, numbers.Number):
-        array = np.asarray(value)
-    elif hasattr(value, "getbands"):  # a PIL image
+    if hasattr(value, "getbands"):  # a PIL image
         array = to_array(value)
-    elif hasattr(value, "__array__"):
+    elif hasattr(value, "__array__"):  # NumPy's numbers, too
         array = named_array(value, f"DataLoader: {name}")
     else:
         what = f"{value!r:.40}" if value is None or isinstance(value, (str, bytes)) else f"a {type(value).__name__}"

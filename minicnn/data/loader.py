@@ -198,7 +198,7 @@ class DataLoader:
     def _items(self, epoch, parts):
         def fetch(index):  # runs in a worker
             try:
-                return self._source.item(index, np.random.default_rng([self.seed, AUGMENT, epoch, index]))
+                return self._source.item(index, lambda: np.random.default_rng([self.seed, AUGMENT, epoch, index]))
             except BadImage as bad:
                 return bad
 

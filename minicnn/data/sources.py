@@ -67,15 +67,15 @@ class Items:
         """What messages call an item."""
         return f"dataset[{index}]"
 
-    def item(self, index: int, rng: np.random.Generator) -> Any:
-        """Item `index`, transformed. What it raises gets a note that names it."""
+    def item(self, index: int, rng: Callable[[], np.random.Generator]) -> Any:
+        """Item `index`, transformed; rng(): its random numbers. What it raises gets a note that names it."""
         try:
             item = self.dataset[index]
             if self.transform is None:
                 return item
             if isinstance(item, (tuple, list)):
-                return (self.transform(item[0], rng), *item[1:])
-            return self.transform(item, rng)
+                return (self.transform(item[0], rng()), *item[1:])
+            return self.transform(item, rng())
         except Exception as error:
             error.add_note(f"in {self.name(index)}, which a DataLoader asked for")
             raise
@@ -92,7 +92,7 @@ class Pictures(Items):
         """Its path."""
         return str(self.dataset.samples[index][0])
 
-    def item(self, index: int, rng: np.random.Generator) -> tuple[Array, int]:
+    def item(self, index: int, rng: Callable[[], np.random.Generator]) -> tuple[Array, int]:
         """(array, label). BadImage also for one that the transform cannot use, DataError where memory ends."""
         path, label = self.dataset.samples[index]
         try:
@@ -100,7 +100,7 @@ class Pictures(Items):
         except MemoryError as error:
             raise _no_memory(path) from error
         try:
-            return to_array(image if self.transform is None else self.transform(image, rng)), label
+            return to_array(image if self.transform is None else self.transform(image, rng())), label
         except BadImage as bad:  # it can be decoded, and yet not be used
             raise BadImage(path, str(bad)) from bad
         except MemoryError as error:

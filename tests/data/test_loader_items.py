@@ -274,6 +274,12 @@ def test_items_that_are_no_batch(usual, odd, error, message, workers):
     assert not loader_threads()
 
 
+def test_the_item_is_named_in_whichever_batch_it_is():
+    data = Squares(other_than_the_rest(np.ones(2), np.ones(3), at=7))
+    with pytest.raises(ValueError, match=r"dataset\[6\] is of shape \(2,\) and dataset\[7\] is of shape \(3,\)"):
+        list(DataLoader(data, 3))
+
+
 def test_pictures_of_a_folder_that_have_different_sizes_are_named(tmp_path):
     (tmp_path / "cat").mkdir()
     for i, size in enumerate([(8, 8), (8, 9)]):
