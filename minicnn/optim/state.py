@@ -63,7 +63,8 @@ def _lists(who, keys, state):
     found = [state.get(key) for key in keys] if isinstance(state, Mapping) else [None]
     if not all(isinstance(each, (list, tuple)) for each in found):
         has = ", ".join(map(str, state)) if isinstance(state, Mapping) else f"a {type(state).__name__}"
-        raise ValueError(f"{who}: the state must have the lists {', '.join(keys)}, but has {has or 'nothing'}")
+        what = f"{who}: the state must have the lists {', '.join(keys)}, but has {has or 'nothing'}"
+        raise ValueError(f"{what}; give what an optimiser of this kind has saved")
     return found
 
 
@@ -75,7 +76,7 @@ def _checked_array(who, name, value, shape):
     value = value.data if isinstance(value, Variable) else value
     array = value if hasattr(value, "__cuda_array_interface__") else np.asanyarray(value)  # a GPU's array stays there
     if array.shape != shape:
-        raise ValueError(f"{who}: {name} has shape {array.shape}, its parameter {shape}; the state is of others")
+        raise ValueError(f"{who}: {name} has shape {array.shape}, its parameter {shape}; the state is of other ones")
     if array.dtype.kind not in "fiu":  # a file may hold anything
         raise TypeError(f"{who}: {name} is no array of numbers")
     return array

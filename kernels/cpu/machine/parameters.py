@@ -22,7 +22,7 @@ def update_all(kernel, parameters, gradients, kept, settings):
     ends = np.cumsum([w.size for w in parameters]).tolist()
     rows = [(w.dtype.type, row) for w, row in zip(parameters, settings, strict=True)]
     numbers = {(real, row): tuple(map(real, row)) for real, row in set(rows)}  # few: those of the groups
-    flat = [tuple(None if array is None else array.reshape(-1) for array in arrays) for arrays in used]
+    flat = [tuple(a if a is None or a.ndim == 1 else a.reshape(-1) for a in arrays) for arrays in used]
     each = [(arrays, numbers[row], end) for arrays, row, end in zip(flat, rows, ends, strict=True)]
 
     def work(start, stop):
