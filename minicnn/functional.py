@@ -4,7 +4,7 @@ import minicnn.functional as F
 y = F.relu(F.conv2d(x, weight, bias, padding=1))
 """
 
-from .ops.activation import leaky_relu, relu, sigmoid, tanh
+from .ops.activation import leaky_relu, relu, relu6, sigmoid, tanh
 from .ops.adaptive_avg_pool import adaptive_avg_pool2d
 from .ops.arithmetic import residual_add
 from .ops.avg_pool import avg_pool2d
@@ -24,5 +24,5 @@ from .ops.softmax import log_softmax, softmax
 __all__ = [
     "adaptive_avg_pool2d", "avg_pool2d", "batch_norm", "batch_norm_relu", "conv2d", "cross_entropy", "dropout",
     "flatten", "leaky_relu", "linear", "local_response_norm", "log_softmax", "max_pool2d", "mse_loss", "nll_loss",
-    "pad", "relu", "residual_add", "sigmoid", "softmax", "tanh",
+    "pad", "relu", "relu6", "residual_add", "sigmoid", "softmax", "tanh",
 ]  # fmt: skip

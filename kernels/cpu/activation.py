@@ -34,6 +34,16 @@ def leaky_relu_backward(grad_out, y, slope):
     return elementwise(_leaky_relu_backward, y, grad_out, numbers=(y.dtype.type(slope),))
 
 
+def relu6_forward(x, out):
+    """y = min(max(x, 0), 6), written into `out` if that is not None."""
+    return _forward(_relu6, _relu6_in_place, x, out)
+
+
+def relu6_backward(grad_out, y):
+    """grad_x = grad_out where 0 < y < 6 (or NaN)."""
+    return elementwise(_relu6_backward, y, grad_out)
+
+
 def sigmoid_forward(x):
     """y = 1 / (1 + e^-x), in the form whose exponential cannot overflow."""
     return elementwise(_sigmoid, x)
@@ -117,6 +127,24 @@ def _leaky_relu_in_place(y, slope):
 def _leaky_relu_backward(y, grad_out, grad_x, slope):
     for i in range(y.size):
         grad_x[i] = grad_out[i] if y[i] > 0 else slope * grad_out[i]
+
+
+@jit
+def _relu6(x, y):
+    for i in range(x.size):
+        y[i] = 0 if x[i] <= 0 else 6 if x[i] >= 6 else x[i]  # NaN stays
+
+
+@jit
+def _relu6_in_place(y):
+    for i in range(y.size):
+        y[i] = 0 if y[i] <= 0 else 6 if y[i] >= 6 else y[i]
+
+
+@jit
+def _relu6_backward(y, grad_out, grad_x):
+    for i in range(y.size):
+        grad_x[i] = 0 if y[i] <= 0 or y[i] >= 6 else grad_out[i]
 
 
 @jit

@@ -1,4 +1,4 @@
-// ReLU, leaky ReLU, sigmoid and tanh, forward and backward: element by element, so all kernels have one shape.
+// ReLU, leaky ReLU, ReLU6, sigmoid and tanh, forward and backward: element by element, so all kernels have one shape.
 //
 // Threads   one for every element, in a grid-stride loop: thread i takes i, i + threads of the grid, and so on
 // Memory    neighbouring threads touch neighbouring elements: every access is coalesced; no shared memory, no barrier
@@ -39,6 +39,22 @@ template <typename T>
 __global__ void leaky_relu_backward(const T *grad_out, const T *y, T *grad_x, long long size, T slope) {
     GRID_STRIDE_LOOP(i, size)  // [0, size)
         grad_x[i] = y[i] > T(0) ? grad_out[i] : slope * grad_out[i];
+}
+
+// y = min(max(x, 0), 6). Not fmin and fmax, which would drop a NaN.
+template <typename T>
+__global__ void relu6_forward(const T *x, T *y, long long size) {
+    GRID_STRIDE_LOOP(i, size) {  // [0, size)
+        T value = x[i];
+        y[i] = value <= T(0) ? T(0) : value >= T(6) ? T(6) : value;
+    }
+}
+
+// grad_x = grad_out where 0 < y < 6 or NaN
+template <typename T>
+__global__ void relu6_backward(const T *grad_out, const T *y, T *grad_x, long long size) {
+    GRID_STRIDE_LOOP(i, size)  // [0, size)
+        grad_x[i] = y[i] <= T(0) || y[i] >= T(6) ? T(0) : grad_out[i];
 }
 
 // y = 1 / (1 + e^-x), in the form whose exponential cannot overflow

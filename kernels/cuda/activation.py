@@ -25,6 +25,16 @@ def leaky_relu_backward(grad_out, y, slope):
     return elementwise(cu.leaky_relu_backward, grad_out, y, numbers=(slope,))
 
 
+def relu6_forward(x, out):
+    """y = min(max(x, 0), 6), written into `out` if that is not None."""
+    return elementwise(cu.relu6_forward, x, out=out)
+
+
+def relu6_backward(grad_out, y):
+    """grad_x = grad_out where 0 < y < 6, else 0."""
+    return elementwise(cu.relu6_backward, grad_out, y)
+
+
 def sigmoid_forward(x):
     """y = 1 / (1 + e^-x)."""
     return elementwise(cu.sigmoid_forward, x)

@@ -1,4 +1,4 @@
-"""ReLU, leaky ReLU, sigmoid and tanh, forward and backward; mirrors minicnn/ops/activation.py.
+"""ReLU, leaky ReLU, ReLU6, sigmoid and tanh, forward and backward; mirrors minicnn/ops/activation.py.
 
 Element by element, so all kernels have one shape:
 
@@ -31,6 +31,16 @@ def leaky_relu_forward(x, slope, out):
 def leaky_relu_backward(grad_out, y, slope):
     """grad_x = grad_out where y > 0, else slope * grad_out."""
     return elementwise(leaky_relu_backward_kernel, grad_out, y, numbers=(slope,))
+
+
+def relu6_forward(x, out):
+    """y = min(max(x, 0), 6), written into `out` if that is not None."""
+    return elementwise(relu6_forward_kernel, x, out=out)
+
+
+def relu6_backward(grad_out, y):
+    """grad_x = grad_out where 0 < y < 6, else 0."""
+    return elementwise(relu6_backward_kernel, grad_out, y)
 
 
 def sigmoid_forward(x):
@@ -85,6 +95,23 @@ def leaky_relu_backward_kernel(grad_out: T[:], y: T[:], grad_x: T[:], slope: T):
     zero = y.dtype.type(0)
     for i in range(cuda.grid(1), y.size, cuda.gridsize(1)):  # [0, size)
         grad_x[i] = grad_out[i] if y[i] > zero else slope * grad_out[i]
+
+
+@kernel
+def relu6_forward_kernel(x: T[:], y: T[:]):
+    """y = min(max(x, 0), 6). Not min() and max(), which would drop a NaN."""
+    zero, six = x.dtype.type(0), x.dtype.type(6)
+    for i in range(cuda.grid(1), x.size, cuda.gridsize(1)):  # [0, size)
+        value = x[i]
+        y[i] = zero if value <= zero else (six if value >= six else value)
+
+
+@kernel
+def relu6_backward_kernel(grad_out: T[:], y: T[:], grad_x: T[:]):
+    """grad_x = grad_out where 0 < y < 6 or NaN."""
+    zero, six = y.dtype.type(0), y.dtype.type(6)
+    for i in range(cuda.grid(1), y.size, cuda.gridsize(1)):  # [0, size)
+        grad_x[i] = zero if y[i] <= zero or y[i] >= six else grad_out[i]
 
 
 @kernel

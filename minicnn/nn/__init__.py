@@ -16,6 +16,7 @@ from .layers import (
     LogSoftmax,
     MaxPool2d,
     ReLU,
+    ReLU6,
     Sigmoid,
     Softmax,
     Tanh,
@@ -29,6 +30,6 @@ from .watch import input_of, output_of, watch
 __all__ = [
     "AdaptiveAvgPool2d", "AvgPool2d", "BatchNorm2d", "Conv2d", "CrossEntropyLoss", "Dropout", "Flatten", "Identity",
     "LeakyReLU", "Linear", "LocalResponseNorm", "LogSoftmax", "MSELoss", "MaxPool2d", "Module", "ModuleDict",
-    "ModuleList", "NLLLoss", "Parameter", "ParameterDict", "ParameterList", "ReLU", "Sequential", "Sigmoid",
+    "ModuleList", "NLLLoss", "Parameter", "ParameterDict", "ParameterList", "ReLU", "ReLU6", "Sequential", "Sigmoid",
     "Softmax", "Tanh", "ZeroPad2d", "init", "input_of", "output_of", "watch",
 ]  # fmt: skip

@@ -218,6 +218,13 @@ class LeakyReLU(Module):
         return f"negative_slope={self.negative_slope}, inplace={self.inplace}"
 
 
+class ReLU6(ReLU):
+    """``F.relu6``."""
+
+    def forward(self, x):
+        return F.relu6(x, self.inplace)
+
+
 class Identity(Module):
     """Its input, unchanged: stands where a layer is to be left out."""
 

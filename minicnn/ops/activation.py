@@ -1,12 +1,14 @@
-"""Activations: ReLU, leaky ReLU, sigmoid and tanh, element by element.
+"""Activations: ReLU, leaky ReLU, ReLU6, sigmoid and tanh, element by element.
 
 Shapes    x (any)   ->   y (the same)
 Forward   relu     y = max(x, 0)
           leaky    y = x where x > 0, else a * x     a = negative_slope
+          relu6    y = min(max(x, 0), 6)
           sigmoid  y = 1 / (1 + e^-x), squashes to (0, 1)
           tanh     y = (1 - e^-2x) / (1 + e^-2x) = 2 sigmoid(2x) - 1, squashes to (-1, 1), centred on 0
 Backward  relu     grad_x = grad_out where y > 0, else 0 (also at x = 0; NaN lets the gradient through, as PyTorch does)
           leaky    grad_x = grad_out where x > 0, else a * grad_out (also at x = 0 and at NaN, as PyTorch does)
+          relu6    grad_x = grad_out where 0 < y < 6, else 0 (also at x = 0 and at x = 6; NaN lets it through)
           sigmoid  grad_x = grad_out * y * (1 - y): at most 1/4 of it, and almost none where |x| is large ("saturated")
           tanh     grad_x = grad_out * (1 - y^2)
 Saves     y, which the next layer usually keeps alive anyway, and not x; leaky with a < 0 saves x, as its y is positive
@@ -15,7 +17,8 @@ Mirrors   kernels/cpu/activation.py   kernels/numba_cuda/activation.py   kernels
 Test      tests/ops/test_activation.py
 Source    Nair and Hinton, "Rectified linear units improve restricted Boltzmann machines", ICML 2010; Krizhevsky et al.,
           NIPS 2012, section 3.1 (a ReLU network learns several times faster than a tanh network); Maas et al.,
-          "Rectifier nonlinearities improve neural network acoustic models", ICML 2013 (leaky: no gradient is all 0)
+          "Rectifier nonlinearities improve neural network acoustic models", ICML 2013 (leaky: no gradient is all 0);
+          Howard et al., "MobileNets", 2017 (relu6: numbers in [0, 6] keep their digits when few bits are left)
 """
 
 import numpy as np
@@ -38,6 +41,11 @@ def leaky_relu(input: V, negative_slope: float = 0.01, inplace: bool = False) ->
     sign of what was overwritten.
     """
     return LeakyReLU.apply(input, slope=real("leaky_relu", "negative_slope", negative_slope), inplace=inplace)
+
+
+def relu6(input: V, inplace: bool = False) -> V:
+    """min(max(input, 0), 6). `inplace` overwrites the input."""
+    return ReLU6.apply(input, inplace=inplace)
 
 
 def sigmoid(input: V) -> V:
@@ -98,6 +106,28 @@ def leaky_relu_backward(grad_out: Array, y: Array, slope: float) -> Array:
     """grad_x = grad_out where y > 0, else slope * grad_out."""
     one = y.dtype.type(1)
     return grad_out * np.where(y > 0, one, one * slope)
+
+
+class ReLU6(Function):
+    def forward(self, x, inplace):
+        if inplace:
+            self.overwrite(x)
+        y = self.run(relu6_forward, x, x if inplace else None)
+        self.save_for_backward(y)  # strictly between 0 and 6 where x is
+        return y
+
+    def backward(self, grad_out):
+        return self.run(relu6_backward, grad_out, *self.saved)
+
+
+def relu6_forward(x: Array, out: Array | None) -> Array:
+    """y = min(max(x, 0), 6), written into `out` if that is not None."""
+    return np.clip(x, 0, 6, out=out)  # NaN stays NaN
+
+
+def relu6_backward(grad_out: Array, y: Array) -> Array:
+    """grad_x = grad_out where 0 < y < 6 (or NaN)."""
+    return np.where((y <= 0) | (y >= 6), 0, grad_out)
 
 
 class Sigmoid(Function):

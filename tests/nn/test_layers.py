@@ -25,6 +25,7 @@ LAYERS = [
     ("AdaptiveAvgPool2d", ((2, 3),), {}, IMAGES),
     ("ReLU", (), {}, ROWS),
     ("LeakyReLU", (0.2,), {}, ROWS),
+    ("ReLU6", (), {}, ROWS),
     ("Sigmoid", (), {}, ROWS),
     ("Tanh", (), {}, ROWS),
     ("ZeroPad2d", (2,), {}, IMAGES),
@@ -79,6 +80,7 @@ def test_settings_have_pytorchs_names_order_and_defaults(torch, name):
         (nn.AdaptiveAvgPool2d((6, 6)), "(6, 6)"),
         (nn.LeakyReLU(0.2), "negative_slope=0.2"),
         (nn.ZeroPad2d(1), "(1, 1, 1, 1)"),
+        (nn.ReLU6(), "inplace=False"),
         (nn.Softmax(1), "dim=1"),
         (nn.Tanh(), ""),
     ],
@@ -121,7 +123,9 @@ def test_dropout_drops_in_training_only():
     assert layer.eval()(x) is x
 
 
-@pytest.mark.parametrize("layer", [nn.ReLU(inplace=True), nn.LeakyReLU(inplace=True), nn.Dropout(inplace=True)])
+@pytest.mark.parametrize(
+    "layer", [nn.ReLU(inplace=True), nn.LeakyReLU(inplace=True), nn.ReLU6(inplace=True), nn.Dropout(inplace=True)]
+)
 def test_inplace_layers_write_into_their_input(layer):
     x = Tensor(np.ones(10, np.float32))
     assert layer(x) is x
@@ -188,6 +192,7 @@ def test_groups_must_divide_the_channels(sizes):
         (lambda: nn.Dropout("0.5"), TypeError, ["Dropout", "p", "'0.5'"]),
         (lambda: nn.Dropout(True), TypeError, ["Dropout", "p", "True"]),
         (lambda: nn.ReLU(64), TypeError, ["ReLU", "inplace", "64"]),
+        (lambda: nn.ReLU6(64), TypeError, ["ReLU6", "inplace", "64"]),
         (lambda: nn.LeakyReLU("0.1"), TypeError, ["LeakyReLU", "negative_slope", "'0.1'"]),
         (lambda: nn.LeakyReLU(0.1, 64), TypeError, ["LeakyReLU", "inplace", "64"]),
         (lambda: nn.Softmax(1.0), TypeError, ["Softmax", "dim", "1.0"]),

@@ -1,4 +1,4 @@
-"""ReLU, leaky ReLU, sigmoid and tanh: slopes, the kink at 0, saturation, NaN, and overwriting the input."""
+"""ReLU, leaky ReLU, ReLU6, sigmoid and tanh: slopes, the kink at 0, saturation, NaN, and overwriting the input."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from strategies import ONE_SHAPE, away_from_zero, cases
 import minicnn.functional as F
 from minicnn import Tensor
 
-ACTIVATIONS = [F.relu, F.leaky_relu, F.sigmoid, F.tanh]
+ACTIVATIONS = [F.relu, F.leaky_relu, F.relu6, F.sigmoid, F.tanh]
 every_activation = pytest.mark.parametrize("function", ACTIVATIONS)
 
 
@@ -101,6 +101,37 @@ def test_a_negative_slope_in_place_loses_what_backward_needs(place):
 def test_a_slope_that_is_none(slope, error):
     with raises(error, "leaky_relu", "negative_slope", str(slope)):
         F.leaky_relu(Tensor([1.0]), slope)
+
+
+def below_between_and_above(rng, shape):
+    """Numbers below 0, between 0 and 6, and above 6, none nearer than 0.5 to 0 or 6."""
+    return rng.choice([-3.0, 3.0, 9.0], shape) + rng.uniform(-2.5, 2.5, shape)
+
+
+@given(case=cases(ONE_SHAPE))
+def test_relu6_on_both_sides_of_6(place, torch, case):
+    arrays = case.arrays(below_between_and_above)
+    check_gradients(place, F.relu6, arrays)
+    check_equals_torch(place, F.relu6, torch.nn.functional.relu6, arrays)
+    check_gradients(place, lambda x: F.relu6(x * 1, inplace=True), arrays)
+
+
+def test_relu6_where_pytorch_decides(place, torch):
+    """At NaN it does not: its gradient passes or not, as the processor takes one number or several at once."""
+    x = np.array([0.0, -0.0, 6.0, np.nan, np.inf, -np.inf, -1.0, 7.0])
+    theirs = torch.tensor(x, requires_grad=True)
+    expected = torch.nn.functional.relu6(theirs)
+    upstream = np.array([1.0, 1, 1, 0, np.inf, np.inf, np.nan, -np.inf])
+    expected.backward(torch.from_numpy(upstream))
+    np.testing.assert_array_equal(forward(place, F.relu6, x), expected.detach().numpy())
+    np.testing.assert_array_equal(gradient(place, F.relu6, x, upstream), theirs.grad.numpy())
+    np.testing.assert_array_equal(gradient(place, F.relu6, np.array([np.nan])), [1])
+
+
+def test_inplace_relu6_writes_into_the_input(place):
+    x = place.tensor(np.array([-1.0, 2.0, 7.0]))
+    assert F.relu6(x, inplace=True) is x
+    check_close(x.numpy(), np.array([0.0, 2.0, 6.0]), 0)
 
 
 @pytest.mark.parametrize("function, low", [(F.sigmoid, 0.0), (F.tanh, -1.0)])
