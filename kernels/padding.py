@@ -14,15 +14,16 @@ AXES = 4
 def by_fours(pad_four, x, padding, value):
     """x, C-contiguous, padded.
 
-    pad_four(x, padding, value): the same for four axes.
+    pad_four(x, shape, befores, value): the same for four axes, of which the result has that shape.
     """
     axes = _merged(x.shape, padding)
-    rest, last = axes[: 1 - AXES], axes[1 - AXES :]  # the last three, and those before them
     if len(axes) <= AXES:
-        last, rest = [(1, 0, 0)] * (AXES - len(axes)) + axes, []
-    else:  # first without the padding of the others, which are one axis
-        last = [(math.prod(length for length, *_ in rest), 0, 0), *last]
-    y = pad_four(x.reshape([length for length, *_ in last]), tuple(tuple(sizes) for _, *sizes in last), value)
+        rest, last = [], [(1, 0, 0)] * (AXES - len(axes)) + axes
+    else:  # the last three first, while the others are one axis, without their padding
+        rest = axes[: 1 - AXES]
+        last = [(math.prod(length for length, *_ in rest), 0, 0), *axes[1 - AXES :]]
+    lengths, befores = [length for length, *_ in last], tuple(before for _, before, _ in last)
+    y = pad_four(x.reshape(lengths), tuple(map(sum, last)), befores, value)
     if rest:  # then the others, before all that is padded already
         lengths = [*(length for length, *_ in rest), math.prod(y.shape[1:])]
         y = by_fours(pad_four, y.reshape(lengths), [*(sizes for _, *sizes in rest), (0, 0)], value)

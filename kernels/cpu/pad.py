@@ -7,7 +7,6 @@ channels-last pictures only have their axes in another order.
 import math
 
 from minicnn.kernels.padding import by_fours
-from minicnn.ops.pad import padded_shape
 
 from .machine import threads
 from .machine.jit import jit
@@ -24,9 +23,8 @@ def pad_forward(x, padding, value):
     return behind_channels(by_fours(_pad_four, channels_last(x), (images, *sizes, channels), value))
 
 
-def _pad_four(x, padding, value):
-    y = empty(padded_shape(x.shape, padding), x.dtype)
-    befores = tuple(before for before, _ in padding)
+def _pad_four(x, shape, befores, value):
+    y = empty(shape, x.dtype)
     rows, length = math.prod(y.shape[:-1]), y.shape[-1]
     threads.run_chunks(lambda i, j: _pad_rows(x, y, befores, value, i, j), rows, threads.LEAST // max(1, length))
     return y

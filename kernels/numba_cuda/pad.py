@@ -9,7 +9,6 @@ Bound by  memory: at most 1 read and 1 write a number
 from numba import types
 
 from minicnn.kernels.padding import AXES, by_fours
-from minicnn.ops.pad import padded_shape
 
 from .launch import THREADS, T, blocks, contiguous, cuda, empty, int64, kernel
 
@@ -22,9 +21,9 @@ def pad_forward(x, padding, value):
     return by_fours(_pad_four, contiguous(x), padding, value)
 
 
-def _pad_four(x, padding, value):
-    y = empty(x, padded_shape(x.shape, padding))
-    pad_kernel[blocks(y.size), THREADS](x, y, tuple(before for before, _ in padding), value)
+def _pad_four(x, shape, befores, value):
+    y = empty(x, shape)
+    pad_kernel[blocks(y.size), THREADS](x, y, befores, value)
     return y
 
 
