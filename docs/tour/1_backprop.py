@@ -14,9 +14,10 @@ import importlib.util
 import subprocess
 import sys
 
-if importlib.util.find_spec("minicnn") is None:
+missing = [name for name in ("minicnn", "matplotlib") if importlib.util.find_spec(name) is None]
+if missing:
     if not REPOSITORY:
-        sys.exit("minicnn is not installed: fill in REPOSITORY above, or run pip install -e . in this page's clone")
+        sys.exit(f"{missing[0]} is not installed: fill in REPOSITORY above, or run pip install -e . in its clone")
     subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", f"git+{REPOSITORY}"], check=True)
 
 # %% [markdown]
@@ -63,12 +64,12 @@ print(f"grad_v = {grad_v}, grad_u = {grad_u}, grad_b = {grad_b}, grad_x = {grad_
 # %%
 nudge = 0.001
 moved = (x * (w + nudge) + b) ** 2
-print(f"the loss moves by {moved - loss:.6f}, which is {(moved - loss) / nudge:.2f} for each unit of w")
+print(f"the loss moves by {moved - loss:.6f}, which is {(moved - loss) / nudge:.3f} for each unit of w")
 
 # %% [markdown]
 # Nearly 20, and nearer the smaller the nudge. This is how every gradient of minicnn is tested
-# ([gradcheck.py](../../minicnn/gradcheck.py)). But one nudge answers for one weight; the walk backwards answered for
-# all of them, with about as much work as the forward pass. AlexNet has 61 million weights.
+# ([gradcheck.py](../../minicnn/gradcheck.py)). But a nudge answers for one weight and takes a forward pass of its own;
+# the walk backwards answered for all of them, with the work of about two. AlexNet has 61 million weights.
 #
 # ## The picture
 #
@@ -127,9 +128,10 @@ print("engine: ", X.grad.item(), W.grad.item(), B.grad.item())
 print("by hand:", grad_x, grad_w, grad_b)
 
 # %% [markdown]
-# Each op left a **node** behind, which knows its inputs, and the walk went through these nodes. Nothing else is in
+# Each op left a **node** behind, which knows its inputs, and the walk went through these nodes. Node and walk are in
 # [autograd.py](../../minicnn/autograd.py); what each op does on the way back stands on its page, the product's on
-# [arithmetic.py](../../minicnn/ops/arithmetic.py). The arrays may as well be batches of photographs.
+# [arithmetic.py](../../minicnn/ops/arithmetic.py). Where a number stands here, there may as well be an array: a batch
+# of photographs, say.
 #
 # ## The diamond
 #
@@ -224,7 +226,7 @@ for count in (1, 2, 4, 8, 16):
     for _ in range(count):  # a residual block is such a diamond: a shortcut, and a way through the layers
         shortcut, layers = Number("shortcut", end.value, (end, 1.0)), Number("layers", end.value, (end, 1.0))
         end = Number("sum", 1.0, (shortcut, 0.5), (layers, 0.5))
-    print(f"{count:2} diamonds, {3 * count + 1:2} numbers: {every_path(end, 1.0):6} visits")
+    print(f"{count:2} in a row, {3 * count + 1:2} numbers: {every_path(end, 1.0):6} visits")
 
 # %% [markdown]
 # ResNet-50 has 16 residual blocks. What is needed is an **order**: a number sends its gradient on only when all of its
@@ -265,7 +267,9 @@ draw(
 )
 
 # %% [markdown]
-# And the engine, which finds its order without recursion, so that a graph may be ten thousand nodes deep:
+# And the engine, which finds its order without recursion, so that a graph may be ten thousand nodes deep. Its nodes are
+# the ops, so each stands for its result: `Mul` for the loss, `Add` for `p`, `Mul` for `q` (the other way round would be
+# right, too), `Mul` for `v`. No op has made `x`, a *leaf*; there the gradient stays.
 
 # %%
 from minicnn.autograd import topological_order as engine_order

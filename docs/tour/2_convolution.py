@@ -18,9 +18,10 @@ import importlib.util
 import subprocess
 import sys
 
-if importlib.util.find_spec("minicnn") is None:
+missing = [name for name in ("minicnn", "matplotlib") if importlib.util.find_spec(name) is None]
+if missing:
     if not REPOSITORY:
-        sys.exit("minicnn is not installed: fill in REPOSITORY above, or run pip install -e . in this page's clone")
+        sys.exit(f"{missing[0]} is not installed: fill in REPOSITORY above, or run pip install -e . in its clone")
     subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", f"git+{REPOSITORY}"], check=True)
 
 # %%
@@ -70,7 +71,9 @@ x = np.pad(picture(32, 40), 1, mode="edge")[None, None]  # (N, C, H, W): 1 pictu
 # ## 1. Seven loops
 #
 # The formula, word by word. For each picture `n`, filter `o`, row `i` and column `j` of the output: the sum over the
-# channels `c` and the window's rows `u` and columns `v`.
+# channels `c` and the window's rows `u` and columns `v`. A **channel** is one of a picture's planes: red, green and
+# blue, or, deeper in a network, what each filter of the layer before gave. Ours has one. A place `(u, v)` of the window
+# is called a **tap**.
 
 
 # %%
@@ -110,7 +113,7 @@ def show(image, filtered):
     axes[0].imshow(image, cmap="gray")
     axes[0].set_title("picture")
     for ax, plane, title in zip(axes[1:], filtered, ["left to right", "top to bottom", "all around"], strict=True):
-        ax.imshow(plane, cmap="RdBu_r", vmin=-4, vmax=4)  # white: 0
+        ax.imshow(plane, cmap="gray", vmin=-4, vmax=4)  # grey: 0
         ax.set_title(title)
     for ax in axes:
         ax.set(xticks=[], yticks=[])
@@ -120,25 +123,25 @@ def show(image, filtered):
 show(x[0, 0], y[0])
 
 # %% [markdown]
-# Red is brighter to the right (or below, or in the middle), blue is darker, white is no change. The door's sides appear
-# in the first, the horizon in the second, the slopes of the roof in all.
+# White says: brighter to the right (or below, or in the middle). Black says darker, grey no change. The door's sides
+# appear in the first, the horizon in the second, the slopes of the roof in all.
 #
 # ## 2. im2col: a convolution is a matrix product
 #
 # Python is slow in loops, and NumPy is fast at matrix products. So write each window out as a **column** of a matrix
 # `col`. A filter, written out as a row, times that matrix is one dot product for each window: all outputs at once. Here
-# for a picture of 4 x 4 pixels and a window of 3 x 3, which has 2 x 2 places. A colour and a letter is a pixel.
+# for a picture of 4 x 4 pixels and a window of 3 x 3, which has 2 x 2 places. Each pixel has its letter and its colour.
 
 
 # %%
 def im2col(image, KH, KW):
-    """(C, H, W) -> (C * KH * KW, OH * OW): row (c, u, v) is the picture without a border, column (i, j) is a window."""
+    """(C, H, W) -> (C * KH * KW, OH * OW): column (i, j) is a window, row (c, u, v) a tap in all of them."""
     C, H, W = image.shape
     OH, OW = H - KH + 1, W - KW + 1
     col = np.empty((C, KH, KW, OH, OW), image.dtype)
     for u in range(KH):
         for v in range(KW):
-            col[:, u, v] = image[:, u : u + OH, v : v + OW]  # one slice for each tap: no loop over pixels
+            col[:, u, v] = image[:, u : u + OH, v : v + OW]  # this tap in all windows at once: no loop over pixels
     return col.reshape(C * KH * KW, OH * OW)
 
 
@@ -201,33 +204,16 @@ show(large[0, 0], filtered[0])
 # %% [markdown]
 # In a network speed takes more than compiled loops. [kernels/cpu/conv.py](../../kernels/cpu/conv.py) looks at the
 # shapes and takes another algorithm for each kind of layer. `winograd`, for instance, makes do with a quarter of the
-# multiplications; [winograd.py](../../kernels/cpu/convolution/winograd.py) says how.
-
-# %%
-from minicnn.kernels.cpu.conv import choose, geometry_of
-
-one = (1, 1)
-for what, channels, filters, taps, stride, groups in [
-    ("AlexNet's first", 3, 64, 11, 4, 1),
-    ("3 x 3 of ResNet", 64, 64, 3, 1, 1),
-    ("3 x 3 in steps of 2", 64, 128, 3, 2, 1),
-    ("1 x 1", 64, 256, 1, 1, 1),
-    ("a filter for each channel", 64, 64, 3, 1, 64),
-]:
-    size = (56 - taps) // stride + 1
-    sizes = (8, channels, 56, 56), (filters, channels // groups, taps, taps), (size, size)
-    geometry = geometry_of(*sizes, (stride, stride), ((0, 0), (0, 0)), one, groups)
-    print(f"{what:26} {choose(8, geometry).__name__.rpartition('.')[2]}")
-
-# %% [markdown]
+# multiplications for windows of 3 x 3; [winograd.py](../../kernels/cpu/convolution/winograd.py) says how.
+#
 # ## 4. Numba CUDA: a thread for each output
 #
 # A GPU runs thousands of threads. They come in **blocks**, and the blocks form a **grid**. All run the same function,
-# the *kernel*, and each thread asks where it stands. So four of the seven loops are gone: whoever stands at `(o, i, j)`
-# works out that one output.
+# the *kernel*, and each thread asks where it stands. So the outer loops are gone: whoever stands at `(o, i, j)` works
+# out that one output. (Of the only picture, `n` = 0.)
 #
 # `@kernel` is minicnn's; the rest is Numba's CUDA. The annotations say what the kernel takes (`T`: float32 or float64),
-# and a launch checks it.
+# and a launch checks it. At a launch the grid and the block stand in brackets, before the arguments.
 
 # %%
 from minicnn.emulated import on_device
@@ -242,7 +228,7 @@ def one_output(x: T[:, :, :, :], weight: T[:, :, :, :], y: T[:, :, :, :], owner:
     i = cuda.blockIdx.y * cuda.blockDim.y + cuda.threadIdx.y  # [0, OH), and beyond the edge
     o = cuda.blockIdx.z  # [0, OC)
     if i < y.shape[2] and j < y.shape[3]:
-        total = x.dtype.type(0)
+        total = x.dtype.type(0)  # a 0 of x's own type
         for c in range(x.shape[1]):
             for u in range(weight.shape[2]):
                 for v in range(weight.shape[3]):
@@ -268,7 +254,8 @@ print("grid", grid_for(y), "block", BLOCK)
 #
 # The language that GPUs are programmed in most. This is the kernel `conv2d_direct` of
 # [kernels/cuda/conv.cu](../../kernels/cuda/conv.cu), as it stands there, with strides, padding, dilation and groups. It
-# counts its threads differently: in one long row, in which `i` is the place of an output in memory.
+# counts its threads differently: in one long row, in which `i` is the place of an output in memory. Two words stand for
+# more: `GRID_STRIDE_LOOP(i, count)` gives each thread its numbers `i`, and `GEOMETRY` is the list of the sizes.
 
 # %%
 from pathlib import Path
@@ -382,8 +369,8 @@ rng = np.random.default_rng(0)
 layer_x = rng.standard_normal((1, 4, 18, 18)).astype(np.float32)
 layer_weight = rng.standard_normal((64, 4, 3, 3)).astype(np.float32)
 
-y = output(layer_x, layer_weight[:4])  # 4 of the 64 filters: Python is slow
-counting_x, counting_weight = Counting(layer_x), Counting(layer_weight[:4])
+y = output(layer_x, layer_weight[:2])  # 2 of the 64 filters: Python is slow
+counting_x, counting_weight = Counting(layer_x), Counting(layer_weight[:2])
 seven_loops(counting_x, counting_weight, y)
 multiply_adds = y.size * layer_weight[0].size
 print("multiply-adds", multiply_adds, " reads of x", counting_x.reads, " of weight", counting_weight.reads)
@@ -405,7 +392,7 @@ print("im2col in NumPy: col has", im2col(layer_x[0], 3, 3).nbytes, "bytes, x has
 # %%
 multiply_adds = output(layer_x, layer_weight).size * layer_weight[0].size
 expected = by_im2col(layer_x, layer_weight)
-print(f"{'':24}{'multiply-adds':>14}{'fetched':>12}{'written':>12}{'fetched for one':>18}")
+print(f"{'':24}{'multiply-adds':>14}{'fetched':>12}{'written':>12}{'fetched for one':>17}")
 for function in (conv.conv2d_by_direct_sums, conv.conv2d_by_im2col, conv.conv2d_forward):
     with recording() as launches:
         y = function(on_device(layer_x), on_device(layer_weight), None, *GEOMETRY)
@@ -420,9 +407,10 @@ for function in (conv.conv2d_by_direct_sums, conv.conv2d_by_im2col, conv.conv2d_
     print(f"{function.__name__:24}{counts}")
 
 # %% [markdown]
-# The direct kernel stays below 8 bytes, because neighbouring threads see the same weight and pixels that lie side by
-# side. `fetched` and `written` are bytes of global memory, without the GPU's caches, which catch a part. All three did
-# the same multiply-adds and got the same result.
+# `fetched` and `written` are bytes of global memory, the last column is for one multiply-add. The direct kernel stays
+# below 8, because neighbouring threads see the same weight and pixels that lie side by side: for its 32 multiply-adds a
+# warp fetches one sector of `weight` and about five of `x`. A GPU's caches, which are not counted here, catch a part of
+# that. All three did the same multiply-adds and got the same result.
 #
 # ## When a kernel is wrong
 #
@@ -499,8 +487,8 @@ except KernelError as error:
 #
 # 1. Write a filter that blurs, and one that answers only to slopes like the roof's left side. Look at their output.
 # 2. Give `im2col` a stride: windows only at every second row and column. Which slice changes, and how?
-# 3. In `one_output`, exchange `threadIdx.x` and `threadIdx.y` in the first two lines (`blockIdx` and `blockDim`, too,
-#    and `grid_for`). Is the result still right? What would a warp read now?
+# 3. In `one_output`, let `j` be counted along y and `i` along x: exchange `.x` and `.y` in the first two lines, and
+#    `OW` and `OH` in `grid_for`. Is the result still right? What would a warp read now?
 # 4. Count again with 128 filters, and with 12 x 12 outputs. One of the two changes what `conv2d_forward` fetches for a
 #    multiply-add. Which, and why? (A block works on 64 filters and 64 places.)
 # 5. Make a mistake of your own in `BLUR`: `tile[64]` instead of `tile[66]`, say. What does the emulator report, and

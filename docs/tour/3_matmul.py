@@ -20,9 +20,10 @@ import importlib.util
 import subprocess
 import sys
 
-if importlib.util.find_spec("minicnn") is None:
+missing = [name for name in ("minicnn", "matplotlib") if importlib.util.find_spec(name) is None]
+if missing:
     if not REPOSITORY:
-        sys.exit("minicnn is not installed: fill in REPOSITORY above, or run pip install -e . in this page's clone")
+        sys.exit(f"{missing[0]} is not installed: fill in REPOSITORY above, or run pip install -e . in its clone")
     subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", f"git+{REPOSITORY}"], check=True)
 
 # %%
@@ -95,7 +96,8 @@ for rung, launch in launches.items():
 # ## Rungs 1 and 2: a thread for each result
 #
 # Both kernels have the same loop. Each thread goes along a row of `a` and down a column of `b`: two numbers, 8 bytes,
-# for one multiply-add.
+# for one multiply-add. (`PRODUCT` in the kernels' text stands for their arguments, which are the same for all seven;
+# `a_row` and `a_column` say how far apart two rows and two columns of `a` lie in memory, and are K and 1 here.)
 
 # %%
 from pathlib import Path
@@ -173,7 +175,7 @@ for rung in ("matmul_naive", "matmul_coalesced"):
 # The threads of a block read the same numbers over and over: all who stand in a row of `c` need the same row of `a`. So
 # let them fetch together. **Shared memory** is small and fast, and a whole block sees it. The block fetches a *tile* of
 # `a` and one of `b`, 16 x 16 numbers each, one number a thread; then every thread takes 16 steps of its sum from there;
-# then come the next tiles.
+# then come the next tiles. (`BLOCK_SIDE` is 16.)
 
 # %%
 print_source("cuda/matmul.cu", "__global__ void matmul_shared", "}")
@@ -184,7 +186,7 @@ print_source("cuda/matmul.cu", "__global__ void matmul_shared", "}")
 # happens without.
 #
 # Which numbers does one block touch, and how often does it fetch each? Counted, for a block in the middle of each grid.
-# As on paper, `a` stands to the left of `c` and `b` above it; the block's results are black.
+# As on paper, `a` stands to the left of `c`, and `b` above it. In `c` the block's own results are black.
 
 
 # %%
@@ -200,6 +202,7 @@ def of_a_block(launch):
 
 SHOWN = "matmul_coalesced", "matmul_shared", "matmul_register", "matmul_large"
 GAP = 6
+LABEL = {"boxstyle": "round,pad=0.15", "facecolor": "white", "edgecolor": "none"}
 figure, axes = plt.subplots(1, 4, figsize=(13, 3.9), layout="constrained")
 for ax, rung in zip(axes, SHOWN, strict=True):
     times_a, times_b, results = of_a_block(launches[rung])
@@ -207,6 +210,9 @@ for ax, rung in zip(axes, SHOWN, strict=True):
     sheet[K + GAP :, :K], sheet[:K, K + GAP :], sheet[K + GAP :, K + GAP :] = times_a, times_b, np.where(results, 99, 0)
     colours = plt.get_cmap("viridis_r").with_extremes(under="whitesmoke", over="black")
     image = ax.imshow(sheet, cmap=colours, vmin=1, vmax=32)
+    near, far = K / 2, K + GAP + 10
+    for letter, across, down in (("a", near, far), ("b", far, near), ("c", far, far)):
+        ax.text(across, down, letter, ha="center", va="center", fontsize=13, bbox=LABEL)
     ax.set(title=rung, xticks=[], yticks=[], frame_on=False)
     reads = [f"{name}: {(times > 0).sum()} numbers x {times.max()}" for name, times in (("a", times_a), ("b", times_b))]
     ax.set_xlabel("\n".join(reads))
@@ -219,9 +225,9 @@ plt.show()
 # them: 16 rows and 16 columns give 256 results, 64 and 64 give 4096. **Four times the numbers, sixteen times the
 # work.** A number of `a` is used as often as the strip of `b` is wide.
 #
-# So `matmul_shared` fetches 8/16 bytes for a multiply-add. Would larger tiles be enough? A block has at most 1024
-# threads, and there is a second bottleneck: each multiply-add still takes two numbers, 8 bytes, out of *shared* memory.
-# Fast as it is, that is too much.
+# So `matmul_shared` fetches 16 + 16 numbers of 4 bytes for 256 multiply-adds: half a byte for each, instead of 5. Would
+# larger tiles be enough? A block has at most 1024 threads, and there is a second bottleneck: each multiply-add still
+# takes two numbers, 8 bytes, out of *shared* memory. Fast as it is, that is too much.
 #
 # ## Rung 4: tiles in registers
 #
@@ -248,7 +254,7 @@ for rung in ("matmul_shared", "matmul_register"):
 
 # %% [markdown]
 # With 16 x 16 threads of 4 x 4 results each, a block makes 64 x 64 results, so the bytes from global memory shrink as
-# well, to 8/64.
+# well: 64 + 64 numbers for 4096 multiply-adds, an eighth of a byte for each.
 #
 # ## Rung 5: four numbers at once
 #

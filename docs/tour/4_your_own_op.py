@@ -1,8 +1,8 @@
 # %% [markdown]
-# # 4. An op of your own, from six lines to four implementations
+# # 4. An op of your own, from a few lines to four implementations
 #
 # The engine knows nothing of convolutions. It knows ops, and an op is a class with two methods: what it computes, and
-# what its gradient is. So whatever is missing can be added from outside, in six lines of NumPy that work at once.
+# what its gradient is. So whatever is missing can be added from outside, in a few lines of NumPy that work at once.
 # Later, if it is worth the trouble, come the kernels: compiled for the processor, and for a GPU, in Python and in CUDA
 # C++.
 #
@@ -17,9 +17,10 @@ import importlib.util
 import subprocess
 import sys
 
-if importlib.util.find_spec("minicnn") is None:
+missing = [name for name in ("minicnn", "matplotlib") if importlib.util.find_spec(name) is None]
+if missing:
     if not REPOSITORY:
-        sys.exit("minicnn is not installed: fill in REPOSITORY above, or run pip install -e . in this page's clone")
+        sys.exit(f"{missing[0]} is not installed: fill in REPOSITORY above, or run pip install -e . in its clone")
     subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", f"git+{REPOSITORY}"], check=True)
 
 # %%
@@ -47,7 +48,7 @@ except DeviceError as error:
     sys.exit(str(error))  # one line: no C++ compiler, and what to do
 
 # %% [markdown]
-# ## Six lines
+# ## A few lines
 #
 # By the product rule the slope is $\sigma(x) + x\, \sigma'(x)$, and the sigmoid's own is
 # $\sigma'(x) = \sigma(x) (1 - \sigma(x))$. Together: $\sigma(x)\, \big(1 + x\, (1 - \sigma(x))\big)$.
@@ -82,8 +83,8 @@ print("x.grad", x.grad.numpy().round(4))
 #
 # ## Is the gradient right?
 #
-# Nobody should believe a derivative, the own least of all. [gradcheck](../../minicnn/gradcheck.py) moves each number of
-# the input a little, up and down, and compares how the result moves with what `backward` says.
+# Nobody should believe a derivative, least of all their own. [gradcheck](../../minicnn/gradcheck.py) moves each number
+# of the input a little, up and down, and compares how the result moves with what `backward` says.
 
 # %%
 points = np.random.default_rng(0).normal(0, 2, (3, 4))  # float64: differences lose half of the digits
@@ -125,7 +126,7 @@ except AssertionError as error:
 # | cpu | NumPy | loops that Numba compiles, all cores |
 # | cuda | Numba CUDA: kernels in Python | CUDA C++ |
 #
-# Six lines of NumPy already run on both devices, as arrays that live on a GPU answer to NumPy's functions, too.
+# The lines above already run on both devices, as arrays that live on a GPU answer to NumPy's functions, too.
 
 # %%
 on_gpu = Tensor(points).to("cuda")
@@ -352,8 +353,10 @@ plt.show()
 #    overflows ([activation.py](../../minicnn/ops/activation.py) has it).
 # 3. Give SiLU a parameter, $y = x\, \sigma(\beta x)$. A `Function` may take two inputs, and `backward` returns two
 #    gradients. What shape has that of `beta`, if `beta` is one number?
-# 4. Write `y[i + 1]` for `y[i]` in the Numba kernel and run it. What is named? Take `one` away and put 1.0: what does
-#    `python -m minicnn.kernels.check` say of minicnn's own kernels if you do that in one of them?
-# 5. Make a layer of it, a subclass of `minicnn.nn.Module` with a `forward`, put it in the place of a ReLU, and train.
+# 4. Write `y[i + 1]` for `y[i]` in `thread_forward` and run it. What is named? Then, instead, put `1.0` for `one`.
+#    Nothing is said: why not? On which machine would you notice? ([check.py](../../kernels/check.py) finds this in
+#    minicnn's own kernels, with NVIDIA's compilers and no GPU.)
+# 5. Make a layer of it, a subclass of `minicnn.nn.Module` with a `forward`. Put it in the place of the ReLU of
+#    [first_steps.py](../../examples/first_steps.py), and train.
 #
 # Next: [the gradient of batch norm](5_batchnorm.ipynb).

@@ -14,9 +14,10 @@ import importlib.util
 import subprocess
 import sys
 
-if importlib.util.find_spec("minicnn") is None:
+missing = [name for name in ("minicnn", "matplotlib") if importlib.util.find_spec(name) is None]
+if missing:
     if not REPOSITORY:
-        sys.exit("minicnn is not installed: fill in REPOSITORY above, or run pip install -e . in this page's clone")
+        sys.exit(f"{missing[0]} is not installed: fill in REPOSITORY above, or run pip install -e . in its clone")
     subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", f"git+{REPOSITORY}"], check=True)
 
 # %%
@@ -30,7 +31,8 @@ from minicnn import Tensor, gradcheck
 # %% [markdown]
 # ## Forward
 #
-# One channel has $M$ values $x_1 \dots x_M$ in the batch. With the sums over all $j$ from 1 to $M$:
+# One channel has $M$ values $x_1 \dots x_M$ in the batch: one for each pixel of each picture. With the sums over all
+# $j$ from 1 to $M$, and a small $\epsilon$ that keeps the root away from 0:
 #
 # $$\mu = \frac1M \sum_j x_j \quad \sigma^2 = \frac1M \sum_j (x_j - \mu)^2 \quad s = 1 / \sqrt{\sigma^2 + \epsilon}$$
 #
@@ -89,8 +91,8 @@ print("gradcheck of the nine steps:", gradcheck(StagedBatchNorm.apply, [x, weigh
 
 # %% [markdown]
 # [gradcheck](../../minicnn/gradcheck.py) has moved each of the 6 · 4 + 4 + 4 inputs a little and looked at the result.
-# The nine steps are right. They also make a new array as large as `x` in most of their lines, and keep three of them
-# from the forward pass. Can it be said in fewer?
+# The nine steps are right. They also make a new array as large as `x` in most of their lines, and keep two of them from
+# the forward pass. Can it be said in fewer?
 #
 # ## Backward, on paper
 #
@@ -199,9 +201,10 @@ print("upstream random: largest of grad_x:", largest(right), " with zeros for it
 
 # %% [markdown]
 # With ones, zeros are right! The sum of a channel's results is $\sum_i y_i = M \beta$ **whatever $x$ is**: normalising
-# has taken the mean away. A constant has the gradient 0. And it is not ones alone: for $\gamma = 1, \beta = 0$ the sum
-# of squares is $M$, whatever $x$ is, so `(y * y).sum()` shows nothing, either. Softmax has the same trap: its results
-# add up to one. Hence the rule for every gradient check in minicnn: **a random upstream gradient, never ones.**
+# has taken the mean away. A constant has the gradient 0. And it is not ones alone: for $\gamma = 1, \beta = 0$ a
+# channel's sum of squares is $M$, whatever $x$ is (but for $\epsilon$; here four channels of 6), so `(y * y).sum()`
+# shows nothing, either. Softmax has the same trap: its results add up to one. Hence the rule for every gradient check
+# in minicnn: **a random upstream gradient, never ones.**
 
 # %%
 for name, loss in (("sum of y", lambda y: y.sum()), ("sum of y^2", lambda y: (y * y).sum())):
@@ -246,7 +249,7 @@ left.set(title="g, which comes", xlabel="x_hat", ylabel="g", ylim=(-2, 4))
 left.legend()
 middle.scatter(x_hat, kept, s=12)
 middle.plot(ends, 0 * ends, color="firebrick")
-middle.set(title="grad_x / s, which goes on", xlabel="x_hat", ylim=(-2, 4))
+middle.set(title="grad_x / s, which goes on", xlabel="x_hat", ylabel="grad_x / s", ylim=(-2, 4))
 
 plane = np.array([[1, -1, 0], [1, 1, -2]]) / np.sqrt([[2], [6]])  # two directions at right angles in the plane
 triple = np.array([6.0, 2.0, 1.0])
@@ -261,14 +264,15 @@ right.text(*(point - 0.25), "x_hat", ha="right")
 for arrow, colour, name in ((pull, "tab:blue", "g"), (out, "firebrick", "lost"), (pull - out, "seagreen", "left")):
     right.annotate("", point + arrow, point, arrowprops={"arrowstyle": "-|>", "color": colour, "linewidth": 2})
     right.text(*(point + 1.15 * arrow), name, color=colour, ha="center", va="center")
-right.set(title="three values: a circle", aspect="equal", xlim=(-2.2, 3), ylim=(-2, 3.2))
+right.set(title="three values: a circle", aspect="equal", xlim=(-2.2, 3), ylim=(-2, 3.7))
 right.axis("off")
 plt.show()
 
 # %% [markdown]
 # ## To try
 #
-# 1. Leave the line `# 1` out of the nine steps. Which inputs does gradcheck complain of? And with `upstream = ones`?
+# 1. In the nine steps backwards, leave out the line `# 1`; then, instead, the line `# 3`. What does gradcheck say each
+#    time? With the upstream gradient `ones`, `grad_x` should be 0: which of the two mistakes would that have shown?
 # 2. In evaluation, mean and variance are constants from training. Which of the three ways are left? Compare with
 #    `batch_norm_grad_x` in [batchnorm.py](../../minicnn/ops/batchnorm.py).
 # 3. Multiply `x` by 10. What becomes of $y$, and of `grad_x`? Weights before a batch norm that have grown ten times

@@ -13,13 +13,17 @@ import sys
 import tempfile
 from pathlib import Path
 
-import jupytext
-import nbformat
-from jupyter_client import AsyncKernelManager
-from jupyter_client.kernelspec import KernelSpecManager
-from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError
-from nbformat import NotebookNode
+try:
+    import ipykernel  # noqa: F401, in which the cells run
+    import jupytext
+    import nbformat
+    from jupyter_client import AsyncKernelManager
+    from jupyter_client.kernelspec import KernelSpecManager
+    from nbclient import NotebookClient
+    from nbclient.exceptions import CellExecutionError
+    from nbformat import NotebookNode
+except ModuleNotFoundError as error:
+    sys.exit(f"{error.name} is not installed; pip install -e '.[tour]' brings all that notebooks are made with")
 
 HERE = Path(__file__).resolve().parent
 CHAPTERS = {path.stem: path for path in sorted(HERE.glob("[0-9]_*.py"))}

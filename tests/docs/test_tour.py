@@ -104,17 +104,34 @@ def test_a_chapter_is_a_program(tmp_path):
     assert done.stdout and all(f"{line}\\n" in notebook for line in done.stdout.splitlines() if '"' not in line)
 
 
-def test_without_minicnn_a_chapter_says_how_to_get_it(tmp_path):
+def without(package, program, folder):
+    """Run the program in a Python that cannot find the package."""
     lines = (
         "import importlib.util, runpy, sys",
-        "importlib.util.find_spec = lambda name: None",
-        "runpy.run_path(sys.argv[1])",
+        "found, program = importlib.util.find_spec, sys.argv[2]",
+        "sys.modules[sys.argv[1]] = None",  # what Python notes of a package that may not be imported
+        "importlib.util.find_spec = lambda name: None if name == sys.argv[1] else found(name)",
+        "runpy.run_path(program, run_name='__main__')",
     )
-    command = [sys.executable, "-c", "; ".join(lines), CHAPTERS["1_backprop"]]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    command = [sys.executable, "-c", "; ".join(lines), package, program]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)
+
+
+@pytest.mark.parametrize("package", ["minicnn", "matplotlib"])
+def test_without_what_it_needs_a_chapter_says_how_to_get_it(package, tmp_path):
+    done = without(package, CHAPTERS["1_backprop"], tmp_path)
     assert done.returncode == 1 and done.stdout == ""
     assert len(done.stderr.splitlines()) == 1
-    assert "minicnn is not installed" in done.stderr and "pip install -e ." in done.stderr
+    assert f"{package} is not installed" in done.stderr and "pip install -e ." in done.stderr
+
+
+@pytest.mark.parametrize("package", ["jupytext", "nbclient", "ipykernel"])
+def test_without_what_makes_notebooks_the_build_says_so_in_a_line(package, tmp_path):
+    pytest.importorskip(package, reason=f"{package}, which is to be missed alone, is not installed")
+    done = without(package, TOUR / "build.py", tmp_path)
+    assert done.returncode == 1 and done.stdout == ""
+    assert len(done.stderr.splitlines()) == 1
+    assert f"{package} is not installed" in done.stderr and "pip install -e '.[tour]'" in done.stderr
 
 
 @pytest.mark.parametrize("name", EMULATED)
