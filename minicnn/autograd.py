@@ -10,8 +10,8 @@ gradient, leaves the *instance* behind as a node of the graph: it knows its inpu
 Why the order matters: the output of Conv2d is used twice above. Its gradient is the *sum* over both uses, so
 Conv2d may go backwards only after ReLU and Add have both done so. ``topological_order`` guarantees that; a plain
 recursion from the loss would visit Conv2d twice, once with each half. The walk keeps the running sums in a
-local dictionary, so a gradient is left behind on leaves only, and it uses no recursion, so a graph may be as
-deep as memory allows.
+local dictionary, so a gradient is left behind on leaves only (and on results that were asked to keep theirs,
+``retain_grad``), and it uses no recursion, so a graph may be as deep as memory allows.
 
 Gradients are first-order: ``backward`` methods work on arrays and build no graph of their own. What is not on this
 page: ``no_grad`` (``gradmode.py``), changes in place (``versions.py``), what an op must return (``contract.py``).
@@ -65,6 +65,7 @@ class Function(Memory):
 
     inputs: Sequence[Any] = ()  # Edges, or None. Of the class, as a subclass may have an __init__ of its own
     needs_input_grad: Sequence[bool] = ()
+    retaining: Any = None  # a weak reference to its result, if that shall keep its gradient
     freed = False
     device: str  # of the result, and so of the gradient that comes back
     tier: str
@@ -99,7 +100,7 @@ class Function(Memory):
             variables = [*given, result]  # in whose memory a saved array may lie, and be changed
             node._saved = tuple(Saved(array, variables) for array in node._saved)  # with counts of changes
             node.inputs = [None if v is None else Edge(v) for v in inputs]
-            result._requires_grad, result.node = True, node  # last: after an in-place op `result` is one of the inputs
+            result.stand_for(node)  # last: after an in-place op `result` is one of the inputs
         return result
 
     def save_for_backward(self, *arrays: Array) -> None:
@@ -145,6 +146,9 @@ def backward(root: Variable, grad: Any, retain_graph: bool, add: Any) -> None:
             raise RuntimeError(f"{what}; run the forward pass again, or pass retain_graph=True to the earlier call")
         grad_out = pending.pop(node)
         node.check_unchanged()  # what forward saved is still what it was
+        result = node.retaining and node.retaining()
+        if result is not None and result.node is node:  # else it has become another op's result, in place
+            _accumulate(result, grad_out, owned=False)
         with naming_memory_errors(f"{type(node).__name__}.backward"):
             grads = gradients_of(node, grad_out)  # node.backward(grad_out), looked at (contract.py)
         for i, (edge, grad) in enumerate(zip(node.inputs, grads, strict=True)):

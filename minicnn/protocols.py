@@ -108,7 +108,7 @@ class ArrayProtocols(Variable):
     def __getstate__(self) -> dict[str, Any]:
         """The values, without the graph behind a result: that would be every array of the network."""
         requires_grad = self.requires_grad and self.node is None
-        return {**self.__dict__, "version": None, "node": None, "_requires_grad": requires_grad}
+        return {**self.__dict__, "version": None, "node": None, "_requires_grad": requires_grad, "_retains_grad": False}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state, version=Version())

@@ -1,5 +1,6 @@
 """Variable: an array in a graph, as the engine knows it; ``Tensor`` adds what people do with it."""
 
+import weakref
 from typing import Any, Self, TypeVar
 
 import numpy as np
@@ -28,12 +29,14 @@ class Variable:
 
     data           the array
     requires_grad  whether ``backward`` shall work out a gradient for it
-    grad           that gradient, on leaves only: None, or a Variable that further backward passes add to
+    grad           that gradient, on leaves, and after ``retain_grad``: None, or a Variable to which further backward
+                   passes add
     node           the Function it came out of; None for a leaf
     """
 
     node: Any  # a Function or None; autograd.py stands above this file
     is_parameter = False  # True of nn.Parameter: what a Module trains
+    _retains_grad = False
 
     def __init__(self, data: Array, requires_grad: bool = False) -> None:
         self._data = data
@@ -77,7 +80,8 @@ class Variable:
 
     @property
     def grad(self) -> Self | Any:  # "or None" would make every use of .grad an error to a type checker
-        """The gradient that backward() has left on this leaf, of its shape, dtype and device; None before."""
+        """The gradient that backward() has left here, of the same shape, dtype and device; None before, and on results
+        that were not asked to keep it (``retain_grad``)."""
         return self._grad
 
     @grad.setter
@@ -94,6 +98,21 @@ class Variable:
     @grad.deleter
     def grad(self) -> None:
         self._grad = None
+
+    def retain_grad(self) -> None:
+        """Keep the gradient of this result in ``.grad``, too, as leaves do. After a change in place it is that of the
+        new values. RuntimeError if it requires none."""
+        if not self._requires_grad:
+            raise RuntimeError("retain_grad() of a tensor that depends on nothing with requires_grad=True")
+        if self.node is not None:  # a leaf keeps it anyway
+            self._retains_grad = True
+            self.stand_for(self.node)
+
+    def stand_for(self, node: Any) -> None:
+        """Be the result of `node`, an op in the graph, from now on."""
+        self._requires_grad, self.node = True, node
+        if self._retains_grad:
+            node.retaining = weakref.ref(self)  # weak: a node that holds its own result would stay in memory
 
     def like(self, array: Array) -> Any:
         """A new variable of this family around `array`: a Tensor's is a Tensor."""

@@ -55,7 +55,7 @@ def become(name: str, a: V, result: Variable) -> V:
     check_writeable(f"{name} in place", a.data)
     if result.requires_grad:  # it is in the graph, and a comes to stand in it
         _check_may_stand_for_another(name, a)
-        a.node, a._requires_grad = result.node, True  # a's former node is among the inputs of this one
+        a.stand_for(result.node)  # a's former node is among the inputs of this one
     a.data[...] = result.data  # into the same memory: who holds a view of it sees the new values
     a.version.count += 1
     return a
