@@ -5,15 +5,47 @@ Start reading at ``tensor.py`` and ``autograd.py`` (how a gradient is found), th
 
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from . import functional, models, nn, optim
+from . import cuda, functional, models, nn, optim
+from .absent import absent
 from .autograd import Function
+from .creation import (
+    arange,
+    as_tensor,
+    empty,
+    empty_like,
+    eye,
+    from_numpy,
+    full,
+    full_like,
+    linspace,
+    ones,
+    ones_like,
+    rand,
+    rand_like,
+    randint,
+    randn,
+    randn_like,
+    randperm,
+    tensor,
+    zeros,
+    zeros_like,
+)
+from .device import Device as device
 from .device import set_tier, tier
+from .dtypes import bool as bool
+from .dtypes import double, float32, float64, int8, int16, int32, int64, long, short, uint8
+from .dtypes import float as float
+from .dtypes import int as int
+from .functions import *  # noqa: F403  exp, sum, where ...: functions.__all__ names them
+from .functions import cat, stack
 from .gradcheck import gradcheck
-from .gradmode import enable_grad, is_grad_enabled, no_grad
+from .gradmode import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
 from .nn.summary import summary
 from .random import manual_seed
-from .tensor import Tensor, cat, stack
+from .saving import load, save
+from .tensor import Tensor
 
 if find_spec("minicnn.kernels") is None:  # the link minicnn/kernels is not there, as git on Windows leaves it out
     raise ImportError(
@@ -22,7 +54,16 @@ if find_spec("minicnn.kernels") is None:  # the link minicnn/kernels is not ther
 
 __version__ = "0.1.0"
 
-__all__ = [
-    "Function", "Tensor", "cat", "enable_grad", "functional", "gradcheck", "is_grad_enabled", "manual_seed", "models",
-    "nn", "no_grad", "optim", "set_tier", "stack", "summary", "tier",
+__all__ = [  # without bool, int, sum and their like: after `from minicnn import *`, Python's own mean what they did
+    "Function", "Tensor", "arange", "as_tensor", "cat", "cuda", "device", "double", "empty", "empty_like",
+    "enable_grad", "eye", "float32", "float64", "from_numpy", "full", "full_like", "functional", "gradcheck", "int8",
+    "int16", "int32", "int64", "is_grad_enabled", "linspace", "load", "long", "manual_seed", "models", "nn", "no_grad",
+    "ones", "ones_like", "optim", "rand", "rand_like", "randint", "randn", "randn_like", "randperm", "save",
+    "set_grad_enabled", "set_tier", "short", "stack", "summary", "tensor", "tier", "uint8", "zeros", "zeros_like",
 ]  # fmt: skip
+
+
+if not TYPE_CHECKING:  # a type checker would take every name for one that is there
+
+    def __getattr__(name):
+        raise absent("minicnn", name)

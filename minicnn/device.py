@@ -34,6 +34,25 @@ _default_tier = "fast"
 _tier = PerThread(None)  # that of the `with tier(...)` blocks in this thread; None outside of them
 
 
+class Device(str):
+    """The name of a device, with PyTorch's questions: ``x.device.type == "cuda"``, ``minicnn.device("cuda")``."""
+
+    def __new__(cls, type: str) -> "Device":
+        if type not in DEVICES:
+            raise ValueError(f"unknown device {type!r}; it is one of {', '.join(DEVICES)}")
+        return super().__new__(cls, type)
+
+    @property
+    def type(self) -> str:
+        """The name itself."""
+        return str(self)
+
+    @property
+    def index(self) -> Any:
+        """Which GPU: 0, the first; None for the processor. (Of a str, ``index`` finds a part of it.)"""
+        return 0 if self == "cuda" else None
+
+
 class DeviceError(RuntimeError):
     """A device that is not there, or an op without an implementation on it."""
 
@@ -199,6 +218,12 @@ def to_device(array: Array, device: str) -> Array:
     host = copy_to_host(array)
     raise_found()  # the host has waited for the kernels: now they are known to be right or wrong
     return host
+
+
+def check_available(device: str) -> None:
+    """DeviceError, with the reason and the ways out, if there is no such device here."""
+    if device == "cuda" and not emulating():
+        _cupy()
 
 
 def copy_to_host(array: Array) -> Array:

@@ -4,6 +4,9 @@ import minicnn.functional as F
 y = F.relu(F.conv2d(x, weight, bias, padding=1))
 """
 
+from typing import TYPE_CHECKING
+
+from .absent import absent
 from .ops.activation import leaky_relu, relu, relu6, sigmoid, tanh
 from .ops.adaptive_avg_pool import adaptive_avg_pool2d
 from .ops.arithmetic import residual_add
@@ -26,3 +29,9 @@ __all__ = [
     "flatten", "leaky_relu", "linear", "local_response_norm", "log_softmax", "max_pool2d", "mse_loss", "nll_loss",
     "pad", "relu", "relu6", "residual_add", "sigmoid", "softmax", "tanh",
 ]  # fmt: skip
+
+
+if not TYPE_CHECKING:  # a type checker would take every name for one that is there
+
+    def __getattr__(name):
+        raise absent("F", name)

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from .settings import flag
 from .switch import Block, PerThread
 
 _grad_mode = PerThread(True)
@@ -39,3 +40,25 @@ class enable_grad(_GradMode):
     """``with enable_grad(): ...`` (or as a decorator): ops inside leave a graph behind, also within ``no_grad``."""
 
     mode = True
+
+
+class set_grad_enabled:
+    """``with set_grad_enabled(training): ...`` records a graph inside if `training` is true, else none.
+
+    It holds from the call on: without ``with``, until the end of the block around it, or of this thread.
+    """
+
+    def __init__(self, mode: bool) -> None:
+        self._mode, self._former = flag("set_grad_enabled", "mode", mode), is_grad_enabled()
+        _grad_mode.set(self._mode)
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *exc_info: Any) -> None:
+        _grad_mode.set(self._former)
+
+    def __call__(self, function: Callable) -> Callable:
+        """As a decorator: in each call of `function`, and not before."""
+        _grad_mode.set(self._former)
+        return (enable_grad if self._mode else no_grad)()(function)

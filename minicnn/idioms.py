@@ -11,7 +11,11 @@ from typing import Any, Self
 import numpy as np
 
 from .device import device_of
-from .types import Shape
+from .ops.arguments import axis
+from .ops.arithmetic import clamp
+from .ops.inplace import become
+from .settings import whole
+from .types import DTypeLike, Shape
 from .variable import Variable
 
 
@@ -32,6 +36,10 @@ class Count(int):
 class TorchIdioms(Variable):
     """Further names of a Tensor's methods. In here int, float and bool are methods; the types are builtins.int etc."""
 
+    norm: Any
+    split: Any
+    squeeze: Any
+    expand: Any
     reshape: Any  # these Tensor has by itself; the names are here for type checkers
     permute: Any
     to: Any
@@ -52,6 +60,8 @@ class TorchIdioms(Variable):
     def numel(self) -> builtins.int:
         """The number of elements."""
         return int(self.size)
+
+    nelement = numel
 
     def dim(self) -> builtins.int:
         """The number of axes."""
@@ -76,7 +86,22 @@ class TorchIdioms(Variable):
 
     def t(self) -> Self:
         """The axes of a matrix swapped."""
+        if self.data.ndim > 2:
+            raise ValueError(f"t: {self.data.shape} is no matrix; .transpose(dim0, dim1) swaps two axes of several")
         return self.T
+
+    def expand_as(self, other: TorchIdioms) -> Self:
+        """``x.expand(other.shape)``."""
+        return self.expand(other.data.shape)
+
+    def chunk(self, chunks: builtins.int, dim: builtins.int = 0) -> tuple[Self, ...]:
+        """At most so many pieces of equal length along an axis; the last one may be shorter."""
+        at = axis("chunk", "dim", dim, self.data.shape)
+        return self.split(-(-self.data.shape[at] // whole("chunk", "chunks", chunks)) or 1, at)
+
+    def unbind(self, dim: builtins.int = 0) -> tuple[Self, ...]:
+        """Its slices along an axis, which they lack."""
+        return tuple(part.squeeze(dim) for part in self.split(1, dim))
 
     # Its place, its dtype, a copy
 
@@ -98,25 +123,42 @@ class TorchIdioms(Variable):
         """Whether no op has computed it."""
         return self.node is None
 
+    @property
+    def grad_fn(self) -> Any:
+        """The node of the graph that it came out of; None for a leaf."""
+        return self.node
+
     def float(self) -> Self:
-        """``x.astype(float32)``."""
-        return self.astype(np.float32)
+        """``x.to(float32)``."""
+        return self.to(np.float32)
 
     def double(self) -> Self:
-        """``x.astype(float64)``."""
-        return self.astype(np.float64)
+        """``x.to(float64)``."""
+        return self.to(np.float64)
 
     def int(self) -> Self:
-        """``x.astype(int32)``."""
-        return self.astype(np.int32)
+        """``x.to(int32)``."""
+        return self.to(np.int32)
 
     def long(self) -> Self:
-        """``x.astype(int64)``."""
-        return self.astype(np.int64)
+        """``x.to(int64)``."""
+        return self.to(np.int64)
 
     def bool(self) -> Self:
-        """``x.astype(bool)``."""
-        return self.astype(np.bool_)
+        """``x.to(bool)``."""
+        return self.to(np.bool_)
+
+    def type(self, dtype: DTypeLike) -> Self:
+        """``x.to(dtype)``."""
+        return self.to(dtype=dtype)
+
+    def type_as(self, other: TorchIdioms) -> Self:
+        """``x.to(other)``: in its dtype and on its device."""
+        return self.to(other)
+
+    def is_floating_point(self) -> builtins.bool:
+        """Whether it holds float32 or float64."""
+        return self.data.dtype.kind == "f"
 
     # Comparisons
 
@@ -146,36 +188,11 @@ class TorchIdioms(Variable):
 
     # Arithmetic
 
-    def pow(self, exponent: builtins.float) -> Self:
-        """``x ** exponent``."""
-        return self**exponent
-
-    def square(self) -> Self:
-        """``x * x``."""
-        return self * self
-
-    def sqrt(self) -> Self:
-        """``x ** 0.5``."""
-        return self**0.5
-
     def matmul(self, other: Any) -> Self:
         """``x @ other``."""
         return self @ other
 
     mm = matmul
-
-    def var(self, dim: Any = None, correction: builtins.int = 1, keepdim: builtins.bool = False) -> Self:
-        """The variance over `dim`, the sum of squares divided by M - correction. ValueError for too few values."""
-        mean = self.mean(dim, keepdim=True)
-        count = self.numel() // mean.numel() if mean.numel() else 0
-        if count <= correction:
-            what = f"{count} values over dim {dim} of shape {self.data.shape}, and {correction} are taken off"
-            raise ValueError(f"var: {what}")
-        return ((self - mean) ** 2).sum(dim, keepdim) / (count - correction)
-
-    def std(self, dim: Any = None, correction: builtins.int = 1, keepdim: builtins.bool = False) -> Self:
-        """The square root of ``var``."""
-        return self.var(dim, correction, keepdim).sqrt()
 
     # In place, under no_grad or outside the graph
 
@@ -198,6 +215,15 @@ class TorchIdioms(Variable):
         """``x /= other``."""
         self /= other
         return self
+
+    def pow_(self, exponent: builtins.float) -> Self:
+        """``x **= exponent``."""
+        self **= exponent
+        return self
+
+    def clamp_(self, min: builtins.float | None = None, max: builtins.float | None = None) -> Self:
+        """``x.clamp(min, max)``, in its own memory."""
+        return become("clamp_", self, clamp(self, min, max))
 
     def zero_(self) -> Self:
         """All 0."""

@@ -96,7 +96,7 @@ class ArrayProtocols(Variable):
         return f"Tensor({values}, dtype={self.data.dtype}{place}{grad})"
 
     def __format__(self, spec: str) -> str:
-        if not spec:
+        if not spec and self.data.ndim:
             return str(self)
         if self.data.size != 1:
             this = f"this Tensor has shape {self.data.shape}, and only one with a single value is a number"

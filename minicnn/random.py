@@ -1,6 +1,6 @@
 """Random numbers: one seeded stream for each purpose, so that a run repeats and a checkpoint can hold them.
 
-    init      initial weights: a NumPy Generator
+    init      initial weights, and what minicnn.randn and its kind draw: a NumPy Generator
     dropout   counter-based: (key, number of calls so far); the numbers are a pure function of these and of the
               position in the array, so that every device draws the same mask and backward can draw it again
 
@@ -36,7 +36,7 @@ def manual_seed(seed: int) -> None:
 
 
 def init_generator() -> np.random.Generator:
-    """The NumPy Generator that initial weights are drawn from."""
+    """The NumPy Generator that initial weights, and the numbers of ``creation.py``, are drawn from."""
     return _streams.init
 
 

@@ -39,6 +39,12 @@ class PerThread(threading.local):
         if self._open:
             self.value = self._open[-1][1] = value
 
+    def set(self, value: Any) -> None:
+        """Another value for the innermost block or, outside of all, for this thread from now on."""
+        self.change(value)
+        if not self._open:
+            self.value = self._initial = value
+
 
 class Block:
     """``with Block(variable, value): ...``, or as a decorator: the variable has this value inside."""

@@ -11,27 +11,30 @@ Every method that computes is one op of ``minicnn/ops/``, called by its name; th
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from .absent import missing_attribute
 from .autograd import backward
 from .comparisons import Comparisons
-from .device import device_of, naming_memory_errors, to_device
+from .device import DEVICES, Device, device_of, naming_memory_errors, to_device
+from .dtypes import device_and_dtype
+from .elementwise import Elementwise
 from .graph import Graph, to_dot
 from .idioms import TorchIdioms
-from .ops import arithmetic, inplace, linear, reduction, shape
-from .ops.reduction import Dim
+from .ops import arithmetic, inplace, linear, rounding, shape
 from .protocols import ArrayProtocols, tensor_data
+from .reductions import Reductions
 from .types import Array, DTypeLike, Shape
 from .variable import Variable
 
+PLACES = {name: Device(name) for name in DEVICES}
 Operand: TypeAlias = Variable | ArrayLike  # what may stand beside a Tensor: another, a number, an array
 
 
-class Tensor(TorchIdioms, Comparisons, ArrayProtocols):  # x.item(), x.view(...); x > 0; len(x), np.asarray(x)
+class Tensor(TorchIdioms, Elementwise, Reductions, Comparisons, ArrayProtocols):  # x.view(-1), x.exp(), x.sum(), x > 0
     """An array of float32 or float64 (or integers or booleans, without gradients) in the graph.
 
     data           a NumPy or CuPy array, shared, not copied; or anything ``np.asarray`` takes: floats from Python
@@ -41,6 +44,11 @@ class Tensor(TorchIdioms, Comparisons, ArrayProtocols):  # x.item(), x.view(...)
 
     def __init__(self, data: Any, requires_grad: bool = False) -> None:
         super().__init__(tensor_data(data), requires_grad)
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name):  # asked only for what is not there
+            return missing_attribute("Tensor", self, name)
 
     def like(self, array: Array) -> Tensor:
         """A Tensor around `array`."""
@@ -64,9 +72,9 @@ class Tensor(TorchIdioms, Comparisons, ArrayProtocols):  # x.item(), x.view(...)
         return self.data.dtype
 
     @property
-    def device(self) -> str:
+    def device(self) -> Device:
         """Where the array lives: "cpu" or "cuda"."""
-        return device_of(self.data)
+        return PLACES[device_of(self.data)]
 
     # The graph
 
@@ -75,19 +83,25 @@ class Tensor(TorchIdioms, Comparisons, ArrayProtocols):  # x.item(), x.view(...)
         self.requires_grad = requires_grad
         return self
 
-    def backward(self, grad: Operand | None = None, retain_graph: bool = False) -> None:
+    def backward(self, gradient: Operand | None = None, retain_graph: bool = False, create_graph: bool = False) -> None:
         """Work out the gradients of this tensor, and add them to ``.grad`` of every leaf that requires one.
 
-        grad: the upstream gradient, of this tensor's shape; 1 if left out, which only a single number allows.
-        First-order only. The graph is freed on the way unless `retain_graph`: a second call is a RuntimeError.
+        gradient: the upstream one, of this tensor's shape; 1 if left out, which only a single number allows.
+        The graph is freed on the way unless `retain_graph`: a second call is a RuntimeError. Gradients are first-order
+        only: `create_graph` is a TypeError.
         """
         if not self.requires_grad:
             raise RuntimeError("backward() of a tensor that depends on nothing with requires_grad=True")
-        if grad is None:
+        if create_graph:
+            raise TypeError("backward(): create_graph=True is not there on purpose: gradients are first-order only")
+        if gradient is None:
             if self.size != 1:
                 raise ValueError(f"backward() of a tensor {self.shape} needs the upstream gradient, of that shape")
-            grad = Tensor(np.ones_like(self.data))  # dL/dL = 1
-        given = grad.data if isinstance(grad, Variable) else to_device(np.asarray(grad, self.dtype), self.device)
+            gradient = Tensor(np.ones_like(self.data))  # dL/dL = 1
+        if isinstance(gradient, Variable):
+            given = gradient.data
+        else:
+            given = to_device(np.asarray(gradient, self.dtype), self.device)
         if given.shape != self.shape or given.dtype != self.dtype or device_of(given) != self.device:
             what = f"backward(): the upstream gradient has shape {given.shape}, {given.dtype}, on {device_of(given)!r}"
             raise ValueError(f"{what}; the tensor has {self.shape}, {self.dtype}, on {self.device!r}")
@@ -109,9 +123,17 @@ class Tensor(TorchIdioms, Comparisons, ArrayProtocols):  # x.item(), x.view(...)
         """
         return to_dot(self, names)
 
-    def to(self, device: str) -> Tensor:
-        """This tensor on `device`; itself where it is there already. Its gradient comes back to where it is."""
-        return self if self.device == device else shape.to(self, device)
+    def to(
+        self, *where: Any, device: str | None = None, dtype: DTypeLike | None = None, non_blocking: bool = False
+    ) -> Tensor:
+        """On a device, in a dtype, or both: ``to("cuda")``, ``to(minicnn.float64)``, ``to(other)`` as another Tensor.
+
+        Itself where nothing changes. Its gradient comes back to where it is, in its dtype. Copies are made at once,
+        also with `non_blocking`.
+        """
+        to_device, to_dtype = device_and_dtype("to", where, device, dtype)
+        moved = self if to_device is None or to_device == self.device else shape.to(self, to_device)
+        return moved if to_dtype is None or to_dtype == moved.dtype else moved.astype(to_dtype)
 
     def astype(self, dtype: DTypeLike) -> Tensor:
         """A copy in another dtype; integers and booleans are outside the graph."""
@@ -147,6 +169,18 @@ class Tensor(TorchIdioms, Comparisons, ArrayProtocols):  # x.item(), x.view(...)
     def __rtruediv__(self, other: Operand) -> Tensor:
         return arithmetic.div(other, self)
 
+    def __floordiv__(self, other: Operand) -> Tensor:
+        return rounding.floor_divide(self, other)
+
+    def __rfloordiv__(self, other: Operand) -> Tensor:
+        return rounding.floor_divide(other, self)
+
+    def __mod__(self, other: Operand) -> Tensor:
+        return rounding.remainder(self, other)
+
+    def __rmod__(self, other: Operand) -> Tensor:
+        return rounding.remainder(other, self)
+
     def __pow__(self, exponent: float) -> Tensor:
         return arithmetic.pow(self, exponent)
 
@@ -156,6 +190,9 @@ class Tensor(TorchIdioms, Comparisons, ArrayProtocols):  # x.item(), x.view(...)
     def __neg__(self) -> Tensor:
         return arithmetic.neg(self)
 
+    def __pos__(self) -> Tensor:
+        return self
+
     def __matmul__(self, other: Operand) -> Tensor:
         return linear.matmul(self, other)
 
@@ -164,22 +201,6 @@ class Tensor(TorchIdioms, Comparisons, ArrayProtocols):  # x.item(), x.view(...)
 
     def __abs__(self) -> Tensor:
         return arithmetic.abs(self)
-
-    def exp(self) -> Tensor:
-        """e to its power, element by element."""
-        return arithmetic.exp(self)
-
-    def log(self) -> Tensor:
-        """The natural logarithm."""
-        return arithmetic.log(self)
-
-    def abs(self) -> Tensor:
-        """The absolute value."""
-        return arithmetic.abs(self)
-
-    def clamp(self, min: float | None = None, max: float | None = None) -> Tensor:
-        """At least `min` and at most `max`."""
-        return arithmetic.clamp(self, min, max)
 
     # In place: what the values are in the graph afterwards is said in ops/inplace.py
 
@@ -198,6 +219,12 @@ class Tensor(TorchIdioms, Comparisons, ArrayProtocols):  # x.item(), x.view(...)
     def __ipow__(self, exponent: float) -> Tensor:
         return inplace.become("pow", self, self**exponent)  # worked out apart, then copied into this memory
 
+    def __ifloordiv__(self, other: Operand) -> Tensor:
+        return inplace.become("floor_divide", self, self // other)
+
+    def __imod__(self, other: Operand) -> Tensor:
+        return inplace.become("remainder", self, self % other)
+
     def __iand__(self, other: Any) -> Self:
         return inplace.become("and", self, self & other)
 
@@ -206,40 +233,6 @@ class Tensor(TorchIdioms, Comparisons, ArrayProtocols):  # x.item(), x.view(...)
 
     def __ixor__(self, other: Any) -> Self:
         return inplace.become("xor", self, self ^ other)
-
-    # Reductions
-
-    def sum(self, dim: Dim = None, keepdim: bool = False) -> Tensor:
-        """The sum over the axes `dim`, or of all; with keepdim they stay, with length 1 (so for all below)."""
-        return reduction.sum(self, dim, keepdim)
-
-    def mean(self, dim: Dim = None, keepdim: bool = False) -> Tensor:
-        """The mean over the axes `dim`, or of all."""
-        return reduction.mean(self, dim, keepdim)
-
-    def max(self, dim: int | None = None, keepdim: bool = False) -> Any:
-        """The largest; along an axis `dim`, a pair: the largest `values`, and the `indices` at which they stand."""
-        return reduction.max(self, dim, keepdim)
-
-    def min(self, dim: int | None = None, keepdim: bool = False) -> Any:
-        """The smallest, as ``max``."""
-        return reduction.min(self, dim, keepdim)
-
-    def argmax(self, dim: int | None = None, keepdim: bool = False) -> Tensor:
-        """Where the (first) largest stands, as integers outside the graph."""
-        return Tensor(self.data.argmax(axis=dim, keepdims=keepdim))  # type: ignore
-
-    def argmin(self, dim: int | None = None, keepdim: bool = False) -> Tensor:
-        """Where the (first) smallest stands, as integers outside the graph."""
-        return Tensor(self.data.argmin(axis=dim, keepdims=keepdim))  # type: ignore
-
-    def any(self, dim: Dim = None, keepdim: bool = False) -> Tensor:  # for masks, such as (x > 0).any()
-        """Whether any of them is true, outside the graph."""
-        return Tensor(self.data.any(axis=dim, keepdims=keepdim))
-
-    def all(self, dim: Dim = None, keepdim: bool = False) -> Tensor:
-        """Whether all of them are true, outside the graph."""
-        return Tensor(self.data.all(axis=dim, keepdims=keepdim))
 
     # Shape
 
@@ -267,22 +260,24 @@ class Tensor(TorchIdioms, Comparisons, ArrayProtocols):  # x.item(), x.view(...)
         """Without the axes of length 1; with `dim`, without this one if its length is 1."""
         return shape.squeeze(self, dim)
 
+    def expand(self, *size: int | Shape) -> Tensor:
+        """Axes of length 1 repeated to these lengths, without a copy; -1 leaves one as it is; more axes in front."""
+        return shape.expand(self, _spread(size))
+
+    def flip(self, *dims: int | Shape) -> Tensor:
+        """These axes in reverse order."""
+        return shape.flip(self, _spread(dims))
+
+    def split(self, split_size: int | list[int], dim: int = 0) -> tuple[Tensor, ...]:
+        """Pieces of that length along an axis, the last one shorter; or of the lengths in a list."""
+        return shape.split(self, split_size, dim)
+
     def __getitem__(self, index: Any) -> Tensor:
         return shape.getitem(self, index)
 
     def __setitem__(self, index: Any, value: Any) -> None:
         """Overwrite values in place, which the graph does not record."""
         inplace.setitem(self, index, value)
-
-
-def cat(tensors: Iterable[Tensor], dim: int = 0) -> Tensor:
-    """Tensors one after the other along the axis `dim`."""
-    return shape.cat(tensors, dim)
-
-
-def stack(tensors: Iterable[Tensor], dim: int = 0) -> Tensor:
-    """Tensors of one shape side by side along a new axis `dim`."""
-    return shape.stack(tensors, dim)
 
 
 def _spread(args: Any) -> Any:

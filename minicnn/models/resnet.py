@@ -25,7 +25,8 @@ import numpy as np
 
 from .. import nn
 from ..nn.fused import chain  # layer after layer; batch norm and a ReLU behind it as one op
-from ..tensor import Tensor, cat
+from ..ops.shape import cat
+from ..tensor import Tensor
 
 
 class BasicBlock(nn.Module):

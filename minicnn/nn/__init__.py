@@ -1,6 +1,9 @@
 """Layers and networks: a Module for each op, named as in ``torch.nn``."""
 
-from . import init
+from typing import TYPE_CHECKING
+
+from ..absent import absent
+from . import functional, init
 from .containers import ModuleDict, ModuleList, ParameterDict, ParameterList, Sequential
 from .layers import (
     AdaptiveAvgPool2d,
@@ -31,5 +34,11 @@ __all__ = [
     "AdaptiveAvgPool2d", "AvgPool2d", "BatchNorm2d", "Conv2d", "CrossEntropyLoss", "Dropout", "Flatten", "Identity",
     "LeakyReLU", "Linear", "LocalResponseNorm", "LogSoftmax", "MSELoss", "MaxPool2d", "Module", "ModuleDict",
     "ModuleList", "NLLLoss", "Parameter", "ParameterDict", "ParameterList", "ReLU", "ReLU6", "Sequential", "Sigmoid",
-    "Softmax", "Tanh", "ZeroPad2d", "init", "input_of", "output_of", "watch",
+    "Softmax", "Tanh", "ZeroPad2d", "functional", "init", "input_of", "output_of", "watch",
 ]  # fmt: skip
+
+
+if not TYPE_CHECKING:  # a type checker would take every name for one that is there
+
+    def __getattr__(name):
+        raise absent("nn", name)

@@ -15,9 +15,11 @@ from __future__ import annotations
 
 import collections
 import inspect
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from ..absent import missing_attribute, refuse_keywords
 from ..tensor import Tensor
 from .parameter import Parameter
 
@@ -45,7 +47,16 @@ class _NotYet:
         raise AttributeError(f"{kind.__name__}: call super().__init__() first")
 
 
-class Attributes:
+class _Constructed:
+    """Looks at the keywords that an instance is made of. Above Attributes, whose ``__init__`` tells the signature."""
+
+    def __new__(cls, *args: Any, **keywords: Any) -> Self:
+        if keywords and cls.__module__.startswith(__package__):  # layers of one's own may take what they like
+            refuse_keywords(cls, keywords)
+        return super().__new__(cls)
+
+
+class Attributes(_Constructed):
     """What Module is built on: three tables of names, kept as attributes are set and deleted."""
 
     _parameters = _buffers = _modules = _NotYet()
@@ -73,6 +84,11 @@ class Attributes:
         else:
             raise TypeError(f"{type(self).__name__}.{name} {_MAY_BECOME[here]}, not a {type(value).__name__}")
 
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name):  # asked only for what is not there
+            return missing_attribute("Module", self, name)
+
     def __delattr__(self, name):
         here = self._table_of(name)
         object.__delattr__(self, name)
@@ -92,8 +108,10 @@ class Attributes:
             raise TypeError(f"register_parameter: {name!r} must be a Parameter or None; wrap it in nn.Parameter(...)")
         self._register("_parameters", name, parameter)
 
-    def register_buffer(self, name: str, tensor: Tensor | None) -> None:
+    def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
         """A Tensor that belongs to the state but is not trained, such as a running mean; None: it is absent."""
+        if not persistent:
+            raise TypeError(f"register_buffer: every buffer is saved; what shall not be: vars(self)[{name!r}] = tensor")
         if not (tensor is None or isinstance(tensor, Tensor)):
             what = f"{name!r} must be a Tensor or None, not a {type(tensor).__name__}"
             raise TypeError(f"register_buffer: {what}; wrap it in minicnn.Tensor(...)")

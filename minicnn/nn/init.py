@@ -15,8 +15,9 @@ Names, arguments and defaults are those of ``torch.nn.init``.
 """
 
 import math
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
+from ..absent import absent
 from ..random import init_generator
 from ..tensor import Tensor
 
@@ -38,6 +39,16 @@ def uniform_(tensor: T, a: float = 0.0, b: float = 1.0) -> T:
 def constant_(tensor: T, val: float) -> T:
     """One value everywhere."""
     return _fill(tensor, val)
+
+
+def zeros_(tensor: T) -> T:
+    """0 everywhere."""
+    return _fill(tensor, 0.0)
+
+
+def ones_(tensor: T) -> T:
+    """1 everywhere."""
+    return _fill(tensor, 1.0)
 
 
 def xavier_normal_(tensor: T, gain: float = 1.0) -> T:
@@ -94,3 +105,9 @@ def _uniform_std(tensor, std):
 def _fill(tensor, values):
     tensor.detach()[...] = values
     return tensor
+
+
+if not TYPE_CHECKING:  # a type checker would take every name for one that is there
+
+    def __getattr__(name):
+        raise absent("init", name)

@@ -36,13 +36,13 @@ class Conv2d(Module):
             both = f"in_channels {in_channels} and out_channels {out_channels}"
             raise ValueError(f"Conv2d: groups {groups} must divide {both}")
         self.kernel_size = _both(whole_or_pair(self, "kernel_size", kernel_size))
-        self.stride = whole_or_pair(self, "stride", stride)
-        self.dilation = whole_or_pair(self, "dilation", dilation)
+        self.stride = _both(whole_or_pair(self, "stride", stride))
+        self.dilation = _both(whole_or_pair(self, "dilation", dilation))
         if isinstance(padding, str):
             self.padding = one_of(self, "padding", padding, ("same", "valid"))
         else:
-            self.padding = whole_or_pair(self, "padding", padding, at_least=0)
-        if self.padding == "same" and _both(self.stride) != (1, 1):
+            self.padding = _both(whole_or_pair(self, "padding", padding, at_least=0))
+        if self.padding == "same" and self.stride != (1, 1):
             raise ValueError(f'Conv2d: padding="same" needs stride 1, got {stride}; give the padding in numbers')
         _add_weight_and_bias(self, (self.out_channels, in_channels // groups, *self.kernel_size), bias)
 
@@ -90,7 +90,7 @@ class BatchNorm2d(Module):
         self.num_features = whole(self, "num_features", num_features)
         self.eps = real(self, "eps", eps, above=0)
         self.momentum = real(self, "momentum", momentum, at_least=0, at_most=1)
-        affine = flag(self, "affine", affine)
+        self.affine = flag(self, "affine", affine)
         self.register_parameter("weight", Parameter(np.ones(num_features, np.float32)) if affine else None)
         self.register_parameter("bias", Parameter(np.zeros(num_features, np.float32)) if affine else None)
         self.register_buffer("running_mean", Tensor(np.zeros(num_features, np.float32)))
@@ -226,7 +226,10 @@ class ReLU6(ReLU):
 
 
 class Identity(Module):
-    """Its input, unchanged: stands where a layer is to be left out."""
+    """Its input, unchanged: stands where a layer is to be left out. What that one would have been given is ignored."""
+
+    def __init__(self, *arguments: Any, **keywords: Any) -> None:
+        super().__init__()
 
     def forward(self, x):
         return x

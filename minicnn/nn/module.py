@@ -8,7 +8,8 @@ from typing import Any, Self
 
 import numpy as np
 
-from ..device import DEVICES, to_device
+from ..device import to_device
+from ..dtypes import device_and_dtype
 from ..settings import flag
 from ..tensor import Tensor
 from ..types import DTypeLike
@@ -105,7 +106,7 @@ class Module(Attributes):
     ) -> Iterator[tuple[str, Parameter]]:
         """(dotted name, Parameter) of this module and, with `recurse`, all below it. TypeError where one of them has
         layers or Parameters in a list (or the like), which would not be among them."""
-        return self._named("_parameters", prefix, recurse, remove_duplicate)
+        return self._named("_parameters", prefix=prefix, recurse=recurse, remove_duplicate=remove_duplicate)
 
     def parameters(self, recurse: bool = True) -> Iterator[Parameter]:
         """As ``named_parameters``, without the names: what an optimiser takes."""
@@ -115,18 +116,18 @@ class Module(Attributes):
         self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
     ) -> Iterator[tuple[str, Tensor]]:
         """(dotted name, Tensor) of this module and, with `recurse`, all below it."""
-        return self._named("_buffers", prefix, recurse, remove_duplicate)
+        return self._named("_buffers", prefix=prefix, recurse=recurse, remove_duplicate=remove_duplicate)
 
     def buffers(self, recurse: bool = True) -> Iterator[Tensor]:
         """As ``named_buffers``, without the names."""
         return (buffer for _, buffer in self.named_buffers(recurse=recurse))
 
-    def _named(self, table, prefix="", recurse=True, remove_duplicate=True):
+    def _named(self, *tables, prefix="", recurse=True, remove_duplicate=True):
         seen = set()
         for name, module in self.named_modules(prefix, remove_duplicate) if recurse else [(prefix, self)]:
             if module._lists:  # lists among its attributes: layers in there would go untrained
                 refuse_hidden(self, module)
-            for key, tensor in getattr(module, table).items():  # _parameters or _buffers
+            for key, tensor in (entry for table in tables for entry in getattr(module, table).items()):
                 if tensor is not None and not (remove_duplicate and id(tensor) in seen):
                     seen.add(id(tensor))
                     yield f"{name}.{key}" if name else key, tensor
@@ -149,8 +150,8 @@ class Module(Attributes):
 
     def state_dict(self) -> dict[str, Tensor]:
         """{key: Tensor} of parameters and buffers, sharing their memory; a tied one under each of its names."""
-        tables = (self._named(table, remove_duplicate=False) for table in ("_parameters", "_buffers"))
-        return {key: tensor.detach() for table in tables for key, tensor in table}
+        both = self._named("_parameters", "_buffers", remove_duplicate=False)  # layer by layer
+        return {key: tensor.detach() for key, tensor in both}
 
     def load_state_dict(self, state: Mapping[str, Any], strict: bool = True) -> IncompatibleKeys:
         """Copy values in, by key: anything that ``np.asarray`` takes, cast to the parameter's dtype.
@@ -190,18 +191,41 @@ class Module(Attributes):
             parameter.requires_grad_(requires_grad)
         return self
 
-    def to(self, device: str) -> Self:
-        """Move parameters, their gradients and buffers to `device`, in place. Returns the module."""
-        if device not in DEVICES:
-            raise ValueError(f"{type(self).__name__}.to: takes a device, {' or '.join(DEVICES)}, not {device!r}")
-        return self._convert(lambda array: to_device(array, device))
+    def to(
+        self, *where: Any, device: str | None = None, dtype: DTypeLike | None = None, non_blocking: bool = False
+    ) -> Self:
+        """Move parameters, their gradients and buffers to a device, convert those of floats to float32 or float64, or
+        both, in place: ``to("cuda")``, ``to(minicnn.float64)``. Returns the module."""
+        owner = f"{type(self).__name__}.to"
+        to_device_, to_dtype = device_and_dtype(owner, where, device, dtype)
+        if to_dtype is not None and to_dtype.kind != "f":
+            raise TypeError(f"{owner}: parameters are float32 or float64, not {to_dtype}")
+
+        def convert(array):
+            array = array if to_device_ is None else to_device(array, to_device_)
+            return array if to_dtype is None or array.dtype.kind != "f" else array.astype(to_dtype, copy=False)
+
+        return self._convert(convert)
 
     def astype(self, dtype: DTypeLike) -> Self:
-        """Convert parameters, gradients and buffers of floats to float32 or float64, in place. Returns the module."""
-        dtype = np.dtype(dtype)
-        if dtype not in (np.float32, np.float64):
-            raise TypeError(f"{type(self).__name__}.astype: takes float32 or float64, not {dtype}")
-        return self._convert(lambda array: array.astype(dtype, copy=False) if array.dtype.kind == "f" else array)
+        """``module.to(dtype)``."""
+        return self.to(dtype=dtype)
+
+    def float(self) -> Self:
+        """``module.to(minicnn.float32)``."""
+        return self.to(dtype=np.float32)
+
+    def double(self) -> Self:
+        """``module.to(minicnn.float64)``."""
+        return self.to(dtype=np.float64)
+
+    def cpu(self) -> Self:
+        """``module.to("cpu")``."""
+        return self.to("cpu")
+
+    def cuda(self) -> Self:
+        """``module.to("cuda")``."""
+        return self.to("cuda")
 
     def _convert(self, convert):
         """Every array is converted before the first one is exchanged: an error in between changes nothing."""
@@ -211,10 +235,13 @@ class Module(Attributes):
             tensor.data = array  # the Tensor stays: optimisers know it
         return self
 
-    def zero_grad(self) -> None:
-        """Forget every gradient."""
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget every gradient; or fill those that there are with zeros, to which backward then adds."""
         for parameter in self.parameters():
-            parameter.grad = None  # not zeros: backward then need not add
+            if set_to_none:
+                parameter.grad = None
+            elif parameter.grad is not None:
+                parameter.grad[...] = 0
 
     def __repr__(self):
         """The tree of modules, as its ``extra_repr`` methods describe them."""

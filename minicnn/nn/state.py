@@ -15,6 +15,11 @@ class IncompatibleKeys(NamedTuple):
     missing_keys: list
     unexpected_keys: list
 
+    def __repr__(self):
+        if not self.missing_keys and not self.unexpected_keys:
+            return "<All keys matched successfully>"
+        return f"IncompatibleKeys(missing_keys={self.missing_keys}, unexpected_keys={self.unexpected_keys})"
+
 
 def load_state(model: str, own: Mapping[str, Tensor], state: Mapping[str, Any], strict: bool) -> IncompatibleKeys:
     """Write `state` into the tensors of `own`, {key: Tensor}. model: its name. See ``load_state_dict``."""
@@ -26,7 +31,9 @@ def load_state(model: str, own: Mapping[str, Tensor], state: Mapping[str, Any], 
     surplus = [key for key in state if key not in own]
     if strict and (missing or surplus):
         why = f"{len(missing)} keys are missing{_some(missing)}, {len(surplus)} are surplus{_some(surplus)}"
-        raise KeyError(f"load_state_dict: the state is of another model than this {model}: {why}")
+        inside = [key for key, value in state.items() if isinstance(value, Mapping) and own.keys() <= value.keys()]
+        advice = f"; it is in there: give state[{inside[0]!r}]" if inside else ""
+        raise KeyError(f"load_state_dict: the state is of another model than this {model}: {why}{advice}")
     arrays = {key: np.asarray(plain_array(value)) for key, value in state.items() if key in own}
     if wrong := [f"{key}: {a.dtype}" for key, a in arrays.items() if a.dtype.kind not in "fiub"]:
         raise TypeError(f"load_state_dict: {len(wrong)} entries are no numbers{_some(wrong)}")

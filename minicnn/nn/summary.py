@@ -153,7 +153,7 @@ def _window(module):
 
 def _sizes(value):
     values = value if isinstance(value, (tuple, list)) else (value,)
-    return str(values[0]) if len(values) == 1 else "x".join(map(str, values))
+    return str(values[0]) if len(set(values)) == 1 else "x".join(map(str, values))
 
 
 def _texts(row):

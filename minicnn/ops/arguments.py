@@ -21,7 +21,7 @@ def axis(op: str, name: str, value: int, shape: Shape, more: int = 0) -> int:
     no such axis.
     """
     ndim = len(shape) + more
-    if not hasattr(value, "__index__"):  # ints have it, and NumPy's; floats do not
+    if not hasattr(value, "__index__") or isinstance(value, bool):  # ints have it, and NumPy's; floats do not
         raise TypeError(f"{op}: {name} must be a whole number, an axis of shape {shape}, got {value!r}")
     if not -ndim <= int(value) < ndim:
         place = "an axis of" if not more else "a place for an axis in"

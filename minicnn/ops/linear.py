@@ -22,6 +22,7 @@ from ..types import Array
 from ..variable import V, Variable
 from .arguments import check_tensors
 from .arithmetic import unbroadcast
+from .shape import squeeze, unsqueeze
 from .summation import total
 
 
@@ -78,10 +79,15 @@ def linear_grad_bias(grad_out: Array) -> Array:
 
 
 def matmul(a: Any, b: Any) -> Any:
-    """The product a @ b of matrices or stacks of them, as ``numpy.matmul``; an array beside a Tensor is constant."""
+    """The product a @ b of matrices, stacks of them, or vectors, as ``numpy.matmul``; an array beside a Tensor is
+    constant."""
     variable = a if isinstance(a, Variable) else b  # one side may be an array: array @ tensor
     check_tensors("matmul", {"b": variable})
     a, b = (v if isinstance(v, Variable) else variable.like(plain_array(v)) for v in (a, b))
+    if a.data.ndim == 1 or b.data.ndim == 1:  # a vector is a row on the left, and a column on the right
+        product = matmul(unsqueeze(a, 0) if a.data.ndim == 1 else a, unsqueeze(b, 1) if b.data.ndim == 1 else b)
+        row = squeeze(product, -2) if a.data.ndim == 1 else product
+        return squeeze(row, -1) if b.data.ndim == 1 else row
     if min(a.data.ndim, b.data.ndim) < 2 or a.data.shape[-1] != b.data.shape[-2]:
         raise ValueError(f"matmul: cannot multiply {a.data.shape} by {b.data.shape}: give (..., I, K) @ (..., K, J)")
     return MatMul.apply(a, b)

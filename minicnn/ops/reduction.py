@@ -6,8 +6,9 @@ Dtypes    y has x's, but: sums of booleans and of integers are int64 (of uint64:
           wrap round at 256; their means are float32
 Forward   sum   y = sum x     mean  y = sum x / M     max, min  y = the largest, the smallest x
 Backward  sum   every x receives grad_out     mean  every x receives grad_out / M
-          max   the first of the largest receives grad_out, the others nothing; min likewise
-Saves     max, min: where it stands
+          max   along an axis, the first of the largest receives grad_out, the others nothing; of all elements, the
+                largest share it, as in PyTorch; min likewise
+Saves     max, min: where they stand
 Rounding  float32 sums and means are within 1e-6 of float64's over any number of values (summation.py)
 Mirrors   none: plain array reductions, on either array library
 Test      tests/ops/test_reduction.py
@@ -21,7 +22,7 @@ import numpy as np
 from ..autograd import Function
 from ..device import as_array, full
 from ..types import Shape
-from ..variable import V
+from ..variable import V, Variable
 from . import summation
 from .arguments import axis
 
@@ -30,12 +31,12 @@ Dim: TypeAlias = int | Shape | None  # an axis, several, or all of them
 
 def sum(x: V, dim: Dim = None, keepdim: bool = False) -> V:
     """The sum over the axes `dim`."""
-    return Sum.apply(x, axes=_axes("sum", x, dim), keepdim=keepdim)
+    return Sum.apply(x, axes=axes_of("sum", x, dim), keepdim=keepdim)
 
 
 def mean(x: V, dim: Dim = None, keepdim: bool = False) -> V:
     """The mean over the axes `dim`; ValueError if there is nothing to average over."""
-    axes = _axes("mean", x, dim)
+    axes = axes_of("mean", x, dim)
     if any(x.data.shape[axis] == 0 for axis in axes):
         raise ValueError(f"mean: nothing to average over dim {dim} of shape {x.data.shape}")
     return Mean.apply(x, axes=axes, keepdim=keepdim)
@@ -59,18 +60,19 @@ def min(x: V, dim: int | None = None, keepdim: bool = False) -> V | Any:
 
 
 def _extreme(op, x, dim, keepdim):
-    axes = _axes(op, x, dim)
+    if isinstance(dim, Variable):
+        raise TypeError(f"{op}: dim is a Tensor; minicnn.{op}imum(a, b) compares two, element by element")
+    axes = axes_of(op, x, dim)
     if dim is not None and len(axes) != 1:
         raise ValueError(f"{op}: dim must be one axis or None, got {dim}")
     if x.data.size == 0:
         raise ValueError(f"{op}: no values over dim {dim} of shape {x.data.shape}")
-    along = None if dim is None else axes[0]
+    if dim is None:
+        return ExtremeOfAll.apply(x, largest=op == "max", keepdim=keepdim)
     find = x.data.argmax if op == "max" else x.data.argmin  # both find the first one, or the first NaN
-    winners = as_array(find(axis=along, keepdims=True))  # length 1 along the axis, for take_along_axis
-    values = Pick.apply(x, winners=winners, axis=along, keepdim=keepdim)
-    if along is None:
-        return values
-    return Extreme(values, x.like(winners if keepdim else winners.squeeze(along)))  # indices are outside the graph
+    winners = as_array(find(axis=axes[0], keepdims=True))  # length 1 along the axis, for take_along_axis
+    values = Pick.apply(x, winners=winners, axis=axes[0], keepdim=keepdim)
+    return Extreme(values, x.like(winners if keepdim else winners.squeeze(axes[0])))  # indices are outside the graph
 
 
 class Sum(Function):
@@ -97,22 +99,30 @@ class Mean(Function):
         return np.broadcast_to(_keepdims(grad_out / count, self.x_shape, self.axes), self.x_shape)
 
 
+class ExtremeOfAll(Function):
+    """The largest, or the smallest, of all."""
+
+    def forward(self, x, largest, keepdim):
+        y = x.max(keepdims=keepdim) if largest else x.min(keepdims=keepdim)
+        self.winners = x == y if (y == y).all() else x != x  # NaN is not equal to itself
+        return y
+
+    def backward(self, grad_out):
+        share = grad_out / self.winners.sum().astype(grad_out.dtype)
+        return np.where(self.winners, share, grad_out.dtype.type(0))
+
+
 class Pick(Function):
-    """One element of all, or one along an axis: that at the index `winners`."""
+    """Some elements along an axis: those at the indices `winners`, of which each stands there once."""
 
     def forward(self, x, winners, axis, keepdim):
         self.x_shape, self.axis, self.winners = x.shape, axis, winners
-        if axis is None:  # winners is one index into all of x
-            return x.reshape(-1)[winners.reshape(-1)].reshape([1] * x.ndim if keepdim else [])
         picked = np.take_along_axis(x, winners, axis)
         return picked if keepdim else picked.squeeze(axis)
 
     def backward(self, grad_out):
         grad_x = full(grad_out, self.x_shape, 0)  # zeros, where grad_out lives
-        if self.axis is None:
-            grad_x.reshape(-1)[self.winners.reshape(-1)] = grad_out.reshape(-1)  # written through a view of grad_x
-        else:
-            np.put_along_axis(grad_x, self.winners, _keepdims(grad_out, self.x_shape, (self.axis,)), self.axis)
+        np.put_along_axis(grad_x, self.winners, grad_out.reshape(self.winners.shape), self.axis)
         return grad_x
 
 
@@ -121,7 +131,9 @@ def _keepdims(reduced, x_shape, axes):
     return reduced.reshape([1 if axis in axes else n for axis, n in enumerate(x_shape)])  # (N, C) -> (N, C, 1, 1)
 
 
-def _axes(op, x, dim):
+def axes_of(op: str, x: Variable, dim: Dim) -> Shape:
     """dim as a tuple of axes counted from 0."""
+    if isinstance(dim, (tuple, list)) and not dim:  # PyTorch: of no axes, all; NumPy: none at all
+        dim = None
     dims = range(x.data.ndim) if dim is None else (dim if isinstance(dim, (tuple, list)) else (dim,))
     return tuple(axis(op, "dim", d, x.data.shape) for d in dims)

@@ -4,9 +4,10 @@ No number is computed.
 
 Shapes    reshape x -> any shape of as many elements     permute: the axes in another order     x[index]: as in NumPy
           cat: tensors that differ in one axis only -> one tensor, one after the other along it
-          to: the same on another device
+          to: the same on another device     expand: axes of length 1 repeated     flip, split: slices
 Backward  the way back: reshape to x's shape; the inverse permutation; zeros with grad_out added at the index (an
-          element taken twice receives both); grad_out cut into slices again; grad_out on x's device
+          element taken twice receives both); grad_out cut into slices again; grad_out on x's device;
+          sums over the axes that were repeated
 Saves     nothing but shapes and copies of indices, which must not change in between; the results of reshape, permute
           and x[index] share memory with x where NumPy can
 Mirrors   none: works on either array library as it is
@@ -21,9 +22,11 @@ import numpy as np
 
 from ..autograd import Function
 from ..device import array_module, full, plain_array, to_device
+from ..settings import whole
 from ..types import Shape
 from ..variable import V, Variable
 from .arguments import axis, check_tensors
+from .summation import total
 
 FEW_TIMES = 256  # additions to one element that float32 has digits enough for
 BASIC = (int, slice, type(None), type(Ellipsis), np.integer)  # parts of an index that nobody can change afterwards
@@ -39,7 +42,7 @@ def reshape(x: V, shape: Shape) -> V:
 
 def flatten(input: V, start_dim: int = 0, end_dim: int = -1) -> V:
     """The axes from start_dim to end_dim as one, as ``torch.flatten``."""
-    shape = input.data.shape
+    shape = input.data.shape or (1,)  # a single number becomes a row of one
     start, end = axis("flatten", "start_dim", start_dim, shape), axis("flatten", "end_dim", end_dim, shape)
     if start > end:  # else axes 1 to 3 of (N, 256, 6, 6) become one, (N, 9216)
         raise ValueError(f"flatten: start_dim {start_dim} to end_dim {end_dim} is no range of axes of {shape}")
@@ -120,6 +123,39 @@ def squeeze(x: V, dim: int | None = None) -> V:
     return reshape(x, tuple(n for at, n in enumerate(shape) if n != 1 or at not in gone))
 
 
+def expand(x: V, size: Shape) -> V:
+    """x with axes of length 1 repeated, as ``torch.expand``: a view that can only be read."""
+    own = (1,) * (len(size) - x.data.ndim) + x.data.shape  # more axes in front
+    wanted = tuple(n if length == -1 else length for length, n in zip(size, own, strict=False))
+    if len(own) != len(size) or any(n not in (1, length) for length, n in zip(wanted, own, strict=True)):
+        raise ValueError(f"expand: {x.data.shape} does not repeat to {size}; lengths of 1 may grow, others stay")
+    return Expand.apply(x, size=wanted)
+
+
+def flip(x: V, dims: Sequence[int]) -> V:
+    """x with these axes in reverse order, as ``torch.flip``."""
+    if not dims:
+        raise ValueError(f"flip: give the axes of {x.data.shape} to reverse")
+    reverse = {axis("flip", "dims", d, x.data.shape) for d in dims}
+    return getitem(x, tuple(slice(None, None, -1 if d in reverse else 1) for d in range(x.data.ndim)))
+
+
+def split(x: V, split_size: int | Sequence[int], dim: int = 0) -> tuple[V, ...]:
+    """x in pieces of that length along `dim`, or of those lengths, as ``torch.split``."""
+    dim = axis("split", "dim", dim, x.data.shape)
+    length = x.data.shape[dim]
+    if isinstance(split_size, (list, tuple)):
+        lengths = [whole("split", "a length of split_size", n, 0) for n in split_size]
+        if sum(lengths) != length:
+            raise ValueError(f"split: {lengths} must sum to the {length} of dim {dim} of {x.data.shape}")
+    else:
+        each = whole("split", "split_size", split_size)
+        lengths = [min(each, length - start) for start in range(0, length, each)] or [0]
+    ends = np.cumsum(lengths).tolist()
+    before = (slice(None),) * dim
+    return tuple(getitem(x, (*before, slice(end - n, end))) for end, n in zip(ends, lengths, strict=True))
+
+
 class Reshape(Function):
     def forward(self, x, shape):
         self.x_shape = x.shape
@@ -127,6 +163,17 @@ class Reshape(Function):
 
     def backward(self, grad_out):
         return grad_out.reshape(self.x_shape)
+
+
+class Expand(Function):
+    def forward(self, x, size):
+        self.x_shape = x.shape
+        return array_module(x).broadcast_to(x, size)  # strides of 0: each number stands there once
+
+    def backward(self, grad_out):
+        extra = grad_out.ndim - len(self.x_shape)
+        stretched = [extra + i for i, n in enumerate(self.x_shape) if n == 1]
+        return total(grad_out, (*range(extra), *stretched)).reshape(self.x_shape)
 
 
 class Permute(Function):

@@ -1,5 +1,8 @@
 """Optimisers and learning-rate schedules, by the names of ``torch.optim``."""
 
+from typing import TYPE_CHECKING
+
+from ..absent import absent
 from . import lr_scheduler
 from .adam import Adam, AdamW
 from .groups import weights_and_biases
@@ -7,3 +10,9 @@ from .optimizer import Optimizer
 from .sgd import SGD
 
 __all__ = ["SGD", "Adam", "AdamW", "Optimizer", "lr_scheduler", "weights_and_biases"]
+
+
+if not TYPE_CHECKING:  # a type checker would take every name for one that is there
+
+    def __getattr__(name):
+        raise absent("optim", name)

@@ -14,8 +14,9 @@ multiply; this is PyTorch's "chainable form". Every schedule can be saved and re
 
 import math
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from ..absent import absent
 from ..settings import one_of, real, whole
 
 
@@ -220,3 +221,9 @@ class LinearWarmup(Schedule):
         super().load_state_dict(state)
         if self.after is not None:
             self.after.load_state_dict(state["after"])
+
+
+if not TYPE_CHECKING:  # a type checker would take every name for one that is there
+
+    def __getattr__(name):
+        raise absent("lr_scheduler", name)

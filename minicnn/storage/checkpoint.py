@@ -136,7 +136,9 @@ def _take_out_arrays(value, way, arrays):
         return {ARRAY: name}
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
-    raise TypeError(f"checkpoint: {'/'.join(way)} is a {type(value).__name__}, neither a plain value nor an array")
+    what = f"{'/'.join(way) or 'what shall be saved'} is a {type(value).__name__}"
+    advice = "; save its .state_dict()" if hasattr(value, "state_dict") else ""
+    raise TypeError(f"checkpoint: {what}, neither a plain value nor an array{advice}")
 
 
 def _put_in_arrays(state, archive):

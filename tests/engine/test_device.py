@@ -9,9 +9,9 @@ import pytest
 from checks import raises
 
 import minicnn.functional as F
-from minicnn import Tensor, device, set_tier, tier
+from minicnn import Tensor, set_tier, tier
 from minicnn.autograd import Function
-from minicnn.device import DeviceError, OutOfMemoryError, current_tier, implementation
+from minicnn.device import MIRRORS, DeviceError, OutOfMemoryError, _cupy, current_tier, implementation
 from minicnn.ops.conv import conv2d_forward
 
 NAME = "minicnn.kernels.cpu.conv"
@@ -26,7 +26,7 @@ def fresh_dispatch(monkeypatch):
     implementation.cache_clear()
 
 
-@pytest.mark.parametrize("quarter, folder", device.MIRRORS.items())
+@pytest.mark.parametrize("quarter, folder", MIRRORS.items())
 def test_an_op_that_nobody_has_written_there_says_what_else_there_is(quarter, folder, monkeypatch):
     def softplus_forward(x):
         return x
@@ -106,12 +106,12 @@ def test_unknown_names():
 
 def test_a_machine_without_a_gpu_gives_the_reason_and_the_ways_out(monkeypatch):
     monkeypatch.setitem(sys.modules, "cupy", None)
-    device._cupy.cache_clear()
+    _cupy.cache_clear()
     try:
         with raises(DeviceError, "'cuda'", "CuPy", "cpu", "cuda12", "cuda13"):
             Tensor([1.0]).to("cuda")
     finally:
-        device._cupy.cache_clear()
+        _cupy.cache_clear()
 
 
 @pytest.mark.parametrize("code", ["cudaErrorNoDevice", "cudaErrorInsufficientDriver"])
@@ -127,12 +127,12 @@ def test_cupy_without_a_gpu_or_with_too_old_a_driver(monkeypatch, code):
     runtime = types.SimpleNamespace(CUDARuntimeError=CUDARuntimeError, getDeviceCount=count)
     cupy.cuda = types.SimpleNamespace(runtime=runtime)
     monkeypatch.setitem(sys.modules, "cupy", cupy)
-    device._cupy.cache_clear()
+    _cupy.cache_clear()
     try:
         with raises(DeviceError, "'cuda'", "driver", "14.2.0", code, "cpu"):
             Tensor([1.0]).to("cuda")
     finally:
-        device._cupy.cache_clear()
+        _cupy.cache_clear()
 
 
 def test_out_of_memory_names_the_op_and_the_bytes_and_leaves_the_rest_usable():

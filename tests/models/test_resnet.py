@@ -41,8 +41,8 @@ def test_parameters_of_the_cifar_nets(depth):
 
 def test_the_papers_stride_stands_in_the_1x1():
     ours, paper = models.resnet50(), models.resnet50(paper_stride=True)
-    assert (ours.layer2[0].conv1.stride, ours.layer2[0].conv2.stride) == (1, 2)
-    assert (paper.layer2[0].conv1.stride, paper.layer2[0].conv2.stride) == (2, 1)
+    assert (ours.layer2[0].conv1.stride, ours.layer2[0].conv2.stride) == ((1, 1), (2, 2))
+    assert (paper.layer2[0].conv1.stride, paper.layer2[0].conv2.stride) == ((2, 2), (1, 1))
     assert count(ours) == count(paper)
 
 

@@ -18,8 +18,8 @@ from checks import loaded_anew
 from numba.extending import intrinsic
 from paths import ROOT
 
-from minicnn import device, gradmode
-from minicnn.device import current_tier, set_tier
+from minicnn import gradmode
+from minicnn.device import _tier, current_tier, set_tier
 from minicnn.kernels.cuda import emulator
 
 CPU = ROOT / "kernels" / "cpu"
@@ -59,7 +59,7 @@ def exchanged(mutation, text):
     unreached = {code.co_qualname for code in wrongs.keys() - set(changed.values()) if "<" not in code.co_qualname}
     assert not unreached, f"these functions are changed, but nobody has them: {unreached}"
     tier_before = current_tier()
-    blocks_before = [(setting, setting.value, list(setting._open)) for setting in (gradmode._grad_mode, device._tier)]
+    blocks_before = [(setting, setting.value, list(setting._open)) for setting in (gradmode._grad_mode, _tier)]
     with pytest.MonkeyPatch.context() as monkeypatch:
         try:
             for function, code in changed.items():

@@ -19,6 +19,7 @@ class Block(nn.Module):
 
 KEYS = ["scale", "norm.weight", "norm.bias", "layers.0.weight", "layers.0.bias"]
 BUFFERS = ["norm.running_mean", "norm.running_var"]
+STATE = [*KEYS[:3], *BUFFERS, *KEYS[3:]]  # layer by layer
 
 
 class Tied(nn.Module):

@@ -7,7 +7,7 @@ import pickle
 import numpy as np
 import pytest
 from checks import raises
-from small_modules import BUFFERS, KEYS, Block
+from small_modules import STATE, Block
 
 from minicnn import Tensor, nn
 
@@ -153,7 +153,7 @@ def test_a_plain_value_of_the_class_is_a_default():
     full.size = nn.Parameter(np.ones(1))
     full.register_buffer("mean", Tensor([1.0]))
     assert isinstance(full.head, nn.Linear) and isinstance(full.body, nn.ReLU)
-    assert list(full.state_dict()) == ["size", "head.weight", "head.bias", "mean"]
+    assert list(full.state_dict()) == ["size", "mean", "head.weight", "head.bias"]
     assert empty.head is None and not empty.state_dict()
     del full.head
     assert full.head is None and list(full.state_dict()) == ["size", "mean"]
@@ -209,7 +209,7 @@ def test_the_tables_alone_are_not_written_into(write, copied):
     model = copied(Block())
     with raises(TypeError, "setattr", "delattr"):
         write(model)
-    assert list(model.state_dict()) == KEYS + BUFFERS
+    assert list(model.state_dict()) == STATE
 
 
 @pytest.mark.parametrize(
@@ -248,7 +248,7 @@ def test_layers_and_parameters_in_a_list_are_refused(value, way_out):
         model.others = value
     assert not hasattr(model, "others")
     vars(model)["others"] = value
-    assert list(model.state_dict()) == KEYS + BUFFERS
+    assert list(model.state_dict()) == STATE
 
 
 def test_a_list_that_is_filled_later_is_found_out():
@@ -270,7 +270,7 @@ def test_a_list_of_what_is_registered_already_is_an_ordinary_attribute():
     model.itself = model.order
     model.itself.append(model.itself)
     model.sizes = [1, "two", Tensor([3.0])]
-    assert list(model.state_dict()) == KEYS + BUFFERS
+    assert list(model.state_dict()) == STATE
 
 
 def test_no_module_is_a_part_of_itself():

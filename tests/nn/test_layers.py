@@ -70,7 +70,7 @@ def test_settings_have_pytorchs_names_order_and_defaults(torch, name):
     [
         (
             nn.Conv2d(4, 6, 3, padding=1, bias=False),
-            "4, 6, kernel_size=(3, 3), stride=1, padding=1, dilation=1, groups=1",
+            "4, 6, kernel_size=(3, 3), stride=(1, 1), padding=(1, 1), dilation=(1, 1), groups=1",
         ),
         (nn.Linear(3, 2), "3, 2, bias=True"),
         (nn.BatchNorm2d(4, momentum=0.3), "4, eps=1e-05, momentum=0.3"),

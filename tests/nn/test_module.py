@@ -6,7 +6,7 @@ import pickle
 import numpy as np
 import pytest
 from checks import check_close, raises
-from small_modules import BUFFERS, KEYS, Block, Tied
+from small_modules import BUFFERS, KEYS, STATE, Block, Tied
 
 from minicnn import Tensor, nn
 
@@ -18,7 +18,7 @@ def test_parameters_buffers_and_modules_by_name():
     assert [name for name, _ in model.named_modules()] == ["", "norm", "layers", "layers.0", "layers.1", "layers.2"]
     assert [type(m).__name__ for m in model.children()] == ["BatchNorm2d", "Sequential"]
     assert all(p.requires_grad for p in model.parameters()) and not any(b.requires_grad for b in model.buffers())
-    assert list(model.state_dict()) == KEYS + BUFFERS
+    assert list(model.state_dict()) == STATE
 
 
 def test_training_and_evaluation_reach_every_module():
@@ -77,7 +77,7 @@ def test_astype_and_zero_grad():
 def test_astype_takes_only_floats_that_there_are(dtype):
     model = Block()
     before = {key: t.numpy().copy() for key, t in model.state_dict().items()}
-    with raises(TypeError, "Block.astype", "float32 or float64", np.dtype(dtype)):
+    with raises(TypeError, "Block.to", "float32", "float64", np.dtype(dtype)):
         model.astype(dtype)
     for key, t in model.state_dict().items():
         assert t.dtype == np.float32 and np.array_equal(t.numpy(), before[key])
@@ -85,9 +85,19 @@ def test_astype_takes_only_floats_that_there_are(dtype):
 
 @pytest.mark.parametrize("model", [Block(), nn.ReLU()], ids=["parameters", "no parameters"])
 def test_to_takes_only_devices(model):
-    for device in ("gpu", None, np.float64, "cuda:0"):
-        with raises(ValueError, f"{type(model).__name__}.to", "cpu or cuda"):
+    for device in ("gpu", "cuda:0"):
+        with raises(ValueError, f"{type(model).__name__}.to", "cpu or cuda", repr(device)):
             model.to(device)
+    for nothing in ([], [None], ["cpu", "cuda"]):
+        with raises(TypeError, f"{type(model).__name__}.to", "a device"):
+            model.to(*nothing)
+
+
+def test_to_takes_a_dtype_too():
+    model = Block()
+    assert model.to("cpu", np.float64) is model and {t.dtype for t in model.state_dict().values()} == {np.dtype("f8")}
+    assert model.to(Tensor([1.0])).scale.dtype == np.float32 and model.double().scale.dtype == np.float64
+    assert model.float().cpu().scale.dtype == np.float32
 
 
 def test_astype_takes_gradients_along_and_leaves_integers():
@@ -155,7 +165,7 @@ def test_what_is_set_on_a_shallow_copy_is_not_set_on_the_first():
     assert other.scale is model.scale and other.norm is model.norm
     other.norm = None
     del other.scale
-    assert model.norm is not None and list(model.state_dict()) == KEYS + BUFFERS
+    assert model.norm is not None and list(model.state_dict()) == STATE
 
 
 # Parameters

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from checks import check_close, raises
-from small_modules import BUFFERS, KEYS, Block, Tied
+from small_modules import STATE, Block, Tied
 
 from minicnn import nn
 
@@ -93,7 +93,7 @@ def test_tied_ones_are_named_as_pytorch_names_them(torch):
 
 def test_the_state_of_tied_ones():
     one, other = Tied(), Tied()
-    assert list(one.state_dict())[:2] == ["first.weight", "first.bias"] and len(one.state_dict()) == 7
+    assert list(one.state_dict())[:4] == ["a", "b", "first.weight", "first.bias"] and len(one.state_dict()) == 7
     other.load_state_dict(one.state_dict())
     assert other.other.weight is other.first.weight
     state = {key: t.numpy() for key, t in one.state_dict().items()}
@@ -108,7 +108,7 @@ def test_the_state_of_tied_ones():
 def test_a_state_in_part():
     model = Block()
     keys = model.load_state_dict({"scale": np.full(2, 4.0), "extra": 1}, strict=False)
-    assert keys.missing_keys == (KEYS + BUFFERS)[1:] and keys.unexpected_keys == ["extra"]
+    assert keys.missing_keys == STATE[1:] and keys.unexpected_keys == ["extra"]
     assert model.scale.numpy().tolist() == [4, 4] and model.load_state_dict(model.state_dict()) == ([], [])
     with raises(ValueError, "scale: (3,), not (2,)"):
         model.load_state_dict({"scale": np.ones(3)}, strict=False)

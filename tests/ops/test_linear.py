@@ -70,7 +70,13 @@ def test_errors(x, weight, bias, parts):
         F.linear(*tensors)
 
 
-@pytest.mark.parametrize("a, b", [((2, 3), (2, 3)), ((3,), (3, 2)), ((2, 3), (3,))])
+@pytest.mark.parametrize("a, b", [((2, 3), (3,)), ((3,), (3, 2)), ((3,), (3,)), ((2, 4, 3), (3,)), ((3,), (5, 3, 2))])
+def test_vectors(place, torch, a, b):
+    rng = np.random.default_rng(0)
+    check_equals_torch(place, lambda x, y: x @ y, torch.matmul, [rng.standard_normal(a), rng.standard_normal(b)])
+
+
+@pytest.mark.parametrize("a, b", [((2, 3), (2, 3)), ((2,), (3, 2)), ((2, 3), (2,)), ((2,), (3,)), ((), (2,))])
 def test_matmul_errors(a, b):
-    with raises(ValueError, "matmul", a, b, "(..., I, K) @ (..., K, J)"):
+    with raises(ValueError, "matmul", "cannot multiply", "(..., I, K) @ (..., K, J)"):
         Tensor(np.ones(a)) @ Tensor(np.ones(b))

@@ -79,7 +79,8 @@ def test_a_tensors_methods_drop_the_axis_unless_it_is_to_be_kept(name):
 def test_the_first_of_equals_gets_the_gradient(place):
     x = np.array([[1.0, 3.0, 3.0], [2.0, 2.0, 2.0]])
     check_close(gradient(place, largest, x, dim=1), np.array([[0.0, 1, 0], [1, 0, 0]]), 0)
-    check_close(gradient(place, reduction.max, x), np.array([[0.0, 1, 0], [0, 0, 0]]), 0)
+    check_close(gradient(place, reduction.max, x), np.array([[0.0, 0.5, 0.5], [0, 0, 0]]), 0)  # of all: they share it
+    check_close(gradient(place, reduction.min, np.array([1.0, np.nan])), np.array([0.0, 1.0]), 0)
 
 
 def test_nan_is_the_maximum(place):

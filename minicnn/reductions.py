@@ -1,0 +1,99 @@
+"""Methods of a Tensor that look along axes: sums, means, the largest, the order.
+
+What they compute, and what its gradient is, stands on the pages of ``minicnn/ops/`` that they call.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+from .ops import arithmetic, order, reduction
+from .ops.norm import norm
+from .ops.reduction import Dim
+from .variable import Variable
+
+
+class Reductions(Variable):
+    """A Variable with functions of its axes. In here any, all, max and min are methods."""
+
+    def sum(self, dim: Dim = None, keepdim: bool = False) -> Self:
+        """The sum over the axes `dim`, or of all; with keepdim they stay, with length 1 (so for all below)."""
+        return reduction.sum(self, dim, keepdim)
+
+    def mean(self, dim: Dim = None, keepdim: bool = False) -> Self:
+        """The mean over the axes `dim`, or of all."""
+        return reduction.mean(self, dim, keepdim)
+
+    def max(self, dim: int | None = None, keepdim: bool = False) -> Any:
+        """The largest; along an axis `dim`, a pair: the largest `values`, and the `indices` at which they stand."""
+        return reduction.max(self, dim, keepdim)
+
+    def min(self, dim: int | None = None, keepdim: bool = False) -> Any:
+        """The smallest, as ``max``."""
+        return reduction.min(self, dim, keepdim)
+
+    def argmax(self, dim: int | None = None, keepdim: bool = False) -> Self:
+        """Where the (first) largest stands, as integers outside the graph."""
+        return self.like(self.data.argmax(axis=dim, keepdims=keepdim))  # type: ignore
+
+    def argmin(self, dim: int | None = None, keepdim: bool = False) -> Self:
+        """Where the (first) smallest stands, as integers outside the graph."""
+        return self.like(self.data.argmin(axis=dim, keepdims=keepdim))  # type: ignore
+
+    def norm(self, p: float = 2, dim: Dim = None, keepdim: bool = False) -> Self:
+        """The length of the vector: the square root of the sum of squares; with p=1, of absolute values the sum."""
+        if p not in (1, 2):
+            raise ValueError(f"norm: p must be 2 or 1, got {p!r}; (x.abs() ** p).sum(dim) ** (1 / p) is another one")
+        return norm(self, dim, keepdim) if p == 2 else arithmetic.abs(self).sum(dim, keepdim)
+
+    def sort(self, dim: int = -1, descending: bool = False) -> order.Ordered:
+        """The `values` along an axis in order, and the `indices` at which they stood."""
+        return order.sort(self, dim, descending)
+
+    def argsort(self, dim: int = -1, descending: bool = False) -> Self:
+        """These indices alone."""
+        return order.sort(self, dim, descending).indices
+
+    def topk(self, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> order.Ordered:
+        """The `values` and `indices` of the k largest along an axis, or of the smallest; they are in order."""
+        return order.topk(self, k, dim, largest, sorted)
+
+    def cumsum(self, dim: int) -> Self:
+        """Running sums along an axis."""
+        return order.cumsum(self, dim)
+
+    def any(self, dim: Dim = None, keepdim: bool = False) -> Self:  # for masks, such as (x > 0).any()
+        """Whether any of them is true, outside the graph."""
+        return self.like(self.data.any(axis=dim, keepdims=keepdim))  # type: ignore
+
+    def all(self, dim: Dim = None, keepdim: bool = False) -> Self:
+        """Whether all of them are true, outside the graph."""
+        return self.like(self.data.all(axis=dim, keepdims=keepdim))  # type: ignore
+
+    def var(
+        self, dim: Any = None, correction: int = 1, keepdim: bool = False,
+        unbiased: bool | None = None,
+    ) -> Self:  # fmt: skip
+        """The variance over `dim`, the sum of squares divided by M - correction. ValueError for too few values.
+
+        unbiased: PyTorch's older word; True is correction=1, False is correction=0.
+        """
+        away, divisor = self._from_mean("var", dim, correction if unbiased is None else int(unbiased))
+        return (away * away).sum(dim, keepdim) / divisor
+
+    def std(
+        self, dim: Any = None, correction: int = 1, keepdim: bool = False,
+        unbiased: bool | None = None,
+    ) -> Self:  # fmt: skip
+        """The square root of ``var``; where that is 0, its gradient is 0."""
+        away, divisor = self._from_mean("std", dim, correction if unbiased is None else int(unbiased))
+        return away.norm(2, dim, keepdim) / divisor**0.5
+
+    def _from_mean(self, op, dim, correction):
+        """What each value is away from the mean over `dim`, and by what the sum of its squares is divided."""
+        mean = self.mean(dim, keepdim=True)
+        count = self.numel() // mean.numel() if mean.numel() else 0
+        if count <= correction:
+            what = f"{count} values over dim {dim} of shape {self.data.shape}, and {correction} are taken off"
+            raise ValueError(f"{op}: {what}")
+        return self - mean, count - correction
