@@ -4,10 +4,10 @@ import minicnn
 from minicnn import functional as F
 from minicnn import nn, optim
 from minicnn.data import CenterCrop, Compose, DataLoader, ImageFolder, RandomCrop, ResizeShorter, draw_sample
-from minicnn.train import save_checkpoint
 
 EPOCHS = 6
 minicnn.manual_seed(0)  # the same weights to start with, every time
+
 folder = draw_sample()  # train/<class>/*.JPEG and val/<class>/*.JPEG, drawn the first time; yours would do as well
 train_set, val_set = ImageFolder(folder / "train"), ImageFolder(folder / "val")
 augment, centre = Compose([ResizeShorter(40), RandomCrop(32)]), Compose([ResizeShorter(40), CenterCrop(32)])
@@ -37,4 +37,4 @@ for epoch in range(EPOCHS):
     with minicnn.no_grad():
         correct = sum((model(images).argmax(1) == labels).sum().item() for images, labels in val_loader)
     print(f"epoch {epoch + 1}: loss {loss.item():.3f}, {100 * correct / len(val_set):.1f} % of new pictures right")
-save_checkpoint("first_steps.npz", model.state_dict())
+minicnn.save(model.state_dict(), "first_steps.npz")
