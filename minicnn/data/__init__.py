@@ -11,11 +11,13 @@ package, one file per step:
     augment.py    resize, crop, flip, colour noise, per picture PIL image     -> uint8 (3, H, W)
     loader.py     the order of an epoch, batches, bad files     many pictures -> uint8 (N, 3, H, W)
     normalize.py  mean and scale, on the whole batch            uint8 batch   -> float32 batch
+    whiten.py     PCA, whitening, ZCA: the covariance of whole pictures
 
 Beneath the loader, for data sets of all kinds:
 
     datasets.py   arrays of one length
     sources.py    what is a data set, and what is none
+    covariance.py mean and principal axes, summed up as they come
     ahead.py      threads that fetch items before they are needed
     collate.py    items -> arrays -> Tensors
 
@@ -48,10 +50,11 @@ from .loader import Batch, DataLoader, TooManyBadImages
 from .normalize import ChannelMean, ChannelMeanStd, MeanImage, Normalize, ZeroToOne
 from .sample import draw_sample
 from .subset import only_classes, some_per_class
+from .whiten import PCA, ZCA, Whitening
 
 __all__ = [
-    "BadImage", "Batch", "CenterCrop", "ChannelMean", "ChannelMeanStd", "ColorNoise", "Compose", "DataError",
-    "DataLoader", "ImageFolder", "MeanImage", "Normalize", "Pad", "RandomCrop", "RandomFlip", "RandomShorterSide",
-    "ResizeShorter", "TenCrop", "TensorDataset", "TooManyBadImages", "WithMirror", "ZeroToOne", "draw_sample",
-    "only_classes", "some_per_class", "to_array", "train_and_val",
+    "PCA", "ZCA", "BadImage", "Batch", "CenterCrop", "ChannelMean", "ChannelMeanStd", "ColorNoise", "Compose",
+    "DataError", "DataLoader", "ImageFolder", "MeanImage", "Normalize", "Pad", "RandomCrop", "RandomFlip",
+    "RandomShorterSide", "ResizeShorter", "TenCrop", "TensorDataset", "TooManyBadImages", "Whitening", "WithMirror",
+    "ZeroToOne", "draw_sample", "only_classes", "some_per_class", "to_array", "train_and_val",
 ]  # fmt: skip

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from ..types import Array
+from .covariance import Covariance, principal_axes
 from .errors import BadImage
 
 MAX_RESIZED = 2**26  # pixels, 200 MB; of 256 pixels in height: 262,144 in width
@@ -202,26 +203,16 @@ class ColorNoise:
     def fit(self, images: Iterable[Array]) -> "ColorNoise":
         """Find eigenvalues and eigenvectors over an iterable of uint8 (3, H, W) or (N, 3, H, W). Returns
         self."""
-        count = 0
-        total = np.zeros(3)  # whole numbers below 2**53 in float64: the sums are exact
-        products = np.zeros((3, 3))
+        sums = Covariance(3)
         for image in images:
             image = np.asarray(image)
             if image.dtype != np.uint8 or image.ndim not in (3, 4) or image.shape[-3] != 3:
                 raise ValueError(f"ColorNoise.fit: expected uint8 ([N,] 3, H, W), got {image.dtype} {image.shape}")
             for one in image.reshape(-1, *image.shape[-3:]):
-                pixels = one.reshape(3, -1).astype(np.float64)
-                count += pixels.shape[1]
-                total += pixels.sum(axis=1)
-                products += pixels @ pixels.T
-        if count == 0:
+                sums.add(one.reshape(3, -1).T)
+        if sums.count == 0:
             raise ValueError("ColorNoise.fit: there was no image to fit on")
-        mean = total / count
-        covariance = (products / count - np.outer(mean, mean)) / 255**2
-        values, vectors = np.linalg.eigh(covariance)
-        vectors *= np.sign(vectors[np.abs(vectors).argmax(axis=0), range(3)])  # LAPACKs differ in the sign
-        self.eigenvalues = np.maximum(values[::-1], 0)
-        self.eigenvectors = np.ascontiguousarray(vectors[:, ::-1])
+        self.eigenvalues, self.eigenvectors = principal_axes(sums.matrix() / 255**2)
         return self
 
     def __call__(self, image, rng):

@@ -5,6 +5,8 @@
     ChannelMeanStd  (x - mean[c]) / std[c]   torchvision; zero mean and unit standard deviation
     ZeroToOne       x / 255                  nothing is fitted; what a loader does that is told nothing else
 
+PCA, Whitening and ZCA, which look at the covariance, are in whiten.py.
+
 Pixels are taken as they come, 0..255, and mean and std are in that unit. Batches are (N, C, H, W), or
 (N, views, C, H, W) from TenCrop and WithMirror; one that is on the GPU is normalised there (its bytes are a quarter of
 the floats' to move). Sums run over integers, so a fit is exact in whatever order the
@@ -15,7 +17,7 @@ Source: Krizhevsky et al. 2012, section 2; Simonyan and Zisserman 2014, section 
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -24,10 +26,16 @@ from ..types import Array
 
 
 class Normalize(ABC):
-    """What the three share: `fit(batches)`, `normalize(batch)`, and the state for a checkpoint."""
+    """What all kinds share: `fit(batches)`, `normalize(batch)`, and the state for a checkpoint."""
 
-    fields: tuple[str, ...] = ("mean",)  # the fitted float32 arrays, by attribute name
+    fields: tuple[str, ...] = ("mean",)  # the fitted arrays, by attribute name
+    dtype: type = np.float32  # theirs
+    kinds: ClassVar[dict[str, type["Normalize"]]] = {}  # all there are, by name
     mean: Any  # one of them, of each kind; None before it is fitted
+
+    def __init_subclass__(cls) -> None:
+        if not cls.__name__.startswith("_"):
+            Normalize.kinds[cls.__name__] = cls
 
     def __init__(self) -> None:
         for name in self.fields:
@@ -66,15 +74,15 @@ class Normalize(ABC):
         if state.get("kind") != kind or set(state) != {"kind", *self.fields}:
             raise ValueError(f"{kind}.load_state_dict: this state is of {state.get('kind')!r}, with {sorted(state)}")
         for name in self.fields:
-            setattr(self, name, np.array(state[name], dtype=np.float32))
+            setattr(self, name, np.array(state[name], dtype=self.dtype))
 
     @staticmethod
     def from_state_dict(state: dict[str, Any]) -> "Normalize":
         """The normaliser, of whichever kind, whose `state_dict()` this is."""
-        kinds = {kind.__name__: kind for kind in (MeanImage, ChannelMean, ChannelMeanStd, ZeroToOne)}
-        if state.get("kind") not in kinds:
-            raise ValueError(f"Normalize.from_state_dict: kind {state.get('kind')!r} is none of {sorted(kinds)}")
-        normalize = kinds[state["kind"]]()
+        kind = state.get("kind")
+        if kind not in Normalize.kinds:
+            raise ValueError(f"Normalize.from_state_dict: kind {kind!r} is none of {sorted(Normalize.kinds)}")
+        normalize = Normalize.kinds[kind]()
         normalize.load_state_dict(state)
         return normalize
 
@@ -128,7 +136,7 @@ class MeanImage(Normalize):
         for batch in self._checked(batches):
             count += len(batch)
             total = total + batch.sum(axis=0, dtype=np.int64)
-        _check_any(self, count)
+        check_any(self, count)
         self.mean = (total / count).astype(np.float32)
         return self
 
@@ -219,7 +227,7 @@ def _moments(normalize, batches):
         for image in batch:
             for c, channel in enumerate(image):
                 counts[c] += np.bincount(channel.ravel(), minlength=256)
-    _check_any(normalize, counts.sum())
+    check_any(normalize, counts.sum())
     mean, std = [], []
     for row in counts.tolist():
         n = sum(row)
@@ -230,6 +238,7 @@ def _moments(normalize, batches):
     return np.array(mean), np.array(std)
 
 
-def _check_any(normalize, count):
+def check_any(normalize: Normalize, count: int) -> None:
+    """ValueError if a fit has seen no pictures."""
     if not count:
         raise ValueError(f"{type(normalize).__name__}.fit: there were no pictures to fit on")

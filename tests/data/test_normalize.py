@@ -121,8 +121,8 @@ def test_a_state_of_another_kind_is_refused():
     state = ChannelMean().fit([pictures()]).state_dict()
     with pytest.raises(ValueError, match=r"MeanImage\.load_state_dict: this state is of 'ChannelMean'"):
         MeanImage().load_state_dict(state)
-    with pytest.raises(ValueError, match="kind 'Whitening' is none of"):
-        Normalize.from_state_dict({"kind": "Whitening"})
+    with pytest.raises(ValueError, match="kind 'Whitened' is none of"):
+        Normalize.from_state_dict({"kind": "Whitened"})
 
 
 @pytest.mark.parametrize("kind", KINDS)
