@@ -485,7 +485,7 @@ except KernelError as error:
 # %% [markdown]
 # ## To try
 #
-# 1. Write a filter that blurs, and one that answers only to slopes like the roof's left side. Look at their output.
+# 1. Write a filter that blurs, and one that answers most to slopes like the roof's left side. Look at their output.
 # 2. Give `im2col` a stride: windows only at every second row and column. Which slice changes, and how?
 # 3. In `one_output`, let `j` be counted along y and `i` along x: exchange `.x` and `.y` in the first two lines, and
 #    `OW` and `OH` in `grid_for`. Is the result still right? What would a warp read now?
