@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from checks import leaf, raises
 
+import minicnn
 from minicnn import enable_grad, is_grad_enabled, no_grad, set_tier, tier
 from minicnn.device import current_tier
 from minicnn.kernels.cuda.precision import current_precision, precision, set_precision
@@ -237,3 +238,41 @@ def test_the_gradients_of_a_decorated_generator_are_not_recorded():
 
     assert [y.requires_grad for y in predictions()] == [False] * 3
     assert np.array_equal((w * 2).numpy(), [2.0, 4.0])
+
+
+def test_set_grad_enabled(torch):
+    """As in PyTorch: it holds from the call on, and a block around it, or its own, puts back what was before."""
+
+    def program(library):
+        seen = []
+        with library.set_grad_enabled(False):
+            seen.append(library.is_grad_enabled())
+            with library.set_grad_enabled(True):
+                seen.append(library.is_grad_enabled())
+            seen.append(library.is_grad_enabled())
+        seen.append(library.is_grad_enabled())
+        with library.enable_grad():
+            library.set_grad_enabled(False)
+            seen.append(library.is_grad_enabled())
+        seen.append(library.is_grad_enabled())
+        library.set_grad_enabled(False)
+        seen.append(library.is_grad_enabled())
+        with library.enable_grad():
+            seen.append(library.is_grad_enabled())
+        seen.append(library.is_grad_enabled())
+        library.set_grad_enabled(True)
+        ask = library.set_grad_enabled(False)(library.is_grad_enabled)
+        seen += [library.is_grad_enabled(), ask(), library.is_grad_enabled()]
+        return seen
+
+    try:
+        assert program(minicnn) == program(torch)
+    finally:
+        minicnn.set_grad_enabled(True)
+    other = []
+    minicnn.set_grad_enabled(False)
+    thread = threading.Thread(target=lambda: other.append(minicnn.is_grad_enabled()))
+    thread.start()
+    thread.join()
+    minicnn.set_grad_enabled(True)
+    assert other == [True]
