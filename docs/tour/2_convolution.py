@@ -306,7 +306,7 @@ _, axes = plt.subplots(1, 2, figsize=(11, 4.2), layout="constrained")
 maps = np.array(owner)[0, 0, :, :, 0], block_of.reshape(y.shape)[0, 0]
 titles = "Numba CUDA: blocks of 8 x 4", "CUDA C++: blocks of 256 in a row"
 for ax, blocks, title in zip(axes, maps, titles, strict=True):
-    ax.imshow(blocks * 4 % 9, cmap="Pastel1", vmin=0, vmax=8)
+    ax.imshow(blocks % 20, cmap="tab20c", vmin=0, vmax=19, alpha=0.6)
     for block in np.unique(blocks):
         rows, columns = np.nonzero(blocks == block)
         ax.text(columns.mean(), rows.mean(), block, ha="center", va="center")
