@@ -79,6 +79,9 @@ def defaults(args):
         chosen |= {"image_size": 32, "shorter_side": 32, "network": network_of_file(args)}
         as_pytorchs = chosen["network"].get("zero_padding") == "around"  # trained on pictures normalised as ImageNet's
         return chosen if as_pytorchs else {**chosen, "preprocess": "mean_image"}
+    if args.arch == "inception_v3":
+        published = pretrained.get(args.arch)
+        return {**chosen, "image_size": published.image_size, "shorter_side": published.shorter_side}
     return {**chosen, "image_size": 224}
 
 

@@ -8,7 +8,7 @@ once. The fully connected layers behind it are 1 x 1 convolutions.
     AlexNet  6 x 6      exactly what the network would say of that window of the feature map. A picture of 224 x 224 has
                         one window. A step of one position is 32 pixels.
     VGG      7 x 7      the same
-    ResNet   1 x 1      what the last layer makes of one position of the feature map. Averaging and a linear layer may
+    others   1 x 1      what the last layer makes of one position of the feature map. Averaging and a linear layer may
                         change places, so the mean over all positions is the network's own output, at any size; it is
                         not what the network would say of a crop, for the convolutions see beyond the crop's edges.
 
@@ -22,27 +22,28 @@ Sources   Sermanet et al., "OverFeat", ICLR 2014; Simonyan and Zisserman, ICLR 2
 from .. import functional as F
 from .. import nn
 from .alexnet import AlexNet
+from .mobilenet_v2 import MobileNetV2
 from .resnet import ResNet
+from .shufflenet_v2 import ShuffleNetV2
 from .vgg import VGG
 
 
 def fully_convolutional(model: nn.Module) -> nn.Sequential:
     """The network that maps (N, 3, H, W), of any H and W that are large enough, to scores (N, classes, H', W').
 
-    It is made of the layers of `model`, an AlexNet, a VGG or a ResNet, not of copies: training, moving or loading one
-    of the two changes the other. Raises ValueError for any other model.
+    It is made of the layers of `model`, not of copies: training, moving or loading one of the two changes the other.
+    model: AlexNet, VGG, ResNet, MobileNetV2, ShuffleNetV2; ValueError for any other.
     """
-    if isinstance(model, (AlexNet, VGG)):
-        classifier, window = [], model.avgpool.output_size
+    if isinstance(model, (AlexNet, VGG, MobileNetV2)):
+        classifier, window = [], (1, 1) if isinstance(model, MobileNetV2) else model.avgpool.output_size
         for layer in model.classifier:
             if isinstance(layer, nn.Linear):
                 layer, window = SlidingLinear(layer, window), (1, 1)
             classifier.append(layer)
         return nn.Sequential(*model.features, *classifier)
-    if isinstance(model, ResNet) and isinstance(model.fc, nn.Linear):
-        *stages, _ = model.trunk()  # without the averaging
-        return nn.Sequential(*stages, SlidingLinear(model.fc, (1, 1)))
-    networks = "an AlexNet, a VGG, or a ResNet whose fc is an nn.Linear"
+    if isinstance(model, (ResNet, ShuffleNetV2)) and isinstance(model.fc, nn.Linear):
+        return nn.Sequential(*model.trunk(), SlidingLinear(model.fc, (1, 1)))
+    networks = "an AlexNet, a VGG, a MobileNetV2, or a ResNet or a ShuffleNetV2 whose fc is an nn.Linear"
     raise ValueError(f"fully_convolutional: takes {networks}, not {type(model).__name__}")
 
 

@@ -5,17 +5,24 @@ from functools import partial
 from typing import Any, TypeAlias
 
 from .alexnet import AlexNet, alexnet, alexnet_2012
+from .googlenet import GoogLeNet, googlenet
+from .inception_v3 import Inception3, inception_v3
+from .mobilenet_v2 import MobileNetV2, mobilenet_v2
 from .resnet import ResNet, cifar_resnet, resnet18, resnet34, resnet50, resnet101, resnet152
+from .shufflenet_v2 import ShuffleNetV2, shufflenet_v2_x1_0
 from .vgg import VGG, vgg11, vgg11_bn, vgg13, vgg13_bn, vgg16, vgg16_bn, vgg19, vgg19_bn
 
 # What all of them have: HEAD, the name of their last Linear or of what it stands in; stages, where they may be cut.
-Network: TypeAlias = AlexNet | ResNet | VGG
+Network: TypeAlias = AlexNet | ResNet | VGG | GoogLeNet | Inception3 | MobileNetV2 | ShuffleNetV2
 
 _MAKERS = (
     *(resnet18, resnet34, resnet50, resnet101, resnet152, alexnet, alexnet_2012),
     *(vgg11, vgg11_bn, vgg13, vgg13_bn, vgg16, vgg16_bn, vgg19, vgg19_bn),
+    *(mobilenet_v2, shufflenet_v2_x1_0),
 )
-IMAGENET = {make.__name__: make for make in _MAKERS}
+IMAGENET: dict[str, Any] = {make.__name__: make for make in _MAKERS}
+# without auxiliary heads, which return scores of their own, and with the scale that their published weights take
+IMAGENET |= {make.__name__: partial(make, aux_logits=False, transform_input=True) for make in (googlenet, inception_v3)}
 CIFAR = {f"resnet{depth}": partial(cifar_resnet, depth) for depth in (20, 32, 44, 56, 110, 1202)}
 SETTINGS = {  # of the training programs, that make a network what it is
     "alexnet": ("dropout", "width"),

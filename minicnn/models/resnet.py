@@ -27,6 +27,7 @@ from .. import nn
 from ..nn.fused import chain  # layer after layer; batch norm and a ReLU behind it as one op
 from ..ops.shape import cat
 from ..tensor import Tensor
+from .trunk import Trunk
 
 
 class BasicBlock(nn.Module):
@@ -98,13 +99,11 @@ class ZeroPad(nn.Module):
         return f"{self.out_channels}, stride={self.stride}, zero_padding={self.zero_padding!r}"
 
 
-class ResNet(nn.Module):
+class ResNet(Trunk):
     """stem (a dict of named layers) -> layer1, layer2, ... of blocks -> global average -> fc.
 
     Each layer after the first halves the size. depths, widths: blocks of each layer, and their channels.
     """
-
-    HEAD = "fc"
 
     def __init__(
         self,
@@ -134,18 +133,10 @@ class ResNet(nn.Module):
         self.avgpool = nn.AdaptiveAvgPool2d((1, 1))
         self.fc = nn.Linear(channels, num_classes)
         self.stages = layers  # where the network may be cut: the names of the layers of blocks, from the input on
-        self._trunk = (*stem, *layers, "avgpool")
-
-    def trunk(self) -> list[nn.Module]:
-        """What runs before fc, in order. By name: a layer that a user adds to the network is not among them."""
-        return [getattr(self, name) for name in self._trunk]
+        self._trunk = (*stem, *layers)
 
     def forward(self, x):
-        return self.fc(chain(x, *self.trunk()).flatten(1))  # (N, channels, 1, 1) to (N, channels)
-
-    def features(self, x: Tensor, name: str) -> Tensor:
-        """What comes out of the layer `name`: "conv1", "layer3", "layer3.0.bn2", ...; see ``nn.output_of``."""
-        return nn.output_of(self, name, x)
+        return self.fc(chain(x, *self.trunk(), self.avgpool).flatten(1))  # (N, channels, 1, 1) to (N, channels)
 
 
 def resnet18(num_classes: int = 1000, shortcut: str = "B", residual: bool = True) -> ResNet:

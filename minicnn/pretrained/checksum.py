@@ -1,4 +1,5 @@
-"""The checksum in a file's name: resnet18-f37072fd.pth ends in the first 8 hex digits of its SHA-256, as PyTorch's do.
+"""The checksum in a file's name: resnet18-f37072fd.pth ends in the first 8 hex digits of its SHA-256, as PyTorch's do
+(one has 10).
 
 A file whose name has that form is held against it, wherever it comes from. Eight digits without a letter are a date or
 the number of a step, checkpoint-20240101.pth, unless the name is that of published weights.
@@ -25,10 +26,10 @@ def sha256(path: Path | str) -> str:
 
 
 def check_name(path: Path | str) -> None:
-    """WeightsError if the file's name carries a checksum of 8 digits, and the file has another."""
+    """WeightsError if the file's name carries a checksum, of 8 digits or published, and the file has another."""
     name = Path(path).name
     named = in_name(name)
-    if named is None or len(named) != 8 or (named.isdecimal() and name not in published_names()):
+    if named is None or (name not in published_names() and (len(named) != 8 or named.isdecimal())):
         return
     if not (found := sha256(path)).startswith(named):
         why = f"its name says that its SHA-256 begins with {named}, and it is {found[:8]}..."

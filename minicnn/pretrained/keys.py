@@ -4,6 +4,8 @@
     module.  _orig_mod.  ...                 DataParallel, torch.compile, FSDP  plain, for_model
     model.  net.  ...                        the network inside a larger one    for_model
     linear.  for  fc.                        ResNets for CIFAR                  for_model
+    aux1.  aux2.  AuxLogits.                 auxiliary heads, if the network    for_model
+                                             here is without them
 
 Nothing is guessed from one name alone: what is taken off is shared by all names, or is a part that the network does not
 have. The shapes decide in the end, and every key must fit.
@@ -85,12 +87,14 @@ def plain(state: dict[str, Any]) -> dict[str, Any]:
 def for_model(state: dict[str, Any], model: Module) -> tuple[dict[str, Any], dict[str, Any]]:
     """`state` under the names of `model`, as far as they can be told, and the settings that these names give away: of
     the ResNets for CIFAR in PyTorch, whose last layer is called ``linear``, how they are built; else none. What is left
-    over is kept, but for SURPLUS, so that ``load_state_dict`` names it."""
+    over is kept, so that ``load_state_dict`` names it, but for SURPLUS and auxiliary heads that the model lacks."""
     own = model.state_dict().keys()
     parts = {part for key in own for part in key.split(".")}
     wrapped = [part for part in WRAPPED if part not in parts]
     names = {key: _without(key, wrapped) for key in state if key.rpartition(".")[2] not in SURPLUS or key in own}
     names = _inside(names, own)
+    absent = {part for part in getattr(model, "AUXILIARY", ()) if part not in parts}
+    names = {key: name for key, name in names.items() if name.partition(".")[0] not in absent}
     settings = {}
     if isinstance(model, ResNet) and "linear.weight" in names.values() and "fc.weight" not in names.values():
         names = {key: re.sub(r"^linear\.", "fc.", name) for key, name in names.items()}

@@ -38,14 +38,19 @@ def head(model: nn.Module) -> nn.Linear:
 
 def replace_head(model: nn.Module, num_classes: int) -> nn.Module:
     """Put a new head for `num_classes` in the place of the old one, or in all its places if it has several names, with
-    fresh weights. Returns the model."""
-    old = head(model)
-    new = nn.Linear(old.in_features, num_classes, bias=old.bias is not None).astype(old.weight.dtype)
-    new.to(old.weight.device)
-    for module in list(model.modules()):
-        for name in [name for name, child in module._modules.items() if child is old]:
-            setattr(module, name, new)
+    fresh weights; also the last layers of auxiliary heads, if there are any. Returns the model."""
+    for old in (head(model), *(_linears(part)[-1] for part in auxiliary_heads(model).values())):
+        new = nn.Linear(old.in_features, num_classes, bias=old.bias is not None).astype(old.weight.dtype)
+        new.to(old.weight.device)
+        for module in list(model.modules()):
+            for name in [name for name, child in module._modules.items() if child is old]:
+                setattr(module, name, new)
     return model
+
+
+def auxiliary_heads(model: nn.Module) -> dict[str, nn.Module]:
+    """The small classifiers that run in training only (models/googlenet.py), by name."""
+    return {name: part for name, part in model.named_children() if name in getattr(model, "AUXILIARY", ())}
 
 
 def freeze_backbone(model: nn.Module) -> nn.Module:
@@ -85,12 +90,17 @@ def stage_layers(model: Network) -> list[list[nn.Module]]:
     layers = {name: module for name, module in model.named_modules() if not list(module.children())}
     if mixed := [name for name, module in model.named_modules() if module._parameters and name not in layers]:
         raise ValueError(f"transfer: {mixed[0] or type(model).__name__!r} has weights beside layers; make them a layer")
-    parts, names = [], list(layers)
+    auxiliary = tuple(f"{name}." for name in auxiliary_heads(model))  # they learn as the head does: behind all stages
+    parts, names = [], sorted(layers, key=lambda name: name.startswith(auxiliary))
     for stage in model.stages:
         end = 1 + max(i for i, name in enumerate(names) if f"{name}.".startswith(f"{stage}."))
         parts.append([layers[name] for name in names[:end]])
         names = names[end:]
     return [*parts, [layers[name] for name in names]]
+
+
+def _linears(model):
+    return [module for module in model.modules() if isinstance(module, nn.Linear)]
 
 
 class LinearProbe(nn.Module):

@@ -5,7 +5,8 @@ CutMix), for pictures resized to 232 pixels instead of 256.
 
 Left out are VGG-16's IMAGENET1K_FEATURES, which have no classifier.
 
-Accuracies are torchvision's own: single central crop of 224 pixels, ImageNet 2012's 50,000 validation pictures.
+Accuracies are torchvision's own: single central crop of 224 pixels (Inception v3: 299), ImageNet 2012's 50,000
+validation pictures.
 imagenet_classes.txt has torchvision's names of the 1,000 classes, a line each, in the order of their WordNet ids.
 
 Source: torchvision.models, and https://pytorch.org/vision/stable/models.html
@@ -29,10 +30,10 @@ class Weights(NamedTuple):
 
     arch: str  # the name for models.create
     name: str
-    url: str  # the file's name ends in the first 8 hex digits of its SHA-256
+    url: str  # the file's name ends in the first hex digits of its SHA-256, 8 of them or 10
     top1: float  # % of the validation pictures classified right,
     top5: float  # and with the right class among the first five
-    parameters: int
+    parameters: int  # as torchvision states them: of inception_v3 with its auxiliary head, which is not built here
     shorter_side: int = 256  # pixels, before the crop
     image_size: int = 224
 
@@ -55,7 +56,10 @@ class Weights(NamedTuple):
 
 
 def _weights(arch, name, file, top1, top5, parameters):
-    return Weights(arch, name, FOLDER + file, top1, top5, parameters, 232 if name == "IMAGENET1K_V2" else 256)
+    shorter_side, image_size = 232 if name == "IMAGENET1K_V2" else 256, 224
+    if arch == "inception_v3":
+        shorter_side, image_size = 342, 299
+    return Weights(arch, name, FOLDER + file, top1, top5, parameters, shorter_side, image_size)
 
 
 V1, V2 = "IMAGENET1K_V1", "IMAGENET1K_V2"
@@ -77,6 +81,11 @@ WEIGHTS = (  # of each architecture the default last
     _weights("vgg16_bn", V1, "vgg16_bn-6c64b313.pth", 73.360, 91.516, 138_365_992),
     _weights("vgg19", V1, "vgg19-dcbb9e9d.pth", 72.376, 90.876, 143_667_240),
     _weights("vgg19_bn", V1, "vgg19_bn-c79401a0.pth", 74.218, 91.842, 143_678_248),
+    _weights("googlenet", V1, "googlenet-1378be20.pth", 69.778, 89.530, 6_624_904),
+    _weights("inception_v3", V1, "inception_v3_google-0cc3c7bd.pth", 77.294, 93.450, 27_161_264),
+    _weights("mobilenet_v2", V1, "mobilenet_v2-b0353104.pth", 71.878, 90.286, 3_504_872),
+    _weights("mobilenet_v2", V2, "mobilenet_v2-7ebf99e0.pth", 72.154, 90.822, 3_504_872),
+    _weights("shufflenet_v2_x1_0", V1, "shufflenetv2_x1-5666bf0f80.pth", 69.362, 88.316, 2_278_604),
 )
 CIFAR10 = Weights("resnet20", "CIFAR10", "", 0.0, 0.0, 0, shorter_side=32, image_size=32)  # no file is published here
 ARCHS = tuple(dict.fromkeys(weights.arch for weights in WEIGHTS))

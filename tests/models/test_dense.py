@@ -19,8 +19,8 @@ def network(name, dtype=np.float64):
     manual_seed(0)
     if name == "cifar_resnet":
         return models.cifar_resnet(8, num_classes=5).astype(dtype).eval()
-    if name == "resnet18":
-        return models.resnet18(num_classes=5).astype(dtype).eval()
+    if name in ("resnet18", "mobilenet_v2", "shufflenet_v2_x1_0"):
+        return getattr(models, name)(num_classes=5).astype(dtype).eval()
     return getattr(models, name)(num_classes=5, width=8).astype(dtype).eval()
 
 
@@ -46,14 +46,14 @@ def test_alexnets_scores_are_those_of_each_window():
             check_close(scores[:, :, i, j], model.classifier(window).numpy(), 1e-12)
 
 
-@pytest.mark.parametrize("name", ["resnet18", "cifar_resnet"])
+@pytest.mark.parametrize("name", ["resnet18", "cifar_resnet", "mobilenet_v2", "shufflenet_v2_x1_0"])
 @pytest.mark.parametrize("size", [(32, 32), (65, 40), (33, 71)])
-def test_the_mean_of_resnets_scores_is_the_network(name, size):
+def test_the_mean_of_the_scores_is_the_network(name, size):
     model, x = network(name), images(*size, count=2)
     with no_grad():
         scores = fully_convolutional(model)(x).numpy()
         check_close(scores.mean(axis=(2, 3)), model(x).numpy(), 1e-12)
-    assert scores.shape[2] > 1 or name == "resnet18"
+    assert scores.shape[2] > 1 or name != "cifar_resnet"
 
 
 def test_it_is_made_of_the_same_weights():
@@ -78,8 +78,11 @@ def test_dropout_stays():
 def test_errors():
     with raises(ValueError, "fully_convolutional", "4 x 5", "6 x 6", "larger pictures"), no_grad():
         fully_convolutional(network("alexnet"))(images(180, 200))
-    with raises(ValueError, "fully_convolutional", "AlexNet", "VGG", "ResNet", "Sequential"):
+    networks = "AlexNet", "VGG", "MobileNetV2", "ResNet", "ShuffleNetV2"
+    with raises(ValueError, "fully_convolutional", *networks, "not Sequential"):
         fully_convolutional(nn.Sequential(nn.Flatten()))
+    with raises(ValueError, "fully_convolutional", *networks, "not GoogLeNet"):
+        fully_convolutional(models.create("googlenet", 3))
     model = models.cifar_resnet(8)
     model.fc = nn.Sequential(nn.Linear(64, 3))
     with raises(ValueError, "fc"):

@@ -10,8 +10,9 @@ from minicnn import Tensor, no_grad, tier
 from minicnn.optim import SGD
 
 VGGS = ["vgg11", "vgg11_bn", "vgg13", "vgg13_bn", "vgg16", "vgg16_bn", "vgg19", "vgg19_bn"]
-NETS = ["alexnet", "resnet18", "resnet34", "resnet50", "resnet101", "resnet152", *VGGS]
-SMALL = dict.fromkeys(VGGS, (32, 41))  # pixels, instead of 64 x 73
+RESNETS = ["resnet18", "resnet34", "resnet50", "resnet101", "resnet152"]
+NETS = ["alexnet", *RESNETS, *VGGS, "googlenet", "inception_v3", "mobilenet_v2", "shufflenet_v2_x1_0"]
+SMALL = dict.fromkeys(VGGS, (32, 41)) | {"inception_v3": (75, 84)}  # pixels, where they are not 64 x 73
 DTYPES = [(np.float32, 1e-4), (np.float64, 1e-9)]
 
 
@@ -41,12 +42,7 @@ def test_the_output_of_every_layer(torch, torchvision, name):
         ("alexnet", "fast", np.float32, 1e-4),
         ("resnet18", "plain", np.float32, 1e-4),  # a few batch norms magnify what Winograd rounds, to several %
         ("resnet18", "fast", np.float64, 1e-9),
-        (
-            "vgg11",
-            "fast",
-            np.float64,
-            1e-9,
-        ),  # with batch norm, the gradients of the biases before it are rounding alone
+        ("vgg11", "fast", np.float64, 1e-9),  # in vgg11_bn, batch norm leaves the biases before it no gradient
         ("resnet50", "fast", np.float64, 1e-9),  # in float32, its batch norms of 24 numbers do so with any rounding
     ],
 )
@@ -81,3 +77,37 @@ def compare_three_steps(torch, torchvision, name, dtype, tolerance):
         check_same_numbers(tensor.numpy(), expected[key], tolerance, key)
         moved, same_way = tensor.numpy() - before[key], expected[key] - before[key]
         check_same_numbers(moved, same_way, 100 * tolerance, f"how far {key} has moved")
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "options"),
+    [
+        ("googlenet", (32, 41), {"dropout_aux": 0.0}),
+        ("inception_v3", (75, 84), {"aux_logits": False}),  # its head takes 299 pixels
+        ("mobilenet_v2", (64, 73), {}),
+        ("shufflenet_v2_x1_0", (64, 73), {}),
+    ],
+)
+def test_gradients_and_running_statistics(torch, torchvision, name, size, options):
+    """Of one batch in training, in float64, within 1e-9 of the largest number of each array. A shift that a batch norm
+    behind it takes away has a gradient of rounding alone: within 1e-12 of the largest number of all gradients."""
+    ours, theirs = twins(torch, torchvision, name, **options)
+    ours, theirs, x, labels = ours.astype(np.float64), theirs.double(), images(4, *size), [0, 2, 5, 1]
+    summed_loss(ours(Tensor(x)), labels, F.cross_entropy).backward()
+    summed_loss(theirs(torch.from_numpy(x)), torch.tensor(labels), torch.nn.functional.cross_entropy).backward()
+    expected = {key: parameter.grad.numpy() for key, parameter in theirs.named_parameters()}
+    least = 1e-3 * max(np.abs(grad).max() for grad in expected.values())
+    for key, parameter in ours.named_parameters():
+        check_same_numbers(parameter.grad.numpy(), expected[key], 1e-9, f"the gradient of {key}", least)
+    expected = dict(theirs.named_buffers())
+    for key, buffer in ours.named_buffers():
+        check_same_numbers(buffer.numpy(), expected[key].numpy(), 1e-9, key)
+
+
+def summed_loss(outputs, labels, cross_entropy):
+    """The loss of the scores, and 0.3 and 0.4 times those of auxiliary heads, if there are any."""
+    scores, *others = outputs if isinstance(outputs, tuple) else [outputs]
+    loss = cross_entropy(scores, labels)
+    for weight, other in zip((0.3, 0.4), others, strict=False):
+        loss = loss + weight * cross_entropy(other, labels)
+    return loss

@@ -48,8 +48,9 @@ def test_the_list_is_torchvisions(torchvision):
 @pytest.mark.parametrize("arch", weights.ARCHS)
 def test_the_number_of_parameters(arch):
     ours = pretrained.get(arch)
+    not_built = 3_326_696 if arch == "inception_v3" else 0  # its auxiliary head, which torchvision counts
     with without_initial_weights():
-        assert sum(p.size for p in ours.build().parameters()) == ours.parameters
+        assert sum(p.size for p in ours.build().parameters()) == ours.parameters - not_built
 
 
 @pytest.mark.parametrize("name", ["IMAGENET1K_V1", "IMAGENET1K_V2"])

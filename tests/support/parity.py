@@ -45,12 +45,13 @@ def random_state(shapes, seed=0, scales=(0.3, 1.0)):
     return {key: values(key, tuple(shape)).astype(np.float32, copy=False) for key, shape in shapes.items()}
 
 
-def twins(torch, torchvision, name):
+def twins(torch, torchvision, name, **options):
     """(ours, theirs), in float32, without dropout; both are made without weights of their own, which would take longer
-    than the test. A VGG's hidden layers have 8 neurons."""
-    options = {"dropout": 0.0} if name == "alexnet" or name.startswith("vgg") else {}
+    than the test. A VGG's hidden layers have 8 neurons. options: of both networks."""
+    options |= {} if name.startswith(("resnet", "shufflenet")) else {"dropout": 0.0}
+    uninitialised = {"init_weights": False} if name in ("googlenet", "inception_v3") else {}
     with torch.device("meta"):
-        theirs = getattr(torchvision.models, name)(num_classes=CLASSES, **options)
+        theirs = getattr(torchvision.models, name)(num_classes=CLASSES, **options, **uninitialised)
         if name.startswith("vgg"):
             options["width"] = 8
             for i, sizes in {0: (512 * 7 * 7, 8), 3: (8, 8), 6: (8, CLASSES)}.items():
@@ -90,8 +91,8 @@ def their_layers(model, x):
     return seen
 
 
-def check_same_numbers(value, expected, tolerance, name):
-    """Equal but for `tolerance` times the largest expected number."""
+def check_same_numbers(value, expected, tolerance, name, least=0.0):
+    """Equal but for `tolerance` times the largest expected number, or times `least` if that is larger."""
     assert value.shape == expected.shape, name
-    error, largest = np.abs(value - expected).max(), np.abs(expected).max()
+    error, largest = np.abs(value - expected).max(), max(least, np.abs(expected).max())
     assert error <= tolerance * largest, f"{name}: off by {error:.2g}, the largest number being {largest:.2g}"
