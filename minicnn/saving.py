@@ -16,6 +16,7 @@ from .device import DEVICES, is_array
 from .settings import one_of
 from .storage.checkpoint import CheckpointError, is_checkpoint, load_checkpoint, save_checkpoint
 from .tensor import Tensor
+from .variable import FLOATS
 
 PATHS = (str, os.PathLike)
 
@@ -38,7 +39,8 @@ def save(state: Any, path: Path | str) -> None:
 
 
 def load(path: Path | str, map_location: str | None = None) -> Any:
-    """What ``save`` has written, or a checkpoint of a training run, with Tensors where there were Tensors or arrays.
+    """What ``save`` has written, or a checkpoint of a training run, with Tensors where there were Tensors or arrays
+    (but arrays where these are float16 or complex, which no Tensor holds).
 
     map_location: the device that they shall be on, "cpu" (None, too) or "cuda". FileNotFoundError if there is no such
     file; CheckpointError, with the way out, if it is damaged or another kind of file, such as one of ``torch.save``.
@@ -62,4 +64,5 @@ def _with_tensors(value, device):
         return {key: _with_tensors(entry, device) for key, entry in value.items()}
     if isinstance(value, list):
         return [_with_tensors(entry, device) for entry in value]
-    return Tensor(value).to(device) if is_array(value) else value
+    fits = is_array(value) and (value.dtype.kind in "iub" or value.dtype in FLOATS)
+    return Tensor(value).to(device) if fits else value

@@ -19,7 +19,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from ..device import to_device
+from ..device import is_array, plain_array, to_device
 from ..variable import Variable
 from .files import NotLastingError, atomic_write, open_regular
 from .npz import KINDS, READ, Archive, ArchiveError
@@ -61,7 +61,10 @@ def save_checkpoint(path: Path | str, state: State) -> None:
     written.
     """
     arrays: dict[str, Any] = {}
-    header = json.dumps({"format": FORMAT, "state": _take_out_arrays(state, (), arrays)}).encode()
+    try:
+        header = json.dumps({"format": FORMAT, "state": _take_out_arrays(state, (), arrays)}).encode()
+    except RecursionError:
+        raise TypeError("checkpoint: the state is nested too deeply, or is in itself") from None
     try:
         with atomic_write(path) as file:
             stream: Any = _HashedStream(file)
@@ -118,27 +121,50 @@ def _without_duplicates(pairs):
 
 def _take_out_arrays(value, way, arrays):
     """`value` for JSON; its arrays are entered in `arrays` by name."""
+    name = "/".join(way)
     if isinstance(value, dict):
         if ARRAY in value or not all(isinstance(key, str) for key in value):
-            raise TypeError(f"checkpoint: the keys of {'/'.join(way)} must be text, and none of them {ARRAY!r}")
+            what = f"the keys of {name or 'what shall be saved'} must be text, and none of them {ARRAY!r}"
+            raise TypeError(f"checkpoint: {what}")
         return {key: _take_out_arrays(entry, (*way, key), arrays) for key, entry in value.items()}
     if isinstance(value, (list, tuple)):
         return [_take_out_arrays(entry, (*way, str(i)), arrays) for i, entry in enumerate(value)]
-    if isinstance(value, np.generic):
-        return value.item()
-    if isinstance(value, Variable) or hasattr(value, "dtype"):
-        name = "/".join(way)
-        if name in arrays:
-            raise TypeError(f"checkpoint: two arrays would both be called {name}")
-        arrays[name] = value.data if isinstance(value, Variable) else value
-        if np.dtype(arrays[name].dtype).kind not in KINDS:
-            raise TypeError(f"checkpoint: {name} is an array of {arrays[name].dtype}; only numbers can be written")
+    if isinstance(value, Variable) or is_array(value):
+        _check_name(name, arrays)
+        arrays[name] = _checked_array(name, value.data if isinstance(value, Variable) else value)
         return {ARRAY: name}
+    if isinstance(value, np.generic):
+        value = value.item()  # Python's own number or text
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
-    what = f"{'/'.join(way) or 'what shall be saved'} is a {type(value).__name__}"
+    what = f"{name or 'what shall be saved'} is a {type(value).__name__}"
     advice = "; save its .state_dict()" if hasattr(value, "state_dict") else ""
+    if hasattr(value, "__array__"):  # another library's
+        advice = "; save np.asarray(...) of it"
     raise TypeError(f"checkpoint: {what}, neither a plain value nor an array{advice}")
+
+
+def _check_name(name, arrays):
+    """TypeError unless an array can be a member of the archive under this name."""
+    if name in arrays:
+        raise TypeError(f"checkpoint: two arrays would both be called {name}")
+    try:
+        fits = len(f"{name}.npy".encode()) < 1 << 16 and zipfile.ZipInfo(name).filename == name
+    except UnicodeEncodeError:  # half of a character, as in names of files that are no text
+        fits = False
+    if not fits:  # the file would be written, and could not be read again
+        raise TypeError(f"checkpoint: an array cannot be called {name!r:.80}; give its key a name of plain letters")
+
+
+def _checked_array(name, array):
+    """An array of numbers; TypeError for another one."""
+    try:
+        array = plain_array(array)
+    except TypeError as error:  # a mask would be lost
+        raise TypeError(f"checkpoint: {name}: {error}") from None
+    if np.dtype(array.dtype).kind not in KINDS:
+        raise TypeError(f"checkpoint: {name} is an array of {array.dtype}; only numbers can be written")
+    return array
 
 
 def _put_in_arrays(state, archive):

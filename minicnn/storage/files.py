@@ -40,11 +40,14 @@ def atomic_write(path: Path | str) -> Iterator[IO[bytes]]:
     """``with atomic_write(path) as file:`` write bytes; they stand under `path` at the end of the block, or not at all.
 
     The bytes go to a file beside it, reach the disk (fsync) and only then take the name, in one step (os.replace).
-    OSError, what stood there before unchanged, if that fails; NotLastingError if it failed after that step.
+    OSError, what stood there before unchanged, if that fails; NotLastingError if it failed after that step. A device or
+    a pipe, /dev/null say, is not replaced by a file: OSError, too.
     """
     path = Path(path)
     if not path.name:
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if _is_special(path):
+        raise OSError(errno.EINVAL, "Not a regular file", str(path))
     # another name each time, so that no other process writes to it, and no longer than any file system takes
     temporary = path.with_name(f".{path.name[:40]}.{secrets.token_hex(4)}{SUFFIX}")
     try:
@@ -62,6 +65,15 @@ def atomic_write(path: Path | str) -> Iterator[IO[bytes]]:
         _sync_folder(path.parent)
     except OSError as error:
         raise NotLastingError(error.errno, error.strerror, str(path)) from error
+
+
+def _is_special(path):
+    """Whether a device, a pipe or a socket stands there."""
+    try:
+        mode = os.lstat(path).st_mode
+    except OSError:
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode) or stat.S_ISLNK(mode))
 
 
 def sync(file: IO) -> None:

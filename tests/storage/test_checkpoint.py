@@ -104,6 +104,10 @@ def test_missing_file_and_folder(tmp_path):
         load_checkpoint(tmp_path)
 
 
+SELF: list = []
+SELF.append(SELF)
+
+
 @pytest.mark.parametrize(
     ("state", "message"),
     [
@@ -111,6 +115,15 @@ def test_missing_file_and_folder(tmp_path):
         ({"a": {"$array": "b"}}, "keys of a must be text"),
         ({"a": {"b": object()}}, "a/b is a object"),
         ({"a": {"b": np.ones(1)}, "a/b": np.ones(1)}, "two arrays would both be called a/b"),
+        ({"a\0b": np.ones(1)}, r"an array cannot be called 'a\\x00b'; give its key"),
+        ({"\udce9": np.ones(1)}, r"an array cannot be called '\\udce9'"),
+        ({"a" * 70000: np.ones(1)}, "an array cannot be called 'aaa"),
+        ({"a": np.ma.masked_array([1, 2], [0, 1])}, "a: a masked array would lose its mask"),
+        ({"a": np.datetime64("2020-01-01")}, "a is a date, neither"),
+        ({"a": np.longdouble(1)}, "a is a longdouble, neither"),
+        ({"a": memoryview(b"a")}, "a is a memoryview, neither"),
+        ([{1: 2}], "keys of 0 must be text"),
+        (SELF, "nested too deeply, or is in itself"),
     ],
 )
 def test_states_that_cannot_be_written(tmp_path, state, message):

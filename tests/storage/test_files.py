@@ -118,3 +118,13 @@ def test_only_regular_files_are_opened(tmp_path):
         with pytest.raises(OSError, match="Not a regular file"):
             open_regular(path)
         assert os.listdir("/dev/fd") == before
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes here")
+def test_pipes_and_devices_are_not_replaced(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(OSError, match="Not a regular file"), atomic_write(tmp_path / "pipe") as file:
+        file.write(b"x")
+    with pytest.raises(CheckpointError, match=r"cannot write checkpoint .*: Not a regular file"):
+        save_checkpoint(tmp_path / "pipe", {})
+    assert stat.S_ISFIFO(os.stat(tmp_path / "pipe").st_mode) and len(list(tmp_path.iterdir())) == 1

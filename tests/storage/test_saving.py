@@ -71,7 +71,7 @@ def test_a_file_of_training_is_read_too(tmp_path):
     network().load_state_dict(minicnn.load(tmp_path / "checkpoint.npz")["model"])
 
 
-def test_what_cannot_be_saved_loses_nothing(tmp_path):
+def test_what_cannot_be_saved_loses_nothing(tmp_path, torch):
     model, path = network(), tmp_path / "mine.npz"
     minicnn.save({"x": 1}, path)
     for state, target, parts in (
@@ -81,6 +81,8 @@ def test_what_cannot_be_saved_loses_nothing(tmp_path):
         ({"model": model}, path, ["model", "Sequential", "state_dict()"]),
         ({"f": print}, path, ["f", "neither a plain value nor an array"]),
         ({1: Tensor([1.0])}, path, ["keys", "text"]),
+        ({"w\0": Tensor([1.0])}, path, ["cannot be called", r"w\x00"]),
+        ({"w": torch.ones(2)}, path, ["w is a Tensor", "np.asarray"]),
         ({"x": 1}, None, ["save", "path", "NoneType"]),
         ({"x": 1}, io.BytesIO(), ["save", "path", "BytesIO"]),
     ):
@@ -123,3 +125,10 @@ def test_folders_are_no_files(tmp_path, monkeypatch, path):
         minicnn.load(path)
     with pytest.raises(CheckpointError):
         minicnn.save({"x": 1}, path)
+
+
+def test_arrays_that_no_tensor_holds_come_back_as_arrays(tmp_path):
+    state = {"half": np.array([1.5], np.float16), "complex": np.array([1j])}
+    minicnn.save(state, tmp_path / "mine.npz")
+    found = minicnn.load(tmp_path / "mine.npz")
+    assert all(type(found[key]) is np.ndarray and found[key].dtype == state[key].dtype for key in state)
