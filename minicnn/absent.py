@@ -5,7 +5,9 @@ Tensor.   methods of a Tensor    Module.   methods of a Module    Conv2d(padding
 """
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, TypeVar
+
+C = TypeVar("C", bound=type)
 
 ABSENT = (  # (names, what to write instead, or why)
     # Layers and functions
@@ -133,7 +135,6 @@ ABSENT = (  # (names, what to write instead, or why)
 PLACES = {"nn": "minicnn.nn", "F": "minicnn.functional", "init": "minicnn.nn.init", "optim": "minicnn.optim",
           "lr_scheduler": "minicnn.optim.lr_scheduler", "cuda": "minicnn.cuda", "data": "minicnn.data"}  # fmt: skip
 INSTEAD = {name: instead for names, instead in ABSENT for name in names.split()}
-ATTRIBUTES = {name.rpartition(".")[2] for name in INSTEAD}
 
 
 def absent(place: str, name: str) -> AttributeError:
@@ -144,14 +145,26 @@ def absent(place: str, name: str) -> AttributeError:
     return AttributeError(f"module {module!r} has no attribute {name!r}")
 
 
-def missing_attribute(kind: str, owner: object, name: str) -> Any:
-    """What ``__getattr__`` of a Tensor or a Module ends in: an AttributeError, always."""
-    if name.startswith("__"):  # NumPy asks for some of these whenever it makes an array of a Tensor
-        raise AttributeError(name)
-    for place in (kind, type(owner).__name__) if name in ATTRIBUTES else ():
-        if instead := INSTEAD.get(f"{place}.{name}"):
-            raise AttributeError(f"{place}.{name} is not there on purpose: {instead}")
-    return object.__getattribute__(owner, name)  # once more, for the error as Python words it
+class Absent:
+    """Stands in a class for a name of the table: asking for it is the AttributeError.
+
+    Python looks here for this name only; a ``__getattr__`` would make every attribute of a Tensor slower to reach.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __get__(self, owner: object, kind: type) -> Any:
+        raise AttributeError(f"{self.name} is not there on purpose: {INSTEAD[self.name]}")
+
+
+def with_absent_names(kind: C) -> C:
+    """A class decorator: the names of the table that begin with the class's say what to write instead."""
+    for name in INSTEAD:
+        place, _, attribute = name.partition(".")
+        if place == kind.__name__ and attribute:
+            setattr(kind, attribute, Absent(name))
+    return kind
 
 
 def refuse_keywords(kind: type, keywords: Iterable[str]) -> None:

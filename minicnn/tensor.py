@@ -11,12 +11,12 @@ Every method that computes is one op of ``minicnn/ops/``, called by its name; th
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Self, TypeAlias
+from typing import Any, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .absent import missing_attribute
+from .absent import with_absent_names
 from .autograd import backward
 from .comparisons import Comparisons
 from .device import DEVICES, Device, device_of, naming_memory_errors, to_device
@@ -34,6 +34,7 @@ PLACES = {name: Device(name) for name in DEVICES}
 Operand: TypeAlias = Variable | ArrayLike  # what may stand beside a Tensor: another, a number, an array
 
 
+@with_absent_names  # x.half and its like are errors that say what to write instead
 class Tensor(TorchIdioms, Elementwise, Reductions, Comparisons, ArrayProtocols):  # x.view(-1), x.exp(), x.sum(), x > 0
     """An array of float32 or float64 (or integers or booleans, without gradients) in the graph.
 
@@ -44,11 +45,6 @@ class Tensor(TorchIdioms, Elementwise, Reductions, Comparisons, ArrayProtocols):
 
     def __init__(self, data: Any, requires_grad: bool = False) -> None:
         super().__init__(tensor_data(data), requires_grad)
-
-    if not TYPE_CHECKING:
-
-        def __getattr__(self, name):  # asked only for what is not there
-            return missing_attribute("Tensor", self, name)
 
     def like(self, array: Array) -> Tensor:
         """A Tensor around `array`."""

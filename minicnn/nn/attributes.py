@@ -15,11 +15,11 @@ from __future__ import annotations
 
 import collections
 import inspect
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 
-from ..absent import missing_attribute, refuse_keywords
+from ..absent import Absent, refuse_keywords
 from ..tensor import Tensor
 from .parameter import Parameter
 
@@ -83,11 +83,6 @@ class Attributes(_Constructed):
             self._register(here, name, value, replace=True)
         else:
             raise TypeError(f"{type(self).__name__}.{name} {_MAY_BECOME[here]}, not a {type(value).__name__}")
-
-    if not TYPE_CHECKING:
-
-        def __getattr__(self, name):  # asked only for what is not there
-            return missing_attribute("Module", self, name)
 
     def __delattr__(self, name):
         here = self._table_of(name)
@@ -165,8 +160,11 @@ _MAY_BECOME = {
 def _is_of_the_class(kind, name):
     """Whether instances cannot do without what the class has by that name: methods, properties, and all that minicnn's
     own classes have."""
-    has_get = hasattr(type(inspect.getattr_static(kind, name, None)), "__get__")
-    return has_get or any(name in vars(base) for base in kind.__mro__ if base.__module__.startswith(__package__))
+    found = inspect.getattr_static(kind, name, None)
+    if isinstance(found, Absent):  # a name that PyTorch has and minicnn has not: it is free
+        return False
+    own = (base for base in kind.__mro__ if base.__module__.startswith(__package__))
+    return hasattr(type(found), "__get__") or any(name in vars(base) for base in own)
 
 
 def refuse_hidden(root: Attributes, module: Attributes) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from .. import functional as F
+from ..absent import with_absent_names
 from ..settings import ANY, flag, one_of, real, whole, whole_or_pair
 from ..tensor import Tensor
 from ..types import Size
@@ -74,6 +75,7 @@ class Linear(Module):
         return f"{self.in_features}, {self.out_features}, bias={self.bias is not None}"
 
 
+@with_absent_names
 class BatchNorm2d(Module):
     """Batch norm of (N, C, H, W) with running statistics; ``F.batch_norm``. Frozen, it stays in evaluation mode.
 

@@ -8,6 +8,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from ..absent import with_absent_names
 from ..device import to_device
 from ..dtypes import device_and_dtype
 from ..settings import flag
@@ -21,6 +22,7 @@ from .state import IncompatibleKeys, load_state
 __all__ = ["Module", "Parameter"]
 
 
+@with_absent_names
 class Module(Attributes):
     """The base of every layer and network.
 

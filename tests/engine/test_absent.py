@@ -37,6 +37,27 @@ def test_asking_for_it_says_what_to_write(name):
     assert not hasattr(owner, attribute) and getattr(owner, attribute, 3) == 3
 
 
+def test_attributes_that_are_there_take_no_longer():
+    for kind in (Tensor, nn.Module):
+        assert not hasattr(kind, "__getattr__")  # with it, Python looks up every attribute in a slower way
+
+
+def test_ones_own_module_may_have_such_a_name():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.half = nn.Linear(2, 1)
+            self.type = "small"
+
+        def compile(self):
+            return 3
+
+    net = Net()
+    assert [name for name, _ in net.named_children()] == ["half"] and net.type == "small" and net.compile() == 3
+    with raises(AttributeError, "Module.bfloat16", "not there on purpose"):
+        net.bfloat16()
+
+
 @pytest.mark.parametrize("name", sorted(set(INSTEAD) - set(ATTRIBUTES)))
 def test_a_keyword_that_is_not_there(name):
     kind, keyword = re.fullmatch(r"(\w+)\((\w+)=\)", name).groups()
