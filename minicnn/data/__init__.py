@@ -8,15 +8,20 @@ package, one file per step:
     published.py  CIFAR-10 and Flowers-102, through torchvision               -> PIL image, "RGB"
     cifar.py      CIFAR-10's test pictures, from their file     an index      -> PIL image, "RGB"
     subset.py     some classes, some pictures of each
-    augment.py    resize, crop, flip, colour noise, per picture PIL image     -> uint8 (3, H, W)
+    augment.py    resize, crop, flip, pad, per picture          PIL image     -> PIL image
+    distort.py    shift, turn, stretch, shear, bend
+    color.py      brightness, contrast, colours, cutout
+    transform.py  the end of them; masks and boxes, too         PIL image     -> uint8 (3, H, W)
     loader.py     the order of an epoch, batches, bad files     many pictures -> uint8 (N, 3, H, W)
     normalize.py  mean and scale, on the whole batch            uint8 batch   -> float32 batch
     whiten.py     PCA, whitening, ZCA: the covariance of whole pictures
 
-Beneath the loader, for data sets of all kinds:
+Beneath them:
 
     datasets.py   arrays of one length
     sources.py    what is a data set, and what is none
+    geometry.py   where pixels and points go
+    ranges.py     settings of what is drawn at random
     covariance.py mean and principal axes, summed up as they come
     ahead.py      threads that fetch items before they are needed
     collate.py    items -> arrays -> Tensors
@@ -32,29 +37,31 @@ Needs NumPy and Pillow only (published.py: torchvision), and of minicnn nothing 
 
 from .augment import (
     CenterCrop,
-    ColorNoise,
-    Compose,
     Pad,
     RandomCrop,
     RandomFlip,
+    RandomResizedCrop,
     RandomShorterSide,
     ResizeShorter,
     TenCrop,
     WithMirror,
-    to_array,
 )
+from .color import ColorJitter, ColorNoise, Cutout
 from .datasets import TensorDataset
+from .distort import LensDistortion, RandomAffine, RandomRotation, RandomStretch
 from .errors import BadImage, DataError
 from .folder import ImageFolder, train_and_val
 from .loader import Batch, DataLoader, TooManyBadImages
 from .normalize import ChannelMean, ChannelMeanStd, MeanImage, Normalize, ZeroToOne
 from .sample import draw_sample
 from .subset import only_classes, some_per_class
+from .transform import Compose, to_array
 from .whiten import PCA, ZCA, Whitening
 
 __all__ = [
-    "PCA", "ZCA", "BadImage", "Batch", "CenterCrop", "ChannelMean", "ChannelMeanStd", "ColorNoise", "Compose",
-    "DataError", "DataLoader", "ImageFolder", "MeanImage", "Normalize", "Pad", "RandomCrop", "RandomFlip",
-    "RandomShorterSide", "ResizeShorter", "TenCrop", "TensorDataset", "TooManyBadImages", "Whitening", "WithMirror",
+    "PCA", "ZCA", "BadImage", "Batch", "CenterCrop", "ChannelMean", "ChannelMeanStd", "ColorJitter", "ColorNoise",
+    "Compose", "Cutout", "DataError", "DataLoader", "ImageFolder", "LensDistortion", "MeanImage", "Normalize", "Pad",
+    "RandomAffine", "RandomCrop", "RandomFlip", "RandomResizedCrop", "RandomRotation", "RandomShorterSide",
+    "RandomStretch", "ResizeShorter", "TenCrop", "TensorDataset", "TooManyBadImages", "Whitening", "WithMirror",
     "ZeroToOne", "draw_sample", "only_classes", "some_per_class", "to_array", "train_and_val",
 ]  # fmt: skip

@@ -1,8 +1,7 @@
-"""Transforms of one picture: resize, crop, flip, colour noise; centre crop and ten crops for testing.
+"""Crops and sizes: resize, crop, flip, pad; centre crop and ten crops for testing.
 
-A transform is called as `transform(image, rng)`: a PIL "RGB" image in, a PIL image out (TenCrop, WithMirror: an
-array), every random choice drawn from the `np.random.Generator` it is handed. It keeps no state of its own, so the
-same generator gives the same picture, in whichever thread. `to_array` ends the chain; the loader calls it.
+What a transform is, of one picture or of one with mask and boxes, is told in transform.py; what turns and bends
+pictures is in distort.py, what changes colours in color.py. `to_array` ends the chain; the loader calls it.
 
 AlexNet's recipe (Krizhevsky et al. 2012, section 4.1) and what torchvision makes of it:
 
@@ -11,58 +10,26 @@ AlexNet's recipe (Krizhevsky et al. 2012, section 4.1) and what torchvision make
 
 The 2012 system first cut the central 256x256 of each picture: put CenterCrop(256) after ResizeShorter(256)
 for that. ResNet's recipe (He et al. 2015, section 3.4) resizes by RandomShorterSide(256, 480), and tests on
-whole pictures, Compose([ResizeShorter(side), WithMirror()]), of the sides 224, 256, 384, 480 and 640.
+whole pictures, Compose([ResizeShorter(side), WithMirror()]), of the sides 224, 256, 384, 480 and 640. GoogLeNet's
+(Szegedy et al. 2015) trains on RandomResizedCrop(224), which most others have taken over.
 """
 
-from collections.abc import Callable, Iterable
+import math
 from typing import Any
 
 import numpy as np
 
-from ..types import Array
-from .covariance import Covariance, principal_axes
+from ..settings import whole
 from .errors import BadImage
+from .geometry import Mirror, Resize, Window
+from .ranges import color, interval, pixel_class
+from .transform import Geometric, Transform, image_alone, to_array
 
 MAX_RESIZED = 2**26  # pixels, 200 MB; of 256 pixels in height: 262,144 in width
+TRIES = 10  # of RandomResizedCrop
 
 
-def to_array(image: Any) -> Array:
-    """PIL image -> uint8 (C, H, W), contiguous: "RGB" has three channels, "L" one. An array (TenCrop's) passes through.
-    TypeError for another mode, as a palette's numbers are no colours."""
-    if isinstance(image, np.ndarray):
-        return image
-    mode = getattr(image, "mode", type(image).__name__)
-    if mode not in ("RGB", "L", "RGBA"):
-        raise TypeError(f"a picture must have mode 'RGB' or 'L', not {mode!r}; image.convert('RGB') has")
-    pixels = np.asarray(image)
-    return np.ascontiguousarray(pixels.transpose(2, 0, 1)) if pixels.ndim == 3 else pixels[None].copy()
-
-
-class _Transform:
-    """Shown as it was made: RandomFlip(0.5)."""
-
-    def __repr__(self):
-        return f"{type(self).__name__}({', '.join(map(str, vars(self).values()))})"
-
-
-class _Sized(_Transform):
-    def __init__(self, size: int) -> None:
-        self.size = size
-
-
-class Compose(_Transform):
-    """The transforms one after another, all with the same generator."""
-
-    def __init__(self, transforms: Iterable[Callable]) -> None:
-        self.transforms = list(transforms)
-
-    def __call__(self, image, rng):
-        for transform in self.transforms:
-            image = transform(image, rng)
-        return image
-
-
-class ResizeShorter(_Sized):
+class ResizeShorter(Geometric):
     """Resize so that the shorter side has `size` pixels and the aspect ratio stays (the longer side rounds down).
 
     Pillow's antialiased bilinear filter, as torchvision on PIL images; without antialiasing trained nets lose
@@ -70,23 +37,24 @@ class ResizeShorter(_Sized):
     a file of some kB, would become 256 x 3,840,000.
     """
 
-    def __call__(self, image, rng=None):
-        from PIL import Image
+    def __init__(self, size: int) -> None:
+        self.size = whole(self, "size", size)
 
-        width, height = image.size
+    def moves(self, size, rng=None):
+        width, height = size
         shorter = min(width, height)
         if shorter == self.size:
-            return image
+            return []
         new_size = (self.size * width // shorter, self.size * height // shorter)
         if new_size[0] * new_size[1] > max(MAX_RESIZED, width * height):
             raise BadImage(
                 f"a picture of {width} x {height} pixels",
                 f"too long and thin for {self}: {new_size[0]} x {new_size[1]} are more than {MAX_RESIZED:,} pixels",
             )
-        return image.resize(new_size, Image.Resampling.BILINEAR)
+        return [Resize(size, new_size)]
 
 
-class RandomShorterSide(_Transform):
+class RandomShorterSide(Geometric):
     """Resize to a shorter side drawn uniformly from low, ..., high: ResNet's scale jitter [256, 480]."""
 
     def __init__(self, low: int = 256, high: int = 480) -> None:
@@ -94,40 +62,81 @@ class RandomShorterSide(_Transform):
             raise ValueError(f"RandomShorterSide: needs 1 <= low <= high, not low={low}, high={high}")
         self.low, self.high = low, high
 
-    def __call__(self, image, rng):
-        return ResizeShorter(int(rng.integers(self.low, self.high + 1)))(image)
+    def moves(self, size, rng):
+        return ResizeShorter(int(rng.integers(self.low, self.high + 1))).moves(size)
 
 
-class CenterCrop(_Sized):
+class _Crop(Geometric):
+    def __init__(self, size: int) -> None:
+        self.size = whole(self, "size", size)
+
+    def _window(self, left, top):
+        return Window(int(left), int(top), (self.size, self.size))
+
+
+class CenterCrop(_Crop):
     """The central size x size pixels. Raises ValueError if the image is smaller."""
 
-    def __call__(self, image, rng=None):
-        room_x, room_y = _room(self, image)
-        return _crop(image, round(room_x / 2), round(room_y / 2), self.size)
+    def moves(self, size, rng=None):
+        room_x, room_y = _room(self, size)
+        return [self._window(round(room_x / 2), round(room_y / 2))]
 
 
-class RandomCrop(_Sized):
+class RandomCrop(_Crop):
     """size x size pixels, every position equally likely. Raises ValueError if the image is smaller."""
 
-    def __call__(self, image, rng):
-        room_x, room_y = _room(self, image)
-        left, top = rng.integers(0, (room_x + 1, room_y + 1))
-        return _crop(image, int(left), int(top), self.size)
+    def moves(self, size, rng):
+        room_x, room_y = _room(self, size)
+        return [self._window(*rng.integers(0, (room_x + 1, room_y + 1)))]
 
 
-class Pad(_Transform):
-    """`border` black pixels on every side: RandomCrop behind it shifts the picture by up to so many (He et al. 2015,
-    section 4.2: 4 for CIFAR)."""
+class RandomResizedCrop(Geometric):
+    """A part of the picture, resized to size x size: its area is a fraction of the picture's within `scale`, its width
+    divided by its height within `ratio` (the logarithm uniform, so that 1/2 is as likely as 2).
 
-    def __init__(self, border: int) -> None:
-        self.border = border
+    A part that does not fit into the picture is drawn anew, TRIES times; then it is the largest one in the middle
+    whose shape is within `ratio`.
 
-    def __call__(self, image, rng=None):
-        width, height = image.size
-        return image.crop((-self.border, -self.border, width + self.border, height + self.border))
+    Source: Szegedy et al. 2015, "Going deeper with convolutions", section 6. As torchvision's.
+    """
+
+    def __init__(self, size: int, scale: Any = (0.08, 1.0), ratio: Any = (3 / 4, 4 / 3)) -> None:
+        self.size = whole(self, "size", size)
+        self.scale = interval(self, "scale", scale, above=0, at_most=1)
+        self.ratio = interval(self, "ratio", ratio, above=0)
+
+    def moves(self, size, rng):
+        window = self._window(size, rng)
+        return [window, Resize(window.size, (self.size, self.size))]
+
+    def _window(self, size, rng):
+        width, height = size
+        for _ in range(TRIES):
+            area = width * height * rng.uniform(*self.scale)
+            ratio = math.exp(rng.uniform(*map(math.log, self.ratio)))
+            w, h = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
+            if 0 < w <= width and 0 < h <= height:
+                left, top = rng.integers(0, (width - w + 1, height - h + 1))
+                return Window(int(left), int(top), (w, h))
+        ratio = min(max(width / height, self.ratio[0]), self.ratio[1])
+        w, h = max(1, min(width, round(height * ratio))), max(1, min(height, round(width / ratio)))
+        return Window((width - w) // 2, (height - h) // 2, (w, h))
 
 
-class RandomFlip(_Transform):
+class Pad(Geometric):
+    """`border` pixels more on every side: RandomCrop behind it shifts the picture by up to so many (He et al. 2015,
+    section 4.2: 4 for CIFAR). They are black, or `fill`, and of class `mask_fill`."""
+
+    def __init__(self, border: int, fill: Any = 0, mask_fill: int = 0) -> None:
+        self.border = whole(self, "border", border, 0)
+        self.fill, self.mask_fill = color(self, "fill", fill), pixel_class(self, mask_fill)
+
+    def moves(self, size, rng=None):
+        width, height = size
+        return [Window(-self.border, -self.border, (width + 2 * self.border, height + 2 * self.border))]
+
+
+class RandomFlip(Geometric):
     """Mirror left and right with probability p."""
 
     def __init__(self, p: float = 0.5) -> None:
@@ -135,11 +144,11 @@ class RandomFlip(_Transform):
             raise ValueError(f"RandomFlip: p must lie in [0, 1], not {p}")
         self.p = p
 
-    def __call__(self, image, rng):
-        return _mirror(image) if rng.random() < self.p else image
+    def moves(self, size, rng):
+        return [Mirror(size[0])] if rng.random() < self.p else []
 
 
-class TenCrop(_Sized):
+class TenCrop(Transform):
     """Four corners and the centre of the picture, then of its mirror image -> uint8 (10, 3, size, size).
 
     Each five in torchvision's order: top left, top right, bottom left, bottom right, centre. The net's ten
@@ -147,115 +156,33 @@ class TenCrop(_Sized):
     smaller than a crop.
     """
 
+    def __init__(self, size: int) -> None:
+        self.size = whole(self, "size", size)
+
     def __call__(self, image, rng=None):
-        room_x, room_y = _room(self, image)
+        image = image_alone(self, image)
+        room_x, room_y = _room(self, image.size)
         corners = [(0, 0), (room_x, 0), (0, room_y), (room_x, room_y)]
         places = [*corners, (round(room_x / 2), round(room_y / 2))]
-        views = [image, _mirror(image)]
-        return np.stack([to_array(_crop(view, x, y, self.size)) for view in views for x, y in places])
+        windows = [Window(x, y, (self.size, self.size)) for x, y in places]
+        return np.stack([to_array(window.image(view)) for view in _with_mirror(image) for window in windows])
 
 
-class WithMirror(_Transform):
+class WithMirror(Transform):
     """The whole picture and its mirror image -> uint8 (2, 3, H, W), for networks that take any size."""
 
     def __call__(self, image, rng=None):
-        return np.stack([to_array(image), to_array(_mirror(image))])
+        return np.stack([to_array(view) for view in _with_mirror(image_alone(self, image))])
 
 
-class ColorNoise:
-    """PCA colour noise: one random shift of (R, G, B) per picture, along the directions in which colours vary.
-
-        shift = 255 * P @ (alpha * lambda),   alpha ~ N(0, sigma), three numbers per picture
-
-    P's columns are the eigenvectors and lambda the eigenvalues of the 3x3 covariance of the training set's
-    pixels. The result is rounded and clipped to uint8.
-
-    Units. An eigenvalue is a variance: its size depends on the square of the unit. With pixels of 0..255
-    ImageNet's largest is 14,000, and alpha * lambda would be a shift of a thousand grey levels. The paper's
-    formula makes sense for pixels of 0..1, where it is .2175 and the shift has a standard deviation of 255 *
-    .1 * .2175 = 5.5 levels; so the covariance is taken of pixels / 255. The 2012 code did otherwise than the
-    paper says: its noise is proportional to standard deviations, sqrt(lambda), the same in any unit:
-    sqrt=True, 11.9 levels here. (It also divided the noisy picture by 1 + sigma after subtracting the mean.
-    That is left out.)
-
-    Source: Krizhevsky et al. 2012, section 4.1.
-    """
-
-    def __init__(
-        self, sigma: float = 0.1, sqrt: bool = False, eigenvalues: Any = None, eigenvectors: Any = None
-    ) -> None:
-        if sigma < 0:
-            raise ValueError(f"ColorNoise: sigma must not be negative, it is {sigma}")
-        self.sigma = sigma
-        self.sqrt = sqrt
-        self.eigenvalues: Array | None = None  # float64 (3,), descending, of pixels in 0..1
-        self.eigenvectors: Array | None = None  # float64 (3, 3), one per column; rows are R, G, B
-        if eigenvalues is not None:
-            self.load_state_dict({"eigenvalues": eigenvalues, "eigenvectors": eigenvectors})
-
-    @classmethod
-    def imagenet(cls, sigma: float = 0.1, sqrt: bool = False) -> "ColorNoise":
-        """ImageNet's eigenvalues and eigenvectors, as published with fb.resnet.torch
-        (datasets/imagenet.lua)."""
-        vectors = [[-0.5675, 0.7192, 0.4009], [-0.5808, -0.0045, -0.8140], [-0.5836, -0.6948, 0.4203]]
-        return cls(sigma, sqrt, [0.2175, 0.0188, 0.0045], vectors)
-
-    def fit(self, images: Iterable[Array]) -> "ColorNoise":
-        """Find eigenvalues and eigenvectors over an iterable of uint8 (3, H, W) or (N, 3, H, W). Returns
-        self."""
-        sums = Covariance(3)
-        for image in images:
-            image = np.asarray(image)
-            if image.dtype != np.uint8 or image.ndim not in (3, 4) or image.shape[-3] != 3:
-                raise ValueError(f"ColorNoise.fit: expected uint8 ([N,] 3, H, W), got {image.dtype} {image.shape}")
-            for one in image.reshape(-1, *image.shape[-3:]):
-                sums.add(one.reshape(3, -1).T)
-        if sums.count == 0:
-            raise ValueError("ColorNoise.fit: there was no image to fit on")
-        self.eigenvalues, self.eigenvectors = principal_axes(sums.matrix() / 255**2)
-        return self
-
-    def __call__(self, image, rng):
-        if self.eigenvalues is None:
-            raise ValueError("ColorNoise is not fitted: call fit(images) or use ColorNoise.imagenet()")
-        size = np.sqrt(self.eigenvalues) if self.sqrt else self.eigenvalues
-        shift = 255 * self.eigenvectors @ (rng.normal(0, self.sigma, 3) * size)
-        table = np.rint(np.arange(256) + shift[:, None]).clip(0, 255)  # (3, 256): new value of each old one
-        return image.point(table.astype(int).ravel().tolist())
-
-    def state_dict(self) -> dict[str, Array | None]:
-        """The eigenvalues and eigenvectors; None before they are known."""
-        return {"eigenvalues": self.eigenvalues, "eigenvectors": self.eigenvectors}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take those of ``state_dict``. ValueError for other shapes, or for numbers that are not finite."""
-        values = np.array(state["eigenvalues"], dtype=np.float64)
-        vectors = np.array(state["eigenvectors"], dtype=np.float64)
-        if values.shape != (3,) or vectors.shape != (3, 3):
-            why = f"eigenvalues must have shape (3,) and eigenvectors (3, 3), not {values.shape} and {vectors.shape}"
-            raise ValueError(f"ColorNoise: {why}")
-        self.eigenvalues, self.eigenvectors = values, vectors
-
-    def __repr__(self):
-        fitted = "" if self.eigenvalues is not None else ", not fitted"
-        return f"ColorNoise(sigma={self.sigma}, sqrt={self.sqrt}{fitted})"
+def _with_mirror(image):
+    return image, Mirror(image.width).image(image)
 
 
-def _room(transform, image):
+def _room(transform, size):
     """How far the crop can move in x and in y."""
-    width, height = image.size
-    size = transform.size
-    if width < size or height < size:
-        what = f"{type(transform).__name__}: cannot cut {size}x{size} from an image of {width}x{height} pixels"
-        raise ValueError(f"{what}; put ResizeShorter({size}) or larger before it")
-    return width - size, height - size
-
-
-def _crop(image, left, top, size):
-    return image.crop((left, top, left + size, top + size))
-
-
-def _mirror(image):
-    from PIL import Image
-
-    return image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    (width, height), side = size, transform.size
+    if width < side or height < side:
+        what = f"{type(transform).__name__}: cannot cut {side}x{side} from an image of {width}x{height} pixels"
+        raise ValueError(f"{what}; put ResizeShorter({side}) or larger before it")
+    return width - side, height - side

@@ -22,7 +22,7 @@ from ..device import array_module, plain_array
 from ..tensor import Tensor
 from ..types import Array
 from ..variable import FLOATS
-from .augment import to_array
+from .transform import to_array
 
 ONE_SHAPE = "give all items one shape and dtype, by a crop for instance, or collate_fn="
 Name = Callable[[int], str]  # of the i-th item of a batch, for messages

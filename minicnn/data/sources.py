@@ -16,10 +16,10 @@ import numpy as np
 from ..device import device_of, is_array, to_device
 from ..tensor import Tensor
 from ..types import Array
-from .augment import to_array
 from .collate import stack, stack_arrays
 from .datasets import TensorDataset, checked_parts
 from .errors import BadImage, DataError, shown
+from .transform import to_array
 
 
 class Arrays:

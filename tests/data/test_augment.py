@@ -1,6 +1,4 @@
-"""Transforms: torchvision as the oracle for geometry, exact arithmetic for colour noise."""
-
-import re
+"""Crops and sizes: torchvision is the oracle."""
 
 import numpy as np
 import pytest
@@ -11,8 +9,10 @@ from minicnn.data import (
     CenterCrop,
     ColorNoise,
     Compose,
+    Pad,
     RandomCrop,
     RandomFlip,
+    RandomResizedCrop,
     RandomShorterSide,
     ResizeShorter,
     TenCrop,
@@ -75,10 +75,15 @@ def test_resize_keeps_an_image_that_already_fits():
 
 
 class Sized:
-    """A picture of which nothing but the size is known, and what it was resized to."""
+    """A picture without pixels, and what it was resized to."""
+
+    mode = "RGB"
 
     def __init__(self, *size):
         self.size = size
+
+    def getbands(self):
+        return tuple(self.mode)
 
     def resize(self, size, *args, **more):
         self.asked = size
@@ -183,66 +188,55 @@ def test_impossible_settings_are_refused(make):
         make()
 
 
-# --- colour noise ---
+def test_random_resized_crop_equals_torchvisions_of_the_same_window():
+    functional = pytest.importorskip("torchvision.transforms.functional")
+    rng, image = generator(), random_image(50, 40)
+    for _ in range(5):
+        transform, state = RandomResizedCrop(24), rng.bit_generator.state
+        window, _ = transform.moves(image.size, rng)
+        rng.bit_generator.state = state
+        theirs = functional.resized_crop(image, window.top, window.left, *window.size[::-1], [24, 24])
+        assert np.array_equal(to_array(transform(image, rng)), to_array(theirs))
 
 
-def correlated_images(count=6):
-    rng = generator(3)
-    mix = np.array([[30, 12, 2], [28, -3, -6], [31, -10, 3]])
-    return [(128 + mix @ rng.normal(size=(3, 40))).clip(0, 255).astype(np.uint8).reshape(3, 8, 5) for _ in range(count)]
+def test_random_resized_crop_draws_what_it_says():
+    rng = generator()
+    drawn = [RandomResizedCrop(9, (0.1, 0.3), (0.5, 2.0)).moves((200, 220), rng)[0] for _ in range(3000)]
+    left, top, width, height = np.array([(w.left, w.top, *w.size) for w in drawn]).T
+    assert left.min() == top.min() == 0 and (left + width).max() == 200 and (top + height).max() == 220
+    area, shape = width * height / 44_000, np.log2(width / height)
+    assert 0.098 < area.min() < 0.102 and 0.298 < area.max() < 0.302 and abs(area.mean() - 0.2) < 0.005
+    assert -1.03 < shape.min() < -0.97 and 0.97 < shape.max() < 1.03 and abs(shape.mean()) < 0.05
 
 
-def test_fit_equals_the_eigenvectors_of_the_pixels_covariance():
-    images = correlated_images()
-    noise = ColorNoise().fit(images)
-    pixels = np.concatenate([image.reshape(3, -1) for image in images], axis=1) / 255
-    covariance = np.cov(pixels, bias=True)
-    rebuilt = noise.eigenvectors @ np.diag(noise.eigenvalues) @ noise.eigenvectors.T
-    assert np.allclose(rebuilt, covariance, rtol=0, atol=1e-12)
-    assert (np.diff(noise.eigenvalues) <= 0).all()
-    assert np.allclose(noise.eigenvectors.T @ noise.eigenvectors, np.eye(3))
+@pytest.mark.parametrize("size", [(10, 200), (200, 10), (60, 50), (1, 50)])
+def test_a_shape_that_does_not_fit_becomes_torchvisions_crop_of_the_middle(size):
+    transforms = pytest.importorskip("torchvision.transforms")
+    whole = (1.0, 1.0), ((2.0, 2.0) if size == (60, 50) else (3 / 4, 4 / 3))
+    window, resize = RandomResizedCrop(8, *whole).moves(size, generator())
+    theirs = transforms.RandomResizedCrop.get_params(random_image(*size), *map(list, whole))
+    assert (window.top, window.left, *window.size[::-1]) == theirs and resize.size == (8, 8)
 
 
-def test_fit_takes_batches_too():
-    images = correlated_images()
-    one, many = ColorNoise().fit(images), ColorNoise().fit([np.stack(images[:4]), np.stack(images[4:])])
-    assert np.array_equal(one.eigenvalues, many.eigenvalues)
-    assert np.array_equal(one.eigenvectors, many.eigenvectors)
+def test_pad_puts_a_border_around():
+    image = random_image(5, 4)
+    array = to_array(Pad(2, fill=(1, 2, 3))(image))
+    assert array.shape == (3, 8, 9) and np.array_equal(array[:, 2:-2, 2:-2], to_array(image))
+    array[:, 2:-2, 2:-2] = np.array([1, 2, 3])[:, None, None]
+    assert (array == np.array([1, 2, 3])[:, None, None]).all()
+    assert (to_array(Pad(3)(image.convert("L")))[0, :3] == 0).all()
+    assert (to_array(Pad(1, 9)(image.convert("L")))[0, 0] == 9).all()
 
 
-@pytest.mark.parametrize("sqrt, sigma", [(False, 30), (True, 2)])
-def test_the_shift_is_p_times_alpha_lambda_rounded_and_clipped(sqrt, sigma):
-    noise = ColorNoise(sigma, sqrt).fit(correlated_images())
-    image = random_image(9, 8)
-    alpha = generator(7).normal(0, sigma, 3)
-    size = noise.eigenvalues**0.5 if sqrt else noise.eigenvalues
-    shift = 255 * noise.eigenvectors @ (alpha * size)
-    expected = np.rint(to_array(image) + shift[:, None, None]).clip(0, 255)
-    assert np.abs(shift).max() > 1
-    assert np.array_equal(to_array(noise(image, generator(7))), expected)
+@pytest.mark.parametrize("kind", [ResizeShorter, CenterCrop, RandomCrop, TenCrop, RandomResizedCrop, Pad])
+def test_sizes_are_whole_numbers(kind):
+    with pytest.raises(TypeError, match=rf"{kind.__name__}: (size|border) must be a whole number, got 2\.5"):
+        kind(2.5)
+    with pytest.raises(ValueError, match=f"{kind.__name__}: (size|border) must be at least"):
+        kind(-1)
 
 
-@pytest.mark.parametrize("sqrt, levels", [(False, 5.5), (True, 11.9)])
-def test_imagenets_noise_has_the_documented_size(sqrt, levels):
-    noise, rng = ColorNoise.imagenet(sqrt=sqrt), generator()
-    grey = Image.new("RGB", (1, 1), (128, 128, 128))
-    shifts = np.array([to_array(noise(grey, rng)).ravel() - 128.0 for _ in range(4000)])
-    assert np.std(shifts @ noise.eigenvectors[:, 0]) == pytest.approx(levels, rel=0.05)
-
-
-def test_state_round_trips():
-    fitted, restored = ColorNoise().fit(correlated_images()), ColorNoise()
-    restored.load_state_dict(fitted.state_dict())
-    image = random_image(5, 5)
-    assert np.array_equal(to_array(fitted(image, generator())), to_array(restored(image, generator())))
-
-
-def test_colour_noise_errors():
-    with pytest.raises(ValueError, match="not fitted: call fit"):
-        ColorNoise()(random_image(5, 5), generator())
-    with pytest.raises(ValueError, match="no image to fit on"):
-        ColorNoise().fit([])
-    with pytest.raises(ValueError, match=re.escape("got float64 (3, 4, 4)")):
-        ColorNoise().fit([np.zeros((3, 4, 4))])
-    with pytest.raises(ValueError, match=r"\(3,\).*not \(2,\)"):
-        ColorNoise(eigenvalues=[1, 2], eigenvectors=np.eye(3))
+def test_ranges_that_cannot_be():
+    for scale in ((0.5, 0.2), (0, 1), (0.5, 1.5), 0.5, (0.1, 0.2, 0.3), (0.1, "1")):
+        with pytest.raises((ValueError, TypeError), match="RandomResizedCrop: scale must be"):
+            RandomResizedCrop(8, scale)
