@@ -130,10 +130,13 @@ def arange(
         real("arange", name, value)  # a finite number
     if step == 0 or (end - start) / step < 0:
         raise ValueError(f"arange: from {start} a step of {step} does not lead to {end}")
-    if dtype is None:
-        dtype = int64 if all(isinstance(value, numbers.Integral) for value in (start, end, step)) else float32
-    array = np.arange(start, end, step).astype(checked_dtype("arange", dtype))  # float64 on the way
-    return _finished("arange", array, device, requires_grad)
+    whole_numbers = all(isinstance(value, numbers.Integral) for value in (start, end, step))
+    found = checked_dtype("arange", dtype or (int64 if whole_numbers else float32))
+    if whole_numbers:  # as NumPy works with them; of larger ones it makes nothing at all
+        _check_fit("arange", (start, end, step), int64)
+    array = np.arange(start, end, step)  # float64, if one of them is
+    _check_fit("arange", array[[0, -1]].tolist() if array.size else (), found)
+    return _finished("arange", array.astype(found), device, requires_grad)
 
 
 def linspace(
@@ -197,6 +200,7 @@ def randint(
     if low >= high:
         raise ValueError(f"randint: low {low} must be below high {high}")
     found = checked_dtype("randint", dtype)
+    _check_fit("randint", (low, high - 1), found)
     array = init_generator().integers(low, high, _size("randint", (size,)))
     return _finished("randint", array.astype(found), device, False)
 
@@ -220,7 +224,12 @@ def _values(op, data, dtype):
         raise TypeError(f"{op}: data must be numbers, in lists or an array, and is {what}")
     if dtype is None and array.dtype.kind == "f" and not hasattr(data, "dtype"):
         dtype = float32  # Python's own numbers
-    return array if dtype is None else array.astype(checked_dtype(op, dtype), copy=False)
+    if dtype is None:
+        return array
+    found = checked_dtype(op, dtype)
+    if found.kind in "iu" and not hasattr(data, "dtype") and array.size:  # an array is cast as NumPy does
+        _check_fit(op, (array.min().item(), array.max().item()), found)
+    return array.astype(found, copy=False)
 
 
 def _size(op, size) -> Shape:
@@ -252,9 +261,19 @@ def _as_of(op, input, dtype, device):
 
 def _filled(op, size, value, dtype, device, requires_grad):
     found = checked_dtype(op, dtype)
-    if found.kind in "iu" and not (math.isfinite(value) and np.iinfo(found).min <= value <= np.iinfo(found).max):
-        raise ValueError(f"{op}: {value} does not fit into {found}")
+    _check_fit(op, (value,), found)
     return _finished(op, np.full(_size(op, size), value, found), device, requires_grad)
+
+
+def _check_fit(op, values, dtype):
+    """ValueError for a number that would become another one, or infinite, in this dtype."""
+    for value in values:
+        if dtype.kind == "f":
+            fits = value != value or abs(value) == math.inf or abs(value) <= float(np.finfo(dtype).max)
+        else:
+            fits = dtype.kind == "b" or np.iinfo(dtype).min <= value <= np.iinfo(dtype).max  # NaN does not
+        if not fits:
+            raise ValueError(f"{op}: {value} does not fit into {dtype}")
 
 
 def _finished(op, array, device, requires_grad):

@@ -155,13 +155,20 @@ def is_array(value: object) -> bool:
 def plain_array(value: Any) -> Array:
     """`value` as an array of one of the two libraries: itself, or what ``np.asarray`` makes of it.
 
-    TypeError for a masked array, whose hidden numbers would be computed with. A matrix becomes an ordinary array of the
-    same memory, whose ``*`` is no matrix product.
+    TypeError for a masked array, whose hidden numbers would be computed with, ValueError for lists of different
+    lengths. A matrix becomes an ordinary array of the same memory, whose ``*`` is no matrix product.
     """
     if isinstance(value, np.ma.MaskedArray):
         raise TypeError("a masked array would lose its mask; give its .filled(...) values")
     on_gpu = isinstance(value, EmulatedArray) or hasattr(value, "__cuda_array_interface__")
-    return value if on_gpu else np.asarray(value)
+    if on_gpu:
+        return value
+    try:
+        return np.asarray(value)
+    except ValueError as error:
+        if "inhomogeneous" in str(error):
+            raise ValueError("lists of different lengths make no array; give each row as many numbers") from None
+        raise
 
 
 def array_module(array: object) -> Any:

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from .settings import whole
 from .types import Array
 
 
@@ -32,7 +33,7 @@ _streams = Streams(None)  # unseeded until manual_seed is called: different in e
 def manual_seed(seed: int) -> None:
     """Start every random stream of the library again from `seed`, a non-negative int."""
     global _streams
-    _streams = Streams(seed)
+    _streams = Streams(whole("manual_seed", "seed", seed, 0))
 
 
 def init_generator() -> np.random.Generator:

@@ -55,7 +55,10 @@ def real(
     """A finite number within these bounds."""
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
         raise TypeError(f"{_name(owner)}: {name} must be a number, got {_shown(value)}")
-    number = float(value)
+    try:
+        number = float(value)
+    except OverflowError:  # a whole number beyond all floats
+        number = math.inf
     if not (math.isfinite(number) and at_least <= number <= at_most and above < number < below):
         raise ValueError(f"{_name(owner)}: {name} must be {_bounds(at_least, at_most, above, below)}, got {value}")
     return number

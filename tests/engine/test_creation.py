@@ -1,6 +1,7 @@
 """New Tensors: their random numbers, their memory, their device, and what cannot be. Values: tests/habits."""
 
 import json
+import math
 
 import numpy as np
 import pytest
@@ -110,6 +111,21 @@ def test_whose_memory_it_is():
         (lambda: minicnn.tensor(Tensor([1.0], True)), TypeError, ["tensor", "detach", "stack"]),
         (lambda: minicnn.tensor([1, 2], requires_grad=True), TypeError, ["int64", "gradient"]),
         (lambda: minicnn.zeros(2, dtype="x"), TypeError, ["zeros", "dtype", "'x'"]),
+        (lambda: minicnn.arange(2**63), ValueError, ["arange", "9223372036854775808", "int64"]),
+        (lambda: minicnn.arange(2**2000), ValueError, ["arange", "finite"]),
+        (lambda: minicnn.arange(300, dtype=minicnn.uint8), ValueError, ["arange", "299", "uint8"]),
+        (lambda: minicnn.tensor([3, 300], dtype=minicnn.uint8), ValueError, ["tensor", "300", "uint8"]),
+        (lambda: minicnn.tensor(-1, dtype=minicnn.uint8), ValueError, ["tensor", "-1", "uint8"]),
+        (lambda: minicnn.tensor([1.5, math.nan], dtype=minicnn.int64), ValueError, ["tensor", "nan", "int64"]),
+        (lambda: minicnn.as_tensor([1e30], dtype=minicnn.int32), ValueError, ["as_tensor", "1e+30", "int32"]),
+        (lambda: minicnn.tensor([[1], [2, 3]]), ValueError, ["different lengths", "each row"]),
+        (lambda: Tensor([[1], [2, 3]]), ValueError, ["different lengths", "each row"]),
+        (lambda: minicnn.randint(0, 300, (5,), dtype=minicnn.uint8), ValueError, ["randint", "299", "uint8"]),
+        (lambda: minicnn.full((2,), 1e300), ValueError, ["full", "1e+300", "float32"]),
+        (lambda: minicnn.full((2,), 2**2000, dtype=minicnn.float64), ValueError, ["full", "float64"]),
+        (lambda: minicnn.manual_seed(None), TypeError, ["manual_seed", "None"]),
+        (lambda: minicnn.manual_seed(-1), ValueError, ["manual_seed", "-1"]),
+        (lambda: minicnn.manual_seed(1.5), TypeError, ["manual_seed", "1.5"]),
         (lambda: Tensor([1.0]).to(), TypeError, ["to", "device", "dtype"]),
         (lambda: Tensor([1.0]).to("cpu", "cpu"), TypeError, ["to", "two of a kind"]),
         (lambda: Tensor([1.0]).to(minicnn.float32, dtype=minicnn.float64), TypeError, ["two of a kind"]),
@@ -118,6 +134,14 @@ def test_whose_memory_it_is():
 def test_what_cannot_be_says_so(make, error, parts):
     with raises(error, *parts):
         make()
+
+
+def test_what_fits_is_taken():
+    assert minicnn.tensor([1.7, -1.7], dtype=minicnn.int64).tolist() == [1, -1]  # towards 0, as in PyTorch
+    assert minicnn.tensor(np.array([300, -1]), dtype=minicnn.uint8).tolist() == [44, 255]  # an array: as NumPy casts
+    assert minicnn.arange(256, dtype=minicnn.uint8)[-1].item() == 255 and minicnn.arange(2**62, 2**62 + 1).shape == (1,)
+    assert minicnn.full((1,), math.inf).item() == math.inf and math.isnan(minicnn.full((1,), math.nan).item())
+    assert minicnn.randint(0, 256, (1000,), dtype=minicnn.uint8).max().item() > 240
 
 
 def test_whether_there_is_a_gpu(monkeypatch):
