@@ -1,6 +1,6 @@
 """What PyTorch has and minicnn has not, on purpose, and what to write instead: so say the errors, and docs/pytorch.md.
 
-minicnn.  the package    nn.  F.  init.  optim.  lr_scheduler.  cuda.  data.  its parts
+minicnn.  the package    autograd.  nn.  F.  init.  optim.  lr_scheduler.  cuda.  data.  its parts
 Tensor.   methods of a Tensor    Module.   methods of a Module    Conv2d(padding_mode=)   a keyword
 """
 
@@ -123,8 +123,19 @@ ABSENT = (  # (names, what to write instead, or why)
      "cuda.current_device cuda.set_device cuda.get_device_name cuda.manual_seed_all cuda.manual_seed",
      "one GPU, whose kernels .numpy() waits for; MINICNN_EMULATE_GPU=1 is one on the processor"),
     ("minicnn.vmap minicnn.func", "gradients are first-order, and of one number: loss.backward()"),
+    ("autograd.grad autograd.functional autograd.gradgradcheck",
+     "gradients are first-order: loss.backward() leaves them in x.grad, also of results after x.retain_grad()"),
+    ("autograd.gradcheck", "minicnn.gradcheck"),
+    ("autograd.set_detect_anomaly autograd.detect_anomaly autograd.profiler",
+     "Trainer stops at the first loss that is not finite, and names the layer; Python's profilers see every op"),
+    ("minicnn.FloatTensor minicnn.DoubleTensor minicnn.LongTensor minicnn.IntTensor minicnn.BoolTensor",
+     "minicnn.tensor(data, dtype=minicnn.float32); of a size, minicnn.zeros(2, 3)"),
     ("minicnn.utils", "from minicnn.data import DataLoader"),
     ("minicnn.onnx minicnn.hub", "minicnn.pretrained reads weights of torch.save and torchvision"),
+    ("SGD(maximize=) Adam(maximize=) AdamW(maximize=)", "(-loss).backward()"),
+    ("SGD(foreach=) Adam(foreach=) AdamW(foreach=) SGD(fused=) Adam(fused=) AdamW(fused=) Adam(capturable=) "
+     "AdamW(capturable=) SGD(differentiable=) Adam(differentiable=) AdamW(differentiable=)",
+     "leave it out: a step is one pass over all parameters as it is"),
     ("optim.RMSprop optim.Adagrad optim.Adadelta optim.Adamax optim.NAdam optim.LBFGS optim.Rprop optim.ASGD",
      "optim.SGD, Adam and AdamW are here; another one needs param_groups, step() and zero_grad() alone"),
     ("lr_scheduler.OneCycleLR lr_scheduler.ExponentialLR lr_scheduler.LambdaLR lr_scheduler.CyclicLR "
@@ -132,8 +143,9 @@ ABSENT = (  # (names, what to write instead, or why)
      'StepLR, MultiStepLR, CosineAnnealingLR, ReduceLROnPlateau and warm-up are here; others set group["lr"] by hand'),
 )  # fmt: skip
 
-PLACES = {"nn": "minicnn.nn", "F": "minicnn.functional", "init": "minicnn.nn.init", "optim": "minicnn.optim",
-          "lr_scheduler": "minicnn.optim.lr_scheduler", "cuda": "minicnn.cuda", "data": "minicnn.data"}  # fmt: skip
+PLACES = {"autograd": "minicnn.autograd", "nn": "minicnn.nn", "F": "minicnn.functional", "init": "minicnn.nn.init",
+          "optim": "minicnn.optim", "lr_scheduler": "minicnn.optim.lr_scheduler", "cuda": "minicnn.cuda",
+          "data": "minicnn.data"}  # fmt: skip
 INSTEAD = {name: instead for names, instead in ABSENT for name in names.split()}
 
 

@@ -18,10 +18,11 @@ page: ``no_grad`` (``gradmode.py``), changes in place (``versions.py``), what an
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .absent import absent
 from .contract import check_inputs, check_saved, checked_result, gradients_of
 from .device import current_tier, device_of, implementation, naming_memory_errors, share_memory
 from .gradmode import is_grad_enabled
@@ -198,3 +199,9 @@ def _accumulate(leaf, grad, owned):
         raise RuntimeError(f"backward(): a gradient of shape {grad.shape} cannot add to a .grad of {former.data.shape}")
     else:
         former.data += grad  # in place: nobody else holds a .grad's array
+
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name):  # torch.autograd.grad, for instance
+        raise absent("autograd", name)

@@ -11,6 +11,7 @@ import numpy as np
 
 from .device import array_module
 from .ops import activation, arithmetic, choice, rounding, softmax
+from .ops.arguments import with_numpys_words
 from .variable import Variable
 
 
@@ -55,10 +56,12 @@ class Elementwise(Variable):
         """The hyperbolic tangent."""
         return activation.tanh(self)
 
+    @with_numpys_words
     def softmax(self, dim: int) -> Self:
         """Probabilities over the axis `dim`."""
         return softmax.softmax(self, dim)
 
+    @with_numpys_words
     def log_softmax(self, dim: int) -> Self:
         """Their logarithms."""
         return softmax.log_softmax(self, dim)
@@ -121,9 +124,13 @@ class Elementwise(Variable):
         """``x * other``."""
         return arithmetic.mul(self, other)
 
-    def div(self, other: Any) -> Self:
-        """``x / other``."""
-        return arithmetic.div(self, other)
+    def div(self, other: Any, *, rounding_mode: str | None = None) -> Self:
+        """``x / other``; with rounding_mode="floor", ``x // other``."""
+        if rounding_mode not in (None, "floor"):
+            raise ValueError(
+                f"div: rounding_mode may be 'floor', not {rounding_mode!r}; (a / b).trunc() goes towards 0"
+            )
+        return rounding.floor_divide(self, other) if rounding_mode else arithmetic.div(self, other)
 
     def neg(self) -> Self:
         """``-x``."""

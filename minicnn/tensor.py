@@ -260,9 +260,9 @@ class Tensor(TorchIdioms, Elementwise, Reductions, Comparisons, ArrayProtocols):
         """Axes of length 1 repeated to these lengths, without a copy; -1 leaves one as it is; more axes in front."""
         return shape.expand(self, _spread(size))
 
-    def flip(self, *dims: int | Shape) -> Tensor:
-        """These axes in reverse order."""
-        return shape.flip(self, _spread(dims))
+    def flip(self, *axes: int | Shape, dims: Shape | None = None) -> Tensor:
+        """These axes in reverse order: flip(2, 3), flip((2, 3)) or flip(dims=(2, 3))."""
+        return shape.flip(self, _spread(axes) if dims is None else dims)
 
     def split(self, split_size: int | list[int], dim: int = 0) -> tuple[Tensor, ...]:
         """Pieces of that length along an axis, the last one shorter; or of the lengths in a list."""

@@ -1,9 +1,31 @@
 """The checks that an op's function begins with, before it looks at shapes. Numbers: ``minicnn/settings.py``."""
 
-from typing import Any
+import functools
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar
 
 from ..types import Shape
 from ..variable import Variable
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+NUMPYS_WORDS = {"axis": "dim", "keepdims": "keepdim"}
+
+
+def with_numpys_words(function: Callable[P, R]) -> Callable[P, R]:
+    """`function`, which takes axis= for dim= and keepdims= for keepdim=, too, as PyTorch's functions do."""
+
+    @functools.wraps(function)
+    def renamed(*args: P.args, **keywords: P.kwargs) -> R:
+        for word in keywords.keys() & NUMPYS_WORDS.keys():
+            name = NUMPYS_WORDS[word]
+            if name in keywords:
+                raise TypeError(f"{function.__name__}: {word}= and {name}= are one argument; give one of them")
+            keywords[name] = keywords.pop(word)
+        return function(*args, **keywords)
+
+    return renamed
 
 
 def check_tensors(op: str, required: dict[str, Any], optional: dict[str, Any] | None = None) -> None:

@@ -21,12 +21,14 @@ from .arithmetic import unbroadcast
 from .operands import operands
 
 
-def where(condition: Any, a: Any, b: Any) -> Any:
+def where(condition: Any, a: Any = None, b: Any = None) -> Any:
     """a where `condition`, a mask of booleans, is true, else b; one of these two may be a number."""
     condition = condition if isinstance(condition, Variable) else plain_array(condition)
     mask = condition.data if isinstance(condition, Variable) else condition
     if mask.dtype.kind != "b":
         raise TypeError(f"where: condition must be a mask of booleans, such as x > 0, not {mask.dtype}")
+    if a is None and b is None:
+        raise TypeError("where: takes a condition and two values; np.nonzero(condition) tells where it is true")
     if not isinstance(a, Variable) and not isinstance(b, Variable):
         raise TypeError("where: one of the two must be a Tensor; minicnn.full_like(x, 1.0) is one of a number")
     a, b = operands("where", a, b)

@@ -25,7 +25,7 @@ from ..device import array_module, full, plain_array, to_device
 from ..settings import whole
 from ..types import Shape
 from ..variable import V, Variable
-from .arguments import axis, check_tensors
+from .arguments import axis, check_tensors, with_numpys_words
 from .summation import total
 
 FEW_TIMES = 256  # additions to one element that float32 has digits enough for
@@ -82,6 +82,7 @@ def to(x: V, device: str) -> V:
     return ToDevice.apply(x, device=device)
 
 
+@with_numpys_words
 def cat(tensors: Iterable[V], dim: int = 0) -> V:
     """Tensors one after the other along the axis `dim`, as ``torch.cat``."""
     tensors = tuple(tensors)  # an iterator is used up once
@@ -96,6 +97,7 @@ def cat(tensors: Iterable[V], dim: int = 0) -> V:
         raise ValueError(f"cat: shapes {shapes} must agree everywhere but at dim {dim}") from None
 
 
+@with_numpys_words
 def stack(tensors: Iterable[V], dim: int = 0) -> V:
     """Tensors of one shape side by side along a new axis `dim`, as ``torch.stack``."""
     tensors = tuple(tensors)

@@ -7,11 +7,13 @@ parameters are one launch, or one pass.
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
+from ..absent import refuse_keywords
 from ..device import current_tier, device_of, implementation, naming_memory_errors, to_device
+from ..gradmode import enable_grad
 from ..settings import flag
 from ..types import Array
 from ..variable import Variable
@@ -30,6 +32,10 @@ class Optimizer:
     update: ClassVar[Callable[..., None]]  # (parameters, gradients, a list for each of `kept`, settings), in place
     kept: ClassVar[dict[str, str]]  # names of arrays in a parameter's state: names of their lists in ``state_dict``
     counted: ClassVar[dict[str, str]] = {}  # likewise of whole numbers from 1 on
+
+    def __new__(cls, *args: Any, **keywords: Any) -> Self:
+        refuse_keywords(cls, keywords)  # PyTorch's maximize=, for instance
+        return super().__new__(cls)
 
     def __init__(self, params: Any, defaults: Mapping[str, Any]) -> None:
         self.defaults = self.checked_settings(defaults)
@@ -59,11 +65,16 @@ class Optimizer:
         group = checked_group(self._name, group, self.defaults, self._parameters())
         self.param_groups.append({**group, **self.checked_settings(group)})
 
-    def step(self) -> None:
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Change every parameter that has a gradient: all those on one device, of one dtype, in one call.
 
-        TypeError or ValueError, and nothing is changed, where an array or a setting has become what it cannot be.
+        closure: a function that works out the gradients first; the loss that it returns is returned. TypeError or
+        ValueError, and nothing is changed, where an array or a setting has become what it cannot be.
         """
+        loss = None
+        if closure is not None:
+            with enable_grad():
+                loss = closure()
         together: dict[Any, list] = {}  # (device, dtype) -> what one call of `update` changes
         with naming_memory_errors(f"{self._name}.step"):
             for number, group in enumerate(self.param_groups):
@@ -84,6 +95,7 @@ class Optimizer:
             for parameter, state in zip(parameters, states, strict=True):
                 parameter.version.count += 1  # a graph that has saved it will notice
                 self.state[parameter].update(state)
+        return loss
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget every gradient, so that the next backward pass starts from nothing.
