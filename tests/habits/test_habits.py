@@ -71,18 +71,19 @@ def names(library, path):
 
 
 def outcome(line, library, folder):
-    """What the line's last expression gives, or all tensors after it; or the error."""
+    """What the line's last expression gives, and all tensors and gradients after it; or the error."""
     path = folder / "file"
     path.unlink(missing_ok=True)
     scope = names(library, str(path))
+    weights = list(scope["model"].parameters())
     tree = ast.parse(line.replace(NL, "\n"))
     last = tree.body.pop() if isinstance(tree.body[-1], ast.Expr) else None
     mode = library.is_grad_enabled()
     try:
         exec(compile(tree, line, "exec"), scope)
-        if last is not None:
-            return plain(eval(compile(ast.Expression(last.value), line, "eval"), scope))
-        return [plain(scope[name]) for name in "xabvpiymr"]
+        value = None if last is None else eval(compile(ast.Expression(last.value), line, "eval"), scope)
+        tensors = [*(scope[name] for name in "xabvpiymr"), *weights]
+        return [plain(value), *((plain(t), plain(getattr(t, "grad", None))) for t in tensors)]
     except Exception as error:
         return error
     finally:
@@ -102,7 +103,8 @@ def plain(value):
         return {key: plain(each) for key, each in value.items()}
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
-    return type(value).__name__ if not isinstance(value, np.dtype) else "dtype"
+    kind = type(value).__name__
+    return str(value).removeprefix("torch.") if kind.lower().endswith("dtype") else kind
 
 
 def equal(one, other):
