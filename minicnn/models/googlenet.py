@@ -157,6 +157,8 @@ def googlenet(
 
 def from_minus_one_to_one(x: Tensor) -> Tensor:
     """Pixels that were normalised by ImageNet's mean and standard deviation (``ChannelMeanStd.imagenet``), as numbers
-    from -1 (black) to 1: (N, 3, H, W) both."""
+    from -1 (black) to 1: (N, 3, H, W) both. ValueError for another number of channels."""
+    if x.ndim != 4 or x.shape[1] != 3:  # one channel would be broadcast to three
+        raise ValueError(f"transform_input: takes pictures (N, 3, H, W) in colour, got shape {x.shape}")
     mean, std = np.array([[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]]).reshape(2, 3, 1, 1).astype(x.dtype)
     return x * Tensor(std / 0.5).to(x.device) + Tensor((mean - 0.5) / 0.5).to(x.device)

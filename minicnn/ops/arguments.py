@@ -33,7 +33,9 @@ def check_tensors(op: str, required: dict[str, Any], optional: dict[str, Any] | 
     given = {name: value for name, value in (optional or {}).items() if value is not None}
     for name, value in {**required, **given}.items():
         if not isinstance(value, Variable):
-            raise TypeError(f"{op}: {name} is a {type(value).__name__}, not a Tensor; wrap it in minicnn.Tensor(...)")
+            several = isinstance(value, (tuple, list)) and any(isinstance(each, Variable) for each in value)
+            way_out = "give one of the Tensors in it" if several else "wrap it in minicnn.Tensor(...)"
+            raise TypeError(f"{op}: {name} is a {type(value).__name__}, not a Tensor; {way_out}")
 
 
 def axis(op: str, name: str, value: int, shape: Shape, more: int = 0) -> int:

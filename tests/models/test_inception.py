@@ -3,7 +3,7 @@ transfer, files with auxiliary heads and without."""
 
 import numpy as np
 import pytest
-from checks import check_close
+from checks import check_close, raises
 from parity import CLASSES, check_same_numbers, images, twins, without_initial_weights
 
 import minicnn.functional as F
@@ -59,6 +59,8 @@ def test_the_scale_of_the_input():
     extremes = np.stack([np.zeros((3, 2, 2)), np.full((3, 2, 2), 255)]).astype(np.uint8)
     scaled = from_minus_one_to_one(Tensor(normalize(extremes)))
     check_close(scaled.numpy(), np.stack([np.full((3, 2, 2), -1.0), np.ones((3, 2, 2))]).astype(np.float32), 1e-6)
+    with raises(ValueError, "transform_input", "(N, 3, H, W)", "(2, 1, 64, 64)"):
+        models.create("googlenet", 3).eval()(Tensor(np.zeros((2, 1, 64, 64), np.float32)))
     assert models.create("googlenet", 3).transform_input and not models.googlenet(3).transform_input
 
 
@@ -123,6 +125,8 @@ def test_layers_by_name(name, capsys):
 def test_training_lowers_the_loss_of_all_three_heads():
     manual_seed(0)
     model, x, labels = models.googlenet(2, dropout=0.0, dropout_aux=0.0), batch(32), [0, 1]
+    with raises(TypeError, "cross_entropy", "GoogLeNetOutputs", "one of the Tensors in it"):
+        F.cross_entropy(model(x), labels)
     optimizer, values = SGD(model.parameters(), lr=0.01, momentum=0.9), []
     for _ in range(4):
         optimizer.zero_grad()
