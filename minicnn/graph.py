@@ -9,7 +9,6 @@ solid where a gradient is asked for, dashed where not. ``backward()`` frees the 
 
 import contextlib
 import inspect
-import subprocess
 from itertools import groupby
 from typing import Any
 
@@ -45,6 +44,8 @@ class Graph(str):
     """DOT text, which a notebook shows as a picture where Graphviz is there to draw it."""
 
     def _repr_mimebundle_(self, include=None, exclude=None):
+        import subprocess  # slow to import, and only needed here
+
         try:
             drawn = subprocess.run(["dot", "-Tsvg"], input=self, capture_output=True, encoding="utf-8", check=True)
         except (OSError, subprocess.CalledProcessError):

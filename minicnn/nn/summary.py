@@ -1,6 +1,5 @@
 """summary: the table of a network's layers that lectures draw, with its totals."""
 
-import html
 import math
 from dataclasses import dataclass, fields
 from typing import Any
@@ -166,6 +165,8 @@ def _texts(row):
 
 def _html(part, cell, rows):
     """A part of an HTML table: texts to the left, numbers to the right."""
+    import html  # slow to import, and only needed here
+
     style = [f' style="text-align:{"left" if i < 3 else "right"}"' for i in range(len(fields(Row)))]
     cells = ("".join(f"<{cell}{s}>{html.escape(t)}</{cell}>" for s, t in zip(style, row, strict=True)) for row in rows)
     return f"<{part}>{''.join(f'<tr>{row}</tr>' for row in cells)}</{part}>"
