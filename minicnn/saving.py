@@ -14,7 +14,6 @@ from typing import Any
 
 from .device import DEVICES, is_array
 from .settings import one_of
-from .storage.checkpoint import CheckpointError, is_checkpoint, load_checkpoint, save_checkpoint
 from .tensor import Tensor
 from .variable import FLOATS
 
@@ -28,6 +27,8 @@ def save(state: Any, path: Path | str) -> None:
     `path` before still there, if the disk is full or there is no such folder. Tuples come back as lists, and Tensors
     without ``requires_grad``.
     """
+    from .storage.checkpoint import CheckpointError, save_checkpoint  # slow to import, and only needed here
+
     if not isinstance(path, PATHS):
         if isinstance(state, PATHS):
             raise TypeError(f"save: takes (state, path), as PyTorch does; write save(state, {os.fspath(state)!r})")
@@ -45,17 +46,18 @@ def load(path: Path | str, map_location: str | None = None) -> Any:
     map_location: the device that they shall be on, "cpu" (None, too) or "cuda". FileNotFoundError if there is no such
     file; CheckpointError, with the way out, if it is damaged or another kind of file, such as one of ``torch.save``.
     """
+    from .storage.checkpoint import CheckpointError, is_checkpoint, load_checkpoint  # slow to import, as above
+
     if not isinstance(path, PATHS):
-        what = "is a str or a Path"
-        raise TypeError(f"load: path {what}, not a {type(path).__name__}; a state goes into load_state_dict(state)")
+        kind = type(path).__name__
+        raise TypeError(f"load: path must be a str or a Path, not a {kind}; a state goes into load_state_dict(state)")
     device = one_of("load", "map_location", map_location or "cpu", DEVICES)
     if not os.path.lexists(path):
         raise FileNotFoundError(f"load: there is no file {os.fspath(path)}")
     if not is_checkpoint(path):
-        other = (
-            "a file of torch.save, .safetensors or .npz goes into a model by minicnn.pretrained.load_file(model, path)"
-        )
-        raise CheckpointError(f"load: {path} is damaged, or minicnn.save has not written it; {other}")
+        what = f"load: {path} is damaged, or minicnn.save has not written it"
+        way_out = "weights of torch.save, .safetensors or .npz go into a model by minicnn.pretrained.load_file"
+        raise CheckpointError(f"{what}; {way_out}(model, path)")
     return _with_tensors(load_checkpoint(path), device)
 
 
