@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .absent import absent
-from .contract import check_inputs, check_saved, checked_result, gradients_of
+from .contract import check_inputs, check_methods, check_saved, checked_result, gradients_of
 from .device import current_tier, device_of, implementation, naming_memory_errors, share_memory
 from .gradmode import is_grad_enabled
 from .types import Array
@@ -70,6 +70,9 @@ class Function(Memory):
     freed = False
     device: str  # of the result, and so of the gradient that comes back
     tier: str
+
+    def __init_subclass__(cls) -> None:
+        check_methods(cls)
 
     def forward(self, *arrays: Any, **options: Any) -> Any:
         """The op itself: the array that it makes of its inputs' arrays."""

@@ -10,6 +10,14 @@ from .types import Array
 from .variable import FLOATS, Variable
 
 
+def check_methods(function: Any) -> None:
+    """TypeError for PyTorch's static methods: what they keep in ctx, a Function here keeps in itself."""
+    for name, arguments in (("forward", "self, x"), ("backward", "self, grad_out")):
+        if isinstance(vars(function).get(name), staticmethod):
+            what = f"{function.__name__}.{name} is a static method; here it is def {name}({arguments})"
+            raise TypeError(f"{what}, without ctx: self.save_for_backward(...), and self.saved in backward")
+
+
 def check_inputs(function: Any, inputs: Sequence[Any]) -> None:
     """Variables of one dtype on one device, or None; what is not is named as ``forward`` names it."""
     if _are_alike(inputs):  # quickly, for every op; what is wrong is only looked for where something is

@@ -92,7 +92,8 @@ class Tensor(TorchIdioms, Elementwise, Reductions, Comparisons, ArrayProtocols):
             raise TypeError("backward(): create_graph=True is not there on purpose: gradients are first-order only")
         if gradient is None:
             if self.size != 1:
-                raise ValueError(f"backward() of a tensor {self.shape} needs the upstream gradient, of that shape")
+                what = f"backward() of a tensor {self.shape} needs the upstream gradient, of that shape"
+                raise ValueError(f"{what}; or take its .sum() or .mean() first")
             gradient = Tensor(np.ones_like(self.data))  # dL/dL = 1
         if isinstance(gradient, Variable):
             given = gradient.data

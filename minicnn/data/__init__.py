@@ -7,7 +7,7 @@ package, one file per step:
     decode.py     one file                                      path          -> PIL image, "RGB"
     published.py  CIFAR-10 and Flowers-102, through torchvision               -> PIL image, "RGB"
     cifar.py      CIFAR-10's test pictures, from their file     an index      -> PIL image, "RGB"
-    subset.py     some classes, some pictures of each
+    subset.py     some classes, some pictures of each; a split by a seed
     augment.py    resize, crop, flip, pad, per picture          PIL image     -> PIL image
     distort.py    shift, turn, stretch, shear, bend
     color.py      brightness, contrast, colours, cutout
@@ -18,7 +18,7 @@ package, one file per step:
 
 Beneath them:
 
-    datasets.py   arrays of one length
+    datasets.py   arrays of one length, chosen items of any data set
     sources.py    what is a data set, and what is none
     geometry.py   where pixels and points go
     ranges.py     settings of what is drawn at random
@@ -47,21 +47,22 @@ from .augment import (
     WithMirror,
 )
 from .color import ColorJitter, ColorNoise, Cutout
-from .datasets import TensorDataset
+from .datasets import Dataset, Subset, TensorDataset
 from .distort import LensDistortion, RandomAffine, RandomRotation, RandomStretch
 from .errors import BadImage, DataError
 from .folder import ImageFolder, train_and_val
 from .loader import Batch, DataLoader, TooManyBadImages
 from .normalize import ChannelMean, ChannelMeanStd, MeanImage, Normalize, ZeroToOne
 from .sample import draw_sample
-from .subset import only_classes, some_per_class
+from .subset import only_classes, random_split, some_per_class
 from .transform import Compose, to_array
 from .whiten import PCA, ZCA, Whitening
 
 __all__ = [
     "PCA", "ZCA", "BadImage", "Batch", "CenterCrop", "ChannelMean", "ChannelMeanStd", "ColorJitter", "ColorNoise",
-    "Compose", "Cutout", "DataError", "DataLoader", "ImageFolder", "LensDistortion", "MeanImage", "Normalize", "Pad",
-    "RandomAffine", "RandomCrop", "RandomFlip", "RandomResizedCrop", "RandomRotation", "RandomShorterSide",
-    "RandomStretch", "ResizeShorter", "TenCrop", "TensorDataset", "TooManyBadImages", "Whitening", "WithMirror",
-    "ZeroToOne", "draw_sample", "only_classes", "some_per_class", "to_array", "train_and_val",
+    "Compose", "Cutout", "DataError", "DataLoader", "Dataset", "ImageFolder", "LensDistortion", "MeanImage",
+    "Normalize", "Pad", "RandomAffine", "RandomCrop", "RandomFlip", "RandomResizedCrop", "RandomRotation",
+    "RandomShorterSide", "RandomStretch", "ResizeShorter", "Subset", "TenCrop", "TensorDataset", "TooManyBadImages",
+    "Whitening", "WithMirror", "ZeroToOne", "draw_sample", "only_classes", "random_split", "some_per_class",
+    "to_array", "train_and_val",
 ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""Arrays as a data set: item i is row i of each."""
+"""Data sets: one of arrays, where item i is row i of each; a base for those of one's own; chosen items of any."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,7 +9,34 @@ from .collate import check_dtype, named_array
 from .errors import DataError
 
 
-class TensorDataset:
+class Dataset:
+    """A base for data sets of one's own, for those who like one: write __len__ and __getitem__.
+
+    A loader takes any object that has both.
+    """
+
+    def __getitem__(self, index: int) -> Any:
+        raise NotImplementedError(f"{type(self).__name__}: write __getitem__(self, index), which returns an item")
+
+
+class Subset(Dataset):
+    """The items of `dataset` at `indices`, in their order."""
+
+    def __init__(self, dataset: Any, indices: Sequence[int]) -> None:
+        self.dataset, self.indices = dataset, indices
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, index: int) -> Any:
+        """Item `indices[index]` of the data set."""
+        return self.dataset[self.indices[index]]
+
+    def __repr__(self):
+        return f"Subset({len(self)} of {len(self.dataset)} items of {self.dataset!r:.60})"
+
+
+class TensorDataset(Dataset):
     """Arrays or Tensors of one length, whose rows belong together: ``TensorDataset(images, labels)``.
 
     A loader that is given one, or a tuple of arrays, cuts whole batches out of them. TypeError for what is no array,

@@ -42,12 +42,15 @@ class ImageFolder:
     .classes  sorted class names          .samples  [(path, label)], label = position in .classes
     .notes    lines that whoever uses the folder should read: what was passed over, what is unusual about the classes
     classes   the names to expect, for instance those of the training set; anything else is a DataError.
+    transform is the loader's, so that parts of one folder may differ in it; here it is a TypeError.
 
     Raises DataError for a missing or unreadable folder, one without class folders, one of train/ and val/, an empty
     class folder, unexpected classes.
     """
 
-    def __init__(self, root: Path | str, classes: Sequence[str] | None = None) -> None:
+    def __init__(self, root: Path | str, classes: Sequence[str] | None = None, *, transform: None = None) -> None:
+        if callable(classes) or transform is not None:  # PyTorch's takes it here
+            raise TypeError("ImageFolder: the transform is the loader's: DataLoader(folder, transform=...)")
         self.root = Path(root)
         if not self.root.is_dir():
             raise DataError(f"image folder {shown(self.root)}: there is no such folder")
@@ -81,6 +84,10 @@ class ImageFolder:
 
     def __repr__(self):
         return f"ImageFolder({str(self.root)!r}: {len(self)} images, {len(self.classes)} classes)"
+
+    def __getitem__(self, index: int) -> tuple[Any, int]:
+        """(PIL image, label) of picture `index`. Raises BadImage."""
+        return self.load(index), self.samples[index][1]
 
     def load(self, index: int) -> Any:
         """Decode picture `index` -> PIL image of mode "RGB". Raises BadImage."""

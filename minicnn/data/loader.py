@@ -28,6 +28,7 @@ from ..tensor import Tensor
 from ..types import Array
 from .ahead import fetch_ahead, fetch_now
 from .collate import as_labels, to_tensors
+from .datasets import TensorDataset
 from .errors import BadImage, DataError, shown
 from .normalize import ZeroToOne
 from .sources import Arrays, source_of
@@ -113,7 +114,7 @@ class DataLoader:
         if collate_fn is not None and isinstance(self._source, Arrays):
             what = "DataLoader: collate_fn= takes a list of items, and arrays are cut into whole batches"
             raise TypeError(f"{what}; change the batch in the loop, or give a data set with __getitem__")
-        self._dataset = dataset
+        self._dataset = TensorDataset(*dataset) if isinstance(dataset, tuple) else dataset
         self.batch_size = whole(self, "batch_size", batch_size)
         self.shuffle = flag(self, "shuffle", shuffle)
         self.normalize = ZeroToOne() if normalize is None else normalize
@@ -129,7 +130,7 @@ class DataLoader:
 
     @property
     def dataset(self) -> Any:
-        """What it was given; another one needs another loader."""
+        """What it was given; of a tuple of arrays, their TensorDataset: len() counts items. Not to be exchanged."""
         return self._dataset
 
     def __len__(self) -> int:

@@ -197,6 +197,8 @@ def _check_shapes(x, weight, bias, groups):
         raise ValueError(f"conv2d: groups must divide {both}, got {groups}")
     if weight.data.shape[1] != channels // groups:
         what = f"weight of shape {weight.data.shape} takes {weight.data.shape[1]} channels in each of {groups} group(s)"
-        raise ValueError(f"conv2d: {what}, but input of shape {x.data.shape} has {channels // groups}")
+        last = x.data.shape[3] == weight.data.shape[1] * groups  # as other libraries have them
+        advice = "; pictures (N, H, W, C) want x.permute(0, 3, 1, 2)" if last else ""
+        raise ValueError(f"conv2d: {what}, but input of shape {x.data.shape} has {channels // groups}{advice}")
     if bias is not None and bias.data.shape != (out_channels,):
         raise ValueError(f"conv2d: bias must have shape ({out_channels},), one for each filter, got {bias.data.shape}")

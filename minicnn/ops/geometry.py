@@ -30,7 +30,8 @@ def check_images(op: str, x: Variable, min_channels: int = 0) -> None:
     """ValueError unless the Variable `x` holds images (N, C, H, W)."""
     check_tensors(op, {"input": x})
     if x.data.ndim != 4:
-        raise ValueError(f"{op}: input must have the four axes (N, C, H, W), got shape {x.data.shape}")
+        what = f"{op}: input must have the four axes (N, C, H, W), got shape {x.data.shape}"
+        raise ValueError(f"{what}; x[None] adds the axis of a batch, x[:, None] that of grey pictures' one channel")
     if x.data.shape[1] < min_channels:
         raise ValueError(f"{op}: input has no channels, shape {x.data.shape}")
 

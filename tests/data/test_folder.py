@@ -22,6 +22,13 @@ def test_classes_and_samples_are_sorted_and_other_files_are_passed_over(tmp_path
     assert found == [("/a/deeper/y.jpeg", 0), ("/a/x.PNG", 0), ("/b/10.jpg", 1), ("/b/2.JPEG", 1)]
     assert len(folder) == 4
     assert folder.load(1).size == (12, 10)
+    assert [label for _, label in folder] == [0, 0, 1, 1] and folder[-1][0].size == (12, 10)
+
+
+def test_the_transform_is_the_loaders(tmp_path):
+    for arguments, keywords in (((str,), {}), ((), {"transform": str})):
+        with pytest.raises(TypeError, match=r"the transform is the loader's: DataLoader\(folder, transform=\.\.\.\)"):
+            ImageFolder(tmp_path, *arguments, **keywords)
 
 
 def test_train_and_val_folders(tmp_path):

@@ -237,4 +237,5 @@ def test_text():
     loader = DataLoader((IMAGES, LABELS), batch_size=4, shuffle=True, seed=3)
     settings = "batch_size=4, shuffle=True, seed=3, num_workers=0, drop_last=False"
     assert repr(loader) == f"DataLoader(23 items of (uint8 (3, 4, 5), int32), {settings})"
-    assert loader.batch_size == 4 and loader.dataset[0] is IMAGES
+    assert loader.batch_size == 4 and loader.dataset.tensors[0] is IMAGES
+    assert len(loader.dataset) == 23  # items, and not the two arrays: it is what accuracies are divided by

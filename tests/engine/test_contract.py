@@ -179,3 +179,9 @@ def test_ops_on_tensors_without_axes(place):
         y = function(x)
         y.backward()
         assert y.shape == x.grad.shape == ()
+
+
+@pytest.mark.parametrize("method", ["forward", "backward"])
+def test_pytorchs_static_methods_are_told_what_to_write(method):
+    with raises(TypeError, f"Square.{method} is a static method", f"def {method}(self, ", "self.saved"):
+        type("Square", (minicnn.Function,), {method: staticmethod(lambda ctx, x: x)})
