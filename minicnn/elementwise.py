@@ -10,7 +10,7 @@ from typing import Any, Self
 import numpy as np
 
 from .device import array_module
-from .ops import activation, arithmetic, choice, rounding, softmax
+from .ops import activation, arithmetic, choice, operands, rounding, softmax
 from .ops.arguments import with_numpys_words
 from .variable import Variable
 
@@ -37,8 +37,9 @@ class Elementwise(Variable):
         return arithmetic.pow(self, exponent)
 
     def square(self) -> Self:
-        """``x * x``."""
-        return arithmetic.mul(self, self)
+        """``x * x``; of booleans 0 and 1."""
+        x = operands.as_integers(self)
+        return arithmetic.mul(x, x)
 
     def sqrt(self) -> Self:
         """``x ** 0.5``."""
@@ -108,7 +109,7 @@ class Elementwise(Variable):
 
     def masked_fill(self, mask: Any, value: float) -> Self:
         """`value` where `mask` is true, else this."""
-        return choice.where(mask, value, self)
+        return choice.masked_fill(self, mask, value)
 
     # The operators, by name
 

@@ -101,7 +101,8 @@ class TorchIdioms(Variable):
 
     def unbind(self, dim: builtins.int = 0) -> tuple[Self, ...]:
         """Its slices along an axis, which they lack."""
-        return tuple(part.squeeze(dim) for part in self.split(1, dim))
+        length = self.data.shape[axis("unbind", "dim", dim, self.data.shape)]
+        return tuple(part.squeeze(dim) for part in self.split(1, dim)) if length else ()
 
     # Its place, its dtype, a copy
 

@@ -49,12 +49,12 @@ class Reductions(Variable):
     @with_numpys_words
     def argmax(self, dim: int | None = None, keepdim: bool = False) -> Self:
         """Where the (first) largest stands, as integers outside the graph."""
-        return self.like(self.data.argmax(axis=dim, keepdims=keepdim))  # type: ignore
+        return reduction.place("argmax", self, dim, keepdim)
 
     @with_numpys_words
     def argmin(self, dim: int | None = None, keepdim: bool = False) -> Self:
         """Where the (first) smallest stands, as integers outside the graph."""
-        return self.like(self.data.argmin(axis=dim, keepdims=keepdim))  # type: ignore
+        return reduction.place("argmin", self, dim, keepdim)
 
     @with_numpys_words
     def norm(self, p: float = 2, dim: Dim = None, keepdim: bool = False) -> Self:

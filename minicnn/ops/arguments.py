@@ -1,7 +1,7 @@
 """The checks that an op's function begins with, before it looks at shapes. Numbers: ``minicnn/settings.py``."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, ParamSpec, TypeVar
 
 from ..types import Shape
@@ -51,3 +51,11 @@ def axis(op: str, name: str, value: int, shape: Shape, more: int = 0) -> int:
         place = "an axis of" if not more else "a place for an axis in"
         raise ValueError(f"{op}: {name} {value} is not {place} shape {shape}")
     return int(value) % ndim
+
+
+def distinct_axes(op: str, name: str, values: Iterable[int], shape: Shape) -> Shape:
+    """Several of them, counted from 0; ValueError if one is there twice."""
+    axes = tuple(axis(op, name, value, shape) for value in values)
+    if len(set(axes)) < len(axes):
+        raise ValueError(f"{op}: {name} has an axis of shape {shape} twice: {axes}")
+    return axes

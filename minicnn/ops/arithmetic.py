@@ -123,6 +123,11 @@ def clamp(a: V, min: float | None = None, max: float | None = None) -> V:
     if min is None and max is None:
         raise ValueError("clamp: give min, max or both")
     whole = all(bound is None or isinstance(bound, numbers.Integral) for bound in (min, max))
+    if whole and a.data.dtype.kind in "iu":
+        limits = np.iinfo(a.data.dtype)
+        if (min is not None and min > limits.max) or (max is not None and max < limits.min):
+            what = f"clamp: the bounds {min} and {max} leave nothing of {a.data.dtype}"
+            raise TypeError(f"{what}, which holds {limits.min} to {limits.max}; convert it with .astype(...)")
     return Clamp.apply(a if whole else as_floats(a), low=min, high=max)
 
 
@@ -281,7 +286,7 @@ class Clamp(Function):
         (a,) = self.saved
         low, high = self.bounds
         inside = np.ones_like(a, dtype=bool) if low is None else a >= low  # no lower bound: all are
-        return grad_out * (inside if high is None else inside & (a <= high))
+        return np.where(inside if high is None else inside & (a <= high), grad_out, 0)  # inf * 0 would be NaN
 
 
 class AsType(Function):

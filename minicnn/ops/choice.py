@@ -10,6 +10,7 @@ Mirrors   none: plain array functions, on either array library
 Test      tests/ops/test_choice.py
 """
 
+import numbers
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,13 @@ def where(condition: Any, a: Any = None, b: Any = None) -> Any:
         shapes = f"condition {mask.shape}, a {a.data.shape} and b {b.data.shape}"
         raise ValueError(f"where: {shapes} do not broadcast") from None
     return Where.apply(a, b, condition=condition)
+
+
+def masked_fill(x: Any, mask: Any, value: Any) -> Any:
+    """`value` where `mask` is true, else x, whose dtype stays: in a mask, a number is True unless it is 0."""
+    if x.data.dtype.kind == "b" and isinstance(value, numbers.Real):
+        value = bool(value)
+    return where(mask, value, x)
 
 
 def maximum(a: Any, b: Any) -> Any:

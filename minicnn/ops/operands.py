@@ -17,8 +17,8 @@ def operands(op: str, a: Any, b: Any) -> tuple[Any, Any]:
     """Both as Variables: a number or an array beside a Variable becomes a constant; a number takes its dtype."""
     variable, other = (a, b) if isinstance(a, Variable) else (b, a)  # one of them surely is one
     if not isinstance(other, Variable):  # it becomes one; the order of a and b stays
-        if isinstance(other, numbers.Real):
-            variable = as_integers(variable)  # a mask beside a number is 0 and 1
+        if isinstance(other, numbers.Real) and not isinstance(other, bool):
+            variable = as_integers(variable)  # a mask beside a number is 0 and 1; beside True it is a mask
         constant = variable.like(as_constant(op, other, variable.data))
         a, b = (variable, constant) if isinstance(a, Variable) else (constant, variable)
     try:
@@ -37,7 +37,7 @@ def as_constant(op: str, value: Any, array: Array) -> Array:
             what = f"a {type(value).__name__}" if constant.ndim == 0 else f"an array of dtype {constant.dtype}"
             raise TypeError(f"{op}: beside a Tensor stands a number, an array of numbers or a Tensor, not {what}")
         return constant
-    if array.dtype.kind == "f":  # any number fits, if rounded
+    if array.dtype.kind == "f" or (array.dtype.kind == "b" and isinstance(value, bool)):  # fits, if rounded
         return full(array, (), value)  # an array without axes, of the tensor's dtype and device
     if not isinstance(value, numbers.Integral):
         raise TypeError(f"{op}: {value} beside a tensor of {array.dtype} would be rounded; convert by .astype(...)")

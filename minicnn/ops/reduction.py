@@ -24,7 +24,7 @@ from ..device import as_array, full
 from ..types import Shape
 from ..variable import V, Variable
 from . import summation
-from .arguments import axis
+from .arguments import axis, distinct_axes
 
 Dim: TypeAlias = int | Shape | None  # an axis, several, or all of them
 
@@ -57,6 +57,14 @@ def max(x: V, dim: int | None = None, keepdim: bool = False) -> V | Any:
 def min(x: V, dim: int | None = None, keepdim: bool = False) -> V | Any:
     """The smallest, otherwise as ``max``; NaN counts as the smallest."""
     return _extreme("min", x, dim, keepdim)
+
+
+def place(op: str, x: V, dim: int | None, keepdim: bool) -> V:
+    """Where the first of the largest ("argmax") or of the smallest ("argmin") stands: int64, outside the graph."""
+    at = None if dim is None else axis(op, "dim", dim, x.data.shape)
+    if (x.data.size if at is None else x.data.shape[at]) == 0:
+        raise ValueError(f"{op}: no values over dim {dim} of shape {x.data.shape}")
+    return x.like(as_array(getattr(x.data, op)(axis=at, keepdims=keepdim)))
 
 
 def _extreme(op, x, dim, keepdim):
@@ -136,4 +144,4 @@ def axes_of(op: str, x: Variable, dim: Dim) -> Shape:
     if isinstance(dim, (tuple, list)) and not dim:  # PyTorch: of no axes, all; NumPy: none at all
         dim = None
     dims = range(x.data.ndim) if dim is None else (dim if isinstance(dim, (tuple, list)) else (dim,))
-    return tuple(axis(op, "dim", d, x.data.shape) for d in dims)
+    return distinct_axes(op, "dim", dims, x.data.shape)

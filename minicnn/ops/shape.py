@@ -25,7 +25,7 @@ from ..device import array_module, full, plain_array, to_device
 from ..settings import whole
 from ..types import Shape
 from ..variable import V, Variable
-from .arguments import axis, check_tensors, with_numpys_words
+from .arguments import axis, check_tensors, distinct_axes, with_numpys_words
 from .summation import total
 
 FEW_TIMES = 256  # additions to one element that float32 has digits enough for
@@ -138,7 +138,7 @@ def flip(x: V, dims: Sequence[int]) -> V:
     """x with these axes in reverse order, as ``torch.flip``."""
     if not dims:
         raise ValueError(f"flip: give the axes of {x.data.shape} to reverse")
-    reverse = {axis("flip", "dims", d, x.data.shape) for d in dims}
+    reverse = distinct_axes("flip", "dims", dims, x.data.shape)
     return getitem(x, tuple(slice(None, None, -1 if d in reverse else 1) for d in range(x.data.ndim)))
 
 
