@@ -37,7 +37,8 @@ ABSENT = (  # (names, what to write instead, or why)
     ("F.relu_ Tensor.relu_", "F.relu(x, inplace=True)"),
     ("nn.ReflectionPad2d nn.ReplicationPad2d", "nn.ZeroPad2d pads zeros, minicnn.cat of slices of x what one likes"),
     ("nn.DataParallel nn.parallel minicnn.distributed", "one process trains on one device"),
-    ("nn.utils", "clip by hand: for p in model.parameters(): p.grad *= min(1.0, most / norm)"),
+    ("nn.utils", "clip gradients by hand: norm = minicnn.stack([p.grad.norm() for p in model.parameters()]).norm(), "
+     "then for p in model.parameters(): p.grad *= min(1.0, most / norm.item())"),
     ("nn.SyncBatchNorm nn.LazyLinear nn.LazyConv2d", "sizes are given when a layer is made"),
     ("init.trunc_normal_ init.orthogonal_ init.eye_ init.dirac_ init.sparse_",
      "nn.init has normal_, uniform_, constant_, zeros_, ones_, xavier_* and kaiming_*; others: weight.detach()[...] = "

@@ -227,3 +227,11 @@ def test_op_table_row(row):
 
 def test_op_table_is_complete():
     assert {name for name, _ in OP_ROWS} == set(F.__all__)
+
+
+def test_every_page_of_an_op_is_named():
+    pages = [
+        path for path in (ROOT / "minicnn" / "ops").glob("*.py") if "(Function)" in path.read_text(encoding="utf-8")
+    ]
+    assert len(pages) > 20
+    assert [path.name for path in pages if f"](../minicnn/ops/{path.name})" not in PAGES["docs/ops.md"]] == []
