@@ -13,6 +13,7 @@ from .ops.arithmetic import residual_add
 from .ops.avg_pool import avg_pool2d
 from .ops.batchnorm import batch_norm, batch_norm_relu
 from .ops.conv import conv2d
+from .ops.conv_transpose import conv_transpose2d
 from .ops.cross_entropy import cross_entropy
 from .ops.dropout import dropout
 from .ops.linear import linear
@@ -25,9 +26,9 @@ from .ops.shape import flatten
 from .ops.softmax import log_softmax, softmax
 
 __all__ = [
-    "adaptive_avg_pool2d", "avg_pool2d", "batch_norm", "batch_norm_relu", "conv2d", "cross_entropy", "dropout",
-    "flatten", "leaky_relu", "linear", "local_response_norm", "log_softmax", "max_pool2d", "mse_loss", "nll_loss",
-    "pad", "relu", "relu6", "residual_add", "sigmoid", "softmax", "tanh",
+    "adaptive_avg_pool2d", "avg_pool2d", "batch_norm", "batch_norm_relu", "conv2d", "conv_transpose2d", "cross_entropy",
+    "dropout", "flatten", "leaky_relu", "linear", "local_response_norm", "log_softmax", "max_pool2d", "mse_loss",
+    "nll_loss", "pad", "relu", "relu6", "residual_add", "sigmoid", "softmax", "tanh",
 ]  # fmt: skip
 
 

@@ -42,6 +42,11 @@ def whole_or_pair(
     return height, width
 
 
+def both(value: int | tuple[int, int]) -> tuple[int, int]:
+    """(height, width) of what ``whole_or_pair`` gives: 3 means (3, 3)."""
+    return value if isinstance(value, tuple) else (value, value)
+
+
 def real(
     owner: Any,
     name: str,

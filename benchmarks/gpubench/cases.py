@@ -186,6 +186,17 @@ def convolutions(label, x_shape, weight_shape, stride=1, padding=0, dilation=1, 
     return found + [found[0]._replace(op=way.__name__, kernel=way) for way in slow]
 
 
+def transposed(label, x_shape, weight_shape, stride, padding, groups=1):
+    """Transposed convolutions, without output padding."""
+    n, _, *size = x_shape
+    out_size = tuple((s - 1) * stride + k - 2 * padding for s, k in zip(size, weight_shape[2:], strict=True))
+    values = {"x": normal(*x_shape), "weight": normal(*weight_shape, scale=x_shape[1] ** -0.5), "groups": groups}
+    values |= {"bias": normal(weight_shape[1] * groups), "out_size": out_size, "stride": (stride, stride)}
+    values |= {"padding": ((padding, padding),) * 2, "dilation": (1, 1)}
+    operations = 2 * n * math.prod(size) * math.prod(weight_shape)
+    return cases("conv_transpose", label, values, operations)
+
+
 def rounded(found, precisions=PRECISIONS[1:]):
     """The products and convolutions among those cases on tensor cores, which round their factors."""
 

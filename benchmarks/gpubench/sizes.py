@@ -17,7 +17,7 @@ def tiny():
         *cases.pools((1, 2, 4, 5), (2, 3), (2, 1), (1, 1)), *cases.pools((1, 1, 17, 17), (17, 17), (1, 1), (0, 0)),
         *cases.norms_across_channels((1, 6, 2)), *cases.losses(3, 4),
         *cases.paddings((1, 2, 2, 3), ((0, 0), (0, 1), (1, 0), (-1, 2))),
-        *products, *cases.ladder(3, 4, 5), *grouped,
+        *products, *cases.ladder(3, 4, 5), *grouped, *cases.transposed("doubled", (1, 2, 2, 3), (2, 3, 2, 2), 2, 0),
         *[case for case in many_positions if case.op == "conv2d_grad_weight"],
         *cases.rounded(products, ["tf32"]), *cases.rounded(grouped, ["bfloat16"]), *cases.updates([(3,), (2, 2)]),
     ]  # fmt: skip
@@ -42,6 +42,7 @@ def check():
         *cases.convolutions("AlexNet conv2", (2, 64, 27, 27), (192, 64, 5, 5), 1, 2, rungs=True),
         *cases.convolutions("ResNet 1x1 stride 2", (3, 64, 28, 28), (128, 64, 1, 1), 2, rungs=True),
         *cases.convolutions("depthwise", (2, 35, 13, 11), (35, 1, 3, 3), 1, 1, 1, 35, rungs=True),
+        *cases.transposed("groups, padding", (2, 6, 17, 13), (6, 5, 4, 4), 2, 1, 2),
         *cases.rounded([*products, *layers]), *cases.updates([(300, 7), (5,), (1, 1), (64, 3, 11, 11)]),
     ]  # fmt: skip
 
@@ -62,6 +63,7 @@ def timed():
         *cases.elementwise(activations), *cases.batch_norms((64, 256, 56, 56)),
         *cases.pools(activations, (3, 3), (2, 2), (0, 0)), *cases.norms_across_channels(activations),
         *cases.paddings(activations, ((0, 0), (0, 0), (1, 1), (1, 1))), *cases.losses(65536, 1000),
+        *cases.transposed("FCN, 21 maps to eight times 64x64", (16, 21, 64, 64), (21, 21, 16, 16), 8, 4),
         *cases.updates([(4096, 9216), (4096, 4096), (1000, 4096), (384, 192, 3, 3), (4096,)]),
         *cases.rounded(layers, ["tf32", "bfloat16"]),
     ]  # fmt: skip

@@ -9,12 +9,10 @@ from .layers import (
     AdaptiveAvgPool2d,
     AvgPool2d,
     BatchNorm2d,
-    Conv2d,
     Dropout,
     Flatten,
     Identity,
     LeakyReLU,
-    Linear,
     LocalResponseNorm,
     LogSoftmax,
     MaxPool2d,
@@ -29,12 +27,13 @@ from .losses import CrossEntropyLoss, MSELoss, NLLLoss
 from .module import Module
 from .parameter import Parameter
 from .watch import input_of, output_of, watch
+from .weighted import Conv2d, ConvTranspose2d, Linear
 
 __all__ = [
-    "AdaptiveAvgPool2d", "AvgPool2d", "BatchNorm2d", "Conv2d", "CrossEntropyLoss", "Dropout", "Flatten", "Identity",
-    "LeakyReLU", "Linear", "LocalResponseNorm", "LogSoftmax", "MSELoss", "MaxPool2d", "Module", "ModuleDict",
-    "ModuleList", "NLLLoss", "Parameter", "ParameterDict", "ParameterList", "ReLU", "ReLU6", "Sequential", "Sigmoid",
-    "Softmax", "Tanh", "ZeroPad2d", "functional", "init", "input_of", "output_of", "watch",
+    "AdaptiveAvgPool2d", "AvgPool2d", "BatchNorm2d", "Conv2d", "ConvTranspose2d", "CrossEntropyLoss", "Dropout",
+    "Flatten", "Identity", "LeakyReLU", "Linear", "LocalResponseNorm", "LogSoftmax", "MSELoss", "MaxPool2d", "Module",
+    "ModuleDict", "ModuleList", "NLLLoss", "Parameter", "ParameterDict", "ParameterList", "ReLU", "ReLU6", "Sequential",
+    "Sigmoid", "Softmax", "Tanh", "ZeroPad2d", "functional", "init", "input_of", "output_of", "watch",
 ]  # fmt: skip
 
 

@@ -1,78 +1,19 @@
-"""A layer for each op: what holds the op's weights and settings. Names, arguments and initial weights are PyTorch's.
+"""A layer for each op: what holds the op's settings. Names and arguments are PyTorch's. With weights: weighted.py.
 
 Settings are looked at here, when the layer is made, not where it first runs (``minicnn/settings.py``).
 """
 
-import math
 from typing import Any
 
 import numpy as np
 
 from .. import functional as F
 from ..absent import with_absent_names
-from ..settings import ANY, flag, one_of, real, whole, whole_or_pair
+from ..settings import ANY, both, flag, real, whole, whole_or_pair
 from ..tensor import Tensor
 from ..types import Size
-from . import init
 from .module import Module
 from .parameter import Parameter
-
-
-class Conv2d(Module):
-    """2-D convolution: weight (out_channels, in_channels/groups, KH, KW) and bias (out_channels,); ``F.conv2d``."""
-
-    weight: Parameter
-    bias: Any  # a Parameter; None without bias
-    padding: Size | str
-
-    def __init__(
-        self, in_channels: int, out_channels: int, kernel_size: Size, stride: Size = 1, padding: Size | str = 0,
-        dilation: Size = 1, groups: int = 1, bias: bool = True,
-    ) -> None:  # fmt: skip
-        super().__init__()
-        self.in_channels = whole(self, "in_channels", in_channels)
-        self.out_channels = whole(self, "out_channels", out_channels)
-        self.groups = whole(self, "groups", groups, at_least=ANY)
-        if groups < 1 or in_channels % groups or out_channels % groups:
-            both = f"in_channels {in_channels} and out_channels {out_channels}"
-            raise ValueError(f"Conv2d: groups {groups} must divide {both}")
-        self.kernel_size = _both(whole_or_pair(self, "kernel_size", kernel_size))
-        self.stride = _both(whole_or_pair(self, "stride", stride))
-        self.dilation = _both(whole_or_pair(self, "dilation", dilation))
-        if isinstance(padding, str):
-            self.padding = one_of(self, "padding", padding, ("same", "valid"))
-        else:
-            self.padding = _both(whole_or_pair(self, "padding", padding, at_least=0))
-        if self.padding == "same" and self.stride != (1, 1):
-            raise ValueError(f'Conv2d: padding="same" needs stride 1, got {stride}; give the padding in numbers')
-        _add_weight_and_bias(self, (self.out_channels, in_channels // groups, *self.kernel_size), bias)
-
-    def forward(self, x):
-        return F.conv2d(x, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
-
-    def extra_repr(self):
-        window = f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
-        others = f"dilation={self.dilation}, groups={self.groups}, bias={self.bias is not None}"
-        return f"{self.in_channels}, {self.out_channels}, {window}, {others}"
-
-
-class Linear(Module):
-    """Fully connected: weight (out_features, in_features) and bias (out_features,); ``F.linear``."""
-
-    weight: Parameter
-    bias: Any  # a Parameter; None without bias
-
-    def __init__(self, in_features: int, out_features: int, bias: bool = True) -> None:
-        super().__init__()
-        self.in_features = whole(self, "in_features", in_features)
-        self.out_features = whole(self, "out_features", out_features)
-        _add_weight_and_bias(self, (self.out_features, self.in_features), bias)
-
-    def forward(self, x):
-        return F.linear(x, self.weight, self.bias)
-
-    def extra_repr(self):
-        return f"{self.in_features}, {self.out_features}, bias={self.bias is not None}"
 
 
 @with_absent_names
@@ -301,25 +242,12 @@ class ZeroPad2d(Module):
         return f"{self.padding}"
 
 
-def _add_weight_and_bias(module, shape, bias):
-    """PyTorch's default: both uniform, of variance 1 / (3 fan_in)."""
-    module.weight = init.kaiming_uniform_(Parameter(np.empty(shape, np.float32)), a=math.sqrt(5))  # gain^2 = 1/3
-    bound = 1 / math.sqrt(init.fans(module.weight)[0])
-    values = Parameter(np.empty(shape[0], np.float32)) if flag(module, "bias", bias) else None
-    module.register_parameter("bias", None if values is None else init.uniform_(values, -bound, bound))
-
-
 def _set_window(module, kernel_size, stride, padding, ceil_mode):
     """What both kinds of pooling have; the padding is at most half of the window, as in PyTorch."""
     module.kernel_size = whole_or_pair(module, "kernel_size", kernel_size)
     module.stride = module.kernel_size if stride is None else whole_or_pair(module, "stride", stride)
     module.padding = whole_or_pair(module, "padding", padding, at_least=0)
-    if any(2 * p > k for p, k in zip(_both(module.padding), _both(module.kernel_size), strict=True)):
+    if any(2 * p > k for p, k in zip(both(module.padding), both(module.kernel_size), strict=True)):
         what = f"must be at most half of kernel_size {module.kernel_size}, got {module.padding}"
         raise ValueError(f"{type(module).__name__}: padding {what}")
     module.ceil_mode = flag(module, "ceil_mode", ceil_mode)
-
-
-def _both(value):
-    """(height, width)."""
-    return value if isinstance(value, tuple) else (value, value)

@@ -12,9 +12,9 @@ from ..gradmode import no_grad
 from ..settings import whole
 from ..tensor import Tensor
 from ..types import Shape
-from .layers import Conv2d, Linear
 from .module import Module
 from .watch import tensors_in, watch
+from .weighted import Conv2d, ConvTranspose2d, Linear
 
 HEADER = ["layer", "filter / stride, pad", "output volume", "parameters", "multiply-adds", "activations"]
 
@@ -118,8 +118,8 @@ def _row(name, layer, x, y, counted):
     own = [tensor for tensor in made if tensor.version not in versions]  # not in place, no view: with its own memory
     volumes = tuple(tensor.shape[1:] for tensor in made)
     output = volumes[0] if len(volumes) == 1 else volumes
-    outputs, memory = (sum(tensor.size for tensor in tensors) for tensors in (made, own))
-    costs = _count(layer, counted), _multiply_adds(layer, outputs), 4 * memory
+    inputs, outputs, memory = (sum(tensor.size for tensor in tensors) for tensors in (tensors_in(x), made, own))
+    costs = _count(layer, counted), _multiply_adds(layer, inputs, outputs), 4 * memory
     return Row(_label(name, layer), _window(layer), output, *costs)
 
 
@@ -134,9 +134,11 @@ def _count(module, counted):
     return sum(new.values())
 
 
-def _multiply_adds(module, outputs):
+def _multiply_adds(module, inputs, outputs):
     if isinstance(module, Conv2d):
         return outputs * math.prod(module.weight.shape[1:])
+    if isinstance(module, ConvTranspose2d):  # each number of its input meets all weights of its channel
+        return inputs * math.prod(module.weight.shape[1:])
     if isinstance(module, Linear):
         return outputs * module.in_features
     return 0

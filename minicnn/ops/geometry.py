@@ -13,7 +13,7 @@ inside the image or its leading padding.
 import math
 from typing import Any
 
-from ..settings import whole_or_pair
+from ..settings import both, whole_or_pair
 from ..variable import Variable
 from .arguments import check_tensors
 
@@ -22,8 +22,7 @@ LARGEST = 2**31 - 1  # a stride, a padding or a size of a window; kernels count 
 
 def pair(op: str, name: str, value: Any, minimum: int) -> tuple[int, int]:
     """`value`, an int or two of them, as (height, width); ValueError below `minimum`, TypeError if not whole."""
-    value = whole_or_pair(op, name, value, minimum, LARGEST)
-    return value if isinstance(value, tuple) else (value, value)  # 3 means (3, 3)
+    return both(whole_or_pair(op, name, value, minimum, LARGEST))
 
 
 def check_images(op: str, x: Variable, min_channels: int = 0) -> None:

@@ -13,6 +13,8 @@ IMAGES, ROWS = (3, 4, 6, 7), (5, 4)
 LAYERS = [
     ("Conv2d", (4, 6, 3), {"stride": 2, "padding": 1, "groups": 2}, IMAGES),
     ("Conv2d", (4, 6, (2, 3)), {"padding": "same", "dilation": 2, "bias": False}, IMAGES),
+    ("ConvTranspose2d", (4, 6, 3), {"stride": 2, "padding": 1, "output_padding": 1, "groups": 2}, IMAGES),
+    ("ConvTranspose2d", (4, 3, (2, 3)), {"dilation": (1, 2), "output_padding": (0, 1), "bias": False}, IMAGES),
     ("Linear", (4, 3), {}, ROWS),
     ("Linear", (4, 3), {"bias": False}, ROWS),
     ("BatchNorm2d", (4,), {}, IMAGES),
@@ -71,6 +73,11 @@ def test_settings_have_pytorchs_names_order_and_defaults(torch, name):
         (
             nn.Conv2d(4, 6, 3, padding=1, bias=False),
             "4, 6, kernel_size=(3, 3), stride=(1, 1), padding=(1, 1), dilation=(1, 1), groups=1",
+        ),
+        (
+            nn.ConvTranspose2d(4, 6, 3, stride=2, output_padding=1),
+            "4, 6, kernel_size=(3, 3), stride=(2, 2), padding=(0, 0), dilation=(1, 1), groups=1, bias=True, "
+            "output_padding=(1, 1)",
         ),
         (nn.Linear(3, 2), "3, 2, bias=True"),
         (nn.BatchNorm2d(4, momentum=0.3), "4, eps=1e-05, momentum=0.3"),
@@ -164,6 +171,13 @@ def test_groups_must_divide_the_channels(sizes):
         (lambda: nn.Conv2d(3, 4, 3, dilation=0), ValueError, ["Conv2d", "dilation", "0"]),
         (lambda: nn.Conv2d(4, 4, 3, groups=2.0), TypeError, ["Conv2d", "groups", "2.0"]),
         (lambda: nn.Conv2d(3, 4, 3, bias=np.ones(4)), TypeError, ["Conv2d", "bias", "True or False", "ndarray"]),
+        (lambda: nn.ConvTranspose2d(3, 4, 3, groups=2), ValueError, ["ConvTranspose2d", "groups 2", "in_channels 3"]),
+        (lambda: nn.ConvTranspose2d(3, 4, 3, padding="same"), TypeError, ["ConvTranspose2d", "padding", "'same'"]),
+        (
+            lambda: nn.ConvTranspose2d(3, 4, 3, 2, output_padding=(1, 2)),
+            ValueError,
+            ["ConvTranspose2d", "output_padding", "stride 2", "dilation 1", "got 2"],
+        ),
         (lambda: nn.Linear(0, 5), ValueError, ["Linear", "in_features", "0"]),
         (lambda: nn.Linear(5, -1), ValueError, ["Linear", "out_features", "-1"]),
         (lambda: nn.Linear(5.0, 2), TypeError, ["Linear", "in_features", "5.0"]),

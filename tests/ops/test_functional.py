@@ -44,6 +44,8 @@ def test_everything_is_listed():
 IMAGE = Tensor(np.ones((1, 2, 3, 3)))
 CALLS = {
     "conv2d": lambda x: F.conv2d(x, IMAGE),
+    "conv_transpose2d": lambda x: F.conv_transpose2d(x, IMAGE),
+    "conv_transpose2d weight": lambda x: F.conv_transpose2d(IMAGE, x),
     "conv2d weight": lambda x: F.conv2d(IMAGE, x),
     "max_pool2d": lambda x: F.max_pool2d(x, 2),
     "avg_pool2d": lambda x: F.avg_pool2d(x, 2),

@@ -53,6 +53,16 @@ def conv2d(draw, make):
     return backward(draw, make, F.conv2d(x, weight, bias, **options), x, weight, bias)
 
 
+def conv_transpose2d(draw, make):
+    groups = draw.one_of(1, 1, 2)
+    channels, filters = groups * draw.one_of(1, 3, 16), draw.one_of(1, 2, 16)
+    x = make(draw.array(draw.size(0, 4), channels, draw.size(1, 9), draw.size(1, 9)), True)
+    weight = make(draw.array(channels, filters, *draw.one_of((3, 3), (2, 2), (1, 4))), True)
+    bias = make(draw.array(filters * groups), True) if draw.perhaps(0.6) else None
+    options = window(draw) | {"output_padding": draw.number(draw.one_of(0, 0, 1)), "groups": draw.number(groups)}
+    return backward(draw, make, F.conv_transpose2d(x, weight, bias, **options), x, weight, bias)
+
+
 def linear(draw, make):
     features, outputs = draw.size(1, 40), draw.size(1, 40)
     x, weight = make(draw.array(draw.size(0, 40), features), True), make(draw.array(outputs, features), True)
@@ -304,7 +314,6 @@ def own_function(draw, make):
 
 KINDS = (
     conv2d,
-    conv2d,
     linear,
     matmul,
     pool,
@@ -328,4 +337,5 @@ KINDS = (
     network,
     powers,
     own_function,
+    conv_transpose2d,
 )

@@ -16,6 +16,7 @@ from minicnn.kernels.cpu import (
     activation,
     adaptive_avg_pool,
     batchnorm,
+    conv_transpose,
     dropout,
     linear,
     lrn,
@@ -28,6 +29,7 @@ from minicnn.kernels.cpu.machine import cores, layout, threads
 from minicnn.ops import activation as plain_activation
 from minicnn.ops import adaptive_avg_pool as plain_adaptive
 from minicnn.ops import batchnorm as plain_batchnorm
+from minicnn.ops import conv_transpose as plain_conv_transpose
 from minicnn.ops import dropout as plain_dropout
 from minicnn.ops import linear as plain_linear
 from minicnn.ops import lrn as plain_lrn
@@ -226,6 +228,7 @@ A, W = RNG.standard_normal((90, 300)).astype(np.float32), RNG.standard_normal((2
 A_ROW, W_LARGE = (RNG.standard_normal((n, 1500)).astype(np.float32) for n in (1, 1000))
 A_OUT = RNG.standard_normal((90, 200)).astype(np.float32)
 WINDOWS = Windows((3, 3), (2, 2), ((1, 1), (1, 1)), (1, 1), (12, 13))
+TRANSPOSED = X, RNG.standard_normal((20, 3, 2, 2), np.float32), C[:3], (48, 50), (2, 2), ((0, 0), (0, 0)), (1, 1), 1
 OPS = [
     (plain_batchnorm, batchnorm, "batch_norm_statistics", (X,)),
     (plain_batchnorm, batchnorm, "batch_norm_forward", (X, C, C, C, ONES)),
@@ -242,6 +245,7 @@ OPS = [
     (plain_mse_loss, mse_loss, "mse_loss_sum", (X, G)),
     (plain_mse_loss, mse_loss, "mse_loss_backward", (C[0], X, G)),
     (plain_mse_loss, mse_loss, "mse_loss_backward", (G, X, layout.contiguous(G))),
+    (plain_conv_transpose, conv_transpose, "conv_transpose2d_forward", TRANSPOSED),
     (plain_pad, pad, "pad_forward", (X, ((0, 0), (0, 0), (2, 1), (1, -3)), 0.5)),
     (plain_pad, pad, "pad_forward", (layout.contiguous(X), ((1, 0), (0, 2), (-1, 1), (2, 3)), 0.5)),
     (plain_adaptive, adaptive_avg_pool, "adaptive_avg_pool2d_forward", (X, (5, 7))),

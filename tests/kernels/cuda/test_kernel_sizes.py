@@ -15,6 +15,7 @@ from minicnn.ops import (
     avg_pool,
     batchnorm,
     conv,
+    conv_transpose,
     cross_entropy,
     dropout,
     linear,
@@ -39,6 +40,7 @@ def normal(*shape):
 X, CHANNEL = normal(5, 3, 13, 17), np.exp(normal(3))
 WEIGHT, GRAD = normal(70, 4, 3, 3), normal(2, 70, 9, 8)
 GEOMETRY = (1, 1), ((1, 1), (2, 1)), (1, 1), 1
+TRANSPOSED = (2, 2), ((0, 0), (1, 1)), (1, 1), 2
 SCORES, LABELS = normal(40, 100), RNG.integers(0, 100, 40)
 WINDOWS = Windows((3, 2), (2, 1), ((1, 1), (1, 1)), (1, 1), (7, 18))
 WINNERS = RNG.integers(0, 6, (5, 3, 7, 18), np.int32)
@@ -55,6 +57,15 @@ CASES = [
     (conv.conv2d_grad_weight, GRAD, normal(2, 4, 9, 7), WEIGHT.shape, *GEOMETRY),
     (conv.conv2d_grad_weight, normal(3, 6, 15, 14), normal(3, 4, 15, 13), (6, 2, 3, 3), *GEOMETRY[:3], 2),  # two splits
     (conv.conv2d_grad_bias, X),
+    (
+        conv_transpose.conv_transpose2d_forward,
+        normal(2, 4, 9, 7),
+        normal(4, 5, 3, 2),
+        normal(10),
+        (19, 13),
+        *TRANSPOSED,
+    ),
+    (conv_transpose.conv_transpose2d_forward, normal(2, 4, 9, 7), normal(4, 5, 3, 2), None, (20, 12), *TRANSPOSED),
     (dropout.dropout_forward, normal(3, 1001), 0.3, 12345, 6, None),
     (linear.linear_forward, normal(3, 41, 33), normal(70, 33), normal(70)),
     (linear.linear_grad_x, normal(130, 70), normal(70, 33)),

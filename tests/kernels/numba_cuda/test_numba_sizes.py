@@ -16,6 +16,7 @@ from minicnn.ops import (
     avg_pool,
     batchnorm,
     conv,
+    conv_transpose,
     cross_entropy,
     dropout,
     linear,
@@ -101,6 +102,7 @@ NAN_AND_INFINITY = np.array([[np.nan, 1.0, -np.inf, np.inf], [-1.0, 0.0, -0.0, 2
 LABELS = np.array([[3, 19, 5], [0, 7, 7]])  # of scores (2, 20, 3)
 IMPOSSIBLE = normal(2, 20, 3)
 IMPOSSIBLE[:, 1] = -np.inf
+TRANSPOSED = (2, 2), ((0, 0), (1, 1)), (1, 1), 2
 ONE, NONE = ((1, 1), (1, 1)), ((0, 0), (0, 0))
 CASES = [
     *layer((7,), 3),
@@ -115,6 +117,8 @@ CASES = [
     *convolution((1, 2, 3, 3), (1, 2, 2, 2), (3, 2), ((0, 2), (3, 0))),  # a stride beyond the window
     *convolution((0, 2, 3, 3), (3, 2, 2, 2)),
     *convolution((2, 0, 3, 3), (3, 0, 2, 2)),
+    (conv_transpose.conv_transpose2d_forward, normal(2, 4, 3, 2), normal(4, 1, 3, 2), normal(2), (7, 3), *TRANSPOSED),
+    (conv_transpose.conv_transpose2d_forward, normal(2, 4, 3, 2), normal(4, 1, 3, 2), None, (8, 2), *TRANSPOSED),
     (conv.conv2d_grad_bias, normal(3, 2, 5, 1)),
     (conv.conv2d_grad_bias, normal(0, 2, 3, 3)),
     *normalised(X),
