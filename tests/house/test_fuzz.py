@@ -46,7 +46,7 @@ def test_guarded_arrays_hold_what_was_copied():
 
 
 def test_a_difference_between_tiers_is_a_problem(monkeypatch):
-    numbers = range(2, 400, len(fuzz.misuse.KINDS))  # linear layers
+    numbers = range(2, 60, len(fuzz.misuse.KINDS))  # linear layers
     assert not any(fuzz.problem(0, number) for number in numbers)
     right = linear.linear_forward
     monkeypatch.setattr(linear, "linear_forward", lambda x, weight, bias: right(x, weight, None))

@@ -314,6 +314,7 @@ def own_function(draw, make):
 
 KINDS = (
     conv2d,
+    conv2d,
     linear,
     matmul,
     pool,
