@@ -66,15 +66,21 @@ def to_tensors(batch: Any, normalize: Callable[[Array], Array]) -> Any:
 
 
 def as_labels(array: Array) -> Array:
-    """Whole numbers, one for each item, as int64; any other array as it is."""
-    return array.astype(np.int64) if array.ndim == 1 and array.dtype.kind in "iu" else array
+    """Whole numbers, one for each item, as int64; any other array as it is. ValueError for one that int64 has not."""
+    if array.ndim != 1 or array.dtype.kind not in "iu":
+        return array
+    if array.dtype == np.uint64 and array.size and array.max() > np.iinfo(np.int64).max:
+        raise ValueError(
+            f"DataLoader: {array.max()} is no label: it does not fit into int64; number the classes from 0"
+        )
+    return array.astype(np.int64)
 
 
-def named_array(value: Any, name: str) -> Array:
-    """``plain_array(value)``, whose TypeError of a masked array begins with the name."""
+def named_array(value: Any, name: str, make: Callable[[Any], Array] = plain_array) -> Array:
+    """``make(value)``; where that is refused, by another library too, the TypeError begins with the name."""
     try:
-        return plain_array(value)
-    except TypeError as error:
+        return make(value)
+    except (TypeError, RuntimeError) as error:  # PyTorch's of a Tensor that requires a gradient is a RuntimeError
         raise TypeError(f"{name}: {error}") from error
 
 
@@ -96,7 +102,7 @@ def _array(value, name_of, i):
             raise TypeError(f"DataLoader: {name} requires a gradient, which would not come back to it; .detach() it")
         return value.data
     if hasattr(value, "getbands"):  # a PIL image
-        array = to_array(value)
+        array = named_array(value, f"DataLoader: {name}", to_array)
     elif hasattr(value, "__array__"):  # NumPy's numbers, too
         array = named_array(value, f"DataLoader: {name}")
     else:
@@ -113,7 +119,7 @@ def _part(name, key):
 
 def _form(item):
     if isinstance(item, dict):
-        return f"a dict of {', '.join(map(repr, item))}"
+        return f"a dict of {', '.join(sorted(map(repr, item)))}"  # whatever their order
     if isinstance(item, (tuple, list)):
         return f"a {type(item).__name__} of {len(item)}"
     return "a Tensor" if isinstance(item, Tensor) else "an array, a number or a picture"

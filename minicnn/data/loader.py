@@ -135,7 +135,7 @@ class DataLoader:
 
     def __len__(self) -> int:
         """Batches in an epoch."""
-        full, rest = divmod(len(self._source), self.batch_size)
+        full, rest = divmod(len(self._source), whole(self, "batch_size", self.batch_size))  # it may have been set
         return full + (rest > 0 and not self.drop_last)
 
     def __repr__(self):
@@ -145,7 +145,7 @@ class DataLoader:
 
     def __iter__(self) -> Iterator[Any]:
         """The batches of the next epoch, as Tensors."""
-        epoch = self.next_epoch
+        epoch = whole(self, "next_epoch", self.next_epoch, 0)
         self.next_epoch = epoch + 1
         return self._handed_over(epoch, 0, self._as_tensors)
 

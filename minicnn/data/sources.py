@@ -73,9 +73,13 @@ class Items:
             item = self.dataset[index]
             if self.transform is None:
                 return item
-            if isinstance(item, (tuple, list)):
-                return (self.transform(item[0], rng()), *item[1:])
-            return self.transform(item, rng())
+            if not isinstance(item, (tuple, list)):
+                return self.transform(item, rng())
+            parts = self.transform(item[0], rng()), *item[1:]
+            return type(item)(*parts) if hasattr(item, "_fields") else parts  # a named tuple stays one
+        except StopIteration as end:  # the loader's own generators would take it for theirs
+            what = f"{self.name(index)} has raised StopIteration: next(...) of what was at its end"
+            raise RuntimeError(f"DataLoader: {what}") from end
         except Exception as error:
             error.add_note(f"in {self.name(index)}, which a DataLoader asked for")
             raise

@@ -150,6 +150,22 @@ def test_an_epoch_is_gone_on_with():
     other = DataLoader(np.arange(20), 4, shuffle=True)
     other.next_epoch = 7
     assert numbers(other) == other.order(7).tolist()
+    for name, value, error in (
+        ("next_epoch", -1, ValueError),
+        ("next_epoch", "3", TypeError),
+        ("batch_size", 0, ValueError),
+    ):
+        other = DataLoader(np.arange(20), 4, shuffle=True)
+        setattr(other, name, value)
+        with pytest.raises(error, match=f"DataLoader: {name} must be"):
+            list(other)
+
+
+def test_labels_that_int64_has_not():
+    labels = np.array([1, 2**63 + 1], np.uint64)
+    with pytest.raises(ValueError, match="9223372036854775809 is no label: it does not fit into int64"):
+        list(DataLoader((np.ones(2), labels)))
+    assert next(iter(DataLoader(labels[:1]))).dtype == np.int64
 
 
 def test_two_passes_at_once_do_not_disturb_each_other():

@@ -103,6 +103,22 @@ def test_batches_are_those_of_pytorch(torch, form, drop_last):
 def test_named_tuples_stay_named():
     batch = next(iter(DataLoader(Squares(FORMS["named tuples"]), 4)))
     assert isinstance(batch, Pair) and batch.label.tolist() == [0, 1, 2, 3]
+    loader = DataLoader(Squares(FORMS["named tuples"]), 4, transform=lambda x, rng: 2 * x)
+    transformed = next(iter(loader))
+    assert isinstance(transformed, Pair) and np.array_equal(transformed[0].numpy(), 2 * batch[0].numpy())
+
+
+def test_dicts_may_be_in_any_order():
+    (batch,) = DataLoader([{"a": 1, "b": 2}, {"b": 4, "a": 3}], 2)
+    assert {key: value.tolist() for key, value in batch.items()} == {"a": [1, 3], "b": [2, 4]}
+
+
+def test_a_tensor_of_pytorch_that_requires_a_gradient_is_named(torch):
+    tensor = torch.ones(3, requires_grad=True)
+    with pytest.raises(TypeError, match=r"dataset\[0\]\[0\]: .*requires grad"):
+        list(DataLoader([(tensor, 1)], 1))
+    with pytest.raises(TypeError, match=r"array 0: .*requires grad"):
+        DataLoader((tensor, np.ones(3)))
 
 
 def test_pythons_floats_are_float32_as_of_a_tensor_of_a_list():
@@ -216,6 +232,13 @@ def test_an_exception_names_the_item(workers):
     assert not loader_threads()
 
 
+@pytest.mark.parametrize("workers", [0, 2])
+def test_an_item_at_whose_end_something_is(workers):
+    with pytest.raises(RuntimeError, match=r"DataLoader: dataset\[5\] has raised StopIteration: next"):
+        list(DataLoader(Squares(lambda i: next(iter([])) if i == 5 else i), 4, num_workers=workers))
+    assert not loader_threads()
+
+
 def test_an_item_may_say_that_it_is_a_bad_picture():
     def make(i):
         if i == 5:
@@ -263,7 +286,8 @@ def other_than_the_rest(usual, odd, at=3):
         (np.ma.ones(2), np.ma.ones(2), TypeError, "masked"),
         (Tensor([1.0], requires_grad=True), 1, ValueError, "is a Tensor and"),
         (Tensor([1.0], requires_grad=True), Tensor([1.0]), TypeError, r"dataset\[0\] requires a gradient.*detach"),
-        (picture(0, "P"), picture(0), TypeError, r"mode 'RGB' or 'L', not 'P'; image.convert"),
+        (picture(0), picture(0, "P"), TypeError, r"dataset\[3\]: .* mode 'RGB' or 'L', not 'P'; image.convert"),
+        (2**63, 2**63, ValueError, "9223372036854775808 is no label: it does not fit into int64"),
     ],
 )
 @pytest.mark.parametrize("workers", [0, 2])
