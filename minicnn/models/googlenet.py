@@ -16,7 +16,7 @@ scores, and the paper adds 0.3 of their losses:
     loss = F.cross_entropy(scores, labels) + 0.3 * (F.cross_entropy(aux1, labels) + F.cross_entropy(aux2, labels))
 
 Note      This is torchvision's network: with batch norm behind each convolution, which the paper has not (nor LRN any
-          more), and with 3x3 where the paper has 5x5, an old mistake that its weights are trained for. Its initial
+          more), and with 3x3 where the paper has 5x5, as its weights were trained. Its initial
           weights are N(0, 0.01). Its published weights take pictures on the scale from -1 to 1 (`transform_input`).
 Source    Szegedy et al., "Going deeper with convolutions", CVPR 2015, figures 2 and 3, table 1
 """

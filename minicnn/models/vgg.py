@@ -13,9 +13,9 @@ Two 3 x 3 convolutions, one on the other, see 5 x 5 pixels, three see 7 x 7: wit
 and then three fully connected layers, 4096, 4096 and 1000 wide, in which nine of ten parameters lie: 102,764,544 of
 them look at the last 7 x 7 positions. Later networks average those instead (resnet.py).
 
-The paper is of 2014, and without batch norm; its deeper networks had to begin with layers of the shallower ones. With
-batch norm behind each convolution (``vgg16_bn``) they do not. Initial weights are torchvision's: He's (fan_out) for
-convolutions, N(0, 0.01) for the fully connected layers, all biases 0.
+The paper is of 2014, and without batch norm: its deeper networks were begun with trained layers of the shallowest. With
+batch norm behind each convolution (``vgg16_bn``) that is not needed. Initial weights are torchvision's: He's (fan_out)
+for convolutions, N(0, 0.01) for the fully connected layers, all biases 0.
 
 Source    Simonyan and Zisserman, "Very deep convolutional networks for large-scale image recognition", ICLR 2015,
           table 1
