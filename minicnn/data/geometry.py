@@ -55,9 +55,6 @@ class Window(NamedTuple):
         """What is in the window; beyond the picture there is `fill`."""
         from PIL import Image
 
-        right, bottom = self.left + self.size[0], self.top + self.size[1]
-        if self.left >= 0 and self.top >= 0 and right <= image.width and bottom <= image.height:
-            return image.crop((self.left, self.top, right, bottom))
         seen = Image.new(image.mode, self.size, fill)
         seen.paste(image, (-self.left, -self.top))
         return seen
