@@ -35,7 +35,7 @@ class Resize(NamedTuple):
     old: tuple[int, int]
     size: tuple[int, int]
 
-    def image(self, image: Any, interpolation: str, fill: Any = 0) -> Any:
+    def image(self, image: Any, interpolation: str, fill: Any) -> Any:
         """The picture in the new size."""
         return image.resize(self.size, _filter(interpolation))
 

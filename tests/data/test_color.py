@@ -125,6 +125,7 @@ def test_the_shift_is_p_times_alpha_lambda_rounded_and_clipped(sqrt, sigma):
 @pytest.mark.parametrize("sqrt, levels", [(False, 5.5), (True, 11.9)])
 def test_imagenets_noise_has_the_documented_size(sqrt, levels):
     noise, rng = ColorNoise.imagenet(sqrt=sqrt), generator()
+    assert np.allclose(noise.eigenvectors.T @ noise.eigenvectors, np.eye(3), atol=2e-4)  # four digits are published
     grey = Image.new("RGB", (1, 1), (128, 128, 128))
     shifts = np.array([to_array(noise(grey, rng)).ravel() - 128.0 for _ in range(4000)])
     assert np.std(shifts @ noise.eigenvectors[:, 0]) == pytest.approx(levels, rel=0.05)
