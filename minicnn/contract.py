@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from .device import DeviceError, as_array, device_of, is_array
+from .settings import kind_of
 from .types import Array
 from .variable import FLOATS, Variable
 
@@ -29,7 +30,7 @@ def check_inputs(function: Any, inputs: Sequence[Any]) -> None:
         raise TypeError(f"{op}: {names[0]} is None, not a Tensor")
     for name, v in named:
         if not isinstance(v, Variable):
-            raise TypeError(f"{op}: {name} is a {type(v).__name__}, not a Tensor; wrap it in Tensor(...)")
+            raise TypeError(f"{op}: {name} is a {kind_of(v)}, not a Tensor; wrap it in Tensor(...)")
     if len({v.data.dtype for _, v in named}) > 1:  # NumPy would mix them; here that is a mistake
         dtypes = ", ".join(f"{name}: {v.data.dtype}" for name, v in named)
         raise TypeError(f"{op}: the inputs differ in dtype ({dtypes}); convert one with .astype(...)")

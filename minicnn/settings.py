@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 ANY = -math.inf
+OTHERS = {"torch", "jax", "jaxlib", "tensorflow", "cupy"}  # libraries whose Tensor is not ours
 
 
 def whole(owner: Any, name: str, value: Any, at_least: float = 1, at_most: float = math.inf) -> int:
@@ -83,6 +84,12 @@ def one_of(owner: Any, name: str, value: Any, choices: Sequence[str]) -> str:
     return value
 
 
+def kind_of(value: object) -> str:
+    """The name of its class, "list"; with its library where that has Tensors of its own, "torch.Tensor"."""
+    library, name = type(value).__module__.partition(".")[0], type(value).__name__
+    return f"{library}.{name}" if library in OTHERS else name
+
+
 def _bounds(at_least=-math.inf, at_most=math.inf, above=-math.inf, below=math.inf):
     bounds = {"at least": at_least, "above": above, "at most": at_most, "below": below}
     return " and ".join(f"{word} {bound}" for word, bound in bounds.items() if math.isfinite(bound)) or "finite"
@@ -95,4 +102,4 @@ def _name(owner):
 def _shown(value):
     """The value if it is short, else its type: a message has no room for an array."""
     is_short = value is None or isinstance(value, (str, bool, numbers.Number, tuple, list))
-    return repr(value) if is_short else f"a {type(value).__name__}"
+    return repr(value) if is_short else f"a {kind_of(value)}"

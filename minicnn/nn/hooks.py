@@ -101,7 +101,9 @@ def _of_this_thread(hooks):
 
 def _both(layer, given):
     """(inputs, keywords) of what a pre-hook with keywords has returned."""
-    if not (isinstance(given, tuple) and len(given) == 2 and isinstance(given[0], tuple)):
-        what = f"returns None or (inputs, keywords), a tuple and a dict, not a {type(given).__name__}"
+    is_pair = isinstance(given, tuple) and len(given) == 2
+    if not (is_pair and isinstance(given[0], tuple) and isinstance(given[1], Mapping)):
+        found = f"a pair of {' and '.join(type(each).__name__ for each in given)}" if is_pair else type(given).__name__
+        what = f"returns None or (inputs, keywords), a tuple and a dict, not {found}"
         raise TypeError(f"{type(layer).__name__}: a forward pre-hook with keywords {what}")
     return given

@@ -9,7 +9,7 @@ import numpy as np
 from .. import notebook
 from ..console import say
 from ..gradmode import no_grad
-from ..settings import whole
+from ..settings import kind_of, whole
 from ..tensor import Tensor
 from ..types import Shape
 from .module import Module
@@ -85,8 +85,8 @@ def summary(model: Module, input_shape: Shape | list[Shape]) -> Summary:
     evaluation mode; the model is left as it was. Parameters that belong to no layer, or to one that did not run, have
     a row without output behind the others: the total is that of ``model.parameters()``.
     """
-    if not hasattr(model, "named_modules"):
-        raise TypeError(f"summary: is of a Module, not of a {type(model).__name__}")
+    if not isinstance(model, Module):
+        raise TypeError(f"summary: is of a Module, not of a {kind_of(model)}")
     if not isinstance(input_shape, (tuple, list, np.ndarray)) or not len(input_shape):
         raise TypeError(f"summary: input_shape is (C, H, W), or a list of shapes, not {input_shape!r}")
     shapes: Any = input_shape if all(isinstance(shape, (tuple, list)) for shape in input_shape) else [input_shape]

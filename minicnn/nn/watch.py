@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+from ..settings import kind_of
 from ..variable import Variable
 from .hooks import Hook
 from .module import Module
@@ -31,12 +32,14 @@ def watch(
     names: the dotted names, as in ``named_modules()``, of the modules to watch; without it, all layers, that is modules
     without modules of their own. ValueError for a name that the model does not have.
     """
-    if not hasattr(model, "named_modules"):
-        raise TypeError(f"watch: looks into a Module, not a {type(model).__name__}")
+    if not isinstance(model, Module):
+        raise TypeError(f"watch: looks into a Module, not a {kind_of(model)}")
     if not callable(callback):
         raise TypeError(f"watch: callback is a function of (name, layer, x, y), not a {type(callback).__name__}")
     modules = dict(model.named_modules(remove_duplicate=False))
     names = [names] if isinstance(names, str) else names
+    if not isinstance(names, Iterable | None):
+        raise TypeError(f"watch: names is a name, or several in a list, not a {type(names).__name__}")
     if unknown := [name for name in names or () if name not in modules]:
         top = ", ".join(name for name in modules if name and "." not in name)
         raise ValueError(f"{type(model).__name__} has no layer {unknown[0]!r}; it has {top}, and what is in them")

@@ -4,6 +4,7 @@ import functools
 from collections.abc import Callable, Iterable
 from typing import Any, ParamSpec, TypeVar
 
+from ..settings import kind_of
 from ..types import Shape
 from ..variable import Variable
 
@@ -35,7 +36,7 @@ def check_tensors(op: str, required: dict[str, Any], optional: dict[str, Any] | 
         if not isinstance(value, Variable):
             several = isinstance(value, (tuple, list)) and any(isinstance(each, Variable) for each in value)
             way_out = "give one of the Tensors in it" if several else "wrap it in minicnn.Tensor(...)"
-            raise TypeError(f"{op}: {name} is a {type(value).__name__}, not a Tensor; {way_out}")
+            raise TypeError(f"{op}: {name} is a {kind_of(value)}, not a Tensor; {way_out}")
 
 
 def axis(op: str, name: str, value: int, shape: Shape, more: int = 0) -> int:

@@ -101,7 +101,7 @@ class Adam(Optimizer):
         """The first step makes the means."""
         t = whole(self, "step", state.get("step", 0), 0, MOST_STEPS) + 1
         names = list(self.kept) if settings["amsgrad"] else ["exp_avg", "exp_avg_sq"]
-        kept = {name: state[name] if name in state else np.zeros_like(w) for name in names}
+        kept = {name: np.zeros_like(w) if state.get(name) is None else state[name] for name in names}
         (beta1, beta2), lr, eps, decay = (settings[name] for name in ("betas", "lr", "eps", "weight_decay"))
         return {**kept, "step": t}, (lr, beta1, beta2, eps, decay, self.decoupled, t)
 

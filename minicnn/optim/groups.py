@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ..settings import kind_of
 from ..variable import Variable
 
 
@@ -60,7 +61,7 @@ def _listed(what, params):
 def _check_parameter(what, parameter):
     if not isinstance(parameter, Variable):
         hint = "; give .parameters(), not .named_parameters()" if isinstance(parameter, tuple) else ""
-        raise TypeError(f"{what} is a {type(parameter).__name__}, not a Tensor{hint}")
+        raise TypeError(f"{what} is a {kind_of(parameter)}, not a Tensor{hint}")
     if parameter.node is not None:  # backward leaves no .grad on it
         advice = "only leaves are trained: give the tensors that it was computed from"
         op = type(parameter.node).__name__

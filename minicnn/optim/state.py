@@ -13,12 +13,16 @@ from ..variable import Variable
 MOST_STEPS = 1 << 53  # what floats count to
 
 
-def belong_together(w: Array, *others: Array | None) -> bool:
+def belong_together(w: Array, grad: Array, *kept: Array | None) -> bool:
     """Whether a kernel may be handed a parameter with its gradient and what is kept for it (or None), and reads by one
-    index: they are of one shape and dtype, on one device, and w can be written into."""
-    if w.dtype.char not in "fd" or not getattr(w.flags, "writeable", True):  # float32, float64
+    index: they are of one shape and dtype, on one device, and all but the gradient can be written into."""
+    if w.dtype.char not in "fd" or not _is_writeable(w):  # float32, float64
         return False
-    return all(other is None or _are_alike(w, other) for other in others)
+    return _are_alike(w, grad) and all(a is None or (_are_alike(w, a) and _is_writeable(a)) for a in kept)
+
+
+def _is_writeable(array):
+    return getattr(array.flags, "writeable", True)  # on the GPU all are
 
 
 def _are_alike(a, b):
@@ -30,7 +34,7 @@ def unequal(optimizer: Any, where: str, *arrays: Array | None) -> ValueError:
     """The error of arrays that do not belong together: w, its gradient, and what is kept for it."""
     named = zip(("it", "its gradient", *(f"its {name}" for name in optimizer.kept)), arrays, strict=True)
     has = [f"{name} has shape {a.shape}, {a.dtype} on {device_of(a)}" for name, a in named if a is not None]
-    rule = "all must be alike, float32 or float64, and it must be writeable"
+    rule = "all must be alike, float32 or float64, and writeable, but for the gradient"
     advice = "Where parameters are exchanged, make a new optimiser"
     what = f"{type(optimizer).__name__}.step: {where} cannot be changed"
     return ValueError(f"{what}: {', '.join(has)}; {rule}. {advice}")

@@ -6,7 +6,7 @@ from checks import check_close, leaf, raises
 
 import minicnn
 import minicnn.functional as F
-from minicnn import Function, Tensor
+from minicnn import Function, Tensor, optim
 from minicnn.device import DeviceError
 
 
@@ -185,3 +185,10 @@ def test_ops_on_tensors_without_axes(place):
 def test_pytorchs_static_methods_are_told_what_to_write(method):
     with raises(TypeError, f"Square.{method} is a static method", f"def {method}(self, ", "self.saved"):
         type("Square", (minicnn.Function,), {method: staticmethod(lambda ctx, x: x)})
+
+
+def test_tensors_of_another_library_are_told_from_ours(torch):
+    theirs, weight = torch.ones(1, 2), Tensor(np.ones((2, 2), np.float32))
+    for call in (lambda: F.linear(theirs, weight), lambda: F.relu(theirs), lambda: optim.SGD([theirs], lr=0.1)):
+        with raises(TypeError, "is a torch.Tensor, not a Tensor"):
+            call()

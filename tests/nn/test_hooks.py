@@ -78,6 +78,10 @@ def test_keywords_are_for_hooks_that_ask(torch):
     layer.register_forward_pre_hook(lambda *given: 3, with_kwargs=True)
     with raises(TypeError, "Scaled", "(inputs, keywords)", "int"):
         layer(X)
+    layer = Scaled()
+    layer.register_forward_pre_hook(lambda module, inputs, keywords: (inputs, None), with_kwargs=True)
+    with raises(TypeError, "Scaled", "(inputs, keywords)", "tuple and NoneType"):
+        layer(X)
 
 
 def test_a_handle_ends_its_hook_alone(torch):

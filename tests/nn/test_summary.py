@@ -154,3 +154,8 @@ def test_alexnet(capsys):
 def test_what_cannot_be_summed_up(model, shape, parts):
     with raises(TypeError, "summary", *parts):
         summary(model, shape)
+
+
+def test_networks_of_another_library(torch):
+    with raises(TypeError, "summary", "Module", "torch.ReLU"):
+        summary(torch.nn.ReLU(), (3, 8, 8))

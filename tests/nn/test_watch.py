@@ -84,6 +84,16 @@ def test_gradients_pass_through_features():
     assert np.abs(x.grad.numpy()).max() > 0
 
 
+def test_what_cannot_be_watched(torch):
+    for model, names, parts in (
+        (torch.nn.ReLU(), None, ["Module", "torch.ReLU"]),
+        (network(), 5, ["names", "int"]),
+        (None, None, ["Module", "NoneType"]),
+    ):
+        with raises(TypeError, "watch", *parts), nn.watch(model, print, names):
+            pass
+
+
 def test_layers_that_there_are_not():
     model = network()
     with raises(ValueError, "'layer9'", "layer1", "avgpool", "fc"):

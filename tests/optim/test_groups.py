@@ -128,6 +128,7 @@ def test_a_group_that_is_added_later_has_velocities_of_its_own():
         ({"lr": np.ones(1)}, TypeError, ["lr", "ndarray"]),
         ({"lr": np.nan}, ValueError, ["lr", "nan"]),
         ({"lr": np.inf}, ValueError, ["lr", "inf"]),
+        ({"lr": 10**400}, ValueError, ["lr", "at least 0"]),
         ({"lr": 0.1, "momentum": "0.9"}, TypeError, ["momentum", "'0.9'"]),
         ({"lr": 0.1, "dampening": np.nan}, ValueError, ["dampening", "finite", "nan"]),
         ({"lr": 0.1, "weight_decay": [0.1]}, TypeError, ["weight_decay"]),
@@ -188,6 +189,10 @@ def read_only_parameter(p, optimizer):
     p.data.flags.writeable = False
 
 
+def read_only_velocity(p, optimizer):
+    optimizer.state[p]["velocity"].flags.writeable = False
+
+
 WRONG = [
     (larger_parameter, ["(300, 200)", "velocity", "(3, 2)"]),
     (larger_parameter_without_velocity, ["(300, 200)", "gradient", "(3, 2)"]),
@@ -199,6 +204,7 @@ WRONG = [
     (moved_parameter, ["float32 on cpu", "float32 on cuda"]),
     (integer_parameter, ["int64"]),
     (read_only_parameter, ["writeable"]),
+    (read_only_velocity, ["writeable"]),
 ]
 
 
