@@ -112,6 +112,14 @@ def test_updates_in_place():
     assert t.detach().copy_(Tensor(np.array([1, 2]))).tolist() == [1, 2]
 
 
+def test_copy_takes_from_the_other_device(monkeypatch):
+    monkeypatch.setenv("MINICNN_EMULATE_GPU", "1")
+    there = Tensor([3.0, 4.0]).to("cuda")
+    here = Tensor([0.0, 0.0]).copy_(there)
+    assert here.device == "cpu" and here.tolist() == [3, 4]
+    assert there.copy_(Tensor([5.0, 6.0])).device == "cuda" and there.tolist() == [5, 6]
+
+
 @pytest.mark.parametrize(
     "ask, parts",
     [

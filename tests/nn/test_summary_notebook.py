@@ -24,9 +24,10 @@ def outputs(*cells):
 
 
 def test_a_notebook_shows_it_once():
-    last, between, again, printed, graph, undrawn = outputs(
+    last, between, again, later, printed, graph, undrawn = outputs(
         MODEL + "minicnn.summary(model, (3,))",
         "table = minicnn.summary(model, (3,))\nother = minicnn.summary(nn.Linear(3, 4), (3,))",
+        "table",
         "table",
         "print(table)",
         "model(Tensor(np.ones((1, 3), np.float32))).graph(model)",
@@ -35,7 +36,7 @@ def test_a_notebook_shows_it_once():
     ((kind, shown),) = last
     assert kind == "display_data" and shown["text/html"].count("<tr>") == 4 and "0 Linear" in shown["text/plain"]
     assert [data["text/html"].count("<tr>") for _, data in between] == [4, 3]
-    assert [data for _, data in again] == [shown]
+    assert [data for _, data in again] == [data for _, data in later] == [shown]
     assert printed == [("stream", shown["text/plain"] + "\n")]
     ((_, shown),) = graph
     assert shown["text/plain"].startswith("digraph {") and ("image/svg+xml" in shown) == bool(shutil.which("dot"))
