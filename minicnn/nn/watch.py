@@ -96,6 +96,7 @@ def _first_pass(model, name, x):
     except _Reached as caught:
         if caught is not reached:  # the layer that a pass around this one is waiting for
             raise
+        reached.__traceback__ = None  # else it and this frame would hold each other, and with them what has passed
         return passed
     raise ValueError(f"{type(model).__name__} does not use its layer {name!r}")
 

@@ -124,7 +124,10 @@ class Pick(Function):
     """Some elements along an axis: those at the indices `winners`, of which each stands there once."""
 
     def forward(self, x, winners, axis, keepdim):
-        self.x_shape, self.axis, self.winners = x.shape, axis, winners
+        self.x_shape, self.axis = x.shape, axis
+        self.winners = (
+            winners.copy() if self.needs_input_grad[0] else winners
+        )  # the caller has these, and may change them
         picked = np.take_along_axis(x, winners, axis)
         return picked if keepdim else picked.squeeze(axis)
 

@@ -73,7 +73,10 @@ def find_state_dict(value: Any, is_tensor: Callable[[Any], bool], path: Path | s
             )
         return next(iter(found.values()), None)
 
-    return find(value, DEEPEST)
+    try:
+        return find(value, DEEPEST)
+    finally:
+        known.clear()  # find and look_into hold each other, and would hold all weights until Python looks for circles
 
 
 def plain(state: dict[str, Any]) -> dict[str, Any]:

@@ -169,28 +169,28 @@ def _checked_array(name, array):
 
 def _put_in_arrays(state, archive):
     """`state` with its arrays, which stand in the archive under their ways through the state, and nothing else."""
-    arrays = []
-
-    def put_in(value, way):
-        if isinstance(value, list):
-            return [put_in(entry, (*way, str(i))) for i, entry in enumerate(value)]
-        if not isinstance(value, dict):
-            return value
-        if ARRAY not in value:
-            return {key: put_in(entry, (*way, key)) for key, entry in value.items()}
-        name = "/".join(way)
-        if value != {ARRAY: name}:
-            raise ArchiveError(f"{HEADER} names the array of {name} otherwise")
-        arrays.append(archive.array(f"{name}.npy"))
-        return arrays[-1]
-
+    read: list[str] = []
     try:
-        state = put_in(state, ())
+        state = _put_in(state, (), archive, read)
     except RecursionError as error:
         raise ArchiveError(f"{HEADER} is nested too deeply") from error
-    if surplus := len(archive.members) - len(arrays) - 1:
+    if surplus := len(archive.members) - len(read) - 1:
         raise ArchiveError(f"{surplus} of its members are not mentioned in {HEADER}")
     return state
+
+
+def _put_in(value, way, archive, read):  # no function in the one above: it would hold itself, and the arrays
+    if isinstance(value, list):
+        return [_put_in(entry, (*way, str(i)), archive, read) for i, entry in enumerate(value)]
+    if not isinstance(value, dict):
+        return value
+    if ARRAY not in value:
+        return {key: _put_in(entry, (*way, key), archive, read) for key, entry in value.items()}
+    name = "/".join(way)
+    if value != {ARRAY: name}:
+        raise ArchiveError(f"{HEADER} names the array of {name} otherwise")
+    read.append(name)
+    return archive.array(f"{name}.npy")
 
 
 def _add(archive, name, write):

@@ -1,6 +1,8 @@
 """watch, output_of, input_of: what passes through a network, by the names of its layers."""
 
+import gc
 import threading
+import weakref
 
 import numpy as np
 import pytest
@@ -75,6 +77,20 @@ def test_nothing_behind_it_is_computed():
     with no_grad(), watch(model, lambda name, *rest: ran.append(name)):
         output_of(nn.Sequential(model), "0.layer1", images())
     assert ran and not any(name.startswith(("layer2", "fc")) for name in ran)
+
+
+def test_what_has_passed_is_free_with_its_last_name():
+    """Without a circle of references, which would keep a batch's arrays until Python looks for some."""
+    model, x = network(), images()
+    gc.collect()
+    gc.disable()
+    try:
+        made = output_of(model, "layer1", x)
+        freed = weakref.ref(made.data)
+        del made
+        assert freed() is None
+    finally:
+        gc.enable()
 
 
 def test_gradients_pass_through_features():

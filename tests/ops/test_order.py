@@ -78,3 +78,14 @@ def test_errors():
         x.norm(3)
     with raises(TypeError, "norm", "int64"):
         Tensor([1, 2]).norm()
+
+
+@pytest.mark.parametrize("find", [lambda x: x.sort(1), lambda x: x.topk(2, 1), lambda x: x.max(1), lambda x: x.min(1)])
+def test_indices_that_the_caller_changes_are_not_those_of_backward(place, find):
+    x = place.tensor(X, requires_grad=True)
+    values, indices = find(x)
+    indices += 1  # counted from 1
+    values.sum().backward()
+    expected = place.tensor(X, requires_grad=True)
+    find(expected)[0].sum().backward()
+    assert np.array_equal(x.grad.cpu().numpy(), expected.grad.cpu().numpy())

@@ -2,6 +2,8 @@
 
 import argparse
 import collections
+import gc
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -148,6 +150,20 @@ def test_each_dict_is_looked_into_a_few_times():
     inner["state_dict"] = inner
     assert find_state_dict(inner, lambda entry: False, "file") is None
     assert len(calls) < 50
+
+
+def test_weights_are_free_with_their_last_name():
+    """Without a circle of references, which would keep them until Python looks for some."""
+    state = {"state_dict": {"w": np.ones(3)}}
+    freed = weakref.ref(state["state_dict"]["w"])
+    gc.collect()
+    gc.disable()
+    try:
+        assert find_state_dict(state, lambda entry: isinstance(entry, np.ndarray), "file") is state["state_dict"]
+        del state
+        assert freed() is None
+    finally:
+        gc.enable()
 
 
 def test_numbers_among_the_weights_are_refused(torch, tmp_path):

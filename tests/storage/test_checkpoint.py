@@ -1,7 +1,9 @@
 """Checkpoints: the same state and the same bytes back, every damage noticed, the old file kept when writing fails."""
 
+import gc
 import os
 import tracemalloc
+import weakref
 
 import hypothesis.strategies as st
 import numpy as np
@@ -167,6 +169,18 @@ def test_unfinished_files_are_swept(tmp_path):
     (tmp_path / ".mine").write_bytes(b"whole")
     sweep(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == [".mine"]
+
+
+def test_what_was_loaded_is_free_with_its_last_name(saved):
+    gc.collect()
+    gc.disable()
+    try:
+        state = load_checkpoint(saved)
+        freed = [weakref.ref(array) for array in state["model"].values()]
+        del state
+        assert len(freed) > 1 and all(array() is None for array in freed)
+    finally:
+        gc.enable()
 
 
 def test_no_second_copy_in_memory(tmp_path):
