@@ -240,3 +240,6 @@ def test_ranges_that_cannot_be():
     for scale in ((0.5, 0.2), (0, 1), (0.5, 1.5), 0.5, (0.1, 0.2, 0.3), (0.1, "1")):
         with pytest.raises((ValueError, TypeError), match="RandomResizedCrop: scale must be"):
             RandomResizedCrop(8, scale)
+    for ratio in ((0, 1), (-1, 1), (2, 1), 1):
+        with pytest.raises((ValueError, TypeError), match="RandomResizedCrop: ratio must be"):
+            RandomResizedCrop(8, ratio=ratio)
