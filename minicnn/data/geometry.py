@@ -16,7 +16,7 @@ import numpy as np
 from ..types import Array
 
 THINNEST = 0.01  # pixels: a box that is thinner has nothing in it
-BAND = 2**13  # pixels that a lens works on at a time: their numbers stay in the cache
+BAND = 2**12  # pixels that a lens works on at a time: their numbers stay in the cache
 
 
 class Move(Protocol):
