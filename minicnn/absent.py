@@ -15,9 +15,8 @@ ABSENT = (  # (names, what to write instead, or why)
      "networks here are convolutional: there is nothing for sequences"),
     ("nn.Conv1d nn.MaxPool1d nn.AvgPool1d nn.BatchNorm1d nn.Conv3d nn.MaxPool3d nn.BatchNorm3d F.conv1d F.conv3d",
      "layers take pictures (N, C, H, W); a sequence is a picture of height 1: x.unsqueeze(2), kernel_size=(1, K)"),
-    ("nn.Upsample nn.PixelShuffle F.interpolate F.upsample F.pixel_shuffle",
-     "nn.ConvTranspose2d makes pictures larger; x[:, :, :, None, :, None].expand(N, C, H, 2, W, 2)"
-     ".reshape(N, C, 2 * H, 2 * W) repeats each pixel"),
+    ("F.upsample nn.UpsamplingNearest2d nn.UpsamplingBilinear2d nn.PixelShuffle F.pixel_shuffle",
+     "nn.Upsample, F.interpolate and nn.ConvTranspose2d make pictures larger"),
     ("nn.LayerNorm nn.GroupNorm nn.InstanceNorm2d F.layer_norm F.group_norm F.instance_norm",
      "nn.BatchNorm2d is the normalisation that is here, and nn.LocalResponseNorm"),
     ("nn.GELU nn.SiLU nn.ELU nn.SELU nn.PReLU nn.Hardswish nn.Softplus nn.Mish F.gelu F.silu F.elu F.selu F.prelu "

@@ -16,6 +16,7 @@ from .ops.conv import conv2d
 from .ops.conv_transpose import conv_transpose2d
 from .ops.cross_entropy import cross_entropy
 from .ops.dropout import dropout
+from .ops.interpolate import interpolate
 from .ops.linear import linear
 from .ops.lrn import local_response_norm
 from .ops.max_pool import max_pool2d
@@ -27,8 +28,8 @@ from .ops.softmax import log_softmax, softmax
 
 __all__ = [
     "adaptive_avg_pool2d", "avg_pool2d", "batch_norm", "batch_norm_relu", "conv2d", "conv_transpose2d", "cross_entropy",
-    "dropout", "flatten", "leaky_relu", "linear", "local_response_norm", "log_softmax", "max_pool2d", "mse_loss",
-    "nll_loss", "pad", "relu", "relu6", "residual_add", "sigmoid", "softmax", "tanh",
+    "dropout", "flatten", "interpolate", "leaky_relu", "linear", "local_response_norm", "log_softmax", "max_pool2d",
+    "mse_loss", "nll_loss", "pad", "relu", "relu6", "residual_add", "sigmoid", "softmax", "tanh",
 ]  # fmt: skip
 
 

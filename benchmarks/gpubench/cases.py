@@ -17,6 +17,7 @@ from minicnn.device import implementation
 from minicnn.kernels.cuda import conv, matmul, tensor_cores
 from minicnn.kernels.cuda.precision import PRECISIONS, precision
 from minicnn.ops.geometry import output_size
+from minicnn.ops.interpolate import axis
 from minicnn.ops.windows import Windows
 from minicnn.optim.adam import adam_update
 from minicnn.optim.sgd import sgd_update
@@ -147,6 +148,13 @@ def pools(x_shape, kernel, stride, padding):
 
 def paddings(shape, padding):
     return cases("pad", f"{by(shape)} by {padding}", {"x": normal(*shape), "padding": padding, "value": 0.5})
+
+
+def resizings(x_shape, out_size, mode):
+    axes = [axis(*each, None, mode, False, np.float32) for each in zip(x_shape[2:], out_size, strict=True)]
+    values = dict(zip(("rows", "columns"), (lambda rng, tables=tables: tables for tables in axes), strict=True))
+    values |= {"x": normal(*x_shape), "x_shape": x_shape, "grad_out": normal(*x_shape[:2], *out_size)}
+    return cases("interpolate", f"{by(x_shape)} to {by(out_size)} {mode}", values)
 
 
 def norms_across_channels(shape):

@@ -21,6 +21,7 @@ from .layers import (
     Sigmoid,
     Softmax,
     Tanh,
+    Upsample,
     ZeroPad2d,
 )
 from .losses import CrossEntropyLoss, MSELoss, NLLLoss
@@ -33,7 +34,7 @@ __all__ = [
     "AdaptiveAvgPool2d", "AvgPool2d", "BatchNorm2d", "Conv2d", "ConvTranspose2d", "CrossEntropyLoss", "Dropout",
     "Flatten", "Identity", "LeakyReLU", "Linear", "LocalResponseNorm", "LogSoftmax", "MSELoss", "MaxPool2d", "Module",
     "ModuleDict", "ModuleList", "NLLLoss", "Parameter", "ParameterDict", "ParameterList", "ReLU", "ReLU6", "Sequential",
-    "Sigmoid", "Softmax", "Tanh", "ZeroPad2d", "functional", "init", "input_of", "output_of", "watch",
+    "Sigmoid", "Softmax", "Tanh", "Upsample", "ZeroPad2d", "functional", "init", "input_of", "output_of", "watch",
 ]  # fmt: skip
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from .. import functional as F
 from ..absent import with_absent_names
+from ..ops.interpolate import checked_settings, scale_factors
 from ..settings import ANY, both, flag, real, whole, whole_or_pair
 from ..tensor import Tensor
 from ..types import Size
@@ -240,6 +241,29 @@ class ZeroPad2d(Module):
 
     def extra_repr(self):
         return f"{self.padding}"
+
+
+class Upsample(Module):
+    """``F.interpolate``: pictures of `size`, or `scale_factor` times as large."""
+
+    def __init__(
+        self, size: Size | None = None, scale_factor: Any = None, mode: str = "nearest",
+        align_corners: bool | None = None, recompute_scale_factor: bool | None = None,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        checked_settings("Upsample", size, scale_factor, mode, align_corners)
+        self.size = None if size is None else whole_or_pair(self, "size", size)
+        self.scale_factor = None if scale_factor is None else scale_factors("Upsample", scale_factor)
+        self.mode, self.align_corners = mode, align_corners
+        self.recompute_scale_factor = recompute_scale_factor
+
+    def forward(self, x):
+        sizes = self.size, self.scale_factor
+        return F.interpolate(x, *sizes, self.mode, self.align_corners, self.recompute_scale_factor)
+
+    def extra_repr(self):
+        size = f"size={self.size}" if self.scale_factor is None else f"scale_factor={self.scale_factor}"
+        return f"{size}, mode={self.mode!r}"
 
 
 def _set_window(module, kernel_size, stride, padding, ceil_mode):

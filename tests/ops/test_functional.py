@@ -56,6 +56,7 @@ CALLS = {
     "softmax": lambda x: F.softmax(x, 1),
     "cross_entropy": lambda x: F.cross_entropy(x, [0]),
     "nll_loss": lambda x: F.nll_loss(x, [0]),
+    "interpolate": lambda x: F.interpolate(x, 2),
     "pad": lambda x: F.pad(x, (1, 1)),
     "mse_loss": lambda x: F.mse_loss(x, IMAGE),
     "residual_add": lambda x: F.residual_add(x, IMAGE),

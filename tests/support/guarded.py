@@ -56,6 +56,7 @@ def kernels(rng):
         stack.enter_context(mock.patch.object(memory, "scratch", guarded_scratch))
         names = (
             "dropout",
+            "interpolate",
             "cross_entropy",
             "lrn",
             "max_pool",

@@ -88,6 +88,15 @@ def adaptive_pool(draw, make):
     return backward(draw, make, F.adaptive_avg_pool2d(x, draw.number((draw.size(1, 7), draw.size(1, 7)))), x)
 
 
+def interpolate(draw, make):
+    x = make(draw.array(draw.size(0, 4), draw.size(), draw.size(1, 20), draw.size(1, 20)), True)
+    sizes = {"size": draw.number((draw.size(1, 9), draw.size(1, 9)))}
+    if draw.perhaps():
+        sizes = {"scale_factor": draw.number(draw.one_of(2.0, 1.3, 0.4))}
+    mode = draw.one_of({}, {"mode": "bilinear"}, {"mode": "bilinear", "align_corners": True}, {"align_corners": True})
+    return backward(draw, make, F.interpolate(x, **sizes, **mode), x)
+
+
 def batch_norm(draw, make):
     channels = draw.one_of(1, 2, 3, 8, 17)
     shape = draw.one_of((4, channels), (3, channels, 5, 6), (1, channels, 2, 2), (0, channels, 3, 3))
@@ -339,4 +348,5 @@ KINDS = (
     powers,
     own_function,
     conv_transpose2d,
+    interpolate,
 )

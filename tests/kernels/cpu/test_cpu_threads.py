@@ -18,6 +18,7 @@ from minicnn.kernels.cpu import (
     batchnorm,
     conv_transpose,
     dropout,
+    interpolate,
     linear,
     lrn,
     max_pool,
@@ -31,6 +32,7 @@ from minicnn.ops import adaptive_avg_pool as plain_adaptive
 from minicnn.ops import batchnorm as plain_batchnorm
 from minicnn.ops import conv_transpose as plain_conv_transpose
 from minicnn.ops import dropout as plain_dropout
+from minicnn.ops import interpolate as plain_interpolate
 from minicnn.ops import linear as plain_linear
 from minicnn.ops import lrn as plain_lrn
 from minicnn.ops import max_pool as plain_max_pool
@@ -229,6 +231,10 @@ A_ROW, W_LARGE = (RNG.standard_normal((n, 1500)).astype(np.float32) for n in (1,
 A_OUT = RNG.standard_normal((90, 200)).astype(np.float32)
 WINDOWS = Windows((3, 3), (2, 2), ((1, 1), (1, 1)), (1, 1), (12, 13))
 TRANSPOSED = X, RNG.standard_normal((20, 3, 2, 2), np.float32), C[:3], (48, 50), (2, 2), ((0, 0), (0, 0)), (1, 1), 1
+AXES, AXES_BACK = (
+    [plain_interpolate.axis(*each, None, "bilinear", False, np.float32) for each in sizes]
+    for sizes in (((24, 30), (25, 47)), ((10, 24), (31, 25)))
+)
 OPS = [
     (plain_batchnorm, batchnorm, "batch_norm_statistics", (X,)),
     (plain_batchnorm, batchnorm, "batch_norm_forward", (X, C, C, C, ONES)),
@@ -246,6 +252,8 @@ OPS = [
     (plain_mse_loss, mse_loss, "mse_loss_backward", (C[0], X, G)),
     (plain_mse_loss, mse_loss, "mse_loss_backward", (G, X, layout.contiguous(G))),
     (plain_conv_transpose, conv_transpose, "conv_transpose2d_forward", TRANSPOSED),
+    (plain_interpolate, interpolate, "interpolate_forward", (X, *AXES)),
+    (plain_interpolate, interpolate, "interpolate_backward", (G, (5, 20, 10, 31), *AXES_BACK)),
     (plain_pad, pad, "pad_forward", (X, ((0, 0), (0, 0), (2, 1), (1, -3)), 0.5)),
     (plain_pad, pad, "pad_forward", (layout.contiguous(X), ((1, 0), (0, 2), (-1, 1), (2, 3)), 0.5)),
     (plain_adaptive, adaptive_avg_pool, "adaptive_avg_pool2d_forward", (X, (5, 7))),

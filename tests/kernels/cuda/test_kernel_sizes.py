@@ -18,6 +18,7 @@ from minicnn.ops import (
     conv_transpose,
     cross_entropy,
     dropout,
+    interpolate,
     linear,
     lrn,
     max_pool,
@@ -35,6 +36,10 @@ RNG = np.random.default_rng(0)
 
 def normal(*shape):
     return RNG.standard_normal(shape)
+
+
+def axes(mode, size, out):
+    return [interpolate.axis(*each, None, mode, False, np.float64) for each in zip(size, out, strict=True)]
 
 
 X, CHANNEL = normal(5, 3, 13, 17), np.exp(normal(3))
@@ -78,6 +83,10 @@ CASES = [
     (max_pool.max_pool2d_forward, X, WINDOWS),
     (max_pool.max_pool2d_forward_and_winners, X, WINDOWS),
     (max_pool.max_pool2d_backward, normal(5, 3, 7, 18), WINNERS, X.shape, WINDOWS),
+    (interpolate.interpolate_forward, normal(2, 3, 20, 17), *axes("nearest", (20, 17), (37, 21))),
+    (interpolate.interpolate_forward, normal(2, 3, 20, 17), *axes("bilinear", (20, 17), (11, 30))),
+    (interpolate.interpolate_backward, normal(2, 3, 37, 21), (2, 3, 20, 17), *axes("nearest", (20, 17), (37, 21))),
+    (interpolate.interpolate_backward, normal(2, 3, 11, 30), (2, 3, 20, 17), *axes("bilinear", (20, 17), (11, 30))),
     (pad.pad_forward, X, ((0, 0), (0, 0), (2, 1), (-3, 4)), 0.5),
     (pad.pad_forward, normal(2, 3, 2, 3, 2, 3), ((1, 0), (0, 2), (1, -1), (2, 0), (0, 1), (-1, 1)), 0.5),
     (nll_loss.nll_loss_forward, SCORES, LABELS, np.exp(normal(100)), LABELS[0]),

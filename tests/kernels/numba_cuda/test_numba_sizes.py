@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from checks import NUMBA_CUDA, Place, loaded_anew
 from elementwise import calls as elementwise_calls
-from test_kernel_sizes import there
+from test_kernel_sizes import axes, there
 
 from minicnn.device import implementation
 from minicnn.ops import (
@@ -19,6 +19,7 @@ from minicnn.ops import (
     conv_transpose,
     cross_entropy,
     dropout,
+    interpolate,
     linear,
     lrn,
     max_pool,
@@ -159,6 +160,10 @@ CASES = [
         0.1,
     ),
     (cross_entropy.cross_entropy_backward, np.array(2.0), -np.exp(normal(2, 20, 3)), LABELS, None, 7, 0.0),
+    (interpolate.interpolate_forward, normal(1, 2, 4, 3), *axes("nearest", (4, 3), (7, 5))),
+    (interpolate.interpolate_forward, normal(1, 2, 4, 3), *axes("bilinear", (4, 3), (3, 6))),
+    (interpolate.interpolate_backward, normal(1, 2, 7, 5), (1, 2, 4, 3), *axes("nearest", (4, 3), (7, 5))),
+    (interpolate.interpolate_backward, normal(1, 2, 3, 6), (1, 2, 4, 3), *axes("bilinear", (4, 3), (3, 6))),
     (pad.pad_forward, X, ((0, 0), (0, 0), (2, 1), (-3, 4)), 0.5),
     (pad.pad_forward, X, ((1, 0), (0, 2), (-1, 1), (1, 2)), 0.5),
     (pad.pad_forward, normal(2, 1, 2, 2, 1, 3), ((1, 0), (0, 2), (1, -1), (2, 0), (0, 1), (-1, 1)), 0.5),

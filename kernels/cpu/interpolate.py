@@ -1,0 +1,76 @@
+"""Interpolation, all channels of a pixel at once; mirrors minicnn/ops/interpolate.py.
+
+Channels lie side by side, so the loops over channels run along memory. Forward, chunks are rows of the output;
+backward, rows of the picture, whose pixels collect from the outputs that looked at them: no two threads add to one.
+"""
+
+from .machine.jit import jit
+from .machine.layout import behind_channels, channels_last
+from .machine.memory import empty
+from .windows import by_rows
+
+
+def interpolate_forward(x, rows, columns):
+    """y (N, C, OH, OW)."""
+    x = channels_last(x)  # (N, H, W, C)
+    y = empty((len(x), len(rows[0]), len(columns[0]), x.shape[3]), x.dtype)
+    by_rows(_forward, x, (y,), rows[:2], columns[:2])
+    return behind_channels(y)
+
+
+def interpolate_backward(grad_out, x_shape, rows, columns):
+    """grad_x (N, C, H, W)."""
+    grad_out = channels_last(grad_out)
+    grad_x = empty((x_shape[0], *x_shape[2:], x_shape[1]), grad_out.dtype)
+    by_rows(_backward, grad_out, (grad_x,), rows, columns)
+    return behind_channels(grad_x)
+
+
+@jit
+def _forward(x, y, start, stop, rows, columns):
+    """Rows of y; a row is counted over all images."""
+    row_source, row_share = rows
+    column_source, column_share = columns
+    one = x.dtype.type(1)
+    for row in range(start, stop):
+        n, oh = row // y.shape[1], row % y.shape[1]  # image, row in it
+        h, b = row_source[oh], row_share[oh]
+        for ow in range(y.shape[2]):
+            w, a = column_source[ow], column_share[ow]
+            out, corner = y[n, oh, ow], x[n, h, w]
+            if a == 0 and b == 0:
+                for c in range(len(out)):
+                    out[c] = corner[c]
+            elif b == 0:
+                right = x[n, h, w + 1]
+                for c in range(len(out)):
+                    out[c] = (one - a) * corner[c] + a * right[c]
+            elif a == 0:
+                below = x[n, h + 1, w]
+                for c in range(len(out)):
+                    out[c] = (one - b) * corner[c] + b * below[c]
+            else:
+                right, below, across = x[n, h, w + 1], x[n, h + 1, w], x[n, h + 1, w + 1]
+                for c in range(len(out)):
+                    upper = (one - a) * corner[c] + a * right[c]
+                    out[c] = (one - b) * upper + b * ((one - a) * below[c] + a * across[c])
+
+
+@jit
+def _backward(grad_out, grad_x, start, stop, rows, columns):
+    """Rows of grad_x; a row is counted over all images."""
+    row_source, row_share, row_first, row_end = rows
+    column_source, column_share, column_first, column_end = columns
+    one = grad_out.dtype.type(1)
+    for row in range(start, stop):
+        n, h = row // grad_x.shape[1], row % grad_x.shape[1]  # image, row in it
+        for w in range(grad_x.shape[2]):
+            pixel = grad_x[n, h, w]
+            pixel[:] = 0
+            for oh in range(row_first[h], row_end[h]):
+                b = one - row_share[oh] if row_source[oh] == h else row_share[oh]
+                for ow in range(column_first[w], column_end[w]):
+                    a = one - column_share[ow] if column_source[ow] == w else column_share[ow]
+                    grad, share = grad_out[n, oh, ow], a * b
+                    for c in range(len(pixel)):
+                        pixel[c] += share * grad[c]
