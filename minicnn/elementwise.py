@@ -153,7 +153,7 @@ class Elementwise(Variable):
 
     def isclose(self, other: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> Self:
         """Where this is within atol + rtol * abs(other) of `other`, a Tensor of one dtype with it."""
-        arithmetic.check_alike("isclose", self, other)
+        operands.check_alike("isclose", self, other)
         return self.like(array_module(self.data).isclose(self.data, other.data, rtol, atol, equal_nan))
 
     def allclose(self, other: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> bool:
@@ -162,5 +162,5 @@ class Elementwise(Variable):
 
     def equal(self, other: Any) -> bool:
         """Whether the two have one shape, and the same values; True or False."""
-        arithmetic.check_alike("equal", self, other)
+        operands.check_alike("equal", self, other)
         return self.data.shape == other.data.shape and bool((self.data == other.data).all())

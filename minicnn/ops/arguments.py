@@ -19,11 +19,11 @@ def with_numpys_words(function: Callable[P, R]) -> Callable[P, R]:
 
     @functools.wraps(function)
     def renamed(*args: P.args, **keywords: P.kwargs) -> R:
-        for word in keywords.keys() & NUMPYS_WORDS.keys():
-            name = NUMPYS_WORDS[word]
-            if name in keywords:
-                raise TypeError(f"{function.__name__}: {word}= and {name}= are one argument; give one of them")
-            keywords[name] = keywords.pop(word)
+        for word, name in NUMPYS_WORDS.items() if keywords else ():  # mostly there are none
+            if word in keywords:
+                if name in keywords:
+                    raise TypeError(f"{function.__name__}: {word}= and {name}= are one argument; give one of them")
+                keywords[name] = keywords.pop(word)
         return function(*args, **keywords)
 
     return renamed

@@ -31,7 +31,6 @@ from typing import Any
 import numpy as np
 
 from ..autograd import Function
-from ..device import DeviceError, device_of
 from ..types import Array, DTypeLike, Shape
 from ..variable import V, Variable
 from .arguments import check_tensors
@@ -129,15 +128,6 @@ def clamp(a: V, min: float | None = None, max: float | None = None) -> V:
             what = f"clamp: the bounds {min} and {max} leave nothing of {a.data.dtype}"
             raise TypeError(f"{what}, which holds {limits.min} to {limits.max}; convert it with .astype(...)")
     return Clamp.apply(a if whole else as_floats(a), low=min, high=max)
-
-
-def check_alike(op: str, a: Variable, b: Any) -> None:
-    """TypeError or DeviceError unless `b` is a Variable of the dtype and on the device of `a`."""
-    check_tensors(op, {"other": b})
-    if a.data.dtype != b.data.dtype:
-        raise TypeError(f"{op}: {a.data.dtype} and {b.data.dtype} differ; convert one with .to(...)")
-    if device_of(a.data) != device_of(b.data):
-        raise DeviceError(f"{op}: one is on {device_of(a.data)!r}, one on {device_of(b.data)!r}; use .to(...)")
 
 
 def astype(a: V, dtype: DTypeLike) -> V:

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from ..device import full, plain_array
+from ..device import DeviceError, device_of, full, plain_array
 from ..types import Array
 from ..variable import V, Variable
+from .arguments import check_tensors
 
 
 def operands(op: str, a: Any, b: Any) -> tuple[Any, Any]:
@@ -64,3 +65,12 @@ def not_masks(op: str, *operands: Any) -> tuple[Any, ...]:
         advice = "to count with it, convert it with .astype(np.int64); a * b of two masks is true where both are"
         raise TypeError(f"{op}: a mask of booleans is no number; {advice}")
     return operands
+
+
+def check_alike(op: str, a: Variable, b: Any) -> None:
+    """TypeError or DeviceError unless `b` is a Variable of the dtype and on the device of `a`."""
+    check_tensors(op, {"other": b})
+    if a.data.dtype != b.data.dtype:
+        raise TypeError(f"{op}: {a.data.dtype} and {b.data.dtype} differ; convert one with .to(...)")
+    if device_of(a.data) != device_of(b.data):
+        raise DeviceError(f"{op}: one is on {device_of(a.data)!r}, one on {device_of(b.data)!r}; use .to(...)")
