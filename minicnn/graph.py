@@ -96,7 +96,7 @@ def _pairs(names):
 
 
 def _node(number, label, style):
-    label = label.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    label = label.replace("\0", "\\0").replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
     return f'  {number} [label="{label}", {style}];'
 
 

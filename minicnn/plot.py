@@ -104,6 +104,9 @@ def save_filters(weight: Any, path: File, zoom: int = 6, labels: Iterable[str] |
     layer sees them); of any other number the mean over the channels is shown in grey. labels, title: see save_pictures.
     """
     filters = np.asarray(weight)
+    if filters.ndim != 4 or filters.dtype.kind not in "iuf" or not filters.size:
+        what = f"got {filters.dtype} {filters.shape}"
+        raise ValueError(f"save_filters: weight must be numbers (OC, C, KH, KW), as a convolution's are; {what}")
     if filters.shape[1] != 3:
         filters = np.repeat(filters.mean(axis=1, keepdims=True), 3, axis=1)
     low, high = (bound(filters, axis=(1, 2, 3), keepdims=True) for bound in (np.min, np.max))

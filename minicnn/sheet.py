@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from .settings import whole
 from .types import Array
 
 LINE = 14  # pixels: the height of a line of text
@@ -16,15 +17,18 @@ SIZES = (11, 10, 9)  # of the font, in pixels: the first in which every label fi
 def sheet(pictures: Array, zoom: int = 1, labels: Iterable[str] | None = None, title: str = "") -> Any:
     """A PIL image of pictures of one size, uint8 (N, 3, H, W), in rows, with `zoom` x `zoom` pixels for each of theirs.
 
-    labels: a text for each, shortened to its picture's width. ValueError if there are no pictures, or other than one
-    label for each.
+    labels: a text for each, shortened to its picture's width. ValueError for other pictures, or none, or other than
+    one label for each.
     """
     from PIL import Image, ImageDraw
 
+    pictures, zoom = np.asarray(pictures), whole("sheet", "zoom", zoom)
+    if pictures.dtype != np.uint8 or pictures.ndim != 4 or pictures.shape[1] != 3 or not pictures.size:
+        raise ValueError(f"sheet: pictures must be uint8 (N, 3, H, W), got {pictures.dtype} {pictures.shape}")
     count, _, height, width = pictures.shape
     labels = [""] * count if labels is None else [drawable(str(label)) for label in labels]
-    if not count or len(labels) != count:
-        raise ValueError(f"a sheet of {count} pictures with {len(labels)} labels: there must be one for each")
+    if len(labels) != count:
+        raise ValueError(f"sheet: {count} pictures with {len(labels)} labels; there must be one for each")
     columns = int(np.ceil(np.sqrt(1.5 * count)))
     below, above = (LINE if any(labels) else 0), (LINE if title else 0)  # pixels for text
     right, down = zoom * (width + 1), zoom * (height + 1) + below  # from one picture to the next

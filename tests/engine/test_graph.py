@@ -108,6 +108,7 @@ def test_names_with_quotation_marks(tmp_path):
     x = leaf(2)
     dot = (x * 2).graph({name: x})
     assert 'label="a \\"name\\" \\\\ {with} <marks>"' in dot
+    assert 'label="a\\\\0b"' in (x * 2).graph({"a\0b": x})  # no text file has a NUL
 
 
 def test_a_graph_that_is_freed():

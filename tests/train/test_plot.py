@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from minicnn import plot
+from minicnn import Tensor, plot
 from minicnn.plot import save_comparison, save_curves, save_filters, save_pictures
 from minicnn.sheet import LINE, SIZES, drawable, fitting
 
@@ -79,10 +79,31 @@ def test_labels_stand_below_their_pictures_and_a_title_above(tmp_path):
 
 def test_labels_of_a_wrong_number(tmp_path):
     pictures = np.zeros((3, 3, 4, 4), np.uint8)
-    for wrong, labels in ((pictures, ["a"]), (pictures[:0], None)):
-        with pytest.raises(ValueError, match=r"a sheet of [30] pictures with [10] labels: there must be one for each"):
-            save_pictures(wrong, tmp_path / "pictures.png", labels=labels)
+    with pytest.raises(ValueError, match="sheet: 3 pictures with 1 labels; there must be one for each"):
+        save_pictures(pictures, tmp_path / "pictures.png", labels=["a"])
     assert not (tmp_path / "pictures.png").exists()
+
+
+def test_what_is_no_picture_and_no_filter(tmp_path):
+    path, pictures = tmp_path / "pictures.png", np.zeros((3, 3, 4, 4), np.uint8)
+    for wrong in (
+        pictures[:0],
+        pictures[:, :1],
+        pictures[0],
+        pictures.astype(np.float32),
+        pictures.transpose(0, 2, 3, 1),
+    ):
+        with pytest.raises(ValueError, match=r"sheet: pictures must be uint8 \(N, 3, H, W\), got (uint8|float32) \("):
+            save_pictures(wrong, path)
+    for wrong in (pictures[:0], pictures[0, 0], pictures > 0, np.zeros((2, 0, 3, 3))):
+        with pytest.raises(ValueError, match=r"save_filters: weight must be numbers \(OC, C, KH, KW\)"):
+            save_filters(wrong, path)
+    for zoom in (0, -1):
+        with pytest.raises(ValueError, match="sheet: zoom must be at least 1"):
+            save_pictures(pictures, path, zoom=zoom)
+    assert not path.exists()
+    save_pictures(Tensor(pictures), path)
+    assert pixels(path).shape[2] == 3
 
 
 def test_labels_are_shortened_to_their_pictures():
