@@ -126,7 +126,8 @@ def write_results(args: Namespace, trainer: Trainer, pictures: DataLoader, sampl
     }
     _write_all(folder, writers)
     watched = "train_top1" if last["val_top1"] is None else "val_top1"
-    say(f"{watched} {last[watched]:.2f} % after {trainer.epoch} epochs, {duration(summary['seconds'])}. In {folder}:")
+    epochs = "1 epoch" if trainer.epoch == 1 else f"{trainer.epoch} epochs"
+    say(f"{watched} {last[watched]:.2f} % after {epochs}, {duration(summary['seconds'])}. In {folder}:")
     tell(f"  summary.json  log.csv  args.json  curves.png  filters.png  pictures.png  {BEST}  {LAST}", "  ")
 
 

@@ -42,7 +42,8 @@ def test_files(trained):
     assert summary["images_per_second"] > 0 and summary["seconds"] > 0
     assert json.loads((trained / "args.json").read_text())["width"] == 8
     with Image.open(trained / "filters.png") as filters, Image.open(trained / "curves.png") as curves:
-        assert filters.size == (6 * 12 * 10 + 6, 6 * 12 * 7 + 6)  # 64 filters of 11x11 in 7 rows of 10
+        # 64 filters of 11x11 in 7 rows of 10; a line of 14 pixels below each row, and one for the title
+        assert filters.size == (6 * 12 * 10 + 6, 6 * 12 * 7 + 6 + 14 * 8)
         assert curves.size == (1200, 360)
 
 
