@@ -125,9 +125,8 @@ class Pick(Function):
 
     def forward(self, x, winners, axis, keepdim):
         self.x_shape, self.axis = x.shape, axis
-        self.winners = (
-            winners.copy() if self.needs_input_grad[0] else winners
-        )  # the caller has these, and may change them
+        # a copy: the caller has these, and may change them
+        self.winners = winners.copy() if self.needs_input_grad[0] else winners
         picked = np.take_along_axis(x, winners, axis)
         return picked if keepdim else picked.squeeze(axis)
 
