@@ -89,21 +89,21 @@ def full(
 def zeros_like(
     input: Tensor, *, dtype: DTypeLike | None = None, device: str | None = None, requires_grad: bool = False
 ) -> Tensor:
-    """All 0, of the shape of `input`, and of its dtype and on its device unless they are given; so for all below."""
+    """All 0, of the shape of `input`, and of its dtype and on its device unless they are given."""
     return full_like(input, 0, dtype=dtype, device=device, requires_grad=requires_grad)
 
 
 def ones_like(
     input: Tensor, *, dtype: DTypeLike | None = None, device: str | None = None, requires_grad: bool = False
 ) -> Tensor:
-    """All 1."""
+    """All 1, of the shape, the dtype and on the device of `input`."""
     return full_like(input, 1, dtype=dtype, device=device, requires_grad=requires_grad)
 
 
 def empty_like(
     input: Tensor, *, dtype: DTypeLike | None = None, device: str | None = None, requires_grad: bool = False
 ) -> Tensor:
-    """Numbers that nobody has set."""
+    """Numbers that nobody has set, of the shape, the dtype and on the device of `input`."""
     dtype, device = _as_of("empty_like", input, dtype, device)
     return empty(input.shape, dtype=dtype, device=device, requires_grad=requires_grad)
 
@@ -112,7 +112,7 @@ def full_like(
     input: Tensor, fill_value: float, *, dtype: DTypeLike | None = None, device: str | None = None,
     requires_grad: bool = False,
 ) -> Tensor:  # fmt: skip
-    """All `fill_value`."""
+    """All `fill_value`, of the shape, the dtype and on the device of `input`."""
     dtype, device = _as_of("full_like", input, dtype, device)
     return full(input.shape, fill_value, dtype=dtype, device=device, requires_grad=requires_grad)
 
@@ -183,7 +183,7 @@ def rand_like(
 def randn_like(
     input: Tensor, *, dtype: DTypeLike | None = None, device: str | None = None, requires_grad: bool = False
 ) -> Tensor:
-    """Normal numbers of mean 0 and variance 1, likewise."""
+    """Normal numbers of mean 0 and variance 1, of the shape, the dtype and on the device of `input`."""
     dtype, device = _as_of("randn_like", input, dtype, device)
     return randn(input.shape, dtype=dtype, device=device, requires_grad=requires_grad)
 

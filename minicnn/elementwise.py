@@ -21,7 +21,7 @@ class Elementwise(Variable):
     # Smooth functions
 
     def exp(self) -> Self:
-        """e to its power."""
+        """e ** x."""
         return arithmetic.exp(self)
 
     def log(self) -> Self:
@@ -46,7 +46,7 @@ class Elementwise(Variable):
         return arithmetic.pow(self, 0.5)
 
     def relu(self) -> Self:
-        """``F.relu(x)``; so for the functions of this kind below."""
+        """max(x, 0)."""
         return activation.relu(self)
 
     def sigmoid(self) -> Self:
@@ -64,7 +64,7 @@ class Elementwise(Variable):
 
     @with_numpys_words
     def log_softmax(self, dim: int) -> Self:
-        """Their logarithms."""
+        """The logarithms of ``softmax``, without overflow."""
         return softmax.log_softmax(self, dim)
 
     # Bounds, steps, choices
@@ -76,11 +76,11 @@ class Elementwise(Variable):
     clip = clamp
 
     def floor(self) -> Self:
-        """The next whole number below."""
+        """Rounded down; whole numbers stay."""
         return rounding.step("floor", self)
 
     def ceil(self) -> Self:
-        """The next whole number above."""
+        """Rounded up; whole numbers stay."""
         return rounding.step("ceil", self)
 
     def round(self) -> Self:
@@ -88,7 +88,7 @@ class Elementwise(Variable):
         return rounding.step("round", self)
 
     def trunc(self) -> Self:
-        """The next whole number towards 0."""
+        """Rounded towards 0: without what stands behind the point."""
         return rounding.step("trunc", self)
 
     def sign(self) -> Self:
@@ -148,7 +148,7 @@ class Elementwise(Variable):
         return self.like(array_module(self.data).isinf(self.data))
 
     def isfinite(self) -> Self:
-        """Which elements are neither."""
+        """Which elements are neither NaN nor infinite."""
         return self.like(array_module(self.data).isfinite(self.data))
 
     def isclose(self, other: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> Self:
@@ -157,7 +157,7 @@ class Elementwise(Variable):
         return self.like(array_module(self.data).isclose(self.data, other.data, rtol, atol, equal_nan))
 
     def allclose(self, other: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> bool:
-        """Whether all are; True or False."""
+        """Whether ``isclose`` holds for all elements; True or False."""
         return bool(np.asarray(self.isclose(other, rtol, atol, equal_nan)).all())
 
     def equal(self, other: Any) -> bool:

@@ -43,7 +43,7 @@ class Reductions(Variable):
 
     @with_numpys_words
     def min(self, dim: int | None = None, keepdim: bool = False) -> Any:
-        """The smallest, as ``max``."""
+        """The smallest; along an axis `dim`, a pair: the smallest `values`, and the `indices` at which they stand."""
         return reduction.min(self, dim, keepdim)
 
     @with_numpys_words
@@ -71,7 +71,7 @@ class Reductions(Variable):
 
     @with_numpys_words
     def argsort(self, dim: int = -1, descending: bool = False, stable: bool = True) -> Self:
-        """These indices alone."""
+        """The indices that ``sort`` gives: ``x[x.argsort()]`` of a vector is in order."""
         return order.sort(self, dim, descending).indices
 
     @with_numpys_words

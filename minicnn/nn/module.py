@@ -35,6 +35,7 @@ class Module(Attributes):
     _hooks: Hooks | None = None  # from the first hook on
 
     def forward(self, *inputs: Any, **keywords: Any) -> Any:
+        """What a subclass computes; ``module(x)`` calls it, with the hooks around it."""
         raise NotImplementedError(f"{type(self).__name__} has no forward method; write one, or call its parts")
 
     def __call__(self, *inputs: Any, **keywords: Any) -> Any:
@@ -175,7 +176,7 @@ class Module(Attributes):
         return self
 
     def eval(self) -> Self:
-        """Evaluation mode, the opposite."""
+        """Evaluation mode: dropout drops nothing, batch norm uses its running statistics. Returns the module."""
         return self.train(False)
 
     def freeze(self, frozen: bool = True) -> Self:

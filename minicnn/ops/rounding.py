@@ -2,7 +2,7 @@
 
 Shapes    x (any)   ->   y (the same); of // and % the two broadcast as in NumPy
 Dtypes    y has x's: integers are whole already. A // B and A % B of integers are integers
-Forward   floor, ceil, trunc  the next whole number below, above, towards 0
+Forward   floor, ceil, trunc  rounded down, up, towards 0; whole numbers stay
           round               the nearest, of two the even one: 0.5 -> 0, 1.5 -> 2, as in Python
           floor_divide        floor(a / b)        remainder  a - b * floor(a / b): it has the sign of b
 Backward  0 wherever there is a slope: a step is flat, except where it jumps
