@@ -112,11 +112,12 @@ def elementwise(shape):
         "grad_loss": normal(),
         "out": None,
         "slope": 0.01,
+        "beta": 1.0,
         "p": 0.5,
         "key": 0xFEDCBA9876543210,
         "call": 2**33 + 5,
     }
-    pages = "activation", "arithmetic", "dropout", "mse_loss"
+    pages = "activation", "arithmetic", "dropout", "mse_loss", "smooth_l1_loss"
     found = [case for page in pages for case in cases(page, by(shape), values)]
     return [*found, found[0]._replace(label=f"{by(shape)} in place", values=values | {"out": "x"})]  # ReLU's
 

@@ -24,7 +24,7 @@ from .layers import (
     Upsample,
     ZeroPad2d,
 )
-from .losses import CrossEntropyLoss, MSELoss, NLLLoss
+from .losses import CrossEntropyLoss, L1Loss, MSELoss, NLLLoss, SmoothL1Loss
 from .module import Module
 from .parameter import Parameter
 from .watch import input_of, output_of, watch
@@ -32,9 +32,10 @@ from .weighted import Conv2d, ConvTranspose2d, Linear
 
 __all__ = [
     "AdaptiveAvgPool2d", "AvgPool2d", "BatchNorm2d", "Conv2d", "ConvTranspose2d", "CrossEntropyLoss", "Dropout",
-    "Flatten", "Identity", "LeakyReLU", "Linear", "LocalResponseNorm", "LogSoftmax", "MSELoss", "MaxPool2d", "Module",
-    "ModuleDict", "ModuleList", "NLLLoss", "Parameter", "ParameterDict", "ParameterList", "ReLU", "ReLU6", "Sequential",
-    "Sigmoid", "Softmax", "Tanh", "Upsample", "ZeroPad2d", "functional", "init", "input_of", "output_of", "watch",
+    "Flatten", "Identity", "L1Loss", "LeakyReLU", "Linear", "LocalResponseNorm", "LogSoftmax", "MSELoss", "MaxPool2d",
+    "Module", "ModuleDict", "ModuleList", "NLLLoss", "Parameter", "ParameterDict", "ParameterList", "ReLU", "ReLU6",
+    "Sequential", "Sigmoid", "SmoothL1Loss", "Softmax", "Tanh", "Upsample", "ZeroPad2d", "functional", "init",
+    "input_of", "output_of", "watch",
 ]  # fmt: skip
 
 

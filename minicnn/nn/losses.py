@@ -46,3 +46,26 @@ class MSELoss(Module):
 
     def forward(self, input, target):
         return F.mse_loss(input, target, self.reduction)
+
+
+class L1Loss(Module):
+    """``F.l1_loss`` of two Tensors of one shape."""
+
+    def __init__(self, reduction: str = "mean") -> None:
+        super().__init__()
+        self.reduction = one_of(self, "reduction", reduction, REDUCTIONS)
+
+    def forward(self, input, target):
+        return F.l1_loss(input, target, self.reduction)
+
+
+class SmoothL1Loss(Module):
+    """``F.smooth_l1_loss`` of two Tensors of one shape."""
+
+    def __init__(self, reduction: str = "mean", beta: float = 1.0) -> None:
+        super().__init__()
+        self.reduction = one_of(self, "reduction", reduction, REDUCTIONS)
+        self.beta = real(self, "beta", beta, at_least=0)
+
+    def forward(self, input, target):
+        return F.smooth_l1_loss(input, target, self.reduction, self.beta)

@@ -13,13 +13,9 @@ Source    Legendre, "Nouvelles méthodes pour la détermination des orbites des 
 from typing import Any
 
 from ..autograd import Function
-from ..device import device_of, to_device
-from ..settings import one_of
 from ..types import Array
-from ..variable import V, Variable
-from .arguments import check_tensors
-from .labels import REDUCTIONS
-from .operands import as_constant
+from ..variable import V
+from .regression import checked_target
 from .summation import total
 
 
@@ -30,16 +26,7 @@ def mse_loss(input: V, target: Any, reduction: str = "mean") -> V:
     ValueError for another shape, which PyTorch would broadcast: (N, 1) beside (N,) compares each with every other.
     ValueError also for the mean of no numbers.
     """
-    reduction = one_of("mse_loss", "reduction", reduction, REDUCTIONS)
-    check_tensors("mse_loss", {"input": input})
-    if not isinstance(target, Variable):
-        target = input.like(to_device(as_constant("mse_loss", target, input.data), device_of(input.data)))
-    if input.data.shape != target.data.shape:
-        advice = "write target.reshape(input.shape) where they hold as many numbers"
-        both = f"input {input.data.shape} and target {target.data.shape}"
-        raise ValueError(f"mse_loss: {both} must have one shape; {advice}")
-    if reduction == "mean" and input.data.size == 0:
-        raise ValueError(f"mse_loss: no numbers to average over, input has shape {input.data.shape}")
+    target = checked_target("mse_loss", input, target, reduction)
     return MSELoss.apply(input, target, reduction=reduction)
 
 

@@ -60,7 +60,10 @@ def test_equals_pytorchs_layer(torch, name, args, options, shape, training):
         check_close(value.numpy(), theirs.state_dict()[key].numpy(), 1e-10)
 
 
-@pytest.mark.parametrize("name", sorted({layer[0] for layer in LAYERS} | {"CrossEntropyLoss", "MSELoss", "NLLLoss"}))
+@pytest.mark.parametrize(
+    "name",
+    sorted({layer[0] for layer in LAYERS} | {"CrossEntropyLoss", "L1Loss", "MSELoss", "NLLLoss", "SmoothL1Loss"}),
+)
 def test_settings_have_pytorchs_names_order_and_defaults(torch, name):
     ours = inspect.signature(getattr(nn, name)).parameters
     theirs = inspect.signature(getattr(torch.nn, name)).parameters
@@ -125,6 +128,14 @@ def test_mse_loss(torch, reduction):
     x, target = np.random.default_rng(0).standard_normal((2, 5, 4))
     ours = nn.MSELoss(reduction=reduction)(Tensor(x), Tensor(target))
     theirs = torch.nn.MSELoss(reduction=reduction)(torch.from_numpy(x), torch.from_numpy(target))
+    check_close(ours.numpy(), theirs.numpy(), 1e-12)
+
+
+@pytest.mark.parametrize("name, options", [("L1Loss", {"reduction": "sum"}), ("SmoothL1Loss", {"beta": 0.5})])
+def test_l1_losses(torch, name, options):
+    x, target = np.random.default_rng(0).standard_normal((2, 5, 4))
+    ours = getattr(nn, name)(**options)(Tensor(x), Tensor(target))
+    theirs = getattr(torch.nn, name)(**options)(torch.from_numpy(x), torch.from_numpy(target))
     check_close(ours.numpy(), theirs.numpy(), 1e-12)
 
 
@@ -220,6 +231,7 @@ def test_groups_must_divide_the_channels(sizes):
         (lambda: nn.CrossEntropyLoss(label_smoothing=2), ValueError, ["CrossEntropyLoss", "label_smoothing", "2"]),
         (lambda: nn.NLLLoss(reduction="average"), ValueError, ["NLLLoss", "reduction", "'average'"]),
         (lambda: nn.ZeroPad2d((1, 2)), TypeError, ["ZeroPad2d", "(left, right, top, bottom)", "(1, 2)"]),
+        (lambda: nn.SmoothL1Loss(beta=-1), ValueError, ["SmoothL1Loss", "beta", "-1"]),
         (lambda: nn.Upsample(), ValueError, ["Upsample", "size or scale_factor"]),
         (lambda: nn.Upsample(2, mode="cubic"), ValueError, ["Upsample", "mode", "'cubic'"]),
         (lambda: nn.Upsample(2, align_corners=True), ValueError, ["Upsample", "align_corners", "bilinear"]),

@@ -59,6 +59,8 @@ CALLS = {
     "interpolate": lambda x: F.interpolate(x, 2),
     "pad": lambda x: F.pad(x, (1, 1)),
     "mse_loss": lambda x: F.mse_loss(x, IMAGE),
+    "l1_loss": lambda x: F.l1_loss(x, IMAGE),
+    "smooth_l1_loss": lambda x: F.smooth_l1_loss(x, IMAGE),
     "residual_add": lambda x: F.residual_add(x, IMAGE),
     "ReLU": F.relu,
     "LeakyReLU": F.leaky_relu,

@@ -139,7 +139,8 @@ def mse_loss(draw, make):
     shape = draw.one_of((5,), (40, 3), (2, 3, 8, 9), (3, 0), ())
     x, values = make(draw.array(*shape), True), draw.array(*shape)
     target = draw.one_of(values, make(values), make(values, True), x)
-    loss = F.mse_loss(x, target, draw.one_of("mean", "sum", "none"))
+    op = draw.one_of(F.mse_loss, F.smooth_l1_loss)
+    loss = op(x, target, draw.one_of("mean", "sum", "none"))
     return backward(draw, make, loss, *(t for t in (x, target) if isinstance(t, Tensor) and t.requires_grad))
 
 

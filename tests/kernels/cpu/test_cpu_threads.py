@@ -24,6 +24,7 @@ from minicnn.kernels.cpu import (
     max_pool,
     mse_loss,
     pad,
+    smooth_l1_loss,
     softmax,
 )
 from minicnn.kernels.cpu.machine import cores, layout, threads
@@ -38,6 +39,7 @@ from minicnn.ops import lrn as plain_lrn
 from minicnn.ops import max_pool as plain_max_pool
 from minicnn.ops import mse_loss as plain_mse_loss
 from minicnn.ops import pad as plain_pad
+from minicnn.ops import smooth_l1_loss as plain_smooth_l1_loss
 from minicnn.ops import softmax as plain_softmax
 from minicnn.ops.windows import Windows
 
@@ -249,6 +251,8 @@ OPS = [
     (plain_max_pool, max_pool, "max_pool2d_forward_and_winners", (X, WINDOWS)),
     (plain_mse_loss, mse_loss, "mse_loss_forward", (X, G)),
     (plain_mse_loss, mse_loss, "mse_loss_sum", (X, G)),
+    (plain_smooth_l1_loss, smooth_l1_loss, "smooth_l1_loss_forward", (X, G, 0.8)),
+    (plain_smooth_l1_loss, smooth_l1_loss, "smooth_l1_loss_backward", (G, X, layout.contiguous(G), 0.8)),
     (plain_mse_loss, mse_loss, "mse_loss_backward", (C[0], X, G)),
     (plain_mse_loss, mse_loss, "mse_loss_backward", (G, X, layout.contiguous(G))),
     (plain_conv_transpose, conv_transpose, "conv_transpose2d_forward", TRANSPOSED),

@@ -25,6 +25,7 @@ from minicnn.ops import (
     mse_loss,
     nll_loss,
     pad,
+    smooth_l1_loss,
     softmax,
 )
 from minicnn.ops.windows import Windows
@@ -96,6 +97,9 @@ CASES = [
     (mse_loss.mse_loss_forward, X, X * 2),
     (mse_loss.mse_loss_sum, X, X * 2),
     (mse_loss.mse_loss_sum, normal(3), normal(3)),
+    (smooth_l1_loss.smooth_l1_loss_forward, normal(5, 3, 13, 17), normal(5, 3, 13, 17), 0.8),
+    (smooth_l1_loss.smooth_l1_loss_backward, np.array(0.7), normal(5, 3, 13, 17), normal(5, 3, 13, 17), 0.8),
+    (smooth_l1_loss.smooth_l1_loss_backward, normal(5, 3, 13, 17), normal(5, 3, 13, 17), normal(5, 3, 13, 17), 0.8),
     (mse_loss.mse_loss_backward, np.array(0.7), X, X * 2),
     (mse_loss.mse_loss_backward, X * 3, X, X * 2),
     (avg_pool.avg_pool2d_forward, X, WINDOWS, True, None),

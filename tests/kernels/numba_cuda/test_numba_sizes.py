@@ -26,6 +26,7 @@ from minicnn.ops import (
     mse_loss,
     nll_loss,
     pad,
+    smooth_l1_loss,
     softmax,
 )
 from minicnn.ops.geometry import output_size
@@ -173,6 +174,9 @@ CASES = [
     (nll_loss.nll_loss_backward, np.array(2.0), (2, 20, 3), LABELS - 105 * (LABELS == 5), None, -100),
     *((mse_loss.mse_loss_forward, normal(*shape), normal(*shape)) for shape in [(), (37,), (2, 3, 7)]),
     *((mse_loss.mse_loss_sum, normal(*shape), normal(*shape)) for shape in [(), (5,), (37,), (2, 3, 7), (0, 3)]),
+    (smooth_l1_loss.smooth_l1_loss_forward, normal(3, 13), normal(3, 13), 0.8),
+    (smooth_l1_loss.smooth_l1_loss_backward, np.array(0.7), normal(3, 13), normal(3, 13), 0.8),
+    (smooth_l1_loss.smooth_l1_loss_backward, normal(3, 13), normal(3, 13), normal(3, 13), 0.8),
     (mse_loss.mse_loss_backward, np.array(0.7), normal(3, 13), normal(3, 13)),
     (mse_loss.mse_loss_backward, normal(3, 13), normal(3, 13), normal(3, 13)),
     *((lrn.local_response_norm_forward, normal(2, 7, 3, 2), size, 1.0, 0.75, 2.0) for size in [1, 4, 5, 99]),
