@@ -24,14 +24,14 @@ Source    Nair and Hinton, "Rectified linear units improve restricted Boltzmann 
 import numpy as np
 
 from ..autograd import Function
-from ..settings import real
+from ..settings import flag, real
 from ..types import Array
 from ..variable import V
 
 
 def relu(input: V, inplace: bool = False) -> V:
     """max(input, 0). `inplace` overwrites the input, which a convolution before it does not need again."""
-    return ReLU.apply(input, inplace=inplace)
+    return ReLU.apply(input, inplace=flag("relu", "inplace", inplace))
 
 
 def leaky_relu(input: V, negative_slope: float = 0.01, inplace: bool = False) -> V:
@@ -40,12 +40,13 @@ def leaky_relu(input: V, negative_slope: float = 0.01, inplace: bool = False) ->
     RuntimeError for inplace=True with a negative slope where a gradient is to come back: the result does not tell the
     sign of what was overwritten.
     """
-    return LeakyReLU.apply(input, slope=real("leaky_relu", "negative_slope", negative_slope), inplace=inplace)
+    slope = real("leaky_relu", "negative_slope", negative_slope)
+    return LeakyReLU.apply(input, slope=slope, inplace=flag("leaky_relu", "inplace", inplace))
 
 
 def relu6(input: V, inplace: bool = False) -> V:
     """min(max(input, 0), 6). `inplace` overwrites the input."""
-    return ReLU6.apply(input, inplace=inplace)
+    return ReLU6.apply(input, inplace=flag("relu6", "inplace", inplace))
 
 
 def sigmoid(input: V) -> V:

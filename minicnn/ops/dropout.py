@@ -16,7 +16,7 @@ import numpy as np
 
 from ..autograd import Function
 from ..random import next_dropout_stream, philox_uniform
-from ..settings import real
+from ..settings import flag, real
 from ..types import Array
 from ..variable import V
 from .arguments import check_tensors
@@ -26,6 +26,7 @@ def dropout(input: V, p: float = 0.5, training: bool = True, inplace: bool = Fal
     """Zero values with probability p in training; otherwise the input itself. Repeats under ``manual_seed``."""
     check_tensors("dropout", {"input": input})
     p = real("dropout", "p", p, at_least=0, at_most=1)
+    training, inplace = flag("dropout", "training", training), flag("dropout", "inplace", inplace)
     if not training or p == 0:
         return input  # the same tensor: neither an op nor a copy
     return Dropout.apply(input, p=p, stream=next_dropout_stream(), inplace=inplace)  # stream: (key, number of calls)

@@ -155,3 +155,11 @@ def test_an_array_is_not_a_tensor():
     with pytest.raises(TypeError, match="ReLU: x is a ndarray, not a Tensor"):
         F.relu(np.ones(3))
     assert isinstance(F.relu(Tensor(np.ones(3))), Tensor)
+
+
+@pytest.mark.parametrize("function", [F.relu, F.leaky_relu, F.relu6, F.dropout])
+def test_in_place_is_true_or_false(function):
+    x = Tensor(np.full(3, -1.0))
+    with raises(TypeError, function.__name__, "inplace", "True or False", "'no'"):
+        function(x, inplace="no")
+    assert (x.numpy() == -1).all()
