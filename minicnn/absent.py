@@ -131,6 +131,15 @@ ABSENT = (  # (names, what to write instead, or why)
     ("minicnn.FloatTensor minicnn.DoubleTensor minicnn.LongTensor minicnn.IntTensor minicnn.BoolTensor",
      "minicnn.tensor(data, dtype=minicnn.float32); of a size, minicnn.zeros(2, 3)"),
     ("minicnn.utils", "from minicnn.data import DataLoader"),
+    ("data.transforms", "they are in minicnn.data itself: from minicnn.data import Compose, RandomCrop"),
+    ("data.ToTensor data.PILToTensor data.ConvertImageDtype",
+     "leave it out: DataLoader makes Tensors of pictures, float32 from 0 to 1"),
+    ("data.RandomHorizontalFlip", "RandomFlip(p)"),
+    ("data.Resize", "ResizeShorter(size), and a crop after it"),
+    ("data.Sampler data.RandomSampler data.SequentialSampler data.SubsetRandomSampler data.WeightedRandomSampler "
+     "data.BatchSampler", "DataLoader(shuffle=True), or Subset(dataset, order) in an order of your own"),
+    ("data.IterableDataset data.ChainDataset", "a data set has __len__ and __getitem__"),
+    ("data.ConcatDataset", "np.concatenate the arrays, or write a Dataset whose __getitem__ looks into both"),
     ("minicnn.onnx minicnn.hub", "minicnn.pretrained reads weights of torch.save and torchvision"),
     ("SGD(maximize=) Adam(maximize=) AdamW(maximize=)", "(-loss).backward()"),
     ("SGD(foreach=) Adam(foreach=) AdamW(foreach=) SGD(fused=) Adam(fused=) AdamW(fused=) Adam(capturable=) "

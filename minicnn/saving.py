@@ -39,12 +39,13 @@ def save(state: Any, path: Path | str) -> None:
     save_checkpoint(path, state)
 
 
-def load(path: Path | str, map_location: str | None = None) -> Any:
+def load(path: Path | str, map_location: str | None = None, weights_only: bool = True) -> Any:
     """What ``save`` has written, or a checkpoint of a training run, with Tensors where there were Tensors or arrays
     (but arrays where these are float16 or complex, which no Tensor holds).
 
-    map_location: the device that they shall be on, "cpu" (None, too) or "cuda". FileNotFoundError if there is no such
-    file; CheckpointError, with the way out, if it is damaged or another kind of file, such as one of ``torch.save``.
+    map_location: the device that they shall be on, "cpu" (None, too) or "cuda". weights_only is PyTorch's, and makes no
+    difference: there is no code in such a file. FileNotFoundError if there is no such file; CheckpointError, with the
+    way out, if it is damaged or another kind of file, such as one of ``torch.save``.
     """
     from .storage.checkpoint import CheckpointError, is_checkpoint, load_checkpoint  # slow to import, as above
 

@@ -35,6 +35,9 @@ And beside them:
 Needs NumPy and Pillow only (published.py: torchvision), and of minicnn nothing above tensor.py.
 """
 
+from typing import TYPE_CHECKING
+
+from ..absent import absent
 from .augment import (
     CenterCrop,
     Pad,
@@ -66,3 +69,9 @@ __all__ = [
     "Whitening", "WithMirror", "ZeroToOne", "draw_sample", "only_classes", "random_split", "some_per_class",
     "to_array", "train_and_val",
 ]  # fmt: skip
+
+
+if not TYPE_CHECKING:  # a type checker would take every name for one that is there
+
+    def __getattr__(name):
+        raise absent("data", name)
