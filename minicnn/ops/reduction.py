@@ -64,7 +64,8 @@ def place(op: str, x: V, dim: int | None, keepdim: bool) -> V:
     at = None if dim is None else axis(op, "dim", dim, x.data.shape)
     if (x.data.size if at is None else x.data.shape[at]) == 0:
         raise ValueError(f"{op}: no values over dim {dim} of shape {x.data.shape}")
-    return x.like(as_array(getattr(x.data, op)(axis=at, keepdims=keepdim)))
+    places = getattr(x.data, op)(axis=at, keepdims=True)  # an array, where x is: without axes NumPy would make a number
+    return x.like(places if keepdim else places.squeeze(at))
 
 
 def _extreme(op, x, dim, keepdim):

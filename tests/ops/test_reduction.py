@@ -134,3 +134,9 @@ def test_integers_and_booleans_are_counted(dtype):
 
 def test_a_sum_of_uint64_keeps_its_dtype():
     assert Tensor(np.full(2, 2**63 - 1, np.uint64)).sum().item() == 2**64 - 2
+
+
+@pytest.mark.parametrize("find", [Tensor.argmax, Tensor.argmin, Tensor.any, Tensor.all, Tensor.max, Tensor.sum])
+def test_what_is_found_stays_on_the_device(place, find):
+    x = place.tensor(np.arange(6.0).reshape(2, 3))
+    assert find(x).device == find(x, keepdim=True).device == x.device and find(x).shape == ()
