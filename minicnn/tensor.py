@@ -18,15 +18,15 @@ from numpy.typing import ArrayLike
 
 from .absent import with_absent_names
 from .autograd import backward
-from .comparisons import Comparisons
 from .device import DEVICES, Device, device_of, naming_memory_errors, to_device
 from .dtypes import device_and_dtype
-from .elementwise import Elementwise
 from .graph import Graph, to_dot
-from .idioms import TorchIdioms
+from .methods.comparisons import Comparisons
+from .methods.elementwise import Elementwise
+from .methods.idioms import TorchIdioms
+from .methods.protocols import ArrayProtocols, tensor_data
+from .methods.reductions import Reductions
 from .ops import arithmetic, inplace, linear, rounding, shape
-from .protocols import ArrayProtocols, tensor_data
-from .reductions import Reductions
 from .types import Array, DTypeLike, Shape
 from .variable import Variable
 

@@ -8,9 +8,9 @@ from typing import Any, Self
 
 import numpy as np
 
-from .device import device_of, plain_array, to_device
-from .types import Array, DTypeLike
-from .variable import FLOATS, Variable, Version, holds_gradients
+from ..device import device_of, plain_array, to_device
+from ..types import Array, DTypeLike
+from ..variable import FLOATS, Variable, Version, holds_gradients
 
 
 class ArrayProtocols(Variable):

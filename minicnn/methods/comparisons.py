@@ -2,7 +2,7 @@
 
 from typing import Any, Self
 
-from .variable import Variable
+from ..variable import Variable
 
 
 class Comparisons(Variable):

@@ -9,10 +9,10 @@ from typing import Any, Self
 
 import numpy as np
 
-from .device import array_module
-from .ops import activation, arithmetic, choice, operands, rounding, softmax
-from .ops.arguments import with_numpys_words
-from .variable import Variable
+from ..device import array_module
+from ..ops import activation, arithmetic, choice, operands, rounding, softmax
+from ..ops.arguments import with_numpys_words
+from ..variable import Variable
 
 
 class Elementwise(Variable):

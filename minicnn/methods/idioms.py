@@ -1,6 +1,6 @@
 """PyTorch's other names for what a Tensor does: code from there runs here as it is written.
 
-Nothing is computed in this file: each method calls the one that is documented in ``tensor.py`` or ``protocols.py``.
+Nothing is computed in this file: each method calls the one that is documented in ``tensor.py`` or beside this file.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ from typing import Any, Self
 
 import numpy as np
 
-from .device import device_of
-from .ops.arguments import axis
-from .ops.arithmetic import clamp
-from .ops.inplace import become
-from .settings import whole
-from .types import DTypeLike, Shape
-from .variable import Variable
+from ..device import device_of
+from ..ops.arguments import axis
+from ..ops.arithmetic import clamp
+from ..ops.inplace import become
+from ..settings import whole
+from ..types import DTypeLike, Shape
+from ..variable import Variable
 
 
 class Count(int):

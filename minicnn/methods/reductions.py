@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from typing import Any, Self
 
-from .ops import arithmetic, order, reduction
-from .ops.arguments import with_numpys_words
-from .ops.norm import norm
-from .ops.reduction import Dim
-from .types import DTypeLike
-from .variable import Variable
+from ..ops import arithmetic, order, reduction
+from ..ops.arguments import with_numpys_words
+from ..ops.norm import norm
+from ..ops.reduction import Dim
+from ..types import DTypeLike
+from ..variable import Variable
 
 
 class Reductions(Variable):
