@@ -67,8 +67,8 @@ def of_checkpoint(path):
         model = models.create(arch, len(state["classes"]), state["settings"])
     load_model(model, state, state["classes"], path)
     classifier = Classifier(model.eval(), load_normalizer(state, size, path))
-    transform = Compose([ResizeShorter(shorter_side), CenterCrop(size)])
     with reading(path, "settings"):
+        transform = Compose([ResizeShorter(shorter_side), CenterCrop(size)])
         classify(classifier, transform, Image.new("RGB", (size, size)))
     return classifier, transform, state["classes"]
 

@@ -27,7 +27,11 @@ template <typename T> __global__ void __launch_bounds__(1024) many(T *x) {
 """
 
 
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
+OLDEST, *BETWEEN, NEWEST = ARCHITECTURES
+ONE_BY_ONE = [OLDEST, *(pytest.param(each, marks=pytest.mark.slow) for each in BETWEEN), NEWEST]
+
+
+@pytest.mark.parametrize("architecture", ONE_BY_ONE)
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
 def test_every_kernel_compiles_without_spills(path, architecture):
     usages = check_file(path, architecture)

@@ -64,6 +64,7 @@ def gate(tmp_path_factory):
     return json.loads(done.stdout)
 
 
+@pytest.mark.slow
 def test_every_kernel_compiles_in_float32_without_float64_and_without_spills(gate):
     names, usages, *_ = gate
     defined = Path(launch.__file__).parent.glob("*.py")
@@ -75,6 +76,7 @@ def test_every_kernel_compiles_in_float32_without_float64_and_without_spills(gat
     assert max(shared for *_, shared, _ in usages) >= 2 * 16 * 16 * 8, "two tiles of float64 numbers"
 
 
+@pytest.mark.slow
 def test_the_gate_refuses(gate):
     _, _, leaks, spills, wrong = gate
     assert "leaks (gate.py)" in leaks and "f64" in leaks
