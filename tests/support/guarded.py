@@ -23,7 +23,10 @@ def empty(shape, dtype, at_end=True):
     """An uninitialised array whose last byte is the last before such a page, or whose first is the first behind one."""
     size = math.prod(shape) * np.dtype(dtype).itemsize
     inside = -(-max(size, 1) // PAGE) * PAGE
-    pages = mmap.mmap(-1, inside + 2 * PAGE)
+    try:
+        pages = mmap.mmap(-1, inside + 2 * PAGE)
+    except OSError as error:  # as np.empty words it
+        raise MemoryError(f"no room for an array of {size} bytes between guard pages: {error}") from error
     start = ctypes.addressof(ctypes.c_char.from_buffer(pages))
     for guard in (start, start + PAGE + inside):
         if ctypes.CDLL(None, use_errno=True).mprotect(ctypes.c_void_p(guard), PAGE, PROT_NONE):
