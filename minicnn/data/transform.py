@@ -104,7 +104,8 @@ def sample_of(transform: Transform, picture: Any) -> dict[str, Any]:
     if not isinstance(getattr(image, "size", None), tuple):  # an array has another size
         way_out = "Image.fromarray makes one of a uint8 array (H, W, 3)"
         raise TypeError(f"{name}: a picture must be a PIL image, not a {type(image).__name__}; {way_out}")
-    _check_mode(image)
+    if hasattr(image, "mode"):  # what behaves as a PIL image need not have one
+        _check_mode(image)
     if "mask" in sample:
         sample["mask"] = _checked_mask(name, sample["mask"], image.size, getattr(transform, "mask_fill", 0))
     if "boxes" in sample:

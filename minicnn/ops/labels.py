@@ -26,11 +26,14 @@ def checked_labels(op: str, x: Variable, target: Any, weight: Any, ignore_index:
     reduction = one_of(op, "reduction", reduction, REDUCTIONS)
     ignore_index = whole(op, "ignore_index", ignore_index, INT64.min, INT64.max)
     check_tensors(op, {"input": x})
-    target, weight = _checked_target(op, x, target, ignore_index), _checked_weight(op, x, weight)
+    target, weight = _checked_target(op, x, target), _checked_weight(op, x, weight)
+    labels = target.data if isinstance(target, Variable) else target
+    if device_of(labels) == "cpu":  # last: on the GPU a kernel does it, after all that can be seen from here
+        _check_labels(op, labels, x.data.shape, ignore_index)
     return {"target": target, "weight": weight, "ignore_index": ignore_index, "reduction": reduction}
 
 
-def _checked_target(op, x, target, ignore_index):
+def _checked_target(op, x, target):
     """target as a Variable or an array, wherever it lies."""
     target = _variable_or_array(target)
     array = target.data if isinstance(target, Variable) else target
@@ -42,8 +45,6 @@ def _checked_target(op, x, target, ignore_index):
         raise ValueError(f"{what}; got input {shape} and target {array.shape}")
     if array.size == 0:
         raise ValueError(f"{op}: no labels to average over, target has shape {array.shape}")
-    if device_of(array) == "cpu":
-        _check_labels(op, array, shape, ignore_index)
     return target
 
 

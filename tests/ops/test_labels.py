@@ -28,6 +28,7 @@ X = (2, 3)
         (X, [0, 1], {"reduction": "max"}, ValueError, ["reduction", "'max'", "'mean'"]),
         (X, [0, 1], {"weight": np.ones(2)}, ValueError, ["weight", "(3,)", "(2,)"]),
         (X, [0, 1], {"weight": np.ones(3, np.float32)}, TypeError, ["weight", "float32", "float64", "astype"]),
+        (X, [0, 3], {"weight": np.ones(2)}, ValueError, ["weight", "(3,)"]),  # labels are last, as on the GPU
     ],
 )
 def test_errors(loss, x, target, options, error, parts):
