@@ -227,3 +227,9 @@ def test_what_is_no_number_beside_a_tensor(function, other):
     for wrong in (lambda x: function(x, other), lambda x: function(other, x)):
         with raises(TypeError, function.__name__.replace("true", ""), type(other).__name__, "number"):
             wrong(Tensor([1.0, 2.0]))
+
+
+@pytest.mark.parametrize("bounds", [(300, None), (None, -1)])
+def test_bounds_that_leave_nothing_of_a_dtype(bounds):
+    with raises(TypeError, "clamp", "300" if bounds[0] else "-1", "uint8", "0 to 255", "astype"):
+        Tensor(np.array([1, 2], np.uint8)).clamp(*bounds)

@@ -157,6 +157,16 @@ def test_what_is_kept_has_the_names_of_torch():
     assert optimizer.state_dict()["steps"] == [2, None]
 
 
+def test_a_mean_that_is_taken_away_begins_anew(place):
+    (w,) = [moved(place, p) for p in parameters(0, [(2,)])]
+    optimizer = Adam([w], betas=(0.75, 0.999))
+    w.grad = w.like(to_device(np.ones(2), place.device))
+    optimizer.step()
+    optimizer.state[w]["exp_avg"] = None
+    optimizer.step()
+    check_close(to_device(optimizer.state[w]["exp_avg"], "cpu"), np.full(2, 0.25), 0)
+
+
 def test_amsgrad_that_is_turned_on_later_begins_with_the_next_squares():
     (w,) = parameters(0, [(2,)])
     optimizer = Adam([w], lr=0.1, amsgrad=False)
