@@ -4,7 +4,7 @@ trainer.py      the loop and the state of a run           evaluate.py     testin
 meters.py       averages, top-k                           trouble.py      what a run breaks down on
 log.py          log.csv, TensorBoard                      restore.py      a checkpoint's weights into a model
 interrupt.py    Ctrl-C, SIGTERM                           environment.py  what the last bits depend on
-exit.py         the exit code of a program that trains
+exit.py         the exit code of a program that trains    statistics.py   batch norm's, for weights that have changed
 
 Read in this order. Checkpoints are ``minicnn.storage``'s, the command line is ``minicnn.cli``'s.
 """
@@ -14,10 +14,11 @@ from ..storage.checkpoint import CheckpointError, is_checkpoint, load_checkpoint
 from .evaluate import Classifier, evaluate
 from .exit import exit_code
 from .interrupt import Interrupted
+from .statistics import update_bn
 from .trainer import Trainer
 from .trouble import TrainingError
 
 __all__ = [
     "CheckpointError", "Classifier", "Interrupted", "SettingError", "Trainer", "TrainingError", "evaluate", "exit_code",
-    "is_checkpoint", "load_checkpoint", "save_checkpoint",
+    "is_checkpoint", "load_checkpoint", "save_checkpoint", "update_bn",
 ]  # fmt: skip
