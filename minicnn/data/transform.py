@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from ..detection.boxes import checked_boxes
 from ..types import Array
 from .geometry import Move, moved_boxes, moved_mask
 
@@ -109,7 +110,7 @@ def sample_of(transform: Transform, picture: Any) -> dict[str, Any]:
     if "mask" in sample:
         sample["mask"] = _checked_mask(name, sample["mask"], image.size, getattr(transform, "mask_fill", 0))
     if "boxes" in sample:
-        sample["boxes"] = _checked_boxes(name, sample["boxes"], image.size)
+        sample["boxes"] = checked_boxes(name, sample["boxes"], image.size)
         if "labels" in sample:
             sample["labels"] = np.asarray(sample["labels"])
             if sample["labels"].shape[:1] != (len(sample["boxes"]),):
@@ -156,18 +157,3 @@ def _checked_mask(name, mask, size, fill):
     if mask.dtype.itemsize > 2 and not (mask.astype(np.int32) == mask).all():
         raise ValueError(f"{name}: mask holds numbers up to {np.abs(mask).max():,}, and classes have 32 bits")
     return mask
-
-
-def _checked_boxes(name, boxes, size):
-    boxes = np.asarray(boxes)
-    boxes = boxes.reshape(0, 4) if boxes.size == 0 else boxes
-    if boxes.ndim != 2 or boxes.shape[1] != 4 or boxes.dtype.kind not in "iuf":
-        raise ValueError(f"{name}: boxes must be numbers (N, 4), x0, y0, x1, y1, not {boxes.dtype} {boxes.shape}")
-    low, high = boxes[:, :2], boxes[:, 2:]
-    wrong = ~((low >= 0) & (low < high) & (high <= size)).all(axis=1)  # of NaN, too
-    if wrong.any():
-        at = int(wrong.argmax())
-        box = ", ".join(f"{value:g}" for value in boxes[at])
-        rule = f"0 <= x0 < x1 <= {size[0]} and 0 <= y0 < y1 <= {size[1]}"
-        raise ValueError(f"{name}: box {at}, ({box}), does not lie in its picture: {rule}; is it x, y, width, height?")
-    return boxes.astype(np.float32)

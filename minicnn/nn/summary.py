@@ -8,10 +8,10 @@ import numpy as np
 
 from .. import notebook
 from ..console import say
-from ..gradmode import no_grad
 from ..settings import kind_of, whole
 from ..tensor import Tensor
 from ..types import Shape
+from .evaluating import evaluating
 from .module import Module
 from .watch import tensors_in, watch
 from .weighted import Conv2d, ConvTranspose2d, Linear
@@ -94,15 +94,10 @@ def summary(model: Module, input_shape: Shape | list[Shape]) -> Summary:
     dtype, device = (np.float32, "cpu") if parameter is None else (parameter.dtype, parameter.device)
     sizes = [[whole("summary", "a size of input_shape", size, 0) for size in shape] for shape in shapes]
     images = [Tensor(np.zeros((1, *volume), dtype)).to(device) for volume in sizes]
-    modes = [(module, module.training) for module in model.modules()]
     rows: list[Row] = []
     counted: set[int] = set()  # ids of parameters
-    try:
-        with no_grad(), watch(model, lambda name, layer, x, y: rows.append(_row(name, layer, x, y, counted))):
-            model.eval()(*images)
-    finally:
-        for module, mode in modes:
-            module.training = mode
+    with evaluating(model), watch(model, lambda name, layer, x, y: rows.append(_row(name, layer, x, y, counted))):
+        model(*images)
     for name, module in model.named_modules():
         if count := _count(module, counted):
             rows.append(Row(_label(name, module), "", (), count, 0, 0))

@@ -87,9 +87,10 @@ def _in_pieces(x, axis):
     before, length, after = x.shape[:axis], x.shape[axis], x.shape[axis + 1 :]
     if length < 2 * PIECE:
         return x.sum(axis=axis, keepdims=True), None  # one piece, not quite twice as long
-    group = min(max(1, WIDTH // math.prod(after)), length // PIECE)  # rows side by side
+    group = min(max(1, WIDTH // max(1, math.prod(after))), length // PIECE)  # rows side by side
     whole = length - length % (PIECE * group)  # rows that fill pieces
     ahead = (slice(None),) * axis  # for axis 2, x[(*ahead, rows)] is x[:, :, rows]
     columns = x[(*ahead, slice(whole))].reshape(*before, whole // (PIECE * group), PIECE, group, *after)
-    parts = columns.sum(axis=axis + 1).reshape(*before, -1, *after)  # the axis of PIECE values goes; groups in one axis
+    # the axis of PIECE values goes; groups in one axis. The length is given: NumPy cannot find it if another one is 0
+    parts = columns.sum(axis=axis + 1).reshape(*before, whole // PIECE, *after)
     return parts, (x[(*ahead, slice(whole, None))] if whole < length else None)

@@ -201,3 +201,10 @@ def test_the_mean_of_many_losses(place):
     for w in (None, weight):
         loss = F.cross_entropy(place.tensor(x), np.zeros(rows, int), weight=w)
         np.testing.assert_allclose(loss.item(), (1e4 + (rows - 1) * np.log(2)) / rows, rtol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(0, 512, 3, 3), (2, 512, 0, 3), (2, 0, 3, 3)])
+def test_sums_of_no_numbers(shape):
+    """Where another axis has length 0 there are no sums; where the axis itself has, they are 0."""
+    value = summation.total(np.ones(shape, np.float32), (1,), keepdims=True)
+    assert value.shape == (shape[0], 1, *shape[2:]) and not value.any()
