@@ -7,6 +7,9 @@ index.py        docs/lectures.md, made from docstrings and results
 classes.py      pictures of some classes: drawn textures, or a folder of the user's
 digits.py       handwritten digits, from a package that has them
 training.py     a training loop on arrays, and the error it leaves
+tower.py        equal layers upon each other, and what passes through each: signals, gradients
+dead_units.py   the share of ReLUs that training has killed
+race.py         how many epochs a net needs until its error has fallen to some value
 statistics.py   the mean over seeds, and its spread
 style.py        colours and lines that survive grey, and axes
 """
