@@ -11,6 +11,7 @@ whenever the validation error stops improving, about 90 epochs.
 """
 
 import sys
+from argparse import BooleanOptionalAction
 
 from minicnn import cli, models, nn, optim, random
 from minicnn.cli import number, whole
@@ -37,6 +38,8 @@ def arguments():
     alexnet.add_argument("--init", choices=("own", "xavier", "he"), default="own", help="weights; own: the arch's")
     alexnet.add_argument("--groups", type=int, choices=(1, 2), default=2, help="of alexnet_2012: 2 is the paper's")
     alexnet.add_argument("--pool-before-norm", action="store_true", help="of alexnet_2012: the other order of the two")
+    across = "of alexnet_2012: LRN sees both halves; no: each for itself, as on two GPUs"
+    alexnet.add_argument("--norm-across-halves", action=BooleanOptionalAction, default=True, help=across)
     return parser
 
 
@@ -57,7 +60,8 @@ def build_model(args, num_classes):
     if args.arch == "alexnet":  # torchvision's, of 2014
         model = models.alexnet(num_classes, args.dropout, args.width)
     else:
-        model = models.alexnet_2012(num_classes, args.dropout, args.width, args.groups, args.pool_before_norm)
+        how = args.groups, args.pool_before_norm, args.norm_across_halves
+        model = models.alexnet_2012(num_classes, args.dropout, args.width, *how)
     if args.init != "own":  # else the model keeps what it was built with
         for layer in model.modules():
             if isinstance(layer, (nn.Conv2d, nn.Linear)):

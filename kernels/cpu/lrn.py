@@ -2,7 +2,7 @@
 
 A pixel's channels lie side by side: its row of squares, with zeros at both ends, stays in the first cache, and the sum
 over a window is `size` shifted rows added up, a vector register of channels at a time. x is read once and y written
-once (2e), backward reads grad_out and x and writes grad_x (3e).
+once (2e), backward reads grad_out and x and writes grad_x (3e). With groups, each group's channels are such a row.
 
 What would cost most is s^-beta: a general power takes about 100 times as long as a multiplication. For the paper's
 beta = 3/4 it is 1 / (sqrt(s) * sqrt(sqrt(s))), two instructions of a vector register, right to the last bit or two.
@@ -18,28 +18,28 @@ from .machine.layout import behind_channels, channels_last
 from .machine.memory import empty
 
 
-def local_response_norm_forward(x, size, alpha, beta, k):
+def local_response_norm_forward(x, size, alpha, beta, k, groups):
     """y = x * s^-beta."""
-    return _run(_forward, x, (), size, alpha, beta, k)
+    return _run(_forward, x, (), size, alpha, beta, k, groups)
 
 
-def local_response_norm_backward(grad_out, x, size, alpha, beta, k):
+def local_response_norm_backward(grad_out, x, size, alpha, beta, k, groups):
     """grad_x: what passes straight through, minus x times what it did to its neighbours."""
-    return _run(_backward, x, (grad_out,), size, alpha, beta, k)
+    return _run(_backward, x, (grad_out,), size, alpha, beta, k, groups)
 
 
-def _run(kernel, x, others, size, alpha, beta, k):
+def _run(kernel, x, others, size, alpha, beta, k, groups):
     last = channels_last(x)
     out = empty(last.shape, x.dtype)
-    channels = x.shape[1]
-    pixels = math.prod(last.shape[:-1])
-    arrays = [a.reshape(pixels, channels) for a in (last, *map(channels_last, others), out)]  # (N*H*W, C)
+    channels = x.shape[1] // groups
+    rows = math.prod(last.shape[:-1]) * groups
+    arrays = [a.reshape(rows, channels) for a in (last, *map(channels_last, others), out)]  # (N*H*W*groups, C/groups)
     before, after = min(size // 2, channels), min((size - 1) // 2, channels)  # a longer window sees no more than all
     number = x.dtype.type
     constants = before, after, number(alpha / size), number(beta), number(k)
     threads.run_chunks(
         lambda start, stop: kernel(*(a[start:stop] for a in arrays), *constants),
-        pixels,
+        rows,
         threads.LEAST // max(1, 8 * channels),
     )
     return behind_channels(out)

@@ -1,5 +1,6 @@
 // Local response normalisation of x (N, C, inner): y[c] = x[c] * s[c]^-beta, s[c] = k + alpha_each * sum of x^2 over
-// the window of c, channels c - before to c + after that exist (alpha_each = alpha / size).
+// the window of c, channels c - before to c + after that exist (alpha_each = alpha / size). With groups, each group of
+// channels is a picture of its own: N and C are N * groups and C / groups.
 //
 // Threads   one for each element, in a grid-stride loop
 // Memory    neighbouring threads have neighbouring positions of one channel: coalesced; the `size` channels of a window

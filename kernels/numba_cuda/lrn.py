@@ -3,6 +3,8 @@
     y[c] = x[c] * s[c]^-beta,   s[c] = k + alpha_each * sum of x^2 over the window of c, the channels c - before to
                                 c + after that exist (alpha_each = alpha / size)
 
+With groups, each group of channels is a picture of its own: x (N * groups, C / groups, inner).
+
 Threads   one for each element, in a grid-stride loop
 Memory    neighbouring threads have neighbouring positions of one channel: coalesced; the `size` channels of a window
           are read by as many threads, mostly from a cache; no shared memory, no barrier
@@ -15,20 +17,20 @@ from .launch import THREADS, T, blocks, cuda, device, empty, folded, int64, kern
 T3 = T[:, :, :]  # (N, C, inner)
 
 
-def local_response_norm_forward(x, size, alpha, beta, k):
+def local_response_norm_forward(x, size, alpha, beta, k, groups):
     """y = x * s^-beta."""
     y = empty(x, x.shape)
     numbers = *_window(size), alpha / size, beta, k
-    local_response_norm_forward_kernel[blocks(x.size), THREADS](folded(x, 3), folded(y, 3), *numbers)
+    local_response_norm_forward_kernel[blocks(x.size), THREADS](_apart(x, groups), _apart(y, groups), *numbers)
     return y
 
 
-def local_response_norm_backward(grad_out, x, size, alpha, beta, k):
+def local_response_norm_backward(grad_out, x, size, alpha, beta, k, groups):
     """grad_x: what passes straight through, minus x times what it did to its neighbours."""
     launch, window, grad_x = (blocks(x.size), THREADS), _window(size), empty(x, x.shape)
-    grad_out, images, s = folded(grad_out, 3), folded(x, 3), folded(empty(x, x.shape), 3)
+    grad_out, images, s = (_apart(a, groups) for a in (grad_out, x, empty(x, x.shape)))
     local_response_norm_scale_kernel[launch](images, s, *window, alpha / size, k)
-    arrays = grad_out, images, s, folded(grad_x, 3)
+    arrays = grad_out, images, s, _apart(grad_x, groups)
     local_response_norm_backward_kernel[launch](*arrays, *window, alpha / size, beta)
     return grad_x
 
@@ -36,6 +38,13 @@ def local_response_norm_backward(grad_out, x, size, alpha, beta, k):
 def _window(size):
     """(channels before, channels after)."""
     return size // 2, (size - 1) // 2
+
+
+def _apart(array, groups):
+    """(N, C, ...) as (N * groups, C / groups, inner), C-contiguous."""
+    images = folded(array, 3)
+    n, channels, inner = images.shape
+    return images.reshape(n * groups, channels // groups, inner)
 
 
 @kernel

@@ -19,7 +19,8 @@ from ..train.restore import load_run, unusable
 
 # what a checkpoint does not remember
 OF_THIS_CALL = ("resume", "evaluate", "ensemble", "tta", "scales", "output_dir", "other_pictures")
-ADDED = {"drop_last": False, "zero_padding": "behind"}  # settings that earlier checkpoints lack, and what they had
+# settings that earlier checkpoints lack, and what they had
+ADDED = {"drop_last": False, "zero_padding": "behind", "norm_across_halves": True}
 # when a run is resumed; anything else would make it another run
 WATCHING = ("workers", "print_freq", "checkpoint_every", "tensorboard", "max_bad_fraction")
 MAY_CHANGE = (*OF_THIS_CALL, *WATCHING, "dir", "epochs", "device", "tier")

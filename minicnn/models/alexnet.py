@@ -8,7 +8,8 @@
     conv3..5     384, 384, 256, 3 x 3                       384, 256, 256
     after        ReLU, then LRN, then pool (conv1, conv2)   ReLU, then pool
     groups       2 in conv2, 4, 5: half of the network sat  1
-                 on each of two GPUs
+                 on each of two GPUs; its LRN, too, where
+                 norm_across_halves=False
     parameters   60,965,224 (62,378,344 without groups)     61,100,840
 
 The often-quoted "60 million parameters" belong to the grouped network only. Some lecture notes pool *before* they
@@ -82,16 +83,27 @@ def alexnet(num_classes: int = 1000, dropout: float = 0.5, width: int = 4096) ->
 
 
 def alexnet_2012(
-    num_classes: int = 1000, dropout: float = 0.5, width: int = 4096, groups: int = 2, pool_before_norm: bool = False
+    num_classes: int = 1000,
+    dropout: float = 0.5,
+    width: int = 4096,
+    groups: int = 2,
+    pool_before_norm: bool = False,
+    norm_across_halves: bool = True,
 ) -> AlexNet:
     """The network of Krizhevsky et al., NIPS 2012, with its initial weights, for (N, 3, 227, 227).
 
     groups=2: 60,965,224 parameters, the two-GPU network on one device; groups=1: 62,378,344.
     pool_before_norm: conv -> ReLU -> pool -> LRN, the order of the lecture; the paper's is conv -> ReLU -> LRN -> pool.
+    norm_across_halves: LRN's windows reach from one half of the channels into the other, as in Caffe's network, which
+        has both on one device: channels 46 to 49 of conv1's 96, and 126 to 129 of conv2's 256, see the other half.
+        False: each of the ``groups`` is normalised for itself. The paper's GPUs talk to each other only before conv3
+        and the fully connected layers, so that this is its network. It is not the default, as weights do not show how
+        they were trained: those that there are go on meaning what they meant. Without groups it makes no difference.
     """
 
     def norm_and_pool():
-        norm = nn.LocalResponseNorm(5, alpha=1e-4, beta=0.75, k=2.0)
+        apart = 1 if norm_across_halves else groups
+        norm = nn.LocalResponseNorm(5, alpha=1e-4, beta=0.75, k=2.0, groups=apart)
         pool = nn.MaxPool2d(kernel_size=3, stride=2)
         return (pool, norm) if pool_before_norm else (norm, pool)
 

@@ -26,7 +26,7 @@ IMAGENET |= {make.__name__: partial(make, aux_logits=False, transform_input=True
 CIFAR = {f"resnet{depth}": partial(cifar_resnet, depth) for depth in (20, 32, 44, 56, 110, 1202)}
 SETTINGS = {  # of the training programs, that make a network what it is
     "alexnet": ("dropout", "width"),
-    "alexnet_2012": ("dropout", "width", "groups", "pool_before_norm"),
+    "alexnet_2012": ("dropout", "width", "groups", "pool_before_norm", "norm_across_halves"),
     **dict.fromkeys(CIFAR, ("plain", "shortcut", "zero_padding")),
 }
 

@@ -53,18 +53,19 @@ class BatchNorm2d(Module):
 
 
 class LocalResponseNorm(Module):
-    """``F.local_response_norm``: damp each channel by its neighbours."""
+    """``F.local_response_norm``: damp each channel by its neighbours, in its own group if there are several."""
 
-    def __init__(self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> None:
+    def __init__(self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0, groups: int = 1) -> None:
         super().__init__()
-        self.size = whole(self, "size", size)
+        self.size, self.groups = whole(self, "size", size), whole(self, "groups", groups)
         self.alpha, self.beta, self.k = real(self, "alpha", alpha), real(self, "beta", beta), real(self, "k", k)
 
     def forward(self, x):
-        return F.local_response_norm(x, self.size, self.alpha, self.beta, self.k)
+        return F.local_response_norm(x, self.size, self.alpha, self.beta, self.k, self.groups)
 
     def extra_repr(self):
-        return f"{self.size}, alpha={self.alpha}, beta={self.beta}, k={self.k}"
+        groups = f", groups={self.groups}" if self.groups > 1 else ""
+        return f"{self.size}, alpha={self.alpha}, beta={self.beta}, k={self.k}{groups}"
 
 
 class MaxPool2d(Module):

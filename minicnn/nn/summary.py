@@ -1,7 +1,7 @@
 """summary: the table of a network's layers that lectures draw, with its totals."""
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,8 @@ from .weighted import Conv2d, ConvTranspose2d, Linear
 
 HEADER = ["layer", "filter / stride, pad", "output volume", "parameters", "multiply-adds", "activations"]
 
+WITH_NEURONS = Conv2d, ConvTranspose2d, Linear
+
 
 @dataclass(frozen=True)
 class Row:
@@ -29,6 +31,7 @@ class Row:
     parameters: int  # that no row above has: a shared layer's stand where it is used first
     multiply_adds: int
     activation_bytes: int  # of the output; 0 where the layer writes into its input
+    neurons: int = 0  # the numbers that a convolution or a fully connected layer puts out; no other layer has any
 
 
 @dataclass(frozen=True)
@@ -52,14 +55,20 @@ class Summary:
         """Of all outputs, in float32, for one image."""
         return sum(row.activation_bytes for row in self.rows)
 
+    @property
+    def neurons(self) -> int:
+        """Outputs of convolutions and fully connected layers, for one image: as papers count neurons."""
+        return sum(row.neurons for row in self.rows)
+
     def _table(self):
-        """Texts: of the header, of each row, of the total."""
-        total = Row("total", "", (), self.parameters, self.multiply_adds, self.activation_bytes)
+        """Texts: of the header, of each row, of the total, whose neurons stand in the column of filters."""
+        neurons = f"{self.neurons:,} neurons"
+        total = Row("total", neurons, (), self.parameters, self.multiply_adds, self.activation_bytes)
         return [HEADER, *map(_texts, self.rows), _texts(total)]
 
     def __str__(self):
         table = self._table()
-        widths = [max(len(line[i]) for line in table) for i in range(len(fields(Row)))]
+        widths = [max(len(line[i]) for line in table) for i in range(len(HEADER))]
         lines = [
             "  ".join(t.ljust(w) if i < 3 else t.rjust(w) for i, (t, w) in enumerate(zip(r, widths, strict=True)))
             for r in table
@@ -81,7 +90,7 @@ def summary(model: Module, input_shape: Shape | list[Shape]) -> Summary:
     """Print, and return, the table of `model`'s layers for one image of `input_shape` (C, H, W). A notebook shows it.
 
     input_shape: a list of shapes for a model that takes several inputs. Multiply-adds are those of convolutions and
-    fully connected layers; activations are float32 outputs. Found by running one image of zeros through the model in
+    fully connected layers, whose outputs are also the neurons in the last line; activations are float32 outputs. Found by running one image of zeros through the model in
     evaluation mode; the model is left as it was. Parameters that belong to no layer, or to one that did not run, have
     a row without output behind the others: the total is that of ``model.parameters()``.
     """
@@ -114,7 +123,8 @@ def _row(name, layer, x, y, counted):
     volumes = tuple(tensor.shape[1:] for tensor in made)
     output = volumes[0] if len(volumes) == 1 else volumes
     inputs, outputs, memory = (sum(tensor.size for tensor in tensors) for tensors in (tensors_in(x), made, own))
-    costs = _count(layer, counted), _multiply_adds(layer, inputs, outputs), 4 * memory
+    neurons = outputs if isinstance(layer, WITH_NEURONS) else 0
+    costs = _count(layer, counted), _multiply_adds(layer, inputs, outputs), 4 * memory, neurons
     return Row(_label(name, layer), _window(layer), output, *costs)
 
 
@@ -164,6 +174,6 @@ def _html(part, cell, rows):
     """A part of an HTML table: texts to the left, numbers to the right."""
     import html  # slow to import, and only needed here
 
-    style = [f' style="text-align:{"left" if i < 3 else "right"}"' for i in range(len(fields(Row)))]
+    style = [f' style="text-align:{"left" if i < 3 else "right"}"' for i in range(len(HEADER))]
     cells = ("".join(f"<{cell}{s}>{html.escape(t)}</{cell}>" for s, t in zip(style, row, strict=True)) for row in rows)
     return f"<{part}>{''.join(f'<tr>{row}</tr>' for row in cells)}</{part}>"

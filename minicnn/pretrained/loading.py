@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from .. import nn
-from ..models import Network, ResNet, create, names
+from ..models import AlexNet, Network, ResNet, create, names
 from ..models.resnet import zero_pads
 from ..storage.checkpoint import CheckpointError, load_checkpoint
 from ..types import Array
@@ -118,6 +118,8 @@ def _fill(model, contents, path):
     state, settings = _for_model(contents, model)
     if isinstance(model, ResNet):
         _check_shortcuts(model, settings, path)
+    if isinstance(model, AlexNet) and "groups" in settings:
+        _check_norms(model, settings, path)
     classes = _classes(model, state)
     if classes is not None and classes != (own := head(model).out_features):
         raise WeightsError(
@@ -147,6 +149,16 @@ def _check_shortcuts(model, settings, path):
             f"{path} has weights for zero_padding={padding!r}, and this {net} has zero_padding={wrong[0]!r}; build it "
             f"with models.cifar_resnet(depth, zero_padding={padding!r}), or let pretrained.from_file choose"
         )
+
+
+def _check_norms(model, settings, path):
+    """The same for LRN's windows, which see the other half of the channels or do not."""
+    across = settings["groups"] == 1 or settings.get("norm_across_halves", True)  # older runs do not say so
+    own = all(layer.groups == 1 for layer in model.modules() if isinstance(layer, nn.LocalResponseNorm))
+    if across != own:
+        theirs, ours = ("across", "within") if across else ("within", "across")
+        what = f"{path} is of a network that normalises {theirs} halves, and this AlexNet {ours} them"
+        raise WeightsError(f"{what}; build it with models.alexnet_2012(norm_across_halves={across})")
 
 
 def _check_numbers(model, state, path):

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 from programs import PROGRAM, SMALL, draw, example, fails, run
 
-from minicnn import nn
+from minicnn import models, nn
 from minicnn.cli.arguments import parse
 from minicnn.runlog import read_log
 from minicnn.train import load_checkpoint, save_checkpoint
@@ -84,6 +84,28 @@ def test_alexnet_2012(pictures, tmp_path, preprocess):
     )
     assert run(pictures, SMALL, flags, "--output-dir", tmp_path / "run") == 0
     assert run(pictures, "-e --tta 10crop --resume", tmp_path / "run" / "checkpoint_last.npz") == 0
+
+
+def test_what_lrn_sees_is_kept_and_goes_on(pictures, tmp_path, monkeypatch):
+    """In the checkpoint, and from there in tests; checkpoints from before there was a choice normalise across halves."""
+    flags, seen = "--arch alexnet_2012 --image-size 67 --shorter-side 67 --no-norm-across-halves", []
+    assert run(pictures, SMALL, flags, "--output-dir", tmp_path / "run") == 0
+    path = tmp_path / "run" / "checkpoint_last.npz"
+    state = load_checkpoint(path)
+    assert state["settings"]["norm_across_halves"] is False
+    assert norm_groups(models.create("alexnet_2012", 2, state["settings"])) == [2, 2]
+    real = example.build_model
+    monkeypatch.setattr(example, "build_model", lambda *args: (seen.append(real(*args)), seen[-1])[1])
+    assert run(pictures, "-e --resume", path) == 0
+    assert norm_groups(seen[-1]) == [2, 2]
+    del state["settings"]["norm_across_halves"]
+    save_checkpoint(path, state)
+    assert run(pictures, "-e --resume", path) == 0
+    assert norm_groups(seen[-1]) == [1, 1] == norm_groups(models.create("alexnet_2012", 2, state["settings"]))
+
+
+def norm_groups(model):
+    return [layer.groups for layer in model.modules() if isinstance(layer, nn.LocalResponseNorm)]
 
 
 def test_defaults_are_those_of_2012():

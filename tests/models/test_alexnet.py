@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from checks import check_network_gradients
 
-from minicnn import manual_seed, models, nn, summary
+from minicnn import Tensor, manual_seed, models, nn, no_grad, summary
 from minicnn.nn import LocalResponseNorm, MaxPool2d
 
 
@@ -42,6 +42,33 @@ def test_the_order_of_pooling_and_normalising(pool_first):
     order = [type(m) for m in features if isinstance(m, (LocalResponseNorm, MaxPool2d))]
     pair = [MaxPool2d, LocalResponseNorm] if pool_first else [LocalResponseNorm, MaxPool2d]
     assert order == [*pair, *pair, MaxPool2d]
+
+
+@pytest.mark.parametrize("across", [False, True])
+def test_what_lrn_sees_of_the_other_half(across):
+    """The first half's filters of conv1 are doubled: before conv3, the second half notices it through LRN alone."""
+    manual_seed(0)
+    model = models.alexnet_2012(width=8, norm_across_halves=across).astype(np.float64)
+    before_conv3 = nn.Sequential(*list(model.features)[:8])
+    images = Tensor(100 * np.random.default_rng(0).standard_normal((2, 3, 67, 67)))
+    with no_grad():
+        y = before_conv3(images).numpy()
+        conv1 = model.features[0].weight.numpy()
+        conv1[:48] *= 2
+        model.features[0].weight.data[...] = conv1
+        changed = np.abs(before_conv3(images).numpy() - y).max(axis=(0, 2, 3))  # of each channel
+    assert changed[:128].max() > 0 and (changed[128:].max() > 0) == across
+
+
+def test_halves_have_the_same_keys_and_one_group_no_halves():
+    within, across = (models.alexnet_2012(width=8, norm_across_halves=each) for each in (False, True))
+    shapes = [{key: value.shape for key, value in model.state_dict().items()} for model in (within, across)]
+    assert shapes[0] == shapes[1]
+    assert [m.groups for m in within.features if isinstance(m, LocalResponseNorm)] == [2, 2]
+    whole = models.alexnet_2012(width=8, groups=1, norm_across_halves=False)
+    for model in (across, whole):
+        assert [m.groups for m in model.features if isinstance(m, LocalResponseNorm)] == [1, 1]
+    assert [m.groups for m in models.alexnet_2012(width=8).features if isinstance(m, LocalResponseNorm)] == [1, 1]
 
 
 def test_initial_weights_of_2012():

@@ -67,10 +67,11 @@ def test_equals_pytorchs_layer(torch, name, args, options, shape, training):
 def test_settings_have_pytorchs_names_order_and_defaults(torch, name):
     ours = inspect.signature(getattr(nn, name)).parameters
     theirs = inspect.signature(getattr(torch.nn, name)).parameters
-    assert list(ours) == [parameter for parameter in theirs if parameter in ours]
+    more = {"groups": 1} if name == "LocalResponseNorm" else {}  # which PyTorch lacks, behind its own
+    assert list(ours) == [parameter for parameter in [*theirs, *more] if parameter in ours]
     for parameter, setting in ours.items():
         if setting.default is not inspect.Parameter.empty:
-            assert setting.default == theirs[parameter].default, parameter
+            assert setting.default == (more[parameter] if parameter in more else theirs[parameter].default), parameter
 
 
 @pytest.mark.parametrize(
@@ -88,6 +89,7 @@ def test_settings_have_pytorchs_names_order_and_defaults(torch, name):
         (nn.Linear(3, 2), "3, 2, bias=True"),
         (nn.BatchNorm2d(4, momentum=0.3), "4, eps=1e-05, momentum=0.3"),
         (nn.LocalResponseNorm(5), "5, alpha=0.0001, beta=0.75, k=1.0"),
+        (nn.LocalResponseNorm(5, groups=2), "5, alpha=0.0001, beta=0.75, k=1.0, groups=2"),
         (nn.MaxPool2d(3, 2), "kernel_size=3, stride=2, padding=0, ceil_mode=False"),
         (nn.AvgPool2d(2), "kernel_size=2, stride=2, padding=0"),
         (nn.AdaptiveAvgPool2d((6, 6)), "(6, 6)"),
@@ -204,6 +206,7 @@ def test_groups_must_divide_the_channels(sizes):
         (lambda: nn.BatchNorm2d(4, momentum=1.5), ValueError, ["BatchNorm2d", "momentum", "at most 1"]),
         (lambda: nn.BatchNorm2d(4, affine="no"), TypeError, ["BatchNorm2d", "affine", "'no'"]),
         (lambda: nn.LocalResponseNorm(0), ValueError, ["LocalResponseNorm", "size", "0"]),
+        (lambda: nn.LocalResponseNorm(5, groups=0), ValueError, ["LocalResponseNorm", "groups", "0"]),
         (lambda: nn.LocalResponseNorm(2.5), TypeError, ["LocalResponseNorm", "size", "2.5"]),
         (lambda: nn.LocalResponseNorm(5, alpha=np.nan), ValueError, ["LocalResponseNorm", "alpha", "finite", "nan"]),
         (lambda: nn.MaxPool2d(0), ValueError, ["MaxPool2d", "kernel_size", "0"]),

@@ -28,18 +28,21 @@ def test_rows(model, capsys):
     assert [row.parameters for row in table.rows] == [8 * 3 * 15 + 8, 0, 0, 16, 0, 970]
     assert [row.multiply_adds for row in table.rows] == [8 * 8 * 7 * 45, 0, 0, 0, 0, 960]
     assert [row.activation_bytes for row in table.rows] == [4 * 448, 0, 4 * 96, 4 * 96, 0, 40]
+    assert [row.neurons for row in table.rows] == [448, 0, 0, 0, 0, 10]
     assert table.rows[0].window == "3x5 / 2, pad 1" and table.rows[2].window == "2x2 / 2, pad 0"
 
 
 def test_totals_and_text(model, capsys):
     table = summary(model, (3, 15, 16))
     assert table.parameters == sum(p.size for p in model.parameters()) == 368 + 16 + 970
-    assert table.multiply_adds == 20160 + 960
+    assert table.multiply_adds == 20160 + 960 and table.neurons == 458
     printed = capsys.readouterr().out
     assert printed == str(table) + "\n"
     lines = printed.splitlines()
     assert len({len(line) for line in lines}) == 1
-    assert "8 x 8 x 7" in lines[2] and "20,160" in lines[2] and lines[-1].startswith("total") and "1,354" in lines[-1]
+    assert "8 x 8 x 7" in lines[2] and "20,160" in lines[2] and lines[-1].startswith("total  ") and "1,354" in lines[-1]
+    assert lines[-1].index("458 neurons") == lines[0].index("filter") and len(lines[0]) == 90  # no wider for it
+    assert table._repr_mimebundle_()["text/html"].count(">458 neurons</th>") == 1
 
 
 def test_the_model_is_left_as_it_was(model, capsys):
@@ -133,6 +136,17 @@ def test_a_window_of_ones_own(capsys):
         kernel_size = 3  # and neither stride nor padding
 
     assert summary(nn.Sequential(Windowed()), (1, 2, 2)).rows[0].window == ""
+
+
+def test_the_neurons_of_2012(capsys):
+    """Of the paper's "650,000": the outputs of five convolutions and of three fully connected layers."""
+    table = summary(models.alexnet_2012(width=8), (3, 227, 227))
+    small = sum(channels * side**2 for channels, side in ((96, 55), (256, 27), (384, 13), (384, 13), (256, 13)))
+    assert table.neurons == small + 8 + 8 + 1000 and small + 4096 + 4096 + 1000 == 659_272
+
+
+def test_the_neurons_of_a_transposed_convolution(capsys):
+    assert summary(nn.Sequential(nn.ConvTranspose2d(3, 2, 2, stride=2)), (3, 4, 5)).neurons == 2 * 8 * 10
 
 
 def test_alexnet(capsys):

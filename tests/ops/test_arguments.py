@@ -29,6 +29,7 @@ WHOLE = {
     ("avg_pool2d", "kernel_size"): lambda x, n: F.avg_pool2d(x, n),
     ("adaptive_avg_pool2d", "output_size"): lambda x, n: F.adaptive_avg_pool2d(x, n),
     ("local_response_norm", "size"): lambda x, n: F.local_response_norm(x, n),
+    ("local_response_norm", "groups"): lambda x, n: F.local_response_norm(x, 2, groups=n),
     ("cross_entropy", "ignore_index"): lambda x, n: F.cross_entropy(x, LABELS[:, None, None], ignore_index=n),
 }
 BOTH = REAL | WHOLE

@@ -45,6 +45,21 @@ def test_the_gradient_across_channels(place):
     check_close(grad[0, :, 0], np.array([1 / 6 - 2 / 36, -4 / 36]), 1e-12)
 
 
+@pytest.mark.parametrize("groups", [2, 3, 6])
+@pytest.mark.parametrize("order", ["NCHW", "channels-last"])
+def test_groups_are_normalised_apart(place, order, groups):
+    x, grad_out = np.random.default_rng(0).standard_normal((2, 3, 6, 4, 5))
+    if order == "channels-last":
+        x, grad_out = (np.ascontiguousarray(a.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2) for a in (x, grad_out))
+    options = {"size": 4, "alpha": 1.5, "beta": 0.75, "k": 2.0}
+    y = forward(place, F.local_response_norm, x, **options, groups=groups)
+    grad_x = gradient(place, F.local_response_norm, x, grad_out, **options, groups=groups)
+    for group in np.split(np.arange(6), groups):
+        check_close(y[:, group], forward(place, F.local_response_norm, x[:, group], **options), 1e-12)
+        alone = gradient(place, F.local_response_norm, x[:, group], grad_out[:, group], **options)
+        check_close(grad_x[:, group], alone, 1e-12)
+
+
 @pytest.mark.parametrize("shape", [(0, 3, 2), (2, 0, 3)])
 def test_empty_batch(place, shape):
     x = np.empty(shape)
@@ -56,6 +71,13 @@ def test_empty_batch(place, shape):
 def test_size_must_be_a_number_of_channels(size, error):
     with raises(error, "local_response_norm", "size", size):
         F.local_response_norm(Tensor(np.ones((1, 2, 3))), size)
+
+
+def test_groups_must_divide_the_channels():
+    with raises(ValueError, "local_response_norm", "groups", "6 channels", "4"):
+        F.local_response_norm(Tensor(np.ones((1, 6, 3))), 3, groups=4)
+    with raises(ValueError, "local_response_norm", "groups", "0"):
+        F.local_response_norm(Tensor(np.ones((1, 6, 3))), 3, groups=0)
 
 
 def test_input_must_have_channels_and_positions():

@@ -114,6 +114,8 @@ def batch_norm(draw, make):
 def local_response_norm(draw, make):
     x = make(draw.array(draw.size(0, 4), draw.size(1, 20), draw.size(1, 9), draw.size(1, 9)), True)
     options = {"alpha": draw.number(0.1), "beta": draw.number(0.75), "k": draw.number(1.0)}
+    if draw.perhaps(0.2):
+        options["groups"] = draw.number(draw.size(1, 4))
     return backward(draw, make, F.local_response_norm(x, draw.number(draw.size(1, 8)), **options), x)
 
 

@@ -179,8 +179,10 @@ CASES = [
     (smooth_l1_loss.smooth_l1_loss_backward, normal(3, 13), normal(3, 13), normal(3, 13), 0.8),
     (mse_loss.mse_loss_backward, np.array(0.7), normal(3, 13), normal(3, 13)),
     (mse_loss.mse_loss_backward, normal(3, 13), normal(3, 13), normal(3, 13)),
-    *((lrn.local_response_norm_forward, normal(2, 7, 3, 2), size, 1.0, 0.75, 2.0) for size in [1, 4, 5, 99]),
-    *((lrn.local_response_norm_backward, *normal(2, 2, 7, 3), size, 1.0, 0.75, 2.0) for size in [1, 4, 5, 99]),
+    *((lrn.local_response_norm_forward, normal(2, 7, 3, 2), size, 1.0, 0.75, 2.0, 1) for size in [1, 4, 5, 99]),
+    *((lrn.local_response_norm_backward, *normal(2, 2, 7, 3), size, 1.0, 0.75, 2.0, 1) for size in [1, 4, 5, 99]),
+    (lrn.local_response_norm_forward, normal(2, 6, 3, 2), 5, 1.0, 0.75, 2.0, 2),
+    (lrn.local_response_norm_backward, *normal(2, 2, 6, 3), 4, 1.0, 0.75, 2.0, 3),
 ]
 LARGE = [
     layer((17, 5), 18)[0],
