@@ -24,7 +24,7 @@ def local_response_norm_backward(grad_out, x, size, alpha, beta, k, groups):
 
 
 def _window(x, size, groups):
-    """(elements, C of a group, inner, channels before, channels after): a window longer than C sees no more than all."""
+    """(elements, C of a group, inner, channels before, channels after); a window longer than C sees no more than C."""
     _, channels, inner = folded_shape(x.shape, 3)
     channels //= groups
     return x.size, channels, inner, min(size // 2, channels), min((size - 1) // 2, channels)

@@ -90,9 +90,10 @@ def summary(model: Module, input_shape: Shape | list[Shape]) -> Summary:
     """Print, and return, the table of `model`'s layers for one image of `input_shape` (C, H, W). A notebook shows it.
 
     input_shape: a list of shapes for a model that takes several inputs. Multiply-adds are those of convolutions and
-    fully connected layers, whose outputs are also the neurons in the last line; activations are float32 outputs. Found by running one image of zeros through the model in
-    evaluation mode; the model is left as it was. Parameters that belong to no layer, or to one that did not run, have
-    a row without output behind the others: the total is that of ``model.parameters()``.
+    fully connected layers, whose outputs the last line counts as neurons; activations are float32 outputs. Found by
+    running one image of zeros through the model in evaluation mode; the model is left as it was. Parameters that belong
+    to no layer, or to one that did not run, have a row without output behind the others: the total is that of
+    ``model.parameters()``.
     """
     if not isinstance(model, Module):
         raise TypeError(f"summary: is of a Module, not of a {kind_of(model)}")
