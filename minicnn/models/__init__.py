@@ -2,6 +2,7 @@
 
 from .alexnet import AlexNet, alexnet, alexnet_2012
 from .dense import fully_convolutional
+from .fcn import FCN, fcn
 from .googlenet import GoogLeNet, googlenet
 from .inception_v3 import Inception3, inception_v3
 from .mobilenet_v2 import MobileNetV2, mobilenet_v2
@@ -12,8 +13,8 @@ from .ssd import SSD, ssd
 from .vgg import VGG, vgg11, vgg11_bn, vgg13, vgg13_bn, vgg16, vgg16_bn, vgg19, vgg19_bn
 
 __all__ = [
-    "SSD", "VGG", "AlexNet", "GoogLeNet", "Inception3", "MobileNetV2", "Network", "ResNet", "ShuffleNetV2", "alexnet",
-    "alexnet_2012", "cifar_resnet", "create", "fully_convolutional", "googlenet", "inception_v3", "mobilenet_v2",
-    "resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "shufflenet_v2_x1_0", "ssd", "vgg11", "vgg11_bn",
-    "vgg13", "vgg13_bn", "vgg16", "vgg16_bn", "vgg19", "vgg19_bn",
+    "FCN", "SSD", "VGG", "AlexNet", "GoogLeNet", "Inception3", "MobileNetV2", "Network", "ResNet", "ShuffleNetV2",
+    "alexnet", "alexnet_2012", "cifar_resnet", "create", "fcn", "fully_convolutional", "googlenet", "inception_v3",
+    "mobilenet_v2", "resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "shufflenet_v2_x1_0", "ssd", "vgg11",
+    "vgg11_bn", "vgg13", "vgg13_bn", "vgg16", "vgg16_bn", "vgg19", "vgg19_bn",
 ]  # fmt: skip

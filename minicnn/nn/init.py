@@ -8,14 +8,18 @@ y = W x with fan_in inputs to each output, the variance of y is fan_in * var(W) 
                         (Glorot and Bengio, AISTATS 2010, eq. 12)
     kaiming_* (He)      var(W) = gain^2 / fan: gain^2 = 2 makes up for the half that ReLU sets to zero
                         (He et al., "Delving deep into rectifiers", ICCV 2015, eq. 10); this is what ResNet uses
+    bilinear_           a transposed convolution that enlarges maps as bilinear interpolation does
+                        (Long et al., "Fully convolutional networks", CVPR 2015, section 3.3)
     constant_           biases: 0; or 1 in some of AlexNet's layers, so that their ReLUs start out alive; or "slightly
                         positive", such as 0.01
 
-Names, arguments and defaults are those of ``torch.nn.init``.
+Names, arguments and defaults are those of ``torch.nn.init``, which has no bilinear_.
 """
 
 import math
 from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
 
 from ..absent import absent
 from ..random import init_generator
@@ -73,6 +77,23 @@ def kaiming_normal_(tensor: T, a: float = 0.0, mode: str = "fan_in", nonlinearit
 def kaiming_uniform_(tensor: T, a: float = 0.0, mode: str = "fan_in", nonlinearity: str = "leaky_relu") -> T:
     """Uniform numbers of the same variance."""
     return _uniform_std(tensor, calculate_gain(nonlinearity, a) / math.sqrt(_fan(tensor, mode)))
+
+
+def bilinear_(tensor: T, groups: int = 1) -> T:
+    """Weights (C, C/groups, KH, KW) of a transposed convolution that interpolates each channel by itself, linearly in
+    both directions: a tent, 1 in the middle and 0 one stride away from it, and 0 from one channel to another.
+
+    A kernel of 2s - 1 is for stride s where every s-th output stands at an input, one of 2s where inputs stand half way
+    between two outputs, as pixels of twice the size do. ValueError for weights of another shape.
+    """
+    channels, group, *kernel = tensor.shape if tensor.ndim == 4 else (0, 0)
+    if not channels or groups < 1 or group * groups != channels:
+        what = f"needs a weight (C, C/{groups}, KH, KW) for {groups} groups, as many channels out as in"
+        raise ValueError(f"bilinear_: {what}; got shape {tensor.shape}")
+    tents = [1 - np.abs(np.arange(k) - (k - 1) / 2) / ((k + 1) // 2) for k in kernel]  # k = 4: 1/4 3/4 3/4 1/4
+    weight = np.zeros(tensor.shape)
+    weight[np.arange(channels), np.arange(channels) % group] = np.outer(*tents)  # channel c to itself, in its group
+    return _fill(tensor, weight.astype(tensor.dtype))
 
 
 def calculate_gain(nonlinearity: str, param: float = 0.0) -> float:

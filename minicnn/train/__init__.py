@@ -1,10 +1,11 @@
 """Training: the loop, what it is watched by, and how it stops.
 
 trainer.py      the loop and the state of a run           evaluate.py     testing: crops, scales, ensembles
-meters.py       averages, top-k                           trouble.py      what a run breaks down on
-log.py          log.csv, TensorBoard                      restore.py      a checkpoint's weights into a model
-interrupt.py    Ctrl-C, SIGTERM                           environment.py  what the last bits depend on
-exit.py         the exit code of a program that trains    statistics.py   batch norm's, for weights that have changed
+meters.py       averages, top-k                           segmentation.py the same for classes of pixels
+log.py          log.csv, TensorBoard                      trouble.py      what a run breaks down on
+interrupt.py    Ctrl-C, SIGTERM                           restore.py      a checkpoint's weights into a model
+exit.py         the exit code of a program that trains    environment.py  what the last bits depend on
+statistics.py   batch norm's, for weights that have changed
 
 Read in this order. Checkpoints are ``minicnn.storage``'s, the command line is ``minicnn.cli``'s.
 """

@@ -112,6 +112,22 @@ def test_gains_are_pytorchs(torch, name, param):
     assert init.calculate_gain(name, param) == pytest.approx(torch.nn.init.calculate_gain(name, param))
 
 
+@pytest.mark.parametrize("kernel, tent", [(4, [1, 3, 3, 1]), (3, [2, 4, 2])])
+@pytest.mark.parametrize("groups", [1, 2, 4])
+def test_bilinear(kernel, tent, groups):
+    w = weight((4, 4 // groups, kernel, kernel))
+    assert init.bilinear_(w, groups) is w and w.requires_grad
+    for c, other in np.ndindex(4, 4 // groups):
+        expected = np.outer(tent, tent) / 16 if other == c % (4 // groups) else np.zeros((kernel, kernel))
+        assert np.array_equal(w.numpy()[c, other], expected)
+
+
+def test_bilinear_of_what_is_no_square():
+    for shape, groups in [((4, 3, 2, 2), 1), ((4, 4, 2, 2), 2), ((4, 4), 1), ((4, 4, 2, 2), 0)]:
+        with raises(ValueError, "bilinear_", "(C, C/", str(shape)):
+            init.bilinear_(weight(shape), groups)
+
+
 @pytest.mark.parametrize(
     "name", ["normal_", "uniform_", "constant_", "xavier_normal_", "kaiming_normal_", "kaiming_uniform_"]
 )

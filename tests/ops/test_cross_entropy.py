@@ -64,6 +64,19 @@ def test_labels_of_any_integer_type(place, dtype):
         check_close(forward(place, F.cross_entropy, x, target=labels), np.array(expected), 1e-15)
 
 
+def test_maps_with_pixels_that_nobody_has_labelled(place, torch):
+    """As segmentation has them: bytes (N, H, W), 255 where there is no label; a map without any adds nothing."""
+    rng = np.random.default_rng(0)
+    x, target = rng.standard_normal((3, 4, 5, 2)), rng.integers(0, 4, (3, 5, 2)).astype(np.uint8)
+    target[0, :2], target[1] = 255, 255
+    scores = torch.tensor(x, requires_grad=True)
+    loss = torch.nn.functional.cross_entropy(scores, torch.tensor(target.astype(int)), ignore_index=255)
+    loss.backward()
+    check_close(forward(place, F.cross_entropy, x, target=target, ignore_index=255), loss.detach().numpy(), 1e-12)
+    grad = gradient(place, F.cross_entropy, x, target=target, ignore_index=255)
+    check_close(grad, scores.grad.numpy(), 1e-12)
+
+
 def test_one_label_by_hand(place):
     """Smoothing 0.2 over 2 classes: target probabilities 0.9 and 0.1; the gradient is softmax minus these."""
     x, target = np.array([[0.0, np.log(3)]]), np.array([1])
