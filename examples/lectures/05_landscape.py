@@ -1,0 +1,137 @@
+"""What normalising does to the loss: its curvatures become alike, and gradient descent gets along.
+
+Claim      Very different ranges of input features mean poor conditioning; normalised data improve the loss landscape
+           and make for faster optimisation (deck 1, "Why normalize the input?").
+Published  None.
+Done       A linear classifier (softmax, from zero weights, no bias) on pictures of 8 x 8 pixels: raw, the mean picture
+           subtracted, standardised by channel, whitened. The condition number is that of E[x x^T], whose eigenvalues
+           are the curvatures of the loss, up to a factor. Each input gets the best of six learning rates, from 1 to 32
+           divided by its largest eigenvalue, by the training loss after the same number of steps on the whole set.
+Measured   After 100 steps on 2,000 pictures (3 seeds), raw: condition 2.1e+06, training loss 2.28 ± 0.00, test loss
+           2.31 ± 0.01, test error 86.8 ± 1.8 %; centred: condition 8.5e+04, training loss 2.16 ± 0.00, test loss 2.38 ±
+           0.00, test error 81.7 ± 1.0 %; standardised: condition 8.5e+04, training loss 2.16 ± 0.00, test loss 2.38 ±
+           0.00, test error 82.0 ± 1.0 %; whitened: condition 1, training loss 1.89 ± 0.03, test loss 2.97 ± 0.16, test
+           error 82.2 ± 1.7 %. The rounder the landscape, the lower the training loss; not so the test loss, for
+           whitening also scales up the directions in which there is little but noise.
+Look at    minicnn/data/normalize.py, minicnn/data/whiten.py, minicnn/ops/cross_entropy.py.
+"""
+
+import sys
+
+import numpy as np
+from common.classes import classes
+from common.experiment import Lecture
+from common.statistics import mean, seeds, with_spread
+from common.style import LINES, MARKERS
+
+import minicnn
+from minicnn import functional as F
+from minicnn import nn, optim
+from minicnn.data import ChannelMeanStd, MeanImage, Whitening, ZeroToOne
+
+SIDE = 8
+INPUTS = {"raw": ZeroToOne, "centred": MeanImage, "standardised": ChannelMeanStd, "whitened": Whitening}
+RATES = (1, 2, 4, 8, 16, 32)  # times 1 / the largest eigenvalue
+GRID = np.linspace(-1, 1, 33)
+
+
+def measure(run):
+    train, test, steps = run.pick(quick=(25, 5, 10), default=(200, 100, 100), full=(500, 100, 1000))
+    each = []
+    for seed in run.seeds:
+        data = classes(run.folder, train, test, SIDE, seed)
+        each.append({name: run.once(f"{name}, seed {seed}", _measured, name, data, steps) for name in INPUTS})
+    kinds = "condition", "train_loss", "test_loss", "train_error", "test_error", "best_rate"
+    result = {kind: {name: [one[name][kind] for one in each] for name in INPUTS} for kind in kinds}
+    curves = {kind: {name: each[0][name][kind] for name in INPUTS} for kind in ("eigenvalues", "losses")}
+    curves["plane"] = {name: each[0][name]["plane"] for name in ("raw", "whitened")}
+    return result | {"steps": steps, "pictures": train * len(data.classes), "curves": curves}
+
+
+def _measured(name, data, steps):
+    normalize = INPUTS[name]().fit([data.train])
+    x, test = (normalize(part).reshape(len(part), -1) for part in (data.train, data.test))
+    values, vectors = np.linalg.eigh(x.T.astype(np.float64) @ x / len(x))
+    runs = {rate: _trained(x, data.train_labels, rate / values[-1], steps) for rate in RATES}
+    best = min(runs, key=lambda rate: runs[rate][1][-1])
+    model, losses = runs[best]
+    found = {"condition": values[-1] / values[0], "eigenvalues": values[::-1], "losses": losses, "best_rate": best}
+    for split, pictures, labels in (("train", x, data.train_labels), ("test", test, data.test_labels)):
+        with minicnn.no_grad():
+            scores = model(minicnn.Tensor(pictures))
+            found[f"{split}_loss"] = F.cross_entropy(scores, minicnn.Tensor(labels)).item()
+        found[f"{split}_error"] = 100 * (scores.numpy().argmax(1) != labels).mean()
+    scores = x.astype(np.float64) @ model.weight.numpy().T.astype(np.float64)
+    return found | {"plane": _plane(x @ vectors[:, [-1, 0]], scores, data.train_labels)}
+
+
+def _trained(x, labels, lr, steps):
+    """The classifier after gradient descent on the whole set, and its loss before each step and behind the last one."""
+    model = nn.Linear(x.shape[1], int(labels.max()) + 1, bias=False)
+    nn.init.zeros_(model.weight)
+    optimizer = optim.SGD(model.parameters(), lr)
+    images, truth, losses = minicnn.Tensor(x), minicnn.Tensor(labels), []
+    for _ in range(steps + 1):
+        loss = F.cross_entropy(model(images), truth)
+        losses.append(loss.item())
+        if len(losses) <= steps:
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+    return model, [loss if np.isfinite(loss) else 1e9 for loss in losses]
+
+
+def _plane(along, scores, labels):
+    """The loss around the trained weights, (33, 33): rows along the least curved direction, columns along the most
+    curved one. Both are scaled as the most curved one, so that a step in the picture is the same step in both.
+
+    along (N, 2): the inputs' coordinates in the most and in the least curved direction.
+    """
+    unit = along / np.sqrt((along[:, 0] ** 2).mean())
+    contrast = np.where(np.arange(scores.shape[1]) % 2, -1.0, 1.0)  # half the classes up, the others down
+    losses = [[_loss(scores + 3 * (a * unit[:, :1] + b * unit[:, 1:]) * contrast, labels) for a in GRID] for b in GRID]
+    return np.array(losses)
+
+
+def _loss(scores, labels):
+    scores = scores - scores.max(axis=1, keepdims=True)
+    return float((np.log(np.exp(scores).sum(axis=1)) - scores[np.arange(len(labels)), labels]).mean())
+
+
+def measured(result):
+    parts = [
+        f"{name}: condition {mean(result['condition'][name]):.2g}, training loss "
+        f"{with_spread(result['train_loss'][name], 2)}, test loss {with_spread(result['test_loss'][name], 2)}, test "
+        f"error {with_spread(result['test_error'][name])} %"
+        for name in INPUTS
+    ]
+    return (
+        f"After {result['steps']} steps on {result['pictures']:,} pictures ({seeds(result['condition']['raw'])}), "
+        f"{'; '.join(parts)}. The rounder the landscape, the lower the training loss; not so the test loss, for "
+        f"whitening also scales up the directions in which there is little but noise."
+    )
+
+
+def draw(figure, result):
+    spectrum, *planes, curve = figure.subplots(1, 4)
+    curves = result["curves"]
+    for i, name in enumerate(INPUTS):
+        values = np.array(curves["eigenvalues"][name])
+        style = {"linestyle": LINES[i], "marker": MARKERS[i], "markevery": 0.15}
+        spectrum.semilogy(np.maximum(values / values[0], 1e-9), **style, label=name)
+        curve.plot(curves["losses"][name], **style, label=f"{name}: test {mean(result['test_loss'][name]):.2f}")
+    spectrum.set(title="curvatures", xlabel="direction", ylabel="eigenvalue / largest")
+    curve.set(title="descent, each at its best rate", xlabel="steps", ylabel="training loss (nats)")
+    spectrum.legend(loc="lower left")
+    curve.legend(loc="center right", bbox_to_anchor=(1, 0.3))
+    for axes, (name, plane) in zip(planes, curves["plane"].items(), strict=True):
+        axes.contourf(GRID, GRID, plane, levels=12, cmap="gray")
+        axes.contour(GRID, GRID, plane, levels=12, colors="white", linewidths=0.6)
+        axes.set(title=f"loss, {name}", xlabel="most curved direction", aspect="equal", xticks=[], yticks=[])
+    planes[0].set_ylabel("least curved direction")
+
+
+LECTURE = Lecture(__file__, __doc__, measure, measured, draw, size=(13, 3.6))
+
+if __name__ == "__main__":
+    sys.exit(LECTURE.main())
