@@ -5,6 +5,7 @@
     python examples/alexnet_imagenet.py --resume runs/alexnet-imagenet-1/checkpoint_last.npz
     python examples/alexnet_imagenet.py -e --resume runs/alexnet-imagenet-1/checkpoint_best.npz --tta 10crop
 
+train_imagenet.py does the same with any of ImageNet's networks, by AlexNet's recipe or ResNet's.
 The settings are those of Krizhevsky et al., "ImageNet classification with deep convolutional neural networks", NIPS
 2012, section 5: batches of 128, momentum 0.9, weight decay 0.0005, lr 0.01 (twice that for biases), divided by 10
 whenever the validation error stops improving, about 90 epochs.
@@ -13,7 +14,7 @@ whenever the validation error stops improving, about 90 epochs.
 import sys
 from argparse import BooleanOptionalAction
 
-from minicnn import cli, models, nn, optim, random
+from minicnn import cli, models, optim, random
 from minicnn.cli import number, whole
 from minicnn.data import ColorNoise
 from minicnn.train import Trainer, exit_code
@@ -22,20 +23,13 @@ ARCHS = {
     "alexnet": {"image_size": 224, "preprocess": "mean_std"},
     "alexnet_2012": {"image_size": 227, "preprocess": "mean_image"},
 }
-SAMPLE = {  # ten classes of synthetic textures, on a laptop: the same layers and optimiser, on less of everything
-    "image_size": 67, "shorter_side": 75, "width": 256, "init": "xavier", "batch_size": 32, "lr": 0.005,
-    "dropout": 0.2, "epochs": 15, "patience": 1, "color_noise": 0.0,
-}  # fmt: skip
 
 
 def arguments():
     parser = cli.make_parser("Train and test AlexNet on folders of pictures.", archs=list(ARCHS))
-    alexnet = parser.add_argument_group("AlexNet")  # what other networks' programs do not have
-    alexnet.add_argument("--patience", type=whole(0), default=5, help="epochs without improvement before lr / 10")
-    alexnet.add_argument("--color-noise", type=number(0), default=0.1, help="sigma of the PCA colour noise; 0: none")
+    alexnet = cli.add_recipe_flags(parser, "AlexNet")
     alexnet.add_argument("--dropout", type=number(0, 1), default=0.5, help="probability to drop a neuron")
     alexnet.add_argument("--width", type=whole(1), default=4096, help="neurons in each hidden fully connected layer")
-    alexnet.add_argument("--init", choices=("own", "xavier", "he"), default="own", help="weights; own: the arch's")
     alexnet.add_argument("--groups", type=int, choices=(1, 2), default=2, help="of alexnet_2012: 2 is the paper's")
     alexnet.add_argument("--pool-before-norm", action="store_true", help="of alexnet_2012: the other order of the two")
     across = "of alexnet_2012: LRN sees both halves; no: each for itself, as on two GPUs"
@@ -45,30 +39,15 @@ def arguments():
 
 def defaults(args):
     """What depends on the architecture; and without DIR, what the sample set needs."""
-    return ARCHS[args.arch] | ({} if args.dir or args.dummy else SAMPLE)  # what is given goes before them
+    return ARCHS[args.arch] | (cli.ALEXNET_SAMPLE if cli.on_sample(args) else {})  # what is given goes before them
 
 
 def note(args):
-    if args.dir or args.dummy:
-        return ""
-    changed = ", ".join(f"{name} {getattr(args, name)}" for name in SAMPLE)
-    what = "No DIR given, so the pictures are synthetic: ten classes of textures, drawn once into a cache folder."
-    return f"{what} AlexNet's settings were changed for them: {changed}."
+    return cli.sample_note(args, "AlexNet's", cli.ALEXNET_SAMPLE) if cli.on_sample(args) else ""
 
 
 def build_model(args, num_classes):
-    if args.arch == "alexnet":  # torchvision's, of 2014
-        model = models.alexnet(num_classes, args.dropout, args.width)
-    else:
-        how = args.groups, args.pool_before_norm, args.norm_across_halves
-        model = models.alexnet_2012(num_classes, args.dropout, args.width, *how)
-    if args.init != "own":  # else the model keeps what it was built with
-        for layer in model.modules():
-            if isinstance(layer, (nn.Conv2d, nn.Linear)):
-                spread = nn.init.xavier_normal_ if args.init == "xavier" else nn.init.kaiming_normal_
-                spread(layer.weight)
-                nn.init.constant_(layer.bias, 0.0)
-    return model
+    return cli.initialise(models.create(args.arch, num_classes, vars(args)), args.init)
 
 
 def build_optimizer(args, model):

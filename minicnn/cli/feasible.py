@@ -25,7 +25,12 @@ def as_setting_error() -> Iterator[None]:
 
 def check_feasible(args: Namespace, model: Module, count: int) -> None:
     """Whether the run can be what the arguments say, with `model` and so many training pictures. A ValueError, now."""
-    try_out(model, args.image_size)
+    for attempt, who in ((try_out, ""), (try_auxiliary, "the auxiliary heads of ")):
+        try:
+            attempt(model, args.image_size)
+        except ValueError as error:
+            what = f"{who}{args.arch} cannot be trained on pictures of --image-size {args.image_size}"
+            raise ValueError(f"{what}; take larger ones: {error}") from error
     try_last_batch(model, args.image_size, count, args.batch_size, args.drop_last)
     if args.tensorboard:
         summary_writer()  # SettingError without the package
@@ -35,6 +40,15 @@ def check_feasible(args: Namespace, model: Module, count: int) -> None:
 def try_out(model: Module, image_size: int) -> None:
     """One blank picture through `model`: a ValueError now, and not an hour later, if it is too small."""
     model.eval()(_blank(model, image_size))
+
+
+@no_grad()
+def try_auxiliary(model: Module, image_size: int) -> None:
+    """Two blank pictures through the auxiliary heads of `model`, if it has any, which run in training only: a
+    ValueError if they are too small for these. Running statistics and random numbers are those of before."""
+    if any(getattr(model, name) for name in getattr(model, "AUXILIARY", ())):
+        with _unchanged(model):
+            model.train()(_blank(model, image_size, count=2))  # of one picture, batch norm may see one number a channel
 
 
 @no_grad()
@@ -48,14 +62,22 @@ def try_last_batch(model: Module, image_size: int, count: int, batch_size: int, 
         raise ValueError(f"--drop-last leaves nothing of {count} training pictures: --batch-size is {batch_size}")
     if (count % batch_size or batch_size) > 1 or (drop_last and batch_size > 1):
         return
-    buffers, numbers = [(buffer, buffer.data.copy()) for buffer in model.buffers()], random.get_state()
     try:
-        model.train()(_blank(model, image_size))
+        with _unchanged(model):
+            model.train()(_blank(model, image_size))
     except ValueError as error:
         can_be_dropped = 1 < batch_size < count
         way_out = "leave it out by --drop-last, or choose another --batch-size" if can_be_dropped else "one is too few"
         what = f"the last batch of {count} training pictures has a single one with --batch-size {batch_size}"
         raise ValueError(f"{what}; {way_out}: {error}") from error
+
+
+@contextlib.contextmanager
+def _unchanged(model):
+    """Afterwards `model` is in evaluation mode, with the buffers that it had; and so are the random numbers."""
+    buffers, numbers = [(buffer, buffer.data.copy()) for buffer in model.buffers()], random.get_state()
+    try:
+        yield
     finally:
         model.eval()
         random.set_state(numbers)
@@ -63,6 +85,6 @@ def try_last_batch(model: Module, image_size: int, count: int, batch_size: int, 
             buffer.data[...] = data
 
 
-def _blank(model, image_size):
-    blank = Tensor(np.zeros((1, 3, image_size, image_size), np.float32))
+def _blank(model, image_size, count=1):
+    blank = Tensor(np.zeros((count, 3, image_size, image_size), np.float32))
     return blank.to(next(model.parameters()).device)

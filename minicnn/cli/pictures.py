@@ -75,9 +75,15 @@ def data_name(args: Namespace, sample: str) -> str:
     return "dummy" if args.dummy else Path(args.dir).resolve().name if args.dir else sample
 
 
-def crop_and_flip(args: Namespace, *more: Any) -> data.Compose:
-    """A random crop of the picture or of its mirror image, and whatever is to happen to it then."""
-    return data.Compose([_resize(args), data.RandomCrop(args.image_size), data.RandomFlip(), *more])
+def crop_and_flip(args: Namespace, *more: Any, largest: int | None = None) -> data.Compose:
+    """A random crop of the picture or of its mirror image, and whatever is to happen to it then.
+
+    largest: the shorter side is drawn anew each time, from --shorter-side to this; None: it is --shorter-side.
+    """
+    resize = _resize(args)
+    if largest is not None:
+        resize = data.RandomShorterSide(args.shorter_side, largest)
+    return data.Compose([resize, data.RandomCrop(args.image_size), data.RandomFlip(), *more])
 
 
 def shift_and_flip(args: Namespace) -> data.Compose:

@@ -93,6 +93,11 @@ class GoogLeNetOutputs(NamedTuple):
     aux_logits2: Tensor
     aux_logits1: Tensor
 
+    @property
+    def auxiliary_weight(self) -> float:
+        """Of each head's loss in the sum: section 5 of the paper."""
+        return 0.3
+
 
 class GoogLeNet(Trunk):
     """See ``googlenet``."""

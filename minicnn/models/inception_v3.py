@@ -150,6 +150,11 @@ class InceptionOutputs(NamedTuple):
     logits: Tensor
     aux_logits: Tensor
 
+    @property
+    def auxiliary_weight(self) -> float:
+        """Of the head's loss in the sum: what PyTorch's tutorials take; the paper gives no number."""
+        return 0.4
+
 
 class Inception3(Trunk):
     """See ``inception_v3``."""

@@ -23,21 +23,27 @@ _MAKERS = (
 IMAGENET: dict[str, Any] = {make.__name__: make for make in _MAKERS}
 # without auxiliary heads, which return scores of their own, and with the scale that their published weights take
 IMAGENET |= {make.__name__: partial(make, aux_logits=False, transform_input=True) for make in (googlenet, inception_v3)}
+# ResNets without shortcuts, for comparison: table 2 of He et al., CVPR 2016
+PLAIN = {"plain18": partial(resnet18, residual=False), "plain34": partial(resnet34, residual=False)}
 CIFAR = {f"resnet{depth}": partial(cifar_resnet, depth) for depth in (20, 32, 44, 56, 110, 1202)}
 SETTINGS = {  # of the training programs, that make a network what it is
     "alexnet": ("dropout", "width"),
     "alexnet_2012": ("dropout", "width", "groups", "pool_before_norm", "norm_across_halves"),
+    **{arch: ("dropout", "width") for arch in IMAGENET if arch.startswith("vgg")},
+    **{arch: ("shortcut",) for arch in IMAGENET if arch.startswith("resnet")},
+    **dict.fromkeys(("googlenet", "inception_v3"), ("dropout", "aux_logits", "transform_input")),
+    "mobilenet_v2": ("dropout",),
     **dict.fromkeys(CIFAR, ("plain", "shortcut", "zero_padding")),
 }
 
 
 def create(arch: str, num_classes: int, settings: Mapping[str, Any] | None = None) -> Network:
-    """A new network, such as "alexnet", "resnet50" (for ImageNet) or "resnet56" (for CIFAR).
+    """A new network, such as "alexnet", "resnet50", "plain34" (for ImageNet) or "resnet56" (for CIFAR).
 
     settings: those of a program that trains such networks; the ones that are none of the network's are passed over.
-    ValueError for a name that is neither in IMAGENET nor in CIFAR.
+    ValueError for a name that is in none of IMAGENET, PLAIN and CIFAR.
     """
-    known: dict[str, Any] = IMAGENET | CIFAR
+    known: dict[str, Any] = IMAGENET | PLAIN | CIFAR
     if arch not in known:
         raise ValueError(f"models.create: there is no network {arch!r}; there are {', '.join(known)}")
     options = network_settings(arch, settings or {})

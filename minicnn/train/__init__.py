@@ -5,7 +5,7 @@ meters.py       averages, top-k                           segmentation.py the sa
 log.py          log.csv, TensorBoard                      trouble.py      what a run breaks down on
 interrupt.py    Ctrl-C, SIGTERM                           restore.py      a checkpoint's weights into a model
 exit.py         the exit code of a program that trains    environment.py  what the last bits depend on
-statistics.py   batch norm's, for weights that have changed
+statistics.py   batch norm's, for changed weights         loss.py         cross entropy, auxiliary heads
 
 Read in this order. Checkpoints are ``minicnn.storage``'s, the command line is ``minicnn.cli``'s.
 """

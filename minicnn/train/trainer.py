@@ -16,7 +16,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from .. import functional as F
 from .. import random
 from ..clock import Clock
 from ..console import say
@@ -36,6 +35,7 @@ from .environment import differences, environment
 from .evaluate import Classifier, evaluate, show_on
 from .interrupt import Interrupt, Interrupted
 from .log import Log, epoch_line
+from .loss import classification_loss
 from .meters import Scores
 from .restore import check_run, reading
 from .trouble import TrainingError, explain, explaining_single_pictures, first_not_finite
@@ -134,17 +134,17 @@ class Trainer:
         self.images_per_second = self.epoch_clock.images_per_second  # validation is not to count
 
     def train_batch(self, batch: Batch) -> tuple[float, Array]:
-        """One step downhill. Returns the loss and the scores, an array (N, classes)."""
+        """One step downhill. Returns the loss (of auxiliary heads: none) and the scores, an array (N, classes)."""
         self.optimizer.zero_grad()  # now, so that memory holds no old gradients during the forward pass
         pixels = to_device(batch.images, self.device)  # uint8 (N, 3, H, W): a quarter of the bytes to copy
         images = Tensor(self.normalize(pixels))  # float32 (N, 3, H, W)
         with explaining_single_pictures(self.train_loader, batch, self._where(batch.position + 1)):
-            scores = self.model(images)  # forward: (N, classes)
-        loss = F.cross_entropy(scores, batch.labels)  # the batch's mean: ()
+            outputs = self.model(images)  # forward: scores (N, classes); more of them if it has auxiliary heads
+        loss, main, scores = classification_loss(outputs, batch.labels)  # the batch's mean: (); loss.py
         loss.backward()  # the gradient of every parameter
-        value, predicted = loss.item(), scores.numpy()  # a GPU is waited for here, and nowhere else in the step
-        if not math.isfinite(value):
-            self.stop_at(batch, value, images)  # before the optimiser spoils the weights
+        value, predicted = main.item(), scores.numpy()  # a GPU is waited for here, and nowhere else in the step
+        if not math.isfinite(total := loss.item()):
+            self.stop_at(batch, total, images)  # before the optimiser spoils the weights
         self.optimizer.step()  # the weights, a little downhill
         if self.schedule_each == "batch":  # ResNet's milestones are counted in steps
             self.schedule.step()

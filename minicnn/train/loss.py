@@ -1,0 +1,46 @@
+"""The loss of a classifier in training: cross entropy, and that of its auxiliary heads, if it has any.
+
+    network                    returns in training                       loss
+    most                       scores                                    CE(scores)
+    GoogLeNet                  logits, aux_logits2, aux_logits1          CE(logits) + 0.3 (CE(aux2) + CE(aux1))
+    Inception v3               logits, aux_logits                        CE(logits) + 0.4 CE(aux)
+    your own                   a named tuple: the scores, then those     the same, by its auxiliary_weight
+                               of its heads
+
+The weight belongs to the network: its page says where it comes from (models/googlenet.py, models/inception_v3.py).
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .. import functional as F
+from ..tensor import Tensor
+
+
+class Losses(NamedTuple):
+    """Of a batch."""
+
+    total: Tensor  # (); what is minimised
+    main: Tensor  # (); the same without auxiliary heads, to compare with the loss of validation, which has none
+    scores: Tensor  # (N, classes), of the network itself
+
+
+def classification_loss(outputs: Any, labels: np.ndarray) -> Losses:
+    """The losses of what a network has returned in training for N pictures with these labels (N,), whole numbers.
+
+    TypeError for outputs that are neither scores nor a named tuple of scores with an auxiliary_weight.
+    """
+    if isinstance(outputs, Tensor):
+        loss = F.cross_entropy(outputs, labels)
+        return Losses(loss, loss, outputs)
+    weight = getattr(outputs, "auxiliary_weight", None)
+    if weight is None:
+        advice = "return scores (N, classes), or a named tuple of them that has an auxiliary_weight"
+        raise TypeError(f"classification_loss: the network returns a {type(outputs).__name__} in training; {advice}")
+    scores, *auxiliary = outputs
+    main = F.cross_entropy(scores, labels)
+    extra = F.cross_entropy(auxiliary[0], labels)
+    for each in auxiliary[1:]:
+        extra = extra + F.cross_entropy(each, labels)
+    return Losses(main + weight * extra, main, scores)

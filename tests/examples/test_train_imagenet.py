@@ -1,0 +1,170 @@
+"""examples/train_imagenet.py: the recipes of both papers, for each network; auxiliary heads; plain networks."""
+
+import re
+
+import numpy as np
+import pytest
+from parity import without_initial_weights
+from paths import EXAMPLES
+from programs import fails, load_example, run
+
+from minicnn import models, nn
+from minicnn.cli.arguments import parse
+from minicnn.data import ColorNoise, RandomCrop, RandomFlip, RandomShorterSide, ResizeShorter
+from minicnn.models import names
+from minicnn.models.resnet import zero_pads
+from minicnn.runlog import TIME_COLUMNS, read_log
+from minicnn.train import load_checkpoint
+
+example = load_example(EXAMPLES / "train_imagenet.py")
+TINY = "-a shufflenet_v2_x1_0 --image-size 32 --shorter-side 34 -b 4 -j 1 -p 9"
+
+
+def settings(*words):
+    return parse(example.arguments(), list(words), example.defaults)[0]
+
+
+def train(folder, out, *words):
+    assert run(folder, *words, "--output-dir", out, program=example) == 0
+    return load_checkpoint(out / "checkpoint_last.npz"), read_log(out / "log.csv")
+
+
+# Recipes
+
+
+def test_the_resnet_recipe_is_the_papers():
+    args = settings("DIR", "-a", "resnet34")
+    assert (args.recipe, args.batch_size, args.lr, args.momentum, args.wd) == ("resnet", 256, 0.1, 0.9, 1e-4)
+    assert (args.schedule, args.milestones, args.epochs, args.dropout) == ("steps", [30, 60], 90, 0)
+    resize, crop, flip, noise = example.augment(args).transforms
+    assert isinstance(resize, RandomShorterSide) and (resize.low, resize.high) == (256, 480)
+    assert isinstance(crop, RandomCrop) and crop.size == 224 and isinstance(flip, RandomFlip)
+    assert isinstance(noise, ColorNoise)
+    model = nn.Sequential(nn.Conv2d(3, 2, 3), nn.BatchNorm2d(2))
+    optimizer, schedule = example.build_optimizer(args, model)
+    (group,) = optimizer.param_groups
+    assert (group["lr"], group["weight_decay"], len(group["params"])) == (0.1, 1e-4, 4)  # every parameter
+    rates = []
+    for _ in range(90):
+        rates.append(optimizer.param_groups[0]["lr"])
+        schedule.step(50.0)
+    assert rates == pytest.approx([0.1] * 30 + [0.01] * 30 + [0.001] * 30)
+
+
+def test_the_alexnet_recipe():
+    args = settings("DIR", "-a", "vgg16")
+    assert (args.recipe, args.batch_size, args.lr, args.momentum, args.wd) == ("alexnet", 128, 0.01, 0.9, 5e-4)
+    assert (args.schedule, args.dropout, args.width) == ("plateau", 0.5, 4096)
+    assert isinstance(example.augment(args).transforms[0], ResizeShorter)
+    optimizer, schedule = example.build_optimizer(args, nn.Linear(2, 2))
+    assert [(g["lr"], g["weight_decay"]) for g in optimizer.param_groups] == [(0.01, 5e-4), (0.02, 0.0)]
+    assert (type(schedule).__name__, schedule.factor, schedule.patience) == ("ReduceLROnPlateau", 0.1, 5)
+
+
+@pytest.mark.parametrize("arch", example.ARCHS)
+def test_every_network_has_a_recipe_and_is_built_by_it(arch):
+    """With DIR, and as the sample set needs it."""
+    for words in (["DIR"], []):
+        args = settings(*words, "-a", arch)
+        assert args.recipe == ("alexnet" if arch.startswith(("alexnet", "vgg")) else "resnet")
+        with without_initial_weights():
+            example.build_model(args, 10)
+        assert args.image_size <= args.shorter_side and args.recipe in example.describe(args)
+
+
+def test_all_of_imagenets_networks_are_there():
+    assert sorted(example.ARCHS) == sorted([*names.IMAGENET, "plain18", "plain34"])
+
+
+def test_flags_go_before_the_recipe():
+    args = settings("DIR", "--recipe", "alexnet", "--schedule", "steps", "--lr", "0.3", "--scale-jitter", "1.5")
+    assert (args.lr, args.wd, args.batch_size) == (0.3, 5e-4, 128)
+    assert type(example.build_optimizer(args, nn.Linear(2, 2))[1]).__name__ == "MultiStepLR"
+    assert example.augment(args).transforms[0].high == 384
+    assert "lr 0.3, / 10 after epochs 30, 60 of 90" in example.describe(args)
+
+
+def test_plain_networks_have_resnets_weights_but_for_shortcuts():
+    with without_initial_weights():
+        plain = example.build_model(settings("DIR", "-a", "plain18"), 7)
+        residual = example.build_model(settings("DIR", "-a", "resnet18", "--shortcut", "A"), 7)
+    assert list(plain.state_dict()) == list(residual.state_dict())
+    assert not plain.residual and residual.residual and len(zero_pads(residual)) == 3
+
+
+def test_alexnet_is_trained_as_by_its_own_program(pictures, trained, tmp_path):
+    flags = "-a alexnet --image-size 64 --shorter-side 66 --width 8 -b 4 -j 1 -p 1 --epochs 2 --dropout 0"
+    state, rows = train(pictures, tmp_path / "run", flags)
+    other = load_checkpoint(trained / "checkpoint_last.npz")
+    assert all(np.array_equal(array, other["model"][name]) for name, array in state["model"].items())
+    other_rows = read_log(trained / "log.csv")
+    assert [row["val_loss"] for row in rows] == [row["val_loss"] for row in other_rows]
+
+
+# Runs
+
+
+def test_goes_on_with_the_same_bits_and_is_tested(folder, tmp_path, capsys):
+    whole, rows = train(folder, tmp_path / "whole", TINY, "--epochs 2 --milestones 1")
+    assert [float(row["lr"]) for row in rows] == pytest.approx([0.1, 0.01])
+    assert "recipe resnet: batches of 4, lr 0.1, / 10 after epochs 1 of 2" in capsys.readouterr().out
+    train(folder, tmp_path / "parts", TINY, "--epochs 1 --milestones 1")
+    last = tmp_path / "parts" / "checkpoint_last.npz"
+    assert run("--epochs 2 --resume", last, program=example) == 0
+    again, rows_again = load_checkpoint(last), read_log(tmp_path / "parts" / "log.csv")
+    for part in ("model", "optimizer", "schedule", "random"):
+        np.testing.assert_equal(again[part], whole[part])
+    timeless = [
+        [{k: v for k, v in row.items() if k not in TIME_COLUMNS} for row in each] for each in (rows, rows_again)
+    ]
+    assert timeless[0] == timeless[1]
+    for tta in ("10crop", "dense"):
+        assert run("-e --resume", last, "--tta", tta, program=example) == 0
+        assert f"6 pictures, 1 network, {tta}: loss" in capsys.readouterr().out
+
+
+def test_auxiliary_heads_are_trained_kept_and_left_out_of_tests(folder, tmp_path, capsys):
+    words = "-a googlenet --image-size 32 --shorter-side 34 -b 8 -j 1 --epochs 1 --lr 0.0001"
+    state, rows = train(folder, tmp_path / "run", words)
+    assert "auxiliary heads count, too" in capsys.readouterr().out
+    assert state["settings"]["aux_logits"] and not state["settings"]["transform_input"]
+    made = models.create("googlenet", 3, state["settings"])  # as classify.py and transfer do
+    assert made.aux1 is not None and not made.transform_input
+    made.load_state_dict(state["model"])
+    assert run("-e --resume", tmp_path / "run" / "checkpoint_last.npz", program=example) == 0
+    assert f"1 crop: loss {float(rows[-1]['val_loss']):.3f}" in capsys.readouterr().out
+
+
+# Errors
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ("-a shufflenet_v2_x1_0 --width 30", "shufflenet_v2_x1_0 has no setting width; leave --width 30 out"),
+        ("-a plain18 --shortcut A", "plain18 has no setting shortcut; leave --shortcut A out"),
+        (
+            "-a vgg11 --image-size 20",
+            "vgg11 cannot be trained on pictures of --image-size 20; take larger ones: max_pool",
+        ),
+        (
+            "-a inception_v3 --image-size 80",
+            "the auxiliary heads of inception_v3 cannot be trained on .*-size 80; take",
+        ),
+        ("-a shufflenet_v2_x1_0 --image-size 32 --milestones 2 1", "milestones must ascend"),
+        ("--image-size 300", "--image-size 300 cannot be cut from pictures of --shorter-side 256"),
+    ],
+)
+def test_bad_settings(folder, tmp_path, capsys, monkeypatch, flags, message):
+    monkeypatch.setattr("programs.run", lambda *words: run(*words, program=example))
+    with without_initial_weights():
+        err = fails(capsys, folder, flags, "-b 4 -j 1 --output-dir", tmp_path / "run")
+    assert re.search(message, err), err
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_unknown_network_is_answered_with_those_there_are(capsys):
+    with pytest.raises(SystemExit):
+        settings("DIR", "-a", "resnet19")
+    err = capsys.readouterr().err
+    assert "resnet19" in err and all(arch in err for arch in example.ARCHS)
