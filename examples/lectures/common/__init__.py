@@ -10,6 +10,11 @@ training.py     a training loop on arrays, and the error it leaves
 tower.py        equal layers upon each other, and what passes through each: signals, gradients
 dead_units.py   the share of ReLUs that training has killed
 race.py         how many epochs a net needs until its error has fallen to some value
+subject.py      nets to look into: one that has learnt textures, and AlexNet
+receptive_field.py   what a unit can see, computed and measured
+strongest.py    the pictures, and the places in them, that excite a channel most
+grad_cam.py     where in a picture a net sees what speaks for a class
+pictures.py     grids of pictures, as text in a file of results
 statistics.py   the mean over seeds, and its spread
 style.py        colours and lines that survive grey, and axes
 """
