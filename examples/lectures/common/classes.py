@@ -74,9 +74,8 @@ def _loaded(pictures: PictureSet, per_class, side, seed, folder):
         raise SettingError(f"{folder}: {few} where {per_class} of each class are needed; add some, or leave it out")
     chosen = some_per_class(pictures, per_class, seed)
     loader = DataLoader(chosen, 256, transform=Compose([ResizeShorter(side), CenterCrop(side)]), num_workers=2)
-    batches = [(np.asarray(images), np.asarray(labels)) for images, labels in loader]
-    images, labels = (np.concatenate(parts) for parts in zip(*batches, strict=True))
-    return images, labels.astype(np.int64)
+    batches = list(loader.epoch(0))  # of uint8; `for images, labels in loader` would give floats
+    return np.concatenate([batch.images for batch in batches]), np.concatenate([batch.labels for batch in batches])
 
 
 def _of(chosen, images, labels):

@@ -1,0 +1,22 @@
+"""Pictures of a folder of the user's, for the programs of the series."""
+
+import numpy as np
+import pytest
+from lecture_runs import lecture_module
+from programs import draw
+
+from minicnn.errors import SettingError
+
+classes = lecture_module("common.classes").classes
+
+
+def test_a_folder_gives_bytes_class_by_class(tmp_path):
+    draw(tmp_path / "train", ["dark", "light"], 4)
+    draw(tmp_path / "val", ["dark", "light"], 3)
+    data = classes(tmp_path, 3, 2, side=16)
+    assert data.train.dtype == data.test.dtype == np.uint8 and data.train.shape == (6, 3, 16, 16)
+    assert data.train_labels.tolist() == [0, 0, 0, 1, 1, 1] and data.classes == ("dark", "light")
+    assert data.train[:3].mean() < data.train[3:].mean()
+    assert np.allclose(data.standardised().train.mean(axis=(0, 2, 3)), 0, atol=1e-4)
+    with pytest.raises(SettingError, match="has 4 pictures where 5 of each class are needed"):
+        classes(tmp_path, 5, 2, side=16)
