@@ -30,4 +30,6 @@ def program(name):
 def results_of(name, *arguments):
     """What is in its file of results, after a run with these arguments."""
     lecture = program(name).LECTURE
-    return lecture.run(experiment.parser("").parse_args(list(arguments)))
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.syspath_prepend(str(LECTURES))  # where processes that a program starts find "common"
+        return lecture.run(experiment.parser("").parse_args(list(arguments)))
