@@ -6,6 +6,9 @@ programs.py     the programs, by number
 index.py        docs/lectures.md, made from docstrings and results
 classes.py      pictures of some classes: drawn textures, or a folder of the user's
 digits.py       handwritten digits, from a package that has them
+tasks.py        five classes to transfer to: training, validation and test pictures
+pretraining.py  a network that has learnt five classes, as a beginning for others
+line.py         the weights between those of two networks, and the barrier there
 training.py     a training loop on arrays, and the error it leaves
 tower.py        equal layers upon each other, and what passes through each: signals, gradients
 dead_units.py   the share of ReLUs that training has killed
