@@ -19,6 +19,7 @@ Look at    minicnn/nn/watch.py, minicnn/nn/hooks.py; common/receptive_field.py, 
 """
 
 import sys
+from math import isqrt
 
 import numpy as np
 from common import style
@@ -60,7 +61,8 @@ def look(run: Run, data: Split, seed: int) -> dict:
     if run.mode != "full":  # the folder's classes are not those of AlexNet
         result["error_percent"] = 100 * (labels != data.test_labels).mean()
     weights = next(layer for layer in net.modules() if isinstance(layer, nn.Conv2d)).weight.numpy()
-    pictures = {"filters": grid(stretched(weights), 4), "halves": grid(joined(data.test, pairs[:1]), 1)}
+    pictures = {"filters": grid(stretched(weights), isqrt(len(weights)))}
+    pictures["halves"] = grid(joined(data.test, pairs[:1]), 1)
     for half, found in zip(("left", "right"), maps, strict=True):
         pictures[f"for the {half} half"] = grid(stretched(found[:1]), 1)
     for name, layer in layers.items():
