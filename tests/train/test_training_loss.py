@@ -22,8 +22,12 @@ def scores(count):
     return [Tensor(rng.standard_normal((4, 3)), requires_grad=True) for _ in range(count)]
 
 
-@pytest.mark.parametrize(("outputs", "weight"), [(GoogLeNetOutputs, 0.3), (InceptionOutputs, 0.4)])
-def test_auxiliary_losses_are_added_by_their_weight(outputs, weight):
+WEIGHTS = {GoogLeNetOutputs: 0.3, InceptionOutputs: 0.4}
+
+
+@pytest.mark.parametrize("outputs", WEIGHTS)
+def test_auxiliary_losses_are_added_by_their_weight(outputs):
+    weight = WEIGHTS[outputs]
     parts = scores(len(outputs._fields))
     losses = classification_loss(outputs(*parts), LABELS)
     main, *auxiliary = (F.cross_entropy(part, LABELS).item() for part in parts)
