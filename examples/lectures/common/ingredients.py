@@ -1,0 +1,60 @@
+"""A small convolutional net with or without what is said to have made deep nets work, and how fast a step of it is."""
+
+from time import perf_counter
+from typing import NamedTuple
+
+import numpy as np
+
+import minicnn
+from minicnn import functional as F
+from minicnn import nn
+
+
+class Ingredients(NamedTuple):
+    """What a net has, and how it is trained; ``_replace`` takes one away."""
+
+    activation: type[nn.Module] = nn.ReLU
+    batch_norm: bool = True
+    dropout: float = 0.5
+    augmentation: bool = True
+    share: int = 1  # it is trained on one picture in so many
+    deep: bool = True  # five convolutions and two fully connected layers, or one of each
+
+    def build(self, channels: int, width: int, classes: int) -> nn.Sequential:
+        """The net for pictures of `channels` and 14 pixels or more: convolutions, of `width` filters to begin with, and
+        a classifier."""
+        layers: list[nn.Module] = []
+        for number, times in enumerate((1, 1, 2, 2, 4) if self.deep else (1,)):
+            filters = times * width
+            layers.append(nn.Conv2d(channels, filters, 3, padding=1, bias=not self.batch_norm))
+            layers += [nn.BatchNorm2d(filters)] if self.batch_norm else []
+            layers.append(self.activation())
+            layers += [nn.MaxPool2d(2)] if number in (1, 3) or not self.deep else []
+            channels = filters
+        side = 3 if self.deep else 7  # what the pools leave of 14 pixels
+        layers += [nn.AdaptiveAvgPool2d((side, side)), nn.Flatten()]
+        features = channels * side**2
+        if self.deep:
+            layers += [nn.Linear(features, 8 * width), self.activation()]
+            features = 8 * width
+        net = nn.Sequential(*layers, nn.Dropout(self.dropout), nn.Linear(features, classes))
+        initialise = nn.init.kaiming_normal_ if self.activation is nn.ReLU else nn.init.xavier_normal_
+        for layer in net:
+            if isinstance(layer, (nn.Conv2d, nn.Linear)):
+                initialise(layer.weight)
+        return net
+
+
+def speed(net: nn.Module, images: np.ndarray, labels: np.ndarray, rounds: int) -> dict[str, float]:
+    """Pictures a second through forward and backward, on the plain tier ("NumPy") and on the fast one ("compiled"): the
+    fastest of rounds in which they take turns, as a busy machine only makes them slower."""
+    x = minicnn.Tensor(images)
+    found: dict[str, list[float]] = {"NumPy": [], "compiled": []}
+    for number in range(rounds + 1):
+        for name, tier in (("NumPy", "plain"), ("compiled", "fast")):
+            start = perf_counter()
+            with minicnn.tier(tier):
+                F.cross_entropy(net(x), labels).backward()
+            if number:  # in the first one it may have been compiled
+                found[name].append(len(labels) / (perf_counter() - start))
+    return {name: max(values) for name, values in found.items()}

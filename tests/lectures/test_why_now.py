@@ -1,0 +1,31 @@
+"""A net without one of the ingredients is the same net otherwise."""
+
+import pytest
+from lecture_runs import program
+
+from minicnn import nn
+
+NAME = "14_why_now"
+
+
+def kinds(net):
+    return [type(layer) for layer in net]
+
+
+def test_one_thing_at_a_time_is_taken_away(quick):
+    lecture = program(NAME)
+    whole = kinds(lecture.ALL.build(1, 2, 10))
+    nets = {name: lecture.ALL._replace(**changed).build(1, 2, 10) for name, changed in lecture.WITHOUT.items()}
+    assert kinds(nets["all of it"]) == whole and whole.count(nn.Conv2d) == 5
+    assert kinds(nets["sigmoid for ReLU"]) == [nn.Sigmoid if kind is nn.ReLU else kind for kind in whole]
+    assert kinds(nets["no batch norm"]) == [kind for kind in whole if kind is not nn.BatchNorm2d]
+    assert [layer.p for layer in nets["no dropout"] if isinstance(layer, nn.Dropout)] == [0]
+    assert kinds(nets["none of it"]).count(nn.Conv2d) == kinds(nets["shallow"]).count(nn.Conv2d) == 1
+    assert set(quick(NAME)["result"]["error"]) == set(nets)
+
+
+@pytest.mark.lectures
+def test_all_of_it_is_better_than_none_of_it_or_without_what_matters_most(default):
+    errors = default(NAME)["result"]["error"]
+    for without in ("none of it", "sigmoid for ReLU", "no batch norm"):
+        assert max(errors["all of it"]) < min(errors[without])
