@@ -5,6 +5,9 @@ page.py         the docstring of a program, in parts
 programs.py     the programs, by number
 index.py        docs/lectures.md, made from docstrings and results
 classes.py      pictures of some classes: drawn textures, or a folder of the user's
+scenes.py       drawn scenes with boxes around their objects
+voc.py          photographs with boxes, in the layout of PASCAL VOC
+detecting.py    a detector's training, its mAP, what it finds in some pictures
 digits.py       handwritten digits, from a package that has them
 tasks.py        five classes to transfer to: training, validation and test pictures
 pretraining.py  a network that has learnt five classes, as a beginning for others
