@@ -1,0 +1,124 @@
+"""A deeper net that is no worse, by construction: a trained net's layers, and new ones that change nothing.
+
+Claim      A deeper model should be at least as good: "a solution by construction is copying the learned layers from the
+           shallower model and setting additional layers to identity mapping" (deck 1, "ResNet [He, et al., (2015)]").
+Published  The construction is the argument of section 1 of He et al., CVPR 2016; there is no figure for it. That deeper
+           plain nets are worse even in training is their figure 1.
+Done       Nets of 8 layers with weights learn textures of 24 pixels, and become nets of 20. A ResNet gets new blocks
+           whose last batch norm has the weight 0, so that F(x) = 0. A plain net of convolutions and ReLUs, without
+           batch norm, gets convolutions whose filter is 1 in the middle of their own channel. Outputs before and after
+           are compared; then the deep net trains on, beside the shallow one, and a deep one from random weights has as
+           many epochs as both parts together. Rates of .05 (ResNet) and .02 (plain), which were not searched. At .02
+           the plain net did not stand its new layers; so it is shown again with .005 for whatever goes on or is deep.
+Measured   ResNet: outputs of up to 14 differ by 0 (fast tier) and 0 (plain) at most; after training on, training / test
+           error in %: 8 layers 0.6 ± 0.7 / 5.5 ± 1.9; 20, by construction 0.5 ± 0.5 / 5.5 ± 2.3; 20, from random
+           weights 0.0 ± 0.0 / 3.3 ± 0.5. plain: outputs of up to 12 differ by 0 (fast tier) and 0 (plain) at most;
+           after training on, training / test error in %: 8 layers 22.4 ± 3.3 / 32.4 ± 2.8; 20, by construction 88.6 ±
+           3.5 / 88.7 ± 3.3; 20, from random weights 76.0 ± 9.4 / 78.7 ± 8.7. plain, small steps: outputs of up to 12
+           differ by 0 (fast tier) and 0 (plain) at most; after training on, training / test error in %: 8 layers 43.3 ±
+           18.0 / 49.0 ± 13.6; 20, by construction 49.1 ± 24.2 / 54.9 ± 20.9; 20, from random weights 88.5 ± 1.4 / 88.9
+           ± 1.1. 12 epochs in all, 3 seeds.
+Look at    common/growing.py, minicnn/models/resnet.py
+"""
+
+import sys
+
+import numpy as np
+from common import style
+from common.classes import Split, classes
+from common.experiment import Lecture, Run
+from common.growing import copy_with_identities, plain, resnet
+from common.statistics import mean, seeds, with_spread
+from common.training import error, scores, train
+
+import minicnn
+from minicnn import nn
+
+KINDS = {"ResNet": (0.05, 0.05), "plain": (0.02, 0.02), "plain, small steps": (0.02, 0.005)}  # rates: at first, then
+SHALLOW, DEEP = 1, 3  # blocks of two convolutions in each of the three stages: 8 and 20 layers
+NETS = "8 layers", "20, by construction", "20, from random weights"
+
+
+def measure(run: Run) -> dict:
+    data = classes(run.folder, run.pick(4, 50, 500), run.pick(4, 50, 100), run.pick(12, 24, 32)).standardised()
+    epochs = run.pick(1, 6, 40)
+    result: dict = {"epochs": epochs, "largest_output": {}, "difference": {}, "difference_plain_tier": {}}
+    result |= {"train": {}, "test": {}, "curves": {}}
+    for kind in KINDS:
+        grown = [run.once(f"{kind}, {seed}", grow, kind, data, epochs, seed) for seed in run.seeds]
+        for name in ("largest_output", "difference", "difference_plain_tier"):
+            result[name][kind] = max(each[name] for each in grown)
+        for net in NETS:
+            for part in ("train", "test"):
+                result[part][f"{kind}, {net}"] = [each[part][net] for each in grown]
+            result["curves"][f"{kind}, {net}"] = [each["losses"][net] for each in grown]
+    return result
+
+
+def grow(kind: str, data: Split, epochs: int, seed: int) -> dict:
+    """Train a shallow net, make it deep, train on -> differences of the outputs, losses, and errors in %."""
+    minicnn.manual_seed(seed)
+    build, (at_first, then) = resnet if kind == "ResNet" else plain, KINDS[kind]
+    shallow, deep, other = (build(blocks, len(data.classes)) for blocks in (SHALLOW, DEEP, DEEP))
+
+    def learn(net, epochs, lr, seed):
+        return train(net, data.train, data.train_labels, epochs=epochs, lr=lr, seed=seed)
+
+    before = learn(shallow, epochs, at_first, seed)
+    copy_with_identities(shallow, deep)
+    found = {"largest_output": float(np.abs(scores(shallow, data.test)).max())}
+    found["difference"] = difference(shallow, deep, data.test)
+    with minicnn.tier("plain"):  # NumPy's sums: a product with 1 and many with 0 are exact
+        found["difference_plain_tier"] = difference(shallow, deep, data.test[:20])
+    losses = {
+        name: before + learn(net, epochs, then, seed + 100) for name, net in zip(NETS, (shallow, deep), strict=False)
+    }
+    losses[NETS[2]] = learn(other, 2 * epochs, then, seed)
+    nets = dict(zip(NETS, (shallow, deep, other), strict=True))
+    parts = {"train": (data.train, data.train_labels), "test": (data.test, data.test_labels)}
+    errors = {part: {name: error(net, *pair) for name, net in nets.items()} for part, pair in parts.items()}
+    return {**found, "losses": losses, **errors}
+
+
+def difference(shallow: nn.Module, deep: nn.Module, images: np.ndarray) -> float:
+    """How far the scores of the two lie apart at most."""
+    return float(np.abs(scores(shallow, images) - scores(deep, images)).max())
+
+
+def measured(result: dict) -> str:
+    texts = []
+    for kind in KINDS:
+        gaps = f"{result['difference'][kind]:.1g} (fast tier) and {result['difference_plain_tier'][kind]:.1g} (plain)"
+        errors = [
+            f"{net} {with_spread(result['train'][f'{kind}, {net}'])} / {with_spread(result['test'][f'{kind}, {net}'])}"
+            for net in NETS
+        ]
+        outputs = f"outputs of up to {result['largest_output'][kind]:.2g} differ by {gaps} at most"
+        texts.append(f"{kind}: {outputs}; after training on, training / test error in %: {'; '.join(errors)}")
+    count = seeds(result["test"][f"ResNet, {NETS[0]}"])
+    return f"{'. '.join(texts)}. {2 * result['epochs']} epochs in all, {count}."
+
+
+def draw(figure, result: dict) -> None:
+    panels = figure.subplots(1, len(KINDS))
+    for axes, kind in zip(panels, KINDS, strict=True):
+        for net, color, line, marker in zip(NETS, style.COLORS, style.LINES, style.MARKERS, strict=False):
+            runs = np.array(result["curves"][f"{kind}, {net}"])
+            label = f"{net}: {mean(result['test'][f'{kind}, {net}']):.0f} % test error"
+            axes.plot(
+                range(1, runs.shape[1] + 1), runs.mean(0), color=color, linestyle=line, marker=marker, label=label
+            )
+        axes.axvline(result["epochs"] + 0.5, color=style.BLACK, linewidth=1, linestyle=":", marker="")
+        gap = result["difference"][kind]
+        title = (
+            f"{kind}: rate {KINDS[kind][0]:g}, then {KINDS[kind][1]:g}\n8 layers become 20: outputs differ by {gap:.1g}"
+        )
+        axes.set(title=title, xlabel="epoch", ylim=(0, None))
+        axes.legend()
+    panels[0].set_ylabel("training loss (nats), mean of the seeds")
+
+
+LECTURE = Lecture(__file__, __doc__, measure, measured, draw, size=(13, 4.2))
+
+if __name__ == "__main__":
+    sys.exit(LECTURE.main())
