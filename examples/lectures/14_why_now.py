@@ -16,7 +16,7 @@ Measured   Test error in %, 1000 pictures, 8 epochs: all of it 7.2 ± 0.3 (rate 
            0.03); 1/4 of the data 8.7 ± 0.5 (rate 0.03); shallow 8.3 ± 0.5 (rate 0.03); none of it 13.0 ± 1.4 (rate
            0.1). 3 seeds. Better than all of it: no dropout, no augmentation. A training step is 1.4 times faster
            compiled than in NumPy (1293 against 951 pictures a second).
-Look at    minicnn/ops/batch_norm.py, minicnn/ops/dropout.py, minicnn/ops/activation.py, kernels/cpu/conv.py
+Look at    minicnn/ops/batchnorm.py, minicnn/ops/dropout.py, minicnn/ops/activation.py, kernels/cpu/conv.py
 """
 
 import itertools
