@@ -5,7 +5,7 @@ import pytest
 from checks import raises
 
 from minicnn import Tensor, models, nn, no_grad
-from minicnn.detection import clip, decode, mean_average_precision, multibox_loss, targets
+from minicnn.detection import clip, decode, mean_average_precision, multibox_loss, targets, to_center_size
 from minicnn.models.ssd import L2Norm
 from minicnn.optim import Adam
 
@@ -90,6 +90,31 @@ def test_scores_offsets_and_boxes_have_one_order():
     kinds = np.concatenate([100 * i + 10 * number for i, number in enumerate(numbers)])
     assert np.array_equal(scores[1], kinds[:, None] + np.arange(4))
     assert np.array_equal(offsets[1], kinds[:, None] + np.arange(4))
+
+
+def test_a_row_belongs_to_the_position_of_its_default_box():
+    """Maps that hold their own place, 100 * y + x, and heads that hand it on: with x and y exchanged, rows would lie
+    elsewhere than their boxes."""
+    parts = [nn.Conv2d(3, 1, 1, stride=8), nn.Conv2d(1, 1, 1, stride=2)]
+    model = models.SSD(parts, 1, [(), ()], [0.2, 0.4, 0.8], nn.Identity())
+    sizes = [(8, 6), (4, 3)]
+    places = [np.add.outer(100 * np.arange(h), np.arange(w)).astype(np.float32)[None, None] for h, w in sizes]
+    model.maps = lambda x: [Tensor(place[: len(x)]) for place in places]
+    for head in (*model.score_heads, *model.offset_heads):
+        head.weight.detach()[...] = 0
+        head.weight.detach()[:, :, 1, 1] = 1
+    scores, _ = model(Tensor(images(1)))
+    del model.maps
+    x, y = to_center_size(model.default_boxes(48, 64))[:, :2].T
+    step = np.repeat([8, 16], [8 * 6 * 2, 4 * 3 * 2])  # pixels between positions
+    assert np.array_equal(scores.numpy()[0, :, 0], 100 * (y // step) + x // step)
+
+
+def test_the_first_map_is_normalised():
+    parts = [nn.Conv2d(3, 4, 1), nn.Conv2d(4, 4, 3, stride=2)]
+    first, second = models.SSD(parts, 1, [(), ()], [0.2, 0.4, 0.8], L2Norm(4, 20.0)).maps(Tensor(images()))
+    np.testing.assert_allclose(first.norm(dim=1).numpy(), 20, rtol=1e-5)
+    assert np.array_equal(second.numpy(), parts[1](parts[0](Tensor(images()))).numpy())  # which sees it as it was
 
 
 def test_the_backbones_layers_are_its_own():
