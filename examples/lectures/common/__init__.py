@@ -9,6 +9,7 @@ scenes.py       drawn scenes with boxes around their objects
 voc.py          photographs with boxes, in the layout of PASCAL VOC
 detecting.py    a detector's training, its mAP, what it finds in some pictures
 digits.py       handwritten digits, from a package that has them
+idx.py          MNIST, from its own four files
 tasks.py        five classes to transfer to: training, validation and test pictures
 pretraining.py  a network that has learnt five classes, as a beginning for others
 line.py         the weights between those of two networks, and the barrier there
@@ -21,6 +22,7 @@ receptive_field.py   what a unit can see, computed and measured
 strongest.py    the pictures, and the places in them, that excite a channel most
 grad_cam.py     where in a picture a net sees what speaks for a class
 pictures.py     grids of pictures, as text in a file of results
+max_norm.py     fully connected layers whose weights stay small
 statistics.py   the mean over seeds, and its spread
 style.py        colours and lines that survive grey, and axes
 """

