@@ -13,6 +13,8 @@ idx.py          MNIST, from its own four files
 tasks.py        five classes to transfer to: training, validation and test pictures
 pretraining.py  a network that has learnt five classes, as a beginning for others
 line.py         the weights between those of two networks, and the barrier there
+mosaics.py      mosaics of textures, with the class of each pixel: pictures to segment
+voc_masks.py    photographs with the class of each pixel, in the same layout, and what trains on them
 training.py     a training loop on arrays, and the error it leaves
 tower.py        equal layers upon each other, and what passes through each: signals, gradients
 dead_units.py   the share of ReLUs that training has killed
