@@ -67,7 +67,8 @@ def _signs(folder, per_class, seed):
     found = {"one_sided_pictures": 100 * (darker | brighter).mean()}
     for name, (kind, activation, layer) in LAYERS.items():
         minicnn.manual_seed(seed)
-        model = nn.Sequential(nn.Flatten(), nn.Linear(3 * 32 * 32, NEURONS), activation(), nn.Linear(NEURONS, 10))
+        first, last = nn.Linear(3 * 32 * 32, NEURONS), nn.Linear(NEURONS, len(data.classes))
+        model = nn.Sequential(nn.Flatten(), first, activation(), last)
         single = [_gradient(model, layer, pictures[kind], data.train_labels, [i]) for i in order]
         batch = _gradient(model, layer, pictures[kind], data.train_labels, order[:BATCH])
         alone = np.concatenate([np.minimum((g > 0).sum(1), (g < 0).sum(1))[g.any(axis=1)] == 0 for g in single])

@@ -15,6 +15,7 @@ Look at    examples/lectures/common/halves.py for the half and the exchange, min
 """
 
 import multiprocessing
+import signal
 import sys
 
 import numpy as np
@@ -44,7 +45,9 @@ def in_two_processes(images, labels, width, steps):
     context = multiprocessing.get_context("spawn")
     pipe, other = context.Pipe()
     process = context.Process(target=second_process, args=(other,))
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches both, and is the first one's to answer
     process.start()
+    signal.signal(signal.SIGINT, before)
     other.close()  # it is the other process's, whose end is then noticed here
     try:
         pipe.send((images, labels, width, steps))

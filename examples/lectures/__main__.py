@@ -10,10 +10,11 @@ What is measured already is taken from the folder of results; so a series that w
 
 import argparse
 import sys
+import traceback
 from time import perf_counter
 
 from common import index
-from common.experiment import parser
+from common.experiment import parser, prepare
 from common.page import parts
 from common.programs import NAMES, find, load
 
@@ -34,9 +35,10 @@ def main(arguments: list[str] | None = None) -> int:
     if options.keep:
         index.keep(options.out, names)
         return 0
+    prepare(options)
     start, failed = perf_counter(), []
     for name in names:
-        if code := exit_code(load(name).LECTURE.run, options):
+        if code := _run(name, options):
             if code > 128:  # a signal: all of it is to stop
                 return code
             failed.append(name)
@@ -44,6 +46,15 @@ def main(arguments: list[str] | None = None) -> int:
     if failed:
         complain(f"error: failed: {', '.join(failed)}")
     return 1 if failed else 0
+
+
+def _run(name, options):
+    """The exit code of a program. Its faults are told, and end no other."""
+    try:
+        return exit_code(lambda: load(name).LECTURE.run(options))
+    except Exception:
+        complain(traceback.format_exc().rstrip())
+        return 1
 
 
 def _parser():

@@ -3,6 +3,7 @@
 experiment.py   a program: its options, its results, its figure, its line of JSON
 page.py         the docstring of a program, in parts
 programs.py     the programs, by number
+source.py       the source that results depend on
 index.py        docs/lectures.md, made from docstrings and results
 classes.py      pictures of some classes: drawn textures, or a folder of the user's
 scenes.py       drawn scenes with boxes around their objects

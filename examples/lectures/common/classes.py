@@ -37,14 +37,18 @@ class Split(NamedTuple):
 def classes(folder: Path | None, train: int, test: int, side: int = 32, seed: int = 0) -> Split:
     """`train` and `test` pictures of each class, `side` pixels wide and high: textures, or those of `folder`.
 
-    A folder is ImageNet's layout, DIR/train/<class>/* and DIR/val/<class>/*, or DIR/<class>/*. DataError if it is none;
-    SettingError if there are too few pictures.
+    A folder is ImageNet's layout, DIR/train/<class>/* and DIR/val/<class>/*, or DIR/<class>/*. DataError if it is none,
+    or a picture cannot be read; SettingError if there is one class only, or too few pictures.
     """
     if folder is None:
         parts = (textures(count, side, [seed, part]) for part, count in enumerate((train, test)))
         return Split(*(array for part in parts for array in part), TEXTURES)
     sets = train_and_val(folder, val_fraction=0.2)
-    parts = (_loaded(part, count, side, seed, folder) for part, count in zip(sets, (train, test), strict=True))
+    if len(sets[0].classes) < 2:
+        raise SettingError(f"{folder} has the class {sets[0].classes[0]} alone; a second one is needed beside it")
+    for part, count, use in zip(sets, (train, test), ("to train on", "to test on"), strict=True):
+        _check_count(part, count, f"{folder}, pictures {use}")
+    parts = (_loaded(part, count, side, seed) for part, count in zip(sets, (train, test), strict=True))
     return Split(*(array for part in parts for array in part), tuple(sets[0].classes))
 
 
@@ -67,13 +71,18 @@ def _small(picture, side):
     return np.asarray(Image.fromarray(picture).resize((side, side), Image.Resampling.BILINEAR, box))
 
 
-def _loaded(pictures: PictureSet, per_class, side, seed, folder):
-    counts = np.bincount([label for _, label in pictures.samples], minlength=len(pictures.classes))
+def _check_count(pictures: PictureSet, per_class, which):
+    labels = np.array([label for _, label in pictures.samples], np.int64)
+    counts = np.bincount(labels, minlength=len(pictures.classes))
     if counts.min() < per_class:
         few = f"{pictures.classes[counts.argmin()]} has {counts.min()} pictures"
-        raise SettingError(f"{folder}: {few} where {per_class} of each class are needed; add some, or leave it out")
+        raise SettingError(f"{which}: {few} where {per_class} of each class are needed; add some, or leave it out")
+
+
+def _loaded(pictures: PictureSet, per_class, side, seed):
     chosen = some_per_class(pictures, per_class, seed)
-    loader = DataLoader(chosen, 256, transform=Compose([ResizeShorter(side), CenterCrop(side)]), num_workers=2)
+    transform = Compose([ResizeShorter(side), CenterCrop(side)])
+    loader = DataLoader(chosen, 256, transform=transform, num_workers=2, max_bad_fraction=0)
     batches = list(loader.epoch(0))  # of uint8; `for images, labels in loader` would give floats
     return np.concatenate([batch.images for batch in batches]), np.concatenate([batch.labels for batch in batches])
 

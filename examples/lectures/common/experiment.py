@@ -13,10 +13,10 @@ A program has three functions, and puts them together at its end:
 """
 
 import argparse
-import hashlib
 import json
 import math
 import os
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -29,15 +29,17 @@ import numpy as np
 import minicnn
 from minicnn.console import say, tell
 from minicnn.errors import SettingError
-from minicnn.storage.files import atomic_write, write_json
+from minicnn.pretrained import WeightsError
+from minicnn.storage.files import atomic_write, sync, write_json
 from minicnn.train import exit_code
 from minicnn.train.environment import cpu_name
 
 from . import style
 from .page import parts
+from .source import fingerprint
 
 T = TypeVar("T")
-DEFAULT_SEEDS = 3
+DEFAULT_SEEDS, MOST_SEEDS = 3, 1000
 OUT = Path("runs") / "lectures"
 
 
@@ -58,7 +60,8 @@ class Run:
     def once(self, name: str, function: Callable[..., Any], *args: Any) -> Any:
         """function(*args), as JSON gives it back; what an interrupted run has got so far is not measured again.
 
-        name: what tells this value from the others of the program.
+        name: what tells this value from the others of the program in this mode, its seed among it. The value must not
+        depend on how many seeds there are.
         """
         if name not in self.kept:
             self.kept[name] = as_plain(function(*args))
@@ -90,49 +93,67 @@ class Lecture:
 
     def main(self, arguments: list[str] | None = None) -> int:
         """Run it as a program -> its exit code."""
-        options = parser(self.page["title"]).parse_args(arguments)
+        options = parser(f"{self.page['title']} {self.page['Done']}").parse_args(arguments)
         return exit_code(self.run, options)
 
-    def run(self, options: argparse.Namespace) -> dict[str, Any] | None:
+    def run(self, options: argparse.Namespace) -> dict[str, Any]:
         """Measure, or take what the folder of results has; draw it, say it -> what is in the file of results.
 
         SettingError, OSError, DataError: for options, folders and pictures that cannot be used.
         """
         say(f"{self.name.replace('_', ' ')}: {self.page['title']}")
-        options.out.mkdir(parents=True, exist_ok=True)
-        results = self._results(options)
-        self._print_figure(results["result"], options.out / f"{self.name}.png")
-        tell(f"    {results['measured']}", "    ")
+        prepare(options)
+        mode = _mode(options)
+        stem = self.name if mode == "default" else f"{self.name}.{mode}"  # a quick run replaces no other
+        path = options.out / f"{stem}.json"
+        settings = self.settings(mode, options.full, options.seeds)
+        if results := _found(path, settings, "result", options.again):
+            say(f"    measured already, in {path} (--again measures anew)")
+        else:
+            results = self._measure(path, settings, options)
+        if (sentence := self.measured(results["result"])) != results.get("measured"):
+            results["measured"] = sentence
+            write_json(path, results)
+        tell(f"    {sentence}", "    ")
         numbers = {name: _rounded(value) for name, value in results["result"].items() if name != "curves"}
-        head = {name: results[name] for name in ("lecture", "mode", "seeds", "seconds")}
+        head = {name: results.get(name) for name in ("lecture", "mode", "seeds", "seconds")}
         say(json.dumps(head | numbers))
+        self._print_figure(results["result"], path.with_suffix(".png"))
         return results
 
-    def _results(self, options):
-        path, unfinished = (options.out / f"{self.name}{ending}" for ending in (".json", ".unfinished.json"))
-        mode, folder, seeds = _mode(options, self.seeds)
-        settings = {"lecture": self.name, "mode": mode, "data": str(folder or ""), "seeds": len(seeds)}
-        settings["program"] = self._fingerprint()
-        if (found := _read(path, settings, options.again)) and "result" in found:
-            say(f"    measured already, in {path} (--again measures anew)")
-            return found
-        started = _read(unfinished, settings, options.again) or {}
-        kept = started.get("kept", {})
-        run = Run(mode, folder, seeds, kept, lambda kept: write_json(unfinished, settings | {"kept": kept}))
+    def settings(self, mode: str, folder: Path | None = None, seeds: int | None = None) -> dict[str, Any]:
+        """What decides about the results, and stands in their file. seeds: None for those of the mode."""
+        count = seeds or (1 if mode == "quick" else self.seeds)
+        data = str(folder.resolve()) if folder else ""
+        made_by = {"program": fingerprint(Path(self.file)), "minicnn": minicnn.__version__}
+        return {"lecture": self.name, "mode": mode, "data": data, "seeds": count} | made_by
+
+    def _measure(self, path, settings, options):
+        unfinished = path.with_suffix(".unfinished.json")
+        shared = {name: value for name, value in settings.items() if name != "seeds"}  # a value knows of its own alone
+        started = _found(unfinished, shared, "kept", options.again) or {"kept": {}}
+        run = Run(
+            mode=settings["mode"],
+            folder=options.full,
+            seeds=range(settings["seeds"]),
+            kept=started["kept"],
+            save=lambda kept: write_json(unfinished, shared | {"kept": kept}),
+        )
         clock, processor = time.perf_counter(), _processor_seconds()
-        result = as_plain(self.measure(run))
+        try:
+            result = as_plain(self.measure(run))
+        except BaseException as error:
+            if run.kept:
+                say(f"    what was measured until then is in {unfinished}, and the next run takes it from there")
+            if isinstance(error, WeightsError):
+                raise SettingError(str(error)) from error
+            raise
         spent = time.perf_counter() - clock, _processor_seconds() - processor
-        results = settings | {"minicnn": minicnn.__version__, "machine": f"{os.cpu_count()} x {cpu_name()}"}
-        results |= {"seconds": round(spent[0], 1), "processor_seconds": round(spent[1], 1)}
-        results |= {"measured": self.measured(result), "result": result}
+        results = settings | {"machine": f"{os.cpu_count()} x {cpu_name()}"}
+        results |= {"seconds": round(spent[0], 1), "processor_seconds": round(spent[1], 1), "result": result}
         write_json(path, results)
         unfinished.unlink(missing_ok=True)
         return results
-
-    def _fingerprint(self):
-        """Of the program without its docstring: another program does not get these results."""
-        source = Path(self.file).read_text(encoding="utf-8").replace(self.doc, "")
-        return hashlib.sha256(source.encode()).hexdigest()[:16]
 
     def _print_figure(self, result, path):
         import matplotlib  # slow to import, and only needed here
@@ -151,9 +172,8 @@ def parser(description: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=description)
     size = parser.add_mutually_exclusive_group()
     size.add_argument("--quick", action="store_true", help="tiny data, a few seconds: shows that it runs, nothing else")
-    size.add_argument(
-        "--full", metavar="DIR", type=Path, help="real pictures, and the settings of the paper (see above)"
-    )
+    full = "real pictures, and the settings of the paper: which, a program's own --help says"
+    size.add_argument("--full", metavar="DIR", type=Path, help=full)
     parser.add_argument("--seeds", type=int, metavar="N", help="how often to repeat what depends on a seed")
     parser.add_argument("--out", type=Path, default=OUT, metavar="DIR", help=f"where results and figures go ({OUT})")
     parser.add_argument("--again", action="store_true", help="measure anew what is measured already")
@@ -175,25 +195,45 @@ def as_plain(value: Any) -> Any:
     raise TypeError(f"a result is made of numbers, texts, lists and dicts, not of {type(value).__name__}")
 
 
-def _mode(options, seeds):
-    if options.seeds is not None and options.seeds < 1:
-        raise SettingError(f"--seeds must be at least 1, not {options.seeds}")
+def prepare(options: argparse.Namespace) -> None:
+    """Make the folder of results, and try it out. SettingError for options that no program can use."""
+    if options.seeds is not None and not 1 <= options.seeds <= MOST_SEEDS:
+        raise SettingError(f"--seeds must lie in 1 to {MOST_SEEDS}, not {options.seeds}")
     if options.full is not None and not options.full.is_dir():
         raise SettingError(f"--full {options.full}: there is no such folder")
-    mode = "quick" if options.quick else "full" if options.full else "default"
-    return mode, options.full, range(options.seeds or (1 if mode == "quick" else seeds))
+    try:
+        options.out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SettingError(f"--out {options.out} is no folder, and cannot be made: {error.strerror}") from error
+    try:  # now, not after minutes of measuring
+        with tempfile.TemporaryFile(dir=options.out) as file:
+            file.write(bytes(4096))
+            sync(file)
+    except OSError as error:
+        raise SettingError(f"--out {options.out}: nothing can be written there: {error.strerror}") from error
 
 
-def _read(path, settings, again):
-    """What a file of results holds, if it was made with these settings; else None."""
-    if again or not path.is_file():
-        return None
+def read(path: Path, settings: dict[str, Any], part: str = "result") -> dict[str, Any] | None:
+    """What a file of results holds, if it was made with these settings and has that part; else None."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-        return found if isinstance(found, dict) and settings.items() <= found.items() else None
-    except ValueError:  # it is damaged
-        say(f"    {path} cannot be read, and is measured anew")
+    except (FileNotFoundError, ValueError):  # there is none, or it is damaged
         return None
+    usable = isinstance(found, dict) and settings.items() <= found.items() and isinstance(found.get(part), dict)
+    return found if usable else None
+
+
+def _found(path, settings, part, again):
+    if again:
+        return None
+    found = read(path, settings, part)
+    if not found and path.exists():
+        say(f"    {path} is damaged, or of other settings or another version of the program, and will be replaced")
+    return found
+
+
+def _mode(options):
+    return "quick" if options.quick else "full" if options.full else "default"
 
 
 def _rounded(value):

@@ -4,6 +4,7 @@ Source    http://yann.lecun.com/exdb/mnist, "FILE FORMATS FOR THE MNIST DATABASE
 """
 
 import gzip
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -38,7 +39,7 @@ def _array(path, axes):
     """The array of a file: two zeros, the type, the number of axes, each axis's length in four bytes, the values."""
     try:
         content = (gzip.decompress if path.suffix == ".gz" else bytes)(path.read_bytes())
-    except (OSError, EOFError) as error:  # of gzip: no such file, or half of one
+    except (OSError, EOFError, zlib.error) as error:  # of gzip: no such file, or half of one
         raise SettingError(f"{path} cannot be read: {error}; get it again") from error
     head = 4 + 4 * axes
     shape = np.frombuffer(content[4:head], ">u4").astype(np.int64) if len(content) >= head else np.zeros(0)

@@ -10,6 +10,7 @@ from pathlib import Path
 from minicnn.errors import SettingError
 from minicnn.storage.files import atomic_write
 
+from .experiment import read
 from .page import parts, with_measured
 from .programs import FOLDER, NAMES, load
 
@@ -20,27 +21,33 @@ BEGIN, END = "<!-- made by `python examples/lectures --keep` -->\n", "<!-- end -
 
 def keep(out: Path, names: list[str]) -> None:
     """Copy figures and results of these programs from `out` to docs/lectures/, their sentence "Measured" into the
-    docstring, and make the page anew. SettingError if `out` lacks the default results of one of them."""
-    found = {name: out / f"{name}.json" for name in names}
-    for name, path in found.items():
-        results = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-        if results.get("mode") != "default" or not path.with_suffix(".png").is_file():
-            raise SettingError(f"{out} has no default results of {name}; run python examples/lectures {name}")
+    docstring, and make the page anew. SettingError if `out` lacks the default results of one of them as it now is; then
+    nothing has been changed."""
+    found = {name: _results(out, name) for name in names}
+    before = PAGE.read_text(encoding="utf-8")
     KEPT.mkdir(exist_ok=True)
-    for name, path in found.items():
-        results = json.loads(path.read_text(encoding="utf-8"))
-        for file in (path, path.with_suffix(".png")):
-            shutil.copyfile(file, KEPT / file.name)
+    for name, results in found.items():
+        for ending in (".json", ".png"):
+            shutil.copyfile(out / f"{name}{ending}", KEPT / f"{name}{ending}")
         program = FOLDER / f"{name}.py"
         _write(program, with_measured(program.read_text(encoding="utf-8"), results["measured"]))
-    _write(PAGE, page(PAGE.read_text(encoding="utf-8")))
+    _write(PAGE, page(before))
+
+
+def _results(out, name):
+    path = out / f"{name}.json"
+    results = read(path, load(name).LECTURE.settings("default"))
+    if not results or "measured" not in results or not path.with_suffix(".png").is_file():
+        raise SettingError(f"{out} has no default results of {name} as it now is; run python examples/lectures {name}")
+    return results
 
 
 def page(text: str) -> str:
-    """The text of docs/lectures.md with its sections made anew."""
+    """The text of docs/lectures.md with its sections made anew, one for each program whose results are kept."""
     before, _, rest = text.partition(BEGIN)
     _, _, after = rest.partition(END)
-    return before + BEGIN + "\n" + "\n".join(_section(name) for name in NAMES) + END + after
+    kept = [name for name in NAMES if (KEPT / f"{name}.json").is_file()]
+    return before + BEGIN + "\n" + "\n".join(map(_section, kept)) + END + after
 
 
 def _section(name):
