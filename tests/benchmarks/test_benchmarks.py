@@ -153,6 +153,7 @@ def test_sections_of_pytorch_run_without_a_gpu(torch, torchvision, emulated, nam
     assert {row["skipped"].partition(":")[0] for row in rows if "skipped" in row} <= {"graph", "compiled"}
 
 
+@pytest.mark.slow
 @needs_compiler
 def test_the_figures_of_all_sections_meet_in_the_table(torch, torchvision, emulated, monkeypatch):
     """With a clock that counts its own readings, in place of none."""
@@ -221,6 +222,7 @@ def test_a_measurement_that_kills_its_process_costs_no_other(monkeypatch):
     assert result["status"] == "done" and report.wrong([result])
 
 
+@pytest.mark.slow
 def test_a_measurement_that_hangs_is_stopped_and_what_there_is_no_time_for_is_named(monkeypatch):
     result = run_fake(monkeypatch, hanging_items, seconds=15.0)
     assert (result["status"], result["reason"]) == ("partly", "no time left for 2 rows")
@@ -280,6 +282,7 @@ def run_program(tmp_path, *words, emulate):
     return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300)
 
 
+@pytest.mark.slow
 @needs_compiler
 def test_the_program_writes_its_json_and_its_table(tmp_path):
     done = run_program(tmp_path, "--tiny", "--sections", "machine", "check_numba", "time_numba", emulate=True)

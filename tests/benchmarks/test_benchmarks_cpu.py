@@ -23,6 +23,7 @@ def worker(**settings):
     return json.loads(subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", ["train", "infer"])
 def test_each_side_times_its_steps(torchvision, task):
     common = {"model": "resnet18", "batch_size": 2, "threads": 1, "task": task, "steps": 2}
