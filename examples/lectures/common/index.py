@@ -4,6 +4,7 @@ What is kept are the figure and the results of one run of the whole series in it
 """
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -46,13 +47,30 @@ def page(text: str) -> str:
     """The text of docs/lectures.md with its sections made anew, one for each program whose results are kept."""
     before, _, rest = text.partition(BEGIN)
     _, _, after = rest.partition(END)
-    kept = [name for name in NAMES if (KEPT / f"{name}.json").is_file()]
-    return before + BEGIN + "\n" + "\n".join(map(_section, kept)) + END + after
+    names = [name for name in NAMES if (KEPT / f"{name}.json").is_file()]
+    pages = {name: parts(load(name).__doc__ or "") for name in names}
+    results = {name: json.loads((KEPT / f"{name}.json").read_text(encoding="utf-8")) for name in names}
+    sections = [_contents(pages, results), *(_section(name, pages[name], results[name]) for name in names)]
+    return before + BEGIN + "\n" + "\n".join(sections) + END + after
 
 
-def _section(name):
-    page = parts(load(name).__doc__ or "")
-    results = json.loads((KEPT / f"{name}.json").read_text(encoding="utf-8"))
+def _contents(pages, results):
+    """A line for each program, and what all of them have taken."""
+    lines = [f"| {_link(name, page)} | {results[name]['seconds']:.0f} |" for name, page in pages.items()]
+    wall, processor = (sum(r[key] for r in results.values()) / 60 for key in ("seconds", "processor_seconds"))
+    machines = " and ".join(sorted({found["machine"] for found in results.values()}))
+    total = f"All of them took {wall:.0f} minutes (of the processor's time, {processor:.0f}), on {machines}."
+    return "\n".join(["| | seconds |", "|---|---|", *lines, "", total, ""])
+
+
+def _link(name, page):
+    """To the section of the program."""
+    title = f"{int(name[:2])}. {page['title'].rstrip('.')}"
+    anchor = re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-")
+    return f"[{title}](#{anchor})"
+
+
+def _section(name, page, results):
     number, _, rest = name.partition("_")
     title = page["title"].rstrip(".")
     rows = [f"| {part} | {_cell(page[part])} |" for part in ("Claim", "Published", "Measured", "Done")]
