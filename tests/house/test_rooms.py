@@ -1,6 +1,7 @@
 """The rules of the house: imports go downwards, few functions take many arguments, what is public is described."""
 
 import ast
+import collections
 import functools
 import graphlib
 import importlib
@@ -189,6 +190,12 @@ def test_what_is_public_has_a_docstring():
 
 def test_what_is_public_has_type_hints():
     assert not missing(is_hinted), "\n".join(missing(is_hinted))
+
+
+def test_files_of_tests_have_names_of_their_own():
+    """They are imported by their stem, as tests/mutations does: of two of one name, it would run the wrong one."""
+    stems = collections.Counter(path.stem for path in (ROOT / "tests").rglob("test_*.py"))
+    assert [stem for stem, count in stems.items() if count > 1] == []
 
 
 def test_files_that_are_spoken_of_are_there():
