@@ -1,4 +1,4 @@
-"""A look at what a network says, which leaves it as it was."""
+"""A look at what a network says, which leaves its modes as they were."""
 
 import contextlib
 from collections.abc import Iterator
@@ -9,13 +9,18 @@ from .module import Module
 
 @contextlib.contextmanager
 def evaluating(model: Module) -> Iterator[None]:
-    """``with evaluating(model): model(x)``: no gradients, every module in evaluation mode; afterwards each in its own
-    mode again, also where these differ."""
+    """``with evaluating(model): model(x)``: no gradients, every module in evaluation mode; afterwards as before."""
+    with keeping_modes(model), no_grad():
+        model.eval()
+        yield
+
+
+@contextlib.contextmanager
+def keeping_modes(model: Module) -> Iterator[None]:
+    """Afterwards every module is in its own mode again, training or evaluation, also where these differ."""
     modes = [(module, module.training) for module in model.modules()]
-    model.eval()
     try:
-        with no_grad():
-            yield
+        yield
     finally:
         for module, mode in modes:
             module.training = mode

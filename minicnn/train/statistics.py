@@ -14,12 +14,14 @@ from typing import Any
 
 from .. import nn
 from ..gradmode import no_grad
+from ..nn.evaluating import keeping_modes
 
 
 @no_grad()
 def update_bn(loader: Iterable[Any], model: nn.Module, device: str | None = None) -> None:
     """Set every running mean and variance of `model` to the average over the loader's batches, as
-    ``torch.optim.swa_utils.update_bn`` does. Nothing else changes; the modes (training or not) are as before.
+    ``torch.optim.swa_utils.update_bn`` does. Nothing else of the model changes, and its modes (training or not) are
+    as before. Dropout drops meanwhile, and draws random numbers for it.
 
     loader: Tensors of pictures, or tuples or lists whose first is one, such as (images, labels). device: where the
     batches are moved to. Frozen layers keep what they have, and a network that has no others is left alone.
@@ -29,7 +31,7 @@ def update_bn(loader: Iterable[Any], model: nn.Module, device: str | None = None
     layers = {name: layer for name, layer in layers.items() if not layer.frozen}
     if not layers:
         return
-    with _as_before(model, layers), _averaging(layers) as counts:
+    with keeping_modes(model), _as_before(layers), _averaging(layers) as counts:
         model.train()  # batch norm uses, and adds up, the statistics of the batch
         for batch in loader:
             images = batch[0] if isinstance(batch, (list, tuple)) else batch
@@ -57,9 +59,8 @@ def _averaging(layers) -> Iterator[dict[nn.BatchNorm2d, int]]:
 
 
 @contextlib.contextmanager
-def _as_before(model, layers):
-    """After the block the modes and momenta are as before it; the statistics, too, if it ends by an error."""
-    modes = [(module, module.training) for module in model.modules()]
+def _as_before(layers):
+    """After the block the momenta are as before it; the statistics, too, if it ends by an error."""
     momenta = [(layer, layer.momentum) for layer in layers.values()]
     tensors = [t for layer in layers.values() for t in (layer.running_mean, layer.running_var)]
     old = [tensor.clone() for tensor in tensors]
@@ -70,7 +71,5 @@ def _as_before(model, layers):
             tensor[...] = values
         raise
     finally:
-        for module, mode in modes:
-            module.training = mode
         for layer, momentum in momenta:
             layer.momentum = momentum
