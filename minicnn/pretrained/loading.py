@@ -24,6 +24,11 @@ from .weights import Weights, get, of_file
 
 M = TypeVar("M", bound=nn.Module)
 
+UNSAID = {  # what a run may not say of itself, of an older program or of one that offers no choice
+    **{arch: {"plain": False, "zero_padding": "behind"} for arch in names.CIFAR},
+    "alexnet_2012": {"groups": 2, "pool_before_norm": False, "norm_across_halves": True},
+}
+
 
 class Contents(NamedTuple):
     """What a file holds."""
@@ -103,9 +108,8 @@ def _read_checkpoint(path):
     settings = state.get("settings")
     if not isinstance(settings, dict) or "arch" not in settings:
         return Contents(state["model"], {})
-    # what a run of an older program does not say of itself
-    ours = {"plain": False, "zero_padding": "behind"} if settings["arch"] in names.CIFAR else {}
-    return Contents(state["model"], ours | names.network_settings(settings["arch"], settings))
+    said = names.network_settings(settings["arch"], settings)
+    return Contents(state["model"], UNSAID.get(settings["arch"], {}) | said)
 
 
 def _for_model(contents, model):
@@ -118,7 +122,7 @@ def _fill(model, contents, path):
     state, settings = _for_model(contents, model)
     if isinstance(model, ResNet):
         _check_shortcuts(model, settings, path)
-    if isinstance(model, AlexNet) and "groups" in settings:
+    if isinstance(model, AlexNet) and "norm_across_halves" in settings:
         _check_norms(model, settings, path)
     classes = _classes(model, state)
     if classes is not None and classes != (own := head(model).out_features):
@@ -152,13 +156,16 @@ def _check_shortcuts(model, settings, path):
 
 
 def _check_norms(model, settings, path):
-    """The same for LRN's windows, which see the other half of the channels or do not."""
-    across = settings["groups"] == 1 or settings.get("norm_across_halves", True)  # older runs do not say so
-    own = all(layer.groups == 1 for layer in model.modules() if isinstance(layer, nn.LocalResponseNorm))
-    if across != own:
-        theirs, ours = ("across", "within") if across else ("within", "across")
-        what = f"{path} is of a network that normalises {theirs} halves, and this AlexNet {ours} them"
-        raise WeightsError(f"{what}; build it with models.alexnet_2012(norm_across_halves={across})")
+    """The same for LRN: whether pooling comes before it, and whether its windows see the other half of the channels."""
+    kinds = [type(layer) for layer in model.features]
+    if nn.LocalResponseNorm not in kinds:
+        return  # the AlexNet of 2014: the shapes show it
+    place = kinds.index(nn.LocalResponseNorm)
+    own = nn.MaxPool2d in kinds[:place], model.features[place].groups == 1
+    pool_before, across = settings["pool_before_norm"], settings["norm_across_halves"]
+    if own != (pool_before, across or settings["groups"] == 1):
+        advice = f"models.alexnet_2012(pool_before_norm={pool_before}, norm_across_halves={across})"
+        raise WeightsError(f"{path} is of an AlexNet that normalises otherwise than this one; build it with {advice}")
 
 
 def _check_numbers(model, state, path):

@@ -30,14 +30,15 @@ def resnet18(torch, torchvision, tmp_path_factory):
 
 
 def test_checkpoints_say_what_lrn_saw(tmp_path):
-    """The shapes do not; a run from before there was a choice has normalised across halves."""
+    """The shapes do not; a program without the choice has normalised across halves."""
     weights = models.alexnet_2012(3, width=8).state_dict()
     for settings, across in (({}, True), ({"norm_across_halves": True}, True), ({"norm_across_halves": False}, False)):
-        settings = {"arch": "alexnet_2012", "groups": 2, **settings}
+        settings = {"arch": "alexnet_2012", **settings}
         save_checkpoint(tmp_path / "c.npz", {"model": weights, "settings": settings})
         pretrained.load_file(models.alexnet_2012(3, width=8, norm_across_halves=across), tmp_path / "c.npz")
-        with pytest.raises(WeightsError, match=f"halves.*norm_across_halves={across}"):
-            pretrained.load_file(models.alexnet_2012(3, width=8, norm_across_halves=not across), tmp_path / "c.npz")
+        for other in ({"norm_across_halves": not across}, {"norm_across_halves": across, "pool_before_norm": True}):
+            with pytest.raises(WeightsError, match=f"pool_before_norm=False, norm_across_halves={across}"):
+                pretrained.load_file(models.alexnet_2012(3, width=8, **other), tmp_path / "c.npz")
 
 
 def test_the_list_is_torchvisions(torchvision):
