@@ -33,13 +33,14 @@ class Confusion:
         # int64 (classes, classes + 1): label, prediction; the last column is of pixels whose scores were no numbers
         self.table = np.zeros((num_classes, num_classes + 1), np.int64)
 
-    def update(self, scores: Array, labels: Array) -> None:
-        """scores (N, classes, H, W) and whole-number labels (N, H, W): NumPy arrays.
+    def update(self, scores: Any, labels: Any) -> None:
+        """scores (N, classes, H, W) and whole-number labels (N, H, W): arrays or Tensors.
 
         A pixel with a NaN among its scores is taken for none of the classes. ValueError for shapes that do not fit,
         TypeError for labels that are no whole numbers, IndexError for one that is neither a class nor `ignore_index`.
         """
-        shape, labels = scores.shape, np.asarray(labels)
+        scores, labels = np.asarray(scores), np.asarray(labels)
+        shape = scores.shape
         if len(shape) < 2 or shape[1] != self.num_classes or labels.shape != (shape[0], *shape[2:]):
             wanted = f"scores (N, {self.num_classes}, H, W) and labels (N, H, W)"
             raise ValueError(f"Confusion: takes {wanted}, got {shape} and {labels.shape}")

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from checks import raises
 
+from minicnn import Tensor
 from minicnn.train.segmentation import Confusion
 
 
@@ -20,7 +21,7 @@ def test_against_counting():
     scores, labels = drawn()
     confusion = Confusion(5)
     for n in range(len(labels)):  # one after the other: sums run over all pictures
-        confusion.update(scores[n : n + 1], labels[n : n + 1])
+        confusion.update(Tensor(scores[n : n + 1]), labels[n : n + 1])
     pixels = [(int(t), int(scores[n, :, i, j].argmax())) for (n, i, j), t in np.ndenumerate(labels) if t != 255]
     iu, accuracies = [], []
     for c in range(5):
