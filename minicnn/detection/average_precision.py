@@ -58,10 +58,10 @@ def mean_average_precision(
     if len(found) != len(samples):
         raise ValueError(f"mean_average_precision: detections in {len(found)} pictures, truth of {len(samples)}")
     truth = [_truth(n, sample, num_classes) for n, sample in enumerate(samples)]
+    if not any((~difficult).any() for _, _, difficult in truth):
+        raise ValueError("mean_average_precision: there is no object in any picture, so nothing to be found")
     curves = [_curve(found, truth, label, iou_threshold) for label in range(num_classes)]
     by_class = np.array([average_precision(curve, eleven_points) for curve in curves])
-    if np.isnan(by_class).all():
-        raise ValueError("mean_average_precision: there is no object in any picture, so nothing to be found")
     return MeanAveragePrecision(float(np.nanmean(by_class)), by_class, curves)
 
 

@@ -29,6 +29,7 @@ def checked_boxes(owner: str, boxes: Any, size: tuple[float, float]) -> Array:
     boxes = boxes.reshape(0, 4) if boxes.size == 0 else boxes
     if boxes.ndim != 2 or boxes.shape[1] != 4 or boxes.dtype.kind not in "iuf":
         raise ValueError(f"{owner}: boxes must be numbers (N, 4), x0, y0, x1, y1, not {boxes.dtype} {boxes.shape}")
+    boxes = boxes.astype(np.float32)  # before they are looked at: two numbers that differ in float64 may not here
     low, high = boxes[:, :2], boxes[:, 2:]
     wrong = ~((low >= 0) & (low < high) & (high <= size)).all(axis=1)  # of NaN, too
     if wrong.any():
@@ -36,7 +37,7 @@ def checked_boxes(owner: str, boxes: Any, size: tuple[float, float]) -> Array:
         box = ", ".join(f"{value:g}" for value in boxes[at])
         rule = f"0 <= x0 < x1 <= {size[0]} and 0 <= y0 < y1 <= {size[1]}"
         raise ValueError(f"{owner}: box {at}, ({box}), does not lie in its picture: {rule}; is it x, y, width, height?")
-    return boxes.astype(np.float32)
+    return boxes
 
 
 def to_center_size(boxes: Array) -> Array:
@@ -58,8 +59,9 @@ def clip(boxes: Array, size: tuple[int, int]) -> Array:
 
 def iou(a: Array, b: Array) -> Array:
     """(A, B): of each box of a (A, 4) and each of b (B, 4), what they share divided by what they cover together,
-    "intersection over union" or Jaccard overlap: 1 for equal boxes, 0 for boxes that share nothing."""
-    a, b = a[:, None], b[None]
+    "intersection over union" or Jaccard overlap: 1 for equal boxes, 0 for boxes that share nothing. Whole numbers are
+    taken for float64."""
+    a, b = (boxes if boxes.dtype.kind == "f" else boxes.astype(np.float64) for boxes in (a[:, None], b[None]))
     shared = _area(np.maximum(a[..., :2], b[..., :2]), np.minimum(a[..., 2:], b[..., 2:]))  # (A, B)
     together = _area(a[..., :2], a[..., 2:]) + _area(b[..., :2], b[..., 2:]) - shared
     return np.divide(shared, together, out=np.zeros_like(shared), where=together > 0)  # two empty boxes share nothing

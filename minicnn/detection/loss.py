@@ -36,11 +36,13 @@ def multibox_loss(
     if labels.ndim != 2 or scores.shape[:-1] != shape or {offsets.shape, np.shape(target_offsets)} != {(*shape, 4)}:
         got = f"scores {scores.shape}, offsets {offsets.shape}, labels {shape}, target {np.shape(target_offsets)}"
         raise ValueError(f"multibox_loss: wants (N, D, 1 + classes), (N, D, 4), (N, D), (N, D, 4); got {got}")
+    if (labels < 0).any():  # one of them, -100, is no error to the cross-entropy: it would not count
+        raise IndexError(f"multibox_loss: a label is {labels.min()}; 0 is background, classes begin at 1")
     matched = labels > 0  # (N, D)
     each = F.cross_entropy(scores.reshape(-1, scores.shape[-1]), labels.reshape(-1), reduction="none").reshape(shape)
     counted = matched | hard_negatives(each.numpy(), matched, ratio)
     # times 0 rather than left out: a score that is NaN shows in the loss, wherever it is
-    classification = (each * counted.astype(each.dtype)).sum()
+    classification = (each * Tensor(counted.astype(each.dtype)).to(each.device)).sum()
     found = Tensor(np.asarray(target_offsets)[matched].astype(offsets.dtype)).to(offsets.device)  # (M, 4)
     localisation = F.smooth_l1_loss(offsets[matched], found, reduction="sum")
     return (classification + localisation) / max(int(matched.sum()), 1)

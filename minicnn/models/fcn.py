@@ -41,9 +41,7 @@ from ..ops.shape import cat
 from ..settings import whole
 from ..tensor import Tensor
 from .alexnet import AlexNet
-from .googlenet import GoogLeNet, from_minus_one_to_one
 from .grid import Grid, maps_of
-from .inception_v3 import Inception3
 from .parts import trunk_layers
 from .vgg import VGG
 
@@ -71,7 +69,7 @@ class FCN(nn.Module):
 
     def __init__(self, layers: Sequence[nn.Module], cuts: Sequence[int], num_classes: int, stride: int) -> None:
         super().__init__()
-        self.num_classes = whole("fcn", "num_classes", num_classes)
+        self.num_classes, stride = whole("fcn", "num_classes", num_classes), whole("fcn", "stride", stride)
         maps = maps_of(layers)
         ends = {maps[cut].grid.stride: cut for cut in cuts}  # of several stages at one stride the last
         if stride not in ends:
@@ -152,9 +150,6 @@ def _edges_repeated(x, dim, before, behind):
 
 def _layers(backbone, hidden):
     """{name: layer} of a classifier, which run one after the other, without its head."""
-    if isinstance(backbone, (GoogLeNet, Inception3)):
-        first = {"transform_input": _Scaled()} if backbone.transform_input else {}
-        return first | dict(zip(backbone._trunk, backbone.trunk(), strict=True))
     layers = trunk_layers(backbone)
     if not hidden or not isinstance(backbone, (AlexNet, VGG)):
         return layers
@@ -185,10 +180,3 @@ def _zeros(conv):
     for parameter in conv.parameters():
         nn.init.zeros_(parameter)
     return conv
-
-
-class _Scaled(nn.Module):
-    """Pictures as GoogLeNet's and Inception's published weights take them."""
-
-    def forward(self, x):
-        return from_minus_one_to_one(x)

@@ -83,12 +83,15 @@ class SSD(nn.Module):
         if not len(parts) == len(self.aspect_ratios) == len(self.scales) - 1:
             what = f"{len(parts)} maps need a list of aspect ratios and a scale each, and one scale more"
             raise ValueError(f"SSD: {what}; got {len(self.aspect_ratios)} lists and {len(self.scales)} scales")
-        self.parts, self.map_norm = nn.ModuleList(parts), map_norm
+        self.parts = nn.ModuleList(parts)
+        self.map_norm = _like(self.parts, map_norm)
         boxes = [boxes_per_position(ratios) for ratios in self.aspect_ratios]
         channels = [shape[1] for shape in self._map_shapes(300, 300)]
         pairs = list(zip(channels, boxes, strict=True))
-        self.score_heads = nn.ModuleList(_conv(c, k * (1 + self.num_classes), 3, padding=1) for c, k in pairs)
-        self.offset_heads = nn.ModuleList(_conv(c, k * 4, 3, padding=1) for c, k in pairs)
+        scores = [_conv(c, k * (1 + self.num_classes), 3, padding=1) for c, k in pairs]
+        offsets = [_conv(c, k * 4, 3, padding=1) for c, k in pairs]
+        self.score_heads = _like(self.parts, nn.ModuleList(scores))
+        self.offset_heads = _like(self.parts, nn.ModuleList(offsets))
 
     def forward(self, x):
         """Pictures (N, 3, H, W) -> scores (N, D, 1 + classes), background first, and offsets (N, D, 4)."""
@@ -139,7 +142,7 @@ def ssd(
     aspect_ratios: Sequence[Sequence[float]] | None = None,
     scales: Sequence[float] | None = None,
 ) -> SSD:
-    """A detector made of the layers of `backbone`, a VGG, ResNet, AlexNet, MobileNetV2 or ShuffleNetV2, and new ones.
+    """A detector made of the layers of `backbone`, a network of ``minicnn.models``, and new ones.
 
     ``ssd(vgg16(), 20)`` is the paper's SSD300, for pictures of 300 x 300. Otherwise `stages` says what is looked at.
 
@@ -149,7 +152,8 @@ def ssd(
                     stride); at stride 2 it pads by 1, at stride 1 it does not and the map shrinks by 2
     aspect_ratios   for each map, beside 1; by default (2, 3) on all
     scales          by default ``box_scales(maps)``
-    ValueError for stages that the backbone does not have, and for ratios and scales that do not fit the maps.
+    ValueError for stages that the backbone does not have or whose output its next layer overwrites, and for ratios and
+    scales that do not fit the maps.
     """
     parts: list[nn.Module]
     norm: nn.Module = nn.Identity()
@@ -186,8 +190,7 @@ def _convolutions(vgg):
     fc6 = nn.Conv2d(weight6.shape[1], len(weight6), kernel_size=3, padding=6, dilation=6)
     fc7 = nn.Conv2d(len(weight6), len(weight7), kernel_size=1)
     for conv, weight, old in ((fc6, weight6, linear[0]), (fc7, weight7, linear[1])):
-        conv.weight.detach()[...] = weight
-        conv.bias.detach()[...] = old.bias.numpy()[::4]
+        _like(vgg, conv).load_state_dict({"weight": weight, "bias": old.bias.numpy()[::4]})
     return fc6, fc7
 
 
@@ -199,7 +202,8 @@ def _extra_layers(parts, extra):
     for between, out_channels, stride in extra:
         narrow = _conv(channels, between, 1)
         strided = _conv(between, out_channels, 3, stride, padding=1 if stride > 1 else 0)
-        layers.append(nn.Sequential(narrow, nn.ReLU(inplace=True), strided, nn.ReLU(inplace=True)))
+        layer = nn.Sequential(narrow, nn.ReLU(inplace=True), strided, nn.ReLU(inplace=True))
+        layers.append(_like(backbone, layer))
         channels = out_channels
     return layers
 
@@ -210,6 +214,12 @@ def _conv(in_channels, out_channels, kernel_size, stride=1, padding=0):
     nn.init.xavier_uniform_(conv.weight)
     nn.init.constant_(conv.bias, 0.0)
     return conv
+
+
+def _like(model, new):
+    """The new layers, of the model's dtype and on its device."""
+    parameter = next(model.parameters())
+    return new.astype(parameter.dtype).to(parameter.device)
 
 
 def _rows(y, columns):

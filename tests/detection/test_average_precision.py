@@ -123,6 +123,8 @@ def test_what_does_not_fit():
         mean_average_precision([detections()], [truth(), truth()], 1)
     with raises(ValueError, "no object in any picture"):
         mean_average_precision([detections()], [truth()], 1)
+    with raises(ValueError, "no object in any picture"):
+        mean_average_precision([], [], 1)
     with raises(ValueError, "picture 0 has 1 boxes and 'difficult' of shape (2,)"):
         mean_average_precision([detections()], [truth(box(0), difficult=[True, False])], 1)
     with raises(IndexError, "mean_average_precision: picture 0", "class 3"):

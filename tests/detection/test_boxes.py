@@ -33,6 +33,12 @@ def test_overlap_is_torchvisions(torch, torchvision):
     np.testing.assert_allclose(iou(a, b), expected, rtol=1e-12)
 
 
+def test_whole_numbers_overlap_as_they_do_in_floats():
+    a = np.array([[0, 0, 200, 200], [100, 100, 250, 200]])
+    for dtype in (np.uint8, np.int32, np.int64):  # in 8 bits, an area of 40,000 would be another one
+        assert np.array_equal(iou(a.astype(dtype), a), iou(a * 1.0, a * 1.0))
+
+
 def test_offsets_by_hand():
     """A box 2 to the right of a default box of 10 x 20, of its width and e times its height."""
     default, box = np.array([20.0, 40, 10, 20]), np.array([22.0, 40, 10, 20 * np.e])
@@ -56,6 +62,8 @@ def test_wild_offsets_are_boxes_all_the_same():
 def test_boxes_that_are_none():
     assert checked_boxes("op", [], (10, 10)).shape == (0, 4)
     assert checked_boxes("op", [[0, 0, 10, 8]], (10, 8)).dtype == np.float32
+    with raises(ValueError, "does not lie in its picture"):  # float32 does not tell its sides apart: its width is 0
+        checked_boxes("op", [[9000, 0, 9000.0001, 8]], (9999, 8))
     for wrong in (
         [0, 0, 11, 5],
         [-1, 0, 3, 5],

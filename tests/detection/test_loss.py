@@ -81,5 +81,8 @@ def test_what_does_not_fit():
         multibox_loss(Tensor(scores), Tensor(offsets), labels, target[..., 1:])
     with raises(IndexError, "label 5", "classes 0 to 4"):
         multibox_loss(Tensor(scores), Tensor(offsets), labels + 5 * (labels > 0) - labels * (labels > 0), target)
+    for wrong in (-1, -100):  # -100 is what the cross-entropy ignores
+        with raises(IndexError, f"multibox_loss: a label is {wrong}"):
+            multibox_loss(Tensor(scores), Tensor(offsets), np.where(labels > 0, labels, wrong), target)
     with raises(ValueError, "negatives_per_match"):
         multibox_loss(Tensor(scores), Tensor(offsets), labels, target, -1)

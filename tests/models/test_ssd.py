@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from checks import raises
+from checks import Place, raises
 
 from minicnn import Tensor, models, nn, no_grad
 from minicnn.detection import clip, decode, mean_average_precision, multibox_loss, targets, to_center_size
@@ -45,7 +45,7 @@ def test_every_part_of_the_classifier_is_cut_into_fc6_and_fc7():
 
 @pytest.mark.slow
 def test_it_is_torchvisions(torch, torchvision):
-    """Scores and offsets of SSD300 with the same weights, and its default boxes."""
+    """Scores and offsets of SSD300 with the same weights; its default boxes are others."""
     theirs = torchvision.models.detection.ssd300_vgg16(weights=None, weights_backbone=None, num_classes=5).eval()
     ours = models.ssd(models.vgg16(width=4096), 4)
     state = theirs.state_dict()
@@ -131,18 +131,39 @@ def test_the_backbones_layers_are_its_own():
     [
         (models.alexnet, ["features.5", "features.12"]),
         (models.mobilenet_v2, ["features.13", "features.18"]),
+        (models.googlenet, ["inception3b", "inception4e"]),
     ],
 )
 def test_other_backbones(make, stages):
     """Every map is what the backbone's own stage gives."""
-    backbone = make(width=16) if make is not models.mobilenet_v2 else make()
+    backbone = make(width=16) if make is models.alexnet else make()
     model, x = models.ssd(backbone, 3, stages).eval(), Tensor(images(1, 96, 96))
     backbone.eval()
     with no_grad():
         for stage, y in zip(stages, model.maps(x), strict=True):
-            *_, layers = stage.partition(".")
-            assert np.array_equal(y.numpy(), backbone.features[: int(layers) + 1](x).numpy())
+            assert np.array_equal(y.numpy(), nn.output_of(backbone, stage, x).numpy())
         assert model(x)[0].shape[1] == len(model.default_boxes(96, 96))
+
+
+def test_float64():
+    """New layers are of the backbone's dtype."""
+    vgg = models.vgg11(width=16).astype(np.float64)
+    assert {p.dtype for p in models.ssd(vgg, 2).parameters()} == {np.dtype(np.float64)}
+    model = small(backbone=models.shufflenet_v2_x1_0().astype(np.float64))
+    assert [y.dtype for y in model(Tensor(images().astype(np.float64)))] == [np.float64] * 2
+
+
+@pytest.mark.parametrize("made_there", [True, False])
+def test_on_a_gpu(made_there):
+    """The emulated one: of a backbone that is there, or moved as a whole, it is trained and finds."""
+    with Place("cuda", "fast").active():
+        backbone = models.cifar_resnet(8)
+        model = models.ssd(backbone.to("cuda") if made_there else backbone, 2, ["layer3"], [(4, 4, 2)]).to("cuda")
+        x = Tensor(images(1, 16, 16)).to("cuda")
+        truth = targets([{"boxes": [[2, 2, 12, 12]], "labels": [1]}], model.default_boxes(16, 16), 2, (16, 16))
+        multibox_loss(*model(x), *truth).backward()
+        assert {p.device for p in model.parameters()} == {p.grad.device for p in model.parameters()} == {"cuda"}
+        assert len(model.detect(x, score_threshold=0)) == 1
 
 
 def test_it_learns_one_picture_by_heart():
@@ -188,6 +209,8 @@ def test_settings_that_do_not_fit():
         models.ssd(resnet, 3, ["layer4"])
     with raises(ValueError, "in the order of"):
         models.ssd(resnet, 3, ["layer3", "layer2"])
+    with raises(ValueError, "'features.7', ReLU(inplace=True), overwrites", "'features.6'"):
+        models.ssd(models.alexnet(width=4), 3, ["features.6", "features.12"])
     with raises(ValueError, "trunk_layers: takes an AlexNet", "not Linear"):
         models.ssd(nn.Linear(3, 4), 3, ["weight"])
     with raises(ValueError, "SSD: 1 maps need", "got 2 lists and 2 scales"):
