@@ -79,7 +79,7 @@ def draw(figure, result):
     errors.bar_label(bars, ["" if float(text) > HUMAN else text for text in labels], label_type="center", color="white")
     errors.axhline(HUMAN, color=style.VERMILION, linestyle="--", marker="")
     errors.annotate(f"a person\n{HUMAN:g}", (6.5, HUMAN), va="center", color=style.VERMILION, backgroundcolor="white")
-    title = "The ImageNet challenge: errors as published"
+    title = "The ImageNet challenge: errors as published (pale: before the deep networks)"
     errors.set(ylabel="top-5 error, %", title=title, xlim=(-0.6, 7.2))
     errors.grid(axis="x", visible=False)
     known = [(place, depth) for place, depth in zip(places, depths, strict=True) if depth]

@@ -99,17 +99,17 @@ def draw(figure, result):
     for i, (label, name) in enumerate(formulas.items()):
         color, hatch = (style.ORANGE, "///") if i == 0 else (style.BLUE, "")
         size.bar(places + 0.4 * i - 0.2, result[name], 0.4, color=color, hatch=hatch, edgecolor="white", label=label)
-    size.plot(places, result["output"], color="black", marker="_", markersize=24, linestyle="", label="comes out")
+    size.plot(places, result["output"], color="black", marker="_", markersize=24, linestyle="", label="what comes out")
     size.set_xticks(places, result["layers"], rotation=45)
     size.set(ylabel="width of the output, pixels", title="Sizes, of a picture of 227 pixels")
     size.legend()
 
-    bottom = np.zeros(len(NETS))
+    bottom, names = np.zeros(len(NETS)), [name.replace(", ", ",\n") for name in NETS]
     for kind, color, hatch, millions in zip(
         KINDS, (style.BLUE, style.SKY), ("", "..."), np.array(list(result["curves"]["by_kind"].values())).T / 1e6,
         strict=True,
     ):  # fmt: skip
-        count.bar(list(NETS), millions, 0.6, bottom, color=color, hatch=hatch, edgecolor="white", label=kind)
+        count.bar(names, millions, 0.6, bottom, color=color, hatch=hatch, edgecolor="white", label=kind)
         bottom += millions
     for place, total in enumerate(result["parameters"].values()):
         count.annotate(f"{total:,}", (place, total / 1e6), (0, 3), textcoords="offset points", ha="center")

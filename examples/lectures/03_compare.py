@@ -97,9 +97,11 @@ def draw(figure, result):
     chart.set(xscale="log", xlim=(0.08, 50), ylim=(54, 85), xlabel="multiply-adds of one picture, billions")
     chart.set_xticks([0.1, 0.3, 1, 3, 10, 30], ["0.1", "0.3", "1", "3", "10", "30"])
     chart.set(ylabel="top-1 accuracy on ImageNet, %", title="One central crop; areas are parameters")
-    chart.legend(loc="lower right", labelspacing=1.8, borderpad=1.2, handletextpad=1.2)
+    chart.legend(loc="lower right", labelspacing=1.8, borderpad=1.2, handletextpad=2)
     style.bars(bars, list(result["detection"]), list(result["detection"].values()))
-    bars.set(ylabel="AP on COCO", title='"Architecture matters"\n(Faster R-CNN, published)')
+    for bar, family in zip(bars.patches, ("vgg", "resnet"), strict=True):
+        bar.set_facecolor(FAMILIES[family])
+    bars.set(ylabel="AP on COCO (%)", title='"Architecture matters"\n(Faster R-CNN, published)')
 
 
 def bubble(axes, name, net, **look):

@@ -128,19 +128,19 @@ def draw(figure, result):
     for key, name in names.items():
         panels[key].imshow(result["curves"]["signs"][name], cmap="gray", vmin=-1.5, vmax=1.5, aspect="auto")
         panels[key].set(
-            title=f"{name}: the signs, one picture", ylabel="neuron", xlabel="every 43rd weight (light +, dark -)"
+            title=f"{name}: signs of the gradient", ylabel="neuron", xlabel="every 43rd weight (light +, dark -)"
         )
         panels[key].grid(visible=False)
     shares = list(result["one_sign"].values())
     bars(panels["shares"], [name.replace(" ", "\n") for name in result["one_sign"]], shares)
-    panels["shares"].set(title="one picture: neurons with one sign only", ylabel="neurons (%)")
+    panels["shares"].set(title="one picture: neurons whose gradient has one sign", ylabel="neurons (%)")
     panels["shares"].tick_params(axis="x", labelsize="small")
     for kind, color, line, marker in (("raw", VERMILION, "-", "."), ("centred", BLUE, "--", "x")):
         path, steps = np.array(result["curves"][kind]), result["single_steps"][kind][0]
         panels["path"].plot(*path.T, line, color=color, marker=marker, label=f"{kind} inputs: {steps} steps")
     panels["path"].plot(1, -1, "*", color=BLACK, markersize=12, linestyle="", label="the goal")
-    panels["path"].set(title="two weights, pair by pair", xlabel="weight of x1", ylabel="weight of x2")
-    panels["path"].legend()
+    panels["path"].set(title="two weights learn, pair by pair", xlabel="weight of x1", ylabel="weight of x2")
+    panels["path"].legend(loc="lower left")
 
 
 LECTURE = Lecture(__file__, __doc__, measure, measured, draw, seeds=5, size=(12, 4))

@@ -119,15 +119,16 @@ def draw(figure, result):
         values = np.array(curves["eigenvalues"][name])
         style = {"linestyle": LINES[i], "marker": MARKERS[i], "markevery": 0.15}
         spectrum.semilogy(np.maximum(values / values[0], 1e-9), **style, label=name)
-        curve.plot(curves["losses"][name], **style, label=f"{name}: test {mean(result['test_loss'][name]):.2f}")
+        curve.plot(curves["losses"][name], **style, label=f"{name}: {mean(result['test_loss'][name]):.2f}")
     spectrum.set(title="curvatures", xlabel="direction", ylabel="eigenvalue / largest")
     curve.set(title="descent, each at its best rate", xlabel="steps", ylabel="training loss (nats)")
     spectrum.legend(loc="lower left")
-    curve.legend(loc="center right", bbox_to_anchor=(1, 0.3))
+    curve.legend(title="test loss in the end", loc="center right", bbox_to_anchor=(1, 0.34))
     for axes, (name, plane) in zip(planes, curves["plane"].items(), strict=True):
         axes.contourf(GRID, GRID, plane, levels=12, cmap="gray")
         axes.contour(GRID, GRID, plane, levels=12, colors="white", linewidths=0.6)
-        axes.set(title=f"loss, {name}", xlabel="most curved direction", aspect="equal", xticks=[], yticks=[])
+        axes.set(title=f"loss, {name} (dark: low)", aspect="equal", xticks=[], yticks=[])
+        axes.set_xlabel("most curved direction")
     planes[0].set_ylabel("least curved direction")
 
 

@@ -97,22 +97,22 @@ def measured(result):
 
 def draw(figure, result):
     names, curves = list(NORMALISERS), result["curves"]
-    cells = [[f"{row} {name}" for name in names] for row in ("pictures", "covariance")]
-    panels = figure.subplot_mosaic([*cells, [".", *CLOUDS, ".", "."]])
-    for name in names:
-        _draw_outputs(panels[f"pictures {name}"], np.array(curves[name]["outputs"]), name)
-        axes = panels[f"covariance {name}"]
+    upper, lower = figure.subfigures(2, 1, height_ratios=(1.6, 1))
+    pictures, covariances = upper.subplots(2, len(names))
+    for name, above, axes in zip(names, pictures, covariances, strict=True):
+        _draw_outputs(above, np.array(curves[name]["outputs"]), name)
         shades = axes.imshow(np.array(curves[name]["covariance"]) / 100, cmap="gray", vmin=-4, vmax=0)
         axes.set(xticks=[], yticks=[])
         axes.grid(visible=False)
-    figure.colorbar(shades, ax=[panels[f"covariance {name}"] for name in names], label="log10(|covariance| / largest)")
-    panels[f"pictures {names[0]}"].set_ylabel("four pictures")
-    panels[f"covariance {names[0]}"].set_ylabel(f"covariance of the\nfirst {PART} numbers")
-    for name in CLOUDS:
-        panels[name].plot(*np.array(curves["clouds"][name]).T, ".", color=BLUE, alpha=0.4, markersize=3)
+    upper.colorbar(shades, ax=covariances, label="log10(|covariance|\n/ largest)")
+    pictures[0].set_ylabel("four pictures")
+    covariances[0].set_ylabel(f"covariance of the\nfirst {PART} numbers")
+    for name, axes in zip(CLOUDS, lower.subplots(1, len(CLOUDS)), strict=True):
+        axes.plot(*np.array(curves["clouds"][name]).T, ".", color=BLUE, alpha=0.4, markersize=3)
         pixels = name in ("original", "ZCA")
-        panels[name].set(title=name, aspect="equal", xlabel="one pixel" if pixels else "first axis")
-        panels[name].set_ylabel("its neighbour" if pixels else "second axis")
+        axes.set(title=name, aspect="equal", adjustable="datalim", box_aspect=1)
+        axes.set_xlabel("one pixel" if pixels else "first axis")
+        axes.set_ylabel("its neighbour" if pixels else "second axis")
 
 
 def _draw_outputs(axes, outputs, name):

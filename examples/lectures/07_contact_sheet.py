@@ -127,7 +127,7 @@ def draw(figure, result):
         name, _, setting = label.partition("\n")
         spent = result["milliseconds"].get(name)
         axes.set_title(name)
-        axes.set_xlabel(", ".join(filter(None, [setting, f"{spent:.1f} ms" if spent else ""])), fontsize=7)
+        axes.set_xlabel(", ".join(filter(None, [setting, f"{spent:.1f} ms" if spent else ""])), fontsize="small")
         axes.set(xticks=[], yticks=[])
         axes.grid(visible=False)
 

@@ -125,32 +125,38 @@ def draw(figure, result: dict) -> None:
     x, curves = np.linspace(-4, 4, 161), result["curves"]
     for name, y, color, line in (
         ("tanh", np.tanh(x), style.BLUE, "-"),
-        ("its slope", slope("tanh", x), style.BLUE, ":"),
+        ("slope of tanh", slope("tanh", x), style.BLUE, ":"),
         ("sigmoid", 1 / (1 + np.exp(-x)), style.GREEN, "-"),
-        ("its slope", slope("sigmoid", x), style.GREEN, ":"),
+        ("slope of sigmoid", slope("sigmoid", x), style.GREEN, ":"),
         *((name, FORMULAS[name](x), *look) for name, look in zip(FORMULAS, WRONG, strict=False)),
     ):
         formulas.plot(x, y, color=color, linestyle=line, marker="", label=name)
     formulas.set(title="tanh, sigmoid, and two formulas that are no tanh", xlabel="x", ylim=(-3, 1.1))
-    _curves(saturated, curves["saturated"], "saturated units (slope < 5 % of the largest)", "share of units")
-    _curves(gradient, curves["gradient"], "30 layers of 128 units", "gradient of weights (rms)", "log")
-    _curves(nets, curves["nets"], "nets for CIFAR with batch norm", "gradient of weights (rms)", "log")
-    _curves(variance, curves["variance"], "50 layers of 512 ReLUs", "variance / variance of layer 1", "log")
+    percent = {name: [100 * share for share in shares] for name, shares in curves["saturated"].items()}
+    _curves(saturated, percent, "saturated units (slope < 5 % of the largest)", "share of units (%)")
+    rms = "gradient of the weights, root mean square"
+    _curves(gradient, curves["gradient"], f"{result['layers']} equal layers: gradients", rms, "log")
+    _curves(nets, curves["nets"], "nets for CIFAR with batch norm: gradients", rms, "log")
+    outputs = f"{len(curves['variance']['He'])} layers of ReLUs: outputs"
+    _curves(variance, curves["variance"], outputs, "variance / variance of layer 1", "log")
     for name, found in result["dead_percent"].items():
         rates, values = [float(lr) for lr in found], found.values()
         dead.errorbar(rates, [*map(mean, values)], [*map(spread, values)], capsize=3, label=name)
     dead.set(title="dead ReLUs after training", xlabel="learning rate", ylabel="share of units (%)", xscale="log")
     for axes in (formulas, saturated, gradient, nets, variance, dead):
-        axes.legend(fontsize="x-small")
+        axes.legend()
+    formulas.legend(loc="lower right")
+    gradient.legend(loc="center right", bbox_to_anchor=(1, 0.35))
 
 
 def _curves(axes, curves, title, ylabel, scale="linear"):
     for name, values in curves.items():
         axes.plot(range(1, len(values) + 1), values, label=name, markevery=max(1, len(values) // 8))
     axes.set(title=title, xlabel="layer", ylabel=ylabel, yscale=scale)
+    axes.xaxis.get_major_locator().set_params(integer=True)
 
 
-LECTURE = Lecture(__file__, __doc__, measure, measured, draw, size=(15, 8.5))
+LECTURE = Lecture(__file__, __doc__, measure, measured, draw, size=(14, 9))
 
 if __name__ == "__main__":
     sys.exit(LECTURE.main())

@@ -108,12 +108,13 @@ def draw(figure, result: dict) -> None:
             axes.plot(
                 range(1, runs.shape[1] + 1), runs.mean(0), color=color, linestyle=line, marker=marker, label=label
             )
-        axes.axvline(result["epochs"] + 0.5, color=style.BLACK, linewidth=1, linestyle=":", marker="")
+        look = {"linewidth": 1, "linestyle": ":", "marker": "", "label": "8 become 20"}
+        axes.axvline(result["epochs"] + 0.5, color=style.BLACK, **look)
         gap = result["difference"][kind]
         title = (
             f"{kind}: rate {KINDS[kind][0]:g}, then {KINDS[kind][1]:g}\n8 layers become 20: outputs differ by {gap:.1g}"
         )
-        axes.set(title=title, xlabel="epoch", ylim=(0, None))
+        axes.set(title=title, xlabel="epoch", ylim=(0, 1.1 * axes.dataLim.ymax))
         axes.legend()
     panels[0].set_ylabel("training loss (nats), mean of the seeds")
 

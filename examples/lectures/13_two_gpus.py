@@ -105,7 +105,7 @@ def draw(figure, result):
     for name, color, marker in (("first", style.BLUE, "o"), ("second", style.BLACK, "+")):
         label = f"{name} process"
         loss.plot(steps, curves[name], color=color, marker=marker, markersize=8, linestyle="", label=label)
-    loss.set(xlabel="step", ylabel="loss", title="Training, in one piece and in two")
+    loss.set(xlabel="step", ylabel="training loss (nats)", title="Training, in one piece and in two")
     loss.legend()
 
     least = np.finfo(float).eps / 4  # where equal numbers are drawn: a logarithm has no 0
@@ -113,17 +113,18 @@ def draw(figure, result):
     lines = ("LRN sees both halves", curves["across"], style.VERMILION), ("two processes", halves, style.BLUE)
     for (label, values, color), marker in zip(lines, "so", strict=True):
         difference.semilogy(steps, np.maximum(np.abs(values), least), color=color, marker=marker, label=label)
-    difference.axhline(1e-10, color="#555555", linestyle=":", marker="")
-    difference.set(xlabel="step", ylabel="difference of the loss", title="From the network in one piece")
+    difference.axhline(1e-10, color="#555555", linestyle=":", marker="", label="the tests' limit")
+    difference.set(xlabel="step", ylabel="difference of the loss (nats)", title="How far from the network in one piece")
     difference.legend()
 
     looks = {"color": style.GREEN}, {"color": "white", "edgecolor": "#777777", "hatch": "///"}
-    for crosses, label, look in zip((True, False), ("crosses", "would, without groups"), looks, strict=True):
+    for crosses, label, look in zip((True, False), ("crosses", "would cross without groups"), looks, strict=True):
         places = [i for i, name in enumerate(BORDERS) if (name in CROSSED) == crosses]
         border.bar(places, [4 * list(BORDERS.values())[i] / 1024 for i in places], label=label, **look)
     border.set_xticks(range(len(BORDERS)), list(BORDERS), rotation=45)
     border.set(ylabel="KiB a picture, from each half", title="What crosses before which layer, at 227 pixels")
     border.grid(axis="x", visible=False)
+    border.margins(y=0.25)
     border.legend()
 
 

@@ -119,12 +119,12 @@ def measured(result: dict) -> str:
 
 
 def draw(figure, result: dict) -> None:
-    left, right = figure.subplots(1, 2, width_ratios=(5, 1))
+    left, right = figure.subplots(1, 2, width_ratios=(4, 1))
     errors = list(result["error"].values())
     names = [textwrap.fill(name, 12) for name in result["error"]]
     style.bars(left, names, [mean(each) for each in errors], [spread(each) for each in errors])
     left.set(ylabel="test error (%)", title="Taken away from a small net, one at a time")
-    right.set(ylabel="pictures a second", title="In place of a GPU:\nthe same step, compiled")
+    right.set(ylabel="pictures a second", title="A step on the processor")
     style.bars(right, list(result["images_per_second"]), list(result["images_per_second"].values()), digits=0)
 
 

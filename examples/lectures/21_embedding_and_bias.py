@@ -118,15 +118,15 @@ def measured(result):
 
 def draw(figure, result):
     matches, misses, curves = figure.subplots(1, 3)
+    matches.axhline(ALLOWED, color=style.BLACK, linestyle=":", marker="", label=f"over all: {ALLOWED:g} %")
     for axes, name, shown in ((matches, "false_matches", 1), (misses, "misses", 0)):
         groups = {f"group {group}": [result[data][group][name] for data in DATA] for group in GROUPS}
         style.grouped_bars(axes, list(DATA), groups, shown)
-        axes.set(xlabel="training data", title=f"one threshold: {ALLOWED:g} % false matches over all")
-        axes.legend(loc="upper center", ncols=2)
+        axes.set(xlabel="training data", title=f"{name.replace('_', ' ')} at the one threshold")
+        axes.legend(loc="upper center", ncols=3)
         axes.margins(y=0.35)
-    matches.axhline(ALLOWED, color=style.BLACK, linestyle=":", marker="")
-    matches.set_ylabel("false matches (% of the pairs of different digits)")
-    misses.set_ylabel("misses (% of the pairs of the same digit)")
+    matches.set_ylabel("false, of the pairs of different digits (%)")
+    misses.set_ylabel("missed, of the pairs of the same digit (%)")
     for group, line, color in (("A", "-", style.BLUE), ("B", "--", style.VERMILION)):
         values = np.mean(result["curves"][f"B rare, {group}"], axis=0)
         curves.plot(DISTANCES, values, line, color=color, marker="", label=f"group {group}")
