@@ -14,6 +14,7 @@ from minicnn.data import DataError
 from minicnn.errors import SettingError
 
 mosaics = lecture_module("common.mosaics")
+segmenting = lecture_module("common.segmenting")
 voc = lecture_module("common.voc_masks")
 
 
@@ -135,12 +136,12 @@ def test_pictures_are_tested_whole(folder):
 
 def test_full_mode(folder, tmp_path, monkeypatch):
     """With a small network in VGG-16's place, and one epoch for each of the three nets."""
-    monkeypatch.setattr(voc.pretrained, "load", lambda weights: program("19_segment").backbone(0).freeze())
+    monkeypatch.setattr(voc.pretrained, "load", lambda weights: segmenting.backbone(0).freeze())
     monkeypatch.setattr(voc, "EPOCHS", 1)
     results = results_of("19_segment", "--full", str(folder), "--seeds", "1", "--out", str(tmp_path / "out"))
     assert list(results["result"]["mean_iu"]) == ["FCN-32s", "FCN-16s", "FCN-8s"]
     assert "FCN-16s" in results["measured"] and "classifier" not in results["measured"]
-    assert (tmp_path / "out" / "19_segment.png").stat().st_size > 1000
+    assert (tmp_path / "out" / "19_segment.full.png").stat().st_size > 1000
 
 
 def test_the_example_is_a_picture_with_its_maps(quick):
@@ -150,8 +151,41 @@ def test_the_example_is_a_picture_with_its_maps(quick):
     assert {from_text(each).shape for each in example["predictions"].values()} == {truth.shape}
 
 
+def test_the_best_rate_is_chosen_for_each_beginning():
+    lecture = program("19_segment")
+    best = {"pre-trained": 0.2, "frozen": 0.06, "scratch": 0.3}
+    kept = {f"{kind} at {rate}": 40 + (rate == best[kind]) for kind in best for rate in lecture.RATES}
+    run = lecture_module("common.experiment").Run("default", None, range(1), kept | {"seed 0": "tested"})
+    assert lecture.on_mosaics(run) == (best, ["tested"])
+
+
+def test_a_rate_at_the_edge_is_told(quick):
+    rates = {"pre-trained": 0.2, "frozen": 0.06, "scratch": 0.3}
+    text = program("19_segment").measured(quick("19_segment")["result"] | {"rates": rates})
+    assert "pre-trained 0.2, frozen 0.06 (the edge of what was tried), scratch 0.3 (the edge of what" in text
+
+
+def test_who_begins_how(monkeypatch):
+    """Each with the classifier's weights but "scratch", which has more epochs; "frozen" learns none of these layers."""
+    task, trained = segmenting.drawn((2, 1, 1, 8, 2), 0), []
+    monkeypatch.setattr(segmenting.training, "train", lambda model, *_, epochs, **__: trained.append((model, epochs)))
+    weight = task.classifier.conv1.weight
+    for kind, epochs in (("pre-trained", 10), ("frozen", 10), ("scratch", 15)):
+        segmenting.trained(task, 8, kind, 0.1, 10, 0)
+        model, for_so_long = trained.pop()
+        own = next(model.backbone.parameters())
+        assert for_so_long == epochs and own is not weight
+        assert (own.numpy() == weight.numpy()).all() == (kind != "scratch")
+        assert {p.requires_grad for p in model.backbone.parameters()} == {kind != "frozen"}
+        assert all(p.requires_grad for p in model.scores.parameters())
+
+
 @pytest.mark.lectures
-def test_pre_training_helps(default):
-    result = default("19_segment")["result"]
-    for name in ("mean_iu", "pixel_accuracy"):
-        assert np.mean(result[name]["FCN-8s"]) > np.mean(result[name]["FCN-8s scratch"])
+@pytest.mark.parametrize("name", ["mean_iu", "pixel_accuracy"])
+def test_what_helps(name, default):
+    """Pre-training, though each beginning has a rate of its own; each skip; learning all layers.
+
+    FCN-16s and -32s have the rate of FCN-8s."""
+    result = {arm: np.mean(values) for arm, values in default("19_segment")["result"][name].items()}
+    assert result["FCN-8s"] > result["FCN-16s"] > result["FCN-32s"] + 5
+    assert result["FCN-8s"] > max(result["FCN-8s scratch"], result["FCN-8s frozen"])

@@ -15,6 +15,8 @@ tasks.py        five classes to transfer to: training, validation and test pictu
 pretraining.py  a network that has learnt five classes, as a beginning for others
 line.py         the weights between those of two networks, and the barrier there
 mosaics.py      mosaics of textures, with the class of each pixel: pictures to segment
+segmenting.py   a classifier of textures, and networks made of it that segment mosaics
+label_maps.py   a class for each pixel, drawn
 voc_masks.py    photographs with the class of each pixel, in the same layout, and what trains on them
 training.py     a training loop on arrays, and the error it leaves
 tower.py        equal layers upon each other, and what passes through each: signals, gradients

@@ -2,7 +2,8 @@
 
 For layers in a chain, with kernel k, stride s, padding p: the field grows by (k - 1) * step pixels, where step is the
 number of pixels from one unit to the next, then the step becomes s times larger (Araujo et al., "Computing receptive
-fields of convolutional neural networks", 2019). What is measured is where the gradient of a unit is not 0.
+fields of convolutional neural networks", 2019). What is measured is where the gradient of a unit is not 0. The middle
+of the square is the unit's place in the picture: minicnn/models/grid.py works out that alone, and for branches, too.
 """
 
 from typing import Any, NamedTuple
