@@ -1,15 +1,16 @@
 """What to do with a pre-trained network: a table of little or much data, similar or different.
 
-Claim      What to train of a pre-trained network depends on how much data there is, and how similar it is: "very
-           little, very similar: use linear classifier on top layer; very little, very different: you're in trouble, try
-           linear classifier from different stages; quite a lot, very similar: finetune a few layers; quite a lot, very
-           different: finetune a larger number of layers or start from scratch" (deck 1, "Transfer Learning with CNNs").
+Claim      What to train of a pre-trained network depends on how much data there is, and how similar it is. Very little
+           and very similar: "Use Linear Classifier on top layer"; very little and very different: "You're in trouble...
+           Try linear classifier from different stages"; quite a lot and very similar: "Finetune a few layers"; quite a
+           lot and very different: "Finetune a larger number of layers or start from scratch!" (deck 1, "Transfer
+           Learning with CNNs").
 Published  none: the table is advice. Yosinski et al., NIPS 2014, measure how features transfer from layer to layer.
 Done       A ResNet-8 learns five kinds of texture, 300 of each, until it knows them. With 10 or 200 pictures a class it
-           then has to tell five other kinds apart (similar), or the digits 0 to 4 (different): by a linear classifier
-           on what one of its stages gives out, by training its last stage alone or all of it, or from scratch. The rate
-           of learning of each of them is one of several, chosen by 250 validation pictures, on a training set of its
-           own.
+           then has to tell five other kinds apart (similar: of the same drawing program, which favours transfer), or
+           the digits 0 to 4 (different): by a linear classifier on what one of its stages gives out, by training its
+           last stage alone or all of it, or from scratch. The rate of learning of each of them is one of several,
+           chosen by 250 validation pictures, on a training set of its own.
 Measured   Test errors in %, 3 seeds; the best stands first. similar, little data: all stages tuned 8.2 ± 1.7, linear on
            layer3 14.7 ± 1.3, from scratch 21.8 ± 6.7 (the advice, linear on layer3, is not the best); similar, much
            data: all stages tuned 0.4 ± 0.2, last stage tuned 0.7 ± 0.3, linear on layer3 2.7 ± 0.2, from scratch 0.6 ±

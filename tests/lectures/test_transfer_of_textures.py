@@ -80,6 +80,24 @@ def test_when_scratch_has_caught_up(errors, found):
     assert program("16_rethinking").caught_up(result, "9 a class") == found
 
 
+def test_the_sentence_compares_schedules_of_equal_length_and_more_data_with_pre_training():
+    errors = {
+        "pre-trained, 90 a class": {"1": [4.0], "2": [1.0], "3": [3.0]},
+        "from scratch, 90 a class": {"1": [20.0], "2": [4.0], "3": [3.0], "6": [0.5]},
+        "pre-trained, 9 a class": {"1": [10.0], "2": [9.0], "3": [2.0]},
+        "from scratch, 9 a class": {"1": [30.0], "2": [20.0], "3": [15.0], "6": [11.0]},
+    }
+    said = program("16_rethinking").measured({"errors": errors, "steps": 50})
+    for words in (
+        "scratch catches up with 1x of fine-tuning at 2x; of schedules of equal length, fine-tuning is better at 1x, "
+        "2x. With 9 a class",
+        "scratch has not caught up with 1x of fine-tuning at 6x",
+        "fine-tuning is better at 1x, 2x, 3x.",
+        "scratch with 90 a class is better than pre-trained with 9 a class, at equal length, at 2x.",
+    ):
+        assert words in said
+
+
 @pytest.mark.lectures
 def test_pre_training_helps_where_there_is_little(default):
     errors = default("15_data_and_distance")["result"]["errors"]
@@ -97,3 +115,4 @@ def test_from_scratch_it_takes_longer(default):
         tuned, scratch = (errors[f"{beginning}, {amount}"] for beginning in ("pre-trained", "from scratch"))
         assert np.mean(tuned["1"]) < np.mean(scratch["1"])
         assert np.mean(scratch["6"]) < np.mean(scratch["1"])
+    assert np.mean(errors["from scratch, 100 a class"]["3"]) < np.mean(errors["pre-trained, 10 a class"]["3"])

@@ -24,6 +24,14 @@ def test_one_thing_at_a_time_is_taken_away(quick):
     assert set(quick(NAME)["result"]["error"]) == set(nets)
 
 
+def test_a_rate_at_the_edge_of_those_tried_is_flagged():
+    lecture = program(NAME)
+    rates = {"all of it": 0.03, "no dropout": 0.1, "shallow": 0.01}
+    said = lecture.measured({"pictures": 8, "epochs": 1, "rate": rates, "error": {name: [5.0] for name in rates}})
+    assert "all of it 5.0 (rate 0.03); no dropout 5.0 (rate 0.1, the edge of what was tried)" in said
+    assert "shallow 5.0 (rate 0.01, the edge of what was tried)" in said
+
+
 @pytest.mark.lectures
 def test_all_of_it_is_better_than_none_of_it_or_without_what_matters_most(default):
     errors = default(NAME)["result"]["error"]

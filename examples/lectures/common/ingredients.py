@@ -1,12 +1,7 @@
-"""A small convolutional net with or without what is said to have made deep nets work, and how fast a step of it is."""
+"""A small convolutional net with or without what is said to have made deep nets work."""
 
-from time import perf_counter
 from typing import NamedTuple
 
-import numpy as np
-
-import minicnn
-from minicnn import functional as F
 from minicnn import nn
 
 
@@ -43,18 +38,3 @@ class Ingredients(NamedTuple):
             if isinstance(layer, (nn.Conv2d, nn.Linear)):
                 initialise(layer.weight)
         return net
-
-
-def speed(net: nn.Module, images: np.ndarray, labels: np.ndarray, rounds: int) -> dict[str, float]:
-    """Pictures a second through forward and backward, on the plain tier ("NumPy") and on the fast one ("compiled"): the
-    fastest of rounds in which they take turns, as a busy machine only makes them slower."""
-    x = minicnn.Tensor(images)
-    found: dict[str, list[float]] = {"NumPy": [], "compiled": []}
-    for number in range(rounds + 1):
-        for name, tier in (("NumPy", "plain"), ("compiled", "fast")):
-            start = perf_counter()
-            with minicnn.tier(tier):
-                F.cross_entropy(net(x), labels).backward()
-            if number:  # in the first one it may have been compiled
-                found[name].append(len(labels) / (perf_counter() - start))
-    return {name: max(values) for name, values in found.items()}
