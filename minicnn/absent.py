@@ -40,8 +40,8 @@ ABSENT = (  # (names, what to write instead, or why)
      "then for p in model.parameters(): p.grad *= min(1.0, most / norm.item())"),
     ("nn.SyncBatchNorm nn.LazyLinear nn.LazyConv2d", "sizes are given when a layer is made"),
     ("init.trunc_normal_ init.orthogonal_ init.eye_ init.dirac_ init.sparse_",
-     "nn.init has normal_, uniform_, constant_, zeros_, ones_, xavier_* and kaiming_*; others: weight.detach()[...] = "
-     "values"),
+     "nn.init has normal_, uniform_, constant_, zeros_, ones_, xavier_*, kaiming_*, bilinear_; others: "
+     "weight.detach()[...] = values"),
     ("Conv2d(padding_mode=)", "the padding is zeros; for any other, pad before it, by minicnn.cat of slices of x"),
     ("Conv2d(device=) Linear(device=) BatchNorm2d(device=)", 'make it, then .to("cuda")'),
     ("Conv2d(dtype=) Linear(dtype=) BatchNorm2d(dtype=)", "make it, then .to(minicnn.float64)"),

@@ -118,10 +118,10 @@ class SSD(nn.Module):
         self, images: Tensor, score_threshold: float = 0.01, iou_threshold: float = 0.45, most: int = 200
     ) -> list[Detections]:
         """The objects in each picture of (N, 3, H, W), in evaluation mode; see ``detection.best_boxes``."""
-        height, width = images.shape[2:]
         with evaluating(self):
             scores, offsets = self(images)
             probabilities = F.softmax(scores, -1).numpy()
+        height, width = images.shape[2:]
         boxes = clip(decode(offsets.numpy(), self.default_boxes(width, height)), (width, height))
         return [
             best_boxes(each, p, score_threshold, iou_threshold, most=most)

@@ -31,7 +31,7 @@ class Confusion:
         self.num_classes = whole("Confusion", "num_classes", num_classes)
         self.ignore_index = ignore_index
         # int64 (classes, classes + 1): label, prediction; the last column is of pixels whose scores were no numbers
-        self.table = np.zeros((num_classes, num_classes + 1), np.int64)
+        self.table = np.zeros((self.num_classes, self.num_classes + 1), np.int64)
 
     def update(self, scores: Any, labels: Any) -> None:
         """scores (N, classes, H, W) and whole-number labels (N, H, W): arrays or Tensors.
