@@ -54,7 +54,7 @@ def in_two_processes(images, labels, width, steps):
         border = Border(0, pipe)
         losses, first = train_half(border, images, labels, width, steps)
         other_losses, second = pipe.recv()
-    except (EOFError, ConnectionError) as error:
+    except (EOFError, OSError) as error:
         raise SettingError("the process of the second half has ended; is there memory for it?") from error
     finally:
         pipe.close()

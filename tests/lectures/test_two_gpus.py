@@ -1,5 +1,7 @@
 """13_two_gpus: two processes with half of AlexNet each do what one with all of it does."""
 
+import os
+import struct
 from multiprocessing import Pipe
 from threading import Thread
 
@@ -60,3 +62,11 @@ def test_the_other_half_has_ended(monkeypatch):
 def ended(pipe):
     """In place of the second half: it is done before it has begun."""
     pipe.close()
+
+
+def test_the_second_process_is_quiet_when_the_first_ends_within_a_message():
+    here, there = Pipe()
+    os.write(here.fileno(), struct.pack("!i", 100) + b"the beginning")
+    here.close()
+    halves.second_process(there)
+    assert there.closed

@@ -125,7 +125,7 @@ def second_process(pipe: Connection) -> None:
     """The second half, to be started as a process of its own: it is told what to train on, and tells what came out."""
     try:
         pipe.send(train_half(Border(1, pipe), *pipe.recv()))
-    except (EOFError, ConnectionError):
+    except (EOFError, OSError):  # also within a message
         pass  # the first half has ended, and has told why
     finally:
         pipe.close()

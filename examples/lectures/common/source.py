@@ -22,14 +22,13 @@ def fingerprint(program: Path) -> str:
 
 
 def _imported(path):
-    """Files of this folder: `from common.classes import ...`, `from common import style`, `from .tasks import ...`."""
+    """Files of this folder: whatever is called like a word of an import. That may be one too many."""
     words = set()
     for node in ast.walk(_tree(path)):
-        if isinstance(node, ast.ImportFrom):
-            module = (node.module or "").split(".")
-            if node.level or module[0] == "common":
-                words |= {*module, *(each.name for each in node.names)}
-    return {FOLDER / f"{word}.py" for word in words - FRAME if word and (FOLDER / f"{word}.py").is_file()}
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            for name in (getattr(node, "module", None) or "", *(each.name for each in node.names)):
+                words.update(name.split("."))
+    return {FOLDER / f"{word}.py" for word in words - FRAME if (FOLDER / f"{word}.py").is_file()}
 
 
 def _code(path):
