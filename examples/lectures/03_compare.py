@@ -5,7 +5,7 @@ Claim      Networks are compared by accuracy, operations and parameters; Incepti
            Inception!", "Key Points"). For transfer to detection, "Architecture matters" (deck 1, "Architecture
            matters").
 Published  The chart: Canziani et al., "An analysis of deep neural network models for practical applications", 2017.
-           Detection: VGG-16's place in Faster R-CNN taken by ResNet-101, 21.2 to 27.2 AP on COCO (He et al., "Deep
+           Detection on COCO by Faster R-CNN: 21.2 AP with VGG-16, 27.2 with ResNet-101 in its place (He et al., "Deep
            residual learning for image recognition", 2016, table 8).
 Done       Parameters and multiply-adds of one picture are counted by minicnn.summary, without the auxiliary heads of
            GoogLeNet and Inception-v3, which only training needs. Accuracies are torchvision's, of the weights that

@@ -4,11 +4,12 @@ Claim      If the input to a neuron is always positive, the gradients on w are a
            this is also why you want zero-mean data (deck 1, "Why zero-mean the input?"). Sigmoid outputs are not
            zero-centred, tanh's are (deck 1, "Flashback To Activation Functions"); nor are ReLU's (deck 1, "ReLU").
 Published  None.
-Done       A fully connected net of 64 hidden neurons, untrained: signs of its weight gradients for single pictures and
-           for batches of 32, with pixels of 0 to 1, and with the mean picture subtracted. The same for the weights of
-           the second layer, whose inputs are the first one's sigmoids, tanhs or ReLUs. Then a neuron of two weights
-           learns t = x1 - x2 from 200 pairs of numbers, uniform in (0, 1) or in (-1/2, 1/2): from all of them at 1/L, L
-           the curvature's largest eigenvalue, and pair by pair at 1 / the largest |x|^2, until 1 % of the way is left.
+Done       An untrained fully connected net has 64 hidden neurons. We look at the signs of its weights' gradients, for
+           single pictures and for batches of 32, with pixels of 0 to 1 and after subtracting the mean picture; then at
+           those of the second layer, whose inputs are sigmoids, tanhs or ReLUs. Last, a neuron of two weights learns t
+           = x1 - x2 from 200 pairs of numbers, uniform in (0, 1) or in (-1/2, 1/2), until 1 % of the way is left: from
+           all pairs at once at the rate 1/L, where L is the largest curvature of the loss, and pair by pair at the rate
+           1 / the largest |x|^2.
 Measured   For a single picture, 100.0 % of the neurons have weight gradients of one sign only; after subtracting the
            mean picture 0.20 %, for the 0.20 % of the pictures that are darker or brighter than it everywhere; in the
            next layer 100.0 % behind sigmoid, 0.0 % behind tanh, 100.0 % behind ReLU (zeros apart). This is of single

@@ -1,12 +1,13 @@
-"""What normalising does to the loss: its curvatures become alike, and gradient descent gets along.
+"""What normalising does to the loss: its curvatures become alike, and gradient descent becomes faster.
 
 Claim      Very different ranges of input features mean poor conditioning; normalised data improve the loss landscape
            and make for faster optimisation (deck 1, "Why normalize the input?").
 Published  None.
 Done       A linear classifier (softmax, from zero weights, no bias) on pictures of 8 x 8 pixels: raw, the mean picture
            subtracted, standardised by channel, whitened. The condition number is that of E[x x^T], whose eigenvalues
-           are the curvatures of the loss, up to a factor. Each input gets the best of six learning rates, from 1 to 32
-           divided by its largest eigenvalue, by the training loss after the same number of steps on the whole set.
+           are the curvatures of the loss, up to a factor. Each kind of input gets the best of six learning rates (1 to
+           32, divided by its largest eigenvalue): that with the lowest training loss after the same number of steps on
+           the whole set.
 Measured   After 100 steps on 2,000 pictures (3 seeds), raw: condition 2.1e+06, training loss 2.28 ± 0.00, test loss
            2.31 ± 0.01, test error 86.8 ± 1.8 %; centred: condition 8.5e+04, training loss 2.16 ± 0.00, test loss 2.38 ±
            0.00, test error 81.7 ± 1.0 %; standardised: condition 8.5e+04, training loss 2.16 ± 0.00, test loss 2.38 ±

@@ -6,8 +6,9 @@ Claim      In practice, images are centred only: AlexNet subtracts the mean imag
 Published  AlexNet: the mean image (Krizhevsky et al. 2012, section 2). The ResNet paper, too, subtracts the per-pixel
            mean (He et al. 2016, section 3.4); mean and deviation of the channels came with its later implementations.
 Done       Each normaliser is fitted to drawn textures of 12 x 12 pixels, 432 numbers each, and applied to them and to
-           pictures that it has not seen. Printed: the largest number of the covariance matrix beside the diagonal, and
-           its largest difference from the identity. The clouds are pairs of neighbouring grey pixels.
+           pictures that it has not seen. Of the covariance matrix we print the largest number beside the diagonal, and
+           the largest difference from the identity. The clouds of dots in the figure are pairs of neighbouring grey
+           pixels.
 Measured   Over 2,500 pictures of 12 x 12 pixels (3 seeds), the covariance's largest number beside the diagonal is 0.69
            of the largest on it after centring, 5e-10 after PCA. Whitened, it differs from the identity by at most
            8e-09, after ZCA by 8e-09; on pictures that were not in the fit by 2.2.

@@ -7,8 +7,8 @@ Published  AlexNet: colour offsets along the principal components reduce the top
            2012, section 4.1). Lens distortion and the others: Wu et al. 2015, "Deep Image". Nothing is trained here.
 Done       A drawn picture with a mask and two boxes, or with --full DIR the first picture in DIR, goes through each
            transform with extreme settings, from a fixed seed. Orange: the boxes, which follow. White: the outline of
-           the mask, which follows, too. Milliseconds of the processor: the median of several calls,
-           picture, mask and boxes together.
+           the mask, which follows, too. The times are milliseconds of the processor for picture, mask and boxes
+           together, the median of several calls.
 Measured   17 transforms of a picture of 160 x 160 pixels, from 0.24 ms (PCA colour, sigma 0.5) to 32.3 ms (lens,
            barrel), 1.7 ms in the middle, on one core. Seed 7 gives the same sheet each time.
 Look at    minicnn/data/distort.py, color.py, augment.py, geometry.py beside them; docs/augment.md.

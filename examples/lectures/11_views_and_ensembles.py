@@ -1,14 +1,14 @@
-"""Several views of a picture, several networks, both: their mean errs less than one of them. And cutout.
+"""The mean over several views of a picture, over several networks, or over both errs less than one. And cutout.
 
 Claim      "Classify different shifts of the image and vote" (deck 1, "AlexNet"); cutout "works very well for small
            datasets" (deck 1, "Augmentations in action"); 15.4 % by 7 nets (deck 1, "Learning magic in Alexnet").
 Published  Ten views: top-1 / top-5 error 39.0 / 18.3 -> 37.5 / 17.0 % (ILSVRC-2010). Top-5 of one net 18.2 %, of five
            16.4, of seven 15.4 (2012, validation), two of these pre-trained on another, larger set: Krizhevsky et al.
            2012, tables 1, 2. Cutout: CIFAR-10, 4.72 -> 3.99 %, DeVries and Taylor 2017, table 1.
-Done       Ten drawn textures, 10 pictures of each to train on, so that much is left to err, and 100 to test on, drawn
-           anew for each seed; three small networks for each, 20 epochs of random crops, sizes and mirror images.
-           Changes are taken seed by seed. Cutout hides a square of half a crop's width. --full DIR: a folder of your
-           pictures, 100 of each class to train on; the published figures take ImageNet and alexnet_imagenet.py.
+Done       Ten drawn textures, 10 pictures of each to train on, so few that many errors are left, and 100 to test on,
+           drawn anew for each seed; three small networks for each, 20 epochs of random crops, sizes and mirror images.
+           Changes are differences within a seed. Cutout hides a square of half a crop's width. --full DIR: a folder of
+           your pictures, 100 of each class to train on; the published figures take ImageNet and alexnet_imagenet.py.
 Measured   Test error of one network with one view 26.1 ± 5.0 %, 3 seeds and their spread. It changes, in points, by: 3
            scales -0.8 ± 0.3; 10 views -0.6 ± 0.3; 3 networks -2.8 ± 1.0; these and 3 scales -3.5 ± 1.0; these and 10
            views -2.9 ± 1.1; these and 30 views -3.8 ± 1.0. Cutout, in training, changes it by 5.8 ± 1.1.

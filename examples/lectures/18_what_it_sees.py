@@ -7,9 +7,9 @@ Published  Behind its last pooling a unit of AlexNet sees 195 x 195 pixels (Arau
            the effective receptive field", 2016). Grad-CAM finds a class in the picture (Selvaraju et al., ICCV 2017).
 Done       A net of four convolutions learns 1,000 textures of 48 pixels. Receptive fields are computed, and measured:
            as the pixels whose gradient is not 0, and as the middle that holds 90 % of it. How many of the nine pictures
-           that excite a channel most are of one class? Grad-CAM looks at pictures whose halves are two textures: how
-           much of its map, for the class of the left half, lies there? --full DIR: AlexNet with torchvision's weights,
-           which are downloaded, on photographs of some classes, 20 or more of each.
+           that excite a channel most are of one class? Grad-CAM, a map of the places that speak for a class, is made of
+           pictures whose halves are two textures: how much of the map for the left half's class lies there? --full DIR:
+           AlexNet with torchvision's weights, which are downloaded, on photographs of some classes, 20 or more of each.
 Measured   Test error 0.1 ± 0.2 %. Receptive field in pixels computed, measured, its middle with 90 % of the gradient:
            conv1 5, 5, 5; conv2 10, 10, 10; conv3 20, 20, 18; conv4 40, 40, 32. AlexNet's, computed: conv1 11, pool1 19,
            conv2 51, pool2 67, conv3 99, conv4 131, conv5 163, pool5 195. Of the nine pictures that excite a channel
