@@ -6,11 +6,12 @@ Claim      What to train of a pre-trained network depends on how much data there
            lot and very different: "Finetune a larger number of layers or start from scratch!" (deck 1, "Transfer
            Learning with CNNs").
 Published  none: the table is advice. Yosinski et al., NIPS 2014, measure how features transfer from layer to layer.
-Done       A ResNet-8 learns five kinds of texture, 300 of each, until it knows them. With 10 or 200 pictures a class it
-           then has to tell five other kinds apart (similar: of the same drawing program, which favours transfer), or
-           the digits 0 to 4 (different): by a linear classifier on what one of its stages gives out, by training its
-           last stage alone or all of it, or from scratch. The rate of learning of each of them is one of several,
-           chosen by 250 validation pictures, on a training set of its own.
+Done       A ResNet-8 learns five kinds of texture, 300 of each, until it knows them. A ResNet-8 is a small ResNet with
+           8 layers. With 10 or 200 pictures a class it then has to tell five other kinds apart (similar: of the same
+           drawing program, which favours transfer), or the digits 0 to 4 (different): by a linear classifier on what
+           one of its stages gives out, by training its last stage alone or all of it, or from scratch. Each way has the
+           best of three learning rates, chosen by 250 validation pictures after training on pictures that are used for
+           nothing else.
 Measured   Test errors in %, 3 seeds; the best stands first. similar, little data: all stages tuned 8.2 ± 1.7, linear on
            layer3 14.7 ± 1.3, from scratch 21.8 ± 6.7 (the advice, linear on layer3, is not the best); similar, much
            data: all stages tuned 0.4 ± 0.2, last stage tuned 0.7 ± 0.3, linear on layer3 2.7 ± 0.2, from scratch 0.6 ±

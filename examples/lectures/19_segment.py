@@ -13,7 +13,7 @@ Done       A small ResNet learns to tell single textures apart (10 classes, 64 x
            choice set the three rates: 0.02 was worse for each beginning, and at 0.6 nothing was learnt (frozen layers
            were not tried there). How long the lead lasts is the question of program 16.
            --full DIR takes VOC 2012's layout, downloads VGG-16's weights, and trains FCN-32s, -16s and -8s in turns,
-           as the paper (which had 8,498 pictures, more than VOC's own); one seed (--seeds 1) will do.
+           as in the paper (which had 8,498 pictures, more than VOC's own); one seed (--seeds 1) will do.
 Measured   Mean IU / pixel accuracy in %: FCN-8s 36.3 ± 2.4 / 52.2 ± 3.7, FCN-16s 31.4 ± 3.1 / 47.3 ± 4.8, FCN-32s 18.7
            ± 2.7 / 31.2 ± 4.8, FCN-8s frozen 25.2 ± 4.1 / 39.2 ± 6.4, FCN-8s scratch 31.5 ± 0.9 / 47.2 ± 2.2; 3 seeds.
            Pre-training gives FCN-8s 4.7 ± 2.8 more mean IU. Rates chosen: pre-trained 0.2, frozen 0.06 (the edge of
