@@ -6,6 +6,7 @@ from checks import raises
 from lecture_runs import lecture_module
 from PIL import Image
 
+from minicnn.data import DataError
 from minicnn.detection import iou
 from minicnn.errors import SettingError
 
@@ -106,7 +107,10 @@ def test_pictures_that_do_not_fit_their_annotation(layout):
     (layout / "JPEGImages/b.jpg").write_bytes(b"none")
     with raises(SettingError, "a.jpg is (61, 40)", "(60, 40)"):
         training[0]
-    with raises(SettingError, "b.jpg cannot be read"):
+    with raises(DataError, "b.jpg", "not a JPEG"):
+        training[1]
+    (layout / "JPEGImages/b.jpg").unlink()
+    with raises(DataError, "b.jpg", "No such file"):
         training[1]
     with raises(SettingError, "the class 'dog'", "the training pictures lack"):
         voc.Voc(layout, "test", names=["cat"])

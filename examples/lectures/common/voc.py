@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
+from minicnn.data.decode import load_image
 from minicnn.data.geometry import Resize, moved_boxes
 from minicnn.detection import checked_boxes
 from minicnn.errors import SettingError
@@ -25,7 +25,8 @@ class Voc:
     """Samples: "image" (PIL), "boxes", "labels", "difficult"; all of a split, whose annotations are read at once.
 
     size: (W, H) that pictures are squeezed into, boxes with them; None leaves them as they are. names: the classes; by
-    default those that occur, sorted. SettingError for what is no such layout, and for a box outside of its picture.
+    default those that occur, sorted. SettingError for what is no such layout, and for a box outside of its picture;
+    DataError, for a sample, if its picture cannot be read.
     """
 
     def __init__(
@@ -44,11 +45,7 @@ class Voc:
     def __getitem__(self, index: int) -> dict[str, Any]:
         name, size, boxes, classes, difficult = self._pictures[index]
         path = self.folder / "JPEGImages" / f"{name}.jpg"
-        try:
-            with Image.open(path) as file:
-                image = file.convert("RGB")
-        except OSError as error:
-            raise SettingError(f"{path} cannot be read: {error}") from error
+        image = load_image(path)
         if image.size != size:
             raise SettingError(f"{path} is {image.size}, and its annotation says {size}")
         labels = np.array([self.names.index(each) for each in classes], np.int64)
