@@ -26,12 +26,12 @@ from itertools import product
 from statistics import geometric_mean
 
 import numpy as np
-from common import style
 from common.classes import classes
 from common.dead_units import dead_share
 from common.experiment import Lecture, Run
 from common.statistics import mean, seeds, spread, with_spread
-from common.tower import net_gradients, signals, slope
+from common.tanh import FORMULAS, draw_formulas
+from common.tower import net_gradients, signals
 
 TOWERS = {  # name: activation, weights, batch norm, skips
     "sigmoid, Xavier": ("sigmoid", "Xavier", False, False),
@@ -46,12 +46,6 @@ HIGH_TOWERS = {
     for normed, init in product((False, True), ("He", "Xavier", "N(0, .01)"))
 }
 BIASES = 0.0, 0.01, 1.0
-WRONG = (style.VERMILION, "--"), (style.ORANGE, "-.")  # lines of the two printed formulas
-FORMULAS = {
-    "printed: (1 - e^-2x) / (1 + e^2x)": lambda x: (1 - np.exp(-2 * x)) / (1 + np.exp(2 * x)),
-    "printed: 1 - 2 sigmoid(2x)": lambda x: 1 - 2 / (1 + np.exp(-2 * x)),
-    "2 sigmoid(2x) - 1": lambda x: 2 / (1 + np.exp(-2 * x)) - 1,
-}
 
 
 def measure(run: Run) -> dict:
@@ -123,16 +117,8 @@ def measured(result: dict) -> str:
 
 def draw(figure, result: dict) -> None:
     (formulas, saturated, gradient), (nets, variance, dead) = figure.subplots(2, 3)
-    x, curves = np.linspace(-4, 4, 161), result["curves"]
-    for name, y, color, line in (
-        ("tanh", np.tanh(x), style.BLUE, "-"),
-        ("slope of tanh", slope("tanh", x), style.BLUE, ":"),
-        ("sigmoid", 1 / (1 + np.exp(-x)), style.GREEN, "-"),
-        ("slope of sigmoid", slope("sigmoid", x), style.GREEN, ":"),
-        *((name, FORMULAS[name](x), *look) for name, look in zip(FORMULAS, WRONG, strict=False)),
-    ):
-        formulas.plot(x, y, color=color, linestyle=line, marker="", label=name)
-    formulas.set(title="tanh, sigmoid, and two formulas that are no tanh", xlabel="x", ylim=(-3, 1.1))
+    curves = result["curves"]
+    draw_formulas(formulas)
     percent = {name: [100 * share for share in shares] for name, shares in curves["saturated"].items()}
     _curves(saturated, percent, "saturated units (slope < 5 % of the largest)", "share of units (%)")
     rms = "gradient of the weights, root mean square"
@@ -144,9 +130,8 @@ def draw(figure, result: dict) -> None:
         rates, values = [float(lr) for lr in found], found.values()
         dead.errorbar(rates, [*map(mean, values)], [*map(spread, values)], capsize=3, label=name)
     dead.set(title="dead ReLUs after training", xlabel="learning rate", ylabel="share of units (%)", xscale="log")
-    for axes in (formulas, saturated, gradient, nets, variance, dead):
+    for axes in (saturated, gradient, nets, variance, dead):
         axes.legend()
-    formulas.legend(loc="lower right")
     gradient.legend(loc="center right", bbox_to_anchor=(1, 0.35))
 
 
