@@ -26,6 +26,8 @@ M = TypeVar("M", bound=nn.Module)
 
 UNSAID = {  # what a run may not say of itself, of an older program or of one that offers no choice
     **{arch: {"plain": False, "zero_padding": "behind"} for arch in names.CIFAR},
+    **{arch: {"plain": False} for arch in names.IMAGENET if arch.startswith("resnet")},
+    **{arch: {"plain": True} for arch in names.PLAIN},
     "alexnet_2012": {"groups": 2, "pool_before_norm": False, "norm_across_halves": True},
 }
 
@@ -144,7 +146,7 @@ def _check_shortcuts(model, settings, path):
     net = type(model).__name__
     if settings.get("plain") == model.residual:
         theirs, own = ("without", "has") if model.residual else ("with", "lacks")
-        advice = f"build it with models.cifar_resnet(depth, residual={not model.residual})"
+        advice = f"build it with residual={not model.residual}"
         raise WeightsError(f"{path} is of a network {theirs} shortcuts, which this {net} {own}; {advice}")
     padding = settings.get("zero_padding")
     wrong = [layer.zero_padding for layer in zero_pads(model) if layer.zero_padding != padding]

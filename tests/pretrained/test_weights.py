@@ -41,6 +41,18 @@ def test_checkpoints_say_what_lrn_saw(tmp_path):
                 pretrained.load_file(models.alexnet_2012(3, width=8, **other), tmp_path / "c.npz")
 
 
+@pytest.mark.parametrize(("arch", "other"), [("plain18", "resnet18"), ("resnet18", "plain18")])
+def test_checkpoints_say_whether_there_were_shortcuts(tmp_path, arch, other):
+    """The shapes do not, with shortcuts A."""
+    with without_initial_weights():
+        nets = {name: models.create(name, 3, {"shortcut": "A"}) for name in (arch, other)}
+    weights = {key: np.ones_like(value.numpy()) for key, value in nets[arch].state_dict().items()}
+    save_checkpoint(tmp_path / "c.npz", {"model": weights, "settings": {"arch": arch, "shortcut": "A"}})
+    pretrained.load_file(nets[arch], tmp_path / "c.npz")
+    with pytest.raises(WeightsError, match=f"shortcuts.*residual={arch == 'resnet18'}"):
+        pretrained.load_file(nets[other], tmp_path / "c.npz")
+
+
 def test_the_list_is_torchvisions(torchvision):
     for ours in weights.WEIGHTS:
         theirs = torchvision.models.get_model_weights(ours.arch)[ours.name]
