@@ -4,7 +4,8 @@ Claim      An output is W' = (W - F + 2P) / (S + 1) wide; conv1 has 35K paramete
            full 256, 384 and 256 channels has 60 million parameters and 650,000 neurons (deck 1, "AlexNet
            Architecture", "AlexNet Full Architecture", "AlexNet [Krizhevsky, et al. NIPS (2012)]"; deck 2, "AlexNet").
 Published  60 million parameters and 650,000 neurons (Krizhevsky et al., "ImageNet classification with deep
-           convolutional neural networks", 2012, abstract).
+           convolutional neural networks", 2012, abstract); by layers they are 253,440, 186,624, 64,896, 64,896,
+           43,264, 4096, 4096 and 1000 (caption of figure 2).
 Done       One picture of 227 x 227 pixels goes through the AlexNet of 2012, and the width of each layer's output is
            compared with both formulas, the deck's and floor((W - F + 2P) / S) + 1. Parameters are counted in three
            AlexNets: that of 2012 with its two groups and without them, and torchvision's. Neurons are the outputs of
@@ -33,6 +34,7 @@ NETS = {  # name: (how it is built, the side of its pictures)
     "torchvision": (models.alexnet, 224),
 }
 CLAIMED = 60e6, 650_000  # parameters, neurons
+CAPTION = 253_440, 186_624, 64_896, 64_896, 43_264, 4096, 4096, 1000  # neurons by layer, as figure 2 has them
 KINDS = "convolutions", "fully connected"
 
 
@@ -73,6 +75,7 @@ def measure(run):
         "multiply_adds": {name: found.multiply_adds for name, found in tables.items()},
         "conv1_parameters": whole.rows[0].parameters,
         "neurons": whole.neurons,
+        "neurons_by_caption": CAPTION,
         "neurons_by_layer": [row.neurons for row in whole.rows if row.neurons],
         "curves": {"by_kind": {name: _by_kind(found) for name, found in tables.items()}},
     }
@@ -89,7 +92,9 @@ def measured(result):
         f"floor((W - F + 2P) / S) + 1 gives all {len(result['output'])} widths, the deck's formula {fits} of them. "
         f"conv1 has {result['conv1_parameters']:,} parameters; the network of 2012 has {counts['2012, 2 groups']:,}, "
         f"but {counts['2012, no groups']:,} without the groups, which the deck's list leaves out, and torchvision's "
-        f"{counts['torchvision']:,}. The 650,000 neurons are {result['neurons']:,}."
+        f"{counts['torchvision']:,}. The 650,000 neurons are {result['neurons']:,}; the caption's come to "
+        f"{sum(result['neurons_by_caption']):,}, for it has {result['neurons_by_caption'][0]:,} in conv1, where "
+        f"{result['neurons_by_layer'][0]:,} come out."
     )
 
 

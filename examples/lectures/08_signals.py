@@ -10,7 +10,9 @@ Published  With batch norm the gradients of plain ReLU nets grow sqrt(pi / (pi -
 Done       Untrained towers of equal layers (30 of 128 units; for the variance 50 of 512) pass on random numbers and, on
            the way back, a random gradient. N(0, s) are normal numbers of standard deviation s. Untrained nets for
            CIFAR, plain and residual, see 17 textures. A net with three hidden layers of 128 ReLUs learns 1,000 textures
-           for 150 steps; a unit that is then 0 for all of them is dead.
+           for 150 steps; a unit that is then 0 for all of them is dead. (The slide speaks of one unit, whose slope does
+           vanish where it is saturated. Through many layers a gradient is a product of slopes and weights: with N(0, 1)
+           tanh's large weights win, with Xavier's the sigmoid's slopes do.)
 Measured   Gradient of the first layer's weights over the last's: sigmoid with Xavier's weights 1e-18 though 0 % of its
            units are saturated, with skips 0.3; tanh with N(0, 1) 2e+11 though 84 % are. With batch norm it grows 1.212
            times a layer, and is plain 20 78, plain 56 1.5e+04, plain 110 6e+07, residual 20 27, residual 56 69,
@@ -31,20 +33,8 @@ from common.dead_units import dead_share
 from common.experiment import Lecture, Run
 from common.statistics import mean, seeds, spread, with_spread
 from common.tanh import FORMULAS, draw_formulas
-from common.tower import net_gradients, signals
+from common.tower import HIGH_TOWERS, TOWERS, net_gradients, signals
 
-TOWERS = {  # name: activation, weights, batch norm, skips
-    "sigmoid, Xavier": ("sigmoid", "Xavier", False, False),
-    "tanh, N(0, 1)": ("tanh", "N(0, 1)", False, False),
-    "ReLU, He": ("ReLU", "He", False, False),
-    "ReLU, N(0, .01)": ("ReLU", "N(0, .01)", False, False),
-    "sigmoid, Xavier, skips": ("sigmoid", "Xavier", False, True),
-    "ReLU, He, batch norm": ("ReLU", "He", True, False),
-}
-HIGH_TOWERS = {
-    f"{init}{', batch norm' * normed}": ("ReLU", init, normed, False)
-    for normed, init in product((False, True), ("He", "Xavier", "N(0, .01)"))
-}
 BIASES = 0.0, 0.01, 1.0
 
 
@@ -71,6 +61,7 @@ def measure(run: Run) -> dict:
     variance = {name: [np.divide(s["variance"], s["variance"][0]) for s in high_towers[name]] for name in HIGH_TOWERS}
     gradient = {name: [s["gradient"] for s in found] for name, found in towers.items()}
     saturated = {name: [s["saturated"] for s in towers[name]] for name in TOWERS if "ReLU" not in name}
+    curves = {"saturated": saturated, "gradient": gradient, "nets": nets, "variance": variance}
     x = np.linspace(-2, 2, 81)
     return {
         "largest_difference_from_tanh": {name: np.abs(f(x) - np.tanh(x)).max() for name, f in FORMULAS.items()},
@@ -80,12 +71,7 @@ def measure(run: Run) -> dict:
         "variance_range_he": [np.min(variance["He"]), np.max(variance["He"])],
         "dead_percent": dead,
         "layers": low[0],
-        "curves": {
-            "saturated": _means(saturated),
-            "gradient": _means(gradient),
-            "nets": _means(nets),
-            "variance": _means(variance),
-        },
+        "curves": {kind: _means(found) for kind, found in curves.items()},
     }
 
 
@@ -99,20 +85,30 @@ def measured(result: dict) -> str:
     growth = ratio["ReLU, He, batch norm"] ** (1 / (result["layers"] - 1))
     nets = ", ".join(f"{name} {value:.2g}" for name, value in ratio.items() if name not in TOWERS)
     last = {name: geometric_mean(found) for name, found in result["variance_last_to_first"].items()}
+    rates = list(result["dead_percent"]["bias 0"])[-2:]
     dead = "; ".join(
-        f"{name} {', '.join(f'{with_spread(found)} % at rate {lr}' for lr, found in list(rates.items())[-2:])}"
-        for name, rates in result["dead_percent"].items()
+        f"{name} {' and '.join(with_spread(found[lr]) for lr in rates)} %"
+        for name, found in result["dead_percent"].items()
     )
     low, high = result["variance_range_he"]
     return (
         f"Gradient of the first layer's weights over the last's: sigmoid with Xavier's weights"
-        f" {ratio['sigmoid, Xavier']:.0e} though {saturated['sigmoid, Xavier']} of its units are saturated, with skips"
-        f" {ratio['sigmoid, Xavier, skips']:.1g}; tanh with N(0, 1) {ratio['tanh, N(0, 1)']:.0e} though"
-        f" {saturated['tanh, N(0, 1)']} are. With batch norm it grows {growth:.3f} times a layer, and is {nets}."
+        f" {ratio['sigmoid, Xavier']:.0e} with {saturated['sigmoid, Xavier']} of its units saturated, and with skips"
+        f" {ratio['sigmoid, Xavier, skips']:.1g}; tanh with N(0, 1) {ratio['tanh, N(0, 1)']:.0e} with"
+        f" {saturated['tanh, N(0, 1)']} saturated. With batch norm it grows {growth:.3f} times a layer, and is {nets}."
         f" Variance of the last layer over the first: Xavier {last['Xavier']:.0e}, N(0, .01) {last['N(0, .01)']:.0e},"
-        f" He {low:.2f} to {high:.2f} in all layers, with batch norm {last['N(0, .01), batch norm']:.2f}. Dead units:"
-        f" {dead}. {seeds(result['gradient_first_to_last']['ReLU, He'])}; ratios are geometric means."
+        f" He {low:.2f} to {high:.2f} in all layers, with batch norm {last['N(0, .01), batch norm']:.2f}. Dead units"
+        f" at rates {' and '.join(rates)}: {dead}; {_saved(result['dead_percent'], rates)}."
+        f" {seeds(result['gradient_first_to_last']['ReLU, He'])}; ratios are geometric means."
     )
+
+
+def _saved(dead, rates):
+    """What a bias of 0.01 in place of 0 changes, seed by seed."""
+    changes = [np.subtract(dead["bias 0.01"][lr], dead["bias 0"][lr]).tolist() for lr in rates]
+    saves = sum(mean(change) < -spread(change) for change in changes)
+    points = " and ".join(map(with_spread, changes))
+    return f"0.01 in place of 0 changes that by {points} points, and so saves units at {saves} of {len(rates)} rates"
 
 
 def draw(figure, result: dict) -> None:

@@ -1,14 +1,17 @@
 """The mean over several views of a picture, over several networks, or over both errs less than one. And cutout.
 
-Claim      "Classify different shifts of the image and vote" (deck 1, "AlexNet"); cutout "works very well for small
-           datasets" (deck 1, "Augmentations in action"); 15.4 % by 7 nets (deck 1, "Learning magic in Alexnet").
+Claim      "Classify different shifts of the image and vote" (deck 1, "AlexNet [Krizhevsky, et al. NIPS (2012)]"); ten
+           crops at each of five scales are averaged, and cutout "Works very well for small datasets" (deck 1,
+           "Augmentations in action"); 15.4 % by 7 nets (deck 1, "Learning magic in Alexnet").
 Published  Ten views: top-1 / top-5 error 39.0 / 18.3 -> 37.5 / 17.0 % (ILSVRC-2010). Top-5 of one net 18.2 %, of five
            16.4, of seven 15.4 (2012, validation), two of these pre-trained on another, larger set: Krizhevsky et al.
            2012, tables 1, 2. Cutout: CIFAR-10, 4.72 -> 3.99 %, DeVries and Taylor 2017, table 1.
 Done       Ten drawn textures, 10 pictures of each to train on, so few that many errors are left, and 100 to test on,
            drawn anew for each seed; three small networks for each, 20 epochs of random crops, sizes and mirror images.
-           Changes are differences within a seed. Cutout hides a square of half a crop's width. --full DIR: a folder of
-           your pictures, 100 of each class to train on; the published figures take ImageNet and alexnet_imagenet.py.
+           Changes are differences within a seed. The views are ten crops at each of three scales (the deck has five).
+           Cutout hides a square of half a crop's width; the training error is of one view, whole: where it is high, a
+           net has not yet learnt what it was shown. --full DIR: a folder of your pictures, 100 of each class to train
+           on; the published figures take ImageNet and alexnet_imagenet.py.
 Measured   Test error of one network with one view 26.1 ± 5.0 %, 3 seeds and their spread. It changes, in points, by: 3
            scales -0.8 ± 0.3; 10 views -0.6 ± 0.3; 3 networks -2.8 ± 1.0; these and 3 scales -3.5 ± 1.0; these and 10
            views -2.9 ± 1.1; these and 30 views -3.8 ± 1.0. Cutout, in training, changes it by 5.8 ± 1.1.
@@ -24,13 +27,13 @@ from common.classes import classes
 from common.experiment import Lecture
 from common.statistics import mean, seeds, spread, with_spread
 from common.training import train_on
-from PIL import Image
+from common.views import as_images, error, seen, views_of
 
 import minicnn
 from minicnn import data, nn
-from minicnn.data import ChannelMeanStd, Compose, Cutout, DataLoader, RandomCrop, RandomFlip, ResizeShorter, TenCrop
+from minicnn.data import ChannelMeanStd, Compose, Cutout, DataLoader, RandomCrop, RandomFlip
 from minicnn.train import Classifier
-from minicnn.train.evaluate import log_mean, log_probabilities
+from minicnn.train.evaluate import log_mean
 
 CROP, SCALES, NETWORKS = 32, (42, 46, 50), 3  # CROP, SCALES: pixels
 ALL, MIDDLE, CENTRE = slice(None), slice(1, 2), slice(4, 5)  # one of the scales; one of the ten crops
@@ -54,29 +57,6 @@ def trained(run, split, normalize, augment, seed):
     return Classifier(model.eval(), normalize)
 
 
-def as_images(pictures):
-    return [Image.fromarray(picture.transpose(1, 2, 0)) for picture in pictures]
-
-
-def views_of(pictures):
-    """uint8 (N, scales, 10, 3, CROP, CROP): the ten crops of each scale."""
-    cuts = [Compose([ResizeShorter(scale), TenCrop(CROP)]) for scale in SCALES]
-    return np.stack([[cut(image, None) for cut in cuts] for image in as_images(pictures)])
-
-
-def seen(classifier, views):
-    """Log-probabilities (scales, crops, N, classes)."""
-    flat = views.reshape(len(views), -1, *views.shape[3:])
-    parts = [log_probabilities(classifier, flat[i : i + 50]) for i in range(0, len(flat), 50)]
-    return np.concatenate(parts, axis=1).reshape(*views.shape[1:3], len(views), -1)
-
-
-def error(log_p, labels):
-    """In %, of the mean of the probabilities; log_p: (..., N, classes)"""
-    decided = log_mean(log_p.reshape(-1, *log_p.shape[-2:]))
-    return 100 * (decided.argmax(1) != labels).mean()
-
-
 def one_seed(run, seed):
     """{which views: the error in % of 1, 2, 3 networks}, the error of one view with cutout, and what is exact."""
     split = classes(run.folder, *run.pick((4, 4), (10, 100), (100, 50)), side=SCALES[-1], seed=seed)
@@ -86,7 +66,8 @@ def one_seed(run, seed):
     numbers = [NETWORKS * seed + i for i in range(NETWORKS)]
     plain = [trained(run, split, normalize, augment, number) for number in numbers]
     cut = [trained(run, split, normalize, [*augment, hidden], number) for number in numbers]
-    views = views_of(split.test)
+    views = views_of(split.test, SCALES, CROP)
+    one_view = views_of(split.train, SCALES[MIDDLE], CROP)[:, :, CENTRE]
     log_p = np.stack([seen(classifier, views) for classifier in plain])  # (networks, scales, crops, N, classes)
     result = {name: [] for name in VIEWS}
     for name, (scales, crops) in VIEWS.items():
@@ -94,6 +75,8 @@ def one_seed(run, seed):
             some = [log_p[list(chosen), scales, crops] for chosen in combinations(range(NETWORKS), k)]
             result[name].append(mean([error(one, labels) for one in some]))
     result["cutout"] = mean([error(seen(each, views[:, MIDDLE, CENTRE]), labels) for each in cut])
+    for name, nets in {"train": plain, "cutout_train": cut}.items():
+        result[name] = mean([error(seen(each, one_view), split.train_labels) for each in nets])
     return result | exact(plain[0], log_p[0], labels)
 
 
@@ -108,7 +91,8 @@ def exact(classifier, log_p, labels):
 def measure(run):
     each = [run.once(f"seed {seed}", one_seed, run, seed) for seed in run.seeds]
     errors = {views: [[one[views][k] for one in each] for k in range(NETWORKS)] for views in VIEWS}
-    return {"errors": errors} | {name: [one[name] for one in each] for name in ("cutout", "grey", "loss_gain")}
+    others = "cutout", "train", "cutout_train", "grey", "loss_gain"
+    return {"errors": errors} | {name: [one[name] for one in each] for name in others}
 
 
 def changes(result, values):
@@ -125,7 +109,8 @@ def measured(result):
     return (
         f"Test error of one network with one view {with_spread(errors['1 view'][0])} %, {seeds(cutout)} and their "
         f"spread. It changes, in points, by: {'; '.join(texts)}. Cutout, in training, changes it by "
-        f"{with_spread(changes(result, cutout))}{chance}."
+        f"{with_spread(changes(result, cutout))}{chance}; the training error is then "
+        f"{with_spread(result['cutout_train'])} %, and {with_spread(result['train'])} % without it."
     )
 
 

@@ -1,7 +1,7 @@
 """What a trained net sees: first filters, feature maps, strongest patches, receptive fields, Grad-CAM.
 
-Claim      "Earlier layers: more local features", "final layers: more global features" (deck 1, "Transfer learning: The
-           idea").
+Claim      "Earlier Layers → more local features", "Final Layers → more global features" (deck 1, "Transfer learning:
+           The idea").
 Published  Behind its last pooling a unit of AlexNet sees 195 x 195 pixels (Araujo et al., "Computing receptive fields
            of convolutional neural networks", 2019), but mostly the middle of them counts (Luo et al., "Understanding
            the effective receptive field", 2016). Grad-CAM finds a class in the picture (Selvaraju et al., ICCV 2017).

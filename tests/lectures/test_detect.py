@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from checks import raises
-from lecture_runs import lecture_module
+from lecture_runs import lecture_module, program
 from PIL import Image
 
 from minicnn.data import DataError
@@ -24,6 +24,11 @@ def test_every_way_is_measured(quick):
         assert 100 * np.mean(values) == pytest.approx(mAP, abs=2)  # the area below the curve
     picture = result["curves"]["pictures"][0]
     assert picture["map"] in ("12 x 12", "6 x 6") and len(picture["matched"]) and len(picture["defaults"]) == 4
+
+
+def test_an_edge_of_the_rates_is_told():
+    rate = program(NAME)._rate
+    assert "edge" in rate(0.003) and "edge" in rate(0.03) and rate(0.01) == "at a rate of 0.01"
 
 
 @pytest.mark.lectures

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from lecture_runs import lecture_module
+from lecture_runs import lecture_module, program
 
 tower = lecture_module("common.tower")
 dead_units = lecture_module("common.dead_units")
@@ -40,6 +40,12 @@ def test_a_unit_is_dead_if_no_picture_wakes_it():
     net.load_state_dict({"0.weight": np.float32([[np.nan], [1]]), "0.bias": np.float32([0, 0])})
     with pytest.raises(FloatingPointError, match="no numbers"):
         dead_units.dead(net, np.float32([[1], [-1]]))
+
+
+def test_a_bias_saves_units_where_fewer_die_beyond_the_spread():
+    dead = {"bias 0": {"0.1": [5, 7], "0.2": [40, 41]}, "bias 0.01": {"0.1": [4, 9], "0.2": [30, 32]}}
+    text = program("08_signals")._saved(dead, ["0.1", "0.2"])
+    assert "by 0.5 ± 2.1 and -9.5 ± 0.7 points" in text and "at 1 of 2 rates" in text
 
 
 @pytest.mark.lectures

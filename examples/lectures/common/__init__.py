@@ -19,12 +19,14 @@ segmenting.py   a classifier of textures, and networks made of it that segment m
 label_maps.py   a class for each pixel, drawn
 voc_masks.py    photographs with the class of each pixel, in the same layout, and what trains on them
 training.py     a training loop on arrays, and the error it leaves
+landscape.py    the loss of a linear classifier around its weights
 tower.py        equal layers upon each other, and what passes through each: signals, gradients
 dead_units.py   the share of ReLUs that training has killed
 race.py         how many epochs a net needs until its error has fallen to some value
 subject.py      nets to look into: one that has learnt textures, and AlexNet
 receptive_field.py   what a unit can see, computed and measured
 strongest.py    the pictures, and the places in them, that excite a channel most
+views.py        the ten crops of a picture at some scales, and what their mean decides
 grad_cam.py     where in a picture a net sees what speaks for a class
 pictures.py     grids of pictures, as text in a file of results
 max_norm.py     fully connected layers whose weights stay small

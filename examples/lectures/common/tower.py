@@ -5,6 +5,7 @@ x ──► linear ─ (batch norm) ─ activation ──► (+) ──► the s
 """
 
 from collections.abc import Callable
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,18 @@ INITS: dict[str, Callable[..., Any]] = {
     "N(0, 1)": nn.init.normal_,
     "Xavier": nn.init.xavier_normal_,
     "He": lambda weight: nn.init.kaiming_normal_(weight, nonlinearity="relu"),
+}
+TOWERS = {  # name: activation, weights, batch norm, skips
+    "sigmoid, Xavier": ("sigmoid", "Xavier", False, False),
+    "tanh, N(0, 1)": ("tanh", "N(0, 1)", False, False),
+    "ReLU, He": ("ReLU", "He", False, False),
+    "ReLU, N(0, .01)": ("ReLU", "N(0, .01)", False, False),
+    "sigmoid, Xavier, skips": ("sigmoid", "Xavier", False, True),
+    "ReLU, He, batch norm": ("ReLU", "He", True, False),
+}
+HIGH_TOWERS = {
+    f"{init}{', batch norm' * normed}": ("ReLU", init, normed, False)
+    for normed, init in product((False, True), ("He", "Xavier", "N(0, .01)"))
 }
 SATURATED = 0.05  # a unit whose slope is less than this part of the largest one is called saturated
 
