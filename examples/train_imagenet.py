@@ -56,8 +56,10 @@ SMALLER = {  # on the sample set: less work for VGG; as small as Inception can b
 
 def arguments():
     parser = cli.make_parser("Train and test ImageNet's networks on folders of pictures.", archs=ARCHS)
+    parser.epilog = "\n\n".join((__doc__ or "").split("\n\n")[1:3])  # what to type, and the table of the recipes
+    parser.set_defaults(batch_size=None, lr=None, wd=None)  # the recipe's; the help shows none of another one
     recipe = cli.add_recipe_flags(parser, "recipe")
-    recipe.add_argument("--recipe", choices=list(RECIPES), help="default: the arch's, see the top of the program")
+    recipe.add_argument("--recipe", choices=list(RECIPES), help="how to train (default: the arch's); see below")
     recipe.add_argument("--schedule", choices=("steps", "plateau"), help="how lr / 10 comes (default: the recipe's)")
     epochs = {"type": whole(1), "nargs": "+", "default": [30, 60]}
     recipe.add_argument("--milestones", metavar="EPOCH", help="of --schedule steps: lr / 10 there", **epochs)

@@ -5,7 +5,8 @@
     python examples/lectures 4 17 dropout    some of them
     python examples/lectures --list          what there is
 
-What is measured already is taken from the folder of results; so a series that was stopped goes on where it was.
+Each program writes NAME.json and NAME.png. What is measured already is taken from the folder of results; so a series
+that was stopped goes on where it was. The top of each program says what it shows, and what came out.
 """
 
 import argparse
@@ -59,11 +60,11 @@ def _run(name, options):
 
 def _parser():
     own = parser(__doc__)
-    own.formatter_class = argparse.RawDescriptionHelpFormatter
-    own.add_argument("programs", nargs="*", metavar="PROGRAM", help="numbers or names; all, if there are none")
+    own.prog, own.formatter_class = "python examples/lectures", argparse.RawDescriptionHelpFormatter
+    own.add_argument("programs", nargs="*", metavar="PROGRAM", help="number or name; without any, all of them")
     own.add_argument("--list", action="store_true", help="say what there is, and run nothing")
     own.add_argument(
-        "--keep", action="store_true", help="copy the results in --out into docs/, for who changes a program"
+        "--keep", action="store_true", help="copy the results in --out into docs/; after a program has changed"
     )
     return own
 

@@ -32,7 +32,8 @@ def make_parser(description: str, archs: Sequence[str]) -> ArgumentParser:
     parser = ArgumentParser(description=description, formatter_class=_Help, allow_abbrev=False)
     layouts = "pictures, DIR/train/<class>/* and DIR/val/<class>/*, or DIR/<class>/*"
     parser.add_argument("dir", metavar="DIR", nargs="?", type=path, help=layouts)
-    parser.add_argument("-a", "--arch", choices=archs, default=archs[0], help="the network")
+    network = f"one of {', '.join(archs)}"
+    parser.add_argument("-a", "--arch", metavar="ARCH", choices=archs, default=archs[0], help=network)
 
     data = parser.add_argument_group("pictures")
     data.add_argument("--dummy", action="store_true", help="random pictures, no files")
@@ -50,7 +51,7 @@ def make_parser(description: str, archs: Sequence[str]) -> ArgumentParser:
 
     training = parser.add_argument_group("training")
     training.add_argument("--epochs", type=whole(1), default=90, help="passes over the training pictures")
-    training.add_argument("-b", "--batch-size", type=whole(1), default=128, help="pictures to a step")
+    training.add_argument("-b", "--batch-size", type=whole(1), default=128, help="pictures in a step")
     training.add_argument("--drop-last", action="store_true", help="leave out an epoch's last batch if it is not full")
     training.add_argument("--lr", "--learning-rate", type=number(0), default=0.01, help="learning rate, to begin with")
     training.add_argument("--momentum", type=number(0, 1), default=0.9, help="of the velocity")
@@ -72,16 +73,16 @@ def make_parser(description: str, archs: Sequence[str]) -> ArgumentParser:
     testing = parser.add_argument_group("testing")
     testing.add_argument("-e", "--evaluate", action="store_true", help="test the checkpoint given to --resume, and end")
     testing.add_argument("--ensemble", metavar="CHECKPOINT", nargs="+", help="test several together, and end")
-    testing.add_argument("--tta", choices=("10crop", "dense"), help="test on ten crops, or fully convolutionally")
+    testing.add_argument("--tta", choices=("10crop", "dense"), help="test on ten crops, or on whole pictures")
     testing.add_argument("--scales", metavar="PIXELS", type=whole(1), nargs="+", help="test on several shorter sides")
     return parser
 
 
-class _Help(argparse.ArgumentDefaultsHelpFormatter):
-    """Shows those defaults that say something."""
+class _Help(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
+    """Shows those defaults that say something; a table below the options stays as it is."""
 
     def _get_help_string(self, action):
-        says_nothing = action.default is None or action.default is False
+        says_nothing = action.default is None or isinstance(action.default, bool)
         return action.help if says_nothing else super()._get_help_string(action)
 
 

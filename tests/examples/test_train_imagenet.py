@@ -32,6 +32,12 @@ def train(folder, out, *words):
 # Recipes
 
 
+def test_the_help_has_both_recipes_and_no_default_of_one_alone():
+    help_text = example.arguments().format_help()
+    assert "Krizhevsky et al." in help_text and "He et al." in help_text
+    assert not re.search(r"\(default:\s+(128|0\.01|0\.0005|True)\)", help_text)
+
+
 def test_the_resnet_recipe_is_the_papers():
     args = settings("DIR", "-a", "resnet34")
     assert (args.recipe, args.batch_size, args.lr, args.momentum, args.wd) == ("resnet", 256, 0.1, 0.9, 1e-4)

@@ -174,7 +174,8 @@ def parser(description: str) -> argparse.ArgumentParser:
     size.add_argument("--quick", action="store_true", help="tiny data, a few seconds: shows that it runs, nothing else")
     full = "real pictures, and the settings of the paper: which, a program's own --help says"
     size.add_argument("--full", metavar="DIR", type=Path, help=full)
-    parser.add_argument("--seeds", type=int, metavar="N", help="how often to repeat what depends on a seed")
+    again = "how often to repeat what depends on a seed (usually 3; --quick: 1)"
+    parser.add_argument("--seeds", type=int, metavar="N", help=again)
     parser.add_argument("--out", type=Path, default=OUT, metavar="DIR", help=f"where results and figures go ({OUT})")
     parser.add_argument("--again", action="store_true", help="measure anew what is measured already")
     return parser
