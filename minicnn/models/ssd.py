@@ -152,8 +152,8 @@ def ssd(
                     stride); at stride 2 it pads by 1, at stride 1 it does not and the map shrinks by 2
     aspect_ratios   for each map, beside 1; by default (2, 3) on all
     scales          by default ``box_scales(maps)``
-    ValueError for stages that the backbone does not have or whose output its next layer overwrites, and for ratios and
-    scales that do not fit the maps.
+    ValueError for a VGG without fc6 and fc7, for stages that the backbone does not have or whose output its next layer
+    overwrites, and for ratios and scales that do not fit the maps.
     """
     parts: list[nn.Module]
     norm: nn.Module = nn.Identity()
@@ -182,7 +182,10 @@ def _vgg_parts(vgg):
 
 def _convolutions(vgg):
     """fc6 and fc7 as convolutions whose weights are every fourth neuron of the classifier's, and every third tap."""
-    linear = [layer for layer in vgg.classifier if isinstance(layer, nn.Linear)]
+    linear = [layer for layer in vgg.classifier.modules() if isinstance(layer, nn.Linear)]
+    if len(linear) < 3:  # with two, the second would be the head
+        what = f"needs a VGG's fc6, fc7 and head, and this one has {len(linear)} fully connected layers"
+        raise ValueError(f"ssd: the paper's SSD300 {what}; give names of stages")
     rows, columns = vgg.avgpool.output_size
     weight6 = linear[0].weight.numpy().reshape(len(linear[0].weight), -1, rows, columns)  # (4096, 512, 7, 7)
     weight6 = weight6[::4, :, ::3, ::3]  # (1024, 512, 3, 3)

@@ -205,6 +205,11 @@ def test_settings_that_do_not_fit():
     resnet = models.cifar_resnet(8)
     with raises(ValueError, "ssd: only a VGG goes without stages", "ResNet", "layer2, layer3"):
         models.ssd(resnet, 3)
+    for classifier in (nn.Linear(512 * 7 * 7, 3), nn.Sequential(nn.Linear(512 * 7 * 7, 8), nn.Linear(8, 3))):
+        vgg = models.vgg11(width=4)
+        vgg.classifier = classifier
+        with raises(ValueError, "ssd: the paper's SSD300 needs", "fc6", "fully connected layers; give names of stages"):
+            models.ssd(vgg, 3)
     with raises(ValueError, "ResNet has no stage 'layer4'", "layer3"):
         models.ssd(resnet, 3, ["layer4"])
     with raises(ValueError, "in the order of"):
