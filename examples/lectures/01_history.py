@@ -9,7 +9,8 @@ Published  Top-5 error of the winners: 28.2, 25.8, 16.4, 11.7, 6.7 and 3.57 %, 7
            data; with them it had 15.3, and the second of 2012 26.2 (Krizhevsky et al., 2012, abstract).
 Done       The errors are the published ones: nothing is trained. The depths are counted in minicnn's own networks, as
            the convolutions and fully connected layers on the longest way from the picture to the scores. Three winners
-           have none: those of 2010 and 2011, which were no deep networks, and that of 2013, which minicnn lacks.
+           have none: those of 2010 and 2011, which were no deep networks, and that of 2013, which minicnn lacks. --full
+           changes nothing.
 Measured   Layers with weights, counted in our networks: alexnet_2012 8, vgg19 19, googlenet 22, resnet152 152. The
            deck's 10 % of 2012 are points: the error fell by 9.4 points, which is 36 % of it.
 Look at    minicnn/models/alexnet.py, vgg.py, googlenet.py and resnet.py; minicnn/graph.py draws what depends on what.

@@ -10,7 +10,7 @@ Done       One picture of 227 x 227 pixels goes through the AlexNet of 2012, and
            compared with both formulas, the deck's and floor((W - F + 2P) / S) + 1. Parameters are counted in three
            AlexNets: that of 2012 with its two groups and without them, and torchvision's. Neurons are the outputs of
            convolutions and of fully connected layers. Nothing is trained, and nothing depends on a seed. (The paper
-           prints 224 pixels, of which conv1 would make 54.25.)
+           prints 224 pixels, of which conv1 would make 54.25.) --full changes nothing.
 Measured   floor((W - F + 2P) / S) + 1 gives all 8 widths, the deck's formula 0 of them. conv1 has 34,944 parameters;
            the network of 2012 has 60,965,224, but 62,378,344 without the groups, which the deck's list leaves out, and
            torchvision's 61,100,840. The 650,000 neurons are 659,272.

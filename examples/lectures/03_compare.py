@@ -11,7 +11,7 @@ Published  The chart: Canziani et al., "An analysis of deep neural network model
 Done       Parameters and multiply-adds of one picture are counted by minicnn.summary, without the auxiliary heads of
            GoogLeNet and Inception-v3, which only training needs. Accuracies are torchvision's, of the weights that
            minicnn loads: one central crop of ImageNet's 50,000 validation pictures. Inception-v4, which minicnn lacks,
-           is a published point. Nothing is trained, and nothing depends on a seed.
+           is a published point. Nothing is trained, and nothing depends on a seed. --full changes nothing.
 Measured   18 networks, top-1 and multiply-adds: alexnet 56.5 %, 0.71 G; vgg16 71.6 %, 15.47 G; resnet18 69.8 %, 1.81 G;
            resnet152 78.3 %, 11.51 G; mobilenet_v2 71.9 %, 0.30 G. The cheapest is shufflenet_v2_x1_0 (69.4 %, 0.14 G),
            the best of ours resnet152; published, Inception-v4 has 80.2 %, 12.29 G. Architecture is not all: resnet152

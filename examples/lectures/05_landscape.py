@@ -10,7 +10,7 @@ Done       A linear classifier (softmax, from zero weights, no bias) on pictures
            curvatures of the loss, up to a factor. (It is not all: other units have a worse one than raw pictures, but
            these have a mean so large that one direction slows down all others.) Each kind of input gets the best of six
            learning rates (1 to 32, divided by its largest eigenvalue): that with the lowest training loss after the
-           same number of steps on the whole set.
+           same number of steps on the whole set. --full DIR: your own pictures, a folder for each class.
 Measured   After 100 steps on 2,000 pictures (3 seeds), raw: condition 2.1e+06, training loss 2.28 ± 0.00, test loss
            2.31 ± 0.01, test error 86.8 ± 1.8 %; centred: condition 8.5e+04, training loss 2.16 ± 0.00, test loss 2.38 ±
            0.00, test error 81.7 ± 1.0 %; standardised: condition 8.5e+04, training loss 2.16 ± 0.00, test loss 2.38 ±

@@ -8,7 +8,7 @@ Published  AlexNet: the mean image (Krizhevsky et al. 2012, section 2). The ResN
 Done       Each normaliser is fitted to drawn textures of 12 x 12 pixels, 432 numbers each, and applied to them and to
            pictures that it has not seen. Of the covariance matrix we print the largest number beside the diagonal, and
            the largest difference from the identity. The clouds of dots in the figure are pairs of neighbouring grey
-           pixels.
+           pixels. --full DIR: your own pictures, a folder for each class.
 Measured   Over 2,500 pictures of 12 x 12 pixels (3 seeds), the covariance's largest number beside the diagonal is 0.69
            of the largest on it after centring, 5e-10 after PCA. Whitened, it differs from the identity by at most
            8e-09, after ZCA by 8e-09; on pictures that were not in the fit by 2.2.

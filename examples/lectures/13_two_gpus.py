@@ -8,7 +8,7 @@ Published  Half of the kernels lie on each GPU, and the GPUs communicate only in
 Done       Two processes, joined by a pipe, train half of the network each for ten steps, on ten drawn textures of 67
            pixels, in float64, with 32 neurons in fc6 and fc7, without dropout and from He's weights. They are compared
            with the network in one piece, with groups=2 and LRN (local response normalisation) in each half, and with
-           the one whose LRN sees both halves. One seed is enough: the numbers must be equal.
+           the one whose LRN sees both halves. One seed is enough: the numbers must be equal. --full changes nothing.
 Measured   After 10 steps the losses of the two processes and of the network in one piece differ by at most 2e-15, their
            weights by 1e-16; with LRN across the halves by 1e-04. Each process sends 10 arrays a step, 0.9 MB here.
 Look at    examples/lectures/common/halves.py for the half and the exchange, minicnn/models/alexnet.py for the whole.
