@@ -131,10 +131,11 @@ def draw(figure, result):
             look = {"linestyle": line, "color": style.COLORS[i], "marker": style.MARKERS[i]}
             curves.plot(epochs, values, label=f"{name} units, {kind} dropout", **look)
     lowest = min(line.get_ydata().min() for line in curves.get_lines())
-    curves.set(xlabel="epoch", ylabel="test error (%)", ylim=(0.9 * lowest, 2 * lowest), title="means of the seeds")
+    curves.set(xlabel="epoch", ylabel="test error (%)", ylim=(0.9 * lowest, min(2 * lowest, 100)))
+    curves.set_title("while they learn: mean of the seeds")
     curves.legend()
     style.grouped_bars(last, names, {f"{kind} dropout": list(result[f"error_{kind}"].values()) for kind in KINDS})
-    last.set(xlabel="hidden layers x units", ylabel="test error (%)", title="in the end; lines: spread of the seeds")
+    last.set(xlabel="hidden layers x units", ylabel="test error (%)", title="in the end: mean and spread of the seeds")
     last.legend(loc="lower center", framealpha=1)
 
 

@@ -137,7 +137,9 @@ def draw(figure, result):
     for i, (way, values) in enumerate(result["curves"]["precision"].items()):
         look = {"color": style.COLORS[i], "linestyle": style.LINES[i], "marker": ""}
         curves.plot(RECALLS, np.mean(values, axis=0), label=way, **look)
-    curves.set(xlabel="recall", ylabel="precision", title="mean over the classes", xlim=(0, 1), ylim=(0, 1.02))
+    curves.set(
+        xlabel="recall", ylabel="precision", title="mean over classes at each recall", xlim=(0, 1), ylim=(0, 1.02)
+    )
     curves.legend()
 
 
