@@ -81,26 +81,25 @@ def _means(found):
 
 
 def measured(result: dict) -> str:
-    saturated = {name: f"{share:.0f} %" for name, share in result["saturated_percent"].items()}
+    """What vanishes, with what the variance lasts, and whether a bias saves units."""
+    saturated, dead = result["saturated_percent"], result["dead_percent"]
     ratio = {name: geometric_mean(found) for name, found in result["gradient_first_to_last"].items()}
     growth = ratio["ReLU, He, batch norm"] ** (1 / (result["layers"] - 1))
-    nets = ", ".join(f"{name} {value:.2g}" for name, value in ratio.items() if name not in TOWERS)
-    last = {name: geometric_mean(found) for name, found in result["variance_last_to_first"].items()}
-    rates = list(result["dead_percent"]["bias 0"])[-2:]
-    dead = "; ".join(
-        f"{name} {' and '.join(with_spread(found[lr]) for lr in rates)} %"
-        for name, found in result["dead_percent"].items()
-    )
-    low, high = result["variance_range_he"]
+    plain, residual = ([name for name in ratio if name.startswith(kind)][-1] for kind in ("plain", "residual"))
+    sigmoid, tanh = "sigmoid, Xavier", "tanh, N(0, 1)"
+    tells = "tells" if (saturated[sigmoid] < saturated[tanh]) == (ratio[sigmoid] > ratio[tanh]) else "does not tell"
+    steady = [name for name, v in result["variance_last_to_first"].items() if min(v) > 1 / 3 and max(v) < 3]
+    normed = sum("batch norm" in name for name in steady)
+    alone = " or ".join(name for name in steady if "batch norm" not in name) or "none"
+    rates = list(dead["bias 0"])[-2:]
     return (
-        f"Gradient of the first layer's weights over the last's: sigmoid with Xavier's weights"
-        f" {ratio['sigmoid, Xavier']:.0e} with {saturated['sigmoid, Xavier']} of its units saturated, and with skips"
-        f" {ratio['sigmoid, Xavier, skips']:.1g}; tanh with N(0, 1) {ratio['tanh, N(0, 1)']:.0e} with"
-        f" {saturated['tanh, N(0, 1)']} saturated. With batch norm it grows {growth:.3f} times a layer, and is {nets}."
-        f" Variance of the last layer over the first: Xavier {last['Xavier']:.0e}, N(0, .01) {last['N(0, .01)']:.0e},"
-        f" He {low:.2f} to {high:.2f} in all layers, with batch norm {last['N(0, .01), batch norm']:.2f}. Dead units"
-        f" at rates {' and '.join(rates)}: {dead}; {_saved(result['dead_percent'], rates)}."
-        f" {seeds(result['gradient_first_to_last']['ReLU, He'])}; ratios are geometric means."
+        f"Saturation {tells} where gradients vanish: from the last layer to the first, a factor of {ratio[sigmoid]:.0e}"
+        f" in sigmoids ({saturated[sigmoid]:.0f} % saturated), {ratio[tanh]:.0e} in tanhs ({saturated[tanh]:.0f} %);"
+        f" with batch norm {ratio[plain]:.0e} in {plain}, {ratio[residual]:.0e} in {residual}, and {growth:.3f} a layer"
+        f" of a tower (published: 1.211). Inits that keep the variance within a factor of 3: {alone}; with batch norm,"
+        f" {normed} of {sum('batch norm' in name for name in HIGH_TOWERS)}. Dead ReLUs with bias 0:"
+        f" {' and '.join(with_spread(dead['bias 0'][lr]) for lr in rates)} % at rates {' and '.join(rates)};"
+        f" {_saved(dead, rates)}. {seeds(result['gradient_first_to_last'][sigmoid])}."
     )
 
 
@@ -116,6 +115,7 @@ def draw(figure, result: dict) -> None:
     (formulas, saturated, gradient), (nets, variance, dead) = figure.subplots(2, 3)
     curves = result["curves"]
     draw_formulas(formulas)
+    formulas.set(ylim=(-2, 3), ylabel="value")  # above the curves there is room for the legend
     percent = {name: [100 * share for share in shares] for name, shares in curves["saturated"].items()}
     _curves(saturated, percent, "saturated units (slope < 5 % of the largest)", "share of units (%)")
     rms = "gradient of the weights, root mean square"
@@ -127,8 +127,11 @@ def draw(figure, result: dict) -> None:
         rates, values = [float(lr) for lr in found], found.values()
         dead.errorbar(rates, [*map(mean, values)], [*map(spread, values)], capsize=3, label=name)
     dead.set(title="dead ReLUs after training", xlabel="learning rate", ylabel="share of units (%)", xscale="log")
+    dead.set_xticks(rates, map("{:g}".format, rates))
+    dead.minorticks_off()
     for axes in (saturated, gradient, nets, variance, dead):
         axes.legend()
+    formulas.legend(loc="upper left")
     gradient.legend(loc="center right", bbox_to_anchor=(1, 0.35))
 
 

@@ -107,15 +107,16 @@ def verdict(result: dict, cell: str) -> str:
 
 
 def measured(result: dict) -> str:
-    """The best of each cell, beside what the deck advises."""
-    pieces = []
+    """How often the deck's advice is best; the best of each cell, beside what is advised."""
+    found, pieces = [], []
     for cell, advised in ADVICE.items():
         ours, theirs = best(result, cell), best(result, cell, advised)
-        named = dict.fromkeys([ours, theirs, "linear on layer3", "all stages tuned", "from scratch"])
-        errors = ", ".join(f"{name} {with_spread(result['errors'][f'{cell}, {name}'])}" for name in named)
-        pieces.append(f"{cell} data: {errors} (the advice, {theirs}, {verdict(result, cell)})")
+        won, beside = (with_spread(result["errors"][f"{cell}, {method}"]) for method in (ours, theirs))
+        found.append(verdict(result, cell))
+        pieces.append(f"{cell}: {ours} {won} ({'as advised' if ours == theirs else f'advice: {theirs} {beside}'})")
+    kinds = ", ".join(f"{kind} in {found.count(kind)}" for kind in dict.fromkeys(found))
     many = seeds(next(iter(result["errors"].values())))
-    return f"Test errors in %, {many}; the best stands first. {'; '.join(pieces)}."
+    return f"The deck's advice {kinds} of {len(found)} cells. Best test errors in %, {many}: {'; '.join(pieces)}."
 
 
 def draw(figure, result):
@@ -130,7 +131,7 @@ def draw(figure, result):
         axes.set_yticks(range(len(METHODS)), METHODS)
         axes.invert_yaxis()
         axes.margins(x=0.15)
-        axes.set_title(f"{cell} data: best is {best(result, cell)}")
+        axes.set_title(f"{cell} data: the advice {verdict(result, cell)}\n(best: {best(result, cell)})")
         axes.set_xlabel("test error (%)")
     figure.suptitle(
         "Blue and hatched: what deck 1 advises. layer1, 2, 3 are the stages, 3 is the top", fontsize="medium"

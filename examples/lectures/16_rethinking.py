@@ -82,29 +82,26 @@ def caught_up(result: dict, amount: str) -> str | None:
 
 
 def measured(result: dict) -> str:
-    """The errors; whether scratch has caught up, and is as good at equal length; whether more data is better."""
+    """Whether scratch catches up, and is as good at equal length; whether more data is better."""
 
     def lengths(one, other):  # "2x, 3x": where the one has less error than the other after as many steps
-        return ", ".join(f"{n}x" for n in one if n in other and mean(one[n]) < mean(other[n])) or "none"
+        return ", ".join(f"{n}x" for n in one if n in other and mean(one[n]) < mean(other[n])) or "no length"
 
-    pieces = []
+    pieces, equal = [], []
     for amount in amounts(result):
         tuned, scratch = (result["errors"][f"{name}, {amount}"] for name in MULTIPLES)
-        found = caught_up(result, amount)
-        when = f"catches up with 1x of fine-tuning at {found}x"
-        if not found:
-            when = f"has not caught up with 1x of fine-tuning at {list(scratch)[-1]}x"
-        listed = (", ".join(f"{n}x {with_spread(errors)}" for n, errors in each.items()) for each in (scratch, tuned))
-        equal = f"of schedules of equal length, fine-tuning is better at {lengths(tuned, scratch)}"
-        pieces.append("With {}, from scratch {}; pre-trained {}: scratch {}; {}".format(amount, *listed, when, equal))
+        found, longest = caught_up(result, amount), list(scratch)[-1]
+        against = f"{with_spread(scratch[found or longest])} against {with_spread(tuned['1'])} % test error"
+        when = f"at {found}x scratch is" if found else f"even at {longest}x scratch is not"
+        pieces.append(f"with {amount}, {when} as good as fine-tuning at 1x ({against})")
+        equal.append(f"{lengths(tuned, scratch)} with {amount}")
     much, little = amounts(result)
     tuned, scratch = result["errors"][f"pre-trained, {little}"], result["errors"][f"from scratch, {much}"]
-    better = lengths(scratch, tuned)
-    pieces.append(
-        f"More data: scratch with {much} is better than pre-trained with {little}, at equal length, at {better}"
+    text = (
+        f"{'; '.join(pieces)}. At equal length fine-tuning has less error at {' and at '.join(equal)}. More data:"
+        f" scratch with {much} has less error than fine-tuning with {little} at {lengths(scratch, tuned)}."
     )
-    many = seeds(next(iter(result["errors"].values()))["1"])
-    return f"Test errors in %, {many}, 1x being {result['steps']} steps. {'. '.join(pieces)}."
+    return f"{text[0].upper()}{text[1:]} 1x is {result['steps']} steps; {seeds(tuned['1'])}."
 
 
 def draw(figure, result):
@@ -121,7 +118,8 @@ def draw(figure, result):
         found = caught_up(result, amount)
         match = f"scratch at {found}x matches" if found else "scratch does not match"
         axes.set_title(f"{amount}: {match} pre-trained at 1x")
-        axes.set_xlabel(f"steps of the schedule ({result['steps']} = 1x)")
+        axes.set_xticks(steps, [f"{multiple}x" for multiple in errors])  # those of scratch, which has more
+        axes.set_xlabel(f"length of the schedule (1x = {result['steps']} steps)")
         axes.set_ylabel("test error (%)")
         axes.set_ylim(bottom=0)
         axes.legend()
