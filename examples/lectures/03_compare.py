@@ -92,12 +92,18 @@ def draw(figure, result):
     if "resnet152" in result["networks"]:
         again = result["networks"]["resnet152"] | {"top1": result["resnet152_newer_recipe"]}
         bubble(chart, NEWER, again, color="none", edgecolor=style.BLUE)
+    for text in chart.texts:  # the circles of VGG are large and lie close together
+        if text.get_text().startswith("vgg19"):
+            text.set(position=(18, -3), ha="left")
+        elif text.get_text().startswith("vgg"):
+            above = text.get_text().endswith("bn")
+            text.set(position=(-6, 16) if above else (4, -26), ha="right" if above else "center")
     for millions in (5, 50, 150):
         size = BUBBLE * millions
         chart.scatter([], [], s=size, color="none", edgecolor="#777777", marker="o", label=f"{millions} M parameters")
-    chart.set(xscale="log", xlim=(0.08, 50), ylim=(54, 85), xlabel="multiply-adds of one picture, billions")
+    chart.set(xscale="log", xlim=(0.08, 50), ylim=(54, 85), xlabel="multiply-adds of one picture (billions)")
     chart.set_xticks([0.1, 0.3, 1, 3, 10, 30], ["0.1", "0.3", "1", "3", "10", "30"])
-    chart.set(ylabel="top-1 accuracy on ImageNet, %", title="One central crop; areas are parameters")
+    chart.set(ylabel="top-1 accuracy on ImageNet (%)", title="One central crop; areas are parameters")
     chart.legend(loc="lower right", labelspacing=1.8, borderpad=1.2, handletextpad=2)
     style.bars(bars, list(result["detection"]), list(result["detection"].values()))
     for bar, family in zip(bars.patches, ("vgg", "resnet"), strict=True):

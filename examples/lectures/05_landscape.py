@@ -128,8 +128,10 @@ def draw(figure, result):
     for i, name in enumerate(INPUTS):
         values = np.array(curves["eigenvalues"][name])
         style = {"linestyle": LINES[i], "marker": MARKERS[i], "markevery": 0.15}
-        spectrum.semilogy(np.maximum(values / values[0], 1e-9), **style, label=name)
-        curve.plot(curves["losses"][name], **style, label=f"{name}: {mean(result['test_loss'][name]):.2f}")
+        label = name if name != "centred" else f"{name} (wide)"  # "standardised" lies on it
+        style |= {"linewidth": 5, "markersize": 9, "alpha": 0.3} if name == "centred" else {}
+        spectrum.semilogy(np.maximum(values / values[0], 1e-9), **style, label=label)
+        curve.plot(curves["losses"][name], **style, label=f"{label}: {mean(result['test_loss'][name]):.2f}")
     spectrum.set(title="curvatures", xlabel="direction", ylabel="eigenvalue / largest")
     curve.set(title="descent, each at its best rate", xlabel="steps", ylabel="training loss (nats)")
     spectrum.legend(loc="lower left")

@@ -101,19 +101,23 @@ def draw(figure, result):
     upper, lower = figure.subfigures(2, 1, height_ratios=(1.6, 1))
     pictures, covariances = upper.subplots(2, len(names))
     for name, above, axes in zip(names, pictures, covariances, strict=True):
-        _draw_outputs(above, np.array(curves[name]["outputs"]), name)
+        outputs = np.array(curves[name]["outputs"])
+        _draw_outputs(above, outputs, name)
+        if outputs.ndim == 4:
+            above.set_xlabel("{:.3g} to {:.3g}".format(*np.percentile(outputs, (1, 99))), fontsize="small")
         shades = axes.imshow(np.array(curves[name]["covariance"]) / 100, cmap="gray", vmin=-4, vmax=0)
         axes.set(xticks=[], yticks=[])
         axes.grid(visible=False)
     upper.colorbar(shades, ax=covariances, label="log10(|covariance|\n/ largest)")
-    pictures[0].set_ylabel("four pictures")
+    pictures[0].set_ylabel("four pictures (below:\nthe range that is shown)")
     covariances[0].set_ylabel(f"covariance of the\nfirst {PART} numbers")
     for name, axes in zip(CLOUDS, lower.subplots(1, len(CLOUDS)), strict=True):
         axes.plot(*np.array(curves["clouds"][name]).T, ".", color=BLUE, alpha=0.4, markersize=3)
         pixels = name in ("original", "ZCA")
+        unit = "deviations" if name in ("whitening", "ZCA") else "grey levels"
         axes.set(title=name, aspect="equal", adjustable="datalim", box_aspect=1)
-        axes.set_xlabel("one pixel" if pixels else "first axis")
-        axes.set_ylabel("its neighbour" if pixels else "second axis")
+        axes.set_xlabel(f"{'one pixel' if pixels else 'first axis'} ({unit})")
+        axes.set_ylabel(f"{'its neighbour' if pixels else 'second axis'} ({unit})")
 
 
 def _draw_outputs(axes, outputs, name):

@@ -136,7 +136,8 @@ def draw(figure, result):
     curves.legend()
     style.grouped_bars(last, names, {f"{kind} dropout": list(result[f"error_{kind}"].values()) for kind in KINDS})
     last.set(xlabel="hidden layers x units", ylabel="test error (%)", title="in the end: mean and spread of the seeds")
-    last.legend(loc="lower center", framealpha=1)
+    last.margins(y=0.3)
+    last.legend(loc="upper center", ncols=2)
 
 
 LECTURE = Lecture(__file__, __doc__, measure, measured, draw)

@@ -126,7 +126,7 @@ def draw(figure, result):
     pair = result["errors"]["1 view"][0], result["cutout"]
     style.bars(cutout, ["without", "with"], list(map(mean, pair)), list(map(spread, pair)))
     gain = "a gain" if mean(changes(result, result["cutout"])) < 0 else "no gain"
-    cutout.set(xlabel="cutout in training", ylabel="test error (%)", title=f"one network, one view: {gain}")
+    cutout.set(xlabel="cutout in training", ylabel="test error (%)", title=f"one network, one view:\n{gain}")
 
 
 LECTURE = Lecture(__file__, __doc__, measure, measured, draw)

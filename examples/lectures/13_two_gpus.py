@@ -115,16 +115,18 @@ def draw(figure, result):
         difference.semilogy(steps, np.maximum(np.abs(values), least), color=color, marker=marker, label=label)
     difference.axhline(1e-10, color="#555555", linestyle=":", marker="", label="the tests' limit")
     difference.set(xlabel="step", ylabel="difference of the loss (nats)", title="How far from the network in one piece")
-    difference.legend()
+    difference.legend(loc="upper right", bbox_to_anchor=(1, 0.47))
 
     looks = {"color": style.GREEN}, {"color": "white", "edgecolor": "#777777", "hatch": "///"}
     for crosses, label, look in zip((True, False), ("crosses", "would cross without groups"), looks, strict=True):
         places = [i for i, name in enumerate(BORDERS) if (name in CROSSED) == crosses]
         border.bar(places, [4 * list(BORDERS.values())[i] / 1024 for i in places], label=label, **look)
-    border.set_xticks(range(len(BORDERS)), list(BORDERS), rotation=45)
+    border.set_xticks(range(len(BORDERS)), list(BORDERS), fontsize="small")
     border.set(ylabel="KiB a picture, from each half", title="What crosses before which layer, at 227 pixels")
     border.grid(axis="x", visible=False)
     border.margins(y=0.25)
+    for axes in (loss, difference):
+        axes.xaxis.get_major_locator().set_params(integer=True)
     border.legend()
 
 

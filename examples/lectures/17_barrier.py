@@ -129,19 +129,19 @@ def measured(result: dict) -> str:
 
 
 def draw(figure, result):
-    """The loss along the line: each pair with its own colour, a panel for each kind of statistics."""
     left, right = figure.subplots(1, 2, sharey=True)
     t = np.linspace(0, 1, POINTS)
     for axes, statistics in ((left, STATISTICS[0]), (right, STATISTICS[1])):
         for i, (name, lines) in enumerate(result["curves"].items()):
             for number, line in enumerate(lines):
-                look = {"color": style.COLORS[i], "marker": style.MARKERS[i], "linestyle": style.LINES[i]}
+                look = {"color": style.COLORS[i], "marker": style.MARKERS[i], "linestyle": style.LINES[i], "alpha": 0.8}
+                look |= {"linewidth": 5, "markersize": 8, "alpha": 0.3} if i == 0 else {}  # the second lies on it
                 label = name if number == 0 else None
-                axes.plot(t, line[statistics]["loss"], label=label, alpha=0.8, **look)
+                axes.plot(t, line[statistics]["loss"], label=label, **look)
         axes.set_title(f"batch norm's statistics {statistics}")
-        axes.set_xlabel("way from the first network to the second")
+        axes.set_xlabel("share of the way from the first network to the second")
     left.set_ylabel("test loss (nats)")
-    left.legend(loc="upper left")
+    figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=4)
 
 
 LECTURE = Lecture(__file__, __doc__, measure, measured, draw)

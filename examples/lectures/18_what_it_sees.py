@@ -97,7 +97,7 @@ def draw(figure, result: dict) -> None:
     layers = list(result["fields"])
     titles = {"filters": "filters of the first layer", "halves": "two halves"}
     titles |= {name: f"{name}: four feature maps" for name in layers}
-    titles |= {f"patches {end}": f"what excites four channels of the {end} layer" for end in ENDS}
+    titles |= {f"patches {end}": f"what excites four channels\nof the {end} layer" for end in ENDS}
     below = ["halves", "for the left half", "for the right half"]
     rows = (
         ["filters", *layers],
@@ -108,7 +108,8 @@ def draw(figure, result: dict) -> None:
     for name, text in result["curves"].items():
         style.picture(axes[name], np.moveaxis(from_text(text), 2, 0), titles.get(name, f"Grad-CAM {name}"))
     for number, label in enumerate(("computed", "measured", "middle with 90 % of the gradient")):
-        axes["fields"].plot(layers, [sizes[number] for sizes in result["fields"].values()], label=label)
+        look = {"linewidth": 5, "markersize": 9, "alpha": 0.4} if number == 0 else {}  # "measured" lies on it
+        axes["fields"].plot(layers, [sizes[number] for sizes in result["fields"].values()], label=label, **look)
     axes["fields"].set(title="receptive fields", xlabel="layer", ylabel="side (pixels)", ylim=(0, None))
     axes["fields"].legend()
 

@@ -102,13 +102,13 @@ def measured(result: dict) -> str:
 
 
 def draw(figure, result: dict) -> None:
-    top, below = figure.subfigures(2, 1, height_ratios=(1, 1.3))
+    top, below = figure.subfigures(2, 1, height_ratios=(1, 1.6))
     arms = list(result["mean_iu"])
     draw_maps(top, result["curves"], voc_masks.UNKNOWN)
     for axes, name in zip(below.subplots(1, 2), ("mean_iu", "pixel_accuracy"), strict=True):
         names, values = [arm.replace(" ", "\n") for arm in arms], result[name].values()
         style.bars(axes, names, [*map(mean, values)], [*map(spread, values)])
-        axes.set(ylabel=f"{name.replace('_', ' ').replace('iu', 'IU')} (%)")
+        axes.set(ylabel=f"{name.replace('_', ' ').replace('iu', 'IU')} (%)", title="mean and spread of the seeds")
 
 
 LECTURE = Lecture(__file__, __doc__, measure, measured, draw, size=(11, 5.5))

@@ -123,23 +123,24 @@ def _rate(rate):
 
 
 def draw(figure, result):
-    upper, lower = figure.subfigures(2, 1, height_ratios=(1.1, 1))
-    pictures = result["curves"]["pictures"]
-    *panels, last = upper.subplots(1, len(pictures) + 1)
-    for axes, picture in zip(panels, pictures, strict=True):
+    upper, lower = figure.subfigures(2, 1, height_ratios=(1, 1.2))
+    first, *_ = pictures = result["curves"]["pictures"]
+    for axes, picture in zip(upper.subplots(1, len(pictures) + 2), pictures, strict=False):
         draw_found(axes, picture)
-    draw_defaults(last, pictures[0])
+        for text in axes.texts:
+            text.set_fontsize(8)
+    for axes, kind, where in zip(upper.axes[-2:], ("defaults", "matched"), ("at a place", "to an object"), strict=True):
+        draw_defaults(axes, first | {"defaults": [], "matched": [], kind: first[kind]})
+        x0, y0, x1, y1 = np.reshape(first[kind], (-1, 4)).T
+        axes.set(xlim=(x0.min() - 3, x1.max() + 3), ylim=(y1.max() + 3, y0.min() - 3))  # from near
+        axes.set_title(f"boxes of map {first['map']}:\n{kind} {where}", fontsize="small")
     bars, curves = lower.subplots(1, 2)
     mAPs = [way["mAP"] for way in result["ways"].values()]
-    spreads = [statistics.spread(values) for values in mAPs]
-    style.bars(bars, list(result["ways"]), [statistics.mean(values) for values in mAPs], spreads)
+    style.bars(bars, list(result["ways"]), [*map(statistics.mean, mAPs)], [*map(statistics.spread, mAPs)])
     bars.set(ylabel="mAP (%)", title="mean average precision")
-    for i, (way, values) in enumerate(result["curves"]["precision"].items()):
-        look = {"color": style.COLORS[i], "linestyle": style.LINES[i], "marker": ""}
-        curves.plot(RECALLS, np.mean(values, axis=0), label=way, **look)
-    curves.set(
-        xlabel="recall", ylabel="precision", title="mean over classes at each recall", xlim=(0, 1), ylim=(0, 1.02)
-    )
+    for way, values in result["curves"]["precision"].items():
+        curves.plot(RECALLS, np.mean(values, axis=0), label=way, marker="")
+    curves.set(xlabel="recall", ylabel="precision", title="mean over classes at each recall", ylim=(0, 1.02))
     curves.legend()
 
 

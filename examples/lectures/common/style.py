@@ -11,10 +11,12 @@ from cycler import cycler
 from .statistics import mean, spread
 
 BLACK, BLUE, VERMILION, GREEN, ORANGE, SKY = "#000000", "#0072B2", "#D55E00", "#009E73", "#E69F00", "#56B4E9"
+PURPLE, GREY, YELLOW = "#CC79A7", "#777777", "#F0E442"
 COLORS = BLUE, VERMILION, GREEN, ORANGE, BLACK, SKY
 MARKERS = "o", "s", "^", "D", "v", "P"
 LINES = "-", "--", "-.", ":", "-", "--"
-HATCHES = "", "///", "...", "xx", "\\\\\\", "++"  # of bars, in the same order
+BARS = BLUE, VERMILION, GREEN, ORANGE, SKY, PURPLE, GREY, YELLOW  # not black, in which the spread is drawn
+HATCHES = "", "///", "...", "xx", "\\\\\\", "++", "--", "oo"  # of bars, in the same order
 
 RC: dict[str, Any] = {
     "axes.prop_cycle": cycler(color=COLORS) + cycler(marker=MARKERS) + cycler(linestyle=LINES),
@@ -33,7 +35,7 @@ RC: dict[str, Any] = {
 def bars(axes: Any, names: list[str], values: list[float], spreads: list[float] | None = None, digits: int = 1) -> None:
     """A bar for each name, its value written above it, with the spread as a line; each with a hatch of its own."""
     drawn = axes.bar(
-        range(len(names)), values, yerr=spreads, capsize=4, color=[_of(COLORS, i) for i in range(len(names))]
+        range(len(names)), values, yerr=spreads, capsize=4, color=[_of(BARS, i) for i in range(len(names))]
     )
     for i, bar in enumerate(drawn):
         bar.set(hatch=_of(HATCHES, i), edgecolor="white", linewidth=0)
@@ -52,7 +54,7 @@ def grouped_bars(axes: Any, names: list[str], groups: dict[str, list[list[float]
     for i, (label, values) in enumerate(groups.items()):
         places = [place + (i - (len(groups) - 1) / 2) * width for place in range(len(names))]
         spreads = list(map(spread, values)) if len(values[0]) > 1 else None
-        look = {"color": _of(COLORS, i), "hatch": _of(HATCHES, i), "edgecolor": "white", "linewidth": 0}
+        look = {"color": _of(BARS, i), "hatch": _of(HATCHES, i), "edgecolor": "white", "linewidth": 0}
         drawn = axes.bar(places, list(map(mean, values)), 0.95 * width, yerr=spreads, capsize=3, label=label, **look)
         axes.bar_label(drawn, fmt=f"%.{digits}f", padding=3, fontsize="small")
     axes.set_xticks(range(len(names)), names)
