@@ -2,8 +2,14 @@
 
 import json
 
+import numpy as np
 import pytest
-from lecture_runs import LECTURES, programs
+from lecture_runs import LECTURES, lecture_module, program, programs
+from paths import ROOT
+from PIL import Image
+
+index = lecture_module("common.index")
+KEPT = ROOT / "docs" / "lectures"
 
 
 @pytest.mark.parametrize("name", programs.NAMES)
@@ -12,6 +18,24 @@ def test_it_runs(name, quick, capsys):
     assert results["mode"] == "quick" and results["measured"] and results["result"]
     printed = [line for line in capsys.readouterr().out.splitlines() if line.startswith("{")]
     assert not printed or json.loads(printed[-1])["lecture"] == name  # else another test has run it
+
+
+@pytest.mark.parametrize("name", programs.NAMES)
+def test_what_is_kept_is_what_it_says(name):
+    """The figure that documents show is one, and the docstring quotes the results that lie beside it."""
+    module = program(name)
+    results = json.loads((KEPT / f"{name}.json").read_text(encoding="utf-8"))
+    assert results["mode"] == "default" and results["lecture"] == name
+    sentence = " ".join(module.measured(results["result"]).split())
+    assert module.LECTURE.page["Measured"] == sentence == " ".join(results["measured"].split())
+    with Image.open(KEPT / f"{name}.png") as figure:
+        assert min(figure.size) >= 200
+        assert len(np.unique(np.asarray(figure.convert("RGB")) @ [1 << 16, 1 << 8, 1])) > 20, "it shows nothing"
+
+
+def test_the_page_is_made_of_them():
+    text = index.PAGE.read_text(encoding="utf-8")
+    assert text == index.page(text), "make it again: python examples/lectures --keep"
 
 
 @pytest.mark.parametrize("name", programs.NAMES)

@@ -8,6 +8,8 @@ import re
 import shutil
 from pathlib import Path
 
+from PIL import Image
+
 from minicnn.errors import SettingError
 from minicnn.storage.files import atomic_write
 
@@ -28,8 +30,9 @@ def keep(out: Path, names: list[str]) -> None:
     before = PAGE.read_text(encoding="utf-8")
     KEPT.mkdir(exist_ok=True)
     for name, results in found.items():
-        for ending in (".json", ".png"):
-            shutil.copyfile(out / f"{name}{ending}", KEPT / f"{name}{ending}")
+        shutil.copyfile(out / f"{name}.json", KEPT / f"{name}.json")
+        with Image.open(out / f"{name}.png") as figure, atomic_write(KEPT / f"{name}.png") as file:
+            figure.convert("RGB").quantize(256).save(file, "PNG", optimize=True)  # a third of the bytes
         program = FOLDER / f"{name}.py"
         _write(program, with_measured(program.read_text(encoding="utf-8"), results["measured"]))
     _write(PAGE, page(before))
