@@ -1,6 +1,8 @@
 """The series of experiments as a whole: every program runs, and is what the documents say of it."""
 
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -18,6 +20,18 @@ def test_it_runs(name, quick, capsys):
     assert results["mode"] == "quick" and results["measured"] and results["result"]
     printed = [line for line in capsys.readouterr().out.splitlines() if line.startswith("{")]
     assert not printed or json.loads(printed[-1])["lecture"] == name  # else another test has run it
+
+
+@pytest.mark.slow
+def test_one_command_runs_all(tmp_path):
+    """From another folder, as its user calls it; a figure and results of each lie where it says."""
+    command = [sys.executable, LECTURES, "--quick"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr
+    count = len(programs.NAMES)
+    assert f"{count} of {count} programs in " in done.stdout
+    made = {path.name for path in (tmp_path / "runs" / "lectures").iterdir()}
+    assert made == {f"{name}.quick.{kind}" for name in programs.NAMES for kind in ("json", "png")}
 
 
 @pytest.mark.parametrize("name", programs.NAMES)

@@ -114,6 +114,8 @@ class Lecture:
         if (sentence := self.measured(results["result"])) != results.get("measured"):
             results["measured"] = sentence
             write_json(path, results)
+        if mode == "quick":
+            say("    on tiny data, which shows that it runs, and nothing else:")
         tell(f"    {sentence}", "    ")
         numbers = {name: _rounded(value) for name, value in results["result"].items() if name != "curves"}
         head = {name: results.get(name) for name in ("lecture", "mode", "seeds", "seconds")}
