@@ -117,7 +117,7 @@ class Lecture:
         if mode == "quick":
             say("    on tiny data, which shows that it runs, and nothing else:")
         tell(f"    {sentence}", "    ")
-        numbers = {name: _rounded(value) for name, value in results["result"].items() if name != "curves"}
+        numbers = {name: rounded(value) for name, value in results["result"].items() if name != "curves"}
         head = {name: results.get(name) for name in ("lecture", "mode", "seeds", "seconds")}
         say(json.dumps(head | numbers))
         self._print_figure(results["result"], path.with_suffix(".png"))
@@ -198,6 +198,15 @@ def as_plain(value: Any) -> Any:
     raise TypeError(f"a result is made of numbers, texts, lists and dicts, not of {type(value).__name__}")
 
 
+def rounded(value: Any) -> Any:
+    """Plain values with six digits of each number: what a line shows; the file has them all."""
+    if isinstance(value, dict):
+        return {name: rounded(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [rounded(item) for item in value]
+    return float(f"{value:.6g}") if isinstance(value, float) else value
+
+
 def prepare(options: argparse.Namespace) -> None:
     """Make the folder of results, and try it out. SettingError for options that no program can use."""
     if options.seeds is not None and not 1 <= options.seeds <= MOST_SEEDS:
@@ -237,15 +246,6 @@ def _found(path, settings, part, again):
 
 def _mode(options):
     return "quick" if options.quick else "full" if options.full else "default"
-
-
-def _rounded(value):
-    """Numbers with the six digits that a line shows; the file has them all."""
-    if isinstance(value, dict):
-        return {name: _rounded(item) for name, item in value.items()}
-    if isinstance(value, list):
-        return [_rounded(item) for item in value]
-    return float(f"{value:.6g}") if isinstance(value, float) else value
 
 
 def _processor_seconds():

@@ -5,7 +5,6 @@ What is kept are the figure and the results of one run of the whole series in it
 
 import json
 import re
-import shutil
 from pathlib import Path
 
 from PIL import Image
@@ -13,7 +12,7 @@ from PIL import Image
 from minicnn.errors import SettingError
 from minicnn.storage.files import atomic_write
 
-from .experiment import read
+from .experiment import read, rounded
 from .page import parts, with_measured
 from .programs import FOLDER, NAMES, load
 
@@ -30,7 +29,7 @@ def keep(out: Path, names: list[str]) -> None:
     before = PAGE.read_text(encoding="utf-8")
     KEPT.mkdir(exist_ok=True)
     for name, results in found.items():
-        shutil.copyfile(out / f"{name}.json", KEPT / f"{name}.json")
+        _write(KEPT / f"{name}.json", _lines(results))
         with Image.open(out / f"{name}.png") as figure, atomic_write(KEPT / f"{name}.png") as file:
             figure.convert("RGB").quantize(256).save(file, "PNG", optimize=True)  # a third of the bytes
         program = FOLDER / f"{name}.py"
@@ -39,11 +38,20 @@ def keep(out: Path, names: list[str]) -> None:
 
 
 def _results(out, name):
-    path = out / f"{name}.json"
-    results = read(path, load(name).LECTURE.settings("default"))
+    """With six digits, and the sentence that says them."""
+    path, lecture = out / f"{name}.json", load(name).LECTURE
+    results = read(path, lecture.settings("default"))
     if not results or "measured" not in results or not path.with_suffix(".png").is_file():
         raise SettingError(f"{out} has no default results of {name} as it now is; run python examples/lectures {name}")
-    return results
+    results = rounded(results)
+    return results | {"measured": lecture.measured(results["result"])}
+
+
+def _lines(results):
+    """As JSON, a line for each name."""
+    inner = ",\n".join(f"  {json.dumps(name)}: {json.dumps(value)}" for name, value in results["result"].items())
+    outer = [f"{json.dumps(name)}: {json.dumps(value)}" for name, value in results.items() if name != "result"]
+    return "{\n" + ",\n".join([*outer, '"result": {\n' + inner + "\n}"]) + "\n}\n"
 
 
 def page(text: str) -> str:
