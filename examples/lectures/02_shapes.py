@@ -13,7 +13,8 @@ Done       One picture of 227 x 227 pixels goes through the AlexNet of 2012, and
            prints 224 pixels, of which conv1 would make 54.25.) --full changes nothing.
 Measured   floor((W - F + 2P) / S) + 1 gives all 8 widths, the deck's formula 0 of them. conv1 has 34,944 parameters;
            the network of 2012 has 60,965,224, but 62,378,344 without the groups, which the deck's list leaves out, and
-           torchvision's 61,100,840. The 650,000 neurons are 659,272.
+           torchvision's 61,100,840. The 650,000 neurons are 659,272; the caption's come to 622,312, for it has 253,440
+           in conv1, where 290,400 come out.
 Look at    minicnn/ops/geometry.py for the sizes, minicnn/nn/summary.py for the counts, minicnn/models/alexnet.py.
 """
 

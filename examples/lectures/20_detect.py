@@ -12,9 +12,9 @@ Done       SSD on a ResNet of 7 convolutions, two maps of 12 x 12 and 6 x 6, 720
            scenes have the same ten textures, which favours transfer.
            --full DIR: SSD300 on DIR in VOC's layout (ImageSets/Main/trainval.txt and test.txt; pictures of 2007 and
            2012 in one folder), at the paper's rate, from VGG-16's ImageNet weights, which are downloaded; for a GPU.
-Measured   mAP in percent, 3 seeds: frozen 62.8 ± 1.6 (at a rate of 0.01), fine-tuned 62.1 ± 5.0 (at a rate of 0.003),
-           from scratch 33.4 ± 12.5 (at a rate of 0.01). As the mean at eleven recalls: frozen 61.8 ± 1.7, fine-tuned
-           62.0 ± 5.0, from scratch 33.8 ± 11.7.
+Measured   mAP in percent, 3 seeds: frozen 62.8 ± 1.6 (at a rate of 0.01), fine-tuned 62.1 ± 5.0 (at a rate of 0.003,
+           the edge of what was tried), from scratch 33.4 ± 12.5 (at a rate of 0.01). As the mean at eleven recalls:
+           frozen 61.8 ± 1.7, fine-tuned 62.0 ± 5.0, from scratch 33.8 ± 11.7.
 Look at    minicnn/detection/, minicnn/models/ssd.py, docs/detect.md
 """
 

@@ -1,7 +1,7 @@
 """The lectures as experiments: lists the programs of this folder, and runs them.
 
     python examples/lectures                 all of them, one after the other
-    python examples/lectures --quick         all of them on tiny data, in about two minutes
+    python examples/lectures --quick         all of them on tiny data, in about a minute
     python examples/lectures 4 17 dropout    some of them
     python examples/lectures --list          what there is
 
