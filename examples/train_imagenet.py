@@ -100,9 +100,9 @@ def has(arch, name):
 
 def describe(args):
     """The recipe in a line, as it is after all flags."""
-    milestones = ", ".join(map(str, args.milestones))
+    milestones = ", ".join(str(epoch) for epoch in args.milestones if epoch < args.epochs)
     if args.schedule == "steps":
-        falls = f"after epochs {milestones} of {args.epochs}"
+        falls = f"after epochs {milestones} of {args.epochs}" if milestones else f"never in {args.epochs} epochs"
     else:
         falls = f"after {args.patience} epochs without improvement"
     sides = f"{args.shorter_side} to {largest_side(args)}" if largest_side(args) else str(args.shorter_side)

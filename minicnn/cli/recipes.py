@@ -41,7 +41,8 @@ def on_sample(args: Namespace) -> bool:
 
 
 def sample_note(args: Namespace, what: str, changed: dict[str, Any]) -> str:
-    """What the user should know of a run on the sample set: `what` settings were changed for it, and to what."""
-    values = ", ".join(f"{name} {getattr(args, name)}" for name in changed)
+    """What the user should know of a run on the sample set: `what` settings were changed for it, and to what; without
+    those that the user has chosen."""
+    values = ", ".join(f"{name} {value}" for name, value in changed.items() if getattr(args, name) == value)
     pictures = "No DIR given, so the pictures are synthetic: ten classes of textures, drawn once into a cache folder."
     return f"{pictures} {what} settings were changed for them: {values}."

@@ -60,7 +60,7 @@ def test_no_dir_is_the_synthetic_sample_in_a_new_folder(pictures, tmp_path, caps
     for _ in range(2):
         assert run("--epochs 1 --width 8 -j 1") == 0
     out = capsys.readouterr().out
-    assert "synthetic" in out and "image_size 67" in out and "width 8" in out
+    assert "synthetic" in out and "image_size 67" in out and "width 8" not in out  # the last is the user's
     assert [path.name for path in sorted(Path("runs").iterdir())] == ["alexnet-sample-1", "alexnet-sample-2"]
 
 

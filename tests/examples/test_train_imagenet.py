@@ -90,6 +90,14 @@ def test_flags_go_before_the_recipe():
     assert "lr 0.3, / 10 after epochs 30, 60 of 90" in example.describe(args)
 
 
+def test_only_what_was_changed_is_said_to_be():
+    args = settings("--epochs", "1", "--lr", "0.5")
+    assert "/ 10 never in 1 epochs" in example.describe(args)
+    note = example.note(args)
+    assert "epochs" not in note and "lr" not in note and "image_size 64" in note
+    assert "after epochs 6 of 8" in example.describe(settings("--epochs", "8"))
+
+
 def test_plain_networks_have_resnets_weights_but_for_shortcuts():
     with without_initial_weights():
         plain = example.build_model(settings("DIR", "-a", "plain18"), 7)
