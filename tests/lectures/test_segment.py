@@ -69,13 +69,13 @@ def test_voc_is_read(folder):
 @pytest.mark.parametrize("missing", ["JPEGImages", "SegmentationClass", "ImageSets/Segmentation/train.txt"])
 def test_another_layout(folder, missing):
     (folder / missing).rename(folder / "elsewhere")
-    with raises(SettingError, f"has no {missing}", "VOC2012"):
+    with raises(SettingError, missing, "VOC's layout", "VOC2012"):
         voc.VocMasks(folder, "train")
 
 
 def test_no_names(folder):
     (folder / "ImageSets" / "Segmentation" / "train.txt").write_text("\n")
-    with raises(SettingError, "train.txt", "no pictures"):
+    with raises(SettingError, "train.txt", "no picture"):
         voc.VocMasks(folder, "train")
     (folder / "ImageSets" / "Segmentation" / "train.txt").write_text("a\n../b\n")
     with raises(SettingError, "train.txt", "'../b'", "no name"):

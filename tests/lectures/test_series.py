@@ -2,6 +2,7 @@
 
 import ast
 import json
+import re
 import subprocess
 import sys
 
@@ -59,3 +60,10 @@ def test_a_program_is_short(name):
     source = (LECTURES / f"{name}.py").read_text(encoding="utf-8")
     docstring = ast.parse(source).body[0]
     assert len(source.splitlines()) - (docstring.end_lineno - docstring.lineno + 1) <= 132
+
+
+def test_the_folder_they_share_lists_its_files():
+    common = lecture_module("common")
+    listed = re.findall(r"^(\w+\.py)  ", common.__doc__, re.M)
+    there = {path.name for path in (LECTURES / "common").glob("*.py")} - {"__init__.py"}
+    assert sorted(listed) == sorted(there)

@@ -8,6 +8,7 @@ index.py        docs/lectures.md, made from docstrings and results
 classes.py      pictures of some classes: drawn textures, or a folder of the user's
 scenes.py       drawn scenes with boxes around their objects
 voc.py          photographs with boxes, in the layout of PASCAL VOC
+voc_names.py    which pictures belong to a split of such a folder
 detecting.py    a detector's training, its mAP, what it finds in some pictures
 digits.py       handwritten digits, from a package that has them
 idx.py          MNIST, from its own four files
@@ -20,7 +21,11 @@ label_maps.py   a class for each pixel, drawn
 voc_masks.py    photographs with the class of each pixel, in the same layout, and what trains on them
 training.py     a training loop on arrays, and the error it leaves
 landscape.py    the loss of a linear classifier around its weights
+growing.py      deep nets that compute what a shallow one does
+ingredients.py  a small net with or without what made deep nets work
+halves.py       AlexNet in two halves, each in a process of its own
 tower.py        equal layers upon each other, and what passes through each: signals, gradients
+tanh.py         tanh, and the two formulas for it that are another function
 dead_units.py   the share of ReLUs that training has killed
 race.py         how many epochs a net needs until its error has fallen to some value
 subject.py      nets to look into: one that has learnt textures, and AlexNet

@@ -18,7 +18,7 @@ from minicnn.data.geometry import Resize, moved_boxes
 from minicnn.detection import checked_boxes
 from minicnn.errors import SettingError
 
-LAYOUT = "a folder in VOC's layout has ImageSets/Main, JPEGImages and Annotations, such as VOCdevkit/VOC2007"
+from .voc_names import LAYOUT, voc_names
 
 
 class Voc:
@@ -33,7 +33,9 @@ class Voc:
         self, folder: Path, split: str, size: tuple[int, int] | None = None, names: list[str] | None = None
     ) -> None:
         self.folder, self.size = folder, size
-        self._pictures = [(name, *_annotation(folder / "Annotations" / f"{name}.xml")) for name in _list(folder, split)]
+        self._pictures = [
+            (name, *_annotation(folder / "Annotations" / f"{name}.xml")) for name in voc_names(folder, "Main", split)
+        ]
         occur = sorted({name for _, _, _, classes, _ in self._pictures for name in classes})
         self.names = occur if names is None else names
         if unknown := set(occur) - set(self.names):
@@ -54,19 +56,6 @@ class Voc:
             image, (boxes, kept) = move.image(image, "bilinear", 0), moved_boxes(boxes, move, image.size, self.size)
             labels, difficult = labels[kept], difficult[kept]
         return {"image": image, "boxes": boxes, "labels": labels, "difficult": difficult}
-
-
-def _list(folder, split):
-    path = folder / "ImageSets" / "Main" / f"{split}.txt"
-    try:
-        names = [line.split()[0] for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingError(f"{path} cannot be read: {error}; {LAYOUT}") from error
-    if wrong := [name for name in names if Path(name).name != name]:
-        raise SettingError(f"{path}: {wrong[0]!r} is no name of a picture; {LAYOUT}")
-    if not names:
-        raise SettingError(f"{path} names no picture; {LAYOUT}")
-    return names
 
 
 def _annotation(path):

@@ -25,6 +25,7 @@ from minicnn.progress import Progress
 from minicnn.train.segmentation import Confusion
 
 from .pictures import as_text
+from .voc_names import LAYOUT, voc_names
 
 CLASSES, UNKNOWN, EPOCHS = 21, 255, 175
 TOGETHER = 20  # pictures whose gradients are averaged for a step: of many sizes, they do not go into one array
@@ -37,19 +38,10 @@ class VocMasks:
     """
 
     def __init__(self, folder: Path, part: str) -> None:
-        self.folder, listing = folder, folder / "ImageSets" / "Segmentation" / f"{part}.txt"
-        for path in (folder / "JPEGImages", folder / "SegmentationClass", listing):
-            if not path.exists():
-                layout = "JPEGImages, SegmentationClass and ImageSets/Segmentation, usually VOCdevkit/VOC2012"
-                raise SettingError(f"{folder} has no {path.relative_to(folder)}; give the folder with {layout}")
-        try:
-            self.names = listing.read_text(encoding="utf-8").split()
-        except (OSError, UnicodeDecodeError) as error:
-            raise SettingError(f"{listing} cannot be read: {error}; it has a picture's name on each line") from error
-        if not self.names:
-            raise SettingError(f"{listing} names no pictures; write a name on each line")
-        if wrong := [name for name in self.names if Path(name).name != name]:
-            raise SettingError(f"{listing}: {wrong[0]!r} is no name of a picture; write 2007_000032, for example")
+        self.folder, self.names = folder, voc_names(folder, "Segmentation", part)
+        for name in ("JPEGImages", "SegmentationClass"):
+            if not (folder / name).is_dir():
+                raise SettingError(f"{folder} has no {name}; {LAYOUT}")
 
     def __len__(self) -> int:
         return len(self.names)
@@ -76,13 +68,9 @@ Normalize = Callable[[np.ndarray], np.ndarray]
 def train(
     model: nn.Module, data: VocMasks, normalize: Normalize, epochs: int, lr: float, seed: int, device: str
 ) -> None:
-    """As in the paper: momentum 0.9, weight decay 5e-4, a rate that stays and is twice as high for biases, pictures as
-    they are (nothing is augmented)."""
-    named = [pair for pair in model.named_parameters() if pair[1].requires_grad]
-    groups = [[p for name, p in named if name.endswith("bias") is is_bias] for is_bias in (False, True)]
-    optimizer = optim.SGD(
-        [{"params": groups[0]}, {"params": groups[1], "lr": 2 * lr}], lr, momentum=0.9, weight_decay=5e-4
-    )
+    """As in the paper: momentum 0.9, weight decay 5e-4 on weights, a rate that stays and is twice as high for biases,
+    pictures as they are (nothing is augmented)."""
+    optimizer = optim.SGD(optim.weights_and_biases(model, lr, weight_decay=5e-4), lr, momentum=0.9)
     rng = np.random.default_rng(seed)
     model.train()
     for epoch in range(epochs):
