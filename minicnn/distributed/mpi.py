@@ -1,0 +1,111 @@
+"""Several processes, by MPI: arrays in memory and values of Python go from rank to rank.
+
+mpi4py's methods with a capital letter (Allreduce) move the memory of arrays, those without one (bcast) pickle.
+The calls of ops, the sums of gradients and the values travel by a communicator each: MPI matches calls of one
+communicator by their order alone, and a gradient may be complete sooner on one rank than on another.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..device import device_of
+from ..types import Array
+from .launch import Launch
+from .ranks import Sending, World
+
+
+class Ranks(World):
+    """The processes of one mpiexec."""
+
+    def __init__(self, started: Launch) -> None:
+        from mpi4py import MPI  # importing it initialises MPI
+
+        self._mpi = MPI
+        self.values = MPI.COMM_WORLD
+        self.ops, self.gradients = self.values.Dup(), self.values.Dup()
+        self.rank, self.size = self.values.rank, self.values.size
+        self.local_rank, self.local_size = started.local_rank, started.local_size
+
+    def sum(self, array: Array) -> Array:
+        if device_of(array) == "cuda":
+            return self.nccl.sum(array)
+        result = np.empty(array.shape, array.dtype)
+        self.ops.Allreduce(np.ascontiguousarray(array), result)
+        return result
+
+    def start_sum(self, array: Array) -> Sending:
+        if device_of(array) == "cuda":
+            return self.nccl.start_sum(array)
+        return _Request(self.gradients.Iallreduce(self._mpi.IN_PLACE, array))
+
+    def gather(self, array: Array) -> Array:
+        if device_of(array) == "cuda":
+            return self.nccl.gather(array)
+        result = np.empty((self.size, *array.shape), array.dtype)
+        self.ops.Allgather(np.ascontiguousarray(array), result)
+        return result
+
+    def scatter_sum(self, array: Array) -> Array:
+        self._check_rows("scatter_sum", array)
+        if device_of(array) == "cuda":
+            return self.nccl.scatter_sum(array)
+        result = np.empty(array.shape[1:], array.dtype)
+        self.ops.Reduce_scatter_block(np.ascontiguousarray(array), result)
+        return result
+
+    def exchange(self, array: Array) -> Array:
+        self._check_rows("exchange", array)
+        if device_of(array) == "cuda":
+            return self.nccl.exchange(array)
+        result = np.empty(array.shape, array.dtype)
+        self.ops.Alltoall(np.ascontiguousarray(array), result)
+        return result
+
+    def broadcast(self, array: Array) -> Array:
+        if device_of(array) == "cuda":
+            return self.nccl.broadcast(array)
+        result = np.array(array, order="C")
+        self.ops.Bcast(result)
+        return result
+
+    def share(self, value: Any) -> Any:
+        return self.values.bcast(value)
+
+    def gather_values(self, value: Any) -> list[Any]:
+        return self.values.allgather(value)
+
+    def on_rank_0(self, function: Callable[..., Any], *args: Any, **keywords: Any) -> Any:
+        result = error = None
+        if self.is_main:
+            try:
+                result = function(*args, **keywords)
+            except Exception as raised:  # the others would wait for a result that never comes
+                error = raised
+        result, error = self.share((result, error))
+        if error is not None:
+            error.on_all_ranks = True  # one of them is enough to say so: train/exit.py
+            raise error
+        return result
+
+    @functools.cached_property
+    def nccl(self) -> Any:
+        """The carrier of arrays on the GPU, made when the first one is to be sent."""
+        from .nccl import Nccl
+
+        return Nccl(self)
+
+    def _check_rows(self, op, array):
+        if array.ndim == 0 or len(array) != self.size:
+            what = f"{op}: the array of shape {array.shape} must have a row for each of the {self.size} ranks"
+            raise ValueError(f"{what}; give it the shape ({self.size}, ...)")
+
+
+class _Request:
+    def __init__(self, request):
+        self._request = request
+
+    def wait(self) -> None:
+        self._request.Wait()
