@@ -138,6 +138,7 @@ ABSENT = (  # (names, what to write instead, or why)
     ("data.Resize", "ResizeShorter(size), and a crop after it"),
     ("data.Sampler data.RandomSampler data.SequentialSampler data.SubsetRandomSampler data.WeightedRandomSampler "
      "data.BatchSampler", "DataLoader(shuffle=True), or Subset(dataset, order) in an order of your own"),
+    ("data.DistributedSampler", "DataLoader(part=world().part): this rank's rows of each batch"),
     ("data.IterableDataset data.ChainDataset", "a data set has __len__ and __getitem__"),
     ("data.ConcatDataset", "np.concatenate the arrays, or write a Dataset whose __getitem__ looks into both"),
     ("minicnn.onnx minicnn.hub", "minicnn.pretrained reads weights of torch.save and torchvision"),

@@ -11,24 +11,30 @@ generator of its own for each item, so it does not matter which thread fetches i
 up at any batch without replaying the ones before it: ``loader.epoch(epoch, start=batch.position + 1)``, which the
 training loop of ``minicnn.train`` uses, hands over a Batch of arrays as they come, uint8 pictures for instance.
 
-One step a file: sources.py gets items, ahead.py lets threads do it, collate.py makes batches and Tensors of them.
+Several processes that train together take a part each of every batch: ``DataLoader(..., part=world().part)``. All
+parts together are, row by row, the batch that one process would take.
+
+One step a file: sources.py gets items, ahead.py lets threads do it, collate.py makes batches and Tensors of them,
+empty.py those of no items.
 """
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..device import is_array, to_device
+from ..distributed.rows import checked_part, rows
 from ..settings import ANY, flag, real, whole
 from ..tensor import Tensor
 from ..types import Array
 from .ahead import fetch_ahead, fetch_now
 from .collate import as_labels, to_tensors
 from .datasets import TensorDataset
+from .empty import EmptyBatches
 from .errors import BadImage, DataError, shown
 from .normalize import ZeroToOne
 from .sources import Arrays, source_of
@@ -36,7 +42,7 @@ from .sources import Arrays, source_of
 ORDER, AUGMENT = 1, 2  # the purposes of the generators
 
 NOT_HERE = {  # PyTorch's other settings, and what to do instead
-    "sampler": "give the items in an order of your own, arrays[order], or shuffle=True",
+    "sampler": "give the items in an order of your own, arrays[order], or shuffle=True; to ranks, part=world().part",
     "batch_sampler": "give batch_size=, shuffle= and drop_last=",
     "generator": "the order comes from seed=, a whole number",
     "prefetch_factor": "give prefetch=, how many batches are fetched ahead by all threads together",
@@ -79,6 +85,8 @@ class DataLoader:
     prefetch     how many batches are fetched ahead of the one in use
     collate_fn   a function of a list of items; what it returns is handed over in place of the batch
     drop_last    leave out the last batch of an epoch if it is not full
+    part         (which one, of how many): only these rows of each batch (distributed/rows.py), for one of several
+                 processes, ``part=world().part``; None, or (0, 1): all. It may be set later
 
     A batch has the form of an item, a tuple mostly. Its leaves are Tensors: of uint8 arrays (C, H, W) and of PIL images
     float32 in [0, 1], of whole numbers int64, of other arrays their own dtype; Tensors stay what they are.
@@ -87,6 +95,11 @@ class DataLoader:
     however many epochs it is met in. When there are more of them than max_bad_fraction of the data set
     (rounded up to whole pictures), TooManyBadImages is raised. Any other exception of a worker is raised
     here, as it is, with a note that names the item.
+
+    A part of several has len(loader) batches, too, of the same items in the same order, but fetches its own rows alone;
+    unreadable pictures are left out afterwards. It hands over every batch, also one in which it has no row: that one
+    has the form of its latest batch, else of another item, with 0 rows; collate_fn is called with []. `.bad` has what
+    this part has met, and is judged by what the whole data set is allowed; ``add_bad`` adds what the others have met.
     """
 
     def __init__(
@@ -103,6 +116,7 @@ class DataLoader:
         collate_fn: Callable | None = None,
         drop_last: bool = False,
         max_bad_fraction: float = 0.001,
+        part: tuple[int, int] | None = None,
         **others: Any,
     ) -> None:
         _refuse(others)
@@ -124,6 +138,7 @@ class DataLoader:
         self.collate_fn = collate_fn
         self.drop_last = flag(self, "drop_last", drop_last)
         self.max_bad_fraction = real(self, "max_bad_fraction", max_bad_fraction, at_least=0, at_most=1)
+        self.part = part
         self.next_epoch = 0  # which one `for ... in loader` begins next; set it to go on where another run stood
         self.bad: dict[str, str] = {}
         self.wait_seconds = 0.0  # how long the consumer waited for batches in the latest epoch
@@ -133,21 +148,30 @@ class DataLoader:
         """What it was given; of a tuple of arrays, their TensorDataset: len() counts items. Not to be exchanged."""
         return self._dataset
 
+    @property
+    def part(self) -> tuple[int, int]:
+        """(which one, of how many): the rows that it takes of each batch; (0, 1) is all of them."""
+        return self._part
+
+    @part.setter
+    def part(self, value: tuple[int, int] | None) -> None:
+        self._part = checked_part(self, value)
+
     def __len__(self) -> int:
-        """Batches in an epoch."""
+        """Batches in an epoch, whatever part of each this loader takes."""
         full, rest = divmod(len(self._source), whole(self, "batch_size", self.batch_size))  # it may have been set
         return full + (rest > 0 and not self.drop_last)
 
     def __repr__(self):
-        settings = {name: getattr(self, name) for name in ("batch_size", "shuffle", "seed", "num_workers", "drop_last")}
-        shown = ", ".join(f"{name}={value}" for name, value in settings.items())
+        names = ["batch_size", "shuffle", "seed", "num_workers", "drop_last", *["part"][: self._is_part]]
+        shown = ", ".join(f"{name}={getattr(self, name)}" for name in names)
         return f"DataLoader({len(self._source)} items of {self._source}, {shown})"
 
     def __iter__(self) -> Iterator[Any]:
         """The batches of the next epoch, as Tensors."""
         epoch = whole(self, "next_epoch", self.next_epoch, 0)
         self.next_epoch = epoch + 1
-        return self._handed_over(epoch, 0, self._as_tensors)
+        return self._handed_over(epoch, range(len(self)), self._as_tensors)
 
     def order(self, epoch: int) -> Array:
         """int64 (len(dataset),): the items in the order in which this epoch takes them."""
@@ -155,17 +179,23 @@ class DataLoader:
             return np.arange(len(self._source))
         return np.random.default_rng([self.seed, ORDER, epoch]).permutation(len(self._source))
 
-    def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
-        """Iterate over the batches `start`, `start + 1`, ... of an epoch, each a Batch of arrays.
+    def epoch(self, epoch: int, start: int = 0, stride: int = 1) -> Iterator[Batch]:
+        """Iterate over the batches `start`, `start + stride`, ... of an epoch, each a Batch of arrays.
 
-        A batch without a single readable picture is not handed over, but its position counts. Leaving the
-        loop early stops the workers. TypeError where items are no pairs of a picture and a label.
+        A batch without a single readable picture is not handed over (but by a `part` of several), though its position
+        counts. Leaving the loop early stops the workers. TypeError where items are no pairs of a picture and a label.
         """
         epoch, start = whole(self, "epoch", epoch, 0), whole(self, "start", start, ANY)
         if not 0 <= start <= len(self):
             batches = f"0..{len(self)}, the batches of an epoch"
             raise ValueError(f"DataLoader.epoch: start must lie in {batches}, not {start}")
-        return self._handed_over(epoch, start, _as_batch)
+        positions = range(start, len(self), whole(self, "stride", stride))
+        return self._handed_over(epoch, positions, _as_batch)
+
+    def add_bad(self, pictures: Mapping[str, str]) -> None:
+        """Enter these into `.bad`, {path: reason}: what other parts' loaders have met. May raise TooManyBadImages."""
+        for path, reason in pictures.items():
+            self._note(path, reason)
 
     def name(self, index: int) -> str:
         """What messages call an item of the data set: a picture's path, for instance."""
@@ -174,50 +204,68 @@ class DataLoader:
     def _as_tensors(self, batch, indices, position):
         return batch if self.collate_fn else to_tensors(batch, self.normalize)
 
-    def _handed_over(self, epoch, start, form):
-        with closing(self._batches(epoch, start)) as batches:
+    @property
+    def _is_part(self):
+        return self.part[1] > 1
+
+    def _handed_over(self, epoch, positions, form):
+        with closing(self._batches(epoch, positions)) as batches:
             for found in batches:
                 yield form(*found)
 
-    def _batches(self, epoch, start):
-        """(batch of arrays, the indices of its items, its position), for each batch from `start` on."""
+    def _batches(self, epoch, positions):
+        """(batch of arrays, the indices of its items, its position), for each of these batches."""
         self.wait_seconds = 0.0
         order = self.order(epoch)
-        parts = [order[p * self.batch_size : (p + 1) * self.batch_size] for p in range(start, len(self))]
-        with closing(self._rows(parts) if isinstance(self._source, Arrays) else self._items(epoch, parts)) as found:
-            for position in range(start, len(self)):
+        cuts = [self._own(order[p * self.batch_size : (p + 1) * self.batch_size]) for p in positions]
+        found = self._rows(cuts) if isinstance(self._source, Arrays) else self._items(epoch, order, positions, cuts)
+        with closing(found):
+            for position in positions:
                 asked = time.perf_counter()
                 batch, indices = next(found)
                 self.wait_seconds += time.perf_counter() - asked
-                if len(indices):
+                if len(indices) or self._is_part:
                     yield batch, indices, position
 
-    def _rows(self, parts):
-        for indices in parts:
+    def _own(self, indices):
+        """Of the items of a batch, those of this part."""
+        own = rows(len(indices), *self.part)
+        return indices[own.start : own.stop]
+
+    def _rows(self, cuts):
+        for indices in cuts:
             yield self._source.rows(indices), indices
 
-    def _items(self, epoch, parts):
+    def _items(self, epoch, order, positions, cuts):
         def fetch(index):  # runs in a worker
             try:
                 return self._source.item(index, lambda: np.random.default_rng([self.seed, AUGMENT, epoch, index]))
             except BadImage as bad:
                 return bad
 
+        empty = EmptyBatches(fetch, self._source.stack, self.collate_fn)
         ahead = self.num_workers, self.prefetch
-        with closing(fetch_ahead(fetch, parts, *ahead) if self.num_workers else fetch_now(fetch, parts)) as fetched:
-            for indices, found in zip(parts, fetched, strict=True):
+        with closing(fetch_ahead(fetch, cuts, *ahead) if self.num_workers else fetch_now(fetch, cuts)) as fetched:
+            for position, indices, found in zip(positions, cuts, fetched, strict=True):
                 good = [i for i, item in enumerate(found) if not isinstance(item, BadImage)]
                 for item in found:
                     if isinstance(item, BadImage):
-                        self._note(item)
+                        self._note(item.path, item.reason)
                 items, indices = [found[i] for i in good], indices[good]
-                yield self._collate(items, indices) if good else None, indices
+                if good:
+                    empty.example = items[0], indices[0]
+                    yield self._collate(items, indices), indices
+                elif self._is_part:
+                    others = np.roll(order, -position * self.batch_size)  # this batch's, then on, and round to it
+                    yield empty.batch(others, f"part {self.part} of batch {position}"), indices
+                else:
+                    yield None, indices
 
     def _collate(self, items, indices):
         return self.collate_fn(items) if self.collate_fn else self._source.stack(items, indices)
 
-    def _note(self, bad):
-        self.bad.setdefault(bad.path, bad.reason)
+    def _note(self, path, reason):
+        self.bad.setdefault(path, reason)
         count = len(self._source)
         allowed = math.ceil(self.max_bad_fraction * count - 1e-9)
         if len(self.bad) > allowed:

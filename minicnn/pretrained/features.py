@@ -26,7 +26,7 @@ from .transfer import head, head_name
 class FeatureSet:
     """What the head of `model` gets to see of each picture of a loader: float32 (D, 1, 1), in the order of the set.
 
-    Unreadable pictures are left out, as the loader does; it must not augment.
+    Unreadable pictures are left out, as the loader does; it must not augment. Its `part` does not matter.
     """
 
     @no_grad()
@@ -38,7 +38,7 @@ class FeatureSet:
         features: list[Array] = []
         kept: list[int] = []
         in_order = copy.copy(loader)
-        in_order.shuffle, in_order.drop_last, in_order.bad = False, False, {}
+        in_order.shuffle, in_order.drop_last, in_order.bad, in_order.part = False, False, {}, None
         clock = Clock()
         with Progress("features", len(in_order)) as progress:
             for batch in in_order.epoch(0):
@@ -107,7 +107,7 @@ def _on_features(model, normalize, loader, device):
     if loader is None:
         return None
     features = FeatureSet(model, normalize, loader, device)
-    as_before = {"shuffle": loader.shuffle, "seed": loader.seed, "drop_last": loader.drop_last}
-    again = DataLoader(features, loader.batch_size, **as_before)
+    as_before = {name: getattr(loader, name) for name in ("batch_size", "shuffle", "seed", "drop_last", "part")}
+    again = DataLoader(features, **as_before)
     again.bad = features.bad
     return again

@@ -270,6 +270,16 @@ def test_features_leave_out_what_cannot_be_read():
     assert features.bad == {"noise 3": "not a picture"} and features.load(0).shape == (64, 1, 1)
 
 
+def test_features_are_of_all_pictures_and_their_loader_takes_its_part():
+    model, normalize = frozen_network()
+    pictures = loader(Noise(7))
+    whole = next(loader(FeatureSet(model, normalize, pictures)).epoch(0))
+    pictures.part = 1, 2
+    batches = on_features(model, normalize, pictures)[2]
+    assert len(batches.dataset) == 7 and batches.part == (1, 2)
+    assert np.array_equal(next(batches.epoch(0)).images, whole.images[2:])
+
+
 def test_features_of_pictures_none_of_which_can_be_read():
     with raises(DataError, "none of the 3", "noise 0", "not a picture"):
         FeatureSet(*frozen_network(), loader(Noise(3, bad=(0, 1, 2))))
