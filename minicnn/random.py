@@ -4,6 +4,14 @@
     dropout   counter-based: (key, number of calls so far); the numbers are a pure function of these and of the
               position in the array, so that every device draws the same mask and backward can draw it again
 
+A batch that is worked on in parts, by several processes or one part after the other, is dropped as if it were whole:
+
+    call = random.dropout_calls()
+    for part in range(0, len(images), 32):
+        random.set_dropout_calls(call)         # each layer's call has the same number in every part
+        with random.rows(part):                # and the part's first row is not the batch's
+            loss = ...
+
 The order of the training pictures and their augmentation need no state at all: they are functions of the seed,
 the epoch and the picture's index (``minicnn.data``).
 """
@@ -14,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from .settings import whole
+from .switch import Block, PerThread
 from .types import Array
 
 
@@ -48,6 +57,36 @@ def next_dropout_stream() -> tuple[int, int]:
     return _streams.dropout_key, call
 
 
+def dropout_calls() -> int:
+    """How often dropout has drawn since the stream began."""
+    return _streams.dropout_calls
+
+
+def set_dropout_calls(calls: int) -> None:
+    """The next dropout draws as if it came after so many `calls`: a whole number from 0 to 2^64 - 1."""
+    _streams.dropout_calls = whole("set_dropout_calls", "calls", calls, 0, 2**64 - 1)
+
+
+_first_row = PerThread(0)
+
+
+class rows(Block):
+    """``with rows(first): ...`` (or as a decorator): dropout draws as if its input were rows first, first + 1, ... of a
+    larger one, in this thread.
+
+    `first` is a whole number from 0 to 2^32 - 1. The rows of what is dropped have to be the batch's. Where they are
+    not, as those of a layer's weights, which are the same in every part, put ``with rows(0)`` around it.
+    """
+
+    def __init__(self, first: int) -> None:
+        super().__init__(_first_row, whole("rows", "first", first, 0, 2**32 - 1))
+
+
+def first_row() -> int:
+    """The number that the first row of dropout's input has in this thread: that of ``rows``, 0 outside of it."""
+    return _first_row.value
+
+
 def get_state() -> dict[str, Any]:
     """Every stream's state, as plain values that JSON can hold."""
     return {**vars(_streams), "init": _streams.init.bit_generator.state}
@@ -60,12 +99,14 @@ def set_state(state: Mapping[str, Any]) -> None:
     _streams.dropout_calls = state["dropout_calls"]
 
 
-def philox_uniform(key: int, call: int, size: int) -> Array:
-    """`size` uniform float32 numbers in [0, 1): the stream (key, call), from its beginning.
+def philox_uniform(key: int, call: int, start: int, size: int) -> Array:
+    """`size` uniform float32 numbers in [0, 1): the stream (key, call), from number `start` on.
 
     Number i is made of the upper 24 bits of word i % 4 of block i // 4, so that any of them can be computed alone.
     """
-    words = philox_words(key, call, np.arange((size + 3) // 4, dtype=np.uint64)).reshape(-1)[:size]
+    first, skip = divmod(start, 4)
+    blocks = np.arange(first, first + (skip + size + 3) // 4, dtype=np.uint64)
+    words = philox_words(key, call, blocks).reshape(-1)[skip : skip + size]
     return (words >> np.uint64(8)).astype(np.float32) * np.float32(2.0**-24)
 
 

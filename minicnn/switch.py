@@ -1,6 +1,6 @@
 """Values that hold inside a block of code: in one thread, nested as one likes, and gone when the block is.
 
-``no_grad``, ``tier`` and the GPU's ``precision`` are such blocks. Each works in two ways:
+``no_grad``, ``tier``, the GPU's ``precision`` and dropout's ``rows`` are such blocks. Each works in two ways:
 
     with no_grad(): ...          what runs inside
     @no_grad()                   what the function does, whoever calls it; of a generator, each of its steps

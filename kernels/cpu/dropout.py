@@ -3,6 +3,11 @@
 Nothing is stored and nothing is read but x: a number costs about 25 operations on integers (ten rounds make four of
 them), all in registers. The rounds run over many counters at once, so that they fill the vector registers.
 u >= p is decided on the 24 bits that u is made of: u = k * 2^-24 >= p exactly if k >= p * 2^24.
+
+A counter gives four numbers, and the first value may want any of them: number `start` of the stream.
+
+    counters            | c       | c + 1   | c + 2   |      c = start // 4
+    numbers wanted            x x   x x x x   x x x          the first is number skip = start % 4 of counter c
 """
 
 import math
@@ -17,18 +22,21 @@ from .machine.memory import empty
 LANES = 64  # counters that go through the rounds together
 
 
-def dropout_forward(x, p, key, call, out):
-    """y = x * mask / (1 - p), written into `out` if that is not None."""
+def dropout_forward(x, p, key, call, start, out):
+    """y = x * mask / (1 - p), written into `out` if that is not None; x[0] gets number `start` of the stream."""
     y = out if out is not None and out.flags.carray else empty(x.shape, x.dtype)
     scale = x.dtype.type(0 if p == 1 else 1 / (1 - p))
     threshold = math.ceil(float(np.float32(p)) * 2**24)  # of 24 random bits
     values, result = contiguous(x).reshape(-1), y.reshape(-1)  # 1-D, in C order
+    counter, skip = divmod(start, 4)
 
-    def work(start, stop):  # in units of LANES counters, four numbers each
-        own = slice(start * LANES * 4, stop * LANES * 4)
-        _drop(values[own], result[own], start * LANES, np.uint64(key), np.uint64(call), threshold, scale)
+    def work(first, stop):  # in units of LANES counters, four numbers each
+        begin, end = first * LANES * 4 - skip, stop * LANES * 4 - skip  # begin < 0: numbers that nobody wants
+        own = slice(max(0, begin), end)
+        stream = np.uint64(key), np.uint64(call), counter + first * LANES
+        _drop(values[own], result[own], *stream, max(0, -begin), threshold, scale)
 
-    units = math.ceil(x.size / (4 * LANES))  # a chunk is a number of whole ones
+    units = math.ceil((skip + x.size) / (4 * LANES))  # a chunk is a number of whole ones
     threads.run_chunks(work, units, threads.LEAST // (64 * LANES))
     if out is None or out is y:
         return y
@@ -37,17 +45,18 @@ def dropout_forward(x, p, key, call, out):
 
 
 @jit
-def _drop(x, y, first, key, call, threshold, scale):
-    """y = x * scale where the upper 24 bits of a number reach the threshold, else x * 0; from counter `first` on."""
+def _drop(x, y, key, call, counter, skip, threshold, scale):
+    """y = x * scale where the upper 24 bits of a number reach the threshold, else x * 0; x[0] gets number `skip` (0 to
+    3) of that counter."""
     low, high = np.uint64(0xFFFFFFFF), np.uint64(32)
     c0, c1 = np.empty(LANES, np.uint32), np.empty(LANES, np.uint32)
     c2, c3 = np.empty(LANES, np.uint32), np.empty(LANES, np.uint32)
     zero = x.dtype.type(0)
-    for start in range(0, x.size, 4 * LANES):
-        lowest = np.uint64(first + start // 4)  # a counter gives four numbers
+    for start in range(-skip, x.size, 4 * LANES):  # x[start], were it there, gets the first of these counters' numbers
         for i in range(LANES):
-            counter = lowest + np.uint64(i)
-            c0[i], c1[i], c2[i], c3[i] = counter & low, counter >> high, call & low, call >> high
+            own = np.uint64(counter + i)
+            c0[i], c1[i], c2[i], c3[i] = own & low, own >> high, call & low, call >> high
+        counter += LANES
         k0, k1 = key & low, key >> high  # the key's two words
         for _ in range(10):  # Philox's rounds
             for i in range(LANES):
@@ -55,15 +64,16 @@ def _drop(x, y, first, key, call, threshold, scale):
                 c0[i], c1[i] = (p1 >> high) ^ np.uint64(c1[i]) ^ k0, p1 & low
                 c2[i], c3[i] = (p0 >> high) ^ np.uint64(c3[i]) ^ k1, p0 & low
             k0, k1 = (k0 + np.uint64(0x9E3779B9)) & low, (k1 + np.uint64(0xBB67AE85)) & low  # the next round's
-        few, out = x[start : start + 4 * LANES], y[start : start + 4 * LANES]
-        if len(few) == 4 * LANES:  # four numbers of each counter, written out
+        first, stop = max(0, start), min(start + 4 * LANES, x.size)
+        if stop - first == 4 * LANES:  # four numbers of each counter, written out
+            few, out = x[first:stop], y[first:stop]
             for i in range(LANES):
                 out[4 * i] = few[4 * i] * (scale if c0[i] >> 8 >= threshold else zero)
                 out[4 * i + 1] = few[4 * i + 1] * (scale if c1[i] >> 8 >= threshold else zero)
                 out[4 * i + 2] = few[4 * i + 2] * (scale if c2[i] >> 8 >= threshold else zero)
                 out[4 * i + 3] = few[4 * i + 3] * (scale if c3[i] >> 8 >= threshold else zero)
         else:
-            for i in range(len(few)):
-                lane, word = i // 4, i % 4
+            for i in range(first, stop):
+                lane, word = (i - start) // 4, (i - start) % 4
                 drawn = c0[lane] if word == 0 else c1[lane] if word == 1 else c2[lane] if word == 2 else c3[lane]
-                out[i] = few[i] * (scale if drawn >> 8 >= threshold else zero)
+                y[i] = x[i] * (scale if drawn >> 8 >= threshold else zero)

@@ -1,10 +1,11 @@
 // Dropout: y = x * mask / (1 - p), with the mask worked out where it is needed and never stored. It is its own
 // gradient.
 //
-// Threads   one for every 4 elements, in a grid-stride loop: one block of the cipher gives 4 words, element i takes
-//           word i % 4 of block i / 4, upper 24 bits: the very numbers of philox_uniform in minicnn/random.py
+// Threads   one for every block of the cipher, which gives 4 words, in a grid-stride loop: element i is number n =
+//           start + i of the stream and takes word n % 4 of block n / 4, upper 24 bits: the very numbers of
+//           philox_uniform in minicnn/random.py. The first and the last block may have words that nobody takes
 // Memory    a thread's 4 elements are neighbours, its neighbours' the next ones; no shared memory, no barrier
-// Launch    thread blocks of 256, ceil(size / 4 / 256) of them
+// Launch    thread blocks of 256, ceil((start % 4 + size) / 4 / 256) of them
 // Bound by  memory: 1 read and 1 write an element; 10 rounds of 2 multiplications for every 4 elements
 //
 // y may be x itself (inplace=True), so neither is __restrict__.
@@ -31,13 +32,16 @@ __device__ inline Words philox(unsigned long long key, unsigned long long call, 
 // `scale` is 1 / (1 - p), or 0 for p = 1
 template <typename T>
 __global__ void dropout_forward(const T *x, T *y, long long size, float p, T scale, unsigned long long key,
-                                unsigned long long call) {
-    long long quads = (size + 3) / 4;
-    GRID_STRIDE_LOOP(q, quads) {  // [0, ceil(size / 4))
-        Words words = philox(key, call, q);
-        for (int e = 0; e < 4 && q * 4 + e < size; e++) {
+                                unsigned long long call, long long start) {
+    int skip = start % 4;  // words of the first block that are before element 0
+    long long quads = (skip + size + 3) / 4;
+    GRID_STRIDE_LOOP(q, quads) {  // [0, ceil((skip + size) / 4))
+        Words words = philox(key, call, start / 4 + q);
+        for (int e = 0; e < 4; e++) {
+            long long i = q * 4 + e - skip;
+            if (i < 0 || i >= size) continue;
             bool kept = (words.at[e] >> 8) * 5.9604644775390625e-08f >= p;  // 2^-24: u in [0, 1)
-            y[q * 4 + e] = x[q * 4 + e] * (kept ? scale : T(0));
+            y[i] = x[i] * (kept ? scale : T(0));
         }
     }
 }

@@ -1,10 +1,11 @@
 """Dropout: y = x * mask / (1 - p), with the mask worked out where it is needed and never stored; mirrors
 minicnn/ops/dropout.py. It is its own gradient.
 
-Threads   one for every 4 elements, in a grid-stride loop: one block of the cipher gives 4 words, element i takes
-          word i % 4 of block i / 4, upper 24 bits: the very numbers of philox_uniform in minicnn/random.py
+Threads   one for every block of the cipher, which gives 4 words, in a grid-stride loop: element i is number n = start +
+          i of the stream and takes word n % 4 of block n / 4, upper 24 bits: the very numbers of philox_uniform in
+          minicnn/random.py. The first and the last block may have words that nobody takes
 Memory    a thread's 4 elements are neighbours, its neighbours' the next ones; no shared memory, no barrier
-Launch    thread blocks of THREADS, ceil(size / 4 / THREADS) of them
+Launch    thread blocks of THREADS, ceil((start % 4 + size) / 4 / THREADS) of them
 Bound by  memory: 1 read and 1 write an element; 10 rounds of 2 multiplications for every 4 elements
 
 y may be x itself (inplace=True): a thread reads its elements before it writes them.
@@ -16,7 +17,7 @@ import numpy as np
 
 from minicnn.kernels.arguments import filled
 
-from .launch import THREADS, T, blocks, cuda, device, float32, folded, kernel, uint64
+from .launch import THREADS, T, blocks, cuda, device, float32, folded, int64, kernel, uint64
 
 # Words of 32 bits, each in 64: what is above is cut off with LOW. (With an int, Numba would make a uint64 a float.)
 LOW, HALF, UPPER_24 = np.uint64(0xFFFFFFFF), np.uint64(32), np.uint64(8)
@@ -25,22 +26,25 @@ ADD_0, ADD_1 = np.uint64(0x9E3779B9), np.uint64(0xBB67AE85)
 STEP = np.float32(2**-24)
 
 
-def dropout_forward(x, p, key, call, out):
-    """y = x * mask / (1 - p), written into `out` if that is not None."""
+def dropout_forward(x, p, key, call, start, out):
+    """y = x * mask / (1 - p), written into `out` if that is not None; x[0] gets number `start` of the stream."""
     scale = 0 if p == 1 else 1 / (1 - p)
-    launch = dropout_forward_kernel[blocks(math.ceil(x.size / 4)), THREADS]
-    return filled(out, x, lambda y: launch(folded(x, 1), folded(y, 1), p, scale, key, call))
+    launch = dropout_forward_kernel[blocks(math.ceil((start % 4 + x.size) / 4)), THREADS]
+    return filled(out, x, lambda y: launch(folded(x, 1), folded(y, 1), p, scale, key, call, start))
 
 
 @kernel
-def dropout_forward_kernel(x: T[:], y: T[:], p: float32, scale: T, key: uint64, call: uint64):
+def dropout_forward_kernel(x: T[:], y: T[:], p: float32, scale: T, key: uint64, call: uint64, start: int64):
     """`scale` is 1 / (1 - p), or 0 for p = 1."""
     zero = x.dtype.type(0)
-    for quad in range(cuda.grid(1), (x.size + 3) // 4, cuda.gridsize(1)):  # [0, ceil(size / 4))
-        words = philox(key, call, np.uint64(quad))
-        for e in range(min(4, x.size - quad * 4)):  # [0, 4)
-            u = np.float32(words[e] >> UPPER_24) * STEP  # [0, 1)
-            y[quad * 4 + e] = x[quad * 4 + e] * (scale if u >= p else zero)
+    skip = start % 4  # words of the first block that are before element 0
+    for quad in range(cuda.grid(1), (skip + x.size + 3) // 4, cuda.gridsize(1)):  # [0, ceil((skip + size) / 4))
+        words = philox(key, call, np.uint64(start // 4 + quad))
+        for e in range(4):
+            i = quad * 4 + e - skip
+            if 0 <= i < x.size:
+                u = np.float32(words[e] >> UPPER_24) * STEP  # [0, 1)
+                y[i] = x[i] * (scale if u >= p else zero)
 
 
 @device

@@ -10,12 +10,21 @@ import minicnn
 from minicnn import enable_grad, is_grad_enabled, no_grad, set_tier, tier
 from minicnn.device import current_tier
 from minicnn.kernels.cuda.precision import current_precision, precision, set_precision
+from minicnn.random import first_row, rows
 
 # (how a block is made, what it sets, what it sets it to, what there is without it)
 SWITCHES = {
     "no_grad": (no_grad, is_grad_enabled, False, True),
     "tier": (lambda: tier("plain"), current_tier, "plain", "fast"),
     "precision": (lambda: precision("tf32"), current_precision, "tf32", "float32"),
+    "rows": (lambda: rows(5), first_row, 5, 0),
+}
+# the block that sets it to what there is without any
+BACK = {
+    is_grad_enabled: enable_grad,
+    current_tier: lambda: tier("fast"),
+    current_precision: lambda: precision("float32"),
+    first_row: lambda: rows(0),
 }
 
 
@@ -128,7 +137,7 @@ def test_a_block_that_is_not_the_innermost_ends(switch):
     assert value() == outside
     running = steps()
     next(running)
-    with _switched_back(value):
+    with BACK[value]():
         assert value() == outside
         running.close()
         assert value() == outside
@@ -146,10 +155,6 @@ def test_no_grad_in_a_generator_that_ends_within_enable_grad():
         running.close()
         assert is_grad_enabled()
     assert is_grad_enabled()
-
-
-def _switched_back(value):
-    return {is_grad_enabled: enable_grad, current_tier: lambda: tier("fast")}.get(value, lambda: precision("float32"))()
 
 
 def test_a_block_is_left_in_its_own_thread(switch):

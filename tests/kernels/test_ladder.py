@@ -131,9 +131,9 @@ def test_more_than_one_piece_of_a_convolution():
 
 
 @pytest.mark.parametrize("dtype", list(TOLERANCE))
-@pytest.mark.parametrize("size", [1, 4, 5, 1030])
-def test_dropout_draws_the_numbers_of_the_reference(dtype, size):
+@pytest.mark.parametrize("size, start", [(1, 0), (4, 0), (1030, 0), (1, 2**35 + 3), (5, 2**35 + 3), (1030, 2**35 + 3)])
+def test_dropout_draws_the_numbers_of_the_reference(dtype, size, start):
     dropout = importlib.import_module("minicnn.kernels.cuda.dropout")
     key, call = 0xFEDCBA9876543210, 2**33 + 5
-    y = dropout.dropout_forward(there(np.ones(size, dtype)), 0.25, key, call, None)
-    assert np.array_equal(np.asarray(y) > 0, philox_uniform(key, call, size) >= np.float32(0.25))
+    y = dropout.dropout_forward(there(np.ones(size, dtype)), 0.25, key, call, start, None)
+    assert np.array_equal(np.asarray(y) > 0, philox_uniform(key, call, start, size) >= np.float32(0.25))

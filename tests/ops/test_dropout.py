@@ -65,6 +65,63 @@ def test_continues_from_a_state_that_went_through_json(place):
     assert np.array_equal(random.init_generator().random(5), weights)
 
 
+def dropped(place, x, grad, first, inplace=False):
+    """(y, the gradient of x) of rows first, first + 1, ... of a batch."""
+    leaf = place.tensor(x, requires_grad=True)
+    with random.rows(first):
+        y = F.dropout(leaf * 1, p=0.4, inplace=inplace)
+    y.backward(place.tensor(grad))  # outside of the block: the op knows its rows
+    return y.numpy(), leaf.grad.numpy()
+
+
+@pytest.mark.parametrize("inplace", [False, True])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("shape", [(7, 5), (7, 3, 1, 3), (7,), (7, 4, 2)])
+def test_parts_of_a_batch_are_dropped_as_the_whole(place, shape, dtype, inplace):
+    manual_seed(3)
+    x, grad = np.random.default_rng(0).standard_normal((2, *shape)).astype(dtype)
+    whole = dropped(place, x, grad, 0)
+    parts = []
+    for start, stop in [(0, 3), (3, 3), (3, 7)]:  # the one in the middle has no rows
+        random.set_dropout_calls(0)
+        parts.append(dropped(place, x[start:stop], grad[start:stop], start, inplace))
+        assert random.dropout_calls() == 1
+    for value, *of_parts in zip(whole, *parts, strict=True):
+        assert np.array_equal(np.concatenate(of_parts), value)
+
+
+def test_rows_beyond_32_bits_have_numbers_of_their_own(place):
+    manual_seed(3)
+    first = 2**32 - 1  # the last
+    y, grad = dropped(place, *np.ones((2, 6, 15)), first)
+    number = np.arange(first * 15, (first + 6) * 15, dtype=np.uint64)
+    words = random.philox_words(random.get_state()["dropout_key"], 0, number // 4)[np.arange(90), number % 4]
+    kept = (words >> np.uint64(8)).reshape(6, 15) * 2.0**-24 >= 0.4
+    assert np.array_equal(y > 0, kept) and np.array_equal(grad > 0, kept)
+
+
+def test_a_single_number_is_no_row(place):
+    manual_seed(3)
+    y, _ = dropped(place, np.array(2.0), np.array(1.0), 5)
+    random.set_dropout_calls(0)
+    assert dropped(place, np.array(2.0), np.array(1.0), 0)[0] == y
+
+
+@pytest.mark.parametrize("first, error", [(-1, ValueError), (2**32, ValueError), (1.0, TypeError), (True, TypeError)])
+def test_a_row_is_a_whole_number(first, error):
+    with raises(error, "rows", "first", first):
+        random.rows(first)
+    assert random.first_row() == 0
+
+
+@pytest.mark.parametrize("calls, error", [(-1, ValueError), (2**64, ValueError), ("3", TypeError)])
+def test_calls_are_a_whole_number(calls, error):
+    before = random.dropout_calls()
+    with raises(error, "set_dropout_calls", "calls", calls):
+        random.set_dropout_calls(calls)
+    assert random.dropout_calls() == before
+
+
 def test_inplace_writes_into_the_input():
     x = Tensor(np.ones(50))
     assert F.dropout(x, 0.5, inplace=True) is x
@@ -114,6 +171,6 @@ def test_philox_known_answers(counter, key, words):
 
 def test_uniform_numbers_are_the_upper_24_bits():
     words = random.philox_words(7, 3, np.arange(2, dtype=np.uint64)).reshape(-1)
-    numbers = random.philox_uniform(7, 3, 5)
+    numbers = random.philox_uniform(7, 3, 0, 5)
     assert numbers.dtype == np.float32
     assert [int(x * 2**24) for x in numbers] == [int(word) >> 8 for word in words[:5]]

@@ -76,8 +76,8 @@ def test_relu_in_place_writes_where_the_array_lies(x):
 def test_dropout_in_place_writes_where_the_array_lies(x):
     if x.flags.writeable:
         array = x.copy(order="K") if x.flags.forc else np.repeat(x, 2, axis=1)[:, ::2]  # flat, it is a copy
-        expected = dropout.dropout_forward(IMAGES, 0.5, 1, 2, None)
-        assert dropout.dropout_forward(array, 0.5, 1, 2, array) is array
+        expected = dropout.dropout_forward(IMAGES, 0.5, 1, 2, 3, None)
+        assert dropout.dropout_forward(array, 0.5, 1, 2, 3, array) is array
         np.testing.assert_array_equal(array, expected)
 
 

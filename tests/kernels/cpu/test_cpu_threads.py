@@ -1,5 +1,6 @@
 """The processor's threads: every chunk once, in whatever order; errors come out; results repeat bit for bit."""
 
+import itertools
 import os
 import signal
 import subprocess
@@ -244,7 +245,7 @@ OPS = [
     (plain_batchnorm, batchnorm, "batch_norm_grad_x", (G, X, C, C, ONES, (C, C))),
     *((plain_activation, activation, f.__name__, args) for f, *args in elementwise_calls(plain_activation, lambda: X)),
     (plain_activation, activation, "relu_backward", (G, X)),
-    (plain_dropout, dropout, "dropout_forward", (X, 0.3, 2**63 + 5, 2**33 + 7, None)),
+    (plain_dropout, dropout, "dropout_forward", (X, 0.3, 2**63 + 5, 2**33 + 7, 3, None)),
     (plain_lrn, lrn, "local_response_norm_forward", (X, 5, 1.0, 0.75, 2.0, 1)),
     (plain_lrn, lrn, "local_response_norm_backward", (G, X, 5, 1.0, 0.75, 2.0, 1)),
     (plain_max_pool, max_pool, "max_pool2d_forward", (X, WINDOWS)),
@@ -284,9 +285,9 @@ def test_chunks_put_together_are_the_page_and_repeat_bit_for_bit(plain, fast, na
 
 
 def test_dropout_draws_the_pages_numbers_in_any_layout():
-    for x in (X, layout.contiguous(X), X.transpose(3, 2, 1, 0)):
-        drawn = dropout.dropout_forward(x, 0.3, 2**63 + 5, 2**33 + 7, None)
-        np.testing.assert_array_equal(drawn, plain_dropout.dropout_forward(x, 0.3, 2**63 + 5, 2**33 + 7, None))
+    for x, start in itertools.product((X, layout.contiguous(X), X.transpose(3, 2, 1, 0)), (0, 2**35 + 3)):
+        how = 0.3, 2**63 + 5, 2**33 + 7, start, None
+        np.testing.assert_array_equal(dropout.dropout_forward(x, *how), plain_dropout.dropout_forward(x, *how))
 
 
 def _arrays(result):

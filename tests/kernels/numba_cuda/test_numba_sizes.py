@@ -143,7 +143,10 @@ CASES = [
     *elementwise_calls(activation, lambda: NAN_AND_INFINITY),
     *elementwise_calls(activation, lambda: normal(37)),
     (arithmetic.residual_add_forward, normal(3, 37), normal(3, 37)),
-    *((dropout.dropout_forward, normal(size), 0.3, 0xFEDCBA9876543210, 2**33 + 5, None) for size in [1, 4, 71]),
+    *(
+        (dropout.dropout_forward, normal(size), 0.3, 0xFEDCBA9876543210, 2**33 + 5, start, None)
+        for size, start in [(1, 0), (4, 0), (71, 0), (1, 2**35 + 3), (71, 2**35 + 3)]
+    ),
     *((softmax.softmax_forward, normal(2, 20, 3), dim) for dim in [0, 1, -1]),
     (softmax.softmax_forward, NAN_AND_INFINITY[:, :3], 1),
     (softmax.log_softmax_forward, 1000 * normal(3, 17), 1),
