@@ -61,7 +61,7 @@ ABSENT = (  # (names, what to write instead, or why)
      "ops run as they are called; the fast tier compiles its kernels by itself"),
     ("Module.register_load_state_dict_post_hook Module.register_state_dict_pre_hook", "change the dict by hand"),
     # Tensors
-    ("Tensor.register_hook Tensor.register_post_accumulate_grad_hook",
+    ("Tensor.register_hook",
      "x.retain_grad() keeps the gradient in x.grad; change the .grad of leaves before optimizer.step()"),
     ("Tensor.new_zeros Tensor.new_ones Tensor.new_full Tensor.new_empty Tensor.new_tensor",
      "minicnn.zeros(size, dtype=x.dtype, device=x.device)"),

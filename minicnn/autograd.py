@@ -25,6 +25,7 @@ import numpy as np
 from .absent import absent
 from .contract import check_inputs, check_methods, check_saved, checked_result, gradients_of
 from .device import current_tier, device_of, implementation, naming_memory_errors, share_memory
+from .gradhooks import arrived, awaited, call_hooks
 from .gradmode import is_grad_enabled
 from .types import Array
 from .variable import Variable
@@ -140,9 +141,11 @@ def backward(root: Variable, grad: Any, retain_graph: bool, add: Any) -> None:
     """
     if root.node is None:
         _accumulate(root, grad, owned=False)  # backward() of a leaf: d root / d root = 1. grad is the caller's: copied
+        call_hooks(root)
         return
     pending = {root.node: grad}  # node -> the gradient of its result: the sum over those uses that are passed
     order = topological_order(root.node)
+    hooked = awaited(order)  # of leaves with hooks (gradhooks.py), which are few: how many uses are still to come
     while order:
         node = order.pop()  # the last that is left: every use of its result is passed, so its sum is complete
         if node.freed:
@@ -161,6 +164,8 @@ def backward(root: Variable, grad: Any, retain_graph: bool, add: Any) -> None:
             if edge.node is None:  # a leaf: here the gradient stays; `others` may hold its array, too
                 others = [grad_out, *(entry.array for entry in node._saved), *grads[:i], *grads[i + 1 :]]
                 _accumulate(edge.leaf, grad, owned=_is_alone(grad, others))
+                if edge.leaf in hooked:
+                    arrived(edge.leaf, hooked)
             elif edge.node in pending:  # another use was passed before
                 pending[edge.node] = edge.node.run(add, pending[edge.node], grad)  # not in place: it may be shared
             else:

@@ -1,11 +1,13 @@
 """Variable: an array in a graph, as the engine knows it; ``Tensor`` adds what people do with it."""
 
 import weakref
+from collections.abc import Callable
 from typing import Any, Self, TypeVar
 
 import numpy as np
 
 from .device import device_of, is_array, plain_array
+from .gradhooks import GradHandle
 from .settings import flag
 from .types import Array
 
@@ -36,6 +38,7 @@ class Variable:
 
     node: Any  # a Function or None; autograd.py stands above this file
     is_parameter = False  # True of nn.Parameter: what a Module trains
+    grad_hooks: list[Callable[[Any], Any]] | tuple[()] = ()  # a list from the first one on (gradhooks.py)
     _retains_grad = False
 
     def __init__(self, data: Array, requires_grad: bool = False) -> None:
@@ -107,6 +110,21 @@ class Variable:
         if self.node is not None:  # a leaf keeps it anyway
             self._retains_grad = True
             self.stand_for(self.node)
+
+    def register_post_accumulate_grad_hook(self, hook: Callable[[Any], Any]) -> GradHandle:
+        """Call hook(self) in each ``backward()``, when the gradient that it adds to ``.grad`` of this leaf is complete.
+        The handle's ``remove()`` ends that. RuntimeError for a result, which is no leaf, or without requires_grad."""
+        if not callable(hook):
+            raise TypeError(f"register_post_accumulate_grad_hook: give a function of the leaf, not {hook!r:.60}")
+        if self.node is not None or not self._requires_grad:
+            what = "register_post_accumulate_grad_hook: this is a result, and hooks are for leaves"
+            if self.node is None:
+                what = "register_post_accumulate_grad_hook: this leaf gets no gradient; set requires_grad first"
+            raise RuntimeError(what)
+        if not self.grad_hooks:
+            self.grad_hooks = []
+        self.grad_hooks.append(hook)  # type: ignore[union-attr]
+        return GradHandle(self.grad_hooks, hook)  # type: ignore[arg-type]
 
     def stand_for(self, node: Any) -> None:
         """Be the result of `node`, an op in the graph, from now on."""

@@ -32,7 +32,7 @@ def launch(environ: Mapping[str, str] = os.environ) -> Launch | None:
     """What `environ` says of a launcher; None where there was none."""
     for launcher, (rank, size, *local) in LAUNCHERS:
         if environ.get(rank, "").isdecimal() and environ.get(size, "").isdecimal():
-            here = [int(environ[name]) if environ.get(name, "").isdecimal() else None for name in local]
-            local_rank, local_size = here if None not in here else (int(environ[rank]), int(environ[size]))
-            return Launch(launcher, int(environ[rank]), int(environ[size]), local_rank, local_size)
+            if not all(environ.get(name, "").isdecimal() for name in local):
+                local = [rank, size]  # a launcher that does not tell: all are taken to be on this machine
+            return Launch(launcher, *(int(environ[name]) for name in (rank, size, *local)))
     return None

@@ -36,9 +36,14 @@ class Ranks(World):
         self.ops.Allreduce(np.ascontiguousarray(array), result)
         return result
 
-    def start_sum(self, array: Array) -> Sending:
+    def start_sum(self, array: Array, wire: str = "float32") -> Sending:
         if device_of(array) == "cuda":
-            return self.nccl.start_sum(array)
+            return self.nccl.start_sum(array, wire)
+        if wire != "float32":
+            what = (
+                "start_sum: arrays in memory travel as they are; to pack them takes longer than to send twice as much"
+            )
+            raise ValueError(f"{what}; {wire} is for gradients on GPUs")
         return _Request(self.gradients.Iallreduce(self._mpi.IN_PLACE, array))
 
     def gather(self, array: Array) -> Array:

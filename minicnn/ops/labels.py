@@ -28,8 +28,10 @@ def checked_labels(op: str, x: Variable, target: Any, weight: Any, ignore_index:
     check_tensors(op, {"input": x})
     target, weight = _checked_target(op, x, target), _checked_weight(op, x, weight)
     labels = target.data if isinstance(target, Variable) else target
+    if labels.size == 0 and reduction == "mean":  # their sum is 0: of a process without rows of a batch, for instance
+        raise ValueError(f"{op}: no labels to average over, target has shape {labels.shape}")
     if device_of(labels) == "cpu":  # last: on the GPU a kernel does it, after all that can be seen from here
-        _check_labels(op, labels, x.data.shape, ignore_index)
+        _check_labels(op, labels, x.data.shape, ignore_index, reduction)
     return {"target": target, "weight": weight, "ignore_index": ignore_index, "reduction": reduction}
 
 
@@ -43,18 +45,20 @@ def _checked_target(op, x, target):
     if x.data.ndim < 2 or array.shape != (shape[0], *shape[2:]):
         what = f"{op}: input must be (N, C, ...) and target (N, ...), one label for each row of C scores"
         raise ValueError(f"{what}; got input {shape} and target {array.shape}")
-    if array.size == 0:
-        raise ValueError(f"{op}: no labels to average over, target has shape {array.shape}")
     return target
 
 
-def _check_labels(op, target, shape, ignore_index):
-    """IndexError for a label that is no class, ValueError if all are ignored."""
+def _check_labels(op, target, shape, ignore_index, reduction):
+    """IndexError for a label that is no class, ValueError if there is none to average over."""
+    if target.size == 0:
+        return
     if not 0 <= ignore_index < shape[1] and target.min() >= 0 and target.max() < shape[1]:
         return  # all count, and all are classes: the usual case, for which nothing is copied
     counted = target[target != ignore_index]
     if counted.size == 0:
-        raise ValueError(f"{op}: no labels to average over, all of target, shape {target.shape}, are ignored")
+        if reduction == "mean":
+            raise ValueError(f"{op}: no labels to average over, all of target, shape {target.shape}, are ignored")
+        return
     if counted.min() < 0 or counted.max() >= shape[1]:
         wrong = counted.min() if counted.min() < 0 else counted.max()
         raise IndexError(f"{op}: target holds label {wrong}; input {shape} has classes 0 to {shape[1] - 1}")
