@@ -1,6 +1,6 @@
 """What PyTorch has and minicnn has not, on purpose, and what to write instead: so say the errors, and docs/pytorch.md.
 
-minicnn.  the package    autograd.  nn.  F.  init.  optim.  lr_scheduler.  cuda.  data.  its parts
+minicnn.  the package    autograd.  nn.  F.  init.  optim.  lr_scheduler.  cuda.  data.  distributed.  its parts
 Tensor.   methods of a Tensor    Module.   methods of a Module    Conv2d(padding_mode=)   a keyword
 """
 
@@ -35,7 +35,10 @@ ABSENT = (  # (names, what to write instead, or why)
     ("F.relu_ Tensor.relu_", "F.relu(x, inplace=True)"),
     ("nn.ReflectionPad2d nn.ReplicationPad2d",
      "nn.ZeroPad2d pads with zeros, minicnn.cat of slices of x with anything else"),
-    ("nn.DataParallel nn.parallel minicnn.distributed", "one process trains on one device"),
+    ("nn.DataParallel nn.parallel distributed.init_process_group distributed.is_available distributed.is_initialized "
+     "distributed.get_rank distributed.get_world_size distributed.all_reduce distributed.barrier",
+     "mpiexec -n 4 starts four processes; distributed.world() knows them, distributed.DataParallel(model) is what goes "
+     "around a step (docs/scale.md)"),
     ("nn.utils", "clip gradients by hand: norm = minicnn.stack([p.grad.norm() for p in model.parameters()]).norm(), "
      "then for p in model.parameters(): p.grad *= min(1.0, most / norm.item())"),
     ("nn.SyncBatchNorm nn.LazyLinear nn.LazyConv2d", "sizes are given when a layer is made"),
@@ -155,7 +158,7 @@ ABSENT = (  # (names, what to write instead, or why)
 
 PLACES = {"autograd": "minicnn.autograd", "nn": "minicnn.nn", "F": "minicnn.functional", "init": "minicnn.nn.init",
           "optim": "minicnn.optim", "lr_scheduler": "minicnn.optim.lr_scheduler", "cuda": "minicnn.cuda",
-          "data": "minicnn.data"}  # fmt: skip
+          "data": "minicnn.data", "distributed": "minicnn.distributed"}  # fmt: skip
 INSTEAD = {name: instead for names, instead in ABSENT for name in names.split()}
 
 

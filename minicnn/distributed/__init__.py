@@ -5,7 +5,17 @@ nccl.py do it. On them stand buckets.py and shards.py, what becomes of gradients
 a step.
 """
 
-from .parallel import DataParallel
-from .ranks import World, world
+from typing import TYPE_CHECKING
 
-__all__ = ["DataParallel", "World", "world"]
+from ..absent import absent
+from .agree import RanksDiffer
+from .current import world
+from .parallel import DataParallel
+from .ranks import World
+
+__all__ = ["DataParallel", "RanksDiffer", "World", "world"]
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name):  # torch.distributed.init_process_group, for instance
+        raise absent("distributed", name)

@@ -1,6 +1,6 @@
 """Which processes were started together with this one: read from the environment, before any MPI is imported.
 
-    mpiexec -n 4 python program.py      each of the four finds its number, and how many there are, in its environment
+    mpiexec -n 4 python examples/alexnet_imagenet.py     each of the four finds in its environment which one it is
 
 MPICH's mpiexec (and Intel's, and Slurm with --mpi=pmi2) and Open MPI's have names of their own for that.
 """

@@ -38,8 +38,8 @@ from ..types import Array
 from ..variable import FLOATS
 from .agree import RanksDiffer, agree
 from .buckets import Buckets
+from .current import world as current_world
 from .ranks import Sending, World
-from .ranks import world as the_world
 from .shards import Own, Shards
 from .sums import PlainSum, TreeSum, tree_sum
 
@@ -59,7 +59,7 @@ class DataParallel:
     def __init__(
         self, model: Any, shards: int | None = None, send: str = "float32", world: World | None = None
     ) -> None:
-        self.world = the_world() if world is None else world
+        self.world = current_world() if world is None else world
         self.send = _checked_send(send)
         self.shards = None if shards is None else _checked_shards(shards, self.world.size)
         self.model = model

@@ -1,7 +1,7 @@
 """The processes that train together: who this one is, and how arrays and values go from one to another.
 
-    w = world()                      # of this process; the same object every time
-    w.rank, w.size                   # 0, 1 where nobody has started more:  mpiexec -n 4 python program.py  starts four
+    w = world()                      # of this process; the same object every time (current.py)
+    w.rank, w.size                   # 0, 1 where nobody has started more, as `mpiexec -n 4 python ...` does
     total = w.sum(array)             # the sum of every rank's array, on every rank
 
 "Rank" is MPI's word for the number of a process. Each method below that moves something is *collective*: every rank
@@ -11,12 +11,10 @@ calls it, in the same order, or all wait for the one that does not. One process 
 Arrays in memory travel by MPI (mpi.py), arrays on a GPU by NCCL (nccl.py); values of Python are pickled.
 """
 
-import functools
 from collections.abc import Callable
 from typing import Any, Protocol
 
 from ..types import Array
-from .launch import launch
 
 
 class Sending(Protocol):
@@ -87,16 +85,3 @@ class World:
     def on_rank_0(self, function: Callable[..., Any], *args: Any, **keywords: Any) -> Any:
         """What function(...) returns on rank 0, for all; it runs nowhere else. What it raises there, all raise."""
         return function(*args, **keywords)
-
-
-@functools.cache
-def world() -> World:
-    """The processes that this one trains with: those of its mpiexec, or itself alone.
-
-    RuntimeError where there are several and mpi4py is missing, or belongs to another MPI than the mpiexec."""
-    started = launch()
-    if started is None or started.size == 1:
-        return World()
-    from .mpi import Ranks  # here, and not above: who is alone needs no mpi4py
-
-    return Ranks(started)

@@ -39,6 +39,7 @@ class PlainSum:
         self._total: Array | None = None
 
     def add(self, array: Array) -> None:
+        """The next term."""
         if self._total is None:
             self._total = array
         else:
@@ -58,6 +59,7 @@ class TreeSum:
         self._levels: list[Array | None] = []
 
     def add(self, array: Array) -> None:
+        """The next term."""
         for level, found in enumerate(self._levels):
             if found is None:
                 self._levels[level] = array
