@@ -24,7 +24,7 @@ class Progress:
     """How far a pass over a loader is: a bar on a terminal, a plain line every `every` batches elsewhere."""
 
     def __init__(self, title: str, total: int, done: int = 0, every: int = 10) -> None:
-        self.title, self.total, self.every = title, total, every
+        self.title, self.total, self.done, self.every = title, total, done, every
         self.bar: Any = None
         if console.interactive():
             self.bar = tqdm(total=total, initial=done, leave=False, file=console.stderr, **self._line(done, ()))
@@ -43,8 +43,9 @@ class Progress:
         if self.bar is not None:
             vars(self.bar).update(self._line(done, texts))
             self.bar.update(done - self.bar.n)  # which draws it, though not more often than anybody can read
-        elif done % self.every == 0:
+        elif done // self.every > self.done // self.every:  # they may come several at a time
             console.say(GAP.join([self.title, f"{done}/{self.total}", *texts]))
+        self.done = done
 
     def remark(self, text: str) -> None:
         """On a terminal, say at once what is being done, until the next ``update``."""

@@ -52,6 +52,16 @@ class Scores:
         self.averages["top1"].add(100 * correct_at(scores, labels, 1), count)
         self.averages["top5"].add(100 * correct_at(scores, labels, 5), count)
 
+    def sums(self) -> Array:
+        """float64 (4,): the sums of loss, top1 and top5, and how many samples; those of several Scores can be added."""
+        return np.array([*(average.total for average in self.averages.values()), self.count], np.float64)
+
+    def add(self, sums: Array) -> None:
+        """The samples of other Scores, whose (added) ``sums()`` these are."""
+        *totals, count = sums.tolist()
+        for average, total in zip(self.averages.values(), totals, strict=True):
+            average.add(total, int(count))
+
     @property
     def count(self) -> int:
         """How many samples these are."""

@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import pytest
 
 from minicnn.train.meters import Average, Scores, correct_at
 
@@ -55,6 +56,21 @@ def test_scores_go_on_where_they_were_saved():
     for batch in batches[3:]:
         second.update(*batch)
     assert second.values() == whole.values()  # to the last bit
+
+
+def test_scores_of_several_are_added():
+    rng = np.random.default_rng(1)
+    parts, whole = [Scores(), Scores(), Scores()], Scores()
+    for i, count in enumerate((4, 1, 7)):  # the last one sees nothing
+        batch = float(rng.normal()), rng.normal(size=(count, 9)), rng.integers(0, 9, count)
+        parts[i % 2].update(*batch)
+        whole.update(*batch)
+    together = Scores()
+    for part in parts:
+        assert part.sums().shape == (4,) and part.sums().dtype == np.float64
+        together.add(part.sums())
+    assert together.values() == pytest.approx(whole.values(), rel=1e-14)
+    assert together.count == 12 and isinstance(together.count, int)
 
 
 def test_nothing_seen_is_nan():

@@ -71,6 +71,13 @@ def test_wide_terminals_have_a_bar_and_everything():
     assert line.endswith("  ".join(TEXTS))
 
 
+def test_plain_lines_where_batches_come_several_at_a_time(capsys):
+    with Progress("validation", total=9, every=4) as progress:
+        for done in (3, 6, 7, 9):
+            progress.update(done)
+    assert capsys.readouterr().out == "validation  6/9\nvalidation  9/9\n"
+
+
 def test_plain_lines_where_there_is_no_terminal(capsys):
     with Progress("epoch 1/2", total=7, done=2, every=3) as progress:
         for done in range(3, 8):
