@@ -116,6 +116,7 @@ def elementwise(shape):
         "p": 0.5,
         "key": 0xFEDCBA9876543210,
         "call": 2**33 + 5,
+        "start": 0,
     }
     pages = "activation", "arithmetic", "dropout", "mse_loss", "smooth_l1_loss"
     found = [case for page in pages for case in cases(page, by(shape), values)]
