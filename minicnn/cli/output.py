@@ -1,6 +1,7 @@
 """The output folder of a run: where it is, what the run writes and says before the loop, and what it ends with."""
 
 import contextlib
+import copy
 import math
 import statistics
 from argparse import Namespace
@@ -148,7 +149,9 @@ def _write_all(folder, writers):
 
 def _save_pictures(loader, file):
     """The first training pictures, as the network sees them, with the names of their classes."""
-    with closing(loader.epoch(0)) as batches:
+    whole = copy.copy(loader)
+    whole.part = None  # of several ranks, too, the one that writes shows the whole batch
+    with closing(whole.epoch(0)) as batches:
         batch = next(batches)
     images = batch.images[:SHOWN]
     names = [loader.dataset.classes[label] for label in batch.labels[:SHOWN]]

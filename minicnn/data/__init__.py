@@ -25,6 +25,7 @@ Beneath them:
     covariance.py mean and principal axes, summed up as they come
     ahead.py      threads that fetch items before they are needed
     collate.py    items -> arrays -> Tensors
+    empty.py      the batch of no items
 
 And beside them:
 

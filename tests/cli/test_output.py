@@ -8,6 +8,9 @@ import pytest
 from programs import SMALL, fails, run
 
 from minicnn import plot
+from minicnn.cli.output import _save_pictures
+from minicnn.cli.pictures import RandomPictures
+from minicnn.data import CenterCrop, DataLoader
 from minicnn.train import load_checkpoint, save_checkpoint
 
 RESULTS = {"summary.json", "curves.png", "filters.png", "pictures.png"}
@@ -78,3 +81,12 @@ def test_args_json_on_a_full_disk(pictures, tmp_path, capsys, monkeypatch):
         err = fails(capsys, pictures, SMALL, "--output-dir", tmp_path / "run")
     assert "No space left" in err and str(tmp_path / "run" / "args.json") in err
     assert not list((tmp_path / "run").iterdir())
+
+
+def test_a_rank_draws_the_whole_batch(tmp_path):
+    for part in ((0, 1), (0, 2), (0, 9)):  # of nine, the first has none of four rows
+        loader = DataLoader(RandomPictures(6, 0, 3, 20), 4, transform=CenterCrop(16), part=part)
+        with open(tmp_path / f"{part[1]}.png", "wb") as file:
+            _save_pictures(loader, file)
+        assert loader.part == part
+    assert len({path.read_bytes() for path in tmp_path.iterdir()}) == 1
