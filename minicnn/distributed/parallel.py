@@ -20,14 +20,14 @@ running statistics are averaged over ranks after each step, weighted by rows.
 A batch may be worked on in parts, one after the other: for less memory, or with `shards` for the same bits on any
 number of ranks (sums.py):
 
-        with parallel.step(*[len(labels) for _, labels in parts]) as count:
+        with parallel.in_parts([len(labels) for _, labels in parts]) as count:
             for i, (images, labels) in enumerate(parts):
                 with parallel.part(i):
                     ...
 """
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -81,11 +81,18 @@ class DataParallel:
         return 1 if self.shards is None else self.shards // self.world.size
 
     @contextlib.contextmanager
-    def step(self, *rows: int) -> Iterator[int]:
-        """Around forward and backward of one batch, of which this rank has so many `rows`, perhaps none; or so many in
-        each of several parts. Hands over how many the ranks have together. Gradients must be gone (``zero_grad``)."""
+    def step(self, rows: int) -> Iterator[int]:
+        """Around forward and backward of one batch, of which this rank has so many `rows`, perhaps none. Hands over how
+        many the ranks have together. Gradients must be gone before (``optimizer.zero_grad``)."""
+        with self.in_parts([rows]) as count, self.part(0):
+            yield count
+
+    @contextlib.contextmanager
+    def in_parts(self, rows: Sequence[int]) -> Iterator[int]:
+        """The same for a batch of which this rank has so many rows in each of several parts; ``part`` goes around the
+        forward and backward of each."""
         if self.shards is not None and len(rows) != self.parts:
-            what = f"DataParallel.step: {len(rows)} parts, and each of {self.world.size} ranks has {self.parts}"
+            what = f"DataParallel.in_parts: {len(rows)} parts, and each of {self.world.size} ranks has {self.parts}"
             raise ValueError(f"{what} of the {self.shards} shards; cut its rows into so many")
         counts = self.world.gather(np.array([whole("step", "rows", count, 0) for count in rows], np.int64))
         self._rows, self._count = rows, int(counts.sum())
@@ -97,11 +104,7 @@ class DataParallel:
         new_sum = PlainSum if self.shards is None else TreeSum
         self._moved, self._numbers, self._done = new_sum(), new_sum(), 0
         self._sums.begin()
-        if len(rows) == 1:
-            with self.part(0):
-                yield self._count
-        else:
-            yield self._count
+        yield self._count
         self._finish()
 
     @contextlib.contextmanager
@@ -126,6 +129,10 @@ class DataParallel:
             moved = [share * (b.data - old) for b, old in zip(self._buffers, self._before, strict=True)]
             self._moved.add(np.concatenate([array.reshape(-1) for array in moved]))
 
+    def close(self) -> None:
+        """The model's gradients are its own affair again."""
+        self._sums.remove()
+
     def report(self, *numbers: float) -> None:
         """Within a part: numbers whose sums over all parts and ranks shall stand in ``totals`` when the step is over.
         Every rank gives as many. They travel with what the ranks tell each other anyway."""
@@ -133,7 +140,7 @@ class DataParallel:
 
     def _finish(self):
         if self._done != len(self._rows):
-            what = f"DataParallel.step: {self._done} of {len(self._rows)} parts were worked on"
+            what = f"DataParallel: {self._done} of {len(self._rows)} parts were worked on"
             raise RuntimeError(f"{what}; put `with parallel.part(i):` around each")
         self._sums.finish()
         has_grad = np.array([p.grad is not None for p in self.parameters.values()], np.float64)
