@@ -105,8 +105,8 @@ def philox_uniform(key: int, call: int, start: int, size: int) -> Array:
     Number i is made of the upper 24 bits of word i % 4 of block i // 4, so that any of them can be computed alone.
     """
     first, skip = divmod(start, 4)
-    blocks = np.arange(first, first + (skip + size + 3) // 4, dtype=np.uint64)
-    words = philox_words(key, call, blocks).reshape(-1)[skip : skip + size]
+    stop = first + (skip + size + 3) // 4
+    words = philox_words(key, call, np.arange(first, stop, dtype=np.uint64)).reshape(-1)[skip : skip + size]
     return (words >> np.uint64(8)).astype(np.float32) * np.float32(2.0**-24)
 
 
