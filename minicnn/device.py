@@ -238,6 +238,16 @@ def copy_to_host(array: Array) -> Array:
     return np.array(array) if isinstance(array, EmulatedArray) else _cupy().asnumpy(array)
 
 
+_gpu = 0
+
+
+def choose_gpu(number: int) -> None:
+    """Have "cuda" be that one of the machine's n GPUs, `number` modulo n, from the first array there on: for programs
+    of several processes, each of which has its own. It holds for the thread that makes this first array."""
+    global _gpu
+    _gpu = number
+
+
 @functools.cache
 def _cupy():
     ways_out = (
@@ -249,8 +259,10 @@ def _cupy():
     except ImportError as error:
         raise DeviceError(f"device 'cuda' needs CuPy, which cannot be imported ({error}); {ways_out}") from None
     try:
-        cupy.cuda.runtime.getDeviceCount()
+        gpus = cupy.cuda.runtime.getDeviceCount()
     except cupy.cuda.runtime.CUDARuntimeError as error:
         reason = f"no GPU, no driver, or a driver too old for CuPy {cupy.__version__} ({error})"
         raise DeviceError(f"device 'cuda': CuPy finds {reason}; {ways_out}") from None
+    if _gpu % gpus:
+        cupy.cuda.Device(_gpu % gpus).use()
     return cupy

@@ -8,12 +8,17 @@ a step.
 from typing import TYPE_CHECKING
 
 from ..absent import absent
+from ..device import choose_gpu
 from .agree import RanksDiffer
 from .current import world
+from .launch import launch
 from .parallel import DataParallel
 from .ranks import World
 
 __all__ = ["DataParallel", "RanksDiffer", "World", "world"]
+
+if (_started := launch()) is not None:
+    choose_gpu(_started.local_rank)  # now: a model may be on "cuda" before anybody asks for the world
 
 if not TYPE_CHECKING:
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from ..device import device_of
 from ..types import Array
+from .bfloat16 import check_wire
 from .launch import Launch
 from .ranks import Sending, World
 
@@ -39,11 +40,7 @@ class Ranks(World):
     def start_sum(self, array: Array, wire: str = "float32") -> Sending:
         if device_of(array) == "cuda":
             return self.nccl.start_sum(array, wire)
-        if wire != "float32":
-            what = (
-                "start_sum: arrays in memory travel as they are; to pack them takes longer than to send twice as much"
-            )
-            raise ValueError(f"{what}; {wire} is for gradients on GPUs")
+        check_wire(array, wire)
         return _Request(self.gradients.Iallreduce(self._mpi.IN_PLACE, array))
 
     def gather(self, array: Array) -> Array:
