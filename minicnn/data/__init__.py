@@ -26,6 +26,7 @@ Beneath them:
     ahead.py      threads that fetch items before they are needed
     collate.py    items -> arrays -> Tensors
     empty.py      the batch of no items
+    batch.py      pictures, labels, and where in the epoch they belong
 
 And beside them:
 
@@ -50,12 +51,13 @@ from .augment import (
     TenCrop,
     WithMirror,
 )
+from .batch import Batch
 from .color import ColorJitter, ColorNoise, Cutout
 from .datasets import Dataset, Subset, TensorDataset
 from .distort import LensDistortion, RandomAffine, RandomRotation, RandomStretch
 from .errors import BadImage, DataError
 from .folder import ImageFolder, train_and_val
-from .loader import Batch, DataLoader, TooManyBadImages
+from .loader import DataLoader, TooManyBadImages
 from .normalize import ChannelMean, ChannelMeanStd, MeanImage, Normalize, ZeroToOne
 from .sample import draw_sample
 from .subset import only_classes, random_split, some_per_class

@@ -15,24 +15,23 @@ Several processes that train together take a part each of every batch: ``DataLoa
 parts together are, row by row, the batch that one process would take.
 
 One step a file: sources.py gets items, ahead.py lets threads do it, collate.py makes batches and Tensors of them,
-empty.py those of no items.
+empty.py those of no items, batch.py is what a training loop gets.
 """
 
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from ..device import is_array, to_device
 from ..distributed.rows import checked_part, rows
 from ..settings import ANY, flag, real, whole
-from ..tensor import Tensor
 from ..types import Array
 from .ahead import fetch_ahead, fetch_now
-from .collate import as_labels, to_tensors
+from .batch import Batch, as_batch
+from .collate import to_tensors
 from .datasets import TensorDataset
 from .empty import EmptyBatches
 from .errors import BadImage, DataError, shown
@@ -58,15 +57,6 @@ NOT_HERE = {  # PyTorch's other settings, and what to do instead
 
 class TooManyBadImages(DataError):
     """More pictures are unreadable than max_bad_fraction allows."""
-
-
-class Batch(NamedTuple):
-    """What ``loader.epoch`` hands over: pictures with their labels, as arrays."""
-
-    images: np.ndarray  # uint8 (N, C, H, W), or what the arrays of the data set are; (N, views, C, H, W) after TenCrop
-    labels: np.ndarray  # int64 (N,)
-    indices: np.ndarray  # int64 (N,): which items of the data set these are
-    position: int  # 0, 1, ...: which batch of the epoch this is
 
 
 class DataLoader:
@@ -190,7 +180,7 @@ class DataLoader:
             batches = f"0..{len(self)}, the batches of an epoch"
             raise ValueError(f"DataLoader.epoch: start must lie in {batches}, not {start}")
         positions = range(start, len(self), whole(self, "stride", stride))
-        return self._handed_over(epoch, positions, _as_batch)
+        return self._handed_over(epoch, positions, as_batch)
 
     def add_bad(self, pictures: Mapping[str, str]) -> None:
         """Enter these into `.bad`, {path: reason}: what other parts' loaders have met. May raise TooManyBadImages."""
@@ -201,7 +191,7 @@ class DataLoader:
         """What messages call an item of the data set: a picture's path, for instance."""
         return self._source.name(index)
 
-    def _as_tensors(self, batch, indices, position):
+    def _as_tensors(self, batch, *place):
         return batch if self.collate_fn else to_tensors(batch, self.normalize)
 
     @property
@@ -214,29 +204,28 @@ class DataLoader:
                 yield form(*found)
 
     def _batches(self, epoch, positions):
-        """(batch of arrays, the indices of its items, its position), for each of these batches."""
+        """(a batch of arrays, and what else there is to say of it: the other fields of a Batch), for each of these."""
         self.wait_seconds = 0.0
-        order = self.order(epoch)
-        cuts = [self._own(order[p * self.batch_size : (p + 1) * self.batch_size]) for p in positions]
+        order, part = self.order(epoch), self.part
+        batches = [order[p * self.batch_size : (p + 1) * self.batch_size] for p in positions]
+        own = [rows(len(batch), *part) for batch in batches]  # of each, the rows that are this part's
+        cuts = [batch[mine.start : mine.stop] for batch, mine in zip(batches, own, strict=True)]
         found = self._rows(cuts) if isinstance(self._source, Arrays) else self._items(epoch, order, positions, cuts)
         with closing(found):
-            for position in positions:
+            for position, whole_batch, mine, indices in zip(positions, batches, own, cuts, strict=True):
                 asked = time.perf_counter()
-                batch, indices = next(found)
+                batch, good = next(found)
                 self.wait_seconds += time.perf_counter() - asked
-                if len(indices) or self._is_part:
-                    yield batch, indices, position
-
-    def _own(self, indices):
-        """Of the items of a batch, those of this part."""
-        own = rows(len(indices), *self.part)
-        return indices[own.start : own.stop]
+                if len(good) or self._is_part:
+                    yield batch, indices[good], position, np.arange(mine.start, mine.stop)[good], len(whole_batch), part
 
     def _rows(self, cuts):
         for indices in cuts:
-            yield self._source.rows(indices), indices
+            yield self._source.rows(indices), np.arange(len(indices))
 
     def _items(self, epoch, order, positions, cuts):
+        """(a batch, which of its items could be read: their places in the cut), for each of them."""
+
         def fetch(index):  # runs in a worker
             try:
                 return self._source.item(index, lambda: np.random.default_rng([self.seed, AUGMENT, epoch, index]))
@@ -251,15 +240,15 @@ class DataLoader:
                 for item in found:
                     if isinstance(item, BadImage):
                         self._note(item.path, item.reason)
-                items, indices = [found[i] for i in good], indices[good]
                 if good:
+                    items, indices = [found[i] for i in good], indices[good]
                     empty.example = items[0], indices[0]
-                    yield self._collate(items, indices), indices
+                    yield self._collate(items, indices), good
                 elif self._is_part:
                     others = np.roll(order, -position * self.batch_size)  # this batch's, then on, and round to it
-                    yield empty.batch(others, f"part {self.part} of batch {position}"), indices
+                    yield empty.batch(others, f"part {self.part} of batch {position}"), good
                 else:
-                    yield None, indices
+                    yield None, good
 
     def _collate(self, items, indices):
         return self.collate_fn(items) if self.collate_fn else self._source.stack(items, indices)
@@ -282,14 +271,3 @@ def _refuse(settings):
             raise TypeError(f"DataLoader has no setting {name}=")
         if not (value is None or value is False):
             raise TypeError(f"DataLoader: {name}= is not built in; {NOT_HERE[name]}")
-
-
-def _as_batch(pair, indices, position):
-    """A Batch. TypeError if `pair` is no pair of pictures and labels."""
-    arrays = [part.data if isinstance(part, Tensor) else part for part in pair] if isinstance(pair, tuple) else []
-    if len(arrays) == 2 and all(map(is_array, arrays)):
-        images, labels = arrays[0], as_labels(to_device(arrays[1], "cpu"))
-        if labels.dtype == np.int64:
-            return Batch(images, labels, indices, position)
-    what = "DataLoader.epoch, which Trainer and evaluate call, hands over pictures, each with a label, a whole number"
-    raise TypeError(f"{what}; this data set holds other items: iterate over the loader itself, for batch in loader")

@@ -125,7 +125,7 @@ def test_pictures_are_augmented_as_in_the_whole_batch(num_workers):
             parts = [loader(num_workers=num_workers, part=(part, 3)).epoch(epoch, start) for part in range(3)]
             for batch, *cut in zip(whole, *parts, strict=True):
                 assert {part.position for part in cut} == {batch.position}
-                for name in ("images", "labels", "indices"):
+                for name in ("images", "labels", "indices", "rows"):
                     pieces = [getattr(part, name) for part in cut]
                     assert np.array_equal(np.concatenate(pieces), getattr(batch, name))
                     assert {piece.dtype for piece in pieces} == {getattr(batch, name).dtype}
@@ -193,6 +193,35 @@ def test_a_part_is_judged_by_what_the_whole_set_is_allowed():
         half.add_bad({"picture 3": "damaged"})
     with pytest.raises(TooManyBadImages, match="3 of 22"):
         list(loader(Pictures(22, bad={4, 5, 9}), part=(0, 2), **settings).epoch(0))
+
+
+# Batches that are cut further
+
+
+@pytest.mark.parametrize("bad", [(), (3, 5, 9, 10, 14, 15)], ids=["all", "some"])
+def test_what_is_cut_later_is_what_more_parts_would_take(bad):
+    settings = {"max_bad_fraction": 1, "num_workers": 0, "batch_size": 11, "shuffle": False}
+    for of, count in ((1, 1), (1, 4), (2, 4), (4, 2), (8, 1), (1, 25)):
+        finest = [loader(Pictures(20, bad), part=(part, of * count), **settings) for part in range(of * count)]
+        whole = [loader(Pictures(20, bad), part=(part, of), **settings) for part in range(of)]
+        for batch, *pieces in zip(
+            zip(*(each.epoch(0) for each in whole), strict=True), *(each.epoch(0) for each in finest), strict=True
+        ):
+            cut = [piece for part in batch for piece in part.cut(count)]
+            assert [piece.part for piece in cut] == [(part, of * count) for part in range(of * count)]
+            assert_same(cut, pieces)
+            assert {piece.images.dtype for piece in cut} == {np.dtype(np.uint8)}
+
+
+def test_rows_are_places_in_the_whole_batch():
+    first, last = loader(Pictures(6, {1, 2}), part=(0, 2), shuffle=False, max_bad_fraction=1).epoch(0)
+    assert (first.rows.tolist(), first.size, first.part) == ([0], 4, (0, 2))  # row 1 is unreadable
+    assert (last.rows.tolist(), last.size) == ([0], 2)
+    first, last = loader(Pictures(6, {1, 2, 5}), part=(1, 2), shuffle=False, max_bad_fraction=1).epoch(0)
+    assert (first.rows.tolist(), last.rows.tolist()) == ([3], []) and last.rows.dtype == np.int64
+    whole, _ = DataLoader((X[:6], Y[:6]), 4).epoch(0)
+    assert (whole.rows.tolist(), whole.size, whole.part) == ([0, 1, 2, 3], 4, (0, 1))
+    assert np.shares_memory(whole.cut(3)[1].images, whole.images)
 
 
 # A part that has no row
