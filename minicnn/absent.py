@@ -35,13 +35,13 @@ ABSENT = (  # (names, what to write instead, or why)
     ("F.relu_ Tensor.relu_", "F.relu(x, inplace=True)"),
     ("nn.ReflectionPad2d nn.ReplicationPad2d",
      "nn.ZeroPad2d pads with zeros, minicnn.cat of slices of x with anything else"),
-    ("nn.DataParallel nn.parallel distributed.init_process_group distributed.is_available distributed.is_initialized "
+    ("nn.DataParallel distributed.init_process_group distributed.is_available distributed.is_initialized "
      "distributed.get_rank distributed.get_world_size distributed.all_reduce distributed.barrier",
      "mpiexec -n 4 starts four processes; distributed.world() knows them, distributed.DataParallel(model) is what goes "
      "around a step (docs/scale.md)"),
     ("nn.utils", "clip gradients by hand: norm = minicnn.stack([p.grad.norm() for p in model.parameters()]).norm(), "
      "then for p in model.parameters(): p.grad *= min(1.0, most / norm.item())"),
-    ("nn.SyncBatchNorm nn.LazyLinear nn.LazyConv2d", "sizes are given when a layer is made"),
+    ("nn.LazyLinear nn.LazyConv2d", "sizes are given when a layer is made"),
     ("init.trunc_normal_ init.orthogonal_ init.eye_ init.dirac_ init.sparse_",
      "nn.init has normal_, uniform_, constant_, zeros_, ones_, xavier_*, kaiming_*, bilinear_; others: "
      "weight.detach()[...] = values"),
@@ -49,6 +49,7 @@ ABSENT = (  # (names, what to write instead, or why)
     ("Conv2d(device=) Linear(device=) BatchNorm2d(device=)", 'make it, then .to("cuda")'),
     ("Conv2d(dtype=) Linear(dtype=) BatchNorm2d(dtype=)", "make it, then .to(minicnn.float64)"),
     ("BatchNorm2d(track_running_stats=)", "statistics are tracked; .train() uses those of the batch"),
+    ("SyncBatchNorm(process_group=) SyncBatchNorm(track_running_stats=)", "they are of all processes, and tracked"),
     ("BatchNorm2d.num_batches_tracked", "nothing counts batches: momentum is a number"),
     ("MaxPool2d(return_indices=) AvgPool2d(divisor_override=)", "nothing here needs it"),
     ("CrossEntropyLoss(size_average=) CrossEntropyLoss(reduce=)", 'reduction="mean", "sum" or "none"'),

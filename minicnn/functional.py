@@ -26,12 +26,13 @@ from .ops.pad import pad
 from .ops.shape import flatten
 from .ops.smooth_l1_loss import l1_loss, smooth_l1_loss
 from .ops.softmax import log_softmax, softmax
+from .ops.sync_batchnorm import sync_batch_norm
 
 __all__ = [
     "adaptive_avg_pool2d", "avg_pool2d", "batch_norm", "batch_norm_relu", "conv2d", "conv_transpose2d", "cross_entropy",
     "dropout", "flatten", "interpolate", "l1_loss", "leaky_relu", "linear", "local_response_norm", "log_softmax",
     "max_pool2d", "mse_loss", "nll_loss", "pad", "relu", "relu6", "residual_add", "sigmoid", "smooth_l1_loss",
-    "softmax", "tanh",
+    "softmax", "sync_batch_norm", "tanh",
 ]  # fmt: skip
 
 

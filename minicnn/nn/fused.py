@@ -16,7 +16,7 @@ def chain(x: Tensor, *layers: Module, residual: Tensor | None = None) -> Any:
 
     Batch norm and a ReLU become ``F.batch_norm_relu``, one pass over memory, unless somebody looks at what passes
     between them: layers that have hooks (``nn.watch`` gives them some), are of classes of a user's own, or have another
-    ``forward``, are called.
+    ``forward``, are called. So is a SyncBatchNorm, whose statistics are not those of x alone.
     """
     waiting: list[Any] = list(layers)
     while waiting:

@@ -28,6 +28,7 @@ class BatchNorm2d(Module):
     bias: Any
     running_mean: Tensor
     running_var: Tensor
+    same_on_all_ranks = False  # the running statistics, where several processes train; of SyncBatchNorm they are
 
     def __init__(self, num_features: int, eps: float = 1e-5, momentum: float = 0.1, affine: bool = True) -> None:
         super().__init__()

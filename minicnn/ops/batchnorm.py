@@ -41,11 +41,11 @@ from typing import Any
 import numpy as np
 
 from ..autograd import Function
-from ..settings import real
 from ..types import Array
 from ..variable import V, Variable
 from . import summation
 from .arguments import check_tensors
+from .per_channel import checked_apply, one_value
 
 
 def batch_norm(
@@ -63,11 +63,8 @@ def batch_norm(
     running_mean, running_var: Tensors (C,), or None in training. In training the batch's own statistics are used, and
     the running ones are updated in place; an empty batch leaves them alone.
     """
-    running = _checked("batch_norm", input, running_mean, running_var, weight, bias, training)
-    options = _numbers("batch_norm", momentum, eps)
-    result = BatchNorm.apply(input, weight, bias, running=running, training=training, **options)
-    _count_change(training, running_mean, running_var)
-    return result
+    inputs, running = (input, weight, bias), (running_mean, running_var)
+    return checked_apply(BatchNorm, inputs, running, training, momentum, eps)
 
 
 def batch_norm_relu(
@@ -82,19 +79,18 @@ def batch_norm_relu(
     residual: Variable | None = None,
 ) -> V:
     """relu(batch_norm(...) + residual); residual: a Tensor of the input's shape, or None."""
-    running = _checked("batch_norm_relu", input, running_mean, running_var, weight, bias, training)
     if residual is not None:
-        check_tensors("batch_norm_relu", {"residual": residual})
+        check_tensors("batch_norm_relu", {"input": input, "residual": residual})
         if residual.data.shape != input.data.shape:
             what = f"batch_norm_relu: input {input.data.shape} and residual {residual.data.shape} must have one shape"
             raise ValueError(f"{what}; give the shortcut a projection")
-    options = _numbers("batch_norm_relu", momentum, eps)
-    result = BatchNormReLU.apply(input, weight, bias, residual, running=running, training=training, **options)
-    _count_change(training, running_mean, running_var)
-    return result
+    inputs, running = (input, weight, bias, residual), (running_mean, running_var)
+    return checked_apply(BatchNormReLU, inputs, running, training, momentum, eps)
 
 
 class BatchNorm(Function):
+    op = "batch_norm"  # the user's function, for messages
+
     def forward(self, x, weight, bias, running, training, momentum, eps):
         mean, inv_std = self.normalisation(x, running, training, momentum, eps)  # (C,) each
         # what a user may change in place is saved as it is, and its count compared; not x_hat, an array as large as x
@@ -105,11 +101,19 @@ class BatchNorm(Function):
         """(mean, inv_std), (C,) each: of the batch, which then moves `running` (a pair, or None), or of `running`."""
         self.training = training
         if training:
-            mean, var = self.run(batch_norm_statistics, x)  # (C,) each
-            _update_running(running, mean, var, momentum, count=x.size // x.shape[1])
+            mean, var, unbiased = self.statistics(x)
+            _update_running(running, mean, unbiased, momentum)
         else:
             mean, var = (array.copy() for array in running)  # what backward needs must not move in between
         return mean, 1 / np.sqrt(var + x.dtype.type(eps))
+
+    def statistics(self, x: Array) -> tuple[Array, Array, Array | None]:
+        """(mean, biased variance, unbiased variance) of the batch, (C,) each; an empty batch has None for the last."""
+        mean, var = self.run(batch_norm_statistics, x)
+        count = x.size // x.shape[1]  # M
+        if count == 1:
+            raise one_value(self.op, f"input of shape {x.shape} has")
+        return mean, var, var * (count / (count - 1)) if count else None
 
     def backward(self, grad_out):
         x, mean, inv_std, *weight = self.saved  # a list of the weight, or of nothing
@@ -118,13 +122,20 @@ class BatchNorm(Function):
         grad_weight = grad_bias = None
         if need_weight or need_bias or self.training:  # in training grad_x is made of these two sums
             grad_weight, grad_bias = self.run(batch_norm_grad_weight_bias, grad_out, x, mean, inv_std)
-        sums = (grad_weight, grad_bias) if self.training else None  # ways 3 and 2 of the top of the page
-        grad_x = self.run(batch_norm_grad_x, grad_out, x, weight, mean, inv_std, sums) if need_x else None
-        return grad_x, grad_weight, grad_bias
+        if not need_x:
+            return None, grad_weight, grad_bias
+        sums = self.sums_of_batch(grad_weight, grad_bias) if self.training else None  # ways 3 and 2 of this page's top
+        return self.run(batch_norm_grad_x, grad_out, x, weight, mean, inv_std, sums), grad_weight, grad_bias
+
+    def sums_of_batch(self, grad_weight: Array, grad_bias: Array) -> tuple[Array, Array]:
+        """The two sums for ``batch_norm_grad_x``, over the batch that mean and variance are of."""
+        return grad_weight, grad_bias
 
 
 class BatchNormReLU(BatchNorm):
     """The fused op of the top of this page; how it normalises, and saves, is BatchNorm's."""
+
+    op = "batch_norm_relu"
 
     def forward(self, x, weight, bias, residual, **options):
         mean, inv_std = self.normalisation(x, **options)
@@ -214,20 +225,13 @@ def batch_norm_relu_backward(
     return grad_x, *sums, behind if residual else None
 
 
-def _update_running(running, mean, var, momentum, count):
-    """Move the arrays (mean, var) of `running` towards those of the batch, in place."""
-    if running is None or count == 0:  # an empty batch says nothing about the mean
+def _update_running(running, mean, unbiased, momentum):
+    """Move the arrays (mean, variance) of `running` towards those of the batch, in place."""
+    if running is None or unbiased is None:  # an empty batch says nothing about the mean
         return
-    for array, new in zip(running, (mean, var * (count / (count - 1))), strict=True):  # unbiased; M is at least 2
+    for array, new in zip(running, (mean, unbiased), strict=True):
         array *= 1 - momentum
         array += momentum * new  # in place: it is the layer's buffer
-
-
-def _count_change(training, *running):
-    """A graph that has read the running statistics shall know that they have changed."""
-    for tensor in running:
-        if training and tensor is not None:
-            tensor.version.count += 1  # as for a change in place (versions.py)
 
 
 def _all_but_channels(x):
@@ -237,31 +241,3 @@ def _all_but_channels(x):
 def _per_channel(values, x):
     """(C,) values, shaped to broadcast over x (N, C, ...)."""
     return values.reshape(-1, *[1] * (x.ndim - 2))  # (C, 1, 1) for images
-
-
-def _numbers(op, momentum, eps):
-    """The options momentum and eps, checked."""
-    return {"momentum": real(op, "momentum", momentum), "eps": real(op, "eps", eps, at_least=0)}
-
-
-def _checked(op, x, running_mean, running_var, weight, bias, training):
-    """The running statistics as arrays, or None."""
-    named = {"running_mean": running_mean, "running_var": running_var, "weight": weight, "bias": bias}
-    check_tensors(op, {"input": x}, named)
-    shape = x.data.shape
-    if len(shape) < 2 or shape[1] == 0:
-        raise ValueError(f"{op}: input must be (N, C, ...) with at least one channel, got shape {shape}")
-    if training and x.data.size == shape[1]:
-        advice = "train with larger batches, or use evaluation mode"
-        raise ValueError(f"{op}: input of shape {shape} has one value in each channel, whose variance is 0; {advice}")
-    if (running_mean is None) != (running_var is None):
-        raise ValueError(f"{op}: running_mean and running_var must be given both or neither")
-    if running_mean is None and not training:
-        raise ValueError(f"{op}: evaluation (training=False) needs running_mean and running_var")
-    for name, value in named.items():
-        if value is not None and value.data.shape != (shape[1],):
-            why = f"{name} must have shape ({shape[1]},), one for each channel of input {shape}, got {value.data.shape}"
-            raise ValueError(f"{op}: {why}")
-        if value is not None and value.data.dtype != x.data.dtype:
-            raise TypeError(f"{op}: {name} is {value.data.dtype}, input is {x.data.dtype}; convert one by .astype(...)")
-    return None if running_mean is None else (running_mean.data, running_var.data)

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from .. import nn
+from ..distributed import world
 from ..gradmode import no_grad
 from ..nn.evaluating import keeping_modes
 
@@ -47,7 +48,10 @@ def _averaging(layers) -> Iterator[dict[nn.BatchNorm2d, int]]:
     counts = dict.fromkeys(layers.values(), 0)
 
     def count(layer, inputs):
-        if inputs[0].shape[0]:  # an empty batch leaves the statistics alone
+        rows = inputs[0].shape[0]
+        if layer.same_on_all_ranks:  # where any of them has rows
+            rows = sum(world().gather_values(rows))
+        if rows:  # an empty batch leaves the statistics alone
             counts[layer] += 1
             layer.momentum = 1 / counts[layer]
 

@@ -9,7 +9,7 @@ import pytest
 import minicnn.functional as F
 from minicnn import Tensor
 
-OWN = {"batch_norm_relu", "residual_add"}  # not in PyTorch
+OWN = {"batch_norm_relu", "residual_add", "sync_batch_norm"}  # not in PyTorch
 MORE = {"local_response_norm": {"groups": 1}}  # arguments that PyTorch lacks, behind its own
 
 

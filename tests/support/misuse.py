@@ -108,7 +108,8 @@ def batch_norm(draw, make):
         residual = make(draw.array(*shape), True) if draw.perhaps(0.5) else None
         y = F.batch_norm_relu(x, *running, *affine, **options, residual=residual)
         return [*backward(draw, make, y, x, *affine, residual), *running]
-    return [*backward(draw, make, F.batch_norm(x, *running, *affine, **options), x, *affine), *running]
+    function = draw.one_of(F.batch_norm, F.sync_batch_norm)
+    return [*backward(draw, make, function(x, *running, *affine, **options), x, *affine), *running]
 
 
 def local_response_norm(draw, make):

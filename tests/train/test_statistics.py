@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import thread_ranks
 from checks import check_close
 
 from minicnn import Tensor, manual_seed, nn
@@ -61,6 +62,23 @@ def test_is_the_plain_average_over_batches():
     update_bn(map(Tensor, [*BATCHES[:1], np.zeros((0, 3, 4, 5)), *BATCHES[1:]]), layer)  # an empty batch says nothing
     check_close(layer.running_mean.numpy(), np.mean([x.mean((0, 2, 3)) for x in BATCHES], 0), 1e-12)
     check_close(layer.running_var.numpy(), np.mean([x.var((0, 2, 3), ddof=1) for x in BATCHES], 0), 1e-12)
+
+
+def test_is_the_average_over_the_batches_of_all_ranks():
+    """Of the first two the ranks have a part each, of the third the last one has all."""
+    expected, cuts = network(), [(2, 6), (3, 6), (0, 2)]
+    update_bn(map(Tensor, BATCHES), expected)
+
+    def statistics(world):
+        model = nn.SyncBatchNorm.convert_sync_batchnorm(network())
+        parts = [slice(cut[0]) if world.rank == 0 else slice(*cut) for cut in cuts]
+        update_bn([Tensor(x[part]) for x, part in zip(BATCHES, parts, strict=True)], model)
+        return buffers(model)
+
+    first, second = thread_ranks.run(2, statistics)
+    for name, value in buffers(expected).items():
+        check_close(first[name], value, 1e-12)
+        np.testing.assert_array_equal(first[name], second[name])
 
 
 def test_nothing_else_changes():

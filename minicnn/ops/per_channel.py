@@ -1,0 +1,55 @@
+"""What the functions of batch norm share: a look at the tensors (C,) beside an input (N, C, ...), and their errors."""
+
+from typing import Any
+
+from ..settings import real
+from ..variable import Variable
+from .arguments import check_tensors
+
+
+def checked_apply(
+    node: Any,
+    inputs: tuple[Any, ...],
+    running: tuple[Variable | None, Variable | None],
+    training: bool,
+    momentum: float,
+    eps: float,
+) -> Any:
+    """``node.apply(*inputs, ...)``, the result of the op `node`, a subclass of BatchNorm.
+
+    inputs: (input, weight, bias), and what else the op takes. running: (running_mean, running_var).
+    """
+    op, arrays = node.op, _checked(node.op, inputs, running, training)
+    numbers = {"momentum": real(op, "momentum", momentum), "eps": real(op, "eps", eps, at_least=0)}
+    result = node.apply(*inputs, running=arrays, training=training, **numbers)
+    for tensor in running if training else ():  # a graph that has read them shall know that they have changed
+        if tensor is not None:
+            tensor.version.count += 1  # as for a change in place (versions.py)
+    return result
+
+
+def one_value(op: str, what: str) -> ValueError:
+    """The error for `what`, a batch that has no variance."""
+    advice = "train with larger batches, or use evaluation mode"
+    return ValueError(f"{op}: {what} one value in each channel, whose variance is 0; {advice}")
+
+
+def _checked(op, inputs, running, training):
+    """The running statistics as arrays, or None."""
+    (x, weight, bias, *_), (running_mean, running_var) = inputs, running
+    named = {"running_mean": running_mean, "running_var": running_var, "weight": weight, "bias": bias}
+    check_tensors(op, {"input": x}, named)
+    shape = x.data.shape
+    if len(shape) < 2 or shape[1] == 0:
+        raise ValueError(f"{op}: input must be (N, C, ...) with at least one channel, got shape {shape}")
+    if (running_mean is None) != (running_var is None):
+        raise ValueError(f"{op}: running_mean and running_var must be given both or neither")
+    if running_mean is None and not training:
+        raise ValueError(f"{op}: evaluation (training=False) needs running_mean and running_var")
+    for name, value in named.items():
+        if value is not None and value.data.shape != (shape[1],):
+            why = f"{name} must have shape ({shape[1]},), one for each channel of input {shape}, got {value.data.shape}"
+            raise ValueError(f"{op}: {why}")
+        if value is not None and value.data.dtype != x.data.dtype:
+            raise TypeError(f"{op}: {name} is {value.data.dtype}, input is {x.data.dtype}; convert one by .astype(...)")
+    return None if running_mean is None else (running_mean.data, running_var.data)
