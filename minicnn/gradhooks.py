@@ -7,22 +7,22 @@ on meanwhile towards the input: the last layer's gradients can be on their way t
 first layers are still being worked out (distributed/buckets.py).
 """
 
-import contextlib
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
+
+from .gradmode import no_grad
 
 
 class GradHandle:
     """What registering such a function returns: ``remove()``, or the end of its ``with`` block, takes it away again."""
 
-    def __init__(self, hooks: list[Callable[[Any], Any]], hook: Callable[[Any], Any]) -> None:
-        self._hooks, self._hook = hooks, hook
+    def __init__(self, hooks: "dict[GradHandle, Callable[[Any], Any]]") -> None:
+        self._hooks = hooks
 
     def remove(self) -> None:
         """The hook is called no more; a second time, nothing happens."""
-        with contextlib.suppress(ValueError):  # it is gone already
-            self._hooks.remove(self._hook)
+        self._hooks.pop(self, None)
 
     def __enter__(self) -> "GradHandle":
         return self
@@ -48,7 +48,8 @@ def arrived(leaf: Any, count: Counter) -> None:
         call_hooks(leaf)
 
 
+@no_grad()
 def call_hooks(leaf: Any) -> None:
-    """Each of the leaf's hooks, in the order in which they came; their ``.grad`` may be replaced by an equal one."""
-    for hook in tuple(leaf.grad_hooks):  # a copy: a hook may remove itself
+    """Each of the leaf's hooks, in the order in which they came, with no graph behind what they do."""
+    for hook in tuple(leaf.grad_hooks.values()):  # a copy: a hook may remove itself
         hook(leaf)

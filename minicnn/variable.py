@@ -38,7 +38,7 @@ class Variable:
 
     node: Any  # a Function or None; autograd.py stands above this file
     is_parameter = False  # True of nn.Parameter: what a Module trains
-    grad_hooks: list[Callable[[Any], Any]] | tuple[()] = ()  # a list from the first one on (gradhooks.py)
+    grad_hooks: dict[GradHandle, Callable[[Any], Any]] = {}  # noqa: RUF012  of all that have none; never written into
     _retains_grad = False
 
     def __init__(self, data: Array, requires_grad: bool = False) -> None:
@@ -122,9 +122,10 @@ class Variable:
                 what = "register_post_accumulate_grad_hook: this leaf gets no gradient; set requires_grad first"
             raise RuntimeError(what)
         if not self.grad_hooks:
-            self.grad_hooks = []
-        self.grad_hooks.append(hook)  # type: ignore[union-attr]
-        return GradHandle(self.grad_hooks, hook)  # type: ignore[arg-type]
+            self.grad_hooks = {}  # of this leaf alone
+        handle = GradHandle(self.grad_hooks)
+        self.grad_hooks[handle] = hook
+        return handle
 
     def stand_for(self, node: Any) -> None:
         """Be the result of `node`, an op in the graph, from now on."""

@@ -106,9 +106,10 @@ class ArrayProtocols(Variable):
     # A copy in a file, or by copy.deepcopy
 
     def __getstate__(self) -> dict[str, Any]:
-        """The values, without the graph behind a result: that would be every array of the network."""
+        """The values, without hooks, and without the graph of a result: that would be all arrays of the network."""
         requires_grad = self.requires_grad and self.node is None
-        return {**self.__dict__, "version": None, "node": None, "_requires_grad": requires_grad, "_retains_grad": False}
+        none: dict[str, Any] = {"version": None, "node": None, "_retains_grad": False, "grad_hooks": {}}
+        return {**self.__dict__, **none, "_requires_grad": requires_grad}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state, version=Version())
