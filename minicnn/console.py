@@ -18,11 +18,13 @@ _STEERING = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) i
 
 
 live: list[Any] = []  # lines of progress on the terminal (progress.py): other lines go above them
+silent = False  # of several processes that say the same, one says it; ``silence`` is for the others
 
 
 def say(text: object = "") -> None:
     """A line on stdout, or several, at once."""
-    _write_line(stdout, text)
+    if not silent:
+        _write_line(stdout, text)
 
 
 def tell(text: str, indent: str = "") -> None:
@@ -39,7 +41,19 @@ def tell(text: str, indent: str = "") -> None:
 
 def complain(text: object) -> None:
     """A line on stderr."""
+    if not silent:
+        _write_line(stderr, text)
+
+
+def report(text: object) -> None:
+    """A line on stderr, from a silent process, too: what it alone knows."""
     _write_line(stderr, text)
+
+
+def silence() -> None:
+    """Let everything but ``report`` say nothing from now on."""
+    global silent
+    silent = True
 
 
 def remark(text: str) -> None:
@@ -59,13 +73,15 @@ def _write_line(output, text):
 
 def say_in_handler(text: str) -> None:
     """A line on stderr from a signal handler, which may have interrupted a ``say``."""
+    if silent:
+        return
     with contextlib.suppress(OSError):
         os.write(stderr.fileno(), text.encode("ascii", "backslashreplace") + b"\n")
 
 
 def interactive() -> bool:
     """Whether somebody sits before a terminal: then there are bars."""
-    return stdout.isatty() and stderr.isatty()
+    return stdout.isatty() and stderr.isatty() and not silent
 
 
 def columns() -> int:

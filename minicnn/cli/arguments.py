@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from .. import console
 from ..data.subset import PictureSet
 from ..device import DEVICES, TIERS, current_tier, set_tier
 from ..storage.checkpoint import CheckpointError, State
@@ -29,7 +30,7 @@ MAY_CHANGE_IN_A_TEST = (*MAY_CHANGE, "batch_size", "shorter_side")
 
 def make_parser(description: str, archs: Sequence[str]) -> ArgumentParser:
     """The shared parser; `archs`: the names for --arch, the default first. Programs add their own flags to it."""
-    parser = ArgumentParser(description=description, formatter_class=_Help, allow_abbrev=False)
+    parser = _Parser(description=description, formatter_class=_Help, allow_abbrev=False)
     layouts = "pictures, DIR/train/<class>/* and DIR/val/<class>/*, or DIR/<class>/*"
     parser.add_argument("dir", metavar="DIR", nargs="?", type=path, help=layouts)
     network = f"one of {', '.join(archs)}"
@@ -76,6 +77,12 @@ def make_parser(description: str, archs: Sequence[str]) -> ArgumentParser:
     testing.add_argument("--tta", choices=("10crop", "dense"), help="test on ten crops, or on whole pictures")
     testing.add_argument("--scales", metavar="PIXELS", type=whole(1), nargs="+", help="test on several shorter sides")
     return parser
+
+
+class _Parser(ArgumentParser):
+    def _print_message(self, message, file=None):
+        if not console.silent:  # of several processes, one says what is wrong with the arguments, or how to use them
+            super()._print_message(message, file)
 
 
 class _Help(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):

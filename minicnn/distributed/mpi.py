@@ -5,30 +5,39 @@ The calls of ops, the sums of gradients and the values travel by a communicator 
 communicator by their order alone, and a gradient may be complete sooner on one rank than on another.
 """
 
+import contextlib
 import functools
+import os
+import sys
+import time
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from .. import console
 from ..device import device_of
 from ..types import Array
 from .bfloat16 import check_wire
+from .ending import end_by_traceback
 from .launch import Launch
 from .ranks import Sending, World
+from .start import start
 
 
 class Ranks(World):
     """The processes of one mpiexec."""
 
     def __init__(self, started: Launch) -> None:
-        from mpi4py import MPI  # importing it initialises MPI
-
-        self._mpi = MPI
+        self._mpi = MPI = start(started)
         self.values = MPI.COMM_WORLD
-        self.ops, self.gradients = self.values.Dup(), self.values.Dup()
+        self.ops, self.gradients, self.trouble = (self.values.Dup() for _ in range(3))
         self.rank, self.size = self.values.rank, self.values.size
-        self.local_rank, self.local_size = started.local_rank, started.local_size
+        here = self.values.Split_type(MPI.COMM_TYPE_SHARED)  # those with which this one could share memory
+        self.local_rank, self.local_size = here.rank, here.size
+        sys.excepthook = end_by_traceback(self)  # or a rank that raises would let the others wait
+        if not self.is_main:
+            console.silence()
 
     def sum(self, array: Array) -> Array:
         if device_of(array) == "cuda":
@@ -91,6 +100,28 @@ class Ranks(World):
             error.on_all_ranks = True  # one of them is enough to say so: train/exit.py
             raise error
         return result
+
+    def meet(self, value: Any, seconds: float, channel: int = 0) -> dict[int, Any]:
+        others = [rank for rank in range(self.size) if rank != self.rank]
+        sent = [self.trouble.isend(value, rank, channel) for rank in others]  # waits for nobody to take it
+        present, end = {self.rank: value}, time.monotonic() + seconds
+        while time.monotonic() < end:
+            message = self.trouble.improbe(tag=channel)
+            if message is not None:
+                status = self._mpi.Status()
+                text = message.recv(status)
+                present[status.Get_source()] = text
+            elif len(present) == self.size and self._mpi.Request.Testall(sent):  # the others know as much
+                break
+            else:
+                time.sleep(0.002)
+        return dict(sorted(present.items()))
+
+    def abort(self, code: int) -> None:
+        console.stdout.flush()
+        with contextlib.suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # why has been said; MPI would add lines of its own
+        self.values.Abort(code)
 
     @functools.cached_property
     def nccl(self) -> Any:

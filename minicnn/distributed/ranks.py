@@ -11,9 +11,11 @@ calls it, in the same order, or all wait for the one that does not. One process 
 Arrays in memory travel by MPI (mpi.py), arrays on a GPU by NCCL (nccl.py); values of Python are pickled.
 """
 
+import os
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from .. import console
 from ..types import Array
 
 
@@ -85,3 +87,14 @@ class World:
     def on_rank_0(self, function: Callable[..., Any], *args: Any, **keywords: Any) -> Any:
         """What function(...) returns on rank 0, for all; it runs nowhere else. What it raises there, all raise."""
         return function(*args, **keywords)
+
+    # For trouble. These are not collective
+
+    def meet(self, value: Any, seconds: float, channel: int = 0) -> dict[int, Any]:
+        """{rank: value} of all ranks that come here, to this channel, within so many seconds; nobody waits longer."""
+        return {0: value}
+
+    def abort(self, code: int) -> None:
+        """End the processes of all ranks now, with this exit code. What there is to say has been said before."""
+        console.stdout.flush()
+        os._exit(code)
