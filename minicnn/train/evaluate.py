@@ -75,11 +75,15 @@ def evaluate(
         result.update(float(loss), log_p, batch.labels)
         if after_batch is not None and after_batch(batch.position, result):
             break
-    if part[1] > 1:
-        result = _of_all_ranks(result, loaders)
-    if not result.count:
-        path, reason = next(iter(loaders[0].bad.items()), ("there are none", "the loader is empty"))
-        raise DataError(f"no validation picture could be read; the first: {shown(path)}: {reason}")
+    try:
+        if part[1] > 1:
+            result = _of_all_ranks(result, loaders)
+        if not result.count:
+            path, reason = next(iter(loaders[0].bad.items()), ("there are none", "the loader is empty"))
+            raise DataError(f"no validation picture could be read; the first: {shown(path)}: {reason}")
+    except DataError as error:  # TooManyBadImages, too
+        error.on_all_ranks = True  # type: ignore[attr-defined]  # one of them is enough to say so
+        raise
     return result
 
 

@@ -138,8 +138,9 @@ def test_every_rank_knows_all_unreadable_pictures():
     assert [each.bad for each in loaders] == [{f"plain {i}": "broken" for i in (1, 5, 9)}] * 3
 
     def too_many(rank):
-        with pytest.raises(TooManyBadImages, match=r"3 of 26 pictures are unreadable .* allows 2"):
+        with pytest.raises(TooManyBadImages, match=r"3 of 26 pictures are unreadable .* allows 2") as caught:
             evaluated(loader(Plain(26, (1, 5, 9)), max_bad_fraction=2 / 26))  # each rank has met one
+        assert caught.value.on_all_ranks
 
     on_ranks(3, too_many)
 
@@ -151,8 +152,9 @@ def test_none_could_be_read_is_judged_on_all_ranks_together():
     assert on_ranks(2, first_alone) == [4, 4]
 
     def none(rank):
-        with raises(DataError, "no validation picture could be read", "plain", "broken"):
+        with pytest.raises(DataError, match=r"no validation picture could be read; .*plain \d: broken") as caught:
             evaluated(loader(Plain(8, range(8))))
+        assert caught.value.on_all_ranks
 
     on_ranks(2, none)
 
