@@ -31,7 +31,7 @@ STYLES = {  # what is not among them is ARITHMETIC
     "activation": ACTIVATION, "softmax": ACTIVATION, "dropout": ACTIVATION,
     "max_pool": POOLING, "avg_pool": POOLING, "adaptive_avg_pool": POOLING, "interpolate": POOLING,
     "shape": SHAPE, "pad": SHAPE, "cross_entropy": LOSS, "mse_loss": LOSS, "nll_loss": LOSS,
-    "smooth_l1_loss": LOSS,
+    "smooth_l1_loss": LOSS, "all_gather": SHAPE, "reduce_scatter": SHAPE, "all_reduce": ARITHMETIC,
 }  # fmt: skip
 TRAINED, CONSTANT = 'shape=box, fillcolor="#ffffff"', 'shape=box, style="filled,dashed", fillcolor="#ffffff"'
 RESULT = "shape=plaintext, style=solid"

@@ -26,17 +26,18 @@ from .layers import (
 )
 from .losses import CrossEntropyLoss, L1Loss, MSELoss, NLLLoss, SmoothL1Loss
 from .module import Module
-from .parallel import SyncBatchNorm
+from .parallel import AllGather, AllReduce, ReduceScatter, SyncBatchNorm
 from .parameter import Parameter
 from .watch import input_of, output_of, watch
 from .weighted import Conv2d, ConvTranspose2d, Linear
 
 __all__ = [
-    "AdaptiveAvgPool2d", "AvgPool2d", "BatchNorm2d", "Conv2d", "ConvTranspose2d", "CrossEntropyLoss", "Dropout",
-    "Flatten", "Identity", "L1Loss", "LeakyReLU", "Linear", "LocalResponseNorm", "LogSoftmax", "MSELoss", "MaxPool2d",
-    "Module", "ModuleDict", "ModuleList", "NLLLoss", "Parameter", "ParameterDict", "ParameterList", "ReLU", "ReLU6",
-    "Sequential", "Sigmoid", "SmoothL1Loss", "Softmax", "SyncBatchNorm", "Tanh", "Upsample", "ZeroPad2d", "functional",
-    "init", "input_of", "output_of", "watch",
+    "AdaptiveAvgPool2d", "AllGather", "AllReduce", "AvgPool2d", "BatchNorm2d", "Conv2d", "ConvTranspose2d",
+    "CrossEntropyLoss", "Dropout", "Flatten", "Identity", "L1Loss", "LeakyReLU", "Linear", "LocalResponseNorm",
+    "LogSoftmax", "MSELoss", "MaxPool2d", "Module", "ModuleDict", "ModuleList", "NLLLoss", "Parameter",
+    "ParameterDict", "ParameterList", "ReLU", "ReLU6", "ReduceScatter", "Sequential", "Sigmoid", "SmoothL1Loss",
+    "Softmax", "SyncBatchNorm", "Tanh", "Upsample", "ZeroPad2d", "functional", "init", "input_of", "output_of",
+    "watch",
 ]  # fmt: skip
 
 

@@ -1,14 +1,51 @@
-"""Layers that work together with the same layer on the other ranks."""
+"""Layers that work together with the same layer on the other ranks; see the ops' pages, minicnn/ops/all_gather.py and
+its neighbours. In a process that is alone, they hand on what they get, and SyncBatchNorm is a BatchNorm2d.
+"""
 
 from typing import TypeVar
 
 from .. import functional as F
 from ..absent import with_absent_names
-from ..settings import kind_of
+from ..settings import ANY, kind_of, whole
 from .layers import BatchNorm2d
 from .module import Module
 
 M = TypeVar("M", bound=Module)
+
+
+class AllGather(Module):
+    """``F.all_gather``: every rank goes on with the tensors of all ranks, one behind the other along the axis `dim`."""
+
+    def __init__(self, dim: int = 1) -> None:
+        super().__init__()
+        self.dim = whole(self, "dim", dim, at_least=ANY)
+
+    def forward(self, x):
+        return F.all_gather(x, self.dim)
+
+    def extra_repr(self):
+        return f"dim={self.dim}"
+
+
+class ReduceScatter(Module):
+    """``F.reduce_scatter``: a rank goes on with its slice, along the axis `dim`, of the sum over all ranks."""
+
+    def __init__(self, dim: int = 1) -> None:
+        super().__init__()
+        self.dim = whole(self, "dim", dim, at_least=ANY)
+
+    def forward(self, x):
+        return F.reduce_scatter(x, self.dim)
+
+    def extra_repr(self):
+        return f"dim={self.dim}"
+
+
+class AllReduce(Module):
+    """``F.all_reduce``: every rank goes on with the sum over all ranks."""
+
+    def forward(self, x):
+        return F.all_reduce(x)
 
 
 @with_absent_names

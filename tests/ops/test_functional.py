@@ -9,7 +9,14 @@ import pytest
 import minicnn.functional as F
 from minicnn import Tensor
 
-OWN = {"batch_norm_relu", "residual_add", "sync_batch_norm"}  # not in PyTorch
+OWN = {
+    "all_gather",
+    "all_reduce",
+    "batch_norm_relu",
+    "reduce_scatter",
+    "residual_add",
+    "sync_batch_norm",
+}  # not PyTorch's
 MORE = {"local_response_norm": {"groups": 1}}  # arguments that PyTorch lacks, behind its own
 
 

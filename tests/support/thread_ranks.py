@@ -56,13 +56,20 @@ class ThreadRank(World):
         return self.team.exchange(self.rank, (call, array.shape, array.dtype, type(array)), array.copy())
 
     def sum(self, array):
-        return sum(self._all("sum", array))
+        first, *others = self._all("sum", array)
+        return sum(others, first).reshape(array.shape)  # of no axis: an array nevertheless
 
     def gather(self, array):
         return np.stack(self._all("gather", array))
 
+    def scatter_sum(self, array):
+        return self.sum(array)[self.rank]
+
     def gather_values(self, value):
         return self.team.exchange(self.rank, "gather_values", value)
+
+    def share(self, value):
+        return self.gather_values(value)[0]
 
 
 def run(size, function):
