@@ -12,7 +12,7 @@ Nothing about GPUs has been measured by minicnn. What no source states is marked
     TensorFlow docs_src/performance/benchmarks.md of the repository tensorflow/tensorflow, May 2017: a DGX-1, synthetic
                pictures, gradients summed by NCCL
     NVIDIA     PyTorch/Classification/ConvNets/resnet50v1.5/README.md of the repository NVIDIA/DeepLearningExamples,
-               a DGX A100, PyTorch 21.03, ImageNet's pictures
+               a DGX A100, PyTorch 21.03, ImageNet's pictures; the batch is in configs.yml, one folder up
 """
 
 from typing import NamedTuple
