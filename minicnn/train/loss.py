@@ -19,28 +19,35 @@ from ..tensor import Tensor
 
 
 class Losses(NamedTuple):
-    """Of a batch."""
+    """Of a batch, or of the rows that one process has of it: then what these add to the batch's."""
 
     total: Tensor  # (); what is minimised
     main: Tensor  # (); the same without auxiliary heads, to compare with the loss of validation, which has none
     scores: Tensor  # (N, classes), of the network itself
 
 
-def classification_loss(outputs: Any, labels: np.ndarray) -> Losses:
+def classification_loss(outputs: Any, labels: np.ndarray, count: int | None = None) -> Losses:
     """The losses of what a network has returned in training for N pictures with these labels (N,), whole numbers.
 
+    count: of how many pictures, on all processes together, these are some: the losses are sums divided by it, so that
+    those of all processes add up to the batch's mean. None: of N.
     TypeError for outputs that are neither scores nor a named tuple of scores with an auxiliary_weight.
     """
+    count = len(labels) if count is None else count
     if isinstance(outputs, Tensor):
-        loss = F.cross_entropy(outputs, labels)
+        loss = _mean(outputs, labels, count)
         return Losses(loss, loss, outputs)
     weight = getattr(outputs, "auxiliary_weight", None)
     if weight is None:
         advice = "return scores (N, classes), or a named tuple of them that has an auxiliary_weight"
         raise TypeError(f"classification_loss: the network returns a {type(outputs).__name__} in training; {advice}")
     scores, *auxiliary = outputs
-    main = F.cross_entropy(scores, labels)
-    extra = F.cross_entropy(auxiliary[0], labels)
+    main = _mean(scores, labels, count)
+    extra = _mean(auxiliary[0], labels, count)
     for each in auxiliary[1:]:
-        extra = extra + F.cross_entropy(each, labels)
+        extra = extra + _mean(each, labels, count)
     return Losses(main + weight * extra, main, scores)
+
+
+def _mean(scores, labels, count):
+    return F.cross_entropy(scores, labels, reduction="sum") / count

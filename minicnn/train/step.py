@@ -1,0 +1,66 @@
+"""How a batch becomes a step: in which parts it is worked on, and what comes of it.
+
+a batch of 128, one process                 all of it at once
+--accumulate 4                              4 x 32 rows, one after the other: a quarter of the memory
+mpiexec -n 2                                64 rows on each of two ranks
+mpiexec -n 2, --accumulate 4                4 x 16 rows on each
+--shards 4, on 1, 2 or 4 ranks              4 x 32 rows, of which a rank has its share: the same bits on all three
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from ..data import Batch
+from ..distributed.rows import rows
+from ..errors import SettingError
+
+
+class Steps(NamedTuple):
+    """The settings of a ``Trainer``'s steps."""
+
+    accumulate: int = 1  # parts in which a rank works on its rows, one after the other
+    shards: int | None = None  # a power of two: the parts of every batch, on however many ranks (distributed/sums.py)
+    send: str = "float32"  # or "bfloat16": gradients on their way between GPUs
+    timeout: float = 0.0  # seconds that a step may take before the job ends; 0: any time
+
+
+class Outcome(NamedTuple):
+    """What came of a step, over all ranks."""
+
+    count: int  # pictures
+    loss: float  # their mean, without auxiliary heads
+    total: float  # with auxiliary heads: what was minimised
+    top1: float  # how many pictures were classified right
+    top5: float
+    stop: float  # how many ranks were asked to stop
+
+    def sums(self) -> np.ndarray:
+        """As ``Scores.sums`` has them."""
+        return np.array([self.loss * self.count, 100 * self.top1, 100 * self.top5, self.count], np.float64)
+
+
+def check_steps(steps: Steps, batch_size: int, ranks: int) -> None:
+    """SettingError unless a batch of so many rows can be worked on like this by so many ranks."""
+    if ranks > batch_size:
+        what = f"{ranks} ranks have nothing to do with a batch of {batch_size}"
+        raise SettingError(f"{what}; start fewer, or choose a larger --batch-size, which is that of all ranks together")
+    if steps.shards is None:
+        return
+    if steps.accumulate > 1:
+        raise SettingError("--shards and --accumulate both say in which parts a batch is worked on; leave one out")
+    if steps.shards > batch_size:
+        raise SettingError(f"--shards {steps.shards} cannot be made of a batch of {batch_size}; choose fewer")
+
+
+def parts_of(batch: Batch, steps: Steps, part: tuple[int, int]) -> list[Batch]:
+    """The parts in which this rank works on its rows of a batch; part: (rank, size). Some may be empty."""
+    if steps.shards is None:
+        cuts: Sequence[range] = [rows(len(batch.labels), i, steps.accumulate) for i in range(steps.accumulate)]
+    else:
+        each = steps.shards // part[1]  # shards of a rank
+        own = [rows(batch.size, part[0] * each + i, steps.shards) for i in range(each)]  # which rows of the whole batch
+        # where these stand here: unreadable pictures are missing, in the same shard on any number of ranks
+        cuts = [range(*np.searchsorted(batch.rows, (cut.start, cut.stop))) for cut in own]
+    return [batch.part(cut.start, cut.stop) for cut in cuts]
