@@ -12,6 +12,7 @@ import numpy as np
 import PIL
 
 from ..device import cpu_cores, cpu_threads, current_tier
+from ..distributed import world
 
 BLAS_VARIABLES = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS")
 
@@ -25,6 +26,7 @@ def environment(device: str = "cpu") -> dict[str, str]:
         "pillow": PIL.__version__,  # it decodes and resizes the pictures
         "blas": f"{blas['name']} {blas['version']}",
         "threads": _threads(),
+        "ranks": str(world().size),
         "processor": cpu_name(),  # BLAS chooses its kernels by it
         "device": f"{device}, tier {current_tier()}",
     }
@@ -32,6 +34,7 @@ def environment(device: str = "cpu") -> dict[str, str]:
 
 def differences(before: dict[str, str], now: dict[str, str]) -> str:
     """What has changed, as text, such as "numpy 2.1 then, 2.2 now"; empty if nothing has."""
+    before = {"ranks": "1", **before}  # of a checkpoint from when there were no others
     return "; ".join(f"{key} {before.get(key)} then, {now[key]} now" for key in now if before.get(key) != now[key])
 
 

@@ -26,12 +26,15 @@ class Steps(NamedTuple):
     timeout: float = 0.0  # seconds that a step may take before the job ends; 0: any time
 
 
+ALL_AT_ONCE = Steps()
+
+
 class Outcome(NamedTuple):
     """What came of a step, over all ranks."""
 
     count: int  # pictures
-    loss: float  # their mean, without auxiliary heads
-    total: float  # with auxiliary heads: what was minimised
+    total: float  # the mean loss, with auxiliary heads: what was minimised
+    loss: float  # the same without them
     top1: float  # how many pictures were classified right
     top5: float
     stop: float  # how many ranks were asked to stop

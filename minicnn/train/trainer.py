@@ -12,9 +12,11 @@ which resuming takes back if need be, then the best checkpoint, then the last, w
 
 import math
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from .. import random
 from ..clock import Clock
@@ -22,6 +24,8 @@ from ..console import say
 from ..data import Batch, DataLoader
 from ..data.errors import shown
 from ..device import to_device
+from ..distributed import DataParallel, world
+from ..distributed.agree import agree, on_all_ranks
 from ..nn import Module
 from ..optim import Optimizer
 from ..optim.lr_scheduler import Schedule
@@ -30,14 +34,14 @@ from ..storage.checkpoint import CheckpointError, save_checkpoint
 from ..storage.files import sweep
 from ..storage.lock import locked
 from ..tensor import Tensor
-from ..types import Array
 from .environment import differences, environment
 from .evaluate import Classifier, evaluate, show_on
 from .interrupt import Interrupt, Interrupted
 from .log import Log, epoch_line
 from .loss import classification_loss
-from .meters import Scores
+from .meters import Scores, correct_at
 from .restore import check_run, reading
+from .step import ALL_AT_ONCE, Outcome, Steps, check_steps, parts_of
 from .trouble import TrainingError, explain, explaining_single_pictures, first_not_finite
 
 LOADED = ("optimizer", "schedule", "normalize", "scores")  # by methods of their own
@@ -56,6 +60,10 @@ class Trainer:
                                   ``minicnn.data.record.record`` of the pictures
     print_every                   batches between two lines of progress, where there is no terminal for a bar
     checkpoint_every              batches between two checkpoints within an epoch; 0: only at its end
+    steps                         how a batch is worked on (step.py)
+
+    Started by mpiexec, each process makes the same Trainer: it trains on its rows of each batch, and tests its batches.
+    Rank 0 writes, and what is written has no rank in it: a checkpoint goes on with any number of them.
     """
 
     def __init__(
@@ -77,12 +85,15 @@ class Trainer:
         print_every: int = 10,
         checkpoint_every: int = 0,
         tensorboard: bool = False,
+        steps: Steps = ALL_AT_ONCE,
     ) -> None:
         self.model, self.optimizer, self.schedule = model, optimizer, schedule
         self.train_loader, self.val_loader, self.normalize = train_loader, val_loader, normalize
         self.folder, self.epochs, self.schedule_each, self.device = Path(folder), epochs, schedule_each, device
         self.settings, self.classes, self.pictures = dict(settings or {}), list(classes), dict(pictures or {})
         self.print_every, self.checkpoint_every, self.tensorboard = print_every, checkpoint_every, tensorboard
+        self.world, self.steps, self.interrupt = world(), steps, Interrupt()
+        check_steps(steps, train_loader.batch_size, self.world.size)
         self.epoch = self.batch = 0  # how many epochs are over, and how many batches of the present one
         self.scores = Scores()  # of the present epoch
         self.best: dict[str, Any] | None = None  # {"epoch", "top1"}
@@ -109,11 +120,26 @@ class Trainer:
     def running(self) -> Iterator[None]:
         """``with trainer.running():`` goes around the loop: log.csv is open, the first signal asks the run to stop, and
         no other run has the folder."""
-        with locked(self.folder), Interrupt() as self.interrupt:
-            sweep(self.folder)  # what a killed run was about to write
-            self.log = Log(self.folder, self.epoch, self.tensorboard)  # rows of epochs that are repeated go
+        with ExitStack() as stack:
+            self.interrupt = stack.enter_context(Interrupt())
+            self.world.on_rank_0(self._take_folder, stack)
+            agree("the run", self._told_to_all(), self.world)
+            self.parallel = DataParallel(self.model, self.steps.shards, self.steps.send)
+            stack.callback(self.parallel.close)
+            part, self.train_loader.part = self.train_loader.part, self.world.part
+            stack.callback(setattr, self.train_loader, "part", part)
             self.clock = Clock()
             yield
+
+    def _take_folder(self, stack):
+        stack.enter_context(locked(self.folder))
+        sweep(self.folder)  # what a killed run was about to write
+        self.log = Log(self.folder, self.epoch, self.tensorboard)  # rows of epochs that are repeated go
+
+    def _told_to_all(self):
+        """What every rank's run must have in common, beside the model."""
+        position = {"epoch": self.epoch, "batch": self.batch, "epochs": self.epochs, "steps": self.steps, "lr": self.lr}
+        return {**self.settings, **self.order(), **position}
 
     def train_epoch(self) -> None:
         """The present epoch from `self.batch` on: a step for each batch."""
@@ -122,33 +148,51 @@ class Trainer:
         loader, title = self.train_loader, f"epoch {self.epoch + 1}/{self.epochs}"
         with Progress(title, len(loader), self.batch, self.print_every) as progress:
             for batch in loader.epoch(self.epoch, start=self.batch):  # a resumed epoch goes on in its middle
-                loss, scores = self.train_batch(batch)  # a number, and (N, classes)
-                self.scores.update(loss, scores, batch.labels)
+                outcome = self.train_batch(batch)
+                self.scores.add(outcome.sums())
                 self.batch = batch.position + 1  # batches of this epoch that are over
                 for clock in (self.epoch_clock, self.clock):  # the epoch's, and that of the time left
-                    clock.update(len(batch.labels))
+                    clock.update(outcome.count)
                 progress.update(self.batch, *self.describe())
-                self.stop_if_asked()  # between two steps: a checkpoint of now is whole
+                self.stop_if_asked(outcome.stop)  # between two steps: a checkpoint of now is whole
                 if self.checkpoint_every and self.batch % self.checkpoint_every == 0:
                     self.save(LAST)
         self.images_per_second = self.epoch_clock.images_per_second  # validation is not to count
 
-    def train_batch(self, batch: Batch) -> tuple[float, Array]:
-        """One step downhill. Returns the loss (of auxiliary heads: none) and the scores, an array (N, classes)."""
+    def train_batch(self, batch: Batch) -> Outcome:
+        """One step downhill: on this rank's rows of the batch, with the sum of all ranks' gradients."""
         self.optimizer.zero_grad()  # now, so that memory holds no old gradients during the forward pass
-        pixels = to_device(batch.images, self.device)  # uint8 (N, 3, H, W): a quarter of the bytes to copy
-        images = Tensor(self.normalize(pixels))  # float32 (N, 3, H, W)
-        with explaining_single_pictures(self.train_loader, batch, self._where(batch.position + 1)):
-            outputs = self.model(images)  # forward: scores (N, classes); more of them if it has auxiliary heads
-        loss, main, scores = classification_loss(outputs, batch.labels)  # the batch's mean: (); loss.py
-        loss.backward()  # the gradient of every parameter
-        value, predicted = main.item(), scores.numpy()  # a GPU is waited for here, and nowhere else in the step
-        if not math.isfinite(total := loss.item()):
-            self.stop_at(batch, total, images)  # before the optimiser spoils the weights
-        self.optimizer.step()  # the weights, a little downhill
+        parts = parts_of(batch, self.steps, self.world.part)  # one, unless --accumulate or --shards makes more
+        own_loss = 0.0
+        with self.parallel.in_parts([len(part.labels) for part in parts]) as count:
+            for number, part in enumerate(parts):
+                with self.parallel.part(number):
+                    loss, *others = self.train_part(part, count)
+                    self.parallel.report(loss, *others, self.interrupt.requested)
+                own_loss += loss
+        outcome = Outcome(count, *self.parallel.totals)  # sums over all ranks, as each .grad is now
+        if not math.isfinite(outcome.total):
+            self.stop_at(batch, outcome.total, own_loss)  # before the optimiser spoils the weights
+        if count:  # else no rank could read any picture
+            self.optimizer.step()  # the weights, a little downhill
         if self.schedule_each == "batch":  # ResNet's milestones are counted in steps
             self.schedule.step()
-        return value, predicted
+        return outcome
+
+    def train_part(self, part: Batch, count: int) -> tuple[float, float, int, int]:
+        """The gradients of some rows, of a batch of `count` on all ranks. Returns what they add to the batch's loss,
+        with auxiliary heads and without, and to the pictures whose label has the highest score, or one of the five."""
+        if not count:
+            return 0.0, 0.0, 0, 0
+        pixels = to_device(part.images, self.device)  # uint8 (N, 3, H, W): a quarter of the bytes to copy
+        images = Tensor(self.normalize(pixels))  # float32 (N, 3, H, W)
+        with explaining_single_pictures(self.train_loader, part, self._where(part.position + 1)):
+            outputs = self.model(images)  # forward: scores (N, classes); more of them if it has auxiliary heads
+        loss, main, scores = classification_loss(outputs, part.labels, count)  # these rows' share of the mean: ()
+        loss.backward()  # the gradient of every parameter
+        predicted = scores.numpy()  # a GPU is waited for here, and nowhere else in the step
+        right = correct_at(predicted, part.labels, 1), correct_at(predicted, part.labels, 5)
+        return loss.item(), main.item(), *right
 
     def validate(self) -> Scores | None:
         """Loss, top-1 and top-5 of the validation set, or None without one."""
@@ -157,11 +201,14 @@ class Trainer:
         with Progress("validation", len(self.val_loader), every=self.print_every) as progress:
             show = show_on(progress)
 
-            def after_batch(position, scores):  # a run that is stopped here validates again
+            def after_batch(position, scores):
                 show(position, scores)
-                self.stop_if_asked()
+                return self.interrupt.requested
 
-            return evaluate([Classifier(self.model, self.normalize)], self.val_loader, self.device, after_batch)
+            scores = evaluate([Classifier(self.model, self.normalize)], self.val_loader, self.device, after_batch)
+        asked = self.world.sum(np.array(float(self.interrupt.requested)))  # how many ranks
+        self.stop_if_asked(float(asked))  # a run that is stopped here validates again
+        return scores
 
     def log_epoch(self, val: Scores | None) -> float:
         """A row of log.csv and a line on the screen. Returns the top-1 in % that is watched: that of validation, or,
@@ -172,10 +219,14 @@ class Trainer:
         for name, scores in (("train", self.scores), ("val", val)):
             row |= {f"{name}_{key}": value for key, value in scores.values().items()} if scores else {}
         row |= {"seconds": self.epoch_clock.seconds, "data_seconds": self.train_loader.wait_seconds}
-        self.log.add(row | {"images_per_second": self.images_per_second})
+        self.world.on_rank_0(self._write, row | {"images_per_second": self.images_per_second})
         say(epoch_line(f"epoch {self.epoch + 1}/{self.epochs}", self.scores, val, self.lr, row["seconds"]))
+        self._share_bad_pictures()
         self.tell_bad_pictures()
         return watched["top1"]
+
+    def _write(self, row):
+        self.log.add(row)  # which rank 0 has
 
     def save_epoch(self, top1: float) -> None:
         """The epoch is over: its checkpoints. top1: what ``log_epoch`` has returned."""
@@ -201,27 +252,29 @@ class Trainer:
 
     # Stopping
 
-    def stop_if_asked(self) -> None:
-        """After a signal: a checkpoint, and Interrupted."""
-        if self.interrupt.requested:
+    def stop_if_asked(self, ranks: float) -> None:
+        """If a signal has come to some ranks: a checkpoint, and Interrupted, on all of them."""
+        if ranks or (self.world.size == 1 and self.interrupt.requested):  # one process stops as soon as it can
             self.save(LAST)
             raise Interrupted(self.folder / LAST, self.interrupt.signal)  # the program prints how to go on
 
-    def stop_at(self, batch: Batch, loss: float, images: Tensor) -> None:
-        """TrainingError: this loss is not finite; why, as far as can be found out."""
-        paths = [shown(self.train_loader.name(i)) for i in batch.indices[:3]]
-        raise TrainingError(
-            f"the loss is {loss} in {self._where(batch.position + 1)}, at lr {self.lr:.3g}: "
-            f"{explain(self.model, images)}. {self._advice()} The batch's {len(batch.indices)} pictures begin with "
-            f"{', '.join(paths)}"
-        )
+    def stop_at(self, batch: Batch, loss: float, own_loss: float) -> None:
+        """TrainingError: this loss is not finite; why, as far as can be found out on the rank whose rows made it so."""
+        images = Tensor(self.normalize(to_device(batch.images, self.device)))
+        paths = [shown(self.train_loader.name(i)) for i in batch.indices]
+        why = f"{explain(self.model, images)}. {self._advice()} The batch's {len(paths)} pictures begin with "
+        why += ", ".join(paths[:3])
+        found = self.world.gather_values(None if math.isfinite(own_loss) else why)
+        rank, why = next(((rank, text) for rank, text in enumerate(found) if text), (0, why))
+        where = self._where(batch.position + 1) + (f", rank {rank} of {self.world.size}" if self.world.size > 1 else "")
+        raise on_all_ranks(TrainingError(f"the loss is {loss} in {where}, at lr {self.lr:.3g}: {why}"))
 
     def check_finite(self, loss: float = 0.0) -> None:
         """TrainingError unless the loss and everything that would be saved of the model are finite."""
         name = first_not_finite(self.model)  # of a parameter or a buffer
         if name or not math.isfinite(loss):
             what = f"parameter {name} is not finite" if name else f"the validation loss is {loss}"
-            raise TrainingError(f"{self._where(self.batch)}, lr {self.lr:.3g}: {what}. {self._advice()}")
+            raise on_all_ranks(TrainingError(f"{self._where(self.batch)}, lr {self.lr:.3g}: {what}. {self._advice()}"))
 
     def _where(self, batch):
         return f"epoch {self.epoch + 1}, batch {batch}"
@@ -230,6 +283,12 @@ class Trainer:
         saved = (self.folder / LAST).exists()
         before = f"The checkpoints in {self.folder} are those of before; try" if saved else "Try"
         return f"{before} a smaller --lr."
+
+    def _share_bad_pictures(self):
+        """Every rank's loaders know what any rank could not read."""
+        for loader in filter(None, (self.train_loader, self.val_loader)):
+            for bad in self.world.gather_values(loader.bad):
+                loader.add_bad(bad)
 
     def tell_bad_pictures(self) -> None:
         """A line for each unreadable picture, once."""
@@ -244,7 +303,8 @@ class Trainer:
     def save(self, name: str) -> None:
         """A checkpoint of this name in the folder. TrainingError, and none is written, if a number is not finite."""
         self.check_finite()
-        save_checkpoint(self.folder / name, self.state_dict())
+        self._share_bad_pictures()
+        self.world.on_rank_0(lambda: save_checkpoint(self.folder / name, self.state_dict()))
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that the rest of the run depends on, and what it was made with; no times, so that it repeats."""

@@ -34,9 +34,10 @@ def explain(model: Module, images: Tensor) -> str:
     """One clause that says where the numbers ceased to be finite: a parameter, the input, or a layer's output."""
     if name := first_not_finite(model):
         return f"parameter {name} is not finite; an earlier step was too large"
+    layer = _first_layer(model, images)  # in any case: layers that talk to other ranks are run on all of them or none
     if not is_finite(images):
         return "the normalised pictures are not finite"
-    if layer := _first_layer(model, images):
+    if layer:
         return f"the output of {layer} is the first that is not finite"
     largest = max((float(np.abs(p.numpy()).max(initial=0)) for p in model.parameters()), default=0.0)
     return f"every layer's output is finite; the largest weight is {largest:.3g}"
