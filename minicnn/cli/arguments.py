@@ -15,16 +15,19 @@ from typing import Any
 from .. import console
 from ..data.subset import PictureSet
 from ..device import DEVICES, TIERS, current_tier, set_tier
+from ..distributed import world
 from ..storage.checkpoint import CheckpointError, State
 from ..train.restore import load_run, unusable
+from ..train.step import Steps
 
 # what a checkpoint does not remember
 OF_THIS_CALL = ("resume", "evaluate", "ensemble", "tta", "scales", "output_dir", "other_pictures")
 # settings that earlier checkpoints lack, and what they had
 ADDED = {"drop_last": False, "zero_padding": "behind", "norm_across_halves": True}
+ADDED |= {"accumulate": 1, "shards": None, "send": "float32", "step_timeout": 0.0}
 # when a run is resumed; anything else would make it another run
-WATCHING = ("workers", "print_freq", "checkpoint_every", "tensorboard", "max_bad_fraction")
-MAY_CHANGE = (*OF_THIS_CALL, *WATCHING, "dir", "epochs", "device", "tier")
+WATCHING = ("workers", "print_freq", "checkpoint_every", "tensorboard", "max_bad_fraction", "step_timeout")
+MAY_CHANGE = (*OF_THIS_CALL, *WATCHING, "dir", "epochs", "device", "tier", "accumulate", "send")
 MAY_CHANGE_IN_A_TEST = (*MAY_CHANGE, "batch_size", "shorter_side")
 
 
@@ -70,6 +73,16 @@ def make_parser(description: str, archs: Sequence[str]) -> ArgumentParser:
     run.add_argument("--checkpoint-every", type=whole(0), default=0, help="batches; 0: at the end of an epoch only")
     run.add_argument("--tensorboard", action="store_true", help="log for TensorBoard too")
     run.add_argument("--no-tensorboard", action="store_false", dest="tensorboard", default=False, help="or no longer")
+
+    ranks = parser.add_argument_group("memory, and several processes (mpiexec -n 4 python ...)")
+    parts = "work on a batch in so many parts, one after the other, for less memory"
+    ranks.add_argument("--accumulate", metavar="PARTS", type=whole(1), default=1, help=parts)
+    same = "a power of two: work on every batch in so many parts; the same bits on 1, 2, ... SHARDS processes"
+    ranks.add_argument("--shards", type=whole(1), help=same)
+    wire = "gradients between GPUs; bfloat16 is half the bytes"
+    ranks.add_argument("--send", choices=("float32", "bfloat16"), default="float32", help=wire)
+    hang = "end the job, and say where it hangs, if a step takes longer; 0: never"
+    ranks.add_argument("--step-timeout", metavar="SECONDS", type=number(0), default=0.0, help=hang)
 
     testing = parser.add_argument_group("testing")
     testing.add_argument("-e", "--evaluate", action="store_true", help="test the checkpoint given to --resume, and end")
@@ -118,7 +131,7 @@ def parse(
         set_tier(args.tier)
         return args, None
 
-    state = load_run(source)
+    state = world().on_rank_0(load_run, source)  # a file that the other ranks need not see
     check_settings(state["settings"], args, source, parser)
     saved = {name: state["settings"][name] for name in settings(args)}
     if unset := [name for name in choose_defaults(args) if saved[name] is None]:
@@ -183,6 +196,7 @@ def trainer_options(args: Namespace, folder: Path, train: PictureSet, known: Sta
         "folder": folder, "epochs": args.epochs, "device": args.device, "settings": settings(args),
         "classes": train.classes, "pictures": known, "print_every": args.print_freq,
         "checkpoint_every": args.checkpoint_every, "tensorboard": args.tensorboard,
+        "steps": Steps(args.accumulate, args.shards, args.send, args.step_timeout),
     }  # fmt: skip
 
 

@@ -8,6 +8,7 @@ from ..data import DataError, ImageFolder, only_classes
 from ..data.folder import split_folders
 from ..data.record import changed_sides, changes, is_flat, not_trained_on, record, trained_on
 from ..data.subset import PictureSet
+from ..distributed import world
 from ..storage.checkpoint import CheckpointError, State
 from .pictures import Source, chosen_pictures
 
@@ -16,8 +17,13 @@ def known_pictures(args: Namespace, source: Source, state: State | None) -> tupl
     """(training pictures, validation pictures, their record) of what source(args) opens.
 
     state: of the checkpoint given to --resume, if there is one: its run goes on with the pictures that it had.
+    Of several ranks, rank 0 alone looks into the folders, and tells the others what is there.
     Raises DataError and, as ``check_pictures`` does, CheckpointError.
     """
+    return world().on_rank_0(_known_pictures, args, source, state)
+
+
+def _known_pictures(args, source, state):
     train, val = chosen_pictures(args, source, state)
     now = record(train, val)
     if state:
@@ -49,7 +55,12 @@ def check_pictures(args: Namespace, state: State, now: State, train: PictureSet,
 
 def open_test_pictures(args: Namespace, state: State, source: Source) -> PictureSet:
     """The pictures to test a checkpoint on, whose state this is, of its classes: DIR/val alone if there is one, or what
-    training validates on. Of a flat DIR, those that the run has validated on, if they are as they were."""
+    training validates on. Of a flat DIR, those that the run has validated on, if they are as they were. Rank 0 looks.
+    """
+    return world().on_rank_0(_open_test_pictures, args, state, source)
+
+
+def _open_test_pictures(args, state, source):
     if named_val := val_folder(args):
         folder = ImageFolder(named_val, None if args.classes else state["classes"])
         return only_classes(folder, args.classes) if args.classes else folder

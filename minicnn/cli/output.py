@@ -15,6 +15,7 @@ from ..clock import duration
 from ..console import say, tell
 from ..data import DataLoader
 from ..data.subset import PictureSet
+from ..distributed import world
 from ..errors import OutputError, SettingError
 from ..nn import Module
 from ..runlog import COLUMNS, read_log
@@ -39,8 +40,14 @@ def output_folder(args: Namespace, sample: str) -> Iterator[Path]:
     architecture and the pictures (`sample`: those that the program takes without DIR).
 
     SettingError if it cannot be made, if another run is using it, or if it holds anything: unless that is the run which
-    is resumed, or what a run has left that stopped before its first checkpoint, which is removed.
+    is resumed, or what a run has left that stopped before its first checkpoint, which is removed. Of several ranks,
+    rank 0 alone makes it and writes there: the others need not see its disk.
     """
+    with contextlib.ExitStack() as stack:
+        yield world().on_rank_0(_take_folder, args, sample, stack)
+
+
+def _take_folder(args, sample, stack):
     resumed = Path(args.resume).parent if args.resume and not args.evaluate else None
     named = args.output_dir or resumed
     try:
@@ -50,10 +57,10 @@ def output_folder(args: Namespace, sample: str) -> Iterator[Path]:
         where = f"{named or 'runs'}"
         what = f"the output folder {where} cannot be made: {error.strerror}"
         raise SettingError(f"{what}; choose another --output-dir") from error
-    with locked(folder):
-        if resumed is None or folder.resolve() != resumed.resolve():
-            _begin_anew(folder)
-        yield folder
+    stack.enter_context(locked(folder))
+    if resumed is None or folder.resolve() != resumed.resolve():
+        _begin_anew(folder)
+    return folder
 
 
 def _new_folder(parent, name):
@@ -92,7 +99,8 @@ def introduce(args: Namespace, model: Module, train: PictureSet, val: PictureSet
 
 def write_arguments(args: Namespace, folder: Path) -> None:
     """args.json: what the run was called with, and where."""
-    write_json(folder / "args.json", {**vars(args), "environment": environment(args.device)})
+    called = {**vars(args), "environment": environment(args.device)}
+    world().on_rank_0(write_json, folder / "args.json", called)
 
 
 def write_results(args: Namespace, trainer: Trainer, pictures: DataLoader, sample: str) -> None:
@@ -101,6 +109,10 @@ def write_results(args: Namespace, trainer: Trainer, pictures: DataLoader, sampl
     pictures: the loader of the training pictures, whether the trainer has seen these or features of them.
     Each is written whole or not at all; OutputError at the end if some were not.
     """
+    world().on_rank_0(_write_results, args, trainer, pictures, sample)
+
+
+def _write_results(args, trainer, pictures, sample):
     folder, rows = trainer.folder, read_log(trainer.folder / "log.csv", COLUMNS)
     if not rows:
         tell(f"nothing to do: {args.resume} has {trainer.epoch} epochs already; give a larger --epochs")

@@ -14,6 +14,7 @@ from ..cache import cache_dir
 from ..console import say
 from ..data.record import split_as
 from ..data.subset import PictureSet
+from ..distributed import world
 from ..progress import watched
 from ..storage.checkpoint import State
 from ..train.restore import load_normalizer
@@ -130,10 +131,14 @@ def normalizer(args: Namespace, train: PictureSet, state: State | None) -> data.
     return load_normalizer(state, args.image_size, args.resume) if state else fit_normalizer(args, train)
 
 
-@as_setting_error()
 def fit_normalizer(args: Namespace, train: PictureSet) -> data.Normalize:
-    """The normaliser of --preprocess, fitted on up to FIT_PICTURES training pictures drawn by the seed. SettingError if
-    they are such that it cannot be."""
+    """The normaliser of --preprocess, fitted on up to FIT_PICTURES training pictures drawn by the seed: on rank 0, for
+    all. SettingError if they are such that it cannot be."""
+    return world().on_rank_0(_fitted, args, train)
+
+
+@as_setting_error()
+def _fitted(args, train):
     loader = _loader(args, train, val_transform(args), shuffle=True)
     count = min(-(-FIT_PICTURES // args.batch_size), len(loader))
     some = islice(loader.epoch(0), count)

@@ -9,6 +9,7 @@ from typing import TypeAlias
 from ..console import say, tell
 from ..data import DataError, DataLoader, MeanImage, Normalize
 from ..data.errors import shown
+from ..distributed import world
 from ..errors import SettingError
 from ..models import fully_convolutional
 from ..nn import Module
@@ -38,7 +39,7 @@ def test_checkpoints(args: Namespace, state: State, build_model: Build, source: 
     paths = args.ensemble or [args.resume]
     classifiers = [load_classifier(paths[0], state, args, build_model, pictures.classes)]
     for path in paths[1:]:
-        other = load_run(path)
+        other = world().on_rank_0(load_run, path)
         check_unseen(args, path, other, pictures)
         classifiers.append(load_classifier(path, other, args, build_model, pictures.classes))
     output = output_folder(args, sample) if args.output_dir else contextlib.nullcontext()
@@ -57,7 +58,7 @@ def test(
     views = args.tta or "1 crop"
     if args.scales:
         views += f" at {', '.join(map(str, args.scales))} pixels"
-    if folder:
+    if folder and world().is_main:
         values = {f"val_{name}": value for name, value in result.values().items()}
         write_json(folder / "summary.json", {**values, "pictures": result.count, "views": views, "checkpoints": paths})
     networks = "1 network" if len(paths) == 1 else f"the mean of {len(paths)} networks"

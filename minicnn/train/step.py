@@ -7,13 +7,11 @@ mpiexec -n 2, --accumulate 4                4 x 16 rows on each
 --shards 4, on 1, 2 or 4 ranks              4 x 32 rows, of which a rank has its share: the same bits on all three
 """
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from ..data import Batch
-from ..distributed.rows import rows
 from ..errors import SettingError
 
 
@@ -57,13 +55,7 @@ def check_steps(steps: Steps, batch_size: int, ranks: int) -> None:
         raise SettingError(f"--shards {steps.shards} cannot be made of a batch of {batch_size}; choose fewer")
 
 
-def parts_of(batch: Batch, steps: Steps, part: tuple[int, int]) -> list[Batch]:
-    """The parts in which this rank works on its rows of a batch; part: (rank, size). Some may be empty."""
-    if steps.shards is None:
-        cuts: Sequence[range] = [rows(len(batch.labels), i, steps.accumulate) for i in range(steps.accumulate)]
-    else:
-        each = steps.shards // part[1]  # shards of a rank
-        own = [rows(batch.size, part[0] * each + i, steps.shards) for i in range(each)]  # which rows of the whole batch
-        # where these stand here: unreadable pictures are missing, in the same shard on any number of ranks
-        cuts = [range(*np.searchsorted(batch.rows, (cut.start, cut.stop))) for cut in own]
-    return [batch.part(cut.start, cut.stop) for cut in cuts]
+def parts_of(batch: Batch, steps: Steps) -> list[Batch]:
+    """The parts in which this rank works on its rows of a batch, one after the other. Some may be empty."""
+    _, ranks = batch.part
+    return batch.cut(steps.accumulate if steps.shards is None else steps.shards // ranks)

@@ -162,7 +162,7 @@ class Trainer:
     def train_batch(self, batch: Batch) -> Outcome:
         """One step downhill: on this rank's rows of the batch, with the sum of all ranks' gradients."""
         self.optimizer.zero_grad()  # now, so that memory holds no old gradients during the forward pass
-        parts = parts_of(batch, self.steps, self.world.part)  # one, unless --accumulate or --shards makes more
+        parts = parts_of(batch, self.steps)  # one, unless --accumulate or --shards makes more
         own_loss = 0.0
         with self.parallel.in_parts([len(part.labels) for part in parts]) as count:
             for number, part in enumerate(parts):
