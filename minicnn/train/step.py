@@ -30,7 +30,7 @@ ALL_AT_ONCE = Steps()
 class Outcome(NamedTuple):
     """What came of a step, over all ranks."""
 
-    count: int  # pictures
+    pictures: int
     total: float  # the mean loss, with auxiliary heads: what was minimised
     loss: float  # the same without them
     top1: float  # how many pictures were classified right
@@ -39,7 +39,7 @@ class Outcome(NamedTuple):
 
     def sums(self) -> np.ndarray:
         """As ``Scores.sums`` has them."""
-        return np.array([self.loss * self.count, 100 * self.top1, 100 * self.top5, self.count], np.float64)
+        return np.array([self.loss * self.pictures, 100 * self.top1, 100 * self.top5, self.pictures], np.float64)
 
 
 def check_steps(steps: Steps, batch_size: int, ranks: int) -> None:

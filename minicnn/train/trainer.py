@@ -152,7 +152,7 @@ class Trainer:
                 self.scores.add(outcome.sums())
                 self.batch = batch.position + 1  # batches of this epoch that are over
                 for clock in (self.epoch_clock, self.clock):  # the epoch's, and that of the time left
-                    clock.update(outcome.count)
+                    clock.update(outcome.pictures)
                 progress.update(self.batch, *self.describe())
                 self.stop_if_asked(outcome.stop)  # between two steps: a checkpoint of now is whole
                 if self.checkpoint_every and self.batch % self.checkpoint_every == 0:
