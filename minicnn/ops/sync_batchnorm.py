@@ -76,8 +76,9 @@ class SyncBatchNorm(BatchNorm):
         if count < 2:  # else there are two values at least, and nobody need wait for the GPU to tell
             known = to_device(total, "cpu")[0]
             if known == 1:
-                error: Any = one_value(self.op, f"the inputs of all ranks, here of shape {x.shape}, have")
-                error.on_all_ranks = True  # one of them is enough to say so
+                what = f"the inputs of all ranks together ({len(counts)} ranks, {x.shape[1]} channels) have"
+                error: Any = one_value(self.op, what)
+                error.on_all_ranks = True  # each raises it, in the same words: one of them is enough to say so
                 raise error
             if known == 0:
                 return mean, var, None

@@ -49,7 +49,7 @@ def test_alone_it_is_batch_norm_to_the_bit(place, shape, train, dtype):
 
 
 def test_one_value_is_an_error_as_in_batch_norm():
-    with raises(ValueError, "sync_batch_norm", "(1, 3, 1, 1)", "one value in each channel", "larger batches"):
+    with raises(ValueError, "sync_batch_norm", "3 channels", "one value in each channel", "larger batches"):
         training(Tensor(np.ones((1, 3, 1, 1))), None, None)
     with raises(ValueError, "sync_batch_norm", "running_mean", "(3,)", "(2,)"):
         F.sync_batch_norm(Tensor(np.ones((4, 3))), *[Tensor(np.ones(2))] * 2)
@@ -113,9 +113,9 @@ def test_one_value_on_all_ranks_together_is_an_error_on_each(place, rows):
         assert caught.value.on_all_ranks
         return str(caught.value)
 
-    for text, count in zip(thread_ranks.run(len(rows), message), rows, strict=True):
-        what = f"sync_batch_norm: the inputs of all ranks, here of shape ({count}, 3), have one value in each channel"
-        assert text.startswith(what) and "larger batches" in text
+    (text,) = set(thread_ranks.run(len(rows), message))
+    what = f"sync_batch_norm: the inputs of all ranks together ({len(rows)} ranks, 3 channels) have one value in each"
+    assert text.startswith(what) and "larger batches" in text
 
 
 def test_one_value_on_each_rank_is_enough(place):
