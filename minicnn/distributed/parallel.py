@@ -63,6 +63,9 @@ class DataParallel:
         self.send = _checked_send(send)
         self.shards = None if shards is None else _checked_shards(shards, self.world.size)
         self.model = model
+        if self.shards and any(getattr(module, "same_on_all_ranks", False) for module in model.modules()):
+            what = "DataParallel: SyncBatchNorm sees as many shards at once as there are ranks, which changes the bits"
+            raise ValueError(f"{what}; leave shards= out, or let each shard have statistics of its own: BatchNorm2d")
         self.totals: Array = np.zeros(0)  # of the latest step: sums over ranks of what ``report`` was given
         own = _own_part(model)
         shared = {name: p for name, p in model.named_parameters() if id(p) not in own}
@@ -99,7 +102,7 @@ class DataParallel:
         # the first row of this rank's parts in the batch of all: what stands before it, on lower ranks and here
         self._first = counts[: self.world.rank].sum() + np.cumsum([0, *rows[:-1]])
         self._calls = random.dropout_calls()
-        self._buffers = _running(self.model) if self.world.size > 1 or len(rows) > 1 else []
+        self._buffers = _running(self.model, in_parts=len(rows) > 1) if self.world.size > 1 or len(rows) > 1 else []
         self._before = [buffer.data.copy() for buffer in self._buffers]
         new_sum = PlainSum if self.shards is None else TreeSum
         self._moved, self._numbers, self._done = new_sum(), new_sum(), 0
@@ -191,9 +194,11 @@ def _own_part(model):
     return {id(tensor) for part in parts for tensor in (*part.parameters(), *part.buffers())}
 
 
-def _running(model):
-    """The buffers that training changes by a rank's own rows: running statistics, unless they are those of all."""
-    layers = [m for m in model.modules() if m.training and not m.frozen and not getattr(m, "same_on_all_ranks", False)]
+def _running(model, in_parts):
+    """The buffers that training changes by some of a batch's rows, running statistics. Where the statistics are those
+    of all ranks' rows, these are all that there are, unless they come in several parts."""
+    layers = [m for m in model.modules() if m.training and not m.frozen]
+    layers = [m for m in layers if in_parts or not getattr(m, "same_on_all_ranks", False)]
     return [b for layer in layers for b in layer.buffers(recurse=False) if b.data.dtype in FLOATS]
 
 
