@@ -28,6 +28,7 @@ from .losses import CrossEntropyLoss, L1Loss, MSELoss, NLLLoss, SmoothL1Loss
 from .module import Module
 from .parallel import AllGather, AllReduce, ReduceScatter, SyncBatchNorm
 from .parameter import Parameter
+from .split import SplitLinear, gather_state, split_state
 from .watch import input_of, output_of, watch
 from .weighted import Conv2d, ConvTranspose2d, Linear
 
@@ -36,8 +37,8 @@ __all__ = [
     "CrossEntropyLoss", "Dropout", "Flatten", "Identity", "L1Loss", "LeakyReLU", "Linear", "LocalResponseNorm",
     "LogSoftmax", "MSELoss", "MaxPool2d", "Module", "ModuleDict", "ModuleList", "NLLLoss", "Parameter",
     "ParameterDict", "ParameterList", "ReLU", "ReLU6", "ReduceScatter", "Sequential", "Sigmoid", "SmoothL1Loss",
-    "Softmax", "SyncBatchNorm", "Tanh", "Upsample", "ZeroPad2d", "functional", "init", "input_of", "output_of",
-    "watch",
+    "Softmax", "SplitLinear", "SyncBatchNorm", "Tanh", "Upsample", "ZeroPad2d", "functional", "gather_state", "init",
+    "input_of", "output_of", "split_state", "watch",
 ]  # fmt: skip
 
 

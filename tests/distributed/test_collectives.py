@@ -5,14 +5,14 @@ from pathlib import Path
 
 import mpi
 import numpy as np
+import ops_of_ranks
 import pytest
-import ranks_of_ops
 import thread_ranks
 
 import minicnn.functional as F
 from minicnn import Tensor
 
-PROGRAM = Path(ranks_of_ops.__file__)
+PROGRAM = Path(ops_of_ranks.__file__)
 REFUSED = [  # what all ranks are told where the last rank does not do what the others do
     "shape is (2, 24) on rank {}, (2, 12) on rank 0",
     "dtype is float32 on rank {}, float64 on rank 0",
@@ -40,13 +40,13 @@ def test_over_mpi(size):
 
 @pytest.mark.parametrize("size", [1, 2, 3, 4])
 def test_backward_is_the_transpose(size):
-    for wrong, difference, cases in thread_ranks.run(size, ranks_of_ops.errors):
+    for wrong, difference, cases in thread_ranks.run(size, ops_of_ranks.errors):
         assert wrong < 1e-12 and difference < 1e-12 and cases == 36
 
 
 @pytest.mark.parametrize("size", [2, 3])
 def test_ranks_that_do_not_call_it_alike_are_told(size):
-    for refusals in thread_ranks.run(size, ranks_of_ops.refusals):
+    for refusals in thread_ranks.run(size, ops_of_ranks.refusals):
         check_refusals(refusals, size)
 
 

@@ -1,6 +1,6 @@
 """Run on several ranks: what ops over ranks are, beside NumPy on what all ranks have. It prints the largest errors.
 
-mpiexec -n 3 python tests/distributed/ranks_of_ops.py
+mpiexec -n 3 python tests/support/ops_of_ranks.py
 """
 
 import json
