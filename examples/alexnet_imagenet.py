@@ -32,8 +32,8 @@ def arguments():
     alexnet.add_argument("--width", type=whole(1), default=4096, help="neurons in each hidden fully connected layer")
     alexnet.add_argument("--groups", type=int, choices=(1, 2), default=2, help="of alexnet_2012: 2 is the paper's")
     alexnet.add_argument("--pool-before-norm", action="store_true", help="of alexnet_2012: the other order of the two")
-    across = "of alexnet_2012: LRN sees both halves; no: each for itself, as on two GPUs"
-    alexnet.add_argument("--norm-across-halves", action=BooleanOptionalAction, default=True, help=across)
+    across = "of alexnet_2012: LRN sees both halves, as in Caffe's network; no: each for itself, as on two GPUs"
+    alexnet.add_argument("--norm-across-halves", action=BooleanOptionalAction, default=False, help=across)
     return parser
 
 

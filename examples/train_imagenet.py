@@ -72,6 +72,7 @@ def arguments():
     heads = "GoogLeNet and Inception v3 without auxiliary heads"
     network.add_argument("--no-aux", dest="aux_logits", action="store_false", help=heads)
     parser.set_defaults(transform_input=False)  # the scale of published weights, which are not used here
+    parser.set_defaults(norm_across_halves=False)  # of alexnet_2012; checkpoints from before say nothing, and had it
     return parser
 
 

@@ -8,8 +8,8 @@
     conv3..5     384, 384, 256, 3 x 3                       384, 256, 256
     after        ReLU, then LRN, then pool (conv1, conv2)   ReLU, then pool
     groups       2 in conv2, 4, 5: half of the network sat  1
-                 on each of two GPUs; its LRN, too, where
-                 norm_across_halves=False
+                 on each of two GPUs; its LRN, too, unless
+                 norm_across_halves=True
     parameters   60,965,224 (62,378,344 without groups)     61,100,840
 
 The often-quoted "60 million parameters" belong to the grouped network only. Some lecture notes pool *before* they
@@ -88,17 +88,17 @@ def alexnet_2012(
     width: int = 4096,
     groups: int = 2,
     pool_before_norm: bool = False,
-    norm_across_halves: bool = True,
+    norm_across_halves: bool = False,
 ) -> AlexNet:
     """The network of Krizhevsky et al., NIPS 2012, with its initial weights, for (N, 3, 227, 227).
 
     groups=2: 60,965,224 parameters, the two-GPU network on one device; groups=1: 62,378,344.
     pool_before_norm: conv -> ReLU -> pool -> LRN, the order of the lecture; the paper's is conv -> ReLU -> LRN -> pool.
-    norm_across_halves: LRN's windows reach from one half of the channels into the other, as in Caffe's network, which
-        has both on one device: channels 46 to 49 of conv1's 96, and 126 to 129 of conv2's 256, see the other half.
-        False: each of the ``groups`` is normalised for itself. The paper's GPUs talk to each other only before conv3
-        and the fully connected layers, so that this is its network. It is not the default, as weights do not show how
-        they were trained: those that there are go on meaning what they meant. Without groups it makes no difference.
+    norm_across_halves: False: LRN normalises each of the ``groups`` for itself, as in the paper, whose GPUs talk to
+        each other only before conv3 and the fully connected layers. True: its windows reach from one half of the
+        channels into the other, as in Caffe's network, which has both on one device: channels 46 to 49 of conv1's 96,
+        and 126 to 129 of conv2's 256, see the other half. Weights do not show which it was; checkpoints say so.
+        Without groups it makes no difference.
     """
 
     def norm_and_pool():

@@ -37,6 +37,9 @@ SETTINGS = {  # of the training programs, that make a network what it is
 }
 
 
+EARLIER = {"alexnet_2012": {"norm_across_halves": True}}  # of programs from before there was a choice
+
+
 def create(arch: str, num_classes: int, settings: Mapping[str, Any] | None = None) -> Network:
     """A new network, such as "alexnet", "resnet50", "plain34" (for ImageNet) or "resnet56" (for CIFAR).
 
@@ -53,6 +56,9 @@ def create(arch: str, num_classes: int, settings: Mapping[str, Any] | None = Non
 
 
 def network_settings(arch: str, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The part of a program's settings that makes the network `arch` what it is; transfer keeps it under "network"."""
-    settings = settings | settings.get("network", {})
+    """The part of a program's settings that makes the network `arch` what it is; transfer keeps it under "network".
+
+    Those of an earlier program may lack one that has got another default since: they have what there was then."""
+    earlier = EARLIER.get(arch, {}) if "arch" in settings else {}
+    settings = earlier | settings | settings.get("network", {})
     return {name: settings[name] for name in SETTINGS.get(arch, ()) if name in settings}

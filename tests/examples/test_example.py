@@ -88,7 +88,7 @@ def test_alexnet_2012(pictures, tmp_path, preprocess):
 
 def test_what_lrn_sees_is_kept_and_goes_on(pictures, tmp_path, monkeypatch):
     """In the checkpoint, and from there in tests; checkpoints from before there was a choice have it across halves."""
-    flags, seen = "--arch alexnet_2012 --image-size 67 --shorter-side 67 --no-norm-across-halves", []
+    flags, seen = "--arch alexnet_2012 --image-size 67 --shorter-side 67", []
     assert run(pictures, SMALL, flags, "--output-dir", tmp_path / "run") == 0
     path = tmp_path / "run" / "checkpoint_last.npz"
     state = load_checkpoint(path)

@@ -68,7 +68,7 @@ def test_halves_have_the_same_keys_and_one_group_no_halves():
     whole = models.alexnet_2012(width=8, groups=1, norm_across_halves=False)
     for model in (across, whole):
         assert [m.groups for m in model.features if isinstance(m, LocalResponseNorm)] == [1, 1]
-    assert [m.groups for m in models.alexnet_2012(width=8).features if isinstance(m, LocalResponseNorm)] == [1, 1]
+    assert [m.groups for m in models.alexnet_2012(width=8).features if isinstance(m, LocalResponseNorm)] == [2, 2]
 
 
 def test_initial_weights_of_2012():
