@@ -31,6 +31,7 @@ from .ending import listed, named
 from .ranks import World
 
 HERE = str(Path(__file__).parent) + os.sep
+CARRIERS = tuple(HERE + name for name in ("mpi.py", "nccl.py", "emulated_nccl.py"))  # in which ranks wait
 PACKAGE = str(Path(__file__).parents[1]) + os.sep  # which may be installed among the libraries
 LIBRARIES = tuple(sysconfig.get_path(name) + os.sep for name in ("stdlib", "platstdlib", "purelib", "platlib"))
 CHANNEL = 1  # of World.meet; 0 is ending.py's
@@ -54,24 +55,27 @@ class Watchdog:
     def __init__(self, seconds: float, world: World) -> None:
         self.seconds, self.world = seconds, world
         self.doing, self.deadline = "the first step", float("inf")
-        self.over = threading.Event()  # the block has been left
+        self.over = threading.Event()  # set outside of the block
+        self.over.set()
 
     def __enter__(self) -> "Watchdog":
         if self.seconds:
             self.watched = threading.get_ident()
+            self.over.clear()
             self.step(self.doing)
             self.thread = threading.Thread(target=self._watch, name="minicnn watchdog", daemon=True)
             self.thread.start()
         return self
 
     def __exit__(self, *exc_info: Any) -> None:
-        if self.seconds:
+        if not self.over.is_set():
             self.over.set()
+            self.thread.join()
             faulthandler.cancel_dump_traceback_later()
 
     def step(self, doing: str) -> None:
-        """The step before is over, and one begins that is called `doing`."""
-        if self.seconds:
+        """The step before is over, and one begins that is called `doing`. Outside of the block, nothing happens."""
+        if not self.over.is_set():
             self.doing, self.deadline = doing, time.monotonic() + self.seconds
             _net(self.seconds + NET)
 
@@ -80,19 +84,20 @@ class Watchdog:
             if self.over.wait(left):
                 return
         _net(LISTEN + 2 * NET)  # this thread is awake: it says more than faulthandler
+        doing = self.doing  # as it is now: that step may still come to its end
         place = place_of(sys._current_frames().get(self.watched))
         places = self.world.meet(place, LISTEN if place.waits else LOOK, CHANNEL)
         if self.over.is_set():  # just in time
             return
         hanging = [rank for rank in places if not places[rank].waits]
         if self.world.rank == (hanging or list(places))[0]:
-            console.report(self._message(place, places))
+            console.report(self._message(doing, place, places))
             self.world.abort(1)
         time.sleep(NET)  # for the rank that speaks, and ends this one
         self.world.abort(1)
 
-    def _message(self, place, places):
-        one = f"error: {self.doing} takes longer than {self.seconds:g} s"
+    def _message(self, doing, place, places):
+        one = f"error: {doing} takes longer than {self.seconds:g} s"
         if self.world.size == 1:
             return f"{one}: it hangs {place.text}"
         if not place.waits:
@@ -112,7 +117,7 @@ def place_of(frame: FrameType | None) -> Place:
     if frame is None:
         return Place(False, "in a thread that has ended")
     waits, inside = False, ""
-    if frame.f_code.co_filename.startswith(HERE) and frame.f_code.co_name != "on_rank_0":  # which calls anything
+    if frame.f_code.co_filename in CARRIERS and frame.f_code.co_name != "on_rank_0":  # which calls anything
         waits, inside = True, f"in {frame.f_code.co_qualname}, called "
         while frame.f_back and frame.f_code.co_filename.startswith(HERE):
             frame = frame.f_back

@@ -24,7 +24,7 @@ from ..console import say
 from ..data import Batch, DataLoader
 from ..data.errors import shown
 from ..device import to_device
-from ..distributed import DataParallel, world
+from ..distributed import DataParallel, Watchdog, world
 from ..distributed.agree import agree, on_all_ranks
 from ..nn import Module
 from ..optim import Optimizer
@@ -93,6 +93,7 @@ class Trainer:
         self.settings, self.classes, self.pictures = dict(settings or {}), list(classes), dict(pictures or {})
         self.print_every, self.checkpoint_every, self.tensorboard = print_every, checkpoint_every, tensorboard
         self.world, self.steps, self.interrupt = world(), steps, Interrupt()
+        self.watchdog = Watchdog(steps.timeout, self.world)  # not watching yet
         check_steps(steps, train_loader.batch_size, self.world.size)
         self.epoch = self.batch = 0  # how many epochs are over, and how many batches of the present one
         self.scores = Scores()  # of the present epoch
@@ -128,6 +129,7 @@ class Trainer:
             stack.callback(self.parallel.close)
             part, self.train_loader.part = self.train_loader.part, self.world.part
             stack.callback(setattr, self.train_loader, "part", part)
+            stack.enter_context(self.watchdog)
             self.clock = Clock()
             yield
 
@@ -147,6 +149,7 @@ class Trainer:
         self.epoch_clock = Clock()
         loader, title = self.train_loader, f"epoch {self.epoch + 1}/{self.epochs}"
         with Progress(title, len(loader), self.batch, self.print_every) as progress:
+            self.watchdog.step(f"{title}, batch {self.batch + 1}")
             for batch in loader.epoch(self.epoch, start=self.batch):  # a resumed epoch goes on in its middle
                 outcome = self.train_batch(batch)
                 self.scores.add(outcome.sums())
@@ -157,6 +160,7 @@ class Trainer:
                 self.stop_if_asked(outcome.stop)  # between two steps: a checkpoint of now is whole
                 if self.checkpoint_every and self.batch % self.checkpoint_every == 0:
                     self.save(LAST)
+                self.watchdog.step(f"{title}, batch {self.batch + 1}")  # which includes reading it
         self.images_per_second = self.epoch_clock.images_per_second  # validation is not to count
 
     def train_batch(self, batch: Batch) -> Outcome:
@@ -198,11 +202,13 @@ class Trainer:
         """Loss, top-1 and top-5 of the validation set, or None without one."""
         if self.val_loader is None:
             return None
+        self.watchdog.step("the first batch of validation")
         with Progress("validation", len(self.val_loader), every=self.print_every) as progress:
             show = show_on(progress)
 
             def after_batch(position, scores):
                 show(position, scores)
+                self.watchdog.step(f"validation after batch {position + 1}")
                 return self.interrupt.requested
 
             scores = evaluate([Classifier(self.model, self.normalize)], self.val_loader, self.device, after_batch)
@@ -213,6 +219,7 @@ class Trainer:
     def log_epoch(self, val: Scores | None) -> float:
         """A row of log.csv and a line on the screen. Returns the top-1 in % that is watched: that of validation, or,
         without validation, that of training."""
+        self.watchdog.step(f"the end of epoch {self.epoch + 1}")
         watched = (self.scores if val is None else val).values()  # what the schedule and the best checkpoint go by
         self.check_finite(watched["loss"])  # before it is in the log
         row = {"epoch": self.epoch + 1, "lr": self.lr}

@@ -83,6 +83,44 @@ def test_one_process():
     assert done.stderr == "error: batch 2 takes longer than 1 s: it hangs at <string>, line 12, in <module>\n"
 
 
+TRAINING = """
+import sys, time
+from kill_and_resume import small_trainer
+from minicnn.cli.pictures import RandomPictures
+from minicnn.distributed import world
+from minicnn.train import exit_code
+
+class Slow(RandomPictures):
+    def load(self, index):
+        if len(self) == PICTURES and training and world().rank == world().size - 1:
+            time.sleep(60)
+        return super().load(index)
+
+training = False
+
+def train():
+    global training
+    trainer = small_trainer(sys.argv[1], pictures=Slow)
+    training = True  # the normaliser has read the pictures of validation
+    trainer.watchdog.seconds = 5
+    trainer.fit()
+
+sys.exit(exit_code(train))
+"""
+
+
+@pytest.mark.slow
+@mpi.skip_without_mpi
+@pytest.mark.parametrize("size", [1, 2])
+@pytest.mark.parametrize("pictures, step", [(60, "epoch 1/6, batch 1"), (20, "the first batch of validation")])
+def test_a_training_run(size, pictures, step, tmp_path):
+    end = mpi.run(size, TRAINING.replace("PICTURES", str(pictures)), tmp_path, timeout=60)
+    said = "".join(end.err)
+    assert end.code == 1 and said.count("\n") == 1, str(end)
+    assert said.startswith(f"error: {step} takes longer than 5 s: ") and "ahead.py, line " in said, said
+    assert (f"rank {size - 1} of {size}" in said) is (size > 1)
+
+
 # Without MPI
 
 
@@ -136,6 +174,7 @@ def test_steps_that_are_quick_enough(monkeypatch):
         for _ in range(8):
             dog.step("one of eight")
             time.sleep(0.1)  # all together longer than one may take
+    dog.step("after the block, where nobody watches")
     time.sleep(0.6)
     assert not rank.ended.is_set()
 
