@@ -30,6 +30,7 @@ from ..progress import Progress
 from ..tensor import Tensor
 from ..types import Array
 from .meters import Scores
+from .unreadable import share_unreadable
 
 
 class Classifier(NamedTuple):
@@ -133,9 +134,7 @@ def _of_all_ranks(scores, loaders):
     """The scores of all ranks' pictures. And each loader's `.bad` has what any rank has met."""
     together = Scores()
     together.add(world().sum(scores.sums()))
-    for of_rank in world().gather_values([loader.bad for loader in loaders]):
-        for loader, bad in zip(loaders, of_rank, strict=True):
-            loader.add_bad(bad)
+    share_unreadable(loaders, world())
     return together
 
 

@@ -3,7 +3,7 @@
 import contextlib
 import math
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -131,6 +131,19 @@ def reading(source: Path | str, part: str) -> Iterator[None]:
         raise
     except (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise unusable(source, part, f"{type(error).__name__}: {error}") from error
+
+
+def load_together(objects: Mapping[str, Any], state: State, own: State, source: Path | str) -> None:
+    """Each of the {name: object} loads its part of `state`; where one does not fit, a CheckpointError, and all of them
+    have their `own` again. source: the checkpoint's path."""
+    try:
+        for part, each in objects.items():
+            with reading(source, part):
+                each.load_state_dict(state[part])
+    except CheckpointError:
+        for part, each in objects.items():
+            each.load_state_dict(own[part])
+        raise
 
 
 def fits(saved: Any, own: Any) -> bool:

@@ -30,7 +30,7 @@ from ..nn import Module
 from ..optim import Optimizer
 from ..optim.lr_scheduler import Schedule
 from ..progress import Progress
-from ..storage.checkpoint import CheckpointError, save_checkpoint
+from ..storage.checkpoint import save_checkpoint
 from ..storage.files import sweep
 from ..storage.lock import locked
 from ..tensor import Tensor
@@ -40,9 +40,10 @@ from .interrupt import Interrupt, Interrupted
 from .log import Log, epoch_line
 from .loss import classification_loss
 from .meters import Scores, correct_at
-from .restore import check_run, reading
+from .restore import check_run, load_together
 from .step import ALL_AT_ONCE, Outcome, Steps, check_steps, parts_of
-from .trouble import TrainingError, explain, explaining_single_pictures, first_not_finite
+from .trouble import TrainingError, explaining_single_pictures, first_not_finite, whose_loss
+from .unreadable import Teller, share_unreadable
 
 LOADED = ("optimizer", "schedule", "normalize", "scores")  # by methods of their own
 LAST, BEST = "checkpoint_last.npz", "checkpoint_best.npz"
@@ -98,7 +99,7 @@ class Trainer:
         self.epoch = self.batch = 0  # how many epochs are over, and how many batches of the present one
         self.scores = Scores()  # of the present epoch
         self.best: dict[str, Any] | None = None  # {"epoch", "top1"}
-        self.told: set[str] = set()  # unreadable pictures that the user has been told of
+        self.teller = Teller()  # of unreadable pictures
 
     # The loop
 
@@ -123,10 +124,10 @@ class Trainer:
         no other run has the folder."""
         with ExitStack() as stack:
             self.interrupt = stack.enter_context(Interrupt())
-            self.world.on_rank_0(self._take_folder, stack)
-            agree("the run", self._told_to_all(), self.world)
+            agree("the run", self._in_common(), self.world)
             self.parallel = DataParallel(self.model, self.steps.shards, self.steps.send)
             stack.callback(self.parallel.close)
+            self.world.on_rank_0(self._take_folder, stack)  # now: ranks that differ have not touched it
             part, self.train_loader.part = self.train_loader.part, self.world.part
             stack.callback(setattr, self.train_loader, "part", part)
             stack.enter_context(self.watchdog)
@@ -138,10 +139,11 @@ class Trainer:
         sweep(self.folder)  # what a killed run was about to write
         self.log = Log(self.folder, self.epoch, self.tensorboard)  # rows of epochs that are repeated go
 
-    def _told_to_all(self):
+    def _in_common(self):
         """What every rank's run must have in common, beside the model."""
         position = {"epoch": self.epoch, "batch": self.batch, "epochs": self.epochs, "steps": self.steps, "lr": self.lr}
-        return {**self.settings, **self.order(), **position}
+        validated = {"validation pictures": len(self.val_loader.dataset) if self.val_loader else 0}
+        return {**self.settings, **self.order(), **validated, "device": self.device, **position}
 
     def train_epoch(self) -> None:
         """The present epoch from `self.batch` on: a step for each batch."""
@@ -175,12 +177,11 @@ class Trainer:
                     self.parallel.report(loss, *others, self.interrupt.requested)
                 own_loss += loss
         outcome = Outcome(count, *self.parallel.totals)  # sums over all ranks, as each .grad is now
-        if not math.isfinite(outcome.total):
-            self.stop_at(batch, outcome.total, own_loss)  # before the optimiser spoils the weights
-        if count:  # else no rank could read any picture
+        self._check_loss(batch, outcome.total, own_loss)  # before the optimiser spoils the weights
+        if count:  # else no rank could read any picture, and it is no step: one process does not even get such a batch
             self.optimizer.step()  # the weights, a little downhill
-        if self.schedule_each == "batch":  # ResNet's milestones are counted in steps
-            self.schedule.step()
+            if self.schedule_each == "batch":  # ResNet's milestones are counted in steps
+                self.schedule.step()
         return outcome
 
     def train_part(self, part: Batch, count: int) -> tuple[float, float, int, int]:
@@ -228,8 +229,8 @@ class Trainer:
         row |= {"seconds": self.epoch_clock.seconds, "data_seconds": self.train_loader.wait_seconds}
         self.world.on_rank_0(self._write, row | {"images_per_second": self.images_per_second})
         say(epoch_line(f"epoch {self.epoch + 1}/{self.epochs}", self.scores, val, self.lr, row["seconds"]))
-        self._share_bad_pictures()
-        self.tell_bad_pictures()
+        share_unreadable(self.loaders, self.world)
+        self.teller.tell(self.loaders)
         return watched["top1"]
 
     def _write(self, row):
@@ -242,6 +243,11 @@ class Trainer:
             self.best = {"epoch": self.epoch, "top1": top1}
             self.save(BEST)
         self.save(LAST)  # after the best one: a run that is killed between the two repeats the epoch
+
+    @property
+    def loaders(self) -> list[DataLoader]:
+        """Of the training pictures, and of those to validate on if there are any."""
+        return [loader for loader in (self.train_loader, self.val_loader) if loader is not None]
 
     @property
     def lr(self) -> float:
@@ -265,52 +271,38 @@ class Trainer:
             self.save(LAST)
             raise Interrupted(self.folder / LAST, self.interrupt.signal)  # the program prints how to go on
 
-    def stop_at(self, batch: Batch, loss: float, own_loss: float) -> None:
-        """TrainingError: this loss is not finite; why, as far as can be found out on the rank whose rows made it so."""
-        images = Tensor(self.normalize(to_device(batch.images, self.device)))
-        paths = [shown(self.train_loader.name(i)) for i in batch.indices]
-        why = f"{explain(self.model, images)}. {self._advice()} The batch's {len(paths)} pictures begin with "
-        why += ", ".join(paths[:3])
-        found = self.world.gather_values(None if math.isfinite(own_loss) else why)
-        rank, why = next(((rank, text) for rank, text in enumerate(found) if text), (0, why))
-        where = self._where(batch.position + 1) + (f", rank {rank} of {self.world.size}" if self.world.size > 1 else "")
-        raise on_all_ranks(TrainingError(f"the loss is {loss} in {where}, at lr {self.lr:.3g}: {why}"))
-
     def check_finite(self, loss: float = 0.0) -> None:
         """TrainingError unless the loss and everything that would be saved of the model are finite."""
         name = first_not_finite(self.model)  # of a parameter or a buffer
         if name or not math.isfinite(loss):
             what = f"parameter {name} is not finite" if name else f"the validation loss is {loss}"
-            raise on_all_ranks(TrainingError(f"{self._where(self.batch)}, lr {self.lr:.3g}: {what}. {self._advice()}"))
+            raise self._broken(f"{self._where(self.batch)}, lr {self.lr:.3g}: {what}.")
+
+    def _check_loss(self, batch, loss, own_loss):
+        """TrainingError unless the loss of this batch is finite; own_loss: what this rank's rows add to it."""
+        if math.isfinite(loss):
+            return
+        images = Tensor(self.normalize(to_device(batch.images, self.device)))
+        names = [shown(self.train_loader.name(i)) for i in batch.indices]
+        rank, why = whose_loss(self.model, images, names, own_loss, self.world)
+        where = f"{self._where(batch.position + 1)}{rank}, at lr {self.lr:.3g}"
+        raise self._broken(f"the loss is {loss} in {where}: {why}")
+
+    def _broken(self, what):
+        """The error that all ranks raise, and what to do about it."""
+        saved = self.world.on_rank_0((self.folder / LAST).exists)
+        advice = f"The checkpoints in {self.folder} are those of before; try" if saved else "Try"
+        return on_all_ranks(TrainingError(f"{what} {advice} a smaller --lr."))
 
     def _where(self, batch):
         return f"epoch {self.epoch + 1}, batch {batch}"
-
-    def _advice(self):
-        saved = (self.folder / LAST).exists()
-        before = f"The checkpoints in {self.folder} are those of before; try" if saved else "Try"
-        return f"{before} a smaller --lr."
-
-    def _share_bad_pictures(self):
-        """Every rank's loaders know what any rank could not read."""
-        for loader in filter(None, (self.train_loader, self.val_loader)):
-            for bad in self.world.gather_values(loader.bad):
-                loader.add_bad(bad)
-
-    def tell_bad_pictures(self) -> None:
-        """A line for each unreadable picture, once."""
-        for loader in filter(None, (self.train_loader, self.val_loader)):  # val_loader may be None
-            for path, reason in loader.bad.items():
-                if path not in self.told:
-                    say(f"skipped an unreadable picture: {shown(path)}: {reason}")
-                    self.told.add(path)
 
     # The state of the run
 
     def save(self, name: str) -> None:
         """A checkpoint of this name in the folder. TrainingError, and none is written, if a number is not finite."""
         self.check_finite()
-        self._share_bad_pictures()
+        share_unreadable(self.loaders, self.world)
         self.world.on_rank_0(lambda: save_checkpoint(self.folder / name, self.state_dict()))
 
     def state_dict(self) -> dict[str, Any]:
@@ -339,14 +331,7 @@ class Trainer:
         """
         own = self.state_dict()  # to compare with, and to go back to
         check_run(state, own, self.model, len(self.train_loader), source)
-        try:
-            for part in LOADED:
-                with reading(source, part):
-                    getattr(self, part).load_state_dict(state[part])
-        except CheckpointError:  # one did not fit: those before it get their own state back
-            for part in LOADED:
-                getattr(self, part).load_state_dict(own[part])
-            raise
+        load_together({part: getattr(self, part) for part in LOADED}, state, own, source)
         self.model.load_state_dict(state["model"])  # it fits: check_run has compared it
         random.set_state(state["random"])
         self.train_loader.bad = dict(state["bad_pictures"])

@@ -1,6 +1,11 @@
-"""What a training run breaks down on, explained: a number that is not finite, a batch that has lost its pictures."""
+"""What a training run breaks down on, explained: a number that is not finite, a batch that has lost its pictures.
 
-from collections.abc import Iterator
+On several ranks the weights are the same, and so all of them find the same number in these; but each has its own rows,
+and where a loss is not finite, it is told which rank's rows have made it so.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
@@ -8,6 +13,7 @@ import numpy as np
 from ..data import Batch, DataLoader
 from ..data.errors import shown
 from ..device import array_module, as_array, to_device
+from ..distributed import World
 from ..gradmode import no_grad
 from ..nn import Module
 from ..nn.watch import tensors_in, watch
@@ -55,6 +61,17 @@ def _first_layer(model, images):
     with watch(model, look):
         model(images)
     return found[0] if found else None
+
+
+def whose_loss(model: Module, images: Tensor, names: Sequence[str], own_loss: float, world: World) -> tuple[str, str]:
+    """(", rank 2 of 4", why) of the first rank whose own part of the loss is not finite; ("", why) of one process.
+
+    images: the rank's own, normalised; names: what they are called. Every rank calls this, and gets the same."""
+    whose = "batch" if world.size == 1 else "rank"
+    why = f"{explain(model, images)}. The {whose}'s {len(names)} pictures begin with {', '.join(names[:3])}."
+    found = world.gather_values(None if math.isfinite(own_loss) else why)
+    rank, why = next(((rank, text) for rank, text in enumerate(found) if text), (0, why))
+    return (f", rank {rank} of {world.size}" if world.size > 1 else ""), why
 
 
 @contextmanager
