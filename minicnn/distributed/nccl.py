@@ -15,6 +15,7 @@ MPI hands NCCL's ids round. Without a GPU, the emulated_*.py beside this file st
 
 import os
 import platform
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -40,7 +41,8 @@ class Place(NamedTuple):
 
     machine: str
     gpu: str  # its number on the PCI bus, which no other GPU of the machine has
-    missing: str = ""  # what it lacks
+    boot: str = ""  # the machine's number since it was started: two may have one name
+    missing: str = ""  # what the rank lacks
 
 
 def check_places(places: list[Place]) -> None:
@@ -52,7 +54,8 @@ def check_places(places: list[Place]) -> None:
             error = f"rank {rank} of {len(places)} on {place.machine}: {place.missing}"
         elif first < rank:
             what = f"ranks {first} and {rank} of {len(places)} are on the same GPU ({place.gpu} of {place.machine})"
-            error = f"{what}; NCCL needs one for each: start as many processes on a machine as it has GPUs (mpiexec -n)"
+            advice = "start as many on a machine as it has GPUs (mpiexec -n), and hide none (CUDA_VISIBLE_DEVICES)"
+            error = f"{what}; NCCL needs one for each: {advice}"
         if error:
             raised = DeviceError(error)
             raised.on_all_ranks = True  # type: ignore[attr-defined]  # one of them is enough to say so
@@ -82,7 +85,7 @@ class Nccl:
         self.rank, self.size = world.rank, world.size
         self._cuda, self._nccl, missing = _libraries()
         gpu = "" if missing else self._cuda.Device().pci_bus_id
-        check_places(world.gather_values(Place(platform.node(), gpu, missing)))
+        check_places(world.gather_values(Place(platform.node(), gpu, _boot(), missing)))
         # Two communicators on one GPU could wait for each other's place on it, each holding what the other needs. With
         # this (NCCL 2.26) the GPU begins with their calls in the order in which the program makes them, on all ranks
         os.environ.setdefault("NCCL_LAUNCH_ORDER_IMPLICIT", "1")
@@ -177,6 +180,12 @@ def _libraries():
 
     way_out = "install nvidia-nccl-cu12 or nvidia-nccl-cu13, the one that fits CuPy's package"
     return cupy.cuda, nccl, "" if nccl.available else f"CuPy {cupy.__version__} finds no NCCL; {way_out}"
+
+
+def _boot():
+    """Linux's number of the machine's start; elsewhere nothing."""
+    path = Path("/proc/sys/kernel/random/boot_id")
+    return path.read_text().strip() if path.exists() else ""
 
 
 def _contiguous(array):

@@ -137,8 +137,9 @@ def test_two_ranks_on_one_gpu_are_refused():
     ) as raised:
         nccl.check_places([one, other, third, other])
     assert raised.value.on_all_ranks
+    nccl.check_places([nccl.Place("localhost", "0:1", boot) for boot in ("1f", "2f")])  # two machines of one name
     with pytest.raises(DeviceError, match="rank 1 of 2 on b: CuPy 14 finds no NCCL"):
-        nccl.check_places([one, nccl.Place("b", "", "CuPy 14 finds no NCCL")])
+        nccl.check_places([one, nccl.Place("b", "", missing="CuPy 14 finds no NCCL")])
 
 
 @pytest.mark.parametrize("number, gpus, used", [(0, 4, []), (1, 4, [1]), (5, 4, [1]), (4, 4, []), (3, 1, [])])
