@@ -16,6 +16,7 @@ from .. import console
 from ..data.subset import PictureSet
 from ..device import DEVICES, TIERS, current_tier, set_tier
 from ..distributed import world
+from ..distributed.agree import agree
 from ..storage.checkpoint import CheckpointError, State
 from ..train.restore import load_run, unusable
 from ..train.step import Steps
@@ -111,11 +112,12 @@ def parse(
 ) -> tuple[Namespace, State | None]:
     """(arguments, state of the checkpoint to go on with or test first, or None). The tier that they name is in force.
 
-    argv: None for the command line's.
+    argv: None for the command line's. RanksDiffer unless all ranks have the same.
 
     choose_defaults(arguments) -> {name: value} of defaults that depend on other arguments. Raises CheckpointError.
     """
     args = parser.parse_args(argv)
+    agree("the command line", {"program": parser.prog, **vars(args)}, world())  # what follows hangs on it
     if args.evaluate and not (args.resume or args.ensemble):
         parser.error("--evaluate needs --resume CHECKPOINT or --ensemble CHECKPOINT ...")
     if args.ensemble and args.resume:

@@ -1,14 +1,19 @@
 """A run knows its pictures: it goes on with them, and is tested on those that it was not trained on."""
 
+import os
+import platform
 from argparse import Namespace
 from pathlib import Path
 
 from ..console import tell
 from ..data import DataError, ImageFolder, only_classes
+from ..data.errors import shown
 from ..data.folder import split_folders
 from ..data.record import changed_sides, changes, is_flat, not_trained_on, record, trained_on
 from ..data.subset import PictureSet
 from ..distributed import world
+from ..distributed.agree import on_all_ranks
+from ..distributed.ending import listed
 from ..storage.checkpoint import CheckpointError, State
 from .pictures import Source, chosen_pictures
 
@@ -18,9 +23,11 @@ def known_pictures(args: Namespace, source: Source, state: State | None) -> tupl
 
     state: of the checkpoint given to --resume, if there is one: its run goes on with the pictures that it had.
     Of several ranks, rank 0 alone looks into the folders, and tells the others what is there.
-    Raises DataError and, as ``check_pictures`` does, CheckpointError.
+    Raises DataError, also if the others do not find it, and, as ``check_pictures`` does, CheckpointError.
     """
-    return world().on_rank_0(_known_pictures, args, source, state)
+    train, val, now = world().on_rank_0(_known_pictures, args, source, state)
+    check_seen_by_all(train, val)
+    return train, val, now
 
 
 def _known_pictures(args, source, state):
@@ -57,7 +64,9 @@ def open_test_pictures(args: Namespace, state: State, source: Source) -> Picture
     """The pictures to test a checkpoint on, whose state this is, of its classes: DIR/val alone if there is one, or what
     training validates on. Of a flat DIR, those that the run has validated on, if they are as they were. Rank 0 looks.
     """
-    return world().on_rank_0(_open_test_pictures, args, state, source)
+    pictures = world().on_rank_0(_open_test_pictures, args, state, source)
+    check_seen_by_all(pictures)
+    return pictures
 
 
 def _open_test_pictures(args, state, source):
@@ -91,6 +100,19 @@ def check_unseen(args: Namespace, path: str, state: State, pictures: PictureSet)
 def val_folder(args: Namespace) -> Path | None:
     """DIR/val, by any of its names; None if there is none."""
     return split_folders(args.dir)[1] if args.dir else None
+
+
+def check_seen_by_all(*sets: PictureSet) -> None:
+    """DataError, on every rank, if some do not find the files that rank 0 has found: the first of each set is looked
+    for."""
+    first = [pictures.samples[0][0] for pictures in sets if hasattr(pictures, "root") and len(pictures)]
+    missing = next((path for path in first if not os.path.lexists(path)), None)
+    found = world().gather_values((missing, platform.node()))
+    if blind := [rank for rank, (path, _) in enumerate(found) if path is not None]:
+        hosts = ", ".join(dict.fromkeys(found[rank][1] for rank in blind))
+        what = f"{shown(found[blind[0]][0])}, which rank 0 sees on host {found[0][1]}, is not there for {listed(blind)}"
+        advice = "put the pictures on a disk that all ranks share, and give their folder as a full path"
+        raise on_all_ranks(DataError(f"{what} of {len(found)} (host {hosts}); {advice}"))
 
 
 def say_notes(*sets: PictureSet) -> None:

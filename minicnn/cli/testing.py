@@ -58,9 +58,10 @@ def test(
     views = args.tta or "1 crop"
     if args.scales:
         views += f" at {', '.join(map(str, args.scales))} pixels"
-    if folder and world().is_main:
+    if folder:
         values = {f"val_{name}": value for name, value in result.values().items()}
-        write_json(folder / "summary.json", {**values, "pictures": result.count, "views": views, "checkpoints": paths})
+        values |= {"pictures": result.count, "views": views, "checkpoints": paths}
+        world().on_rank_0(write_json, folder / "summary.json", values)
     networks = "1 network" if len(paths) == 1 else f"the mean of {len(paths)} networks"
     tell(f"validation, {result.count} pictures, {networks}, {views}: {result}")
 
