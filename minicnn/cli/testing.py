@@ -60,8 +60,8 @@ def test(
         views += f" at {', '.join(map(str, args.scales))} pixels"
     if folder:
         values = {f"val_{name}": value for name, value in result.values().items()}
-        values |= {"pictures": result.count, "views": views, "checkpoints": paths}
-        world().on_rank_0(write_json, folder / "summary.json", values)
+        summary = {**values, "pictures": result.count, "views": views, "checkpoints": paths}
+        world().on_rank_0(write_json, folder / "summary.json", summary)
     networks = "1 network" if len(paths) == 1 else f"the mean of {len(paths)} networks"
     tell(f"validation, {result.count} pictures, {networks}, {views}: {result}")
 

@@ -51,6 +51,11 @@ def check_steps(steps: Steps, batch_size: int, ranks: int) -> None:
         return
     if steps.accumulate > 1:
         raise SettingError("--shards and --accumulate both say in which parts a batch is worked on; leave one out")
+    if steps.shards & (steps.shards - 1):
+        raise SettingError(f"--shards must be a power of two, not {steps.shards}")
+    if steps.shards % ranks:
+        what = f"--shards {steps.shards} cannot be shared out to {ranks} ranks"
+        raise SettingError(f"{what}; start 1, 2, 4, ... ranks, or choose as many shards at least")
     if steps.shards > batch_size:
         raise SettingError(f"--shards {steps.shards} cannot be made of a batch of {batch_size}; choose fewer")
 
