@@ -8,6 +8,7 @@ then its memory is filled with bytes of ones, NaN in a float: who does not wait 
 """
 
 import functools
+import itertools
 import os
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -31,6 +32,7 @@ DTYPES: dict[int, np.dtype[Any]] = {
     NCCL_BFLOAT16: np.dtype(np.uint16),  # its bits
 }
 ID_BYTES = 128
+SAID = 80  # bytes, of what a call says of itself
 
 
 class NcclError(RuntimeError):
@@ -56,6 +58,7 @@ class _Call(NamedTuple):
 
 
 _groups: list[list[_Call]] = []  # the one that has begun, or none
+_calls = itertools.count()  # of all communicators: all ranks must make them in one order, since two on a GPU share it
 
 
 def groupStart() -> None:
@@ -70,6 +73,7 @@ def groupEnd() -> None:
     if not _groups:
         raise NcclError("groupEnd without groupStart")
     calls = _groups.pop()
+    next(_calls)
     for ptr in {call.stream.ptr for call in calls}:
         own = [call for call in calls if call.stream.ptr == ptr]
         lands = [pair for call in own for pair in call.lands]
@@ -95,14 +99,14 @@ class NcclCommunicator:
         send, receive = _buffers("allReduce", datatype, (sendbuf, count), (recvbuf, count))
         if sendbuf != recvbuf:
             _refuse_overlap("allReduce", send, receive)
-        self._collect(stream, send, receive, lambda rows: _sum(rows, datatype, op))
+        self._collect(("allReduce", count, datatype), stream, send, receive, lambda rows: _sum(rows, datatype, op))
 
     def allGather(self, sendbuf: int, recvbuf: int, count: int, datatype: int, stream: int) -> None:
         """All ranks' numbers, one rank's after the other's."""
         send, receive = _buffers("allGather", datatype, (sendbuf, count), (recvbuf, count * self._size))
         if sendbuf != recvbuf + self._rank * count * DTYPES[datatype].itemsize:
             _refuse_overlap("allGather", send, receive)
-        self._collect(stream, send, receive, np.ravel)
+        self._collect(("allGather", count, datatype), stream, send, receive, np.ravel)
 
     def reduceScatter(self, sendbuf: int, recvbuf: int, recvcount: int, datatype: int, op: int, stream: int) -> None:
         """The sum of all ranks' numbers, of which each rank gets one part."""
@@ -111,14 +115,14 @@ class NcclCommunicator:
         if recvbuf != sendbuf + self._rank * recvcount * DTYPES[datatype].itemsize:
             _refuse_overlap(what, send, receive)
         mine = slice(self._rank * recvcount, (self._rank + 1) * recvcount)
-        self._collect(stream, send, receive, lambda rows: _sum(rows[:, mine], datatype, op))
+        self._collect((what, count, datatype), stream, send, receive, lambda rows: _sum(rows[:, mine], datatype, op))
 
     def broadcast(self, sendbuff: int, recvbuff: int, count: int, datatype: int, root: int, stream: int) -> None:
         """One rank's numbers, on all ranks."""
         send, receive = _buffers("broadcast", datatype, (sendbuff, count), (recvbuff, count))
         if sendbuff != recvbuff:
             _refuse_overlap("broadcast", send, receive)
-        self._collect(stream, send, receive, lambda rows: rows[root])
+        self._collect(("broadcast", count, datatype, root), stream, send, receive, lambda rows: rows[root])
 
     def send(self, sendbuf: int, count: int, datatype: int, peer: int, stream: int) -> None:
         """Numbers for one rank, which receives them in the same group."""
@@ -133,13 +137,23 @@ class NcclCommunicator:
         begin = lambda: (self._mpi.Irecv(numbers, peer), numbers)  # noqa: E731
         _group("recv").append(_Call(Stream.at(stream), begin, [(receive, lambda: numbers)]))
 
-    def _collect(self, stream, send, receive, result):
+    def _collect(self, call, stream, send, receive, result):
+        """Begin to fetch all ranks' rows. Each has the call and its number in front, which must be the same."""
         if _groups:
             raise NcclError("the stand-in knows only send and recv in a group")
-        sent = send.numbers().copy()
-        rows = np.empty((self._size, send.size), sent.dtype)
+        numbers = send.numbers()
+        said = f"{next(_calls)}: {call}".ljust(SAID).encode()
+        sent = np.frombuffer(said + numbers.tobytes(), np.uint8)
+        rows = np.empty((self._size, sent.size), np.uint8)
+
+        def landing():
+            every = [row[:SAID].tobytes().decode().strip() for row in rows]
+            if len(set(every)) > 1:
+                raise NcclError(f"the ranks' calls do not match, and may wait for ever: {'; '.join(every)}")
+            return result(np.ascontiguousarray(rows[:, SAID:]).view(numbers.dtype))
+
         begin = lambda: (self._mpi.Iallgather(sent, rows), sent)  # noqa: E731
-        Stream.at(stream).queue(functools.partial(_Exchange, [begin], [(receive, lambda: result(rows))]))
+        Stream.at(stream).queue(functools.partial(_Exchange, [begin], [(receive, landing)]))
 
 
 class _Exchange:

@@ -87,7 +87,7 @@ class Nccl:
         gpu = "" if missing else self._cuda.Device().pci_bus_id
         check_places(world.gather_values(Place(platform.node(), gpu, _boot(), missing)))
         # Two communicators on one GPU could wait for each other's place on it, each holding what the other needs. With
-        # this (NCCL 2.26) the GPU begins with their calls in the order in which the program makes them, on all ranks
+        # this (NCCL 2.26) a GPU begins with their calls as the program makes them: in one order on all ranks
         os.environ.setdefault("NCCL_LAUNCH_ORDER_IMPLICIT", "1")
         self._ops, self._sums = self._communicator(world), self._communicator(world)
         self._side = self._cuda.Stream(non_blocking=True)  # others take turns with the null stream, the kernels'

@@ -74,14 +74,11 @@ def started(array, wire="float32"):
 
 @check
 def sums_go_on_while_ops_are_called():
-    """In another order on each rank: the channels know nothing of one another."""
+    """What is called later may be over sooner."""
     whole = rng.standard_normal((3, 40))
     expected = w.sum(whole)
     buckets = on_gpu(whole)
-    sums = [w.start_sum(buckets[0])]
-    calls = [lambda: sums.append(w.start_sum(buckets[1])), lambda: np.asarray(w.gather(on_gpu(whole[0])))]
-    for call in calls if w.is_main else reversed(calls):
-        call()
+    sums = [w.start_sum(buckets[0]), w.start_sum(buckets[1])]
     total = w.sum(on_gpu(whole[1]))
     sums.append(w.start_sum(buckets[2]))
     np.testing.assert_allclose(np.asarray(total), expected[1], rtol=1e-12)
@@ -204,6 +201,22 @@ def gradients_are_those_of_one_process():
         gradients.append([to_device(p.grad.data, "cpu") for p in net.parameters()])
     for one, all_ in zip(*gradients, strict=True):
         np.testing.assert_allclose(all_, one, rtol=1e-12, atol=1e-14)
+
+
+@check
+def calls_that_do_not_match_are_refused():
+    """On GPUs they may wait for ever, or not, as it happens."""
+    one, other = on_gpu(np.ones(4)), on_gpu(np.ones(4))
+    calls = [lambda: w.start_sum(one), lambda: w.sum(other)]
+    if w.is_main:
+        begun = calls[0]()
+        refused(nccl.NcclError, "do not match", calls[1])
+        refused(nccl.NcclError, "do not match", begun.wait)
+    else:
+        refused(nccl.NcclError, "do not match", calls[1])
+        refused(nccl.NcclError, "do not match", calls[0]().wait)
+    half = on_gpu(np.ones(4 if w.is_main else 8, np.float64 if w.is_main else np.float32))  # 32 bytes each
+    refused(nccl.NcclError, "('allGather', 4, 8)", w.gather, half)
 
 
 @check
