@@ -64,22 +64,21 @@ def _tell_all(world, failed, tell):
             complain(f"error: {listed(those)} of {world.size}: {text.removeprefix('error: ')}")
 
 
-def refuse_launch(error: LaunchError) -> int:
-    """Say once why several processes cannot find each other: that of number 0 does. Returns the exit code."""
+def first_process() -> bool:
+    """Whether this process speaks for all where they cannot find each other: the one that its launcher calls rank 0."""
     started = launch()
-    if started is None or started.rank == 0:
-        complain(f"error: {error}")
-    else:
-        time.sleep(1)  # Open MPI's mpiexec ends the others as soon as one has ended, also the one that speaks
-    return 2
+    first = started is None or started.rank == 0
+    if not first:
+        time.sleep(1)  # Open MPI's mpiexec ends all as soon as one has ended, also the one that is about to speak
+    return first
 
 
 def show_refusal(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     """What ``sys.excepthook`` is to be after a LaunchError: one line instead of as many tracebacks as processes."""
-    if isinstance(error, LaunchError):
-        refuse_launch(error)
-    else:
+    if not isinstance(error, LaunchError):
         sys.__excepthook__(kind, error, trace)
+    elif first_process():
+        complain(f"error: {error}")
 
 
 def end_by_traceback(

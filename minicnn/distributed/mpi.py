@@ -22,7 +22,7 @@ from .bfloat16 import check_wire
 from .ending import end_by_traceback
 from .launch import Launch
 from .ranks import Sending, World
-from .start import start
+from .start import share_cores, start
 
 
 class Ranks(World):
@@ -30,6 +30,7 @@ class Ranks(World):
 
     def __init__(self, started: Launch) -> None:
         self._mpi = MPI = start(started)
+        share_cores()
         self.values = MPI.COMM_WORLD
         self.ops, self.gradients, self.trouble = (self.values.Dup() for _ in range(3))
         self.rank, self.size = self.values.rank, self.values.size

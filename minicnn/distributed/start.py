@@ -10,8 +10,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from threadpoolctl import threadpool_limits
+
+from ..device import cpu_threads
 from .launch import Launch
 
+BLAS_VARIABLES = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS")
 INSTALL = "pip install 'minicnn[mpi]'"
 
 
@@ -40,6 +44,13 @@ def start(started: Launch) -> Any:
         found = f"{library} says that this is rank {rank} of {size}, not {started.rank} of {started.size}"
         raise LaunchError(f"{times}, but {found}: {_way_out(started, library)}")
     return MPI
+
+
+def share_cores() -> None:
+    """Give BLAS, which the plain tier computes with, as many threads as this process's part of the cores, unless a
+    variable of the environment says how many: it would take all cores in each of the processes."""
+    if not any(os.environ.get(name) for name in BLAS_VARIABLES):
+        threadpool_limits(cpu_threads(), "blas")
 
 
 def _library():

@@ -13,8 +13,7 @@ import PIL
 
 from ..device import cpu_cores, cpu_threads, current_tier
 from ..distributed import world
-
-BLAS_VARIABLES = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS")
+from ..distributed.start import BLAS_VARIABLES
 
 
 def environment(device: str = "cpu") -> dict[str, str]:
@@ -54,4 +53,4 @@ def _threads():
     for name in BLAS_VARIABLES:
         if os.environ.get(name):
             return os.environ[name]
-    return str(len(cpu_cores()))
+    return str(len(cpu_cores()) if world().size == 1 else cpu_threads())

@@ -14,7 +14,7 @@ from ..console import complain, say
 from ..data import DataError
 from ..device import DeviceError, KernelError
 from ..distributed import LaunchError, RanksDiffer, world
-from ..distributed.ending import end_together, marked, refuse_launch, traceback_text
+from ..distributed.ending import end_together, first_process, marked, traceback_text
 from ..envvars import EnvVarError
 from ..errors import OutputError, SettingError
 from ..runlog import LogError
@@ -22,9 +22,10 @@ from ..storage.checkpoint import CheckpointError
 from .interrupt import Ended, Interrupted, end, handling
 from .trouble import TrainingError
 
-# what cannot be used: pictures, files, folders, arguments, devices, variables of the environment, settings of ranks
+# what cannot be used: pictures, files, folders, arguments, devices, variables of the environment, several processes
 UNUSABLE = (
-    DataError, CheckpointError, LogError, OutputError, SettingError, DeviceError, EnvVarError, RanksDiffer, OSError
+    DataError, CheckpointError, LogError, OutputError, SettingError, DeviceError, EnvVarError, LaunchError, RanksDiffer,
+    OSError,
 )  # fmt: skip
 
 
@@ -53,14 +54,12 @@ def exit_code(program: Callable[..., Any], *args: Any) -> int:
             ranks = world()  # from here on, rank 0 alone says what all have to say
             returned = program(*args)
             return returned if isinstance(returned, int) else 0
-    except LaunchError as error:
-        return refuse_launch(error)
     except BaseException as error:
         outcome = _outcome(error)
         if ranks is None or ranks.size == 1 or outcome.code == 0:  # 0: of --help
             if outcome.text is None:
                 raise
-            if outcome.text:
+            if outcome.text and (ranks or first_process()):
                 outcome.tell(outcome.text)
             return outcome.code
         text = _of_python(error) if outcome.text is None else outcome.text

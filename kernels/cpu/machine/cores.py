@@ -5,6 +5,8 @@ import math
 import os
 from pathlib import Path
 
+from minicnn.distributed.launch import launch
+
 
 def usable():
     """The numbers of the cores that this process may run on."""
@@ -31,3 +33,23 @@ def quota(root="/sys/fs/cgroup", group="/proc/self/cgroup"):
             most, period = map(int, " ".join(path.read_text() for path in paths).split())
             quotas.append(most / period if min(most, period) > 0 else math.inf)
     return min(quotas)
+
+
+def share():
+    """How many threads this process should have: as many as there are cores for it; of several processes that an
+    mpiexec has started on this machine, its part of the cores that there are for all of them.
+
+    Some launchers bind each process to a few cores of its own, which must not be divided again, or to some that several
+    processes share. So what is divided is what the launcher itself, their parent, may use; and nobody gets more threads
+    than it has cores. (A shell in between is taken for the launcher: then there are fewer threads than could be.)
+    """
+    own, most = len(usable()), quota()
+    started = launch()
+    if started is None or started.local_size == 1:
+        return max(1, math.ceil(min(own, most)))
+    everybodys = own
+    with contextlib.suppress(AttributeError, OSError):
+        everybodys = len(os.sched_getaffinity(os.getppid()))
+    with contextlib.suppress(KeyError, ValueError):  # Slurm's daemon may use more than the job
+        everybodys = min(everybodys, int(os.environ["SLURM_CPUS_ON_NODE"]))
+    return max(1, min(own, int(min(everybodys, most) // started.local_size)))

@@ -10,7 +10,6 @@ chunks: results repeat bit for bit for a given number of threads, whichever thre
 """
 
 import functools
-import math
 import os
 import queue
 import threading
@@ -26,7 +25,8 @@ LEAST = 1 << 17  # elements that a chunk of element-wise work should have, as wa
 def threads():
     """How many threads work at once: the cores this process may use, $MINICNN_THREADS, or what set_threads said.
 
-    A container that may use the time of 2 cores has 2, however many it sees. EnvVarError if $MINICNN_THREADS is none.
+    A container that may use the time of 2 cores has 2, however many it sees; the processes of an mpiexec share what
+    there is. EnvVarError if $MINICNN_THREADS is none.
     """
     return _pool.size
 
@@ -176,7 +176,7 @@ def _serve(jobs):
 
 
 def _available():
-    return envvars.whole("MINICNN_THREADS", MOST) or max(1, math.ceil(min(len(cores.usable()), cores.quota())))
+    return envvars.whole("MINICNN_THREADS", MOST) or cores.share()
 
 
 def _after_fork():

@@ -1,6 +1,7 @@
 """The processor's threads: every chunk once, in whatever order; errors come out; results repeat bit for bit."""
 
 import itertools
+import math
 import os
 import signal
 import subprocess
@@ -13,6 +14,7 @@ import pytest
 from checks import raises
 from elementwise import calls as elementwise_calls
 
+from minicnn.distributed.launch import Launch
 from minicnn.kernels.cpu import (
     activation,
     adaptive_avg_pool,
@@ -223,6 +225,35 @@ def test_no_more_threads_than_the_share(monkeypatch):
     for quota, expected in ((0.5, 1), (1.0, 1), (float("inf"), len(cores.usable()))):
         monkeypatch.setattr(cores, "quota", lambda quota=quota: quota)
         assert threads._available() == expected
+
+
+@pytest.mark.parametrize(
+    "own, launcher, local_size, quota, expected",
+    [
+        (16, 16, 4, math.inf, 4),
+        (16, 16, 1, math.inf, 16),  # one process on this machine, others elsewhere
+        (16, 16, 3, math.inf, 5),
+        (2, 2, 4, math.inf, 1),
+        (16, 16, 4, 6.0, 1),  # a container's: one core and a half for each
+        (8, 64, 8, math.inf, 8),  # each bound to eight of its own
+        (8, 64, 2, math.inf, 8),  # and 48 cores for nobody
+        (16, 32, 4, math.inf, 8),  # two processes bound to the same 16
+        (1, 64, 2, math.inf, 1),  # Open MPI binds two to a core each
+    ],
+)
+def test_processes_of_an_mpiexec_share_the_cores(own, launcher, local_size, quota, expected, monkeypatch):
+    masks = {0: range(own), os.getppid(): range(launcher)}
+    monkeypatch.delenv("MINICNN_THREADS", raising=False)
+    monkeypatch.delenv("SLURM_CPUS_ON_NODE", raising=False)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(masks[process]), raising=False)
+    monkeypatch.setattr(cores, "quota", lambda: quota)
+    monkeypatch.setattr(cores, "launch", lambda: Launch("MPICH", 0, 8, 0, local_size))
+    assert threads._available() == expected
+    if local_size > 1:
+        monkeypatch.setenv("SLURM_CPUS_ON_NODE", str(local_size))  # the job has one for each
+        assert threads._available() == 1
+    monkeypatch.setenv("MINICNN_THREADS", "3")
+    assert threads._available() == 3
 
 
 RNG = np.random.default_rng(0)
