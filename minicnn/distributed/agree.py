@@ -6,9 +6,11 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from .ending import listed
 from .ranks import World
 
 ADVICE = "start every rank with the same program and the same settings"
+SHOWN = 3  # values that differ from rank 0's
 E = TypeVar("E", bound=Exception)
 
 
@@ -33,14 +35,18 @@ def agree(what: str, values: Mapping[str, Any], world: World, advice: str = ADVI
     checksums = world.gather(np.array(zlib.crc32(repr(values).encode()), np.uint32))
     if (checksums == checksums[0]).all():
         return
-    first = world.share(dict(values))
-    differs = next((name for name in [*first, *values] if first.get(name) != values.get(name)), None)
+    texts = {name: repr(value) for name, value in values.items()}  # to be compared: NaN is not equal to itself
+    first = world.share(texts)
+    differs = next((name for name in [*first, *texts] if first.get(name) != texts.get(name)), None)
     name = next((name for name in world.gather_values(differs) if name is not None), None)
-    if name is None:
+    if name is None:  # the same, in another order
         return
-    have = [mapping.get(name, "nothing") for mapping in world.gather_values(dict(values))]
-    ranks = [rank for rank, value in enumerate(have) if value != have[0]]
-    who = f"rank{'s' if len(ranks) > 1 else ''} {', '.join(map(str, ranks[:8]))}{', ...' if len(ranks) > 8 else ''}"
-    raise RanksDiffer(
-        f"{what} is not the same on all ranks: {name} is {have[ranks[0]]} on {who}, {have[0]} on rank 0; {advice}"
-    )
+    ranks: dict[tuple[str, str], list[int]] = {}  # those that have a value
+    have = world.gather_values((texts.get(name, ""), str(values[name]) if name in values else "nothing"))
+    for rank, value in enumerate(have):
+        ranks.setdefault(value, []).append(rank)
+    short = len({text for _, text in ranks}) == len(ranks)  # else a text "1" and a number 1
+    others = [f"{value[short]} on {listed(those)}" for value, those in ranks.items() if value != have[0]]
+    more = f", and {len(others) - SHOWN} other values" if len(others) > SHOWN else ""
+    shown = f"{name} is {', '.join(others[:SHOWN])}{more}, {have[0][short]} on rank 0"
+    raise RanksDiffer(f"{what} is not the same on all ranks: {shown}; {advice}")
