@@ -61,10 +61,10 @@ class Buckets:
         self.last = False  # whether the next gradient of a parameter is the last that is added to it in this step
 
     def begin(self) -> None:
-        """A step begins. RuntimeError where a gradient of before is left, which would be summed again."""
-        if any(parameter.grad is not None for parameter in self.places):
-            raise RuntimeError("a step of several ranks begins without gradients; call optimizer.zero_grad() before it")
+        """A step begins."""
         for bucket in self.buckets:
+            if bucket.sending is not None:  # an error has ended the step before
+                bucket.sending.wait()
             bucket.waiting, bucket.sending = set(bucket.parameters), None
 
     def begin_part(self, last: bool) -> None:
@@ -77,15 +77,23 @@ class Buckets:
 
     def complete(self, parameter: Any) -> None:
         """The engine's hook: a backward pass has added all it has to this parameter's gradient."""
-        bucket, view = self.places[parameter]
+        bucket = self.places[parameter].bucket
         if bucket.sending is not None:
-            raise RuntimeError("backward() twice in one part of a step: the first one's gradients are on their way")
-        if parameter.grad.data is not view:  # the first in this step: it moves in
-            view[...] = parameter.grad.data
-            parameter.grad = parameter.like(view)
+            what = "backward() twice in one part of a step: the first one's gradients are on their way"
+            raise RuntimeError(f"{what}; add the losses, and call it once")
+        self._move_in(parameter)
         if self.last:
             bucket.waiting.discard(parameter)
             self._send_what_is_complete()
+
+    def _move_in(self, parameter):
+        """The gradient's memory is the bucket's from now on."""
+        view = self.places[parameter].view
+        if parameter.grad is None:
+            view[...] = 0
+        elif parameter.grad.data is not view:
+            view[...] = parameter.grad.data
+            parameter.grad = parameter.like(view)
 
     def _send_what_is_complete(self):
         """Buckets go in their order alone: every rank's calls must match."""
@@ -99,14 +107,18 @@ class Buckets:
         """Send what has not been sent, and wait: now each gradient is the sum over all ranks.
 
         A parameter without a gradient sends zeros, and has none afterwards either."""
-        for parameter, (_, view) in self.places.items():
-            if parameter.grad is None:
-                view[...] = 0
+        for parameter, (bucket, view) in self.places.items():
+            if bucket.sending is None:
+                self._move_in(parameter)
+            elif parameter.grad is None or parameter.grad.data is not view:
+                what = "a .grad was replaced or removed within the step, after it had been sent to the other ranks"
+                raise RuntimeError(f"DataParallel: {what}; change gradients after the step")
         for bucket in self.buckets:
             if bucket.sending is None:
                 bucket.sending = self.send(bucket.array)
         for bucket in self.buckets:
             bucket.sending.wait()  # type: ignore[union-attr]  # all are sent now
+            bucket.sending = None
 
     def remove(self) -> None:
         """The hooks are gone, and the parameters' gradients their own affair again."""

@@ -27,56 +27,70 @@ number of ranks (sums.py):
 """
 
 import contextlib
+import zlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from .. import random
-from ..settings import whole
+from ..settings import real, whole
 from ..types import Array
-from ..variable import FLOATS
-from .agree import RanksDiffer, agree
+from .agree import RanksDiffer, agree, on_all_ranks
 from .buckets import Buckets
 from .current import world as current_world
 from .ranks import Sending, World
+from .running import Running, put
 from .shards import Own, Shards
 from .sums import PlainSum, TreeSum, tree_sum
+
+MOST = 16  # numbers that ``report`` takes: what the ranks tell each other after a step has one length on all of them
 
 
 class DataParallel:
     """What goes around the training steps of `model` on every rank.
 
-    shards    a power of two: the parts in which every batch is worked on, however many ranks there are; a rank has
-              shards / size of them. None: a rank works on what it has at once
-    send      "float32", or "bfloat16": gradients on the way from GPU to GPU, at half the bytes and 8 bits of precision
-    world     the ranks; those of this process's mpiexec
+    shards          a power of two: the parts in which every batch is worked on, however many ranks there are; a rank
+                    has shards / size of them. The bits are the same where each rank has the same number of threads
+                    (MINICNN_THREADS). None: a rank works on what it has at once
+    send            "float32", or "bfloat16": gradients on the way from GPU to GPU, at half the bytes and 8 bits of
+                    precision
+    world           the ranks; those of this process's mpiexec
+    bucket_cap_mb   MiB of gradients that travel together, at least (buckets.py)
 
     Modules with ``own_part = True`` have parameters of which each rank holds a part of its own: these are neither
     shared nor summed. RanksDiffer where the models are not built alike.
     """
 
     def __init__(
-        self, model: Any, shards: int | None = None, send: str = "float32", world: World | None = None
+        self,
+        model: Any,
+        shards: int | None = None,
+        send: str = "float32",
+        world: World | None = None,
+        bucket_cap_mb: float = 25,
     ) -> None:
         self.world = current_world() if world is None else world
         self.send = _checked_send(send)
         self.shards = None if shards is None else _checked_shards(shards, self.world.size)
+        self.bucket_cap_mb = real("DataParallel", "bucket_cap_mb", bucket_cap_mb, above=0)
         self.model = model
         if self.shards and any(getattr(module, "same_on_all_ranks", False) for module in model.modules()):
             what = "DataParallel: SyncBatchNorm sees as many shards at once as there are ranks, which changes the bits"
             raise ValueError(f"{what}; leave shards= out, or let each shard have statistics of its own: BatchNorm2d")
         self.totals: Array = np.zeros(0)  # of the latest step: sums over ranks of what ``report`` was given
         own = _own_part(model)
-        shared = {name: p for name, p in model.named_parameters() if id(p) not in own}
-        agree("the model", {name: f"{p.data.shape} {p.data.dtype}" for name, p in shared.items()}, self.world)
-        self.parameters = {name: p for name, p in shared.items() if p.requires_grad}
-        self._begin_alike([*shared.values(), *(b for b in model.buffers() if id(b) not in own)])
-        parameters = list(self.parameters.values())
-        if self.shards is not None:
-            self._sums: Any = Shards(parameters, self.world)
-        else:
-            self._sums = Own() if self.world.size == 1 else Buckets(parameters, self._start_sum)
+        self._shared = {name: p for name, p in model.named_parameters() if id(p) not in own}
+        buffers = {name: buffer for name, buffer in model.named_buffers() if id(buffer) not in own}
+        settings = {"shards": self.shards, "send": self.send, "bucket_cap_mb": self.bucket_cap_mb}
+        agree("DataParallel", settings, self.world)
+        agree("the model", _described(self._shared | buffers), self.world)
+        self._begin_alike([*self._shared.values(), *buffers.values()])
+        self.parameters: dict[str, Any] = {}  # {name: parameter} of those that are trained
+        self._sums: Any = Own()
+        self._rows: list[int] = []  # of the parts of the step that is being done
+        self._done = 0  # how many of these parts are over
+        self._given: list[float] | None = None  # what was reported in the part that is being done
 
     @property
     def parts(self) -> int:
@@ -94,18 +108,15 @@ class DataParallel:
     def in_parts(self, rows: Sequence[int]) -> Iterator[int]:
         """The same for a batch of which this rank has so many rows in each of several parts; ``part`` goes around the
         forward and backward of each."""
-        if self.shards is not None and len(rows) != self.parts:
-            what = f"DataParallel.in_parts: {len(rows)} parts, and each of {self.world.size} ranks has {self.parts}"
-            raise ValueError(f"{what} of the {self.shards} shards; cut its rows into so many")
-        counts = self.world.gather(np.array([whole("step", "rows", count, 0) for count in rows], np.int64))
-        self._rows, self._count = rows, int(counts.sum())
+        self._rows = [whole("DataParallel", "rows", count, 0) for count in rows]
+        before = self._agreed()
+        self._count = int(before.sum())
         # the first row of this rank's parts in the batch of all: what stands before it, on lower ranks and here
-        self._first = counts[: self.world.rank].sum() + np.cumsum([0, *rows[:-1]])
+        self._first = before[: self.world.rank].sum() + np.cumsum([0, *self._rows[:-1]])
         self._calls = random.dropout_calls()
-        self._buffers = _running(self.model, in_parts=len(rows) > 1) if self.world.size > 1 or len(rows) > 1 else []
-        self._before = [buffer.data.copy() for buffer in self._buffers]
         new_sum = PlainSum if self.shards is None else TreeSum
-        self._moved, self._numbers, self._done = new_sum(), new_sum(), 0
+        self._running = Running(self.model, len(self._rows), self.world.size, new_sum())
+        self._numbers, self._done, self._given = new_sum(), 0, None
         self._sums.begin()
         yield self._count
         self._finish()
@@ -113,33 +124,69 @@ class DataParallel:
     @contextlib.contextmanager
     def part(self, number: int) -> Iterator[None]:
         """Around forward and backward of one part of the rows, 0, 1, ... in their order."""
-        if number != self._done or number >= len(self._rows):
+        if self._given is not None or number != self._done or number >= len(self._rows):
             what = f"DataParallel.part({number}): part {self._done} of {len(self._rows)} comes next"
-            raise ValueError(f"{what}; work on each part once, in order")
-        for buffer, before in zip(self._buffers, self._before, strict=True):
-            if number:  # each part begins with the statistics of the step's beginning, as each rank does
-                _put(buffer, before)
+            raise ValueError(f"{what}; within in_parts, work on each part once, in order")
+        self._running.begin_part()
         random.set_dropout_calls(self._calls)  # the same masks, whatever the parts: rows tell them apart
         self._sums.begin_part(last=number == len(self._rows) - 1)
-        self._given: Array = np.zeros(0)
+        self._given = []
         with random.rows(int(self._first[number])):
             yield
         self._sums.end_part()
         self._done += 1
-        self._numbers.add(self._given)
-        if self._buffers and self._count:
-            share = self._rows[number] / self._count  # of the batch
-            moved = [share * (b.data - old) for b, old in zip(self._buffers, self._before, strict=True)]
-            self._moved.add(np.concatenate([array.reshape(-1) for array in moved]))
-
-    def close(self) -> None:
-        """The model's gradients are its own affair again."""
-        self._sums.remove()
+        given = len(self._given)
+        self._numbers.add(np.array([given, given**2, *self._given, *[0] * (MOST - given)], np.float64))
+        self._given = None
+        self._running.end_part(self._rows[number] / max(1, self._count))
 
     def report(self, *numbers: float) -> None:
         """Within a part: numbers whose sums over all parts and ranks shall stand in ``totals`` when the step is over.
-        Every rank gives as many. They travel with what the ranks tell each other anyway."""
-        self._given = np.array(numbers, np.float64)
+
+        Every part of every rank gives as many, 16 at most. They travel with what the ranks tell each other anyway."""
+        if self._given is None:
+            raise RuntimeError("DataParallel.report: numbers belong to a part of a step; call it within one")
+        self._given += numbers
+        if len(self._given) > MOST:
+            raise ValueError(f"DataParallel.report: {len(self._given)} numbers, and a part may give {MOST}")
+
+    def close(self) -> None:
+        """The model's gradients are its own affair again; no more steps."""
+        self._sums.remove()
+        self._sums = None
+
+    def _agreed(self):
+        """How many rows each rank has, (size,), after what ranks must have in common at the beginning of a step."""
+        if self._sums is None:
+            raise RuntimeError("DataParallel: a step after close(); make another one")
+        summed, parts = self.world.size > 1 or self.shards is not None, len(self._rows)
+        left = summed and any(p.grad is not None for p in self._shared.values())
+        trained = [p.requires_grad for p in self._shared.values()]
+        own = [sum(self._rows), parts, left, zlib.crc32(bytes(trained))]
+        rows, all_parts, all_left, all_trained = self.world.gather(np.array(own, np.int64)).T
+        if all_left.any():
+            what = "DataParallel: a .grad is left from before the step, and would be lost or summed again"
+            raise on_all_ranks(RuntimeError(f"{what}; call optimizer.zero_grad() first, which sets it to None"))
+        if self.shards is not None and (all_parts != self.parts).any():
+            what = f"each of {self.world.size} ranks has {self.parts} of the {self.shards} shards, not {parts}"
+            raise on_all_ranks(ValueError(f"DataParallel.in_parts: {what}; cut its rows into so many parts"))
+        for what, values in (("how many parts there are", all_parts), ("what is frozen", all_trained)):
+            if (values != values[0]).any():
+                rank = int(np.argmax(values != values[0]))
+                raise RanksDiffer(f"DataParallel: {what} is not the same on rank {rank} and on rank 0")
+        if trained != [name in self.parameters for name in self._shared]:
+            self._train({name: p for name, p in self._shared.items() if p.requires_grad})
+        return rows
+
+    def _train(self, parameters):
+        """From this step on, these are the parameters that have gradients."""
+        self.parameters = parameters
+        self._sums.remove()
+        size = int(self.bucket_cap_mb * 2**20)
+        if self.shards is not None:
+            self._sums = Shards(list(parameters.values()), self.world, size)
+        elif self.world.size > 1:
+            self._sums = Buckets(list(parameters.values()), self._start_sum, size)
 
     def _finish(self):
         if self._done != len(self._rows):
@@ -148,15 +195,14 @@ class DataParallel:
         self._sums.finish()
         has_grad = np.array([p.grad is not None for p in self.parameters.values()], np.float64)
         told = self._over_ranks(np.concatenate([has_grad, self._numbers.total()]))  # the one small sum of a step
-        ranks, self.totals = told[: has_grad.size], told[has_grad.size :]  # ranks: how many have each gradient
+        ranks, numbers = told[: has_grad.size], told[has_grad.size :]  # ranks: how many have each gradient
         if self.world.size > 1 and not np.isin(ranks, (0, self.world.size)).all():
             raise self._missing(has_grad)
-        if self._buffers and self._count:
-            moved, start = self._over_ranks(self._moved.total()), 0
-            for buffer, before in zip(self._buffers, self._before, strict=True):
-                stop = start + before.size
-                _put(buffer, before + moved[start:stop].reshape(before.shape))
-                start = stop
+        parts, (given, squares, *totals) = self.world.size * len(self._rows), numbers
+        if parts * squares != given**2:  # as it is of equal numbers alone (Cauchy and Schwarz)
+            raise RanksDiffer("DataParallel.report: every part of every rank must give as many numbers")
+        self.totals = np.array(totals[: int(given) // parts])
+        self._running.finish(self._over_ranks)
 
     def _over_ranks(self, array):
         return self.world.sum(array) if self.shards is None else tree_sum(self.world, array)
@@ -165,11 +211,13 @@ class DataParallel:
         """The error of a parameter that has a gradient on some ranks only."""
         everywhere = np.array(self.world.gather_values(has_grad))  # (ranks, parameters)
         name, ranks = next(
-            (name, column) for name, column in zip(self.parameters, everywhere.T, strict=True) if not column.all()
+            (name, column)
+            for name, column in zip(self.parameters, everywhere.T, strict=True)
+            if column.any() and not column.all()
         )
-        who = ", ".join(str(rank) for rank in np.flatnonzero(ranks == 0)[:8])
-        what = f"the parameter {name} has no gradient on rank {who} of {self.world.size}, but on others"
-        return RanksDiffer(f"{what}; every rank must send its rows through the same layers")
+        without, having = (", ".join(map(str, np.flatnonzero(ranks == value)[:8])) for value in (0, 1))
+        what = f"the parameter {name} has a gradient on rank {having}, and none on rank {without}"
+        return RanksDiffer(f"{what}; every rank must send its rows through the same layers, even if it has none")
 
     def _start_sum(self, array: Array) -> Sending:
         return self.world.start_sum(array, self.send)
@@ -178,28 +226,22 @@ class DataParallel:
         """Rank 0's values, and its random numbers, on every rank."""
         if self.world.size > 1:
             for tensor in tensors:
-                _put(tensor, self.world.broadcast(tensor.data))
+                put(tensor, self.world.broadcast(tensor.data))
             random.set_state(self.world.share(random.get_state()))
 
 
-def _put(tensor, array):
-    """Write into a tensor's own memory; a graph that has saved it will notice."""
-    tensor.data[...] = array
-    tensor.version.count += 1
+def _described(tensors):
+    """{name: what a tensor must have in common with that of the other ranks}; ranks also match them by their order."""
+    return {
+        name: f"number {i}, {tensor.data.shape} {tensor.data.dtype}{'' if tensor.requires_grad else ' and frozen'}"
+        for i, (name, tensor) in enumerate(tensors.items())
+    }
 
 
 def _own_part(model):
     """The ids of the parameters and buffers of which each rank has a part of its own."""
     parts = [module for module in model.modules() if getattr(module, "own_part", False)]
     return {id(tensor) for part in parts for tensor in (*part.parameters(), *part.buffers())}
-
-
-def _running(model, in_parts):
-    """The buffers that training changes by some of a batch's rows, running statistics. Where the statistics are those
-    of all ranks' rows, these are all that there are, unless they come in several parts."""
-    layers = [m for m in model.modules() if m.training and not m.frozen]
-    layers = [m for m in layers if in_parts or not getattr(m, "same_on_all_ranks", False)]
-    return [b for layer in layers for b in layer.buffers(recurse=False) if b.data.dtype in FLOATS]
 
 
 def _checked_send(send):
