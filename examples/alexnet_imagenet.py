@@ -51,7 +51,8 @@ def build_model(args, num_classes):
 
 
 def build_optimizer(args, model):
-    optimizer = optim.SGD(optim.weights_and_biases(model, args.lr, args.wd), args.lr, args.momentum)
+    lr = cli.scaled_lr(args)
+    optimizer = optim.SGD(optim.weights_and_biases(model, lr, args.wd), lr, args.momentum)
     return optimizer, optim.lr_scheduler.ReduceLROnPlateau(optimizer, factor=0.1, patience=args.patience)
 
 
@@ -74,7 +75,7 @@ def main(argv=None):
         train_loader, val_loader = cli.loaders(args, train_set, val_set, augment)
 
         # Model, optimiser, schedule
-        model = build_model(args, len(train_set.classes)).to(args.device)
+        model = cli.for_training(args, build_model(args, len(train_set.classes)))
         cli.check_feasible(args, model, len(train_set))
         optimizer, schedule = build_optimizer(args, model)  # the schedule changes its lr
 
@@ -82,6 +83,7 @@ def main(argv=None):
         cli.introduce(args, model, train_set, val_set, note(args))
         normalize = cli.normalizer(args, train_set, state)  # fitted on training pictures, or the checkpoint's
         options = cli.trainer_options(args, folder, train_set, known)
+        options["warmup"] = cli.warmup(args, optimizer, train_loader)
         trainer = Trainer(model, optimizer, schedule, train_loader, val_loader, normalize, **options)
         if state:
             trainer.load_state_dict(state, args.resume)

@@ -31,13 +31,14 @@ def arguments():
     resnet.add_argument("--zero-padding", choices=("behind", "around"), default="behind", help=where)
     steps = [32000, 48000]
     resnet.add_argument("--milestones", metavar="STEP", type=whole(1), nargs="+", default=steps, help="lr / 10 there")
-    resnet.add_argument("--warmup", metavar="STEPS", type=whole(0), help="lr grows so long (default: 0; 400 from 110)")
+    grows = "lr grows so long, from a tenth; --milestones count from there on (default: 0; 400 from 110 layers)"
+    resnet.add_argument("--warmup-steps", metavar="STEPS", type=whole(0), help=grows)
     return parser
 
 
 def defaults(args):
-    warmup = 400 if args.arch in ("resnet110", "resnet1202") else 0
-    return {"image_size": 32, "shorter_side": 32, "preprocess": "mean_image", "warmup": warmup}
+    warmup = 400 if args.arch in ("resnet110", "resnet1202") and not args.warmup else 0
+    return {"image_size": 32, "shorter_side": 32, "preprocess": "mean_image", "warmup_steps": warmup}
 
 
 def note(args):
@@ -49,10 +50,12 @@ def build_model(args, num_classes):
 
 
 def build_optimizer(args, model):
-    optimizer = optim.SGD(model.parameters(), args.lr, args.momentum, weight_decay=args.wd)
+    if args.warmup and args.warmup_steps:
+        raise ValueError("--warmup and --warmup-steps both say how long lr grows; leave one out")
+    optimizer = optim.SGD(model.parameters(), cli.scaled_lr(args), args.momentum, weight_decay=args.wd)
     schedule = optim.lr_scheduler.MultiStepLR(optimizer, args.milestones)
-    if args.warmup:
-        schedule = optim.lr_scheduler.LinearWarmup(optimizer, args.warmup, after=schedule)
+    if args.warmup_steps:
+        schedule = optim.lr_scheduler.LinearWarmup(optimizer, args.warmup_steps, after=schedule)
     return optimizer, schedule
 
 
@@ -73,7 +76,7 @@ def main(argv=None):
         train_loader, val_loader = cli.loaders(args, train_set, val_set, cli.shift_and_flip)
 
         # Model, optimiser, schedule
-        model = build_model(args, len(train_set.classes)).to(args.device)
+        model = cli.for_training(args, build_model(args, len(train_set.classes)))
         cli.check_feasible(args, model, len(train_set))
         optimizer, schedule = build_optimizer(args, model)
 
@@ -82,6 +85,7 @@ def main(argv=None):
         normalize = cli.normalizer(args, train_set, state)
         options = cli.trainer_options(args, folder, train_set, known)
         options["schedule_each"] = "batch"
+        options["warmup"] = cli.warmup(args, optimizer, train_loader)
         trainer = Trainer(model, optimizer, schedule, train_loader, val_loader, normalize, **options)
         if state:
             trainer.load_state_dict(state, args.resume)

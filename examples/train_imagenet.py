@@ -109,7 +109,7 @@ def describe(args):
     sides = f"{args.shorter_side} to {largest_side(args)}" if largest_side(args) else str(args.shorter_side)
     heads = "; auxiliary heads count, too" if args.aux_logits else ""
     return (
-        f"recipe {args.recipe}: batches of {args.batch_size}, lr {args.lr:g}, / 10 {falls}; momentum "
+        f"recipe {args.recipe}: batches of {args.batch_size}, lr {cli.scaled_lr(args):g}, / 10 {falls}; momentum "
         f"{args.momentum:g}, weight decay {args.wd:g}; shorter side {sides}, cut to {args.image_size}{heads}"
     )
 
@@ -133,8 +133,9 @@ def build_model(args, num_classes):
 
 
 def build_optimizer(args, model):
-    params = optim.weights_and_biases(model, args.lr, args.wd) if args.recipe == "alexnet" else model.parameters()
-    optimizer = optim.SGD(params, args.lr, args.momentum, weight_decay=args.wd)
+    lr = cli.scaled_lr(args)
+    params = optim.weights_and_biases(model, lr, args.wd) if args.recipe == "alexnet" else model.parameters()
+    optimizer = optim.SGD(params, lr, args.momentum, weight_decay=args.wd)
     if args.schedule == "steps":
         return optimizer, optim.lr_scheduler.MultiStepLR(optimizer, args.milestones)
     return optimizer, optim.lr_scheduler.ReduceLROnPlateau(optimizer, factor=0.1, patience=args.patience)
@@ -159,7 +160,7 @@ def main(argv=None):
         train_loader, val_loader = cli.loaders(args, train_set, val_set, augment)
 
         # Model, optimiser, schedule
-        model = build_model(args, len(train_set.classes)).to(args.device)
+        model = cli.for_training(args, build_model(args, len(train_set.classes)))
         cli.check_feasible(args, model, len(train_set))
         optimizer, schedule = build_optimizer(args, model)  # the schedule changes its lr
 
@@ -168,6 +169,7 @@ def main(argv=None):
         cli.introduce(args, model, train_set, val_set, note(args))
         normalize = cli.normalizer(args, train_set, state)  # fitted on training pictures, or the checkpoint's
         options = cli.trainer_options(args, folder, train_set, known)
+        options["warmup"] = cli.warmup(args, optimizer, train_loader)
         trainer = Trainer(model, optimizer, schedule, train_loader, val_loader, normalize, **options)
         if state:
             trainer.load_state_dict(state, args.resume)

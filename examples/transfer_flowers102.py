@@ -137,11 +137,12 @@ def build_model(args, num_classes):
 
 
 def build_optimizer(args, model):
+    lr = cli.scaled_lr(args)
     if args.option == "2":
-        params = layer_groups(model, args.lr, args.factor)
+        params = layer_groups(model, lr, args.factor)
     else:
         params = [p for p in model.parameters() if p.requires_grad]
-    optimizer = optim.SGD(params, args.lr, args.momentum, weight_decay=args.wd)
+    optimizer = optim.SGD(params, lr, args.momentum, weight_decay=args.wd)
     return optimizer, optim.lr_scheduler.CosineAnnealingLR(optimizer, args.epochs)
 
 
@@ -176,7 +177,7 @@ def train(argv=None):
         train_loader, val_loader = cli.loaders(args, train_set, val_set, augment)
 
         # Model, optimiser, schedule
-        model = build_model(args, len(train_set.classes)).to(args.device)
+        model = cli.for_training(args, build_model(args, len(train_set.classes)))
         cli.check_feasible(args, model, len(train_set))
         optimizer, schedule = build_optimizer(args, model)
 
@@ -192,6 +193,7 @@ def train(argv=None):
             loaders = train_loader, val_loader
             model, normalize, train_loader, val_loader = on_features(model, normalize, *loaders, device=args.device)
         options = cli.trainer_options(args, folder, train_set, known)
+        options["warmup"] = cli.warmup(args, optimizer, train_loader)
         trainer = Trainer(model, optimizer, schedule, train_loader, val_loader, normalize, **options)
         if state:
             trainer.load_state_dict(state, args.resume)

@@ -4,6 +4,7 @@ arguments.py   the flags that the programs share    known.py       whether a run
 pictures.py    which pictures, how changed          testing.py     testing checkpoints instead of training
 feasible.py    whether the settings can work        leftovers.py   what a run has left that never came to anything
 output.py      the folder of a run                  recipes.py     what programs for ImageNet's networks share
+scaling.py     large batches, several processes
 """
 
 from .arguments import make_parser, number, parse, trainer_options, whole
@@ -22,11 +23,13 @@ from .pictures import (
     val_transform,
 )
 from .recipes import ALEXNET_SAMPLE, add_recipe_flags, initialise, on_sample, sample_note
+from .scaling import for_training, scaled_lr, warmup
 from .testing import as_dense, test_checkpoints
 
 __all__ = [
     "ALEXNET_SAMPLE", "add_recipe_flags", "as_dense", "as_setting_error", "check_feasible", "chosen_pictures",
-    "crop_and_flip", "fit_normalizer", "initialise", "introduce", "known_pictures", "loaders", "make_parser",
-    "normalizer", "number", "on_sample", "open_pictures", "output_folder", "parse", "sample_note", "shift_and_flip",
-    "test_checkpoints", "test_loaders", "trainer_options", "val_transform", "whole", "write_arguments", "write_results",
+    "crop_and_flip", "fit_normalizer", "for_training", "initialise", "introduce", "known_pictures", "loaders",
+    "make_parser", "normalizer", "number", "on_sample", "open_pictures", "output_folder", "parse", "sample_note",
+    "scaled_lr", "shift_and_flip", "test_checkpoints", "test_loaders", "trainer_options", "val_transform",
+    "warmup", "whole", "write_arguments", "write_results",
 ]  # fmt: skip

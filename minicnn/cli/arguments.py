@@ -26,6 +26,8 @@ OF_THIS_CALL = ("resume", "evaluate", "ensemble", "tta", "scales", "output_dir",
 # settings that earlier checkpoints lack, and what they had
 ADDED = {"drop_last": False, "zero_padding": "behind", "norm_across_halves": True}
 ADDED |= {"accumulate": 1, "shards": None, "send": "float32", "step_timeout": 0.0}
+ADDED |= {"sync_bn": False, "lr_for_batch": None, "warmup": 0.0}
+RENAMED = {"warmup_steps": "warmup"}  # what earlier checkpoints call them, in programs that have these
 # when a run is resumed; anything else would make it another run
 WATCHING = ("workers", "print_freq", "checkpoint_every", "tensorboard", "max_bad_fraction", "step_timeout")
 MAY_CHANGE = (*OF_THIS_CALL, *WATCHING, "dir", "epochs", "device", "tier", "accumulate", "send")
@@ -59,6 +61,10 @@ def make_parser(description: str, archs: Sequence[str]) -> ArgumentParser:
     training.add_argument("-b", "--batch-size", type=whole(1), default=128, help="pictures in a step")
     training.add_argument("--drop-last", action="store_true", help="leave out an epoch's last batch if it is not full")
     training.add_argument("--lr", "--learning-rate", type=number(0), default=0.01, help="learning rate, to begin with")
+    for_batch = "what --lr is for; batches of another size have one in proportion (Goyal et al. 2017)"
+    training.add_argument("--lr-for-batch", metavar="PICTURES", type=whole(1), help=for_batch)
+    grows = "lr grows so long, batch by batch, from what --lr is for --lr-for-batch, or a tenth; 0.5: half an epoch"
+    training.add_argument("--warmup", metavar="EPOCHS", type=number(0), default=0.0, help=grows)
     training.add_argument("--momentum", type=number(0, 1), default=0.9, help="of the velocity")
     training.add_argument("--wd", "--weight-decay", type=number(0), default=5e-4, help="weight decay")
     training.add_argument("--seed", type=whole(0), default=0, help="of weights, order, augmentation and dropout")
@@ -78,6 +84,8 @@ def make_parser(description: str, archs: Sequence[str]) -> ArgumentParser:
     ranks = parser.add_argument_group("memory, and several processes (mpiexec -n 4 python ...)")
     parts = "work on a batch in so many parts, one after the other, for less memory"
     ranks.add_argument("--accumulate", metavar="PARTS", type=whole(1), default=1, help=parts)
+    all_pictures = "batch norm over the pictures of all processes, and not over those of each by itself"
+    ranks.add_argument("--sync-bn", action="store_true", help=all_pictures)
     same = "a power of two: work on every batch in so many parts; the same bits on 1, 2, ... SHARDS processes"
     ranks.add_argument("--shards", type=whole(1), help=same)
     wire = "gradients between GPUs; bfloat16 is half the bytes"
@@ -126,6 +134,8 @@ def parse(
         parser.error("--tta and --scales go with --evaluate or --ensemble")
     if args.dir and args.dummy:
         parser.error("--dummy takes no DIR")
+    if args.sync_bn and args.shards:
+        parser.error("--sync-bn depends on how many processes there are, and --shards must not; leave one out")
     source = args.ensemble[0] if args.ensemble else args.resume
     if source is None:
         parser.set_defaults(**choose_defaults(args))
@@ -156,6 +166,9 @@ def check_settings(
     saved: dict[str, Any], args: Namespace, source: Path | str, parser: ArgumentParser | None = None
 ) -> None:
     """CheckpointError if the settings of a checkpoint are not all there, or, given the parser, not what it takes."""
+    for name, before in RENAMED.items():
+        if name in vars(args) and name not in saved and before in saved:
+            saved[name] = saved.pop(before)
     for name, value in ADDED.items():
         saved.setdefault(name, value)
     missing = [name for name in settings(args) if name not in saved]
@@ -198,8 +211,13 @@ def trainer_options(args: Namespace, folder: Path, train: PictureSet, known: Sta
         "folder": folder, "epochs": args.epochs, "device": args.device, "settings": settings(args),
         "classes": train.classes, "pictures": known, "print_every": args.print_freq,
         "checkpoint_every": args.checkpoint_every, "tensorboard": args.tensorboard,
-        "steps": Steps(args.accumulate, args.shards, args.send, args.step_timeout),
+        "steps": steps_of(args),
     }  # fmt: skip
+
+
+def steps_of(args: Namespace) -> Steps:
+    """How a batch becomes a step."""
+    return Steps(args.accumulate, args.shards, args.send, args.step_timeout)
 
 
 def flag(name: str) -> str:

@@ -27,6 +27,7 @@ from ..train.trainer import BEST, LAST, Trainer
 from .known import say_notes
 from .leftovers import clear, foreign
 from .pictures import data_name
+from .scaling import describe_lr
 
 SHOWN = 54  # training pictures, as the network sees them, to check augmentation by eye
 LEGIBLE = 64  # pixels: pictures are shown at least that wide, for the names below them
@@ -93,6 +94,8 @@ def introduce(args: Namespace, model: Module, train: PictureSet, val: PictureSet
         f"{args.arch}, {sum(p.size for p in model.parameters()):,} parameters, on {args.device}: "
         f"{len(train):,} training and {len(val):,} validation pictures of {len(train.classes)} classes"
     )
+    if line := describe_lr(args):
+        tell(line)
     if not len(val):
         tell("there are no pictures to validate on, so the training error is watched instead")
 

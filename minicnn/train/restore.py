@@ -17,15 +17,15 @@ from ..storage.checkpoint import CheckpointError, State, load_checkpoint
 
 PARTS: dict[str, Any] = {"settings": dict, "classes": list, "environment": dict, "position": dict}
 PARTS |= {"best": (dict, type(None)), "scores": dict, "bad_pictures": dict, "pictures": dict, "random": dict}
-PARTS |= {"schedule": dict, "normalize": dict, "model": dict, "optimizer": dict}
-CHECKED = ("position", "scores", "random", "schedule", "normalize", "optimizer")  # before any of them is loaded
+PARTS |= {"schedule": dict, "warmup": dict, "normalize": dict, "model": dict, "optimizer": dict}
+ADDED = ("pictures", "warmup")  # which earlier checkpoints lack: they knew no pictures, and there was no warm-up
+CHECKED = ("position", "scores", "random", "schedule", "warmup", "normalize", "optimizer")  # before any is loaded
 
 
 def load_run(path: Path | str) -> State:
     """The state that ``Trainer.save`` wrote to `path`; CheckpointError if it is anything else."""
     state = load_checkpoint(path)
-    if isinstance(state, dict):
-        state.setdefault("pictures", {})  # written before checkpoints knew their pictures
+    add_parts(state)
     if missing := missing_parts(state):
         what = f"{path} holds no training run, it lacks {', '.join(missing)}"
         raise CheckpointError(f"{what}; give a checkpoint that training has written")
@@ -34,6 +34,12 @@ def load_run(path: Path | str) -> State:
     with reading(path, "pictures"):
         check_record(state["pictures"])
     return state
+
+
+def add_parts(state: Any) -> None:
+    """Give the state of an earlier checkpoint the parts that there were none of."""
+    for part in ADDED if isinstance(state, dict) else ():
+        state.setdefault(part, {})
 
 
 def check_run(state: State, own: State, model: Module, batches: int, source: Path | str) -> None:

@@ -23,6 +23,10 @@ class Steps(NamedTuple):
     send: str = "float32"  # or "bfloat16": gradients on their way between GPUs
     timeout: float = 0.0  # seconds that a step may take before the job ends; 0: any time
 
+    def parts(self, ranks: int) -> int:
+        """In how many parts each of so many ranks works on its rows."""
+        return self.accumulate if self.shards is None else self.shards // ranks
+
 
 ALL_AT_ONCE = Steps()
 
@@ -63,4 +67,4 @@ def check_steps(steps: Steps, batch_size: int, ranks: int) -> None:
 def parts_of(batch: Batch, steps: Steps) -> list[Batch]:
     """The parts in which this rank works on its rows of a batch, one after the other. Some may be empty."""
     _, ranks = batch.part
-    return batch.cut(steps.accumulate if steps.shards is None else steps.shards // ranks)
+    return batch.cut(steps.parts(ranks))

@@ -28,7 +28,7 @@ from ..distributed import DataParallel, Watchdog, world
 from ..distributed.agree import agree, on_all_ranks
 from ..nn import Module
 from ..optim import Optimizer
-from ..optim.lr_scheduler import Schedule
+from ..optim.lr_scheduler import LinearWarmup, Schedule
 from ..progress import Progress
 from ..storage.checkpoint import save_checkpoint
 from ..storage.files import sweep
@@ -40,12 +40,13 @@ from .interrupt import Interrupt, Interrupted
 from .log import Log, epoch_line
 from .loss import classification_loss
 from .meters import Scores, correct_at
-from .restore import check_run, load_together
+from .restore import add_parts, check_run, load_together
 from .step import ALL_AT_ONCE, Outcome, Steps, check_steps, parts_of
 from .trouble import TrainingError, explaining_single_pictures, first_not_finite, whose_loss
 from .unreadable import Teller, share_unreadable
+from .warmup import Warmup
 
-LOADED = ("optimizer", "schedule", "normalize", "scores")  # by methods of their own
+LOADED = ("optimizer", "schedule", "warmup", "normalize", "scores")  # by methods of their own
 LAST, BEST = "checkpoint_last.npz", "checkpoint_best.npz"
 
 
@@ -54,6 +55,7 @@ class Trainer:
 
     model, optimizer, schedule    the schedule is stepped after each epoch, with the top-1 error in % as its metric, or,
                                   with schedule_each="batch", after each batch, without a metric
+    warmup                        stepped after each batch besides: the two multiply (warmup.py)
     train_loader, val_loader      ``minicnn.data.DataLoader``s; without val_loader (None) the training error is watched
     normalize                     fitted; uint8 batch -> float32 batch
     folder                        an existing folder that log.csv and the checkpoints are written into
@@ -79,6 +81,7 @@ class Trainer:
         folder: Path | str,
         epochs: int,
         schedule_each: str = "epoch",
+        warmup: LinearWarmup | None = None,
         device: str = "cpu",
         settings: dict[str, Any] | None = None,
         classes: Iterable[str] = (),
@@ -88,7 +91,7 @@ class Trainer:
         tensorboard: bool = False,
         steps: Steps = ALL_AT_ONCE,
     ) -> None:
-        self.model, self.optimizer, self.schedule = model, optimizer, schedule
+        self.model, self.optimizer, self.schedule, self.warmup = model, optimizer, schedule, Warmup(warmup)
         self.train_loader, self.val_loader, self.normalize = train_loader, val_loader, normalize
         self.folder, self.epochs, self.schedule_each, self.device = Path(folder), epochs, schedule_each, device
         self.settings, self.classes, self.pictures = dict(settings or {}), list(classes), dict(pictures or {})
@@ -182,6 +185,7 @@ class Trainer:
             self.optimizer.step()  # the weights, a little downhill
             if self.schedule_each == "batch":  # ResNet's milestones are counted in steps
                 self.schedule.step()
+            self.warmup.step()
         return outcome
 
     def train_part(self, part: Batch, count: int) -> tuple[float, float, int, int]:
@@ -318,6 +322,7 @@ class Trainer:
             "pictures": self.pictures,
             "random": random.get_state(),
             "schedule": self.schedule.state_dict(),
+            "warmup": self.warmup.state_dict(),
             "normalize": self.normalize.state_dict(),
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -329,6 +334,7 @@ class Trainer:
         Raises CheckpointError, and nothing is changed, if a part of it is missing or built otherwise than this
         trainer's, or if it is of another model, of other classes or, within an epoch, of other batches.
         """
+        add_parts(state)
         own = self.state_dict()  # to compare with, and to go back to
         check_run(state, own, self.model, len(self.train_loader), source)
         load_together({part: getattr(self, part) for part in LOADED}, state, own, source)

@@ -10,7 +10,7 @@ from minicnn.train import CheckpointError
 def parser():
     found = make_parser("", ["one", "two"])
     found.add_argument("--steps", type=whole(1), nargs="+", default=[3, 4])
-    found.add_argument("--warmup", type=whole(0))
+    found.add_argument("--warming", type=whole(0))
     found.set_defaults(network={}, note="of the program itself")
     return found
 
@@ -23,7 +23,7 @@ def given(words=""):
 
 @pytest.mark.parametrize(
     "words",
-    ["", "DIR", "-- -d", "--dummy", "--steps 7 --warmup 0 -a two", "--classes a -1 --lr 1e-05", "--val-fraction 0.25"],
+    ["", "DIR", "-- -d", "--dummy", "--steps 7 --warming 0 -a two", "--classes a -1 --lr 1e-05", "--val-fraction 0.25"],
 )
 def test_what_the_command_line_gives_is_taken(words, capsys):
     args = given(words)

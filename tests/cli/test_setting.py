@@ -4,12 +4,14 @@ import os
 
 import numpy as np
 import pytest
+import thread_ranks
 from paths import EXAMPLES
 from programs import arguments, draw, load_example
 
 from minicnn import Tensor, nn, random
-from minicnn.cli.feasible import try_last_batch
+from minicnn.cli.feasible import try_single_pictures
 from minicnn.train import exit_code, load_checkpoint, save_checkpoint
+from minicnn.train.step import Steps
 
 CIFAR = load_example(EXAMPLES / "resnet_cifar10.py")
 TINY = "--image-size 4 --shorter-side 4 --epochs 1 -j 0 --preprocess channel_mean"  # the last maps are 1 x 1
@@ -33,26 +35,81 @@ def small(kernel=4):
 
 @pytest.mark.parametrize(("count", "batch_size"), [(33, 32), (1, 32), (5, 2), (7, 1), (7, 3)])
 def test_a_last_batch_of_one_that_batch_norm_cannot_take(count, batch_size):
-    way_out = "one is too few" if 1 in (count, batch_size) else "leave it out by --drop-last, or .* --batch-size"
+    way_out = {1: "one is too few", (7, 1): "choose another --batch-size"}
+    way_out = way_out.get((count, batch_size)) or way_out.get(count, "leave it out by --drop-last, or .* --batch-size")
     message = f"of {count} training pictures has a single one with --batch-size {batch_size}; {way_out}: batch_norm"
     with pytest.raises(ValueError, match=message):
-        try_last_batch(small(), 4, count, batch_size, drop_last=False)
-    try_last_batch(small(kernel=3), 4, count, batch_size, drop_last=False)  # four numbers a channel
+        try_single_pictures(small(), 4, count, batch_size, drop_last=False)
+    try_single_pictures(small(kernel=3), 4, count, batch_size, drop_last=False)  # four numbers a channel
     frozen = small()
     frozen.freeze()
-    try_last_batch(frozen, 4, count, batch_size, drop_last=False)
+    try_single_pictures(frozen, 4, count, batch_size, drop_last=False)
 
 
 @pytest.mark.parametrize(("count", "batch_size", "drop_last"), [(32, 32, False), (34, 32, False), (33, 32, True)])
 def test_other_last_batches(count, batch_size, drop_last):
-    try_last_batch(small(), 4, count, batch_size, drop_last)
+    try_single_pictures(small(), 4, count, batch_size, drop_last)
 
 
 def test_dropping_may_leave_nothing_or_batches_of_one():
     with pytest.raises(ValueError, match="--drop-last leaves nothing of 7 training pictures: --batch-size is 8"):
-        try_last_batch(small(), 4, 7, 8, drop_last=True)
+        try_single_pictures(small(), 4, 7, 8, drop_last=True)
     with pytest.raises(ValueError, match="a single one with --batch-size 1"):
-        try_last_batch(small(), 4, 7, 1, drop_last=True)
+        try_single_pictures(small(), 4, 7, 1, drop_last=True)
+
+
+@pytest.mark.parametrize(
+    ("ranks", "count", "batch_size", "steps", "message"),
+    [
+        (4, 32, 8, Steps(), None),
+        (
+            4,
+            32,
+            8,
+            Steps(accumulate=2),
+            r"a full batch has 8 pictures, and one of its 8 parts \(4 ranks, --accumulate 2\)",
+        ),
+        (
+            4,
+            32,
+            8,
+            Steps(shards=8),
+            r"a full batch .* \(4 ranks, --shards 8\) a single one; choose another --batch-size: ",
+        ),
+        (1, 32, 8, Steps(accumulate=8), r"\(--accumulate 8\) a single one; choose another --batch-size: "),
+        (2, 35, 8, Steps(), r"the last batch has 3 pictures, .*; leave it .*, or choose .*, or let .* by --sync-bn: "),
+        (2, 33, 8, Steps(), r"the last batch of 33 training pictures has a single one .* another --batch-size: "),
+    ],
+)
+def test_ranks_and_parts_that_have_one_picture(ranks, count, batch_size, steps, message):
+    def attempt(world, drop_last=False, kernel=4):
+        try_single_pictures(small(kernel), 4, count, batch_size, drop_last, steps)
+
+    if message is None:
+        thread_ranks.run(ranks, attempt)
+        return
+    with pytest.raises(ValueError, match=message):
+        thread_ranks.run(ranks, attempt)
+    thread_ranks.run(ranks, lambda world: attempt(world, kernel=3))  # four numbers a channel
+    if "last batch" in message:
+        thread_ranks.run(ranks, lambda world: attempt(world, drop_last=True))
+
+
+def test_synchronised_batch_norm_sees_the_pictures_of_all_ranks():
+    def attempt(world, *numbers):
+        model = nn.SyncBatchNorm.convert_sync_batchnorm(small())
+        before = model.norm.running_mean.numpy().copy()
+        try_single_pictures(model, 4, *numbers[:2], False, Steps(*numbers[2:]), sync_bn=True)
+        assert np.array_equal(model.norm.running_mean.numpy(), before)
+
+    thread_ranks.run(2, lambda world: attempt(world, 35, 8))  # 1 + 2 pictures
+    thread_ranks.run(2, lambda world: attempt(world, 8, 8, 4))  # at any moment 1 + 1
+    with pytest.raises(ValueError, match=r"33 training pictures has a single one .* --drop-last, or choose another"):
+        thread_ranks.run(2, lambda world: attempt(world, 33, 8))
+    with pytest.raises(
+        ValueError, match=r"has 3 pictures, and one of its 4 parts .*: sync_batch_norm: .* \(2 ranks, 2 channels"
+    ):
+        thread_ranks.run(2, lambda world: attempt(world, 3, 8, 2))
 
 
 @pytest.mark.parametrize("kernel", [3, 4])
@@ -60,7 +117,7 @@ def test_trying_leaves_no_trace(kernel):
     model, other = small(kernel), small(kernel)
     before = random.get_state()
     try:
-        try_last_batch(model, 4, 1, 1, drop_last=False)
+        try_single_pictures(model, 4, 1, 1, drop_last=False)
     except ValueError:
         assert kernel == 4
     assert random.get_state() == before

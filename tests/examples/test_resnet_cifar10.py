@@ -29,10 +29,15 @@ def test_the_settings_of_the_paper():
     for name, value in example.defaults(args).items():
         setattr(args, name, value)
     assert (args.batch_size, args.momentum, args.wd, args.lr) == (128, 0.9, 1e-4, 0.1)
-    assert (args.milestones, args.warmup, args.shortcut, args.preprocess) == ([32000, 48000], 0, "A", "mean_image")
+    assert (args.milestones, args.warmup_steps, args.shortcut, args.preprocess) == (
+        [32000, 48000],
+        0,
+        "A",
+        "mean_image",
+    )
     assert 0 <= args.epochs * -(-50000 // args.batch_size) - 64000 < 391
     args.arch = "resnet110"
-    assert example.defaults(args)["warmup"] == 400
+    assert example.defaults(args)["warmup_steps"] == 400
 
 
 def test_the_rate_falls_at_steps_not_epochs(folder, tmp_path):
@@ -44,7 +49,7 @@ def test_the_rate_falls_at_steps_not_epochs(folder, tmp_path):
 
 
 def test_warming_up(folder, tmp_path):
-    train(folder, tmp_path / "run", "--warmup 8")
+    train(folder, tmp_path / "run", "--warmup-steps 8")
     rates = [float(row["lr"]) for row in read_log(tmp_path / "run" / "log.csv")]
     assert rates == pytest.approx([0.1 * (0.1 + 0.9 / 2), 0.1])
 
