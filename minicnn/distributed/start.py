@@ -12,10 +12,13 @@ from typing import Any
 
 from threadpoolctl import threadpool_limits
 
-from ..device import cpu_threads
+from ..device import cpu_cores, cpu_threads
 from .launch import Launch
 
 BLAS_VARIABLES = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS")
+# MPICH's ranks ask again and again while they wait; with these, each time they let another process have the core. (Open
+# MPI's do that by themselves where ranks are more than cores.)
+LEAVE_THE_CORE = ("MPIR_CVAR_POLLS_BEFORE_YIELD", "MPIR_CVAR_ENABLE_HEAVY_YIELD")
 INSTALL = "pip install 'minicnn[mpi]'"
 
 
@@ -27,6 +30,9 @@ def start(started: Launch) -> Any:
     """mpi4py's module MPI, initialised; LaunchError if it does not fit the launcher."""
     times = f"{_launcher(started)} has started {started.size} processes"
     os.environ.setdefault("MPIR_CVAR_SUPPRESS_ABORT_MESSAGE", "1")  # MPICH's line; whoever ends the job says why
+    if started.local_size > len(cpu_cores()):
+        for name in LEAVE_THE_CORE:
+            os.environ.setdefault(name, "1")
     try:
         MPI = _library()
     except ModuleNotFoundError as error:

@@ -27,7 +27,7 @@ REFUSED = [  # what all ranks are told where the last rank does not do what the 
 @mpi.skip_without_mpi
 @pytest.mark.parametrize("size", [2, 3, pytest.param(4, marks=pytest.mark.slow)])
 def test_over_mpi(size):
-    for rank, out in enumerate(mpi.succeed(size, PROGRAM, timeout=60)):
+    for rank, out in enumerate(mpi.succeed(size, PROGRAM, timeout=150)):
         found = json.loads(out)
         wrong, difference, cases = found["errors"]
         assert wrong < 1e-12 and difference < 1e-12 and cases == 36

@@ -77,7 +77,7 @@ sys.exit(exit_code(world))
 def refused(environment, case=""):
     """(exit code, what was printed) of a process with this environment."""
     command = [sys.executable, "-c", REFUSED, case]
-    done = subprocess.run(command, env={**os.environ, **environment}, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, env={**os.environ, **environment}, capture_output=True, text=True, timeout=150)
     return done.returncode, done.stdout + done.stderr
 
 

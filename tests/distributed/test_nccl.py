@@ -30,7 +30,7 @@ def passed():
 
     def run(size):
         if size not in found:
-            ended = mpi.run(size, Path(nccl_ranks.__file__), timeout=60, MINICNN_EMULATE_GPU="1")
+            ended = mpi.run(size, Path(nccl_ranks.__file__), timeout=150, MINICNN_EMULATE_GPU="1")
             found[size] = ended, [re.findall(r"passed (\w+)", out) for out in ended.out]
         return found[size]
 

@@ -114,7 +114,7 @@ sys.exit(exit_code(train))
 @pytest.mark.parametrize("size", [1, 2])
 @pytest.mark.parametrize("pictures, step", [(60, "epoch 1/6, batch 1"), (20, "the first batch of validation")])
 def test_a_training_run(size, pictures, step, tmp_path):
-    end = mpi.run(size, TRAINING.replace("PICTURES", str(pictures)), tmp_path, timeout=60)
+    end = mpi.run(size, TRAINING.replace("PICTURES", str(pictures)), tmp_path, timeout=150)
     said = "".join(end.err)
     assert end.code == 1 and said.count("\n") == 1, str(end)
     assert said.startswith(f"error: {step} takes longer than 5 s: ") and "ahead.py, line " in said, said

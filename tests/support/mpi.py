@@ -35,6 +35,8 @@ BECOME = 'r=${PMI_RANK:-$OMPI_COMM_WORLD_RANK}; echo $$ >"$0/pid.$r"; exec "$@" 
 ENVIRONMENT = {
     "MINICNN_THREADS": "1",  # of each rank: a machine for tests has fewer cores than ranks
     "OPENBLAS_NUM_THREADS": "1",
+    "MPIR_CVAR_POLLS_BEFORE_YIELD": "1",  # other tests run at the same time: a rank that waits leaves its core to them
+    "MPIR_CVAR_ENABLE_HEAVY_YIELD": "1",
     "PYTHONPATH": os.pathsep.join([str(ROOT), *ROOMS]),  # what tests can import, their programs can
     "OMPI_ALLOW_RUN_AS_ROOT": "1",  # Open MPI asks for these; MPICH does not read them
     "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
@@ -82,7 +84,7 @@ class Job:
         """The ranks whose processes run, whether mpiexec does or not."""
         return [rank for rank in range(self.size) if _runs(self._read(f"pid.{rank}"))]
 
-    def end(self, timeout=60):
+    def end(self, timeout=150):
         """Wait for the end: an ``Ended``. After `timeout` seconds all are killed, and this is a TimeoutError."""
         try:
             code = self.process.wait(max(0, self.began + timeout - time.monotonic()))
