@@ -372,7 +372,7 @@ def linear_net(*sizes):
     [
         (lambda rank: linear_net(2, 3 + (rank == 2)), ["the model", "0.weight", "(4, 2) float64 on rank 2", "(3, 2)"]),
         (lambda rank: linear_net(2, 3, *[2] * (rank == 2)), ["1.weight", "on rank 2", "nothing on rank 0"]),
-        (lambda rank: linear_net(2, 3, *[2] * (rank == 0)), ["1.weight", "nothing on ranks 1, 2"]),
+        (lambda rank: linear_net(2, 3, *[2] * (rank == 0)), ["1.weight", "nothing on ranks 1 and 2"]),
         (lambda rank: linear_net(2, 3).to(np.float32 if rank == 1 else np.float64), ["float32 on rank 1"]),
         (lambda rank: linear_net(2, 3).requires_grad_(rank != 1), ["frozen on rank 1"]),
         (lambda rank: nn.ModuleDict({name: nn.Linear(2, 2) for name in ("ab" if rank else "ba")}), ["number"]),
