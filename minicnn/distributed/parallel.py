@@ -39,6 +39,7 @@ from ..types import Array
 from .agree import RanksDiffer, agree, on_all_ranks
 from .buckets import Buckets
 from .current import world as current_world
+from .ending import listed
 from .ranks import Sending, World
 from .running import Running, put
 from .shards import Own, Shards
@@ -172,8 +173,8 @@ class DataParallel:
             raise on_all_ranks(ValueError(f"DataParallel.in_parts: {what}; cut its rows into so many parts"))
         for what, values in (("how many parts there are", all_parts), ("what is frozen", all_trained)):
             if (values != values[0]).any():
-                rank = int(np.argmax(values != values[0]))
-                raise RanksDiffer(f"DataParallel: {what} is not the same on rank {rank} and on rank 0")
+                others = listed(np.flatnonzero(values != values[0]))
+                raise RanksDiffer(f"DataParallel: {what} is not the same on {others} and on rank 0")
         if trained != [name in self.parameters for name in self._shared]:
             self._train({name: p for name, p in self._shared.items() if p.requires_grad})
         return rows
@@ -215,8 +216,8 @@ class DataParallel:
             for name, column in zip(self.parameters, everywhere.T, strict=True)
             if column.any() and not column.all()
         )
-        without, having = (", ".join(map(str, np.flatnonzero(ranks == value)[:8])) for value in (0, 1))
-        what = f"the parameter {name} has a gradient on rank {having}, and none on rank {without}"
+        without, having = (listed(np.flatnonzero(ranks == value)) for value in (0, 1))
+        what = f"the parameter {name} has a gradient on {having}, and none on {without}"
         return RanksDiffer(f"{what}; every rank must send its rows through the same layers, even if it has none")
 
     def _start_sum(self, array: Array) -> Sending:

@@ -409,7 +409,7 @@ def test_a_gradient_that_one_rank_has_not(bucket_cap_mb):
         with parallel.step(1):
             (model(x) if world.rank else model[1](model[0](x).detach())).sum().backward()
 
-    parts = ["the parameter 0.weight", "has a gradient on rank 1, 2", "none on rank 0", "the same layers"]
+    parts = ["the parameter 0.weight", "has a gradient on ranks 1 and 2, and none on rank 0", "the same layers"]
     check_all_raise(3, RanksDiffer, parts, work)
 
 
