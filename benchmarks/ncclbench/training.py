@@ -113,16 +113,14 @@ def speed(name, batch, digits, seconds):
             net = created(name, CLASSES).to("cuda").train()
             parallel = DataParallel(net, send=send, world=own)
             steps[way] = step_of(net, parallel, images, labels, sides.SGD["lr"])
-        arrays = [full(group[0].data, (sum(p.data.size for p in group),), 0) for group in grouped(parallel)]
+        arrays = [
+            full(group[0].data, (sum(p.data.size for p in group),), 0)
+            for group in in_buckets(list(net.parameters()), BYTES)
+        ]
         for send in ("float32", "bfloat16"):
             steps[f"sums, {send}"] = lambda send=send: sums_of(arrays, send)
         times = together(steps, seconds)
     return {"network": name, "batch": batch, "precision": digits, "ms": times, **shares(times)}
-
-
-def grouped(parallel):
-    """The parameters of each bucket."""
-    return in_buckets(list(parallel.parameters.values()), BYTES)
 
 
 def sums_of(arrays, send):

@@ -36,7 +36,7 @@ def check_feasible(args: Namespace, model: Module, count: int) -> None:
             what = f"{who}{args.arch} cannot be trained on pictures of --image-size {args.image_size}"
             raise ValueError(f"{what}; take larger ones: {error}") from error
     steps = steps_of(args)
-    check_steps(steps, args.batch_size, world().size)
+    check_steps(steps, args.batch_size, world().size, args.device)
     try_single_pictures(model, args.image_size, count, args.batch_size, args.drop_last, steps, args.sync_bn)
     if args.tensorboard:
         summary_writer()  # SettingError without the package

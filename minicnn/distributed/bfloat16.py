@@ -21,17 +21,19 @@ PACK = "y = isnan(x) ? 0x7FC0 : (__float_as_uint(x) + 0x7FFF + ((__float_as_uint
 UNPACK = "y = __uint_as_float((unsigned int)x << 16)"
 
 
-def check_wire(array: Array, wire: str) -> None:
-    """That `array` can travel as `wire`: "float32", as it is, or "bfloat16". ValueError or TypeError if not."""
+def check_wire(array: Array, wire: str, setting: str = "start_sum: wire") -> None:
+    """That `array` can travel as `wire`: "float32", as it is, or "bfloat16". ValueError or TypeError, which names the
+    setting, if not."""
     if wire == "float32":
         return
     if wire != "bfloat16":
-        raise ValueError(f"start_sum: wire must be 'float32' or 'bfloat16', not {wire!r}")
+        raise ValueError(f"{setting} must be 'float32' or 'bfloat16', not {wire!r}")
+    name = setting.rpartition(" ")[2]
     if array.dtype != np.float32:
-        raise TypeError(f"start_sum: only float32 arrays travel as bfloat16, this one is {array.dtype}; leave wire out")
+        raise TypeError(f"{setting}='bfloat16' is for float32 arrays, this one is {array.dtype}; leave {name} out")
     if device_of(array) == "cpu":
         why = "on the processor, rounding takes longer than to send twice as much"
-        raise ValueError(f"start_sum: only arrays on device 'cuda' travel as bfloat16; {why}; leave wire out")
+        raise ValueError(f"{setting}='bfloat16' is for arrays on device 'cuda'; {why}; leave {name} out")
 
 
 def pack(array: Array) -> Array:

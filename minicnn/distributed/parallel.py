@@ -37,6 +37,7 @@ from .. import random
 from ..settings import real, whole
 from ..types import Array
 from .agree import RanksDiffer, agree, on_all_ranks
+from .bfloat16 import check_wire
 from .buckets import Buckets
 from .current import world as current_world
 from .ending import listed
@@ -86,6 +87,7 @@ class DataParallel:
         settings = {"shards": self.shards, "send": self.send, "bucket_cap_mb": self.bucket_cap_mb}
         agree("DataParallel", settings, self.world)
         agree("the model", _described(self._shared | buffers), self.world)
+        _check_gradients(self._shared.values(), send, shards)
         self._begin_alike([*self._shared.values(), *buffers.values()])
         self.parameters: dict[str, Any] = {}  # {name: parameter} of those that are trained
         self._sums: Any = Own()
@@ -249,6 +251,14 @@ def _checked_send(send):
     if send not in ("float32", "bfloat16"):
         raise ValueError(f"DataParallel: send must be 'float32' or 'bfloat16', not {send!r}")
     return send
+
+
+def _check_gradients(parameters, send, shards):
+    """That such gradients can be sent like this."""
+    for parameter in parameters:
+        check_wire(parameter.data, send, "DataParallel: send")
+    if shards is not None and send != "float32":
+        raise ValueError("DataParallel: shards keep every bit of the sums, send='bfloat16' does not; leave one out")
 
 
 def _checked_shards(shards, ranks):

@@ -47,13 +47,18 @@ class Outcome(NamedTuple):
         return np.array([self.loss * self.pictures, 100 * self.top1, 100 * self.top5, self.pictures], np.float64)
 
 
-def check_steps(steps: Steps, batch_size: int, ranks: int) -> None:
-    """SettingError unless a batch of so many rows can be worked on like this by so many ranks."""
+def check_steps(steps: Steps, batch_size: int, ranks: int, device: str) -> None:
+    """SettingError unless a batch of so many rows can be worked on like this by so many ranks, on that device."""
     if ranks > batch_size:
         what = f"{ranks} ranks have nothing to do with a batch of {batch_size}"
         raise SettingError(f"{what}; start fewer, or choose a larger --batch-size, which is that of all ranks together")
+    if steps.send != "float32" and device == "cpu":
+        what = f"--send {steps.send} is for gradients that go from GPU to GPU"
+        raise SettingError(f"{what}, and this network is on the processor; leave it out, or choose --device cuda")
     if steps.shards is None:
         return
+    if steps.send != "float32":
+        raise SettingError(f"--shards keeps every bit of the sums, --send {steps.send} does not; leave one out")
     if steps.accumulate > 1:
         raise SettingError("--shards and --accumulate both say in which parts a batch is worked on; leave one out")
     if steps.shards & (steps.shards - 1):

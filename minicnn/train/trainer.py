@@ -98,7 +98,7 @@ class Trainer:
         self.print_every, self.checkpoint_every, self.tensorboard = print_every, checkpoint_every, tensorboard
         self.world, self.steps, self.interrupt = world(), steps, Interrupt()
         self.watchdog = Watchdog(steps.timeout, self.world)  # not watching yet
-        check_steps(steps, train_loader.batch_size, self.world.size)
+        check_steps(steps, train_loader.batch_size, self.world.size, device)
         self.epoch = self.batch = 0  # how many epochs are over, and how many batches of the present one
         self.scores = Scores()  # of the present epoch
         self.best: dict[str, Any] | None = None  # {"epoch", "top1"}

@@ -15,7 +15,6 @@ from minicnn.device import to_device
 from minicnn.distributed import DataParallel, World, world
 from minicnn.distributed import emulated_cuda as cuda
 from minicnn.distributed import emulated_nccl as nccl
-from minicnn.distributed.buckets import Buckets
 from minicnn.emulated import EmulatedArray, on_device
 
 w = world()
@@ -125,9 +124,9 @@ def what_cannot_be_sent_is_refused():
     refused(ValueError, "start_sum: the array of shape (3,) has gaps", w.start_sum, on_gpu(np.ones(6))[::2])
     refused(ValueError, f"shape (7,) must have a row for each of the {w.size} ranks", w.exchange, on_gpu(np.ones(7)))
     floats = np.ones(3, np.float32)
-    refused(ValueError, "wire must be 'float32' or 'bfloat16'", w.start_sum, on_gpu(floats), "bf16")
+    refused(ValueError, "start_sum: wire must be 'float32' or 'bfloat16'", w.start_sum, on_gpu(floats), "bf16")
     refused(TypeError, "this one is float64", w.start_sum, on_gpu(np.ones(3)), "bfloat16")
-    refused(ValueError, "only arrays on device 'cuda'", w.start_sum, floats, "bfloat16")
+    refused(ValueError, "start_sum: wire='bfloat16' is for arrays on device 'cuda'", w.start_sum, floats, "bfloat16")
 
 
 @check
@@ -189,15 +188,13 @@ def gradients_are_those_of_one_process():
     for own, device, part in ((World(), "cpu", slice(None)), (w, "cuda", mine)):
         minicnn.manual_seed(0)
         net = nn.Sequential(nn.Conv2d(3, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(12, 3)).double().to(device)
-        parallel = DataParallel(net, world=own)
-        if own is w:
-            parallel._sums.remove()
-            parallel._sums = Buckets(list(net.parameters()), w.start_sum, size=20)
-            assert len(parallel._sums.buckets) == 3
+        parallel = DataParallel(net, world=own, bucket_cap_mb=20 / 2**20)
         with minicnn.tier("plain"), parallel.step(part.stop - part.start if own is w else 7) as count:
             x = minicnn.Tensor(to_device(images[part], device))
             loss = F.cross_entropy(net(x), to_device(labels[part], device), reduction="sum") / count
             loss.backward()
+        if own is w:
+            assert len(parallel._sums.buckets) == 3
         gradients.append([to_device(p.grad.data, "cpu") for p in net.parameters()])
     for one, all_ in zip(*gradients, strict=True):
         np.testing.assert_allclose(all_, one, rtol=1e-12, atol=1e-14)

@@ -16,9 +16,12 @@ import nccl_ranks
 import numpy as np
 import pytest
 
+from minicnn import nn
 from minicnn.device import DeviceError
-from minicnn.distributed import bfloat16, emulated_cuda, emulated_nccl, nccl
+from minicnn.distributed import DataParallel, bfloat16, emulated_cuda, emulated_nccl, nccl
 from minicnn.emulated import on_device
+from minicnn.errors import SettingError
+from minicnn.train.step import Steps, check_steps
 
 CHECKS = [name for name, value in vars(nccl_ranks).items() if getattr(value, "is_check", False)]
 
@@ -179,3 +182,25 @@ def test_bfloat16_is_rounded_as_pytorch_does(torch):
     back = on_device(np.zeros_like(numbers))
     bfloat16.unpack(on_device(found), back)
     assert np.array_equal(np.asarray(back), theirs.float().numpy(), equal_nan=True)
+
+
+def test_gradients_in_memory_are_not_sent_as_bfloat16(monkeypatch):
+    net = nn.Linear(2, 3)
+    with pytest.raises(ValueError, match=r"send='bfloat16' is for arrays on device 'cuda'; .*leave send out"):
+        DataParallel(net, send="bfloat16")
+    with pytest.raises(ValueError, match="DataParallel: send must be 'float32' or 'bfloat16', not 'half'"):
+        DataParallel(net, send="half")
+    monkeypatch.setenv("MINICNN_EMULATE_GPU", "1")
+    DataParallel(net.to("cuda"), send="bfloat16")
+    with pytest.raises(ValueError, match="shards keep every bit of the sums"):
+        DataParallel(net, shards=2, send="bfloat16")
+    with pytest.raises(TypeError, match="is for float32 arrays, this one is float64; leave send out"):
+        DataParallel(net.double(), send="bfloat16")
+
+
+def test_a_run_is_told_before_it_begins_that_its_gradients_are_not_sent_as_bfloat16():
+    with pytest.raises(SettingError, match=r"--send bfloat16 is for gradients that go from GPU to GPU.*--device cuda"):
+        check_steps(Steps(send="bfloat16"), 8, 2, "cpu")
+    with pytest.raises(SettingError, match="--shards keeps every bit of the sums, --send bfloat16 does not"):
+        check_steps(Steps(shards=2, send="bfloat16"), 8, 2, "cuda")
+    check_steps(Steps(send="bfloat16"), 8, 2, "cuda")
