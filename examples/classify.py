@@ -7,7 +7,6 @@ python examples/classify.py photo.jpg --arch resnet20 --weights resnet20.th     
 python examples/classify.py photo.jpg --weights runs/.../checkpoint_best.npz        with its own classes
 """
 
-import argparse
 import sys
 from pathlib import Path
 
@@ -15,11 +14,12 @@ import numpy as np
 from PIL import Image
 
 from minicnn import models, pretrained
-from minicnn.cli.arguments import whole
+from minicnn.cli.arguments import Parser, whole
 from minicnn.cli.feasible import as_setting_error
 from minicnn.console import complain, say
 from minicnn.data import CenterCrop, Compose, DataError, ResizeShorter, to_array
 from minicnn.data.folder import load_image
+from minicnn.distributed import world
 from minicnn.models import names
 from minicnn.pretrained import WeightsError
 from minicnn.train import Classifier, exit_code
@@ -28,7 +28,7 @@ from minicnn.train.restore import load_model, load_normalizer, load_run, reading
 
 
 def arguments():
-    parser = argparse.ArgumentParser(description="Name what is on pictures.")
+    parser = Parser(description="Name what is on pictures.")
     parser.add_argument("pictures", metavar="PICTURE", nargs="+", help="a JPEG or PNG file")
     archs = (*pretrained.ARCHS, *names.CIFAR)
     parser.add_argument("-a", "--arch", choices=archs, default="resnet50", help="default: resnet50")
@@ -82,6 +82,11 @@ def classify(classifier, transform, image):
 def name_pictures(argv=None):
     """The exit code: 0, or 2 with a line on stderr for each picture that cannot be used."""
     args = arguments().parse_args(argv)
+    return world().on_rank_0(classify_each, args)  # a few pictures are no work for several processes
+
+
+def classify_each(args):
+    """What they show, a line for each class, and the exit code."""
     with as_setting_error():
         classifier, transform, classes = choose(args)
     code = 0

@@ -12,18 +12,20 @@ as it is published, for Python or in binary, packed or not: its 10,000 test pict
 taken for such as PyTorch's users have trained: whole pictures of 32 pixels, normalised by ImageNet's colours.
 """
 
-import argparse
 import sys
 from pathlib import Path
 
 from minicnn import pretrained
-from minicnn.cli.arguments import whole
+from minicnn.cli.arguments import Parser, whole
 from minicnn.cli.feasible import as_setting_error
+from minicnn.cli.known import check_seen_by_all
 from minicnn.cli.pictures import test_loaders
 from minicnn.cli.testing import as_dense
 from minicnn.console import say, tell
 from minicnn.data import DataError, ImageFolder
 from minicnn.data.cifar import cifar10_test, is_cifar10
+from minicnn.distributed import world
+from minicnn.distributed.first import rank_0_first
 from minicnn.models import names
 from minicnn.pretrained import WeightsError
 from minicnn.progress import Progress
@@ -32,7 +34,7 @@ from minicnn.train.evaluate import show_on
 
 
 def arguments():
-    parser = argparse.ArgumentParser(description="Test pretrained weights on a folder of pictures.")
+    parser = Parser(description="Test pretrained weights on a folder of pictures.")
     parser.add_argument("dir", metavar="DIR", type=Path, help="DIR/val/<class>/*, DIR/<class>/* or CIFAR-10's archive")
     archs = f"{', '.join(pretrained.ARCHS)}, or, with a FILE, {', '.join(names.CIFAR)}"
     which = f"ARCH, ARCH:NAME or ARCH:FILE (.pth, .safetensors, .npz); ARCH is one of {archs}"
@@ -71,7 +73,8 @@ def open_pictures(path):
 
 def classifier(text, weights, file, tta, pictures, path):
     """The network and its normaliser; DataError if it is not for as many classes as the pictures at `path` have."""
-    model, normalize = pretrained.load(weights, file=file), weights.normalize()
+    # of several processes, the first downloads the weights, and the others find them
+    model, normalize = rank_0_first(pretrained.load, weights, "DEFAULT", file), weights.normalize()
     if (known := pretrained.head(model).out_features) != (given := len(pictures.classes)):
         place = getattr(pictures, "root", path)
         raise DataError(f"{place} must have a folder for each of the {known} classes of {text}; it has {given}")
@@ -85,7 +88,8 @@ def test(argv=None):
         found = [(text, *find(text)) for text in args.weights]
         _, first, file = found[0]
         args.image_size, args.shorter_side = first.image_size, args.shorter_side or first.shorter_side
-        pictures = open_pictures(args.dir)
+        pictures = world().on_rank_0(open_pictures, args.dir)  # of several processes, one looks for pictures
+        check_seen_by_all(pictures)
         loaders = test_loaders(args, pictures)
         classifiers = [classifier(*each, args.tta, pictures, args.dir) for each in found]
     with Progress("validation", len(loaders[0])) as progress:

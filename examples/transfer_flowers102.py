@@ -30,6 +30,8 @@ from minicnn.cli import number
 from minicnn.console import say
 from minicnn.data import ChannelMeanStd
 from minicnn.data.published import flowers102
+from minicnn.distributed import world
+from minicnn.distributed.first import rank_0_first
 from minicnn.errors import SettingError
 from minicnn.models import names
 from minicnn.pretrained import LinearProbe, freeze_backbone, freeze_to, layer_groups, on_features, replace_head
@@ -124,7 +126,8 @@ def new_model(args, num_classes):
 def build_model(args, num_classes):
     has_checkpoint = args.resume or args.ensemble  # then all weights are in there
     fresh = args.option == "scratch" or has_checkpoint
-    model = new_model(args, num_classes) if fresh else replace_head(trained_model(args), num_classes)
+    # rank 0 downloads weights that are not there yet, and the others find them
+    model = new_model(args, num_classes) if fresh else replace_head(rank_0_first(trained_model, args), num_classes)
     if args.option == "probe":
         blank = Tensor(np.zeros((1, 3, args.image_size, args.image_size), np.float32)).to(args.device)
         channels = nn.output_of(model.to(args.device).eval(), args.stage, blank).shape[1]
@@ -225,7 +228,7 @@ def transfer(argv=None):
         return
     parser.set_defaults(**defaults(args))
     args = parser.parse_args(argv)
-    say(advice(cli.chosen_pictures(args, pictures)[0]))
+    say(world().on_rank_0(lambda: advice(cli.chosen_pictures(args, pictures)[0])))
     with cli.as_setting_error():  # about the weights or a stage: now, and not in the middle
         build_model(Namespace(**vars(args) | {"option": "2"}), num_classes=1)
     with cli.output_folder(args, "flowers102") as folder:
@@ -244,12 +247,17 @@ def transfer_into(folder, args, argv):
     for name, more in runs.items():
         say(f"\n{name}")
         train([*given, *more, "--output-dir", str(folder / name)])
+    world().on_rank_0(compare, folder, runs, args.epochs)
+
+
+def compare(folder, runs, epochs):
+    """comparison.png, and where each of the runs in `folder` has ended."""
     logs = {name: folder / name / "log.csv" for name in runs}
     with atomic_write(folder / "comparison.png") as file:
         plot.save_comparison(logs, file)
     last = {name: read_log(log)[-1] for name, log in logs.items()}
     watched = "val_top1" if last["option1"]["val_top1"] else "train_top1"
-    say(f"\n{watched} after {args.epochs} epochs; the curves are in {folder / 'comparison.png'}")
+    say(f"\n{watched} after {epochs} epochs; the curves are in {folder / 'comparison.png'}")
     for name, row in last.items():
         say(f"  {float(row[watched]):6.2f} %  {name}")
 

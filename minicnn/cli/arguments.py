@@ -36,7 +36,7 @@ MAY_CHANGE_IN_A_TEST = (*MAY_CHANGE, "batch_size", "shorter_side")
 
 def make_parser(description: str, archs: Sequence[str]) -> ArgumentParser:
     """The shared parser; `archs`: the names for --arch, the default first. Programs add their own flags to it."""
-    parser = _Parser(description=description, formatter_class=_Help, allow_abbrev=False)
+    parser = Parser(description=description, formatter_class=_Help, allow_abbrev=False)
     layouts = "pictures, DIR/train/<class>/* and DIR/val/<class>/*, or DIR/<class>/*"
     parser.add_argument("dir", metavar="DIR", nargs="?", type=path, help=layouts)
     network = f"one of {', '.join(archs)}"
@@ -102,7 +102,9 @@ def make_parser(description: str, archs: Sequence[str]) -> ArgumentParser:
     return parser
 
 
-class _Parser(ArgumentParser):
+class Parser(ArgumentParser):
+    """An ``ArgumentParser`` of which several processes say what it says only once."""
+
     def _print_message(self, message, file=None):
         if not console.silent:  # of several processes, one says what is wrong with the arguments, or how to use them
             super()._print_message(message, file)

@@ -6,7 +6,9 @@ through the whole network. The rest of training does not notice: features are a 
 """
 
 import copy
+import math
 from collections.abc import Callable
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -16,6 +18,8 @@ from ..clock import Clock
 from ..data import DataError, DataLoader
 from ..data.errors import shown
 from ..device import to_device
+from ..distributed import world
+from ..distributed.agree import on_all_ranks
 from ..gradmode import no_grad
 from ..progress import Progress
 from ..tensor import Tensor
@@ -26,7 +30,8 @@ from .transfer import head, head_name
 class FeatureSet:
     """What the head of `model` gets to see of each picture of a loader: float32 (D, 1, 1), in the order of the set.
 
-    Unreadable pictures are left out, as the loader does; it must not augment. Its `part` does not matter.
+    Unreadable pictures are left out, as the loader does; it must not augment. Its `part` does not matter. Of several
+    ranks, each works out every size-th batch, and all have all features, in the bits that one process would find.
     """
 
     @no_grad()
@@ -35,25 +40,29 @@ class FeatureSet:
     ) -> None:
         name = head_name(model)
         model.eval()
-        features: list[Array] = []
-        kept: list[int] = []
         in_order = copy.copy(loader)
         in_order.shuffle, in_order.drop_last, in_order.bad, in_order.part = False, False, {}, None
+        rank, size = world().part
+        own: list[tuple[int, Array, Array]] = []  # position of a batch, indices and features of its pictures
         clock = Clock()
         with Progress("features", len(in_order)) as progress:
-            for batch in in_order.epoch(0):
+            for batch in in_order.epoch(0, min(rank, len(in_order)), size):
                 images = Tensor(normalize(to_device(batch.images, device)))
-                features.append(nn.input_of(model, name, images).numpy())
-                kept.extend(batch.indices)
-                done = batch.position + 1
-                clock.update(len(batch.indices))
-                progress.update(done, *clock.texts(len(in_order) - done))
-        self.bad = in_order.bad
+                own.append((batch.position, batch.indices, nn.input_of(model, name, images).numpy()))
+                done = min(batch.position - rank + size, len(in_order))  # of all ranks, taken to be as far as this one
+                clock.update(len(batch.indices) * size)
+                progress.update(done, *clock.texts(math.ceil((len(in_order) - done) / size)))
+        batches, self.bad = _of_all_ranks(own, in_order)
+        kept: list[int] = []
+        for _, indices, _ in batches:
+            kept.extend(indices)
         if not kept:
             path, reason = next(iter(self.bad.items()))
             first = f"{shown(path)}: {reason}"
-            raise DataError(f"none of the {len(loader.dataset)} pictures could be read; the first: {first}")
-        self.features = np.concatenate(features)[:, :, None, None]
+            raise on_all_ranks(
+                DataError(f"none of the {len(loader.dataset)} pictures could be read; the first: {first}")
+            )
+        self.features = np.concatenate([features for *_, features in batches])[:, :, None, None]
         self.samples = [loader.dataset.samples[i] for i in kept]
         self.classes = loader.dataset.classes
 
@@ -63,6 +72,18 @@ class FeatureSet:
     def load(self, index: int) -> Array:
         """float32 (D, 1, 1)."""
         return self.features[index]
+
+
+def _of_all_ranks(own, loader):
+    """(the batches of all ranks in the loader's order, what any rank could not read)."""
+    found = world().gather_values((own, loader.bad))
+    loader.bad = {}
+    for _, bad in found:
+        try:
+            loader.add_bad(bad)
+        except DataError as error:  # TooManyBadImages: each rank may have met fewer
+            raise on_all_ranks(error) from None
+    return sorted((batch for batches, _ in found for batch in batches), key=itemgetter(0)), loader.bad
 
 
 class HeadOnly(nn.Module):
