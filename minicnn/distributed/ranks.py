@@ -56,7 +56,8 @@ class World:
     def start_sum(self, array: Array, wire: str = "float32") -> Sending:
         """Begin to put the sum of all ranks' arrays in this one's place; nobody may touch it before ``.wait()``.
 
-        These sums have a channel of their own: other calls may come in between, in another order on another rank.
+        In memory these sums have a channel of their own: other calls may come in between, in another order on another
+        rank. On GPUs all ranks make all calls in one order.
         wire: "bfloat16" sends float32 from GPU to GPU as such: half the bytes, 8 bits of precision."""
         return Sent()
 

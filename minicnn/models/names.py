@@ -60,5 +60,5 @@ def network_settings(arch: str, settings: Mapping[str, Any]) -> dict[str, Any]:
 
     Those of an earlier program may lack one that has got another default since: they have what there was then."""
     earlier = EARLIER.get(arch, {}) if "arch" in settings else {}
-    settings = earlier | settings | settings.get("network", {})
+    settings = {**earlier, **settings, **settings.get("network", {})}
     return {name: settings[name] for name in SETTINGS.get(arch, ()) if name in settings}
