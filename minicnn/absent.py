@@ -66,7 +66,7 @@ ABSENT = (  # (names, what to write instead, or why)
     ("Module.register_load_state_dict_post_hook Module.register_state_dict_pre_hook", "change the dict by hand"),
     # Tensors
     ("Tensor.register_hook",
-     "x.retain_grad() keeps the gradient in x.grad; change the .grad of leaves before optimizer.step()"),
+     "x.retain_grad() keeps the gradient in x.grad; of a leaf, register_post_accumulate_grad_hook(hook) may change it"),
     ("Tensor.new_zeros Tensor.new_ones Tensor.new_full Tensor.new_empty Tensor.new_tensor",
      "minicnn.zeros(size, dtype=x.dtype, device=x.device)"),
     ("Tensor.byte", "x.to(minicnn.uint8)"),

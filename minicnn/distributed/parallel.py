@@ -42,7 +42,7 @@ from .buckets import Buckets
 from .current import world as current_world
 from .ending import listed
 from .ranks import Sending, World
-from .running import Running, put
+from .running import Running, put, running_statistics
 from .shards import Own, Shards
 from .sums import PlainSum, TreeSum, tree_sum
 
@@ -81,9 +81,9 @@ class DataParallel:
             what = "DataParallel: SyncBatchNorm sees as many shards at once as there are ranks, which changes the bits"
             raise ValueError(f"{what}; leave shards= out, or let each shard have statistics of its own: BatchNorm2d")
         self.totals: Array = np.zeros(0)  # of the latest step: sums over ranks of what ``report`` was given
-        own = _own_part(model)
-        self._shared = {name: p for name, p in model.named_parameters() if id(p) not in own}
-        buffers = {name: buffer for name, buffer in model.named_buffers() if id(buffer) not in own}
+        self._own = _own_part(model)
+        self._shared = {name: p for name, p in model.named_parameters() if id(p) not in self._own}
+        buffers = {name: buffer for name, buffer in model.named_buffers() if id(buffer) not in self._own}
         settings = {"shards": self.shards, "send": self.send, "bucket_cap_mb": self.bucket_cap_mb}
         agree("DataParallel", settings, self.world)
         agree("the model", _described(self._shared | buffers), self.world)
@@ -118,7 +118,8 @@ class DataParallel:
         self._first = before[: self.world.rank].sum() + np.cumsum([0, *self._rows[:-1]])
         self._calls = random.dropout_calls()
         new_sum = PlainSum if self.shards is None else TreeSum
-        self._running = Running(self.model, len(self._rows), self.world.size, new_sum())
+        buffers = running_statistics(self.model, len(self._rows), self.world.size)
+        self._running = Running([buffer for buffer in buffers if id(buffer) not in self._own], new_sum())
         self._numbers, self._done, self._given = new_sum(), 0, None
         self._sums.begin()
         yield self._count
@@ -236,7 +237,7 @@ class DataParallel:
 def _described(tensors):
     """{name: what a tensor must have in common with that of the other ranks}; ranks also match them by their order."""
     return {
-        name: f"number {i}, {tensor.data.shape} {tensor.data.dtype}{'' if tensor.requires_grad else ' and frozen'}"
+        name: f"{'trained ' * tensor.requires_grad}{tensor.data.dtype} {tensor.data.shape} in place {i}"
         for i, (name, tensor) in enumerate(tensors.items())
     }
 

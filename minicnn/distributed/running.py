@@ -16,11 +16,11 @@ from .sums import Sum
 
 
 class Running:
-    """The running statistics of `model` in one step of so many parts on this rank; moved: an empty sum for them."""
+    """These running statistics in one step; moved: an empty sum, of what the parts move them by."""
 
-    def __init__(self, model: Any, parts: int, ranks: int, moved: Sum) -> None:
-        self.buffers = _running(model, parts) if parts > 1 or ranks > 1 else []
-        self.before = [buffer.data.copy() for buffer in self.buffers]
+    def __init__(self, buffers: list[Any], moved: Sum) -> None:
+        self.buffers = buffers
+        self.before = [buffer.data.copy() for buffer in buffers]
         self.moved = moved
 
     def begin_part(self) -> None:
@@ -44,15 +44,15 @@ class Running:
                 start = stop
 
 
+def running_statistics(model: Any, parts: int, ranks: int) -> list[Any]:
+    """The buffers that training changes by some of a batch's rows, where each of these ranks works on it in so many
+    parts. Those of synchronised layers are the batch's own, unless it comes in parts."""
+    layers = [layer for layer in model.modules() if layer.training and not layer.frozen and parts * ranks > 1]
+    layers = [layer for layer in layers if parts > 1 or not getattr(layer, "same_on_all_ranks", False)]
+    return [b for layer in layers for b in layer.buffers(recurse=False) if b.data.dtype in FLOATS]
+
+
 def put(tensor: Any, array: Array) -> None:
     """Write into a tensor's own memory; a graph that has saved it will notice."""
     tensor.data[...] = array
     tensor.version.count += 1
-
-
-def _running(model, parts):
-    """The buffers that training changes by some of the batch's rows. Those of synchronised layers are what all ranks
-    have, and are the batch's where it is worked on at once."""
-    layers = [layer for layer in model.modules() if layer.training and not layer.frozen]
-    layers = [layer for layer in layers if parts > 1 or not getattr(layer, "same_on_all_ranks", False)]
-    return [b for layer in layers for b in layer.buffers(recurse=False) if b.data.dtype in FLOATS]

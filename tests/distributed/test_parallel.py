@@ -275,20 +275,24 @@ def test_gradients_live_in_their_bucket_and_travel_while_backward_goes_on():
 
 
 def test_modules_of_which_each_rank_has_a_part():
-    class Part(nn.Linear):
+    class Part(nn.BatchNorm2d):
         own_part = True
 
     def work(world):
         minicnn.manual_seed(world.rank)
-        model = nn.Sequential(nn.Linear(3, 3), Part(3, world.rank + 1)).to(minicnn.float64)
-        before = model[1].weight.numpy().copy()
-        with DataParallel(model, world=world).step(4):
-            model(Tensor(np.ones((4, 3)))).sum().backward()
-        assert (before == model[1].weight.numpy()).all()
-        return [layer.weight.grad.numpy().copy() for layer in model]
+        model = nn.Sequential(Part(2), nn.Conv2d(2, 2, 1)).to(minicnn.float64)
+        part, shared = model
+        part.weight.data[...] = part.running_mean.data[...] = world.rank + 5
+        parallel = DataParallel(model, world=world)
+        with parallel.step(4):
+            (model(Tensor(np.full((4, 2, 1, 1), float(world.rank)))) * (world.rank + 1)).sum().backward()
+        assert (part.weight.numpy() == world.rank + 5).all()
+        np.testing.assert_allclose(part.running_mean.numpy(), 0.9 * (world.rank + 5) + 0.1 * world.rank, rtol=1e-12)
+        assert (shared.bias.grad.numpy() == 4 * 1 + 4 * 2).all()
+        return part.bias.grad.numpy()
 
-    (all_0, own_0), (all_1, own_1) = thread_ranks.run(2, work)
-    assert (all_0 == all_1).all() and own_0.shape == (1, 3) and own_1.shape == (2, 3)
+    own_0, own_1 = thread_ranks.run(2, work)
+    np.testing.assert_allclose(own_1, 2 * own_0, rtol=1e-12)  # no sums; the shared weights behind it are the same
 
 
 def test_totals_are_sums_over_parts_and_ranks():
@@ -370,12 +374,12 @@ def linear_net(*sizes):
 @pytest.mark.parametrize(
     "make, parts",
     [
-        (lambda rank: linear_net(2, 3 + (rank == 2)), ["the model", "0.weight", "(4, 2) float64 on rank 2", "(3, 2)"]),
+        (lambda rank: linear_net(2, 3 + (rank == 2)), ["the model", "0.weight", "float64 (4, 2) in place 0 on rank 2"]),
         (lambda rank: linear_net(2, 3, *[2] * (rank == 2)), ["1.weight", "on rank 2", "nothing on rank 0"]),
         (lambda rank: linear_net(2, 3, *[2] * (rank == 0)), ["1.weight", "nothing on ranks 1 and 2"]),
-        (lambda rank: linear_net(2, 3).to(np.float32 if rank == 1 else np.float64), ["float32 on rank 1"]),
-        (lambda rank: linear_net(2, 3).requires_grad_(rank != 1), ["frozen on rank 1"]),
-        (lambda rank: nn.ModuleDict({name: nn.Linear(2, 2) for name in ("ab" if rank else "ba")}), ["number"]),
+        (lambda rank: linear_net(2, 3).to(np.float32 if rank == 1 else np.float64), ["trained float32 (3, 2) in"]),
+        (lambda rank: linear_net(2, 3).requires_grad_(rank != 1), ["is float64 (3, 2)", "trained float64 (3, 2)"]),
+        (lambda rank: nn.ModuleDict({name: nn.Linear(2, 2) for name in ("ab" if rank else "ba")}), ["in place 2"]),
         (lambda rank: nn.Sequential(nn.Linear(2, 2), nn.BatchNorm2d(2 + rank, affine=False)), ["1.running_mean"]),
     ],
     ids=["shape", "more", "fewer", "dtype", "frozen", "order", "buffer"],
