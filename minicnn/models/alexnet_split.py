@@ -82,7 +82,6 @@ def alexnet_2012_split(
     initial weights, if all ranks have called ``manual_seed`` alike.
 
     norm_across_halves: LRN sees the two neighbouring channels of the other half, too, which the ranks then exchange.
-        The paper's GPUs did not, so that it is not the default here, as it is of ``alexnet_2012``.
     There may be other even parts than halves: with n ranks, a power of two up to 32, it is ``groups=n``. RuntimeError
     with any other number of ranks; ValueError if they do not divide num_classes and width.
     """

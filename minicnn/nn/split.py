@@ -2,8 +2,9 @@
 
 A layer of 4,096 outputs on two ranks: each has 2,048 rows of its weight and bias, and their gradients, which are
 complete: nobody else has a part in them. ``own_part = True`` on a module says so of its parameters and of those of the
-modules below it; ``distributed.DataParallel`` then leaves them alone. All parts are equal, cut along axis 0, in the
-order of the ranks, so that a checkpoint of the whole network becomes any rank's part of it, and back.
+modules below it; ``distributed.DataParallel`` then leaves them alone. Of a parameter that every rank has a copy of,
+each gets a part of the gradient, and the sum over ranks, which DataParallel takes, is the whole. All parts are equal,
+cut along axis 0, in the order of the ranks, so that a checkpoint of the whole network becomes any rank's, and back.
 """
 
 from collections.abc import Mapping

@@ -10,6 +10,7 @@
 A program is a Path, or text. Ranks have one thread each. ``skip_without_mpi`` is the mark for tests that need it all.
 """
 
+import atexit
 import importlib.util
 import os
 import shutil
@@ -61,7 +62,7 @@ class Job:
     """An mpiexec that runs."""
 
     def __init__(self, size, *command, cwd=None, **environment):
-        self.size, self.folder, self.began = size, Path(tempfile.mkdtemp(prefix="ranks-")), time.monotonic()
+        self.size, self.folder, self.began = size, _new_folder(), time.monotonic()
         become = ["sh", "-c", BECOME, self.folder, *command]
         self.process = subprocess.Popen(
             [MPIEXEC, "-n", str(size), *map(str, become)],
@@ -120,7 +121,7 @@ class Job:
 def start(size, program, *arguments, cwd=None, **environment):
     """Begin to run a program on `size` ranks."""
     if isinstance(program, str):
-        path = Path(tempfile.mkdtemp(prefix="program-")) / "program.py"
+        path = _new_folder() / "program.py"
         path.write_text(program)
         program = path
     return Job(size, sys.executable, program, *arguments, cwd=cwd, **environment)
@@ -136,6 +137,13 @@ def succeed(size, program, *arguments, timeout=60, cwd=None, **environment):
     ended = run(size, program, *arguments, timeout=timeout, cwd=cwd, **environment)
     assert ended.code == 0, str(ended)
     return ended.out
+
+
+def _new_folder():
+    """It is there until Python ends: a job that has ended may still be asked."""
+    folder = Path(tempfile.mkdtemp(prefix="ranks-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
 
 
 def _runs(pid):
