@@ -285,9 +285,9 @@ def test_modules_of_which_each_rank_has_a_part():
         part.weight.data[...] = part.running_mean.data[...] = world.rank + 5
         parallel = DataParallel(model, world=world)
         with parallel.step(4):
-            (model(Tensor(np.full((4, 2, 1, 1), float(world.rank)))) * (world.rank + 1)).sum().backward()
+            (model(Tensor(np.full((4, 2, 1, 1), 3.0 * world.rank))) * (world.rank + 1)).sum().backward()
         assert (part.weight.numpy() == world.rank + 5).all()
-        np.testing.assert_allclose(part.running_mean.numpy(), 0.9 * (world.rank + 5) + 0.1 * world.rank, rtol=1e-12)
+        np.testing.assert_allclose(part.running_mean.numpy(), 0.9 * (world.rank + 5) + 0.3 * world.rank, rtol=1e-12)
         assert (shared.bias.grad.numpy() == 4 * 1 + 4 * 2).all()
         return part.bias.grad.numpy()
 
