@@ -108,7 +108,8 @@ def check_seen_by_all(*sets: PictureSet) -> None:
     first = [pictures.samples[0][0] for pictures in sets if hasattr(pictures, "root") and len(pictures)]
     missing = next((path for path in first if not os.path.lexists(path)), None)
     found = world().gather_values((missing, platform.node()))
-    if blind := [rank for rank, (path, _) in enumerate(found) if path is not None]:
+    blind = [rank for rank, (path, _) in enumerate(found) if path is not None]
+    if blind and blind[0] > 0:  # where rank 0 does not find it either, it has gone since, or is a link to nowhere
         hosts = ", ".join(dict.fromkeys(found[rank][1] for rank in blind))
         what = f"{shown(found[blind[0]][0])}, which rank 0 sees on host {found[0][1]}, is not there for {listed(blind)}"
         advice = "put the pictures on a disk that all ranks share, and give their folder as a full path"

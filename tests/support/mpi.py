@@ -81,6 +81,10 @@ class Job:
             time.sleep(0.01)
         return int(self._read(f"pid.{rank}"))
 
+    def said(self, rank):
+        """What a rank has printed so far."""
+        return self._read(f"out.{rank}")
+
     def alive(self):
         """The ranks whose processes run, whether mpiexec does or not."""
         return [rank for rank in range(self.size) if _runs(self._read(f"pid.{rank}"))]
