@@ -90,8 +90,9 @@ def introduce(args: Namespace, model: Module, train: PictureSet, val: PictureSet
     if note:
         tell(note)
     say_notes(train, val)
+    processes = f", {world().size} processes" if world().size > 1 else ""
     tell(
-        f"{args.arch}, {sum(p.size for p in model.parameters()):,} parameters, on {args.device}: "
+        f"{args.arch}, {sum(p.size for p in model.parameters()):,} parameters, on {args.device}{processes}: "
         f"{len(train):,} training and {len(val):,} validation pictures of {len(train.classes)} classes"
     )
     if line := describe_lr(args):

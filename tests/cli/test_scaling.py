@@ -1,13 +1,14 @@
 """What goes with larger batches: the linear scaling rule, warm-up by batches under a schedule by epochs, --sync-bn."""
 
+import re
 from argparse import Namespace
 
 import pytest
-from paths import EXAMPLES
+from paths import EXAMPLES, ROOT
 from programs import SMALL, fails, load_example, run
 
 from minicnn import models, nn, optim
-from minicnn.cli import for_training, scaled_lr, warmup
+from minicnn.cli import for_training, make_parser, scaled_lr, warmup
 from minicnn.cli.scaling import describe_lr
 from minicnn.data import DataLoader
 from minicnn.optim.lr_scheduler import CosineAnnealingLR
@@ -167,3 +168,14 @@ def test_flags_that_contradict_each_other(folder, capsys):
     with pytest.raises(SystemExit):
         run(folder, SMALL, "--sync-bn --shards 2")
     assert "--sync-bn depends on how many processes there are, and --shards must not" in capsys.readouterr().err
+
+
+def test_the_page_has_all_flags():
+    """Those of several processes, and those that go with large batches."""
+    page = (ROOT / "docs" / "scale.md").read_text(encoding="utf-8")
+    listed = set(re.findall(r"^\| `(--[\w-]+)", page, re.M))
+    (group,) = (
+        group for group in make_parser("", ["one"])._action_groups if "several processes" in (group.title or "")
+    )
+    flags = {action.option_strings[-1] for action in group._group_actions}
+    assert listed == flags | {"--lr-for-batch", "--warmup"}

@@ -1,11 +1,12 @@
 """The examples on two ranks: weights that one downloads, features, tests of weights, --sync-bn, the files of a run."""
 
 import json
+import re
 
 import mpi
 import numpy as np
 import pytest
-from paths import EXAMPLES
+from paths import EXAMPLES, ROOT
 from programs import arguments, load_example, run
 
 from minicnn import models
@@ -61,6 +62,13 @@ def test_one_rank_downloads_and_the_others_find(tmp_path):
     assert mpi.succeed(2, FIRST, tmp_path / "file", timeout=30) == [
         "downloaded\nno connection\n", "found\nno connection\n",
     ]  # fmt: skip
+
+
+def test_the_loop_of_the_documents_ends_alike_on_two_ranks():
+    """Which on one process is test_docs.py's to run."""
+    page = (ROOT / "docs" / "scale.md").read_text(encoding="utf-8")
+    ((loop, printed),) = re.findall(r"```python\n(.*?)```\n\n```text\n(.*?)```\n", page, re.S)
+    assert mpi.succeed(2, loop, timeout=60) == [printed, ""]
 
 
 @pytest.mark.slow
