@@ -155,9 +155,10 @@ class DataParallel:
             raise ValueError(f"DataParallel.report: {len(self._given)} numbers, and a part may give {MOST}")
 
     def close(self) -> None:
-        """The model's gradients are its own affair again; no more steps."""
-        self._sums.remove()
-        self._sums = None
+        """The model's gradients are its own affair again; no more steps. A second time, nothing happens."""
+        if self._sums is not None:
+            self._sums.remove()
+            self._sums = None
 
     def _agreed(self):
         """How many rows each rank has, (size,), after what ranks must have in common at the beginning of a step."""

@@ -328,6 +328,7 @@ def test_outside_of_steps_gradients_are_a_ranks_own():
             found.append(model.weight.grad.numpy().max())
             model.zero_grad()
         parallel.close()
+        parallel.close()
         model(x).sum().backward()
         assert not model.weight.grad_hooks
         with raises(RuntimeError, "after close()"), parallel.step(1):
