@@ -4,6 +4,7 @@ import re
 from argparse import Namespace
 
 import pytest
+import thread_ranks
 from paths import EXAMPLES, ROOT
 from programs import SMALL, fails, load_example, run
 
@@ -45,7 +46,7 @@ def test_the_rate_is_in_proportion_to_the_batch():
 
 
 @pytest.mark.parametrize(
-    ("batch_size", "lr_for_batch", "first"), [(32, None, 0.01), (64, 16, 0.1), (16, 64, 0.0025), (16, 16, 0.01)]
+    "batch_size, lr_for_batch, first", [(32, None, 0.01), (64, 16, 0.1), (16, 64, 0.0025), (16, 16, 0.01)]
 )
 def test_it_grows_from_what_it_is_for_small_batches_or_from_a_tenth(batch_size, lr_for_batch, first):
     args = given(batch_size=batch_size, lr_for_batch=lr_for_batch, warmup=1.5)
@@ -158,10 +159,17 @@ def test_a_schedule_by_epochs_is_multiplied():
         cosine.step()
 
 
-def test_one_process_keeps_its_batch_norm():
-    model = models.create("resnet20", 3, {})
-    assert for_training(Namespace(sync_bn=True, device="cpu"), model) is model
-    assert {type(layer).__name__ for layer in model.modules() if isinstance(layer, nn.BatchNorm2d)} == {"BatchNorm2d"}
+def test_batch_norm_of_ranks_is_synchronised_and_one_process_keeps_its_own():
+    def kinds(sync_bn=True):
+        model = models.create("resnet20", 3, {})
+        names = set(model.state_dict())
+        assert for_training(Namespace(sync_bn=sync_bn, device="cpu"), model) is model
+        assert set(model.state_dict()) == names
+        return {type(layer) for layer in model.modules() if isinstance(layer, nn.BatchNorm2d)}
+
+    assert kinds() == {nn.BatchNorm2d}
+    assert thread_ranks.run(2, lambda world: kinds()) == [{nn.SyncBatchNorm}] * 2
+    assert thread_ranks.run(2, lambda world: kinds(sync_bn=False)) == [{nn.BatchNorm2d}] * 2
 
 
 def test_flags_that_contradict_each_other(folder, capsys):

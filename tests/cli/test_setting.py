@@ -59,7 +59,7 @@ def test_dropping_may_leave_nothing_or_batches_of_one():
 
 
 @pytest.mark.parametrize(
-    ("ranks", "count", "batch_size", "steps", "message"),
+    "ranks, count, batch_size, steps, message",
     [
         (4, 32, 8, Steps(), None),
         (

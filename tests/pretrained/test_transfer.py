@@ -284,15 +284,15 @@ def test_features_are_of_all_pictures_and_their_loader_takes_its_part():
 def test_features_of_several_ranks_are_put_together():
     """A rank that has no batch, and a batch that nothing is left of; the bits are those of one process."""
     model, normalize = frozen_network()
-    pictures = Noise(10, bad=(1, 4, 5, 6, 7))
+    pictures = Noise(18, bad=(1, 4, 5, 6, 7))
     whole = FeatureSet(model, normalize, loader(pictures))
-    for size in (2, 5):
+    for size in (2, 6):
         for features in thread_ranks.run(size, lambda world: FeatureSet(model, normalize, loader(pictures))):
             assert features.features.tobytes() == whole.features.tobytes() and features.samples == whole.samples
             assert features.bad == whole.bad and list(features.bad) == sorted(features.bad)
     few = loader(pictures)
-    few.max_bad_fraction = 0.4  # each of two ranks would put up with what it meets
-    with raises(TooManyBadImages, "5 of 10 pictures", "allows 4"):
+    few.max_bad_fraction = 0.22  # each of two ranks would put up with what it meets
+    with raises(TooManyBadImages, "5 of 18 pictures", "allows 4"):
         thread_ranks.run(2, lambda world: FeatureSet(model, normalize, few))
     with raises(DataError, "none of the 3"):
         thread_ranks.run(2, lambda world: FeatureSet(model, normalize, loader(Noise(3, bad=(0, 1, 2)))))
