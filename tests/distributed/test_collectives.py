@@ -39,8 +39,10 @@ def test_over_mpi(size):
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 4])
-def test_backward_is_the_transpose(size):
-    for wrong, difference, cases in thread_ranks.run(size, ops_of_ranks.errors):
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_backward_is_the_transpose(size, device, monkeypatch):
+    monkeypatch.setenv("MINICNN_EMULATE_GPU", "1")
+    for wrong, difference, cases in thread_ranks.run(size, lambda world: ops_of_ranks.errors(world, device)):
         assert wrong < 1e-12 and difference < 1e-12 and cases == 36
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 import minicnn.functional as F
 from minicnn import Tensor, nn
+from minicnn.device import to_device
 from minicnn.distributed import RanksDiffer, world
 
 # (op, shape, axis): with an axis of n, the number of ranks, times `each`; a short, a long, the first and the last axis
@@ -21,11 +22,9 @@ CASES = [("all_gather", (2, 3, 4, 5), 1), ("all_gather", (3,), 0), ("all_gather"
 def layout(array, kind):
     """The same numbers, laid out in memory in another way."""
     if kind == "columns first":
-        return np.asfortranarray(array)
+        return array.T.copy().T
     if kind == "every second":
-        twice = np.zeros((*array.shape, 2), array.dtype)
-        twice[..., 1] = array
-        return twice[..., 1]
+        return np.stack([array, array], axis=-1)[..., 1]
     return array
 
 
@@ -36,26 +35,28 @@ def expected(op, xs, dim, rank):
     return sum(xs) if op == "all_reduce" else np.split(sum(xs), len(xs), dim)[rank]
 
 
-def check(world, op, shape, dim, kind):
+def check(world, device, op, shape, dim, kind):
     """(how far y is from what it should be, <A x, grad_out> - <x, A^T grad_out> summed over all ranks)"""
     rank, size = world.rank, world.size
     if op == "reduce_scatter":
         shape = tuple(n * size if axis == dim % len(shape) else n for axis, n in enumerate(shape))
     xs = [np.random.default_rng([1, r]).standard_normal(shape) for r in range(size)]  # of all ranks
     mine = np.array(xs[rank])
-    x = Tensor(layout(mine, kind), requires_grad=True)
+    x = Tensor(layout(to_device(mine, device), kind), requires_grad=True)
     y = getattr(F, op)(x) if dim is None else getattr(F, op)(x, dim)
     grad_out = np.random.default_rng([2, rank]).standard_normal(y.shape)
-    y.backward(layout(grad_out, kind))
+    y.backward(Tensor(layout(to_device(grad_out, device), kind)))
     wrong = np.abs(y.numpy() - expected(op, xs, dim, rank)).max(initial=0)
     forward = world.sum(np.array((y.numpy() * grad_out).sum()))
     backward = world.sum(np.array((mine * x.grad.numpy()).sum()))
     return float(wrong), float(abs(forward - backward))
 
 
-def errors(world):
+def errors(world, device="cpu"):
     """The largest of both, over all cases and layouts, and how many these are."""
-    found = [check(world, *case, kind) for case in CASES for kind in ("rows first", "columns first", "every second")]
+    found = [
+        check(world, device, *case, kind) for case in CASES for kind in ("rows first", "columns first", "every second")
+    ]
     return max(wrong for wrong, _ in found), max(difference for _, difference in found), len(found)
 
 
