@@ -43,10 +43,7 @@ def ended(job, seconds=15):
     """How the job has ended, quickly and completely; (exit code, what all ranks said together, what mpiexec said)."""
     end = job.end(timeout=30)
     assert end.seconds < seconds, str(end)
-    deadline = time.monotonic() + 2  # mpiexec does not wait for the last of them
-    while job.alive() and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert job.alive() == [], str(end)
+    assert job.gone(), str(end)
     assert end.out[1:] == [""] * (job.size - 1) and end.out[0] in ("", "hello\n"), str(end)
     return end.code, "".join(end.err), end.said
 

@@ -89,6 +89,17 @@ class Job:
         """The ranks whose processes run, whether mpiexec does or not."""
         return [rank for rank in range(self.size) if _runs(self._read(f"pid.{rank}"))]
 
+    def gone(self, seconds=2):
+        """Whether no rank is left over so many seconds after mpiexec, which does not wait for the last of them."""
+        deadline = time.monotonic() + seconds
+        while self.alive() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        return not self.alive()
+
+    def printed(self):
+        """What each rank has printed until now."""
+        return self._all("out")
+
     def end(self, timeout=150):
         """Wait for the end: an ``Ended``. After `timeout` seconds all are killed, and this is a TimeoutError."""
         try:
