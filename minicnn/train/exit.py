@@ -95,4 +95,6 @@ def resume_command(checkpoint: Path | str) -> str:
     if path.startswith("-"):  # which would be a flag
         path = os.path.join(os.curdir, path)
     words = ["python", sys.argv[0], "--resume", path]
+    if (size := world().size) > 1:
+        words = ["mpiexec", "-n", str(size), *words]  # on fewer or more, it would go on with other roundings
     return subprocess.list2cmdline(words) if os.name == "nt" else shlex.join(words)

@@ -17,7 +17,10 @@ import numpy as np
 from minicnn.console import say
 from minicnn.distributed import world
 from minicnn.errors import SettingError
-from minicnn.train import exit_code, Interrupted
+from minicnn.train import exit_code
+from minicnn.train.exit import resume_command
+
+sys.argv[0] = "./program.py"  # and not the folder of this test
 
 def refuse(words="no such folder"):
     raise SettingError(words)
@@ -90,6 +93,7 @@ def test_a_killed_rank_takes_the_others_along():
         (2, "sys.exit(3)", (3, "")),
         (2, "time.sleep(3 * (1 - ranks.rank)); sys.exit()", (0, "")),  # the first that is through waits for the other
         (2, "raise KeyboardInterrupt", (130, "")),
+        (2, "refuse(resume_command('-x.npz'))", (2, "error: mpiexec -n 2 python ./program.py --resume ./-x.npz\n")),
     ],
 )  # fmt: skip
 def test_what_all_ranks_end_with(size, case, expected):
