@@ -142,6 +142,11 @@ def cpu_threads() -> int:
     return importlib.import_module("minicnn.kernels.cpu.machine.threads").threads()
 
 
+def set_cpu_threads(count: int) -> None:
+    """Have the fast tier's kernels work with so many threads on the CPU from now on."""
+    importlib.import_module("minicnn.kernels.cpu.machine.threads").set_threads(count)
+
+
 def cpu_cores() -> list[int]:
     """The numbers of the cores that this process may run on."""
     return importlib.import_module("minicnn.kernels.cpu.machine.cores").usable()

@@ -86,8 +86,8 @@ def make_parser(description: str, archs: Sequence[str]) -> ArgumentParser:
     ranks.add_argument("--accumulate", metavar="PARTS", type=whole(1), default=1, help=parts)
     all_pictures = "batch norm over the pictures of all processes, and not over those of each by itself"
     ranks.add_argument("--sync-bn", action="store_true", help=all_pictures)
-    same = "a power of two: work on every batch in so many parts; the same bits on 1, 2, ... SHARDS processes, if"
-    same += " MINICNN_THREADS is the same"
+    same = "a power of two: work on every batch in so many parts; the same bits on 1, 2, ... SHARDS processes, of"
+    same += " one thread each"
     ranks.add_argument("--shards", type=whole(1), help=same)
     wire = "gradients between GPUs; bfloat16 is half the bytes"
     ranks.add_argument("--send", choices=("float32", "bfloat16"), default="float32", help=wire)

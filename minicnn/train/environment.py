@@ -4,14 +4,17 @@ BLAS adds up a matrix product in another order when it has another number of thr
 processors: the last bits differ. Bit for bit, a run can be continued only in the environment that it was begun in.
 """
 
+import contextlib
 import os
 import platform
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import PIL
+from threadpoolctl import threadpool_limits
 
-from ..device import cpu_cores, cpu_threads, current_tier
+from ..device import cpu_cores, cpu_threads, current_tier, set_cpu_threads
 from ..distributed import world
 from ..distributed.start import BLAS_VARIABLES
 
@@ -44,6 +47,22 @@ def cpu_name() -> str:
         return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     except (OSError, StopIteration):
         return platform.processor() or platform.machine()
+
+
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """Within the block ops have one thread on the CPU, unless $MINICNN_THREADS says how many: a matrix product that
+    more of them share is added up in another order, and processes that share the cores have fewer each."""
+    if os.environ.get("MINICNN_THREADS"):
+        yield
+        return
+    before = cpu_threads()
+    set_cpu_threads(1)
+    try:
+        with threadpool_limits(1, "blas"):  # the plain tier's
+            yield
+    finally:
+        set_cpu_threads(before)
 
 
 def _threads():

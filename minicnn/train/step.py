@@ -4,8 +4,8 @@ a batch of 128, one process                 all of it at once
 --accumulate 4                              4 x 32 rows, one after the other: a quarter of the memory
 mpiexec -n 2                                64 rows on each of two ranks
 mpiexec -n 2, --accumulate 4                4 x 16 rows on each
---shards 4, on 1, 2 or 4 ranks              4 x 32 rows, of which a rank has its share: the same bits on all three,
-                                            if their processes have as many threads (MINICNN_THREADS)
+--shards 4, on 1, 2 or 4 ranks              4 x 32 rows, of which a rank has its share: the same bits on all three;
+                                            each has one thread, or as many as MINICNN_THREADS says
 """
 
 from typing import NamedTuple

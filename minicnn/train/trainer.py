@@ -34,7 +34,7 @@ from ..storage.checkpoint import save_checkpoint
 from ..storage.files import sweep
 from ..storage.lock import locked
 from ..tensor import Tensor
-from .environment import differences, environment
+from .environment import differences, environment, one_thread
 from .evaluate import Classifier, evaluate, show_on
 from .interrupt import Interrupt, Interrupted
 from .log import Log, epoch_line
@@ -131,6 +131,8 @@ class Trainer:
             self.parallel = DataParallel(self.model, self.steps.shards, self.steps.send)
             stack.callback(self.parallel.close)
             self.world.on_rank_0(self._take_folder, stack)  # now: ranks that differ have not touched it
+            if self.steps.shards is not None:
+                stack.enter_context(one_thread())  # on any number of ranks
             part, self.train_loader.part = self.train_loader.part, self.world.part
             stack.callback(setattr, self.train_loader, "part", part)
             stack.enter_context(self.watchdog)

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import PIL
 
-from minicnn.train.environment import cpu_name, differences, environment
+from minicnn.device import cpu_threads, set_cpu_threads
+from minicnn.train.environment import cpu_name, differences, environment, one_thread
 
 
 def test_the_processor_has_a_name(monkeypatch):
@@ -33,3 +34,18 @@ def test_differences():
     now = environment()
     assert differences(now, now) == ""
     assert differences(now | {"processor": "slow"}, now) == f"processor slow then, {now['processor']} now"
+
+
+def test_one_thread(monkeypatch):
+    monkeypatch.delenv("MINICNN_THREADS", raising=False)
+    before = cpu_threads()
+    set_cpu_threads(3)
+    try:
+        with one_thread():
+            assert cpu_threads() == 1 and environment()["threads"] == "1"
+        assert cpu_threads() == 3
+        monkeypatch.setenv("MINICNN_THREADS", "2")  # whoever sets it knows why
+        with one_thread():
+            assert cpu_threads() == 3
+    finally:
+        set_cpu_threads(before)
