@@ -3,10 +3,13 @@
 import mpi
 import pytest
 import thread_ranks
-from programs import SMALL, arguments
+from programs import SMALL, arguments, draw
+from training_of_ranks import digest, figures
 
 from minicnn.cli.known import check_seen_by_all
 from minicnn.data import DataError
+from minicnn.train import load_checkpoint
+from minicnn.train.trainer import LAST
 
 PROGRAM = """
 import os, sys
@@ -15,7 +18,7 @@ from minicnn.train import exit_code
 from programs import example
 
 def main():
-    CASE
+    pass  # CASE
     return example.main()
 
 sys.exit(exit_code(main))
@@ -49,7 +52,7 @@ def in_its_folder(tmp_path, pictures):
 
     def run(size, *words, case="pass"):
         move = f"os.chdir({str(home)!r} if world().is_main else {str(elsewhere)!r})"
-        program = PROGRAM.replace("CASE", f"{move}\n    {case}")
+        program = PROGRAM.replace("pass  # CASE", f"{move}\n    {case}")
         end = mpi.run(size, program, *arguments([SMALL, *words]), cwd="/")
         assert end.out[1:] == [""] * (size - 1) and list(elsewhere.iterdir()) == [], str(end)
         return end, "".join(end.err)
@@ -96,3 +99,22 @@ def test_what_is_refused(in_its_folder, words, case, expected):
     assert end.code == 2 and said.count("\n") == 1 and expected in said, str(end)
     assert end.seconds < 30 and {path.name for path in home.iterdir()} <= {"data", "out"}
     assert not (home / "out").exists() or list((home / "out").iterdir()) == []
+
+
+@pytest.mark.slow
+@mpi.skip_without_mpi
+def test_shards_give_the_same_checkpoint_and_log_whoever_works_on_them(tmp_path):
+    for name, count in (("train", 9), ("val", 5)):
+        draw(tmp_path / "data" / name, ["dark", "light"], count)
+    damaged = [tmp_path / "data" / path for path in ("train/dark/3.JPEG", "train/light/7.JPEG", "val/dark/1.JPEG")]
+    for path in damaged:
+        path.write_bytes(path.read_bytes()[:50])
+    words = [SMALL, "-b 5 -j 2 --epochs 2 --lr .05 --max-bad-fraction .5 --shards 4"]
+    found = []
+    for size in (1, 2, 4):
+        folder = tmp_path / str(size)
+        said = mpi.succeed(size, PROGRAM, *arguments([tmp_path / "data", *words, "--output-dir", folder]))
+        assert said[1:] == [""] * (size - 1)
+        assert [said[0].count(f"skipped an unreadable picture: {path}") for path in damaged] == [1, 1, 1]
+        found.append((digest(load_checkpoint(folder / LAST)), figures(folder)))
+    assert found[1:] == found[:1] * 2

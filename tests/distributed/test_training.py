@@ -9,22 +9,15 @@ import time
 import mpi
 import pytest
 from kill_and_resume import repeated_part
-from training_of_ranks import PROGRAM, apart, arrays, make, results, run, train
+from training_of_ranks import PROGRAM, apart, arrays, figures, make, results, run, train
 
 from minicnn import Tensor
 from minicnn import functional as F
-from minicnn.runlog import TIME_COLUMNS, read_log
 from minicnn.storage.lock import locked
 from minicnn.train import load_checkpoint
 from minicnn.train.trainer import LAST
 
 CLOSE = 1e-12  # float64: nothing but the order of additions differs
-
-
-def figures(folder):
-    """log.csv without the columns that measure time."""
-    rows = read_log(folder / "log.csv")
-    return [{name: text for name, text in row.items() if name not in TIME_COLUMNS} for row in rows]
 
 
 def folders(root, *names):
@@ -72,7 +65,6 @@ def content(folder):
 @pytest.mark.parametrize("net", ["dropout", "resnet8"])
 def test_one_process_trains_as_a_plain_loop_does(tmp_path, net):
     trainer = make(tmp_path, net, bits=32, count=21)
-    model, optimizer, loader, normalize = trainer.model, trainer.optimizer, trainer.train_loader, trainer.normalize
     trainer.fit()
     by_trainer = arrays(trainer.state_dict())
 
@@ -80,11 +72,15 @@ def test_one_process_trains_as_a_plain_loop_does(tmp_path, net):
     model, optimizer, loader, normalize = again.model, again.optimizer, again.train_loader, again.normalize
     for epoch in range(2):
         model.train()
+        total, row = 0.0, figures(tmp_path)[epoch]
         for batch in loader.epoch(epoch):
             optimizer.zero_grad()
-            F.cross_entropy(model(Tensor(normalize(batch.images))), batch.labels).backward()
+            loss = F.cross_entropy(model(Tensor(normalize(batch.images))), batch.labels)
+            loss.backward()
             optimizer.step()
-        again.schedule.step(100 - float(figures(tmp_path)[epoch]["val_top1"]))
+            total += loss.item() * len(batch.labels)
+        again.schedule.step(100 - float(row["val_top1"]))
+        assert float(row["train_loss"]) == pytest.approx(total / 21, abs=1e-5)
     by_hand = arrays(again.state_dict())
     assert by_hand.keys() == by_trainer.keys() and len(by_hand) > 8
     assert [name for name in by_hand if by_hand[name].tobytes() != by_trainer[name].tobytes()] == []

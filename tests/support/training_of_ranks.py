@@ -23,6 +23,7 @@ from minicnn.cli.pictures import RandomPictures
 from minicnn.data import BadImage, CenterCrop, Compose, DataLoader, RandomCrop, RandomFlip
 from minicnn.distributed import world
 from minicnn.optim import lr_scheduler
+from minicnn.runlog import TIME_COLUMNS, read_log
 from minicnn.train import Interrupted, Trainer, load_checkpoint
 from minicnn.train.step import Steps
 
@@ -112,7 +113,7 @@ def make(
     model = NETS[net]().to(minicnn.float64 if bits == 64 else minicnn.float32).to(device)
     optimizer = optim.SGD(model.parameters(), lr, momentum=0.9, weight_decay=1e-3)
     if schedule_each == "batch":
-        schedule = lr_scheduler.LinearWarmup(optimizer, 5, 0.1)
+        schedule = lr_scheduler.LinearWarmup(optimizer, 50, 0.1)  # another rate at each step
     else:
         schedule = lr_scheduler.ReduceLROnPlateau(optimizer, patience=0)
     augment = Compose([RandomCrop(SIZE), RandomFlip()])
@@ -166,6 +167,12 @@ def apart(path, expected):
     found, wanted = arrays(load_checkpoint(path)), arrays(load_checkpoint(expected))
     assert found.keys() == wanted.keys()
     return max(np.abs(found[name] - wanted[name]).max(initial=0) for name in found)
+
+
+def figures(folder):
+    """log.csv without the columns that measure time."""
+    rows = read_log(folder / "log.csv")
+    return [{name: text for name, text in row.items() if name not in TIME_COLUMNS} for row in rows]
 
 
 def run(folder, **options):
