@@ -13,7 +13,9 @@ import numpy as np
 from ..data import Batch, DataLoader
 from ..data.errors import shown
 from ..device import array_module, as_array, to_device
-from ..distributed import World
+from ..distributed import World, world
+from ..distributed.agree import on_all_ranks
+from ..distributed.ending import marked
 from ..gradmode import no_grad
 from ..nn import Module
 from ..nn.watch import tensors_in, watch
@@ -77,12 +79,15 @@ def whose_loss(model: Module, images: Tensor, names: Sequence[str], own_loss: fl
 @contextmanager
 def explaining_single_pictures(loader: DataLoader, batch: Batch, where: str) -> Iterator[None]:
     """Around the forward pass of a batch. TrainingError for the ValueError of a batch norm that sees one number a
-    channel, where unreadable pictures have left a single one of the batch."""
+    channel, where unreadable pictures have left a single one of the batch; or, where batch norm is that of all ranks,
+    a single one on all of them together: then each raises it."""
     try:
         yield
     except ValueError as error:
-        if len(batch.labels) > 1 or not loader.bad:
+        of_ranks = world().gather_values(loader.bad) if marked(error) else [loader.bad]
+        path = next((path for bad in of_ranks for path in bad), None)
+        if len(batch.labels) > 1 or path is None:
             raise
-        path = next(iter(loader.bad))
         why = f"{error}; remove them, the first is {shown(path)}, or choose another --batch-size"
-        raise TrainingError(f"{where}: one picture is left of it, as others cannot be read: {why}") from error
+        told = TrainingError(f"{where}: one picture is left of it, as others cannot be read: {why}")
+        raise (on_all_ranks(told) if marked(error) else told) from error
