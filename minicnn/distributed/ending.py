@@ -34,7 +34,9 @@ def end_together(
     try:
         failed = world.meet((text, code), LONGER if common else MOMENT)
         if len(failed) == world.size:
-            if world.is_main:
+            if world.is_main and common:
+                tell(text)
+            elif world.is_main:
                 _tell_all(world, failed, tell)
             return max(code for _, code in failed.values())
         if world.rank == min(failed):

@@ -8,6 +8,7 @@ communicator by their order alone, and a gradient may be complete sooner on one 
 import contextlib
 import functools
 import os
+import pickle
 import sys
 import time
 from collections.abc import Callable
@@ -96,11 +97,12 @@ class Ranks(World):
                 result = function(*args, **keywords)
             except Exception as raised:  # the others would wait for a result that never comes
                 error = raised
-        result, error = self.share((result, error))
-        if error is not None:
-            error.on_all_ranks = True  # one of them is enough to say so: train/exit.py
-            raise error
-        return result
+        found, told = self.share((result, None if error is None else _to_be_pickled(error)))
+        if told is not None:
+            own = told if error is None else error  # rank 0's has the lines where it was raised
+            own.on_all_ranks = True  # one of them is enough to say so: ending.py
+            raise own
+        return found
 
     def meet(self, value: Any, seconds: float, channel: int = 0) -> dict[int, Any]:
         others = [rank for rank in range(self.size) if rank != self.rank]
@@ -110,8 +112,8 @@ class Ranks(World):
             message = self.trouble.improbe(tag=channel)
             if message is not None:
                 status = self._mpi.Status()
-                text = message.recv(status)
-                present[status.Get_source()] = text
+                theirs = message.recv(status)
+                present[status.Get_source()] = theirs
             elif len(present) == self.size and self._mpi.Request.Testall(sent):  # the others know as much
                 break
             else:
@@ -143,3 +145,12 @@ class _Request:
 
     def wait(self) -> None:
         self._request.Wait()
+
+
+def _to_be_pickled(error):
+    """The error, or, where it is of a class that cannot be pickled or made anew, one with its text."""
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:
+        return RuntimeError(f"{type(error).__name__}: {error}")
+    return error

@@ -25,6 +25,9 @@ sys.argv[0] = "./program.py"  # and not the folder of this test
 def refuse(words="no such folder"):
     raise SettingError(words)
 
+def on_rank_0_alone(*found):
+    raise ValueError(*found)
+
 def program():
     ranks = world()
     say("hello")
@@ -109,8 +112,10 @@ def test_a_bug_shows_its_traceback_once(words):
     assert said.count("Traceback") == 1 and said.endswith("IndexError: pop from empty list\n")
     code, said = fails(2, "[].pop()", *words)
     assert code == 1 and said.startswith("Traceback") and said.count("Traceback") == 1
-    code, said = fails(2, "ranks.on_rank_0([].pop)", *words)
-    assert code == 1 and said.count("Traceback") == 1
+    code, said = fails(2, "ranks.on_rank_0(on_rank_0_alone)", *words)
+    assert code == 1 and said.count("Traceback") == 1 and "in on_rank_0_alone\n" in said  # rank 0 knows the line
+    code, said = fails(2, "ranks.on_rank_0(on_rank_0_alone, lambda: None)", *words)  # which cannot be pickled
+    assert code == 1 and said.count("Traceback") == 1 and "in on_rank_0_alone\n" in said
 
 
 @pytest.mark.slow
