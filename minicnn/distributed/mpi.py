@@ -19,6 +19,7 @@ import numpy as np
 from .. import console
 from ..device import device_of
 from ..types import Array
+from .agree import on_all_ranks
 from .bfloat16 import check_wire
 from .ending import end_by_traceback
 from .launch import Launch
@@ -99,9 +100,7 @@ class Ranks(World):
                 error = raised
         found, told = self.share((result, None if error is None else _to_be_pickled(error)))
         if told is not None:
-            own = told if error is None else error  # rank 0's has the lines where it was raised
-            own.on_all_ranks = True  # one of them is enough to say so: ending.py
-            raise own
+            raise on_all_ranks(told if error is None else error)  # rank 0's has the lines where it was raised
         return found
 
     def meet(self, value: Any, seconds: float, channel: int = 0) -> dict[int, Any]:
