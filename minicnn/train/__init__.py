@@ -7,7 +7,7 @@ interrupt.py    Ctrl-C, SIGTERM                           restore.py      a chec
 exit.py         the exit code of a program that trains    environment.py  what the last bits depend on
 statistics.py   batch norm's, for changed weights         loss.py         cross entropy, auxiliary heads
 step.py         how a batch becomes a step                unreadable.py   pictures that cannot be read, told once
-warmup.py       of the learning rate, batch by batch
+warmup.py       of the learning rate, batch by batch      folder.py       the files of a run: rank 0 writes
 
 Read in this order. Checkpoints are ``minicnn.storage``'s, the command line is ``minicnn.cli``'s.
 """

@@ -10,7 +10,6 @@ the state below is everything that the rest of the run depends on, and it is sav
 which resuming takes back if need be, then the best checkpoint, then the last, which says that the epoch is over.
 """
 
-import math
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -25,24 +24,22 @@ from ..data import Batch, DataLoader
 from ..data.errors import shown
 from ..device import to_device
 from ..distributed import DataParallel, Watchdog, world
-from ..distributed.agree import agree, on_all_ranks
+from ..distributed.agree import agree
 from ..nn import Module
 from ..optim import Optimizer
 from ..optim.lr_scheduler import LinearWarmup, Schedule
 from ..progress import Progress
-from ..storage.checkpoint import save_checkpoint
-from ..storage.files import sweep
-from ..storage.lock import locked
 from ..tensor import Tensor
 from .environment import differences, environment, one_thread
 from .evaluate import Classifier, evaluate, show_on
+from .folder import RunFolder
 from .interrupt import Interrupt, Interrupted
-from .log import Log, epoch_line
+from .log import epoch_line
 from .loss import classification_loss
 from .meters import Scores, correct_at
 from .restore import add_parts, check_run, load_together
 from .step import ALL_AT_ONCE, Outcome, Steps, check_steps, parts_of
-from .trouble import TrainingError, explaining_single_pictures, first_not_finite, whose_loss
+from .trouble import Finite, explaining_single_pictures
 from .unreadable import Teller, share_unreadable
 from .warmup import Warmup
 
@@ -102,7 +99,8 @@ class Trainer:
         self.epoch = self.batch = 0  # how many epochs are over, and how many batches of the present one
         self.scores = Scores()  # of the present epoch
         self.best: dict[str, Any] | None = None  # {"epoch", "top1"}
-        self.teller = Teller()  # of unreadable pictures
+        self.files = RunFolder(self.folder, self.world)
+        self.finite, self.teller = Finite(model, self.files, LAST), Teller()  # of numbers; of unreadable pictures
 
     # The loop
 
@@ -130,7 +128,7 @@ class Trainer:
             agree("the run", self._in_common(), self.world)
             self.parallel = DataParallel(self.model, self.steps.shards, self.steps.send)
             stack.callback(self.parallel.close)
-            self.world.on_rank_0(self._take_folder, stack)  # now: ranks that differ have not touched it
+            stack.enter_context(self.files.taken(self.epoch, self.tensorboard))  # by ranks that agree
             if self.steps.shards is not None:
                 stack.enter_context(one_thread())  # on any number of ranks
             part, self.train_loader.part = self.train_loader.part, self.world.part
@@ -138,11 +136,6 @@ class Trainer:
             stack.enter_context(self.watchdog)
             self.clock = Clock()
             yield
-
-    def _take_folder(self, stack):
-        stack.enter_context(locked(self.folder))
-        sweep(self.folder)  # what a killed run was about to write
-        self.log = Log(self.folder, self.epoch, self.tensorboard)  # rows of epochs that are repeated go
 
     def _in_common(self):
         """What every rank's run must have in common, beside the model."""
@@ -182,7 +175,8 @@ class Trainer:
                     self.parallel.report(loss, *others, self.interrupt.requested)
                 own_loss += loss
         outcome = Outcome(count, *self.parallel.totals)  # sums over all ranks, as each .grad is now
-        self._check_loss(batch, outcome.total, own_loss)  # before the optimiser spoils the weights
+        where = self._where(batch.position + 1)  # now, before the optimiser spoils the weights:
+        self.finite.check_loss(outcome.total, own_loss, where, self.lr, lambda: self._rows(batch))
         if count:  # else no rank could read any picture, and it is no step: one process does not even get such a batch
             self.optimizer.step()  # the weights, a little downhill
             if self.schedule_each == "batch":  # ResNet's milestones are counted in steps
@@ -227,20 +221,17 @@ class Trainer:
         """A row of log.csv and a line on the screen. Returns the top-1 in % that is watched: that of validation, or,
         without validation, that of training."""
         self.watchdog.step(f"the end of epoch {self.epoch + 1}")
+        share_unreadable(self.loaders, self.world)
         watched = (self.scores if val is None else val).values()  # what the schedule and the best checkpoint go by
-        self.check_finite(watched["loss"])  # before it is in the log
+        self.finite.check(self._where(self.batch), self.lr, watched["loss"])  # before it is in the log
         row = {"epoch": self.epoch + 1, "lr": self.lr}
         for name, scores in (("train", self.scores), ("val", val)):
             row |= {f"{name}_{key}": value for key, value in scores.values().items()} if scores else {}
         row |= {"seconds": self.epoch_clock.seconds, "data_seconds": self.train_loader.wait_seconds}
-        self.world.on_rank_0(self._write, row | {"images_per_second": self.images_per_second})
+        self.files.add_row(row | {"images_per_second": self.images_per_second})
         say(epoch_line(f"epoch {self.epoch + 1}/{self.epochs}", self.scores, val, self.lr, row["seconds"]))
-        share_unreadable(self.loaders, self.world)
         self.teller.tell(self.loaders)
         return watched["top1"]
-
-    def _write(self, row):
-        self.log.add(row)  # which rank 0 has
 
     def save_epoch(self, top1: float) -> None:
         """The epoch is over: its checkpoints. top1: what ``log_epoch`` has returned."""
@@ -277,28 +268,10 @@ class Trainer:
             self.save(LAST)
             raise Interrupted(self.folder / LAST, self.interrupt.signal)  # the program prints how to go on
 
-    def check_finite(self, loss: float = 0.0) -> None:
-        """TrainingError unless the loss and everything that would be saved of the model are finite."""
-        name = first_not_finite(self.model)  # of a parameter or a buffer
-        if name or not math.isfinite(loss):
-            what = f"parameter {name} is not finite" if name else f"the validation loss is {loss}"
-            raise self._broken(f"{self._where(self.batch)}, lr {self.lr:.3g}: {what}.")
-
-    def _check_loss(self, batch, loss, own_loss):
-        """TrainingError unless the loss of this batch is finite; own_loss: what this rank's rows add to it."""
-        if math.isfinite(loss):
-            return
-        images = Tensor(self.normalize(to_device(batch.images, self.device)))
+    def _rows(self, batch):
+        """(this rank's pictures of a batch, normalised; what they are called): to find out what is wrong with them."""
         names = [shown(self.train_loader.name(i)) for i in batch.indices]
-        rank, why = whose_loss(self.model, images, names, own_loss, self.world)
-        where = f"{self._where(batch.position + 1)}{rank}, at lr {self.lr:.3g}"
-        raise self._broken(f"the loss is {loss} in {where}: {why}")
-
-    def _broken(self, what):
-        """The error that all ranks raise, and what to do about it."""
-        saved = self.world.on_rank_0((self.folder / LAST).exists)
-        advice = f"The checkpoints in {self.folder} are those of before; try" if saved else "Try"
-        return on_all_ranks(TrainingError(f"{what} {advice} a smaller --lr."))
+        return Tensor(self.normalize(to_device(batch.images, self.device))), names
 
     def _where(self, batch):
         return f"epoch {self.epoch + 1}, batch {batch}"
@@ -307,9 +280,9 @@ class Trainer:
 
     def save(self, name: str) -> None:
         """A checkpoint of this name in the folder. TrainingError, and none is written, if a number is not finite."""
-        self.check_finite()
+        self.finite.check(self._where(self.batch), self.lr)
         share_unreadable(self.loaders, self.world)
-        self.world.on_rank_0(lambda: save_checkpoint(self.folder / name, self.state_dict()))
+        self.files.save(name, self.state_dict)
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that the rest of the run depends on, and what it was made with; no times, so that it repeats."""

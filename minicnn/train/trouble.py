@@ -5,7 +5,7 @@ and where a loss is not finite, it is told which rank's rows have made it so.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import numpy as np
@@ -13,13 +13,14 @@ import numpy as np
 from ..data import Batch, DataLoader
 from ..data.errors import shown
 from ..device import array_module, as_array, to_device
-from ..distributed import World, world
+from ..distributed import world
 from ..distributed.agree import on_all_ranks
 from ..distributed.ending import marked
 from ..gradmode import no_grad
 from ..nn import Module
 from ..nn.watch import tensors_in, watch
 from ..tensor import Tensor
+from .folder import RunFolder
 
 
 class TrainingError(RuntimeError):
@@ -65,15 +66,44 @@ def _first_layer(model, images):
     return found[0] if found else None
 
 
-def whose_loss(model: Module, images: Tensor, names: Sequence[str], own_loss: float, world: World) -> tuple[str, str]:
-    """(", rank 2 of 4", why) of the first rank whose own part of the loss is not finite; ("", why) of one process.
+class Finite:
+    """Holds a run to finite numbers; all ranks raise the same TrainingError.
 
-    images: the rank's own, normalised; names: what they are called. Every rank calls this, and gets the same."""
-    whose = "batch" if world.size == 1 else "rank"
-    why = f"{explain(model, images)}. The {whose}'s {len(names)} pictures begin with {', '.join(names[:3])}."
-    found = world.gather_values(None if math.isfinite(own_loss) else why)
-    rank, why = next(((rank, text) for rank, text in enumerate(found) if text), (0, why))
-    return (f", rank {rank} of {world.size}" if world.size > 1 else ""), why
+    checkpoint: the name of the one, among the run's files, to go back to. where, lr: for messages, what the run is at.
+    """
+
+    def __init__(self, model: Module, files: RunFolder, checkpoint: str) -> None:
+        self.model, self.files, self.checkpoint = model, files, checkpoint
+
+    def check(self, where: str, lr: float, loss: float = 0.0) -> None:
+        """TrainingError unless the loss and everything that would be saved of the model are finite."""
+        name = first_not_finite(self.model)
+        if name or not math.isfinite(loss):
+            what = f"parameter {name} is not finite" if name else f"the validation loss is {loss}"
+            raise self._error(f"{where}, lr {lr:.3g}: {what}.")
+
+    def check_loss(
+        self, loss: float, own_loss: float, where: str, lr: float, rows: Callable[[], tuple[Tensor, list[str]]]
+    ) -> None:
+        """TrainingError unless the loss of a batch is finite. own_loss: what this rank's rows add to it; rows() are
+        their pictures, normalised, and what these are called."""
+        if not math.isfinite(loss):
+            rank, why = self._whose(own_loss, *rows())
+            raise self._error(f"the loss is {loss} in {where}{rank}, at lr {lr:.3g}: {why}.")
+
+    def _whose(self, own_loss, images, names):
+        """(", rank 2 of 4", why) of the first rank whose part of the loss is not finite; ("", why) of one process."""
+        ranks = self.files.world
+        whose = "batch" if ranks.size == 1 else "rank"
+        why = f"{explain(self.model, images)}. The {whose}'s {len(names)} pictures begin with {', '.join(names[:3])}"
+        found = ranks.gather_values(None if math.isfinite(own_loss) else why)
+        rank, why = next(((rank, text) for rank, text in enumerate(found) if text), (0, why))
+        return (f", rank {rank} of {ranks.size}" if ranks.size > 1 else ""), why
+
+    def _error(self, what):
+        saved = self.files.has(self.checkpoint)
+        advice = f"The checkpoints in {self.files.path} are those of before; try" if saved else "Try"
+        return on_all_ranks(TrainingError(f"{what} {advice} a smaller --lr."))
 
 
 @contextmanager

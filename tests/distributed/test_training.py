@@ -200,7 +200,7 @@ def test_a_run_goes_on_with_any_number_of_ranks(tmp_path, net):
 
 @pytest.mark.slow
 @mpi.skip_without_mpi
-@pytest.mark.parametrize("who", ["Ctrl-C", "all", "one"])
+@pytest.mark.parametrize("who", ["Ctrl-C", "mpiexec", "all", "one"])
 def test_a_signal_stops_all_ranks_and_the_run_goes_on_to_the_same_bits(tmp_path, who):
     options = {"net": "batch_norm", "bits": 32, "bad": [1, 20], "tier": "plain"}
     folder, whole = folders(tmp_path, "parts", "whole")
@@ -209,6 +209,8 @@ def test_a_signal_stops_all_ranks_and_the_run_goes_on_to_the_same_bits(tmp_path,
         time.sleep(0.01)
     if who == "Ctrl-C":
         os.killpg(job.process.pid, signal.SIGINT)
+    elif who == "mpiexec":  # which sends it on
+        job.process.terminate()
     else:
         for rank in (0, 1) if who == "all" else (1,):
             os.kill(job.pid(rank), signal.SIGTERM)
@@ -222,6 +224,18 @@ def test_a_signal_stops_all_ranks_and_the_run_goes_on_to_the_same_bits(tmp_path,
     )
     (expected,) = on_ranks(2, run(whole, epochs=epochs, **options))
     assert result == expected and repeated_part(folder) == repeated_part(whole)
+
+
+@pytest.mark.slow
+@mpi.skip_without_mpi
+def test_one_rank_that_is_asked_to_stop_in_validation_stops_all(tmp_path):
+    folder, whole = folders(tmp_path, "parts", "whole")
+    options = {"net": "batch_norm", "bits": 32, "tier": "plain"}
+    (stopped,) = on_ranks(2, run(folder, stop=-1, **options))
+    position = load_checkpoint(folder / LAST)["position"]
+    assert stopped["epoch"] == 0 and (position["epoch"], position["batch"]) == (0, 4)
+    found, expected = on_ranks(2, run(folder, **options), run(whole, **options))
+    assert found == expected and repeated_part(folder) == repeated_part(whole)
 
 
 # What cannot go on: one message, soon, nothing overwritten, nobody left
@@ -247,6 +261,7 @@ def test_a_signal_stops_all_ranks_and_the_run_goes_on_to_the_same_bits(tmp_path,
         (2, {"val_bad": [4, 5, 6, 7], "max_bad": 0.2}, 2, "4 of 13 pictures are unreadable"),
         (2, {"val_bad": [0, 1, 4, 5], "max_bad": 0.2}, 2, "4 of 13 pictures are unreadable"),
         (2, {"room": 20_000, "bits": 32}, 2, "No space left"),
+        (2, {"room": 0}, 2, "No space left"),
     ],
 )
 def test_what_cannot_go_on(tmp_path, size, options, code, words):

@@ -129,7 +129,8 @@ def make(
 
 
 def train(folder, *, stop=0, tier="fast", below="", room=None, others=None, **options):
-    """Train to the end, or until the last rank asks to stop, after so many batches. What became of it: plain values.
+    """Train to the end, or until the last rank asks to stop, after so many batches or, for -1, in validation. What
+    became of it: plain values.
 
     below: the rest of the folder's name; room: bytes that rank 0's disk has; others: options of rank 1 alone."""
     if others and world().rank == 1:
@@ -141,6 +142,9 @@ def train(folder, *, stop=0, tier="fast", below="", room=None, others=None, **op
         trainer = resumed(make(folder + below, **options))
         if stop and world().rank == world().size - 1:
             after_batches(trainer, stop, lambda: ask_to_stop(trainer))
+            if stop < 0:
+                validate = trainer.validate
+                trainer.validate = lambda: (ask_to_stop(trainer), validate())
         with contextlib.suppress(*[Interrupted] if stop else []):
             trainer.fit()
     bad = [list(loader.bad) for loader in trainer.loaders]

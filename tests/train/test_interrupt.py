@@ -84,7 +84,7 @@ def test_a_signal_while_a_checkpoint_is_written_leaves_it_whole(tmp_path, monkey
             sent.append(send(signal.SIGTERM))
         return real(descriptor)
 
-    for target, function in (("minicnn.train.trainer.save_checkpoint", save), ("os.fsync", fsync)):
+    for target, function in (("minicnn.train.folder.save_checkpoint", save), ("os.fsync", fsync)):
         sent.clear()
         trainer = small_trainer(tmp_path, epochs=2)
         with monkeypatch.context() as patch, pytest.raises(Interrupted):
