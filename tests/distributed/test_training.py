@@ -152,6 +152,12 @@ def test_shards_have_the_same_bits_on_any_number_of_ranks(tmp_path):
         logs = [figures(tmp_path / f"{name} {size}") for size in (1, 2, 4)]
         assert logs[1:] == logs[:1] * 2
 
+    (changing,) = folders(tmp_path, "changing")  # the number of ranks, within epochs
+    for size, stop in ((2, 1), (4, 3), (1, 0)):
+        part = run(changing, shards=4, stop=stop, **cases["batch norm"])
+        (result,) = alone(part) if size == 1 else on_ranks(size, part)
+    assert result["state"] == found[0][1] and figures(changing) == figures(tmp_path / "batch norm 1")
+
 
 @pytest.mark.slow
 @mpi.skip_without_mpi
