@@ -128,9 +128,9 @@ class Timed(World):
         for name in WAITING:
             setattr(self, name, self._timed(getattr(inner, name)))
 
-    def start_sum(self, array, wire="float32"):
+    def start_sum(self, array, send="float32"):
         """The sum of `inner`, whose beginning and whose wait are timed."""
-        sending = self._timed(self.inner.start_sum)(array, wire)
+        sending = self._timed(self.inner.start_sum)(array, send)
         sending.wait = self._timed(sending.wait)
         return sending
 

@@ -34,13 +34,13 @@ def checks(tiny):
         yield f"start_sum as bfloat16, {shape}", lambda s=shape: check("start_sum", "float32", s, "bfloat16")
 
 
-def check(method, dtype, shape, wire="float32"):
+def check(method, dtype, shape, send="float32"):
     """A method's result against NumPy's, which knows every rank's numbers: they follow from the rank."""
     w = world()
     everything = np.stack([numbers(dtype, (w.size, *shape), rank) for rank in range(w.size)])
     array = to_device(everything[w.rank], "cuda")
     if method == "start_sum":
-        w.start_sum(array, wire).wait()
+        w.start_sum(array, send).wait()
         found = array
     else:
         found = getattr(w, method)(array)
@@ -48,7 +48,7 @@ def check(method, dtype, shape, wire="float32"):
     size = METHODS[method](np.abs(everything.astype(np.float64)), w.rank)  # what errors are measured by
     difference = np.abs(found.astype(np.float64) - expected.astype(np.float64)) / np.maximum(size, 1e-30)
     error = float(difference.max()) if found.shape == expected.shape and found.dtype == expected.dtype else np.inf
-    tolerance = tolerated(dtype, wire, method)
+    tolerance = tolerated(dtype, send, method)
     same = "sum" not in method or method == "scatter_sum" or len(set(w.gather_values(digest([found])))) == 1
     worst = max(w.gather_values(error))
     return {"error": worst, "tolerance": tolerance, "same_bits": same, "ok": bool(worst <= tolerance and same)}
@@ -60,11 +60,11 @@ def numbers(dtype, shape, rank):
     return rng.standard_normal(shape).astype(dtype) if "float" in dtype else rng.integers(0, 50, shape).astype(dtype)
 
 
-def tolerated(dtype, wire, method):
+def tolerated(dtype, send, method):
     """Relative to the sum of magnitudes: a rounding for each addition, and one before it for bfloat16; else nothing."""
     if "sum" not in method or "float" not in dtype:
         return 0.0
-    if wire == "bfloat16":
+    if send == "bfloat16":
         return 1.01 * (2 * world().size - 1) * 2.0**-8
     return world().size * float(np.finfo(dtype).eps)
 
@@ -78,7 +78,7 @@ def digest(arrays):
 
 
 def bandwidths(tiny):
-    """(name, function of seconds): each returns the times of a float32 sum of some size, and what of the wire it uses.
+    """(name, function of seconds): each returns the times of a float32 sum of some size, and what of the links it uses.
 
     As nccl-tests count: the bus bandwidth is bytes / time * 2 (n - 1) / n, what each GPU sends and receives, in GB/s
     of 1e9 bytes. As bfloat16, packing included, the bytes are still those of the float32 array: which is quicker shows.
@@ -93,10 +93,10 @@ def bandwidth(size, seconds):
     w = world()
     # each call adds up the sums of the one before: the numbers end as infinity, which takes as long as any other
     array = to_device(np.random.default_rng(w.rank).standard_normal(size // 4).astype(np.float32), "cuda")
-    wires = {wire: lambda wire=wire: w.start_sum(array, wire).wait() for wire in ("float32", "bfloat16")}
+    ways = {send: lambda send=send: w.start_sum(array, send).wait() for send in ("float32", "bfloat16")}
     row = {"bytes": size}
-    for wire, ms in together(wires, seconds).items():
-        row[f"{wire}_ms"] = ms
+    for send, ms in together(ways, seconds).items():
+        row[f"{send}_ms"] = ms
         if ms:
-            row[f"{wire}_bus_gb_s"] = size / (1e6 * float(np.median(ms))) * 2 * (w.size - 1) / w.size
+            row[f"{send}_bus_gb_s"] = size / (1e6 * float(np.median(ms))) * 2 * (w.size - 1) / w.size
     return row

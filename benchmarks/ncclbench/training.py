@@ -129,7 +129,7 @@ def sums_of(arrays, send):
 
 
 def shares(times):
-    """Of each wire: the efficiency, the part of a step not hidden behind backward, and the part of the sums that is."""
+    """Of each way to send: the efficiency, the part of a step that is not hidden, and the part of the sums that is."""
     medians = {name: float(np.median(ms)) for name, ms in times.items() if ms}
     found = {}
     for send in ("float32", "bfloat16") if medians else ():

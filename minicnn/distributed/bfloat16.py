@@ -21,13 +21,13 @@ PACK = "y = isnan(x) ? 0x7FC0 : (__float_as_uint(x) + 0x7FFF + ((__float_as_uint
 UNPACK = "y = __uint_as_float((unsigned int)x << 16)"
 
 
-def check_wire(array: Array, wire: str, setting: str = "start_sum: wire") -> None:
-    """That `array` can travel as `wire`: "float32", as it is, or "bfloat16". ValueError or TypeError, which names the
-    setting, if not."""
-    if wire == "float32":
+def check_send(array: Array, send: str, setting: str = "start_sum: send") -> None:
+    """ValueError or TypeError, which names the setting, unless `array` can be sent as that: as "float32", which is as
+    it is, or as "bfloat16"."""
+    if send == "float32":
         return
-    if wire != "bfloat16":
-        raise ValueError(f"{setting} must be 'float32' or 'bfloat16', not {wire!r}")
+    if send != "bfloat16":
+        raise ValueError(f"{setting} must be 'float32' or 'bfloat16', not {send!r}")
     name = setting.rpartition(" ")[2]
     if array.dtype != np.float32:
         raise TypeError(f"{setting}='bfloat16' is for float32 arrays, this one is {array.dtype}; leave {name} out")

@@ -51,10 +51,12 @@ class Bucket:
 
 
 class Buckets:
-    """The gradients of these parameters; send(array) begins the sum of one bucket over all ranks."""
+    """The gradients of these parameters; start_sum(array) begins the sum of one bucket over all ranks."""
 
-    def __init__(self, parameters: Sequence[Variable], send: Callable[[Array], Sending], size: int = BYTES) -> None:
-        self.send = send
+    def __init__(
+        self, parameters: Sequence[Variable], start_sum: Callable[[Array], Sending], size: int = BYTES
+    ) -> None:
+        self.start_sum = start_sum
         self.buckets = [Bucket(group) for group in in_buckets(parameters, size)]
         self.places = {parameter: place for bucket in self.buckets for parameter, place in bucket.places().items()}
         self.hooks = [p.register_post_accumulate_grad_hook(self.complete) for p in self.places]
@@ -101,7 +103,7 @@ class Buckets:
             if bucket.sending is None:
                 if bucket.waiting:
                     return
-                bucket.sending = self.send(bucket.array)
+                bucket.sending = self.start_sum(bucket.array)
 
     def finish(self) -> None:
         """Send what has not been sent, and wait: now each gradient is the sum over all ranks.
@@ -115,7 +117,7 @@ class Buckets:
                 raise RuntimeError(f"DataParallel: {what}; change gradients after the step")
         for bucket in self.buckets:
             if bucket.sending is None:
-                bucket.sending = self.send(bucket.array)
+                bucket.sending = self.start_sum(bucket.array)
         for bucket in self.buckets:
             bucket.sending.wait()  # type: ignore[union-attr]  # all are sent now
             bucket.sending = None

@@ -20,7 +20,7 @@ from .. import console
 from ..device import device_of
 from ..types import Array
 from .agree import on_all_ranks
-from .bfloat16 import check_wire
+from .bfloat16 import check_send
 from .ending import end_by_traceback
 from .launch import Launch
 from .ranks import Sending, World
@@ -49,10 +49,10 @@ class Ranks(World):
         self.ops.Allreduce(np.ascontiguousarray(array), result)
         return result
 
-    def start_sum(self, array: Array, wire: str = "float32") -> Sending:
+    def start_sum(self, array: Array, send: str = "float32") -> Sending:
         if device_of(array) == "cuda":
-            return self.nccl.start_sum(array, wire)
-        check_wire(array, wire)
+            return self.nccl.start_sum(array, send)
+        check_send(array, send)
         return _Request(self.gradients.Iallreduce(self._mpi.IN_PLACE, array))
 
     def gather(self, array: Array) -> Array:

@@ -8,7 +8,7 @@ own, and go on beside the kernels of backward; an event is a mark in a stream th
     side stream                                wait | allReduce of fc8's bucket | event ----'
 
 So in a step the processor never waits for a GPU. CuPy's memory goes by streams, too: an array that is freed is given
-out again at once to the kernels, whatever another stream still does with it. ``Sum`` keeps it until ``wait()``.
+out again at once to the kernels, whatever another stream still does with it. ``SideSum`` keeps it until ``wait()``.
 
 MPI hands NCCL's ids round. Without a GPU, the emulated_*.py beside this file stand in for ``cupy.cuda``.
 """
@@ -24,7 +24,8 @@ from ..device import DeviceError, array_module
 from ..emulated import EmulatedArray, emulating, on_device
 from ..types import Array, Shape
 from . import emulated_cuda, emulated_nccl
-from .bfloat16 import check_wire, pack, unpack
+from .agree import on_all_ranks
+from .bfloat16 import check_send, pack, unpack
 from .ranks import World
 
 DTYPES = {  # NCCL's names of them
@@ -57,13 +58,11 @@ def check_places(places: list[Place]) -> None:
             advice = "start as many on a machine as it has GPUs (mpiexec -n), and hide none (CUDA_VISIBLE_DEVICES)"
             error = f"{what}; NCCL needs one for each: {advice}"
         if error:
-            raised = DeviceError(error)
-            raised.on_all_ranks = True  # type: ignore[attr-defined]  # one of them is enough to say so
-            raise raised
+            raise on_all_ranks(DeviceError(error))
 
 
-class Sum:
-    """A sum on its way; it holds its array until somebody has waited."""
+class SideSum:
+    """A sum on its way, on the side stream; it holds its array until somebody has waited."""
 
     def __init__(self, cuda: Any, array: Array, sent: Array, arrived: Any) -> None:
         self._cuda, self._array, self._sent, self._arrived = cuda, array, sent, arrived
@@ -100,19 +99,19 @@ class Nccl:
             self._ops.allReduce(_address(array), _address(total), count, dtype, self._nccl.NCCL_SUM, self._stream)
         return total
 
-    def start_sum(self, array: Array, wire: str = "float32") -> Sum:
+    def start_sum(self, array: Array, send: str = "float32") -> SideSum:
         """As World.start_sum."""
-        check_wire(array, wire)
+        check_send(array, send)
         if not array.flags.c_contiguous:
             raise ValueError(f"start_sum: the array of shape {array.shape} has gaps; give one that is contiguous")
-        narrow = wire == "bfloat16"
+        narrow = send == "bfloat16"
         sent = pack(array) if narrow else array
         dtype = self._nccl.NCCL_BFLOAT16 if narrow else self._dtype("start_sum", array)
         self._side.wait_event(self._mark(self._cuda.get_current_stream()))
         if array.size:
             place = _address(sent)
             self._sums.allReduce(place, place, sent.size, dtype, self._nccl.NCCL_SUM, self._side.ptr)
-        return Sum(self._cuda, array, sent, self._mark(self._side))
+        return SideSum(self._cuda, array, sent, self._mark(self._side))
 
     def gather(self, array: Array) -> Array:
         """As World.gather."""

@@ -37,7 +37,7 @@ from .. import random
 from ..settings import real, whole
 from ..types import Array
 from .agree import RanksDiffer, agree, on_all_ranks
-from .bfloat16 import check_wire
+from .bfloat16 import check_send
 from .buckets import Buckets
 from .current import world as current_world
 from .ending import listed
@@ -258,7 +258,7 @@ def _checked_send(send):
 def _check_gradients(parameters, send, shards):
     """That such gradients can be sent like this."""
     for parameter in parameters:
-        check_wire(parameter.data, send, "DataParallel: send")
+        check_send(parameter.data, send, "DataParallel: send")
     if shards is not None and send != "float32":
         raise ValueError("DataParallel: shards keep every bit of the sums, send='bfloat16' does not; leave one out")
 

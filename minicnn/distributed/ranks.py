@@ -53,12 +53,12 @@ class World:
         """The sum of all ranks' arrays, of one shape and dtype. The same bits on every rank."""
         return array
 
-    def start_sum(self, array: Array, wire: str = "float32") -> Sending:
+    def start_sum(self, array: Array, send: str = "float32") -> Sending:
         """Begin to put the sum of all ranks' arrays in this one's place; nobody may touch it before ``.wait()``.
 
         In memory these sums have a channel of their own: other calls may come in between, in another order on another
         rank. On GPUs all ranks make all calls in one order.
-        wire: "bfloat16" sends float32 from GPU to GPU as such: half the bytes, 8 bits of precision."""
+        send: "bfloat16" sends float32 from GPU to GPU as such: half the bytes, 8 bits of precision."""
         return Sent()
 
     def gather(self, array: Array) -> Array:

@@ -47,7 +47,9 @@ class Running:
 def running_statistics(model: Any, parts: int, ranks: int) -> list[Any]:
     """The buffers that training changes by some of a batch's rows, where each of these ranks works on it in so many
     parts. Those of synchronised layers are the batch's own, unless it comes in parts."""
-    layers = [layer for layer in model.modules() if layer.training and not layer.frozen and parts * ranks > 1]
+    if parts * ranks == 1:
+        return []
+    layers = [layer for layer in model.modules() if layer.training and not layer.frozen]
     layers = [layer for layer in layers if parts > 1 or not getattr(layer, "same_on_all_ranks", False)]
     return [b for layer in layers for b in layer.buffers(recurse=False) if b.data.dtype in FLOATS]
 

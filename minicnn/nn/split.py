@@ -72,6 +72,11 @@ def own_rows(array: Any) -> Any:
     return array[world().rank * each :][:each]
 
 
+def is_split(model: Module) -> bool:
+    """Whether each rank has a part of its own of the model, or of some of its layers."""
+    return world().size > 1 and any(getattr(module, "own_part", False) for module in model.modules())
+
+
 def gather_state(model: Module) -> dict[str, Tensor]:
     """The state of the whole network, on every rank: ``model.state_dict()`` with the parts of all ranks put together.
 

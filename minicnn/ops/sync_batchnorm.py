@@ -29,12 +29,11 @@ Source    Chan, Golub and LeVeque, "Updating formulae and a pairwise algorithm f
           University, 1979; Peng et al., "MegDet: a large mini-batch object detector", CVPR 2018, section 3.3
 """
 
-from typing import Any
-
 import numpy as np
 
 from ..device import full, to_device
 from ..distributed import world
+from ..distributed.agree import on_all_ranks
 from ..types import Array
 from ..variable import V, Variable
 from .batchnorm import BatchNorm, batch_norm_statistics
@@ -77,9 +76,7 @@ class SyncBatchNorm(BatchNorm):
             known = to_device(total, "cpu")[0]
             if known == 1:
                 what = f"the inputs of all ranks together ({len(counts)} ranks, {x.shape[1]} channels) have"
-                error: Any = one_value(self.op, what)
-                error.on_all_ranks = True  # each raises it, in the same words: one of them is enough to say so
-                raise error
+                raise on_all_ranks(one_value(self.op, what))  # each raises it, in the same words
             if known == 0:
                 return mean, var, None
         return mean, var, var * (total / (total - 1))

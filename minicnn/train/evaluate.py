@@ -22,9 +22,11 @@ from ..data import Batch, DataError, DataLoader
 from ..data.errors import shown
 from ..device import to_device
 from ..distributed import world
+from ..distributed.agree import on_all_ranks
 from ..distributed.rows import checked_part
 from ..gradmode import no_grad
 from ..nn import Module
+from ..nn.split import is_split
 from ..ops.softmax import log_softmax_forward
 from ..progress import Progress
 from ..tensor import Tensor
@@ -63,7 +65,7 @@ def evaluate(
     """
     loaders = loaders if isinstance(loaders, Sequence) else [loaders]
     part = world().part if part is None else checked_part("evaluate", part)
-    _check_parts(part, loaders)
+    _check_parts(part, loaders, [classifier.model for classifier in classifiers])
     for classifier in classifiers:
         classifier.model.eval()  # no dropout; batch norm by its running statistics
     result = Scores()
@@ -83,8 +85,7 @@ def evaluate(
             path, reason = next(iter(loaders[0].bad.items()), ("there are none", "the loader is empty"))
             raise DataError(f"no validation picture could be read; the first: {shown(path)}: {reason}")
     except DataError as error:  # TooManyBadImages, too
-        error.on_all_ranks = True  # type: ignore[attr-defined]  # one of them is enough to say so
-        raise
+        raise on_all_ranks(error)  # noqa: B904  it is the same error
     return result
 
 
@@ -117,8 +118,11 @@ def in_step(loaders: Sequence[DataLoader], part: tuple[int, int] = (0, 1)) -> It
         yield batches
 
 
-def _check_parts(part, loaders):
+def _check_parts(part, loaders, models):
     """ValueError for other ways to share than those there are."""
+    if part[1] > 1 and any(map(is_split, models)):
+        what = "evaluate: each rank has a part of the network, so that every batch needs all of them"
+        raise ValueError(f"{what}; give part=(0, 1)")
     if part not in ((0, 1), world().part):
         what = f"evaluate: part must be (0, 1), every batch on every rank, or this rank's, {world().part}, not {part}"
         raise ValueError(f"{what}; leave it out for the rank's")

@@ -14,6 +14,8 @@ import numpy as np
 
 from ..data import Batch
 from ..errors import SettingError
+from ..nn import Module
+from ..nn.split import is_split
 
 
 class Steps(NamedTuple):
@@ -68,6 +70,14 @@ def check_steps(steps: Steps, batch_size: int, ranks: int, device: str) -> None:
         raise SettingError(f"{what}; start 1, 2, 4, ... ranks, or choose as many shards at least")
     if steps.shards > batch_size:
         raise SettingError(f"--shards {steps.shards} cannot be made of a batch of {batch_size}; choose fewer")
+
+
+def check_whole(model: Module) -> None:
+    """ValueError unless every rank has the whole network: rank 0 writes what it has itself, and each tests batches of
+    its own."""
+    if is_split(model):
+        what = "Trainer: each rank has a part of the network, and rank 0 would write its own part alone"
+        raise ValueError(f"{what}; train it in a loop of your own (docs/scale.md)")
 
 
 def parts_of(batch: Batch, steps: Steps) -> list[Batch]:

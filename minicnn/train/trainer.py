@@ -38,7 +38,7 @@ from .log import epoch_line
 from .loss import classification_loss
 from .meters import Scores, correct_at
 from .restore import add_parts, check_run, load_together
-from .step import ALL_AT_ONCE, Outcome, Steps, check_steps, parts_of
+from .step import ALL_AT_ONCE, Outcome, Steps, check_steps, check_whole, parts_of
 from .trouble import Finite, explaining_single_pictures
 from .unreadable import Teller, share_unreadable
 from .warmup import Warmup
@@ -95,6 +95,7 @@ class Trainer:
         self.print_every, self.checkpoint_every, self.tensorboard = print_every, checkpoint_every, tensorboard
         self.world, self.steps, self.interrupt = world(), steps, Interrupt()
         self.watchdog = Watchdog(steps.timeout, self.world)  # not watching yet
+        check_whole(model)
         check_steps(steps, train_loader.batch_size, self.world.size, device)
         self.epoch = self.batch = 0  # how many epochs are over, and how many batches of the present one
         self.scores = Scores()  # of the present epoch

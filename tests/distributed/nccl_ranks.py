@@ -66,8 +66,8 @@ def all_ranks_get_the_same_bits():
         assert len(set(w.gather_values(np.asarray(total).tobytes()))) == 1
 
 
-def started(array, wire="float32"):
-    w.start_sum(array, wire).wait()
+def started(array, send="float32"):
+    w.start_sum(array, send).wait()
     return array
 
 
@@ -124,9 +124,9 @@ def what_cannot_be_sent_is_refused():
     refused(ValueError, "start_sum: the array of shape (3,) has gaps", w.start_sum, on_gpu(np.ones(6))[::2])
     refused(ValueError, f"shape (7,) must have a row for each of the {w.size} ranks", w.exchange, on_gpu(np.ones(7)))
     floats = np.ones(3, np.float32)
-    refused(ValueError, "start_sum: wire must be 'float32' or 'bfloat16'", w.start_sum, on_gpu(floats), "bf16")
+    refused(ValueError, "start_sum: send must be 'float32' or 'bfloat16'", w.start_sum, on_gpu(floats), "bf16")
     refused(TypeError, "this one is float64", w.start_sum, on_gpu(np.ones(3)), "bfloat16")
-    refused(ValueError, "start_sum: wire='bfloat16' is for arrays on device 'cuda'", w.start_sum, floats, "bfloat16")
+    refused(ValueError, "start_sum: send='bfloat16' is for arrays on device 'cuda'", w.start_sum, floats, "bfloat16")
 
 
 @check

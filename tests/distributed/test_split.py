@@ -6,11 +6,15 @@ import mpi
 import numpy as np
 import pytest
 import thread_ranks
+from checks import raises
 from paths import SUPPORT
 
 import minicnn.functional as F
 from minicnn import Tensor, distributed, models, nn
+from minicnn.data import DataLoader, ZeroToOne
 from minicnn.models.alexnet_split import NormAcrossRanks
+from minicnn.train.evaluate import Classifier, evaluate
+from minicnn.train.step import check_whole
 
 RNG = np.random.default_rng(0)
 
@@ -155,6 +159,20 @@ def test_what_cannot_be_split_stays_whole():
         nn.SplitLinear.convert(nn.ReLU())
     with pytest.raises(ValueError, match="SplitLinear: 3 outputs cannot be shared out to 2 ranks in equal parts"):
         thread_ranks.run(2, lambda world: nn.SplitLinear(4, 3))
+
+
+def test_what_wants_the_whole_network_on_each_rank_refuses_parts_of_it():
+    def refusals(world):
+        model = nn.Sequential(nn.Flatten(), nn.SplitLinear(12, 2))
+        loader = DataLoader((np.zeros((4, 3, 2, 2), np.uint8), np.zeros(4, np.int64)), 2)
+        with raises(ValueError, "Trainer: each rank has a part of the network", "a loop of your own"):
+            check_whole(model)
+        with raises(ValueError, "evaluate: each rank has a part of the network", "part=(0, 1)"):
+            evaluate([Classifier(model, ZeroToOne())], loader)
+        return evaluate([Classifier(model, ZeroToOne())], loader, part=(0, 1)).count
+
+    assert thread_ranks.run(2, refusals) == [4, 4]
+    check_whole(nn.Sequential(nn.SplitLinear(12, 2)))  # of one process: all of it
 
 
 def test_by_itself_a_process_has_the_network_that_it_had():

@@ -95,12 +95,12 @@ class ThreadRank(World):
         first, *others = self._all("sum", array)
         return sum(others, first).reshape(array.shape)  # of no axis: an array nevertheless
 
-    def start_sum(self, array, wire="float32"):
+    def start_sum(self, array, send="float32"):
         self.calls.append(("start_sum", array.shape))
         if self.started == len(self.team.sums):
             self.team.sums.append({})
         handed_in = self.team.sums[self.started]
-        handed_in[self.rank] = kind_of(f"start_sum {self.started} as {wire}", array), array.copy()
+        handed_in[self.rank] = kind_of(f"start_sum {self.started} as {send}", array), array.copy()
         self.started += 1
         array[...] = np.nan  # nobody may look at it, or add to it, until the sum is there
         return Started(self.team, handed_in, array)
