@@ -1,9 +1,14 @@
 """Training by several processes: ranks, what they send each other, and gradients that are sums over all of them.
 
-One idea a file: launch.py reads who has started the process, ranks.py says what ranks can do together, mpi.py and
-nccl.py do it. On them stand buckets.py and shards.py, what becomes of gradients, and parallel.py, what users put around
-a step. agree.py compares what the ranks must have in common; start.py, ending.py and watchdog.py are for
-what goes wrong.
+One idea a file:
+
+    launch, start, current            who has started this process; MPI is imported, and fits; world()
+    ranks, mpi, nccl, bfloat16        what ranks can do together; who carries arrays in memory, and on GPUs
+    emulated_nccl, emulated_cuda      NCCL without GPUs
+    rows, parallel                    which rows of a batch are whose; what users put around a step
+    buckets, shards, sums, running    what becomes of gradients, and of running statistics
+    agree, first                      what the ranks must have in common; rank 0 before the others
+    ending, watchdog                  what happens when something goes wrong
 """
 
 from typing import TYPE_CHECKING
