@@ -67,9 +67,10 @@ def _tell_all(world, failed, tell):
 
 
 def first_process() -> bool:
-    """Whether this process speaks for all where they cannot find each other: the one that its launcher calls rank 0."""
+    """Whether this process speaks where those that were started together cannot find each other: the first on its
+    machine does, for another machine may lack nothing."""
     started = launch()
-    first = started is None or started.rank == 0
+    first = started is None or started.local_rank == 0
     if not first:
         time.sleep(1)  # Open MPI's mpiexec ends all as soon as one has ended, also the one that is about to speak
     return first
