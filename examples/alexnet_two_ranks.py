@@ -6,8 +6,8 @@
     python examples/alexnet_two_ranks.py                             one process, to compare with
 
 It is one network, with the same initial weights and the same dropout, on the same batches: all print the same losses,
-to the digits that float32 has. What differs is what the processes send each other, and so how many images a second
-there are. Pictures are drawn, the first time; --dummy takes noise. Needs the extra [mpi].
+until float32's roundings have grown large enough to be seen. What differs is what the processes send each other, and so
+how many images a second there are. Pictures are drawn, the first time; --dummy takes noise. Needs the extra [mpi].
 Source: Krizhevsky et al., NIPS 2012, section 3.2 (halves); Krizhevsky, arXiv:1404.5997, 2014 (weird).
 """
 
@@ -34,7 +34,7 @@ def arguments():
     parser.add_argument("--steps", type=cli.whole(WARM_UP + 1), default=10, help="(default: 10)")
     parser.add_argument("--image-size", type=cli.whole(67), default=227, help="pixels (default: 227)")
     parser.add_argument("--width", type=cli.whole(1), default=4096, help="neurons in fc6 and in fc7 (default: 4096)")
-    parser.add_argument("--lr", type=cli.number(0), default=0.01, help="(default: 0.01)")
+    parser.add_argument("--lr", type=cli.number(0), default=0.001, help="(default: 0.001)")
     parser.add_argument("--dummy", action="store_true", help="noise, of 1,000 classes, instead of drawn pictures")
     parser.add_argument("--seed", type=cli.whole(0), default=0, help="(default: 0)")
     return parser
