@@ -153,7 +153,7 @@ class DataLoader:
         return full + (rest > 0 and not self.drop_last)
 
     def __repr__(self):
-        names = ["batch_size", "shuffle", "seed", "num_workers", "drop_last", *["part"][: self._is_part]]
+        names = ["batch_size", "shuffle", "seed", "num_workers", "drop_last", *(["part"] if self._is_part else [])]
         shown = ", ".join(f"{name}={getattr(self, name)}" for name in names)
         return f"DataLoader({len(self._source)} items of {self._source}, {shown})"
 

@@ -45,8 +45,9 @@ def agree(what: str, values: Mapping[str, Any], world: World, advice: str = ADVI
     have = world.gather_values((texts.get(name, ""), str(values[name]) if name in values else "nothing"))
     for rank, value in enumerate(have):
         ranks.setdefault(value, []).append(rank)
-    short = len({text for _, text in ranks}) == len(ranks)  # else a text "1" and a number 1
-    others = [f"{value[short]} on {listed(those)}" for value, those in ranks.items() if value != have[0]]
+    alike = len({short for _, short in ranks}) < len(ranks)  # a text "1" and a number 1: their repr tells them apart
+    shown = {value: value[0] if alike else value[1] for value in ranks}
+    others = [f"{shown[value]} on {listed(those)}" for value, those in ranks.items() if value != have[0]]
     more = f", and {len(others) - SHOWN} other values" if len(others) > SHOWN else ""
-    shown = f"{name} is {', '.join(others[:SHOWN])}{more}, {have[0][short]} on rank 0"
-    raise RanksDiffer(f"{what} is not the same on all ranks: {shown}; {advice}")
+    values_shown = f"{', '.join(others[:SHOWN])}{more}, {shown[have[0]]} on rank 0"
+    raise RanksDiffer(f"{what} is not the same on all ranks: {name} is {values_shown}; {advice}")

@@ -238,7 +238,7 @@ class DataParallel:
 def _described(tensors):
     """{name: what a tensor must have in common with that of the other ranks}; ranks also match them by their order."""
     return {
-        name: f"{'trained ' * tensor.requires_grad}{tensor.data.dtype} {tensor.data.shape} in place {i}"
+        name: f"{'trained ' if tensor.requires_grad else ''}{tensor.data.dtype} {tensor.data.shape} in place {i}"
         for i, (name, tensor) in enumerate(tensors.items())
     }
 

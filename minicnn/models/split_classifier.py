@@ -37,7 +37,7 @@ class SplitClassifier(nn.Sequential):
     def forward(self, x):
         ranks = world()
         told = ranks.gather(np.array([len(x), random.first_row()], np.int64))
-        rows, first = told[:, 0], int(told[0, 1]) * ranks.size  # of parts that follow one another, other masks
+        rows, first = told[:, 0], int(told[0, 1]) * ranks.size  # parts of a batch have masks of their own
         most, start = int(rows.max()), int(rows[: ranks.rank].sum())
         if most > len(x):  # arrays that travel are of one shape
             x = cat([x, Tensor(full(x.data, (most - len(x), *x.shape[1:]), 0))], 0)

@@ -1,4 +1,4 @@
-"""Whether all ranks are about to call the same op, which those begin with that send arrays from rank to rank."""
+"""What an op over ranks begins with: the question whether all ranks are about to call the same one."""
 
 from typing import Any
 
