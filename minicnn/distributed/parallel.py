@@ -203,6 +203,9 @@ class DataParallel:
         ranks, numbers = told[: has_grad.size], told[has_grad.size :]  # ranks: how many have each gradient
         if self.world.size > 1 and not np.isin(ranks, (0, self.world.size)).all():
             raise self._missing(has_grad)
+        if self._count and len(ranks) and not ranks.any():
+            what = "DataParallel: a step is over, and no parameter has a gradient"
+            raise on_all_ranks(RuntimeError(f"{what}; call loss.backward() within it: there they are summed"))
         parts, (given, squares, *totals) = self.world.size * len(self._rows), numbers
         if parts * squares != given**2:  # as it is of equal numbers alone (Cauchy and Schwarz)
             raise RanksDiffer("DataParallel.report: every part of every rank must give as many numbers")

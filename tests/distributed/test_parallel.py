@@ -419,6 +419,20 @@ def test_a_gradient_that_one_rank_has_not(bucket_cap_mb):
 
 
 @pytest.mark.parametrize("shards", [None, 2])
+@pytest.mark.parametrize("size", [1, 2])
+def test_backward_behind_the_step(size, shards):
+    def work(world):
+        model, parallel, x = start(world, shards=shards)
+        with parallel.in_parts([1] * parallel.parts):
+            for number in range(parallel.parts):
+                with parallel.part(number):
+                    loss = model(x).sum()
+        loss.backward()
+
+    check_all_raise(size, RuntimeError, ["no parameter has a gradient", "call loss.backward() within it"], work)
+
+
+@pytest.mark.parametrize("shards", [None, 2])
 def test_a_gradient_of_before(shards):
     def work(world):
         model, parallel, x = start(world, shards=shards)
