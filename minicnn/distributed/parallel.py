@@ -121,6 +121,7 @@ class DataParallel:
         buffers = running_statistics(self.model, len(self._rows), self.world.size)
         self._running = Running([buffer for buffer in buffers if id(buffer) not in self._own], new_sum())
         self._numbers, self._done, self._given = new_sum(), 0, None
+        self._versions = self._versions_now()
         self._sums.begin()
         yield self._count
         self._finish()
@@ -171,7 +172,9 @@ class DataParallel:
         rows, all_parts, all_left, all_trained = self.world.gather(np.array(own, np.int64)).T
         if all_left.any():
             what = "DataParallel: a .grad is left from before the step, and would be lost or summed again"
-            raise on_all_ranks(RuntimeError(f"{what}; call optimizer.zero_grad() first, which sets it to None"))
+            raise on_all_ranks(
+                RuntimeError(f"{what}; call optimizer.zero_grad(), which sets it to None, before the block")
+            )
         if self.shards is not None and (all_parts != self.parts).any():
             what = f"each of {self.world.size} ranks has {self.parts} of the {self.shards} shards, not {parts}"
             raise on_all_ranks(ValueError(f"DataParallel.in_parts: {what}; cut its rows into so many parts"))
@@ -199,8 +202,13 @@ class DataParallel:
             raise RuntimeError(f"{what}; put `with parallel.part(i):` around each")
         self._sums.finish()
         has_grad = np.array([p.grad is not None for p in self.parameters.values()], np.float64)
-        told = self._over_ranks(np.concatenate([has_grad, self._numbers.total()]))  # the one small sum of a step
-        ranks, numbers = told[: has_grad.size], told[has_grad.size :]  # ranks: how many have each gradient
+        changed = [self._versions_now() != self._versions]
+        # the one small sum of a step; ranks: how many have each gradient
+        told = self._over_ranks(np.concatenate([changed, has_grad, self._numbers.total()]))
+        changed, ranks, numbers = np.split(told, [1, 1 + has_grad.size])
+        if changed.any():
+            what = "DataParallel: parameters were changed within the step, before gradients were summed"
+            raise on_all_ranks(RuntimeError(f"{what}; call optimizer.step() after the block"))
         if self.world.size > 1 and not np.isin(ranks, (0, self.world.size)).all():
             raise self._missing(has_grad)
         if self._count and len(ranks) and not ranks.any():
@@ -211,6 +219,9 @@ class DataParallel:
             raise RanksDiffer("DataParallel.report: every part of every rank must give as many numbers")
         self.totals = np.array(totals[: int(given) // parts])
         self._running.finish(self._over_ranks)
+
+    def _versions_now(self):
+        return [p.version.count for p in self._shared.values()]
 
     def _over_ranks(self, array):
         return self.world.sum(array) if self.shards is None else tree_sum(self.world, array)

@@ -119,7 +119,7 @@ def place_of(frame: FrameType | None) -> Place:
     waits, inside = False, ""
     if frame.f_code.co_filename in CARRIERS and frame.f_code.co_name != "on_rank_0":  # which calls anything
         waits, inside = True, f"in {frame.f_code.co_qualname}, called "
-        while frame.f_back and frame.f_code.co_filename.startswith(HERE):
+        while frame.f_back and (frame.f_code.co_filename.startswith(HERE) or _is_library(frame.f_code.co_filename)):
             frame = frame.f_back
     elif frame.f_code.co_name == "copy_to_host":  # what the GPU is busy with may be a sum over ranks
         waits, inside = True, "for the GPU "

@@ -52,7 +52,7 @@ class Outcome(NamedTuple):
 def check_steps(steps: Steps, batch_size: int, ranks: int, device: str) -> None:
     """SettingError unless a batch of so many rows can be worked on like this by so many ranks, on that device."""
     if ranks > batch_size:
-        what = f"{ranks} ranks have nothing to do with a batch of {batch_size}"
+        what = f"a batch of {batch_size} cannot be shared out to {ranks} ranks"
         raise SettingError(f"{what}; start fewer, or choose a larger --batch-size, which is that of all ranks together")
     if steps.send != "float32" and device == "cpu":
         what = f"--send {steps.send} is for gradients that go from GPU to GPU"

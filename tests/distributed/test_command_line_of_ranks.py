@@ -85,7 +85,7 @@ def test_only_rank_0_need_see_the_output_and_the_checkpoint(in_its_folder):
         ("--output-dir out", "if world().rank: sys.argv += ['--lr', 'x']", "rank 1 of 2 (host "),
         ("--output-dir out", "if world().rank: sys.argv += ['--evaluate']", "the command line is not the same on all"),
         ("--output-dir out --shards 3", "pass", "--shards must be a power of two, not 3"),
-        ("--output-dir out -b 1", "pass", "2 ranks have nothing to do with a batch of 1; "),
+        ("--output-dir out -b 1", "pass", "a batch of 1 cannot be shared out to 2 ranks; "),
         ("none --output-dir out", "pass", "none"),
         ("--output-dir data", "pass", "data is not empty"),
         ("--output-dir data/train/dark/0.JPEG", "pass", "cannot be made"),

@@ -444,6 +444,27 @@ def test_a_gradient_of_before(shards):
     check_all_raise(2, RuntimeError, ["a .grad is left", "optimizer.zero_grad()", "to None"], work)
 
 
+@pytest.mark.parametrize("shards", [None, 4])
+@pytest.mark.parametrize("size", [1, 2])
+def test_an_update_within_the_step(size, shards):
+    def work(world):
+        model, parallel, x = start(world, shards=shards)
+        optimizer = optim.SGD(model.parameters(), lr=0.1)
+        with parallel.in_parts([1] * parallel.parts):
+            for i in range(parallel.parts):
+                with parallel.part(i):
+                    model(x).sum().backward()
+            if world.rank == 0:
+                optimizer.step()
+
+    check_all_raise(size, RuntimeError, ["changed within the step", "optimizer.step() after the block"], work)
+
+
+def test_a_step_that_no_rank_has_rows_for_needs_no_gradient():
+    with start(World())[1].step(0):
+        pass
+
+
 def test_shards_on_one_process_lose_no_gradient_of_before():
     model, parallel, x = start(World(), shards=2)
     model(x).sum().backward()

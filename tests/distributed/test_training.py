@@ -253,7 +253,7 @@ def test_one_rank_that_is_asked_to_stop_in_validation_stops_all(tmp_path):
     "size, options, code, words",
     [
         (2, {"white": True}, 1, "rank 1 of 2, at lr 0.05: the normalised pictures are not finite. The rank's"),
-        (4, {"batch_size": 3}, 2, "4 ranks have nothing to do with a batch of 3"),
+        (4, {"batch_size": 3}, 2, "a batch of 3 cannot be shared out to 4 ranks"),
         (2, {"shards": 6}, 2, "--shards must be a power of two, not 6"),
         (4, {"shards": 2}, 2, "--shards 2 cannot be shared out to 4 ranks"),
         (2, {"others": {"lr": 0.1}}, 2, "the run is not the same on all ranks: lr is 0.1 on rank 1, 0.05 on rank 0"),

@@ -197,3 +197,26 @@ def test_who_waits():
         place = there[function](place_of)
         assert place.waits is waits, (name, function)
     assert copy_to_host.__name__ == "copy_to_host"  # it is known by its name
+
+
+def test_a_rank_waits_where_the_program_says_with():
+    """Not in contextlib, which calls what comes at the end of the block."""
+    there = {}
+    code = """
+import contextlib, sys
+
+@contextlib.contextmanager
+def step(place_of, found):
+    yield
+    found.append(sum(place_of))
+
+def sum(place_of):
+    return place_of(sys._getframe())
+"""
+    exec(compile(code, watchdog.HERE + "mpi.py", "exec"), there)
+    found = []
+    with there["step"](place_of, found):
+        pass
+    (place,) = found
+    assert place.waits and f"called at {__file__}, line " in place.text
+    assert place.text.endswith(': with there["step"](place_of, found):')
