@@ -73,7 +73,7 @@ class DataParallel:
         bucket_cap_mb: float = 25,
     ) -> None:
         self.world = current_world() if world is None else world
-        self.send = _checked_send(send)
+        self.send = send  # checked below, with what is to be sent
         self.shards = None if shards is None else _checked_shards(shards, self.world.size)
         self.bucket_cap_mb = real("DataParallel", "bucket_cap_mb", bucket_cap_mb, above=0)
         self.model = model
@@ -261,12 +261,6 @@ def _own_part(model):
     """The ids of the parameters and buffers of which each rank has a part of its own."""
     parts = [module for module in model.modules() if getattr(module, "own_part", False)]
     return {id(tensor) for part in parts for tensor in (*part.parameters(), *part.buffers())}
-
-
-def _checked_send(send):
-    if send not in ("float32", "bfloat16"):
-        raise ValueError(f"DataParallel: send must be 'float32' or 'bfloat16', not {send!r}")
-    return send
 
 
 def _check_gradients(parameters, send, shards):
