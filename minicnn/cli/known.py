@@ -12,8 +12,7 @@ from ..data.folder import split_folders
 from ..data.record import changed_sides, changes, is_flat, not_trained_on, record, trained_on
 from ..data.subset import PictureSet
 from ..distributed import world
-from ..distributed.agree import on_all_ranks
-from ..distributed.ending import listed
+from ..distributed.ending import listed, on_all_ranks
 from ..storage.checkpoint import CheckpointError, State
 from .pictures import Source, chosen_pictures
 

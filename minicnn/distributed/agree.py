@@ -2,7 +2,7 @@
 
 import zlib
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
@@ -11,19 +11,12 @@ from .ranks import World
 
 ADVICE = "start every rank with the same program and the same settings"
 SHOWN = 3  # values that differ from rank 0's
-E = TypeVar("E", bound=Exception)
 
 
 class RanksDiffer(RuntimeError):
     """The ranks do not agree about something. Each of them raises it, with the same text."""
 
     on_all_ranks = True
-
-
-def on_all_ranks(error: E) -> E:
-    """The error itself, marked as one that every rank raises: one of them is enough to tell it."""
-    error.on_all_ranks = True  # type: ignore[attr-defined]
-    return error
 
 
 def agree(what: str, values: Mapping[str, Any], world: World, advice: str = ADVICE) -> None:

@@ -12,7 +12,7 @@ import time
 import traceback
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 from ..console import complain, report
 from .launch import launch
@@ -22,6 +22,7 @@ from .start import LaunchError
 MOMENT = 1.5  # seconds in which ranks that fail of one cause have all noticed
 LONGER = 10  # where it is known that all will
 MESSAGES = 4  # so many different ones are shown of ranks that fail each in its way
+E = TypeVar("E", bound=Exception)
 
 
 def end_together(
@@ -102,8 +103,14 @@ def traceback_text(error: BaseException) -> str:
     return "".join(traceback.format_exception(error)).rstrip()
 
 
+def on_all_ranks(error: E) -> E:
+    """The error itself, marked as one that every rank raises: one of them is enough to tell it."""
+    error.on_all_ranks = True  # type: ignore[attr-defined]
+    return error
+
+
 def marked(error: BaseException) -> bool:
-    """Whether the error is one that all ranks raise (as World.on_rank_0 does)."""
+    """Whether ``on_all_ranks`` has marked it, or its class is."""
     return getattr(error, "on_all_ranks", False)
 
 

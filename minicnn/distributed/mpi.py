@@ -19,9 +19,8 @@ import numpy as np
 from .. import console
 from ..device import device_of
 from ..types import Array
-from .agree import on_all_ranks
 from .bfloat16 import check_send
-from .ending import end_by_traceback
+from .ending import end_by_traceback, on_all_ranks
 from .launch import Launch
 from .ranks import Sending, World
 from .start import share_cores, start

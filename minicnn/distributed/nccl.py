@@ -24,8 +24,8 @@ from ..device import DeviceError, array_module
 from ..emulated import EmulatedArray, emulating, on_device
 from ..types import Array, Shape
 from . import emulated_cuda, emulated_nccl
-from .agree import on_all_ranks
 from .bfloat16 import check_send, pack, unpack
+from .ending import on_all_ranks
 from .ranks import World
 
 DTYPES = {  # NCCL's names of them

@@ -36,11 +36,11 @@ import numpy as np
 from .. import random
 from ..settings import real, whole
 from ..types import Array
-from .agree import RanksDiffer, agree, on_all_ranks
+from .agree import RanksDiffer, agree
 from .bfloat16 import check_send
 from .buckets import Buckets
 from .current import world as current_world
-from .ending import listed
+from .ending import listed, on_all_ranks
 from .ranks import Sending, World
 from .running import Running, put, running_statistics
 from .shards import Own, Shards

@@ -33,7 +33,7 @@ import numpy as np
 
 from ..device import full, to_device
 from ..distributed import world
-from ..distributed.agree import on_all_ranks
+from ..distributed.ending import on_all_ranks
 from ..types import Array
 from ..variable import V, Variable
 from .batchnorm import BatchNorm, batch_norm_statistics

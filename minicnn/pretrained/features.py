@@ -19,7 +19,7 @@ from ..data import DataError, DataLoader
 from ..data.errors import shown
 from ..device import to_device
 from ..distributed import world
-from ..distributed.agree import on_all_ranks
+from ..distributed.ending import on_all_ranks
 from ..gradmode import no_grad
 from ..progress import Progress
 from ..tensor import Tensor

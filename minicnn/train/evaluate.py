@@ -22,7 +22,7 @@ from ..data import Batch, DataError, DataLoader
 from ..data.errors import shown
 from ..device import to_device
 from ..distributed import world
-from ..distributed.agree import on_all_ranks
+from ..distributed.ending import on_all_ranks
 from ..distributed.rows import checked_part
 from ..gradmode import no_grad
 from ..nn import Module

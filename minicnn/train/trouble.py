@@ -14,8 +14,7 @@ from ..data import Batch, DataLoader
 from ..data.errors import shown
 from ..device import array_module, as_array, to_device
 from ..distributed import world
-from ..distributed.agree import on_all_ranks
-from ..distributed.ending import marked
+from ..distributed.ending import marked, on_all_ranks
 from ..gradmode import no_grad
 from ..nn import Module
 from ..nn.watch import tensors_in, watch

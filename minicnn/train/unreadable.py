@@ -6,7 +6,7 @@ from ..console import say
 from ..data import DataError, DataLoader
 from ..data.errors import shown
 from ..distributed import World
-from ..distributed.agree import on_all_ranks
+from ..distributed.ending import on_all_ranks
 
 
 class Teller:
