@@ -14,7 +14,7 @@ from minicnn.train import load_checkpoint
 from minicnn.train.trainer import LAST
 
 pytestmark = mpi.skip_without_mpi
-KILLS = 5  # of each rank; ten of each take minutes
+KILLS = 10  # of each rank
 PROGRAM = """
 import sys
 import minicnn
