@@ -139,7 +139,7 @@ def section_rows(name):
 
 
 @needs_compiler
-@pytest.mark.parametrize("name", ["time_cuda", "steps_minicnn", "check_timed"])
+@pytest.mark.parametrize("name", ["time_cuda", pytest.param("steps_minicnn", marks=pytest.mark.slow), "check_timed"])
 def test_sections_of_our_kernels_run_on_the_emulated_gpu(emulated, name):
     rows = section_rows(name)
     assert [row for row in rows if "error_text" in row or "skipped" in row] == []

@@ -25,7 +25,7 @@ REFUSED = [  # what all ranks are told where the last rank does not do what the 
 
 
 @mpi.skip_without_mpi
-@pytest.mark.parametrize("size", [2, 3, pytest.param(4, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("size", [2, pytest.param(3, marks=pytest.mark.slow), pytest.param(4, marks=pytest.mark.slow)])
 def test_over_mpi(size):
     for rank, out in enumerate(mpi.succeed(size, PROGRAM, timeout=150)):
         found = json.loads(out)

@@ -41,7 +41,7 @@ def passed():
 
 
 @mpi.skip_without_mpi
-@pytest.mark.parametrize("size", [2, 3])
+@pytest.mark.parametrize("size", [2, pytest.param(3, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("check", CHECKS)
 def test_between_ranks(passed, check, size):
     ended, names = passed(size)

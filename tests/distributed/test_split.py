@@ -37,7 +37,8 @@ def test_alexnet_of_2012_over_ranks_is_the_whole_one(size):
 
 
 @mpi.skip_without_mpi
-@pytest.mark.parametrize("size", [2, pytest.param(4, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("size", [2, 4])
 def test_the_weird_trick_is_the_whole_network_on_the_whole_batch(size):
     (found,) = trained(size, "weird")
     assert found["difference"]["losses"] < 1e-12 and found["difference"]["weights"] < 1e-12

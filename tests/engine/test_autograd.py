@@ -198,7 +198,7 @@ def test_a_graph_is_freed_without_the_garbage_collector(walk, inplace):
         gc.enable()
 
 
-@pytest.mark.parametrize("depth", [10_000, 100_000])
+@pytest.mark.parametrize("depth", [10_000, pytest.param(100_000, marks=pytest.mark.slow)])
 def test_deep_graphs(depth):
     x = leaf(1.0)
     y = x

@@ -39,11 +39,12 @@ def test_the_output_of_every_layer(torch, torchvision, name):
 @pytest.mark.parametrize(
     ("name", "on", "dtype", "tolerance"),
     [
-        ("alexnet", "fast", np.float32, 1e-4),
+        pytest.param("alexnet", "fast", np.float32, 1e-4, marks=pytest.mark.slow),
         ("resnet18", "plain", np.float32, 1e-4),  # a few batch norms magnify what Winograd rounds, to several %
         ("resnet18", "fast", np.float64, 1e-9),
         ("vgg11", "fast", np.float64, 1e-9),  # in vgg11_bn, batch norm leaves the biases before it no gradient
-        ("resnet50", "fast", np.float64, 1e-9),  # in float32, its batch norms of 24 numbers do so with any rounding
+        # in float32, its batch norms of 24 numbers do so with any rounding
+        pytest.param("resnet50", "fast", np.float64, 1e-9, marks=pytest.mark.slow),
     ],
 )
 def test_three_steps_of_training(torch, torchvision, name, on, dtype, tolerance):

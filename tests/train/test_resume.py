@@ -44,6 +44,7 @@ def run_until(folder, moment, monkeypatch):
         resumed(small_trainer(folder, epochs=EPOCHS)).fit()
 
 
+@pytest.mark.slow
 def test_dying_around_every_write(tmp_path, undisturbed, monkeypatch):
     for moment in range(1, 100):
         folder = tmp_path / str(moment)
