@@ -6,6 +6,7 @@ process before Python can say anything. So mpi4py is asked whose library it has 
 """
 
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 from threadpoolctl import threadpool_limits
 
 from ..device import cpu_cores, cpu_threads
+from ..signals import handling
 from .launch import Launch
 
 BLAS_VARIABLES = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS")
@@ -44,7 +46,8 @@ def start(started: Launch) -> Any:
     if not MPI.Is_initialized():
         if started.launcher != "Slurm" and (started.launcher == "Open MPI") != (library == "Open MPI"):
             raise LaunchError(f"{times}, but mpi4py uses {library}: {_way_out(started, library)}")
-        MPI.Init_thread()
+        with handling(signal.SIG_DFL):  # it waits for the other processes; where one is gone, no handler is called
+            MPI.Init_thread()
     rank, size = MPI.COMM_WORLD.rank, MPI.COMM_WORLD.size
     if (rank, size) != (started.rank, started.size):
         found = f"{library} says that this is rank {rank} of {size}, not {started.rank} of {started.size}"

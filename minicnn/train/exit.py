@@ -18,8 +18,9 @@ from ..distributed.ending import end_together, first_process, marked, traceback_
 from ..envvars import EnvVarError
 from ..errors import OutputError, SettingError
 from ..runlog import LogError
+from ..signals import handling
 from ..storage.checkpoint import CheckpointError
-from .interrupt import Ended, Interrupted, end, handling
+from .interrupt import Ended, Interrupted, end
 from .trouble import TrainingError
 
 # what cannot be used: pictures, files, folders, arguments, devices, variables of the environment, several processes

@@ -4,17 +4,13 @@ While a network trains, the first one asks it to stop at the next good place, an
 that was ignored when the program was started, as SIGINT is in a shell's background jobs, stays ignored.
 """
 
-import contextlib
 import signal
-import threading
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from ..console import say_in_handler
-
-SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+from ..signals import handling
 
 
 class Interrupted(Exception):
@@ -36,23 +32,6 @@ class Ended(KeyboardInterrupt):
 def end(number: int, frame: FrameType | None) -> None:
     """A signal's handler: end the program."""
     raise Ended(number)
-
-
-@contextlib.contextmanager
-def handling(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
-    """``with handling(handler):`` it answers the SIGNALS that are not ignored; what answered before does so again
-    afterwards. Python lets only the main thread do that; in another one, nothing is changed."""
-    before = {}
-    if threading.current_thread() is threading.main_thread():
-        present = {number: signal.getsignal(number) for number in SIGNALS}
-        before = {number: found for number, found in present.items() if found not in (signal.SIG_IGN, None)}
-    try:
-        for number in before:
-            signal.signal(number, handler)
-        yield
-    finally:
-        for number, found in before.items():
-            signal.signal(number, found)
 
 
 class Interrupt:

@@ -127,6 +127,19 @@ def test_one_rank_that_leaves():
 
 @pytest.mark.slow
 @mpi.skip_without_mpi
+def test_a_signal_while_a_rank_waits_for_one_that_never_comes():
+    """MPI's library waits in its initialisation, where Python calls no handler."""
+    ranks = "os.environ.get('PMI_RANK'), os.environ.get('OMPI_COMM_WORLD_RANK')"
+    never = f"import os, time\nif '1' in ({ranks}): time.sleep(60)"
+    job = mpi.start(2, never + PROGRAM.replace("CASE", ""))
+    time.sleep(2)  # until it is there
+    os.kill(job.pid(0), signal.SIGTERM)
+    end = job.end(timeout=30)
+    assert end.code != 0 and end.seconds < 15 and job.gone(), str(end)
+
+
+@pytest.mark.slow
+@mpi.skip_without_mpi
 def test_the_lowest_of_several_that_fail_speaks():
     code, said = fails(4, "if ranks.rank > 1: refuse()")
     assert code == 2 and said.startswith("error: rank 2 of 4") and said.count("\n") == 1

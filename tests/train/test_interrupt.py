@@ -13,9 +13,10 @@ from kill_and_resume import repeated_part, resumed, small_trainer
 from paths import EXAMPLES
 from programs import SMALL
 
+from minicnn.signals import handling
 from minicnn.storage.checkpoint import save_checkpoint
 from minicnn.train import Interrupted, exit_code, load_checkpoint
-from minicnn.train.interrupt import Ended, Interrupt, end, handling
+from minicnn.train.interrupt import Ended, Interrupt, end
 from minicnn.train.trainer import LAST
 
 SIGNALS = [getattr(signal, name, None) for name in ("SIGINT", "SIGTERM", "SIGHUP")]  # Windows lacks the last
