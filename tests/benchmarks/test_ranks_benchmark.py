@@ -1,5 +1,6 @@
 """The table of benchmarks/ranks.py, on numbers that can be worked out by hand, and what it takes for waiting."""
 
+import json
 import time
 
 import numpy as np
@@ -26,6 +27,14 @@ def test_ratios_are_those_of_each_turn():
     assert two == "| net, batch 8 | 2 x 1 | 3.2 | 1.25 (0.50 to 2.00) | 25% |"
     assert one == "| net, batch 8 | 1 x 2 | 4.0 | 1 | 0% |"
     assert slow == "| net, batch 8 | 1 x 1 | 2.0 | 0.50 (0.50 to 0.50) | 0% |"
+
+
+@pytest.mark.parametrize("network", ["resnet18", "resnet20", "alexnet"])
+def test_the_table_of_the_documents_is_of_the_raw_figures(network):
+    raw = json.loads((ROOT / "benchmarks" / "results" / "ranks" / f"{network}.json").read_text())
+    runs = {tuple(map(int, way.split(" x "))): of_way for way, of_way in raw["runs"].items()}
+    page = (ROOT / "docs" / "scale.md").read_text(encoding="utf-8").splitlines()
+    assert [line for line in ranks.table(network, runs, list(runs)) if line not in page] == []
 
 
 def test_the_time_of_the_ranks_methods_is_waiting():
