@@ -11,12 +11,14 @@ One idea a file:
     ending, watchdog                  what happens when something goes wrong
 """
 
+import sys
 from typing import TYPE_CHECKING
 
 from ..absent import absent
 from ..device import choose_gpu
 from .agree import RanksDiffer
 from .current import world
+from .ending import end_by_signal
 from .launch import launch
 from .parallel import DataParallel
 from .ranks import World
@@ -27,6 +29,8 @@ __all__ = ["DataParallel", "LaunchError", "RanksDiffer", "Watchdog", "World", "w
 
 if (_started := launch()) is not None:
     choose_gpu(_started.local_rank)  # now: a model may be on "cuda" before anybody asks for the world
+    if _started.size > 1:
+        sys.excepthook = end_by_signal(_started)  # until there is a world, which has one of its own
 
 if not TYPE_CHECKING:
 

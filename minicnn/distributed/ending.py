@@ -6,7 +6,9 @@ asks who else does, and waits a moment for answers: if all ranks do, rank 0 spea
 if not, the lowest of those that failed says which rank it is, and ends the job.
 """
 
+import os
 import platform
+import signal
 import sys
 import time
 import traceback
@@ -15,7 +17,7 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from ..console import complain, report
-from .launch import launch
+from .launch import Launch, launch
 from .ranks import World
 from .start import LaunchError
 
@@ -83,6 +85,22 @@ def show_refusal(kind: type[BaseException], error: BaseException, trace: Traceba
         sys.__excepthook__(kind, error, trace)
     elif first_process():
         complain(f"error: {error}")
+
+
+def end_by_signal(started: Launch) -> Callable[[type[BaseException], BaseException, TracebackType | None], None]:
+    """What ``sys.excepthook`` is to be before MPI is begun: the others may wait in its beginning for this process. An
+    mpiexec ends them all when one of them is ended by a signal, which an exit code does not make it do."""
+
+    def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        if issubclass(kind, KeyboardInterrupt):  # which mpiexec has had, too
+            sys.__excepthook__(kind, error, trace)
+            return
+        time.sleep(0.3 * min(started.rank, 5))  # a lower one that fails alike speaks first, and that ends this one
+        report(f"error: rank {started.rank} of {started.size} (host {platform.node()}): {traceback_text(error)}")
+        sys.stdout.flush()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    return hook
 
 
 def end_by_traceback(

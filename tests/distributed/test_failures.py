@@ -127,6 +127,20 @@ def test_one_rank_that_leaves():
 
 @pytest.mark.slow
 @mpi.skip_without_mpi
+@pytest.mark.parametrize("who", ["launch().rank == 1", "True"])
+def test_an_error_before_mpi_is_begun(who):
+    """The others wait in its beginning."""
+    program = "from minicnn.distributed import world\nfrom minicnn.distributed.launch import launch\n"
+    job = mpi.start(2, f"{program}if {who}: open('/nowhere/at all')\nworld()")
+    end = job.end(timeout=30)
+    said = "".join(end.err)
+    assert end.code != 0 and end.seconds < 10 and job.gone(), str(end)
+    assert said.count("Traceback") == 1 and said.count("FileNotFoundError") == 1, said
+    assert f"error: rank {int(who != 'True')} of 2 (host" in said
+
+
+@pytest.mark.slow
+@mpi.skip_without_mpi
 def test_a_signal_while_a_rank_waits_for_one_that_never_comes():
     """MPI's library waits in its initialisation, where Python calls no handler."""
     ranks = "os.environ.get('PMI_RANK'), os.environ.get('OMPI_COMM_WORLD_RANK')"
