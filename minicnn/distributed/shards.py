@@ -16,7 +16,7 @@ from .sums import TreeSum, tree_sum
 
 
 class Own:
-    """One process: gradients add up in ``.grad``, as they always do."""
+    """One process: gradients add up in ``.grad``, as they always do. So its methods do nothing."""
 
     def begin(self) -> None:
         """Nothing."""
