@@ -36,6 +36,8 @@ void *shared_array(unsigned number, const char *name, size_t bytes, size_t items
 const unsigned (*warp_collect(unsigned line, const unsigned (&mine)[6]))[6];
 void copy_async(void *shared, const void *global, bool inside, const void *code);
 void close_group();
+void fence();
+void hand_over(const void *word);
 void wait_for_groups(unsigned pending);
 void check_access(void *where, size_t bytes, bool write, bool atomic, const void *code);
 [[noreturn]] void assertion_failed(const char *condition, unsigned line);
@@ -87,6 +89,7 @@ inline unsigned vote(unsigned line, unsigned mask, bool predicate) {
 template <typename T, typename Update>
 EMULATOR_UNSEEN T atomic(T *address, Update update) {
     check_access(address, sizeof(T), true, true, __builtin_return_address(0));
+    hand_over(address);
     T old = *address;
     *address = update(old);
     return old;
@@ -146,7 +149,9 @@ inline int __all_sync(unsigned mask, int predicate, unsigned line = __builtin_LI
 
 inline unsigned __activemask() { return emulator::lanes_running(); }
 
-// ---- Atomics, of the types that CUDA has them for
+// ---- Atomics, of the types that CUDA has them for, and what puts blocks in order through them
+
+inline void __threadfence() { emulator::fence(); }
 
 template <typename T, typename... Types>
 concept one_of = (std::same_as<T, Types> || ...);
@@ -167,6 +172,7 @@ EMULATOR_ATOMIC(atomicMin, (word<T> || one_of<T, long long>), v < old ? v : old)
 EMULATOR_ATOMIC(atomicAnd, word<T>, old &v)
 EMULATOR_ATOMIC(atomicOr, word<T>, old | v)
 EMULATOR_ATOMIC(atomicXor, word<T>, old ^ v)
+EMULATOR_ATOMIC(atomicInc, (one_of<T, unsigned>), old >= v ? 0 : old + 1)
 template <word T>
 T atomicCAS(T *p, std::type_identity_t<T> expected, std::type_identity_t<T> v) {
     return emulator::atomic(p, [=](T old) { return old == expected ? v : old; });

@@ -23,6 +23,7 @@ namespace emulator {
 
 unsigned current_thread, threads_in_block;
 uint32_t epoch, first_epoch, warp_clock[MAX_THREADS][WARP];
+bool clocks_have_run;
 uint64_t blocks_done;
 const Launch *launch;
 char *stacks;
@@ -54,7 +55,6 @@ unsigned idle_count;
 Thread threads[MAX_THREADS];
 unsigned ready[MAX_THREADS], ready_count;  // threads that may go on
 unsigned next_thread, waiting_at_barrier;
-bool warps_have_met;
 unsigned collected[MAX_THREADS / WARP][2][WARP][6];  // of each warp, in turns: see warp_collect
 unsigned char turn[MAX_THREADS];
 Report *report;
@@ -148,7 +148,7 @@ bool warp_meets(unsigned thread) {
         warp_clock[base + lane][lane]++;
         let_go(base + lane);
     }
-    warps_have_met = true;
+    clocks_have_run = true;
     return true;
 }
 
@@ -185,10 +185,10 @@ void run_block() {
     epoch++;
     first_epoch = epoch;
     next_thread = waiting_at_barrier = ready_count = 0;
-    if (warps_have_met || blocks_done == 0) {
+    if (clocks_have_run || blocks_done == 0) {
         memset(warp_clock, 0, threads_in_block * sizeof warp_clock[0]);
         for (unsigned t = 0; t < threads_in_block; t++) warp_clock[t][t % WARP] = 1;
-        warps_have_met = false;
+        clocks_have_run = false;
     }
     for (unsigned t = 0; t < threads_in_block; t++) threads[t].state = NOT_BEGUN, turn[t] = 0;
     begin_block();

@@ -10,14 +10,19 @@
 //   the same thread made them,
 //   or two threads of a block, with a __syncthreads between them (the epoch has grown),
 //   or two threads of a warp, with a __syncwarp or a shuffle between them (the warp's clocks know),
+//   or two threads of different blocks, and the first block handed over to the second: after the access a __threadfence
+//      and an atomic on some word; there, later, an atomic on that word and a __threadfence before the other access (in
+//      the first block, and in the second, a __syncthreads lies between the fence and accesses of other threads),
 //   or both are atomic;
-// blocks are never in order. Anything else is a race, even if this once the result came out right.
+// else blocks are never in order. Anything else is a race, even if this once the result came out right.
 
 #include "runtime.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <initializer_list>
+#include <unordered_map>
 #include <vector>
 
 namespace emulator {
@@ -53,10 +58,43 @@ struct Copy {  // begun, and not yet waited for
 std::vector<Copy> copies[MAX_THREADS];
 unsigned groups[MAX_THREADS];  // that the thread has closed
 
+// What a block has handed over by an atomic on a word: its accesses up to a __threadfence of one of its threads
+struct Handed {
+    uint32_t first, fence;  // the block's first epoch, and that of the fence: earlier ones are covered
+    uint32_t thread, clock;  // of the fence's own epoch, what its thread did before this time
+};
+
+// What a thread of the running block has taken over: what was handed over by one word up to then
+struct Taken {
+    const std::vector<Handed> *by_word;
+    size_t count;
+    uint32_t fence;  // the epoch in which the thread has fenced it; 0: not yet, and it is of no use before
+    uint32_t thread;
+};
+
+std::unordered_map<const void *, std::vector<Handed>> handed;  // by word, in the order of the blocks
+std::vector<Taken> taken;
+Handed fences[MAX_THREADS];  // the last fence of each thread of the running block; first is 0 before there is one
+
+// Whether an access of another block was handed over to the current thread
+bool handed_over(const Access &then) {
+    for (const Taken &each : taken) {
+        if (!each.fence || (each.thread != current_thread && each.fence >= epoch)) continue;
+        auto begin = each.by_word->begin(), by = begin + each.count;  // in the order of time: the block is near its end
+        by = std::upper_bound(begin, by, then.epoch, [](uint32_t time, const Handed &h) { return time < h.first; });
+        for (uint32_t first = by == begin ? 0 : by[-1].first; by != begin && by[-1].first == first; by--) {
+            const Handed &last = by[-1];
+            bool own = then.epoch == last.fence && then.thread == last.thread && then.clock < last.clock;
+            if (own || then.epoch < last.fence) return true;
+        }
+    }
+    return false;
+}
+
 // Whether what `then` did is certain to have happened before what the current thread does now.
 bool in_order(const Access &then, bool global) {
     if (!then.epoch) return true;
-    if (then.epoch < first_epoch) return !global;  // another block, whose shared memory was another
+    if (then.epoch < first_epoch) return !global || handed_over(then);  // another block, with shared memory of its own
     if (then.epoch < epoch || then.thread == current_thread) return true;
     return then.thread / WARP == current_thread / WARP && warp_clock[current_thread][then.thread % WARP] >= then.clock;
 }
@@ -189,6 +227,22 @@ void check_access(void *where, size_t bytes, bool write, bool atomic, const void
 
 const char *shared_name(unsigned number) { return number < MAX_SHARED_ARRAYS ? shared_arrays[number].name : nullptr; }
 
+// A __threadfence of the current thread. The clock ticks, so that what it does from here on is later.
+void fence() {
+    uint32_t &clock = warp_clock[current_thread][current_thread % WARP];
+    fences[current_thread] = {first_epoch, epoch, current_thread, ++clock};
+    clocks_have_run = true;
+    for (Taken &each : taken)
+        if (each.thread == current_thread && !each.fence) each.fence = epoch;
+}
+
+// An atomic of the current thread on a word: it takes over what others have left there, and leaves what it has fenced.
+void hand_over(const void *word) {
+    std::vector<Handed> &here = handed[word];  // which stays where it is when others are added
+    if (!here.empty()) taken.push_back({&here, here.size(), 0, current_thread});
+    if (fences[current_thread].first) here.push_back(fences[current_thread]);
+}
+
 void begin_launch() {
     if (epoch > UINT32_MAX / 2) {  // long before it starts again from 0, which means nobody
         memset(shared_cells, 0, sizeof shared_cells);
@@ -201,6 +255,7 @@ void begin_launch() {
         if (launch->parameters[i].writable)
             cells[i] = static_cast<Cell *>(calloc(launch->parameters[i].bytes / WORD + 1, sizeof(Cell)));
     memset(shared_arrays, 0, sizeof shared_arrays);
+    handed.clear();
     shared_end = GAP;
     shared_used = 0;
 }
@@ -213,7 +268,8 @@ void end_launch() {
 // What a block finds in shared memory is whatever the last one left there: here it is NaN, in float and in double.
 void begin_block() {
     memset(shared_memory, 0xff, shared_end);
-    for (unsigned t = 0; t < threads_in_block; t++) copies[t].clear(), groups[t] = 0;
+    for (unsigned t = 0; t < threads_in_block; t++) copies[t].clear(), groups[t] = 0, fences[t].first = 0;
+    taken.clear();
 }
 
 // An asynchronous copy arrives at some time between here and the wait. So this counts as a write, and so does the

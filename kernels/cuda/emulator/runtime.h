@@ -61,6 +61,7 @@ extern unsigned current_thread, threads_in_block;
 extern uint32_t epoch;                          // grows at each block's start and each __syncthreads
 extern uint32_t first_epoch;                    // of this block
 extern uint32_t warp_clock[MAX_THREADS][WARP];  // [t][l]: what thread t knows of lane l of its warp
+extern bool clocks_have_run;                    // since they were last set back
 extern uint64_t blocks_done;                    // blocks before this one
 
 // Memory (memory.cpp)

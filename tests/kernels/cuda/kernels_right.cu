@@ -1,5 +1,6 @@
 // Kernels that test_emulator.py runs: each one uses what a GPU has, rightly.
 
+#include "arrivals.cuh"
 #include "tensor_cores.cuh"
 
 // Which thread of which block wrote element i; a grid and a block of up to three dimensions
@@ -165,4 +166,32 @@ __global__ void reverse_by_copies(const T *x, T *y, int count) {
     __syncthreads();
     for (int n = 0; n < 16 / int(sizeof(T)); n++)
         y[four * 16 / sizeof(T) + n] = reinterpret_cast<const T *>(tile[63 - four])[n];
+}
+
+// y[sum] = the sum of x (sums, splits, 64): the last of a sum's blocks to arrive adds up what the others have written.
+// Twice, with counters of their own: no block waits for the others' first turn. Grid (splits, sums)
+template <typename T>
+__global__ void sum_by_the_last_block(const T *x, T *part, T *y, unsigned *arrived) {
+    int splits = gridDim.x, split = blockIdx.x, sum = blockIdx.y;
+    T *parts = part + sum * splits * 64, total = T(0);
+    for (int turn = 0; turn < 2; turn++) {
+        parts[split * 64 + threadIdx.x] = x[(sum * splits + split) * 64 + threadIdx.x];
+        if (last_to_arrive(arrived + turn * gridDim.y + sum, splits))
+            for (int k = 0; k < splits; k++) total += parts[k * 64 + 63 - threadIdx.x];
+        parts += gridDim.y * splits * 64;
+    }
+    if (total != T(0)) y[sum * 64 + threadIdx.x] = total;
+}
+
+// The same of one thread's number: no barrier is needed where the thread that writes is the one that fences and arrives
+template <typename T>
+__global__ void sum_by_the_last_thread(const T *x, T *part, T *y, unsigned *arrived) {
+    if (threadIdx.x > 0) return;
+    part[blockIdx.x] = x[blockIdx.x];
+    __threadfence();
+    if (atomicInc(arrived, gridDim.x - 1) < gridDim.x - 1) return;
+    __threadfence();
+    T total = T(0);
+    for (int k = 0; k < gridDim.x; k++) total += part[k];
+    y[0] = total;
 }

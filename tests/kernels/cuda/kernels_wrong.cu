@@ -234,3 +234,49 @@ __global__ void half_a_warp_multiplies(T *y) {
     multiply_add<tf32>(sum, a, b);  // here
     y[threadIdx.x] = T(sum[0]);
 }
+
+// Blocks that hand over to the last one to arrive, each with one step left out: the fence before the arrival, the
+// fence after it, the barrier before it
+template <typename T>
+__global__ void arrival_without_a_fence(T *part, T *y, unsigned *arrived) {
+    part[blockIdx.x] = T(1);
+    if (atomicInc(arrived, gridDim.x - 1) < gridDim.x - 1) return;
+    __threadfence();
+    for (int k = 0; k < gridDim.x; k++) y[0] += part[k];  // here
+}
+
+template <typename T>
+__global__ void no_fence_after_the_arrival(T *part, T *y, unsigned *arrived) {
+    part[blockIdx.x] = T(1);
+    __threadfence();
+    if (atomicInc(arrived, gridDim.x - 1) < gridDim.x - 1) return;
+    for (int k = 0; k < gridDim.x; k++) y[0] += part[k];  // here
+}
+
+template <typename T>
+__global__ void written_after_the_fence(T *part, T *y, unsigned *arrived) {
+    __threadfence();
+    part[blockIdx.x] = T(1);
+    if (atomicInc(arrived, gridDim.x - 1) < gridDim.x - 1) return;
+    __threadfence();
+    for (int k = 0; k < gridDim.x; k++) y[0] += part[k];  // here
+}
+
+template <typename T>
+__global__ void arrival_without_a_barrier(T *part, T *y, unsigned *arrived) {
+    part[blockIdx.x * 64 + threadIdx.x] = T(1);
+    if (threadIdx.x > 0) return;
+    __threadfence();
+    if (atomicInc(arrived, gridDim.x - 1) < gridDim.x - 1) return;
+    __threadfence();
+    for (int k = 0; k < gridDim.x * 64; k++) y[0] += part[k];  // here
+}
+
+template <typename T>
+__global__ void another_counter(T *part, T *y, unsigned *arrived) {
+    part[blockIdx.x] = T(1);
+    __threadfence();
+    atomicInc(arrived + blockIdx.x, 1);
+    __threadfence();
+    if (blockIdx.x == gridDim.x - 1) y[0] = part[0];  // here
+}

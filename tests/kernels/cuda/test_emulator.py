@@ -110,6 +110,23 @@ def test_atomics_and_other_types(dtype):
     equal(flags, positive)
 
 
+@both_types
+@pytest.mark.parametrize("splits, sums", [(1, 1), (2, 3), (37, 2)])
+def test_the_last_block_to_arrive(dtype, splits, sums):
+    x, part = numbers((sums, splits, 64), dtype), zeros((2, sums, splits, 64), dtype)
+    y, arrived = zeros((sums, 64), dtype), zeros(2 * sums, np.uint32)
+    run("sum_by_the_last_block", (splits, sums), 64, x, part, y, arrived)
+    expected = 2 * np.asarray(x, float).sum(1)[:, ::-1]
+    np.testing.assert_allclose(np.asarray(y), expected, rtol=1e-4 if dtype is np.float32 else 1e-12, atol=1e-5)
+    equal(arrived, np.zeros(2 * sums))  # as they were
+
+
+def test_a_thread_that_fences_what_it_has_written_needs_no_barrier():
+    x, y = on_device(np.arange(9, dtype=np.float32)), zeros(1)
+    run("sum_by_the_last_thread", 9, 32, x, zeros(9), y, zeros(1, np.uint32))
+    equal(y, [36])
+
+
 def test_uncoalesced_but_right():
     x, y = numbers((7, 13)), zeros((7, 13))
     run("uncoalesced_copy", 4, 32, x, y, 7, 13)
@@ -223,6 +240,22 @@ def array(size):
             32,
             (array(64), array(32)),
             ["between blocks", "block (1, 0, 0)", "y[0]", "has written"],
+        ),
+        *(
+            (name, 3, 1, (array(3), array(1), zeros(3, np.uint32)), ["between blocks", "block (2, 0, 0)", "part[0]"])
+            for name in (
+                "arrival_without_a_fence",
+                "no_fence_after_the_arrival",
+                "written_after_the_fence",
+                "another_counter",
+            )
+        ),
+        (
+            "arrival_without_a_barrier",
+            3,
+            64,
+            (array(192), array(1), zeros(3, np.uint32)),
+            ["between blocks", "block (2, 0, 0)", "part[1]"],
         ),
         ("neighbour_of_another_block", 2, 32, (array(64), 64), ["between blocks", "block (1, 0, 0)", "reads y[31]"]),
         ("atomic_beside_plain", 1, 32, (array(1),), ["race", "y[0]"]),

@@ -1,0 +1,30 @@
+"""Counters of thread blocks that have arrived (arrivals.cuh): 0 before each launch, and 0 again after it."""
+
+import functools
+
+import numpy as np
+
+from minicnn.device import array_module
+from minicnn.emulated import EmulatedArray, on_device
+
+COUNTERS = 4096  # how many a launch can have
+
+
+def arrivals(like, count):
+    """At least `count` counters, on the device of `like`; ValueError if that is more than COUNTERS.
+
+    On a GPU those of the current stream, where one launch follows the other: nothing is allocated or set to 0 again.
+    """
+    if count > COUNTERS:
+        raise ValueError(f"arrivals: {count} counters for one launch; there are {COUNTERS}")
+    if isinstance(like, EmulatedArray):
+        return on_device(np.zeros(count, np.uint32))  # new ones: a launch that was given up leaves them as they were
+    cuda = array_module(like).cuda
+    return _counters(like.device.id, cuda.get_current_stream().ptr)
+
+
+@functools.cache
+def _counters(device, stream):
+    import cupy  # an optional package: whoever comes here has an array of it
+
+    return cupy.zeros(COUNTERS, "uint32")
