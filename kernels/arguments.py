@@ -16,6 +16,12 @@ from minicnn.emulated import EmulatedArray, on_device
 MAX_THREADS, MAX_BLOCK, MAX_GRID = 1024, (1024, 1024, 64), (2**31 - 1, 65535, 65535)
 
 
+def takes_bfloat16(function):
+    """Decorator of a kernels' function that takes bfloat16 arrays itself; any other gets them as float32."""
+    function.takes_bfloat16 = True
+    return function
+
+
 class CheckedKernel:
     """A kernel of either language: ``kernel[grid, block](*arguments)``.
 
@@ -162,6 +168,29 @@ def empty(like, shape, dtype=None):
     """An array of that shape with any content, on the device (and, by default, of the dtype) of `like`."""
     array = array_module(like).empty(shape, dtype or like.dtype)
     return on_device(array) if isinstance(like, EmulatedArray) else array
+
+
+def is_channels_last(array):
+    """Whether an array (N, C, H, W) lies in memory as (N, H, W, C), without gaps."""
+    return array.ndim == 4 and nhwc_view(array).flags.c_contiguous
+
+
+def empty_channels_last(like, shape, dtype=None):
+    """As ``empty``; channels-last in memory if the shape is (N, C, H, W)."""
+    if len(shape) != 4:
+        return empty(like, shape, dtype)
+    n, channels, *size = shape
+    return nchw_view(empty(like, (n, *size, channels), dtype))
+
+
+def nhwc_view(array):
+    """An array (N, C, H, W) as (N, H, W, C), which is how a kernel takes a channels-last one; None stays None."""
+    return None if array is None else array.transpose(0, 2, 3, 1)
+
+
+def nchw_view(array):
+    """An array (N, H, W, C) as (N, C, H, W)."""
+    return array.transpose(0, 3, 1, 2)
 
 
 def filled(out, like, fill):

@@ -6,7 +6,8 @@ NVRTC, NVIDIA's compiler as a library, turns each .cu file of ``kernels/cuda/`` 
 7.5, 8.0, 9.0 and 10.0 and says what each kernel takes: registers, shared memory, and spills, which are registers that
 did not fit, or arrays with an index that the compiler does not know, and lie in slow memory: an error. Occupancy is how
 many of a multiprocessor's threads can be there at once, in theory, in blocks of 256 threads, which is what almost every
-kernel is launched with. For ``kernels/numba_cuda/``, Numba and NVIDIA's linker say the same (``ptx.py`` there).
+kernel is launched with, and without the shared memory whose size a launch gives. For ``kernels/numba_cuda/``, Numba and
+NVIDIA's linker say the same (``ptx.py`` there).
 
 Needs what ``pip install 'numba-cuda[cu13]'`` brings along; neither driver nor GPU.
 
@@ -131,10 +132,10 @@ def table(usages):
     for usage in usages:
         by_kernel.setdefault((usage.file, usage.kernel, usage.real), []).append(usage)
     columns = "".join(f" | sm_{architecture:<3} reg shared spill occ" for architecture in ARCHITECTURES)
-    yield f"{'file':14} {'kernel':43} {'T':6}{columns}"
+    yield f"{'file':20} {'kernel':43} {'T':8}{columns}"
     for names, each in by_kernel.items():
         cells = (f" | {u.registers:10} {u.shared:6} {u.spills:5} {u.occupancy:2.0f} %" for u in each)
-        yield "{:14} {:43} {:6}".format(*names) + "".join(cells)
+        yield "{:20} {:43} {:8}".format(*names) + "".join(cells)
 
 
 def main():

@@ -8,22 +8,34 @@ import numpy as np
 
 from minicnn.console import remark
 from minicnn.emulated import EmulatedArray
-from minicnn.kernels.arguments import CheckedKernel, check_array, check_one_gpu, contiguous, empty, filled, number
+from minicnn.kernels.arguments import (
+    CheckedKernel,
+    check_array,
+    check_one_gpu,
+    contiguous,
+    empty,
+    filled,
+    is_channels_last,
+    nchw_view,
+    nhwc_view,
+    number,
+)
 
 from . import emulator
-from .source import FOLDER, KernelError, kernels, text, types
+from .source import DTYPES, FOLDER, STRUCTS, KernelError, divisor, kernels, text, types
 
 __all__ = ["empty"]  # besides what is defined here
 
 THREADS = 256  # of a thread block, where nothing speaks for another number
-MAX_SHARED = 48 << 10  # bytes that every GPU gives a thread block
+USUAL_SHARED = 48 << 10  # bytes of dynamic shared memory that every GPU gives a thread block without being asked
+MAX_SHARED = 227 << 10  # the most that any GPU gives: those of compute capability 9.0 and 10.0
 
 
 class Kernel(CheckedKernel):
     """``Kernel("activation.cu", "relu_forward")[grid, block](*arguments, shared=0, reaches=())``.
 
     An array may be None: a null pointer. One that the kernel only reads (``const T *``) may have gaps: it is copied.
-    shared   bytes of dynamic shared memory
+    shared   bytes of dynamic shared memory; KernelError if there are more than this GPU gives a block
     reaches  the arrays of T whose addresses stand in a table among the arguments
     """
 
@@ -49,13 +61,18 @@ class Kernel(CheckedKernel):
             emulator.launch(self, self.reals[real], grid, block, values, shared, reaches)
         else:
             values = tuple(np.uint64(0) if value is None else value for value in values)
-            _gpu_kernel(self.path, f"{self.name}<{self.reals[real]}>")(grid, block, values, shared_mem=shared)
+            compiled = _gpu_kernel(self.path, f"{self.name}<{self.reals[real]}>")
+            if shared > USUAL_SHARED:
+                _allow_shared(self, compiled, shared)
+            compiled(grid, block, values, shared_mem=shared)
 
     def __str__(self):
         return f"{self.name} ({self.path.name})"
 
     def value(self, what, parameter, argument, real):
         """The argument, checked: an array or None, a null pointer; a number in the parameter's dtype."""
+        if parameter.type in STRUCTS:
+            return _struct(what, parameter.type, argument)
         if not parameter.is_array:
             return number(what, parameter.dtype(real), argument)
         if argument is None:
@@ -66,6 +83,18 @@ class Kernel(CheckedKernel):
         if not parameter.is_const and not getattr(argument.flags, "writeable", True):  # CuPy's arrays have no such flag
             raise ValueError(f"{what} is written to, but the array of shape {argument.shape} is read-only")
         return argument
+
+
+def _struct(what, kind, argument):
+    """The bytes of a struct parameter: of a Divisor, that of a positive int; of any other, a NumPy record."""
+    if kind == "Divisor":
+        divided_by = int(number(what, DTYPES["int"], argument))
+        if divided_by < 1:
+            raise ValueError(f"{what} takes 1 to {2**31 - 1}, got {argument}")
+        return divisor(divided_by)
+    if not isinstance(argument, np.void) or argument.dtype != STRUCTS[kind]:
+        raise TypeError(f"{what} takes a NumPy record of dtype {STRUCTS[kind]}, got a {type(argument).__name__}")
+    return argument
 
 
 class CudaFile:
@@ -90,10 +119,15 @@ def blocks(count, threads=THREADS):
 def elementwise(kernel, *arrays, out=None, numbers=()):
     """The array that an element-wise kernel makes of arrays of one shape, written into `out` if that is not None.
 
-    The kernel takes them, the result, their size, and after these the `numbers`.
+    The kernel takes them, the result, their size, and after these the `numbers`. Where the first array is channels-last
+    in memory, the kernel goes over all of them in this order, and so is the result.
     """
     size = arrays[0].size
-    return filled(out, arrays[0], lambda y: kernel[blocks(size), THREADS](*arrays, y, size, *numbers))
+    launch = kernel[blocks(size), THREADS]
+    if is_channels_last(arrays[0]) and not arrays[0].flags.c_contiguous:
+        arrays = [nhwc_view(array) for array in arrays]
+        return nchw_view(filled(nhwc_view(out), arrays[0], lambda y: launch(*arrays, y, size, *numbers)))
+    return filled(out, arrays[0], lambda y: launch(*arrays, y, size, *numbers))
 
 
 def address(array):
@@ -122,3 +156,13 @@ def _gpu_module(path):
 @functools.cache
 def _gpu_kernel(path, name):
     return _gpu_module(path).get_function(name)
+
+
+def _allow_shared(kernel, compiled, shared):
+    """Have a kernel compiled for this GPU be launched with so much dynamic shared memory."""
+    import cupy  # an optional package: whoever comes here has an array of it
+
+    most = cupy.cuda.Device().attributes["MaxSharedMemoryPerBlockOptin"] - compiled.shared_size_bytes
+    if shared > most:
+        raise KernelError(f"{kernel}: {shared} bytes of shared memory; a block can have {most} on this GPU")
+    compiled.max_dynamic_shared_size_bytes = shared

@@ -5,11 +5,13 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
+import ml_dtypes
 import numpy as np
 
 from minicnn.device import KernelError
 
 FOLDER = Path(__file__).parent
+BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
 DTYPES = {
     "float": np.dtype(np.float32),
     "double": np.dtype(np.float64),
@@ -21,20 +23,31 @@ DTYPES = {
     "unsigned char": np.dtype(np.uint8),
     "bool": np.dtype(np.bool_),
 }
+STRUCTS = {  # that a kernel is given by value; divide.cuh explains the first
+    "Divisor": np.dtype([("multiplier", np.uint32), ("shift", np.uint32), ("number", np.int32)]),
+}
 REAL_TYPES = {np.dtype(np.float32): "float", np.dtype(np.float64): "double"}  # what T is, where the file does not say
-TENSOR_TYPES = {"tf32": np.dtype(np.float32), "float16": np.dtype(np.float16), "bfloat16": np.dtype(np.uint16)}
+TENSOR_TYPES = {"tf32": np.dtype(np.float32), "float16": np.dtype(np.float16), "bfloat16": BFLOAT16}
+ALL_TYPES = {**{name: dtype for dtype, name in REAL_TYPES.items()}, **TENSOR_TYPES}
+
+WIDE = "wide<T>"
 
 _COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
 _KERNEL = re.compile(
     r"template\s*<\s*typename\s+T\s*>\s*__global__\s+void\s+(?:__launch_bounds__\s*\([^)]*\)\s*)?(\w+)\s*\(([^)]*)\)"
 )
-_PARAMETER = re.compile(r"(const\s+)?(\w+(?:\s+\w+)*?)\s*(\*?)\s*(?:__restrict__\s*)?\b(\w+)")
+_PARAMETER = re.compile(
+    r"(const\s+)?(?:__grid_constant__\s+)?(wide\s*<\s*T\s*>|\w+(?:\s+\w+)*?)\s*(\*?)\s*(?:__restrict__\s*)?\b(\w+)"
+)
 _TYPES = re.compile(r"^// T: (.*)$", re.MULTILINE)
 _INCLUDE = re.compile(r'^#include "(\w+\.cuh)"$', re.MULTILINE)
 
 
 class Parameter(NamedTuple):
-    """``const T *x``: name "x", type "T", is_array, and whether the kernel may only read it."""
+    """``const T *x``: name "x", type "T", is_array, and whether the kernel may only read it.
+
+    The type is T, ``wide<T>`` (float where T is narrower: bfloat16.cuh), one of DTYPES or, if it is no array, STRUCTS.
+    """
 
     name: str
     type: str
@@ -51,7 +64,17 @@ class Parameter(NamedTuple):
 
     def dtype(self, real):
         """Its NumPy dtype, where T stands for `real`."""
-        return real if self.is_real else DTYPES[self.type]
+        if self.type == WIDE:
+            return max(real, ALL_TYPES["float"], key=lambda dtype: dtype.itemsize)
+        return real if self.is_real else (STRUCTS if self.type in STRUCTS else DTYPES)[self.type]
+
+
+@functools.lru_cache(1024)
+def divisor(number):
+    """The struct Divisor of a whole number from 1 to 2^31 - 1: divide.cuh says why it is right."""
+    shift = (number - 1).bit_length()
+    multiplier = -(-(1 << 31 + shift) // number)
+    return np.array((multiplier, shift, number), STRUCTS["Divisor"])[()]
 
 
 def without_comments(text):
@@ -60,22 +83,36 @@ def without_comments(text):
 
 
 def text(path, folders=(FOLDER,)):
-    """The file, with the .cuh files that it includes, from the first of the folders that has them."""
+    """The file, with the .cuh files that it includes, and those that these include, each once: from the first of the
+    folders that has it."""
+    return _with_included(path, folders, set())
+
+
+def _with_included(path, folders, done):
     given = path.read_text(encoding="utf-8")
 
     def included(match):
         line = given.count("\n", 0, match.start()) + 2
+        if match[1] in done:
+            return ""
+        done.add(match[1])
         found = next(folder / match[1] for folder in folders if (folder / match[1]).exists())
-        return f'#line 1 "{match[1]}"\n{found.read_text(encoding="utf-8")}\n#line {line} "{path.name}"'
+        return f'#line 1 "{match[1]}"\n{_with_included(found, folders, done)}\n#line {line} "{path.name}"'
 
     return _INCLUDE.sub(included, given)
 
 
 @functools.cache
 def types(path):
-    """{dtype: C++ type} of what T may be in the file: a line "// T: tf32, float16" says so, or REAL_TYPES."""
+    """{dtype: C++ type} of what T may be in the file: a line "// T: float, bfloat16" says so, or REAL_TYPES."""
     said = _TYPES.search(path.read_text(encoding="utf-8"))
-    return {TENSOR_TYPES[name]: name for name in said[1].split(", ")} if said else REAL_TYPES
+    if not said:
+        return REAL_TYPES
+    names = said[1].split(", ")
+    found = {ALL_TYPES[name]: name for name in names if name in ALL_TYPES}
+    if len(found) < len(names):  # tf32 is float32 in NumPy, as float is: a launch could not tell which is meant
+        raise KernelError(f"{path.name}: cannot read {said[0]!r}; it names some of {', '.join(ALL_TYPES)}, one a dtype")
+    return found
 
 
 @functools.cache
@@ -90,9 +127,9 @@ def kernels(path):
 
 def _parameter(path, kernel, text):
     match = _PARAMETER.fullmatch(" ".join(text.split()))
-    if match is None or (match[2] != "T" and match[2] not in DTYPES):
-        known = ", ".join(["T", *DTYPES])
-        raise KernelError(
-            f"{kernel} ({path.name}): cannot read the parameter {text.strip()!r}; its type is one of {known}"
-        )
-    return Parameter(match[4], match[2], bool(match[3]), bool(match[1]))
+    if match:
+        kind, is_array = WIDE if match[2].startswith("wide") else match[2], bool(match[3])
+        if kind in ("T", WIDE, *DTYPES) or (kind in STRUCTS and not is_array):
+            return Parameter(match[4], kind, is_array, bool(match[1]))
+    known = ", ".join(["T", WIDE, *DTYPES, *STRUCTS])
+    raise KernelError(f"{kernel} ({path.name}): cannot read the parameter {text.strip()!r}; its type is one of {known}")

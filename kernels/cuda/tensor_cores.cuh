@@ -1,13 +1,12 @@
 // The instructions of tensor cores and of asynchronous copies, each in a small function, and the numbers they work on.
 // They need compute capability 8.0. emulator/tensor_cores.cuh has the same functions for the processor.
 
+#include "bfloat16.cuh"
+
 struct tf32 {  // a float of which the 13 lowest bits are ignored: 1 sign, 8 exponent, 10 fraction
     unsigned bits;
 };
 struct float16 {  // 1 sign, 5 exponent, 10 fraction: up to 65504
-    unsigned short bits;
-};
-struct bfloat16 {  // the upper half of a float: 1 sign, 8 exponent, 7 fraction
     unsigned short bits;
 };
 
@@ -37,9 +36,7 @@ __device__ float16 rounded<float16>(float x) {
 
 template <>
 __device__ bfloat16 rounded<bfloat16>(float x) {
-    bfloat16 y = {0};
-    INSTRUCTION("cvt.rn.bf16.f32 %0, %1;" : "=h"(y.bits) : "f"(x));
-    return y;
+    return bfloat16(x);
 }
 
 // c (16, 8) += a (16, k) @ b (k, 8) by one warp, k being 8 words of 4 bytes: 8 tf32 or 16 of the 16-bit numbers. With

@@ -1,5 +1,7 @@
 """The build gate: every .cu file compiles for every architecture, without spills; and what it must not let through."""
 
+from pathlib import Path
+
 import pytest
 from checks import raises
 
@@ -39,6 +41,13 @@ def test_every_kernel_compiles_without_spills(path, architecture):
     for usage in usages:
         assert usage.spills == 0, f"{usage.kernel}<{usage.real}> spills {usage.spills} bytes on sm_{architecture}"
         assert usage.registers > 0 and 0 < usage.occupancy <= 100
+
+
+@pytest.mark.parametrize("architecture", [OLDEST, NEWEST])
+def test_every_type_that_a_parameter_may_have(architecture):
+    path = Path(__file__).parent / "cuda" / "kernels_of_types.cu"
+    usages = check_file(path, architecture)
+    assert {usage.real for usage in usages} == {"float", "double", "bfloat16"} and not any(u.spills for u in usages)
 
 
 def test_spills_are_seen_and_refused(tmp_path, monkeypatch, capsys):
@@ -97,7 +106,7 @@ def test_occupancy(registers, shared, architecture, occupancy):
 def test_the_table_has_a_line_for_each_kernel():
     usages = [Usage("a.cu", "name", "float", architecture, 40, 16, 0) for architecture in ARCHITECTURES]
     header, line = table(usages)
-    assert header.count("sm_") == line.count("|") == len(ARCHITECTURES) and line.startswith("a.cu           name")
+    assert header.count("sm_") == line.count("|") == len(ARCHITECTURES) and line.startswith(f"{'a.cu':20} name")
 
 
 def test_a_compiler_that_is_not_there_beside_its_bindings(monkeypatch, capsys):

@@ -20,6 +20,7 @@ from ..source import KernelError
 from . import recording
 from .compiler import library, runtime
 
+STRICTEST = 64  # bytes: the alignment of CUDA's strictest type
 _one_at_a_time = threading.Lock()  # all launches share the scheduler's memory
 
 
@@ -54,7 +55,7 @@ def launch(kernel, real, grid, block, values, shared, reached=()):
     path = library(kernel.path)
     code = _load(path)[f"emulate_{kernel.name}_{real}"]
     pairs = list(zip(kernel.parameters, values, strict=True))
-    arguments = [c_void_p(_address(v)) if p.is_array else ctypes.create_string_buffer(v.tobytes()) for p, v in pairs]
+    arguments = [c_void_p(_address(v)) if p.is_array else _bytes(v) for p, v in pairs]
     arrays = sorted(((p, v) for p, v in pairs if p.is_array and v is not None), key=lambda pair: pair[0].is_const)
     parameters = [_parameter(p.name, v, not p.is_const) for p, v in arrays]
     parameters += [_parameter(f"reaches[{i}]", v, True) for i, v in enumerate(reached)]
@@ -81,6 +82,14 @@ def _parameter(name, array, writable):
 
 def _address(array):
     return None if array is None else array.ctypes.data
+
+
+def _bytes(value):
+    """A number or struct as the kernel finds it, at an address that every type may have."""
+    buffer = (c_char * (value.nbytes + STRICTEST))()
+    placed = (c_char * value.nbytes).from_buffer(buffer, -ctypes.addressof(buffer) % STRICTEST)  # keeps the buffer
+    placed[:] = value.tobytes()
+    return placed
 
 
 @functools.cache

@@ -18,6 +18,7 @@
 #define __forceinline__ inline
 #define __noinline__ __attribute__((noinline))
 #define __restrict__ __restrict
+#define __grid_constant__
 #define __launch_bounds__(...)
 #define EMULATOR_UNSEEN __attribute__((noinline, no_sanitize("thread")))  // its accesses are reported by other means
 
@@ -209,6 +210,7 @@ T atomicCAS(T *p, std::type_identity_t<T> expected, std::type_identity_t<T> v) {
 EMULATOR_VECTORS(float, float)
 EMULATOR_VECTORS(double, double)
 EMULATOR_VECTORS(int, int)
+EMULATOR_VECTORS(unsigned, uint)
 EMULATOR_VECTORS(unsigned char, uchar)
 
 // ---- Arithmetic that C++ has by another name, or not

@@ -47,7 +47,7 @@ const Parameter *latest;
 alignas(256) char shared_memory[SHARED_BYTES + 2 * (MAX_SHARED_ARRAYS + 1) * GAP];
 Cell shared_cells[sizeof shared_memory / WORD];
 SharedArray shared_arrays[MAX_SHARED_ARRAYS];  // by the number of the declaration; base is nullptr before it is reached
-size_t shared_end, shared_used;
+size_t shared_end, shared_static, shared_dynamic;  // the end of those reached; their bytes, of both kinds
 
 struct Copy {  // begun, and not yet waited for
     char *to, bytes[16];
@@ -257,7 +257,7 @@ void begin_launch() {
     memset(shared_arrays, 0, sizeof shared_arrays);
     handed.clear();
     shared_end = GAP;
-    shared_used = 0;
+    shared_static = shared_dynamic = 0;
 }
 
 void end_launch() {
@@ -307,9 +307,12 @@ void *shared_array(unsigned number, const char *name, size_t bytes, size_t items
     if (number >= MAX_SHARED_ARRAYS) fail(nullptr, "line %u: more than %u shared arrays", line, MAX_SHARED_ARRAYS);
     SharedArray &array = shared_arrays[number];
     if (!array.base) {
-        if ((shared_used += bytes) > SHARED_BYTES)
-            fail(nullptr, "line %u: with %s, the block has %zu bytes of shared memory; %zu is the most", line, name,
-                 shared_used, SHARED_BYTES);
+        (dynamic ? shared_dynamic : shared_static) += bytes;
+        const char *has_bytes = "line %u: with %s, the block has %zu bytes of %sshared memory; %zu is the most";
+        if (shared_static > STATIC_SHARED_BYTES)
+            fail(nullptr, has_bytes, line, name, shared_static, "static ", STATIC_SHARED_BYTES);
+        if (shared_static + shared_dynamic > SHARED_BYTES)
+            fail(nullptr, has_bytes, line, name, shared_static + shared_dynamic, "", SHARED_BYTES);
         array = {name, shared_memory + shared_end + alignment, bytes, static_cast<uint32_t>(itemsize), true};
         memset(array.base, 0xff, bytes);
         shared_end += (alignment + bytes + 2 * GAP - 1) / GAP * GAP;

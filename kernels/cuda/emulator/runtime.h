@@ -8,7 +8,8 @@
 namespace emulator {
 
 constexpr unsigned WARP = 32, MAX_THREADS = 1024;
-constexpr size_t SHARED_BYTES = 48 << 10;  // what every GPU gives a block without being asked for more
+constexpr size_t STATIC_SHARED_BYTES = 48 << 10;  // what a block's declared arrays can have
+constexpr size_t SHARED_BYTES = 227 << 10;        // with those of a size that the launch gives: the most of any GPU
 
 struct Index {
     unsigned x, y, z;

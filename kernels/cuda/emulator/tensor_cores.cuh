@@ -1,17 +1,16 @@
 // ../tensor_cores.cuh for the processor: the same functions, explained there, in plain C++.
 
+#include "bfloat16.cuh"
+
 struct tf32 {
     unsigned bits;
 };
 struct float16 {
     unsigned short bits;
 };
-struct bfloat16 {
-    unsigned short bits;
-};
 
 inline float as_float(tf32 x) { return __uint_as_float(x.bits & 0xffffe000u); }  // whatever lies below is ignored
-inline float as_float(bfloat16 x) { return __uint_as_float(unsigned(x.bits) << 16); }
+inline float as_float(bfloat16 x) { return x; }
 inline float as_float(float16 x) {
     unsigned exponent = x.bits >> 10 & 31, fraction = x.bits & 1023;
     float size = exponent == 31   ? (fraction ? NAN : INFINITY)
@@ -29,13 +28,12 @@ inline tf32 rounded<tf32>(float x) {  // ties away from zero
 }
 
 template <>
-inline bfloat16 rounded<bfloat16>(float x) {  // ties to even, here and below
-    unsigned bits = __float_as_uint(x);
-    return {static_cast<unsigned short>(isnan(x) ? 0x7fff : (bits + 0x7fff + (bits >> 16 & 1)) >> 16)};
+inline bfloat16 rounded<bfloat16>(float x) {
+    return bfloat16(x);
 }
 
 template <>
-inline float16 rounded<float16>(float x) {
+inline float16 rounded<float16>(float x) {  // ties to even
     unsigned short sign = __float_as_uint(x) >> 31 << 15;
     float size = fabsf(x);
     if (isnan(x)) return {0x7fff};

@@ -117,7 +117,7 @@ def test_what_is_written_must_be_writable(sum_blocks):
         (-1, 1, 0, ValueError, ["grid", "(-1, 1, 1)"]),
         ((1, 1, 1, 1), 1, 0, TypeError, ["grid", "one to three"]),
         (1, 1.5, 0, TypeError, ["block"]),
-        (1, 1, 50000, ValueError, ["50000 bytes", "49152"]),
+        (1, 1, 232449, ValueError, ["232449 bytes", "232448"]),
     ],
 )
 def test_sizes(sum_blocks, grid, block, shared, error, parts):
