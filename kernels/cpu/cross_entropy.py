@@ -8,6 +8,8 @@ import math
 
 import numpy as np
 
+from minicnn.ops.cross_entropy import summed
+
 from .labels import as_labels, check_label, class_weights
 from .machine import threads
 from .machine.jit import jit
@@ -30,8 +32,14 @@ def cross_entropy_forward(x, target, weight, ignore_index, label_smoothing):
     return loss, logp, x.dtype.type(total_weight)
 
 
-def cross_entropy_backward(grad_loss, logp, target, weight, ignore_index, label_smoothing):
-    """grad_x like logp; grad_loss is () or one number for each target."""
+def cross_entropy_total(x, target, weight, ignore_index, label_smoothing, count):
+    """(the sum of the losses / divisor, logp like x, the divisor): `count`, or for None the targets' weights' sum."""
+    return summed(*cross_entropy_forward(x, target, weight, ignore_index, label_smoothing), count)
+
+
+def cross_entropy_backward(grad_loss, divisor, logp, target, weight, ignore_index, label_smoothing):
+    """grad_x like logp; grad_loss is () or one number for each target, of the loss that was divided by `divisor`."""
+    grad_loss = grad_loss if divisor is None else grad_loss / divisor
     last = channels_last(logp)  # (N, ..., C)
     grad_x = empty(last.shape, logp.dtype)  # laid out as logp
     matrix, out = _matrix(logp), grad_x.reshape(-1, logp.shape[1])

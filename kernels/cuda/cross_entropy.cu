@@ -1,66 +1,145 @@
-// Cross-entropy of logp (N, C, inner), the logarithms of the probabilities (softmax.cu), and target (N, inner).
+// Cross-entropy of scores x (N, C, inner) and target (N, inner).
 //
+//    logp[c] = x[c] - log sum of e^x                                   as in softmax.cu
 //    p[c] = (1 - smoothing) * w_t * [c = t] + smoothing / C * w_c      the weight of class c's -logp, 0 for an ignored
 //                                                                      target
 //    forward   loss = -sum of p[c] * logp[c],  counted = w_t, 0 for an ignored target
-//    backward  grad_x[c] = grad_loss * (sum of p * e^logp[c] - p[c])
+//    backward  grad_x[c] = grad_loss / divisor * (sum of p * e^logp[c] - p[c])
 //
 // A label t out of range makes its loss NaN, and the lowest of them is left in `wrong` for the host to find.
 //
-// Threads   a warp for each of the N * inner targets; its lanes take classes lane, lane + 32, ..., and shuffles add up:
-//           no shared memory, no barrier
-// Memory    coalesced where inner = 1; otherwise neighbouring lanes read `inner` apart
-// Launch    thread blocks of 256, ceil(targets / 8) of them; a warp without a target leaves as a whole
-// Bound by  memory: logp is read once and grad_x written once, for about 5 operations
+// Threads   a warp for each of the N * inner targets where inner = 1, else a thread for each (rows.cuh). The losses, and
+//           what they count, are summed: by a lane over its targets, by shuffles over a warp, over the warps of a block
+//           in shared memory, over blocks by one block of a second kernel. Always in the same order
+// Memory    coalesced
+// Launch    thread blocks of 256, as many as targets need, forward at most 1024
+// Bound by  memory: forward x is read and logp written once (the maximum and the sum read x from a cache), backward
+//           logp is read and grad_x written once, for about 10 operations
 
 #include "sum.cuh"
+#include "rows.cuh"
 
-// p[c]
+// What is asked of one target: p[c] is `each`, `at_label` more for the label, times the class's weight
 template <typename T>
-__device__ T class_weight(int c, long long target, const T *weight, int C, bool ignored, T smoothing) {
-    if (ignored) return T(0);
-    T p = smoothing / C * (weight ? weight[c] : T(1));
-    if (c == target) p += (T(1) - smoothing) * (weight ? weight[c] : T(1));
-    return p;
-}
+struct Wanted {
+    long long label;
+    bool ignored, known;
+    T each, at_label;
 
-template <typename T>
-__global__ void cross_entropy_forward(const T *__restrict__ logp, const long long *__restrict__ target,
-                                      const T *__restrict__ weight, T *__restrict__ loss, T *__restrict__ counted,
-                                      long long *__restrict__ wrong, long long targets, int C, long long inner,
-                                      long long ignore_index, T smoothing) {
-    long long n = ((long long)blockIdx.x * blockDim.x + threadIdx.x) / 32;  // [0, targets)
-    if (n >= targets) return;
-    long long first = n / inner * C * inner + n % inner, label = target[n];  // first: where the target's class 0 lies
-    bool ignored = label == ignore_index, known = label >= 0 && label < C;
-    Sum<T> losses;
-    for (int c = threadIdx.x % 32; c < C; c += 32) {  // [0, C)
-        T p = class_weight(c, label, weight, C, ignored, smoothing);
-        if (p != T(0)) losses.add(-p * logp[first + c * inner]);  // 0 times minus infinity would be NaN
+    __device__ Wanted(long long label, long long ignore_index, int C, T smoothing)
+        : label(label), ignored(label == ignore_index), known(label >= 0 && label < C),
+          each(ignored ? T(0) : smoothing / C), at_label(ignored ? T(0) : T(1) - smoothing) {}
+
+    __device__ T of_class(int c, const T *weight) const {
+        return (c == label ? each + at_label : each) * (weight ? weight[c] : T(1));
     }
-    T sum = warp_sum(losses.total);
-    if (threadIdx.x % 32 != 0) return;  // the first lane writes for its warp
-    if (!ignored && !known) atomicMin(wrong, label);
-    loss[n] = ignored || known ? sum : T(__int_as_float(0x7fc00000));
-    counted[n] = ignored || !known ? T(0) : weight ? weight[label] : T(1);
+
+    __device__ T counted(const T *weight) const {
+        return ignored || !known ? T(0) : weight ? weight[label] : T(1);
+    }
+};
+
+// The sum of every thread's value, for thread 0; `of_warp` has a place for each warp
+template <typename T>
+__device__ T block_total(T value, T *of_warp) {
+    value = warp_sum(value);
+    if (threadIdx.x % 32 == 0) of_warp[threadIdx.x / 32] = value;
+    __syncthreads();
+    T total = T(0);
+    for (int warp = 0; warp < blockDim.x / 32; warp++) total += of_warp[warp];
+    return total;
 }
 
-// grad_loss has one number for each target, or one for all (grad_stride 0)
+// sums: the losses of a thread's targets, and what they count; of a target that lanes share, the first one has them
+template <int LANES, typename T>
+__device__ void losses(const T *x, const long long *target, const T *weight, T *logp, T *loss, long long *wrong,
+                       long long targets, int C, long long inner, long long ignore_index, T smoothing,
+                       Sum<T> *sums) {
+    ROWS_LOOP(LANES, n, targets) {  // [0, N * inner)
+        long long first = first_of(n, C, inner);
+        Wanted<T> wanted(target[n], ignore_index, C, smoothing);
+        T largest, log_sum = log(largest_and_sum<LANES>(x, first, C, inner, largest));
+        Sum<T> of_target;
+        CLASSES_LOOP(LANES, c, C) {
+            T value = x[first + c * inner] - largest - log_sum, p = wanted.of_class(c, weight);
+            logp[first + c * inner] = value;
+            if (p != T(0)) of_target.add(-p * value);  // 0 times minus infinity would be NaN
+        }
+        T sum = sum_of_lanes<LANES>(of_target.total);
+        if (threadIdx.x % LANES != 0) continue;  // the first lane writes for its target
+        if (!wanted.ignored && !wanted.known) {
+            atomicMin(wrong, wanted.label);
+            sum = T(__int_as_float(0x7fc00000));
+        }
+        if (loss) loss[n] = sum;
+        sums[0].add(sum);
+        sums[1].add(wanted.counted(weight));
+    }
+}
+
+// partial (2, blocks of the grid): each block's losses, and what they count. `loss` of each target: or null
+template <typename T>
+__global__ void cross_entropy_forward(const T *__restrict__ x, const long long *__restrict__ target,
+                                      const T *__restrict__ weight, T *__restrict__ logp, T *__restrict__ loss,
+                                      T *__restrict__ partial, long long *__restrict__ wrong, long long targets, int C,
+                                      long long inner, long long ignore_index, T smoothing) {
+    __shared__ T of_warp[2][32];
+    Sum<T> sums[2];
+    if (inner == 1)
+        losses<32>(x, target, weight, logp, loss, wrong, targets, C, inner, ignore_index, smoothing, sums);
+    else
+        losses<1>(x, target, weight, logp, loss, wrong, targets, C, inner, ignore_index, smoothing, sums);
+    for (int i = 0; i < 2; i++) {  // every thread is here, with targets or without
+        T total = block_total(sums[i].total, of_warp[i]);
+        if (threadIdx.x == 0) partial[i * gridDim.x + blockIdx.x] = total;
+    }
+}
+
+// loss = the sum of all losses / divisor; divisor = count, or where that is 0 what all targets count. One block
+template <typename T>
+__global__ void cross_entropy_sum(const T *__restrict__ partial, T *__restrict__ loss, T *__restrict__ divisor,
+                                  int parts, T count) {
+    __shared__ T of_warp[2][32];
+    T totals[2];
+    for (int i = 0; i < 2; i++) {
+        Sum<T> sum;
+        for (int part = threadIdx.x; part < parts; part += blockDim.x) sum.add(partial[i * parts + part]);
+        totals[i] = block_total(sum.total, of_warp[i]);
+    }
+    if (threadIdx.x != 0) return;
+    divisor[0] = count > T(0) ? count : totals[1];
+    loss[0] = totals[0] / divisor[0];
+}
+
+template <int LANES, typename T>
+__device__ void gradients(const T *grad_loss, long long grad_stride, T divisor, const T *logp, const long long *target,
+                          const T *weight, T *grad_x, long long targets, int C, long long inner,
+                          long long ignore_index, T smoothing) {
+    ROWS_LOOP(LANES, n, targets) {
+        long long first = first_of(n, C, inner);
+        Wanted<T> wanted(target[n], ignore_index, C, smoothing);
+        Sum<T> weights;
+        CLASSES_LOOP(LANES, c, C) weights.add(wanted.of_class(c, weight));
+        T total = sum_of_lanes<LANES>(weights.total), upstream = grad_loss[n * grad_stride] / divisor;
+        CLASSES_LOOP(LANES, c, C) {
+            long long i = first + c * inner;
+            grad_x[i] = upstream * (total * exp(logp[i]) - wanted.of_class(c, weight));
+        }
+    }
+}
+
+// grad_loss has one number for each target, or one for all (grad_stride 0); divisor is one, or null: 1
 template <typename T>
 __global__ void cross_entropy_backward(const T *__restrict__ grad_loss, long long grad_stride,
-                                       const T *__restrict__ logp, const long long *__restrict__ target,
-                                       const T *__restrict__ weight, T *__restrict__ grad_x, long long targets, int C,
-                                       long long inner, long long ignore_index, T smoothing) {
-    long long n = ((long long)blockIdx.x * blockDim.x + threadIdx.x) / 32;  // [0, targets)
-    if (n >= targets) return;
-    long long first = n / inner * C * inner + n % inner, label = target[n];
-    bool ignored = label == ignore_index;
-    Sum<T> weights;
-    for (int c = threadIdx.x % 32; c < C; c += 32) weights.add(class_weight(c, label, weight, C, ignored, smoothing));
-    T total = warp_sum(weights.total);
-    for (int c = threadIdx.x % 32; c < C; c += 32) {
-        long long i = first + c * inner;
-        T p = class_weight(c, label, weight, C, ignored, smoothing);
-        grad_x[i] = grad_loss[n * grad_stride] * (total * exp(logp[i]) - p);
-    }
+                                       const T *__restrict__ divisor, const T *__restrict__ logp,
+                                       const long long *__restrict__ target, const T *__restrict__ weight,
+                                       T *__restrict__ grad_x, long long targets, int C, long long inner,
+                                       long long ignore_index, T smoothing) {
+    T by = divisor ? divisor[0] : T(1);
+    if (inner == 1)
+        gradients<32>(grad_loss, grad_stride, by, logp, target, weight, grad_x, targets, C, inner, ignore_index,
+                      smoothing);
+    else
+        gradients<1>(grad_loss, grad_stride, by, logp, target, weight, grad_x, targets, C, inner, ignore_index,
+                     smoothing);
 }

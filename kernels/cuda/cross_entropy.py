@@ -1,37 +1,44 @@
 """Launches cross_entropy.cu; mirrors minicnn/ops/cross_entropy.py. Labels and class weights are on the GPU here."""
 
-import math
-
 from minicnn.kernels.arguments import folded_shape
 from minicnn.kernels.labels import as_labels, wrong_label
-from minicnn.ops.summation import total
 
 from .launch import THREADS, CudaFile, empty
-from .softmax import log_softmax_forward
+from .softmax import grid
 
 cu = CudaFile("cross_entropy.cu")
+SUM_BLOCKS = 1024  # thread blocks that sum the losses: enough for any GPU, and few sums are left to add up
 
 
 def cross_entropy_forward(x, target, weight, ignore_index, label_smoothing):
     """(loss of each target, logp like x, the sum of the targets' weights)."""
-    logp = log_softmax_forward(x, 1)
-    loss, counted = empty(x, target.shape), empty(x, target.shape)
-    arrays = logp, as_labels(target), weight, loss, counted, wrong_label("cross_entropy", x)
-    cu.cross_entropy_forward[_grid(target), THREADS](*arrays, *_sizes(x), ignore_index, label_smoothing)
-    return loss, logp, total(counted, tuple(range(counted.ndim)))
+    loss = empty(x, target.shape)
+    _, logp, total_weight = _losses(x, target, weight, ignore_index, label_smoothing, loss, 0)
+    return loss, logp, total_weight
 
 
-def cross_entropy_backward(grad_loss, logp, target, weight, ignore_index, label_smoothing):
-    """grad_x like logp; grad_loss is () or one number for each target."""
-    grad_x, stride = empty(logp, logp.shape), min(1, grad_loss.ndim)
-    arrays = grad_loss, stride, logp, as_labels(target), weight, grad_x
-    cu.cross_entropy_backward[_grid(target), THREADS](*arrays, *_sizes(logp), ignore_index, label_smoothing)
+def cross_entropy_total(x, target, weight, ignore_index, label_smoothing, count):
+    """(the sum of the losses / divisor, logp like x, the divisor): `count`, or for None the targets' weights' sum."""
+    return _losses(x, target, weight, ignore_index, label_smoothing, None, count or 0)
+
+
+def cross_entropy_backward(grad_loss, divisor, logp, target, weight, ignore_index, label_smoothing):
+    """grad_x like logp; grad_loss is () or one number for each target, of the loss that was divided by `divisor`."""
+    grad_x, stride, sizes = empty(logp, logp.shape), min(1, grad_loss.ndim), _sizes(logp)
+    arrays = grad_loss, stride, divisor, logp, as_labels(target), weight, grad_x
+    cu.cross_entropy_backward[grid(*sizes), THREADS](*arrays, *sizes, ignore_index, label_smoothing)
     return grad_x
 
 
-def _grid(targets):
-    """A warp for each target."""
-    return math.ceil(targets.size * 32 / THREADS)
+def _losses(x, target, weight, ignore_index, label_smoothing, loss, count):
+    """(the sum of the losses / divisor, logp, the divisor); each loss into `loss`, if that is not None."""
+    sizes, logp = _sizes(x), empty(x, x.shape)
+    blocks = max(1, min(grid(*sizes), SUM_BLOCKS))
+    partial, total, divisor = empty(x, (2, blocks)), empty(x, ()), empty(x, ())
+    arrays = x, as_labels(target), weight, logp, loss, partial, wrong_label("cross_entropy", x)
+    cu.cross_entropy_forward[blocks, THREADS](*arrays, *sizes, ignore_index, label_smoothing)
+    cu.cross_entropy_sum[1, THREADS](partial, total, divisor, blocks, count)
+    return total, logp, divisor
 
 
 def _sizes(x):

@@ -1,10 +1,8 @@
 """Launches softmax.cu; mirrors minicnn/ops/softmax.py."""
 
-import math
-
 from minicnn.kernels.arguments import around
 
-from .launch import THREADS, CudaFile, empty
+from .launch import THREADS, CudaFile, blocks, empty
 
 cu = CudaFile("softmax.cu")
 
@@ -29,9 +27,14 @@ def log_softmax_backward(grad_out, y, dim):
     return _rows(cu.log_softmax_backward, dim, grad_out, y)
 
 
+def grid(rows, classes, inner):
+    """Thread blocks for rows of scores along the middle axis of (outer, classes, inner): rows.cuh."""
+    return blocks(rows * 32 if inner == 1 else rows)
+
+
 def _rows(kernel, dim, *arrays):
-    """What a kernel makes of arrays of one shape, with a warp for each row of scores along the axis `dim`."""
+    """What a kernel makes of arrays of one shape, row by row of scores along the axis `dim`."""
     outer, classes, inner = around(arrays[0].shape, dim)
-    out = empty(arrays[0], arrays[0].shape)
-    kernel[math.ceil(outer * inner * 32 / THREADS), THREADS](*arrays, out, outer * inner, classes, inner)
+    out, sizes = empty(arrays[0], arrays[0].shape), (outer * inner, classes, inner)
+    kernel[grid(*sizes), THREADS](*arrays, out, *sizes)
     return out

@@ -57,23 +57,45 @@ def cross_entropy(
     """
     label_smoothing = real("cross_entropy", "label_smoothing", label_smoothing, at_least=0, at_most=1)
     options = checked_labels("cross_entropy", input, target, weight, ignore_index, reduction)
-    return CrossEntropy.apply(input, **options, label_smoothing=label_smoothing)
+    count = 1 if options["reduction"] == "sum" else None
+    return CrossEntropy.apply(input, **options, label_smoothing=label_smoothing, count=count)
+
+
+def cross_entropy_of_rows(input: V, target: Any, count: int) -> V:
+    """What the rows `input` of a batch of `count` add to its mean loss: the sum of their losses, divided by `count`."""
+    options = checked_labels("cross_entropy", input, target, None, -100, "sum")
+    return CrossEntropy.apply(input, **options, label_smoothing=0.0, count=count)
 
 
 class CrossEntropy(Function):
-    def forward(self, x, target, weight, ignore_index, reduction, label_smoothing):
+    def forward(self, x, target, weight, ignore_index, reduction, label_smoothing, count):
         self.target = to_device(self.constant(target), self.device)  # a copy that must not change; where x is
         weight = None if weight is None else to_device(self.constant(weight), self.device)
         self.options = weight, ignore_index, label_smoothing
-        loss, logp, total_weight = self.run(cross_entropy_forward, x, self.target, *self.options)  # (N, ...), as x, ()
+        if reduction == "none":
+            self.divisor = None
+            loss, logp, _ = self.run(cross_entropy_forward, x, self.target, *self.options)  # (N, ...), as x
+        else:
+            loss, logp, self.divisor = self.run(cross_entropy_total, x, self.target, *self.options, count)  # (), as x
         self.save_for_backward(logp)  # softmax(x) = e^logp
-        self.divisor = total_weight if reduction == "mean" else x.dtype.type(1)  # N without weights
-        # loss (N, ...) has one number for each label
-        return loss if reduction == "none" else total(loss, tuple(range(loss.ndim))) / self.divisor
+        return loss
 
     def backward(self, grad_out):
         (logp,) = self.saved
-        return self.run(cross_entropy_backward, grad_out / self.divisor, logp, self.target, *self.options)
+        return self.run(cross_entropy_backward, grad_out, self.divisor, logp, self.target, *self.options)
+
+
+def cross_entropy_total(
+    x: Array, target: Array, weight: Array | None, ignore_index: int, label_smoothing: float, count: int | None
+) -> tuple[Array, Array, Any]:
+    """(the sum of the losses / divisor, logp like x, the divisor): `count`, or for None the targets' weights' sum."""
+    return summed(*cross_entropy_forward(x, target, weight, ignore_index, label_smoothing), count)
+
+
+def summed(loss: Array, logp: Array, total_weight: Any, count: int | None) -> tuple[Array, Array, Any]:
+    """What ``cross_entropy_total`` makes of the results of ``cross_entropy_forward``."""
+    divisor = total_weight if count is None else logp.dtype.type(count)  # without weights the mean's is N
+    return total(loss, tuple(range(loss.ndim))) / divisor, logp, divisor
 
 
 def cross_entropy_forward(
@@ -89,13 +111,20 @@ def cross_entropy_forward(
 
 
 def cross_entropy_backward(
-    grad_loss: Array, logp: Array, target: Array, weight: Array | None, ignore_index: int, label_smoothing: float
+    grad_loss: Array,
+    divisor: Any,
+    logp: Array,
+    target: Array,
+    weight: Array | None,
+    ignore_index: int,
+    label_smoothing: float,
 ) -> Array:
-    """grad_x like logp; grad_loss is () or one number for each target."""
+    """grad_x like logp; grad_loss is () or one number for each target, of the loss that was divided by `divisor`."""
+    g = grad_loss if divisor is None else grad_loss / divisor
     p = _label_weights(logp.shape, logp.dtype, target, weight, ignore_index, label_smoothing)
     grad_x = np.exp(logp) * total(p, (1,), keepdims=True) - p  # in short: softmax - onehot
-    # grad_loss is (N, ...) for reduction="none"; with an axis for the classes, (N, 1, ...)
-    return grad_x * (grad_loss if grad_loss.ndim == 0 else np.expand_dims(grad_loss, 1))
+    # g is (N, ...) for reduction="none"; with an axis for the classes, (N, 1, ...)
+    return grad_x * (g if g.ndim == 0 else np.expand_dims(g, 1))
 
 
 def _label_weights(shape, dtype, target, weight, ignore_index, label_smoothing):

@@ -6,6 +6,8 @@ import pytest
 from minicnn.kernels.cpu import cross_entropy as fast
 from minicnn.ops import cross_entropy as plain
 
+ONE = np.array(1.0)
+
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.2, 1.0])
 @pytest.mark.parametrize("impossible_target", [True, False])
@@ -22,8 +24,8 @@ def test_an_impossible_class_that_weighs_nothing_costs_nothing(smoothing, imposs
     np.testing.assert_allclose(logp, expected_logp, rtol=1e-12)
     for upstream in (np.array(0.7), np.arange(4.0)):
         np.testing.assert_allclose(
-            fast.cross_entropy_backward(upstream, logp, *arguments),
-            plain.cross_entropy_backward(upstream, logp, *arguments),
+            fast.cross_entropy_backward(upstream, None, logp, *arguments),
+            plain.cross_entropy_backward(upstream, None, logp, *arguments),
             atol=1e-12,
         )
 
@@ -50,7 +52,7 @@ def test_a_label_that_no_class_has_is_not_used(label):
         _, logp, _ = fast.cross_entropy_forward(x, np.array([0, 1, 2, -100]), None, -100, 0.0)
         for call in (
             lambda target=target: fast.cross_entropy_forward(x, target, None, -100, 0.0),
-            lambda target=target, logp=logp: fast.cross_entropy_backward(np.array(1.0), logp, target, None, -100, 0.0),
+            lambda target=target, logp=logp: fast.cross_entropy_backward(ONE, None, logp, target, None, -100, 0.0),
         ):
             with pytest.raises(IndexError, match=f"label {label}; there are classes 0 to 2"):
                 call()

@@ -48,6 +48,7 @@ WEIGHT, GRAD = normal(70, 4, 3, 3), normal(2, 70, 9, 8)
 GEOMETRY = (1, 1), ((1, 1), (2, 1)), (1, 1), 1
 TRANSPOSED = (2, 2), ((0, 0), (1, 1)), (1, 1), 2
 SCORES, LABELS = normal(40, 100), RNG.integers(0, 100, 40)
+SPREAD = RNG.integers(0, 7, (5, 300))  # labels of pixels
 WINDOWS = Windows((3, 2), (2, 1), ((1, 1), (1, 1)), (1, 1), (7, 18))
 WINNERS = RNG.integers(0, 6, (5, 3, 7, 18), np.int32)
 CASES = [
@@ -78,7 +79,20 @@ CASES = [
     (linear.linear_grad_weight, normal(130, 70), normal(130, 33)),
     (linear.linear_grad_bias, normal(130, 70)),
     (cross_entropy.cross_entropy_forward, SCORES, LABELS, np.exp(normal(100)), -100, 0.1),
-    (cross_entropy.cross_entropy_backward, normal(40), SCORES, LABELS, np.exp(normal(100)), LABELS[0], 0.1),
+    *((cross_entropy.cross_entropy_total, SCORES, LABELS, np.exp(normal(100)), -100, 0.1, n) for n in (None, 7)),
+    (cross_entropy.cross_entropy_total, normal(5, 7, 300), SPREAD, None, 3, 0.1, None),
+    (cross_entropy.cross_entropy_backward, normal(5, 300), None, normal(5, 7, 300), SPREAD, np.exp(normal(7)), 3, 0.1),
+    (cross_entropy.cross_entropy_backward, np.array(0.7), np.array(3.0), normal(5, 7, 300), SPREAD, None, 3, 0.0),
+    (
+        cross_entropy.cross_entropy_backward,
+        normal(40),
+        np.array(2.0),
+        SCORES,
+        LABELS,
+        np.exp(normal(100)),
+        LABELS[0],
+        0.1,
+    ),
     (lrn.local_response_norm_forward, normal(2, 9, 5, 30), 5, 1.0, 0.75, 2.0, 1),
     (lrn.local_response_norm_backward, normal(2, 9, 5, 30), normal(2, 9, 5, 30), 4, 1.0, 0.75, 2.0, 3),
     (max_pool.max_pool2d_forward, X, WINDOWS),
