@@ -1,6 +1,7 @@
 """How many examples hypothesis tries, where the ops run, and what was skipped.
 
-pytest                               50 examples a test
+pytest                               50 examples a test; device "cuda" is emulated
+pytest --gpu                         only what device "cuda" is for, on this machine's GPU (support/real_gpu.py)
 pytest --hypothesis-profile=ci       200, always the same ones
 pytest --hypothesis-profile=nightly  5000
 """
@@ -19,7 +20,8 @@ sys.path.insert(0, str(Path(__file__).with_name("support")))
 import paths  # noqa: F401  puts the other rooms on the path
 import programs
 import pytest
-from checks import PLACES, PYTHON_GPU, needs_compiler
+import real_gpu
+from checks import PLACES, needs_compiler, there_is_a_compiler
 from hypothesis import HealthCheck, settings
 from strategies import with_settings
 
@@ -33,6 +35,26 @@ settings.register_profile("dev", max_examples=50, **COMMON)
 settings.register_profile("ci", max_examples=200, derandomize=True, database=None, **COMMON)
 settings.register_profile("nightly", max_examples=5000, **COMMON)
 settings.load_profile("ci" if os.environ.get("CI") else "dev")
+
+
+NO_COMPILER = "the emulated GPU needs a C++20 compiler: c++, g++, clang++ or what CXX names"
+
+
+def pytest_addoption(parser):
+    parser.addoption("--gpu", action="store_true", help='tests of device "cuda" alone, on this machine\'s NVIDIA GPU')
+
+
+def pytest_configure(config):
+    real_gpu.choose(config)
+
+
+def pytest_collection_modifyitems(config, items):
+    if real_gpu.chosen():
+        real_gpu.select(config, items)
+    elif not there_is_a_compiler():
+        for item in items:
+            if item.get_closest_marker("needs_compiler"):
+                item.add_marker(pytest.mark.skip(reason=NO_COMPILER))
 
 
 def pytest_generate_tests(metafunc):
@@ -50,7 +72,7 @@ def pytest_runtest_call(item):
     def few(own):
         if place.device == "cpu":
             return own
-        most = 4 if place == PYTHON_GPU else max(10, own.max_examples // 5)  # a kernel here takes its time
+        most = 4 if place.simulated else max(10, own.max_examples // 5)  # a kernel here takes its time
         return settings(own, max_examples=min(own.max_examples, most))
 
     with place.active(), with_settings(item.obj, few):

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 import thread_ranks
-from checks import PYTHON_GPU, raises
+from checks import raises
 from training_over_ranks import (
     BATCHES,
     CLASSES,
@@ -77,7 +77,7 @@ def test_many_buckets(size):
 @pytest.mark.parametrize("options", [{"parts": 2, "bucket_cap_mb": TINY}, {"shards": 4}])
 def test_everywhere(place, options):
     make, shards = (batch_norm_net, 4) if "shards" in options else (dropout_net, None)
-    batches = (2,) if place == PYTHON_GPU else BATCHES
+    batches = (2,) if place.simulated else BATCHES
     expected = train(World(), make, shards=shards, batches=batches)
 
     def work(world):

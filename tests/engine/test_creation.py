@@ -5,12 +5,11 @@ import math
 
 import numpy as np
 import pytest
-from checks import PLACES, raises
+from checks import PYTHON_GPU as GPU
+from checks import raises
 
 import minicnn
 from minicnn import Tensor, manual_seed, nn, random
-
-GPU = PLACES[2]
 
 MADE = {
     "tensor": lambda **o: minicnn.tensor([1.0, 2.0], **o),

@@ -1,4 +1,4 @@
-"""Whole training steps on the emulated GPU: every op together, and the processor's numbers."""
+"""Whole training steps on device "cuda": every op together, and the processor's numbers."""
 
 import sys
 
@@ -13,7 +13,7 @@ from minicnn.emulated import EmulatedArray
 from minicnn.models.resnet import cifar_resnet
 from minicnn.optim import SGD
 
-pytestmark = needs_compiler
+pytestmark = [needs_compiler, pytest.mark.gpu]
 
 
 def small_alexnet():
@@ -68,6 +68,7 @@ def little_alexnet():
     )
 
 
+@pytest.mark.gpu("plain")
 @pytest.mark.parametrize("make, size", [(little_alexnet, (6, 9)), (LittleResNet, (3, 5))], ids=["alexnet", "resnet"])
 def test_two_steps_of_numbas_kernels_are_the_processors(make, size):
     """Smaller than the others: here Python runs every thread."""
@@ -93,6 +94,7 @@ def two_steps(place, make, size):
         return {"loss": loss.numpy(), **{key: np.asarray(value) for key, value in model.state_dict().items()}}
 
 
+@pytest.mark.emulator
 @pytest.mark.parametrize("make", [small_alexnet, lambda: cifar_resnet(8)], ids=["alexnet", "resnet"])
 def test_a_step_does_not_wait_for_the_gpu(monkeypatch, make):
     """Nothing is copied to the host, and no value is looked at, before the loss is asked for."""

@@ -10,31 +10,28 @@ import pytest
 from checks import Place, check_close, needs_compiler, raises
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from real_gpu import back, there
 from strategies import convolutions
 
 import minicnn
 from minicnn import optim
 from minicnn.device import MIRRORS, implementation
-from minicnn.emulated import on_device
 from minicnn.kernels import arguments
 from minicnn.kernels.cuda import conv, matmul, split
 from minicnn.ops.conv import conv2d_forward
 from minicnn.ops.geometry import pair
 from minicnn.random import philox_uniform
 
-pytestmark = needs_compiler
+pytestmark = [needs_compiler, pytest.mark.gpu]
 
 TOLERANCE = {np.float32: 1e-4, np.float64: 1e-12}
 SIZES = st.sampled_from([1, 2, 3, 7, 15, 16, 17, 31, 33, 63, 64, 65, 70, 130])
 
 
 @pytest.fixture(autouse=True)
-def emulated(monkeypatch):
-    monkeypatch.setenv("MINICNN_EMULATE_GPU", "1")
-
-
-def there(array):
-    return None if array is None else on_device(np.array(array, order="C"))
+def gpu():
+    with Place("cuda", "fast").active():
+        yield
 
 
 def reference_functions():
@@ -76,7 +73,7 @@ def test_products(kernel, dtype, a_is_transposed, b_is_transposed, rows, columns
         b_is_transposed=b_is_transposed,
         kernel=kernel,
     )
-    check_close(np.asarray(c), a @ b + (0 if bias is None else bias), TOLERANCE[dtype])
+    check_close(back(c), a @ b + (0 if bias is None else bias), TOLERANCE[dtype])
 
 
 @pytest.mark.parametrize("busy, chosen", [(7, "matmul_double"), (6, "matmul_large")])
@@ -84,7 +81,7 @@ def test_the_rung_that_is_chosen(monkeypatch, busy, chosen):
     monkeypatch.setattr(split, "BUSY", busy)
     monkeypatch.setattr(matmul, "_kernels", {chosen: matmul._kernels[chosen]})
     a, b = np.ones((300, 3)), np.ones((3, 200))
-    check_close(np.asarray(matmul.multiply(there(a), there(b))), a @ b, 0)
+    check_close(back(matmul.multiply(there(a), there(b))), a @ b, 0)
 
 
 @pytest.mark.parametrize(
@@ -112,7 +109,7 @@ def test_convolutions(rung, case):
     geometry = stride, sides, dilation, options["groups"]
     x, weight, bias = case.arrays()
     y = rung(there(x), there(weight), there(bias), *geometry)
-    check_close(np.asarray(y), conv2d_forward(x, weight, bias, *geometry), 1e-12)
+    check_close(back(y), conv2d_forward(x, weight, bias, *geometry), 1e-12)
 
 
 def test_more_positions_than_an_int_can_count():
@@ -127,7 +124,7 @@ def test_more_than_one_piece_of_a_convolution():
     x, weight = rng.standard_normal((2, 4, 9, 11)), rng.standard_normal((130, 2, 3, 3))
     geometry = (1, 1), ((1, 1), (2, 0)), (1, 1), 2
     y = conv.conv2d_forward(there(x), there(weight), None, *geometry)
-    check_close(np.asarray(y), conv2d_forward(x, weight, None, *geometry), 1e-12)
+    check_close(back(y), conv2d_forward(x, weight, None, *geometry), 1e-12)
 
 
 @pytest.mark.parametrize("dtype", list(TOLERANCE))
@@ -136,4 +133,4 @@ def test_dropout_draws_the_numbers_of_the_reference(dtype, size, start):
     dropout = importlib.import_module("minicnn.kernels.cuda.dropout")
     key, call = 0xFEDCBA9876543210, 2**33 + 5
     y = dropout.dropout_forward(there(np.ones(size, dtype)), 0.25, key, call, start, None)
-    assert np.array_equal(np.asarray(y) > 0, philox_uniform(key, call, start, size) >= np.float32(0.25))
+    assert np.array_equal(back(y) > 0, philox_uniform(key, call, start, size) >= np.float32(0.25))

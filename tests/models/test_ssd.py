@@ -153,9 +153,10 @@ def test_float64():
     assert [y.dtype for y in model(Tensor(images().astype(np.float64)))] == [np.float64] * 2
 
 
+@pytest.mark.gpu
 @pytest.mark.parametrize("made_there", [True, False])
 def test_on_a_gpu(made_there):
-    """The emulated one: of a backbone that is there, or moved as a whole, it is trained and finds."""
+    """Of a backbone that is there, or moved as a whole, it is trained and finds."""
     with Place("cuda", "fast").active():
         backbone = models.cifar_resnet(8)
         model = models.ssd(backbone.to("cuda") if made_there else backbone, 2, ["layer3"], [(4, 4, 2)]).to("cuda")

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from checks import PYTHON_GPU
 
 import minicnn.functional as F
 from minicnn import Tensor, tier
@@ -104,7 +103,7 @@ def test_tensors(values):
 @every_kind
 def test_the_kernels_too(place, values):
     """Sums of a bias's gradient, batch norm's four, an average over an image, softmax's, and cross-entropy's mean."""
-    rows = 2_000 if place == PYTHON_GPU else 40_000  # wrong versions of its kernels are told from these, too
+    rows = 2_000 if place.simulated else 40_000  # wrong versions of its kernels are told from these, too
     x = many((1, 2, rows // 100, 100), values, axes=(0, 2, 3))
     matrix = np.ascontiguousarray(x.reshape(2, rows).T)
     for layer, grad in ((linear, matrix), (conv, x), (batch_norm_in_evaluation, x)):
@@ -194,7 +193,7 @@ def test_softmax_over_many_classes(place):
 
 
 def test_the_mean_of_many_losses(place):
-    rows = 200 if place == PYTHON_GPU else {"cpu": 200_000, "cuda": 2_000}[place.device]
+    rows = 200 if place.simulated else {"cpu": 200_000, "cuda": 2_000}[place.device]
     x = np.zeros((rows, 2), np.float32)
     x[0, 0] = -1e4  # one prediction that is all wrong, and many that are undecided
     weight = np.array([0.1, 0.1], np.float32)

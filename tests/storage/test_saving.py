@@ -4,13 +4,12 @@ import io
 
 import numpy as np
 import pytest
-from checks import PLACES, check_close, raises
+from checks import PYTHON_GPU as GPU
+from checks import check_close, raises
 
 import minicnn
 from minicnn import Tensor, nn, optim
 from minicnn.storage.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
-
-GPU = PLACES[2]
 
 
 def network():

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
+import real_gpu
 
 import minicnn.functional as F
 from minicnn import Tensor, gradcheck, manual_seed, tier
@@ -26,17 +27,22 @@ class Place(NamedTuple):
     def tensor(self, array, requires_grad=False):
         return Tensor(to_device(array, self.device), requires_grad)
 
+    @property
+    def simulated(self):
+        """Whether Python runs every thread of a kernel, which takes a tenth of a millisecond for each."""
+        return self == PYTHON_GPU and not real_gpu.chosen()
+
     @contextlib.contextmanager
     def active(self):
-        """Ops inside run on this tier; device "cuda" is the emulated GPU."""
+        """Ops inside run on this tier; device "cuda" is the emulated GPU, unless pytest was given --gpu."""
         with pytest.MonkeyPatch.context() as monkeypatch, tier(self.tier):
-            if self.device == "cuda":
+            if self.device == "cuda" and not real_gpu.chosen():
                 monkeypatch.setenv("MINICNN_EMULATE_GPU", "1")
             yield
 
 
 NUMBA_CUDA = "minicnn.kernels.numba_cuda"
-PYTHON_GPU = Place("cuda", "plain")  # Numba's kernels, of which Python runs every thread: a tenth of a millisecond each
+PYTHON_GPU = Place("cuda", "plain")  # Numba's kernels
 # a test with an argument `place` runs once on each of these
 PLACES = [Place("cpu", "plain"), Place("cpu", "fast"), PYTHON_GPU, Place("cuda", "fast")]
 
@@ -67,9 +73,7 @@ def there_is_a_compiler():
         return False
 
 
-needs_compiler = pytest.mark.skipif(
-    not there_is_a_compiler(), reason="the emulated GPU needs a C++20 compiler: c++, g++, clang++ or what CXX names"
-)
+needs_compiler = pytest.mark.needs_compiler  # conftest.py skips it where there is none
 
 
 def check_gradients(place, function, arrays, *, atol=1e-7, rtol=1e-6, **options):
@@ -79,7 +83,7 @@ def check_gradients(place, function, arrays, *, atol=1e-7, rtol=1e-6, **options)
         remaining = iter(tensors)
         return function(*(None if a is None else next(remaining) for a in arrays), **options)
 
-    directions = {"directions": 2} if place == PYTHON_GPU else {}
+    directions = {"directions": 2} if place.simulated else {}
     assert gradcheck(call, [place.tensor(a) for a in arrays if a is not None], atol=atol, rtol=rtol, **directions)
 
 

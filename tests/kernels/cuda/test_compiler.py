@@ -17,7 +17,7 @@ from minicnn.kernels.cuda import emulator
 from minicnn.kernels.cuda.emulator import compiler
 from minicnn.kernels.cuda.launch import Kernel, KernelError
 
-pytestmark = needs_compiler
+pytestmark = [needs_compiler, pytest.mark.emulator]
 
 KERNEL = "template <typename T>\n__global__ void broken(T *y) {\n    y[0] = nonsense;\n}\n"
 

@@ -11,7 +11,7 @@ from checks import needs_compiler
 from minicnn.emulated import on_device
 from minicnn.kernels.cuda.launch import Kernel, KernelError
 
-pytestmark = needs_compiler
+pytestmark = [needs_compiler, pytest.mark.emulator]
 
 RIGHT, WRONG = (Path(__file__).with_name(f"kernels_{name}.cu") for name in ("right", "wrong"))
 both_types = pytest.mark.parametrize("dtype", [np.float32, np.float64])

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from checks import Place, needs_compiler
 from elementwise import calls as elementwise_calls
+from real_gpu import back, there
 
 from minicnn.device import implementation
-from minicnn.emulated import on_device
 from minicnn.kernels.cuda.launch import Kernel
 from minicnn.ops import (
     activation,
@@ -30,7 +30,7 @@ from minicnn.ops import (
 )
 from minicnn.ops.windows import Windows
 
-pytestmark = needs_compiler
+pytestmark = [needs_compiler, pytest.mark.gpu]
 
 RNG = np.random.default_rng(0)
 
@@ -127,12 +127,6 @@ CASES = [
 ]
 
 
-def there(value):
-    if type(value) is tuple:
-        return tuple(there(part) for part in value)
-    return on_device(value.copy()) if isinstance(value, np.ndarray) else value
-
-
 @pytest.mark.parametrize("reference, arguments", [pytest.param(f, a, id=f.__name__) for f, *a in CASES])
 def test_equals_the_reference(reference, arguments):
     moved = [there(argument) for argument in arguments]
@@ -141,15 +135,15 @@ def test_equals_the_reference(reference, arguments):
     if not isinstance(expected, tuple):
         values, expected = (values,), (expected,)
     for value, wanted in zip(values, expected, strict=True):
-        np.testing.assert_allclose(np.asarray(value), wanted, rtol=1e-11, atol=1e-11)
+        np.testing.assert_allclose(back(value), wanted, rtol=1e-11, atol=1e-11)
 
 
 @pytest.mark.parametrize("grid, block", [(1, 1), (1, 32), (3, 7), (100, 256)])
 def test_any_grid_is_right_for_a_grid_stride_loop(grid, block):
     x = normal(1000)
-    y = on_device(np.zeros(1000))
-    Kernel("activation.cu", "tanh_forward")[grid, block](on_device(x), y, 1000)
-    np.testing.assert_allclose(np.asarray(y), np.tanh(x), rtol=1e-14)
-    dropped = on_device(np.zeros(1000))
-    Kernel("dropout.cu", "dropout_forward")[grid, block](on_device(x), dropped, 1000, 0.3, 1 / 0.7, 12345, 6, 7)
-    np.testing.assert_allclose(np.asarray(dropped), dropout.dropout_forward(x, 0.3, 12345, 6, 7, None), rtol=1e-14)
+    y = there(np.zeros(1000))
+    Kernel("activation.cu", "tanh_forward")[grid, block](there(x), y, 1000)
+    np.testing.assert_allclose(back(y), np.tanh(x), rtol=1e-14)
+    dropped = there(np.zeros(1000))
+    Kernel("dropout.cu", "dropout_forward")[grid, block](there(x), dropped, 1000, 0.3, 1 / 0.7, 12345, 6, 7)
+    np.testing.assert_allclose(back(dropped), dropout.dropout_forward(x, 0.3, 12345, 6, 7, None), rtol=1e-14)

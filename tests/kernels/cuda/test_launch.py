@@ -13,7 +13,7 @@ from minicnn.kernels.cuda import launch
 from minicnn.kernels.cuda.launch import Kernel, KernelError, address, blocks, contiguous, empty
 from minicnn.kernels.cuda.source import Parameter, kernels
 
-pytestmark = needs_compiler
+pytestmark = [needs_compiler, pytest.mark.emulator]
 
 RIGHT = Path(__file__).with_name("kernels_right.cu")
 

@@ -5,11 +5,11 @@ import pytest
 from checks import Place, needs_compiler, raises
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from real_gpu import back, there
 from strategies import convolutions
 
 import minicnn.functional as F
 from minicnn.device import DeviceError
-from minicnn.emulated import on_device
 from minicnn.kernels.cuda import conv, matmul, tensor_cores
 from minicnn.kernels.cuda.launch import Kernel
 from minicnn.kernels.cuda.precision import PRECISIONS, current_precision, precision, set_precision
@@ -17,15 +17,11 @@ from minicnn.kernels.cuda.source import TENSOR_TYPES
 from minicnn.ops import conv as reference
 from minicnn.ops.geometry import pair
 
-pytestmark = needs_compiler
+pytestmark = [needs_compiler, pytest.mark.gpu]
 
 ROUNDING = {"tf32": 2**-11, "float16": 2**-11, "bfloat16": 2**-8}  # of a factor, relative
 each_precision = pytest.mark.parametrize("name", list(ROUNDING))
 SIZES = st.sampled_from([1, 2, 3, 7, 8, 9, 16, 17, 31, 33, 64, 65, 127, 130])
-
-
-def there(array):
-    return None if array is None else on_device(np.array(array, order="C"))
 
 
 def normal(*shape):
@@ -37,12 +33,12 @@ def check_within(value, expected, magnitude, name):
     u = ROUNDING[name]
     bound = (2 * u + u * u + 1e-5) * magnitude + (1e-3 if name == "float16" else 1e-6)
     assert value.dtype == np.float32 and value.shape == expected.shape
-    assert (np.abs(np.asarray(value) - expected) <= bound).all()
+    assert (np.abs(back(value) - expected) <= bound).all()
 
 
 def rounded(values, name):
     """What packing makes of float32 numbers, as float32 again."""
-    packed = np.asarray(tensor_cores._packed_matrix(there(values.reshape(1, -1)), name, False))[0, : values.size]
+    packed = back(tensor_cores._packed_matrix(there(values.reshape(1, -1)), name, False))[0, : values.size]
     return packed.astype(np.float32)
 
 
@@ -102,7 +98,7 @@ def test_products(kernel, name, sizes, transposed):
 def test_numbers_that_need_no_rounding_are_multiplied_exactly(name):
     rng = np.random.default_rng(1)
     a, b = (rng.integers(-15, 16, shape).astype(np.float32) for shape in ((200, 150), (150, 140)))
-    np.testing.assert_array_equal(np.asarray(tensor_cores.multiply(there(a), there(b), None, name)), a @ b)
+    np.testing.assert_array_equal(back(tensor_cores.multiply(there(a), there(b), None, name)), a @ b)
 
 
 @each_precision
@@ -117,7 +113,7 @@ def test_factors_are_rounded(name):
 def test_nan_and_infinity(name):
     a, b = np.zeros((3, 40), np.float32), np.ones((40, 5), np.float32)
     a[0, 7], a[1, 33] = np.nan, -np.inf
-    c = np.asarray(tensor_cores.multiply(there(a), there(b), None, name))
+    c = back(tensor_cores.multiply(there(a), there(b), None, name))
     assert np.isnan(c[0]).all() and (c[1] == -np.inf).all() and (c[2] == 0).all()
 
 
@@ -174,9 +170,7 @@ def test_nan_stays_in_the_windows_that_see_it(name, channels):
     x, weight, geometry = normal(2, channels, 9, 9), normal(3, channels, 2, 3), ((1, 2), ((0, 0), (1, 1)), (1, 1), 1)
     x[0, 0, 4, 4] = np.nan
     y = tensor_cores.conv2d_forward(there(x), there(weight), None, *geometry, name)
-    np.testing.assert_array_equal(
-        np.isnan(np.asarray(y)), np.isnan(reference.conv2d_forward(x, weight, None, *geometry))
-    )
+    np.testing.assert_array_equal(np.isnan(back(y)), np.isnan(reference.conv2d_forward(x, weight, None, *geometry)))
 
 
 @each_precision

@@ -15,6 +15,8 @@ with PYTHON_GPU.active():
     from minicnn.kernels.numba_cuda.launch import Pair, Pairs, T, bool_, cuda, float32, int64, kernel, optional, uint64
     from minicnn.kernels.numba_cuda.reduction import block_max, block_sum
 
+pytestmark = pytest.mark.emulator
+
 
 @kernel
 def scaled(x: T[:, :], bias: optional(T[:]), y: T[:, :], scale: T, rows: int64):

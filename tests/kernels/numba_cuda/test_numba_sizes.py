@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from checks import NUMBA_CUDA, Place, loaded_anew
 from elementwise import calls as elementwise_calls
-from test_kernel_sizes import axes, there
+from real_gpu import back, there
+from test_kernel_sizes import axes
 
 from minicnn.device import implementation
 from minicnn.ops import (
@@ -31,6 +32,8 @@ from minicnn.ops import (
 )
 from minicnn.ops.geometry import output_size
 from minicnn.ops.windows import Windows
+
+pytestmark = pytest.mark.gpu("plain")
 
 RNG = np.random.default_rng(0)
 
@@ -227,6 +230,7 @@ def test_input_with_gaps(reference, arguments):
     check_equals_the_reference(reference, arguments, with_gaps)
 
 
+@pytest.mark.emulator
 @pytest.mark.parametrize("reference, arguments", [named(case) for case in LARGE])
 def test_blocks_as_large_as_on_a_gpu(monkeypatch, reference, arguments):
     with Place("cuda", "plain").active(), loaded_anew():
@@ -250,4 +254,4 @@ def check_equals_the_reference(reference, arguments, move):
         values, expected = (values,), (expected,)
     for value, wanted in zip(values, expected, strict=True):
         assert value.shape == wanted.shape
-        np.testing.assert_allclose(np.asarray(value), wanted, rtol=1e-11, atol=1e-11)
+        np.testing.assert_allclose(back(value), wanted, rtol=1e-11, atol=1e-11)
