@@ -47,9 +47,11 @@ from .random import manual_seed
 from .saving import load, save
 from .tensor import Tensor
 
-if find_spec("minicnn.kernels") is None:  # the link minicnn/kernels is not there, as git on Windows leaves it out
+if find_spec("minicnn.kernels") is None:  # no link minicnn/kernels: git on Windows and some archives leave links out
+    _folder = Path(__file__).parent
     raise ImportError(
-        f"minicnn is not installed, and its kernels are not beside it; run: pip install -e {Path(__file__).parents[1]}"
+        f"minicnn is not installed, and its kernels are not beside it; run: pip install -e {_folder.parent}   or, "
+        f"without network: ln -sfn ../kernels {_folder / 'kernels'}   (where there are no links, copy the folder)"
     )
 
 __version__ = "0.1.0"

@@ -2,10 +2,9 @@
 
 import contextlib
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
-
-import platformdirs
 
 
 class CacheError(OSError):
@@ -20,11 +19,19 @@ def cache_dir() -> Path:
     """
     try:
         chosen = os.environ.get("MINICNN_CACHE")
-        # opinion: on Windows, platformdirs would put a folder Cache into it
-        return Path(chosen or platformdirs.user_cache_dir("minicnn", appauthor=False, opinion=False)).expanduser()
-    except (RuntimeError, LookupError, ValueError) as error:  # a user whom the system does not know, without HOME
+        return Path(chosen).expanduser() if chosen else _place_for_caches() / "minicnn"
+    except (RuntimeError, LookupError) as error:  # a user whom the system does not know, without HOME
         advice = "set the variable MINICNN_CACHE to a folder for them"
         raise CacheError(f"there is no home folder to keep files in; {advice}") from error
+
+
+def _place_for_caches():
+    """The system's, where each program has a folder of its own."""
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches"
+    name, usual = ("LOCALAPPDATA", "AppData/Local") if sys.platform == "win32" else ("XDG_CACHE_HOME", ".cache")
+    given = os.environ.get(name, "")
+    return Path(given) if Path(given).is_absolute() else Path.home() / usual  # an empty or relative one does not count
 
 
 @contextlib.contextmanager

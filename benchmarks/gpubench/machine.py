@@ -8,6 +8,7 @@ from functools import partial
 
 from minicnn import __version__
 from minicnn.train.environment import cpu_name
+from minicnn.train.gpu import gpu_environment
 
 PACKAGES = "numpy", "numba", "torch", "triton", "cupy", "cuda-", "nvidia-cuda-nvrtc", "nvidia-cudnn"
 GPU = "name,driver_version,memory.total,compute_cap,power.limit,clocks.max.sm,clocks.max.mem"
@@ -49,9 +50,8 @@ def cupy():
     """The device and the versions of CUDA as CuPy sees them."""
     import cupy  # an optional package
 
-    runtime, gpu = cupy.cuda.runtime, cupy.cuda.runtime.getDeviceProperties(0)
-    found = {"gpu_name": os.fsdecode(gpu["name"]), "cupy": cupy.__version__, "nvrtc": [*cupy.cuda.nvrtc.getVersion()]}
-    found |= {"driver_cuda": runtime.driverGetVersion(), "runtime_cuda": runtime.runtimeGetVersion()}
+    gpu = cupy.cuda.runtime.getDeviceProperties(0)
+    found = {"gpu_name": os.fsdecode(gpu["name"]), **gpu_environment()}
     return found | {"properties": {name: gpu.get(name) for name in PROPERTIES}}
 
 

@@ -4,7 +4,7 @@ trainer.py      the loop and the state of a run           evaluate.py     testin
 meters.py       averages, top-k                           segmentation.py the same for classes of pixels
 log.py          log.csv, TensorBoard                      trouble.py      what a run breaks down on
 interrupt.py    Ctrl-C, SIGTERM                           restore.py      a checkpoint's weights into a model
-exit.py         the exit code of a program that trains    environment.py  what the last bits depend on
+exit.py         the exit code of a program that trains    environment.py, gpu.py  what the last bits depend on
 statistics.py   batch norm's, for changed weights         loss.py         cross entropy, auxiliary heads
 step.py         how a batch becomes a step                unreadable.py   pictures that cannot be read, told once
 warmup.py       of the learning rate, batch by batch      folder.py       the files of a run: rank 0 writes

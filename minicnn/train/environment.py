@@ -1,4 +1,4 @@
-"""What a result depends on besides the program: versions, processor, number of threads.
+"""What a result depends on besides the program: versions, processor, number of threads, and the GPU (``gpu.py``).
 
 BLAS adds up a matrix product in another order when it has another number of threads, and so do other versions and
 processors: the last bits differ. Bit for bit, a run can be continued only in the environment that it was begun in.
@@ -17,12 +17,13 @@ from threadpoolctl import threadpool_limits
 from ..device import cpu_cores, cpu_threads, current_tier, set_cpu_threads
 from ..distributed import world
 from ..distributed.start import BLAS_VARIABLES
+from .gpu import ASKED, gpu_environment
 
 
 def environment(device: str = "cpu") -> dict[str, str]:
     """{name: text}; device: where the network is."""
     blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
-    return {
+    own = {
         "python": platform.python_version(),
         "numpy": np.__version__,
         "pillow": PIL.__version__,  # it decodes and resizes the pictures
@@ -32,12 +33,14 @@ def environment(device: str = "cpu") -> dict[str, str]:
         "processor": cpu_name(),  # BLAS chooses its kernels by it
         "device": f"{device}, tier {current_tier()}",
     }
+    return own | (gpu_environment() if device == "cuda" else {})
 
 
 def differences(before: dict[str, str], now: dict[str, str]) -> str:
     """What has changed, as text, such as "numpy 2.1 then, 2.2 now"; empty if nothing has."""
     before = {"ranks": "1", **before}  # of a checkpoint from when there were no others
-    return "; ".join(f"{key} {before.get(key)} then, {now[key]} now" for key in now if before.get(key) != now[key])
+    asked = [key for key in now if key in before or key not in ASKED]  # no GPU then: "device" says so
+    return "; ".join(f"{key} {before.get(key)} then, {now[key]} now" for key in asked if before.get(key) != now[key])
 
 
 def cpu_name() -> str:

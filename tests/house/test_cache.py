@@ -1,12 +1,10 @@
 """Where files are kept, and what is said when they cannot be."""
 
+import sys
 from pathlib import Path
 
-import platformdirs
 import pytest
 from checks import raises
-from platformdirs.unix import Unix
-from platformdirs.windows import Windows
 
 from minicnn import pretrained
 from minicnn.cache import CacheError, cache_dir, keeping_in
@@ -32,16 +30,28 @@ def test_the_cache_folder_follows_the_environment(monkeypatch):
     assert cache_dir() == Path("/elsewhere")
     monkeypatch.setenv("MINICNN_CACHE", "~/elsewhere")
     assert cache_dir() == Path.home() / "elsewhere"
-    for empty in (False, True):
-        monkeypatch.setenv("MINICNN_CACHE", "") if empty else monkeypatch.delenv("MINICNN_CACHE")
-        monkeypatch.setattr(platformdirs, "PlatformDirs", Unix)
-        monkeypatch.setenv("XDG_CACHE_HOME", "/xdg")
-        assert cache_dir() == Path("/xdg/minicnn")
-        monkeypatch.delenv("XDG_CACHE_HOME")
-        assert cache_dir() == Path.home() / ".cache" / "minicnn"
-        monkeypatch.setattr(platformdirs, "PlatformDirs", Windows)
-        monkeypatch.setattr("platformdirs.windows.get_win_folder", {"CSIDL_LOCAL_APPDATA": "/local"}.get)
-        assert cache_dir() == Path("/local/minicnn")
+
+
+@pytest.mark.parametrize("chosen", [None, ""])
+@pytest.mark.parametrize(
+    "system, variable, usual",
+    [
+        ("linux", "XDG_CACHE_HOME", ".cache"),
+        ("win32", "LOCALAPPDATA", "AppData/Local"),
+        ("darwin", None, "Library/Caches"),
+    ],
+)
+def test_the_systems_place_for_caches(monkeypatch, tmp_path, chosen, system, variable, usual):
+    monkeypatch.delenv("MINICNN_CACHE", raising=False)
+    if chosen is not None:
+        monkeypatch.setenv("MINICNN_CACHE", chosen)
+    monkeypatch.setattr(sys, "platform", system)
+    for name in ("XDG_CACHE_HOME", "LOCALAPPDATA"):
+        monkeypatch.setenv(name, str(tmp_path / name))
+    assert cache_dir() == (tmp_path / variable if variable else Path.home() / usual) / "minicnn"
+    for name in ("XDG_CACHE_HOME", "LOCALAPPDATA"):
+        monkeypatch.setenv(name, "relative")
+    assert cache_dir() == Path.home() / usual / "minicnn"
 
 
 def test_without_a_home_the_variable_is_named(homeless, capsys, monkeypatch, tmp_path):

@@ -1,6 +1,7 @@
 """A bare checkout: minicnn can be imported from it, and says so where it cannot."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -43,6 +44,12 @@ def test_also_from_the_folder_that_the_checkout_lies_in(tmp_path):
 
 def test_without_its_kernels_it_says_what_to_do(tmp_path):
     shutil.copytree(ROOT / "minicnn", tmp_path / "minicnn", ignore=shutil.ignore_patterns("kernels", "__pycache__"))
+    (tmp_path / "minicnn" / "kernels").write_text("../kernels")  # what an archive without links leaves of one
     done = run("import minicnn", tmp_path, tmp_path)
     assert done.returncode == 1
     assert f"minicnn is not installed, and its kernels are not beside it; run: pip install -e {tmp_path}" in done.stderr
+    (way_out,) = re.findall(r"without network: (ln -sfn \S+ \S+)", done.stderr)
+    (tmp_path / "kernels").symlink_to(ROOT / "kernels")
+    subprocess.run(way_out.split(), check=True)
+    done = run("import minicnn.kernels.cpu.conv as c; print(c.__name__)", tmp_path, tmp_path)
+    assert done.stdout.strip() == "minicnn.kernels.cpu.conv", done.stderr
