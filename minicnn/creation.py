@@ -19,7 +19,7 @@ from .device import device_of, plain_array, to_device
 from .dtypes import checked_dtype, float32, int64
 from .ops.arguments import check_tensors
 from .random import init_generator
-from .settings import real, whole
+from .settings import kind_of, real, whole
 from .tensor import Tensor
 from .types import Array, DTypeLike, Shape
 from .variable import FLOATS, Variable, holds_gradients
@@ -48,7 +48,7 @@ def as_tensor(data: Any, dtype: DTypeLike | None = None, device: str | None = No
 def from_numpy(array: Array) -> Tensor:
     """A Tensor in the memory of a NumPy array."""
     if not isinstance(array, np.ndarray):
-        raise TypeError(f"from_numpy: takes a NumPy array, not a {type(array).__name__}; minicnn.tensor takes others")
+        raise TypeError(f"from_numpy: takes a NumPy array, not a {kind_of(array)}; minicnn.tensor takes others")
     return Tensor(array)
 
 

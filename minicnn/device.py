@@ -158,22 +158,38 @@ def is_array(value: object) -> bool:
 
 
 def plain_array(value: Any) -> Array:
-    """`value` as an array of one of the two libraries: itself, or what ``np.asarray`` makes of it.
+    """`value` as an array of one of the two libraries: itself, or what ``np.asarray`` makes of it; of another
+    library's array on the GPU, as PyTorch's, CuPy's of the same memory.
 
-    TypeError for a masked array, whose hidden numbers would be computed with, ValueError for lists of different
-    lengths. A matrix becomes an ordinary array of the same memory, whose ``*`` is no matrix product.
+    TypeError for a masked array, whose hidden numbers would be computed with, and for a list of arrays on the GPU,
+    ValueError for lists of different lengths. A matrix becomes an ordinary array of the same memory, whose ``*`` is no
+    matrix product.
     """
     if isinstance(value, np.ma.MaskedArray):
         raise TypeError("a masked array would lose its mask; give its .filled(...) values")
-    on_gpu = isinstance(value, EmulatedArray) or hasattr(value, "__cuda_array_interface__")
-    if on_gpu:
+    if isinstance(value, EmulatedArray):
         return value
+    if hasattr(value, "__cuda_array_interface__"):
+        return _cupy().asarray(value)  # itself where it is CuPy's
+    if _lists_gpu_arrays(value):
+        raise TypeError("a list of arrays on the GPU is no array; put them together first: cupy.stack makes one array")
     try:
         return np.asarray(value)
     except ValueError as error:
         if "inhomogeneous" in str(error):
             raise ValueError("lists of different lengths make no array; give each row as many numbers") from None
         raise
+
+
+def host_array(value: Any) -> Array:
+    """As ``plain_array``, and from the GPU a copy: where values are looked at or kept, wherever they come from."""
+    return to_device(plain_array(value), "cpu")
+
+
+def _lists_gpu_arrays(value):
+    if isinstance(value, (list, tuple)):
+        return any(map(_lists_gpu_arrays, value))  # lists within lists
+    return isinstance(value, EmulatedArray) or hasattr(value, "__cuda_array_interface__")
 
 
 def array_module(array: object) -> Any:

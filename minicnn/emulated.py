@@ -48,6 +48,14 @@ class EmulatedArray(np.ndarray):
     def __getitem__(self, index):
         return on_device(super().__getitem__(index))
 
+    # CuPy's take no more than this: no `initial`, no `where`
+
+    def max(self, axis=None, out=None, keepdims=False):
+        return super().max(axis, out, keepdims)
+
+    def min(self, axis=None, out=None, keepdims=False):
+        return super().min(axis, out, keepdims)
+
 
 def on_device(value: Any) -> Any:
     """Arrays (NumPy numbers too, and tuples and lists of them) as EmulatedArrays of the same memory; else `value`."""

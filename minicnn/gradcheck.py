@@ -11,10 +11,11 @@ at 0) and ties (max-pool).
 """
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
-from .device import plain_array, to_device
+from .device import device_of, host_array, is_array, plain_array, to_device
 from .gradmode import enable_grad, no_grad
 from .settings import real, whole
 from .tensor import Tensor
@@ -42,17 +43,18 @@ def gradcheck(
     directions  None: every coordinate. A number: only the slopes along so many random directions for each input, for
                 functions whose coordinates are too many (a whole network)
     """
-    if not isinstance(inputs, (np.ndarray, Tensor, list, tuple)):
+    if not (is_array(inputs) or isinstance(inputs, (Tensor, list, tuple))):
         raise TypeError(f"gradcheck: inputs is an array, a Tensor or a list of them, not a {type(inputs).__name__}")
     if directions is not None:
         directions = whole("gradcheck", "directions", directions)
     eps = real("gradcheck", "eps", eps, above=0)
-    inputs = [inputs] if isinstance(inputs, (np.ndarray, Tensor)) else list(inputs)
-    arrays = [np.array(plain_array(x)) for x in inputs]
+    given: Any = inputs
+    inputs = [given] if is_array(given) or isinstance(given, Tensor) else list(given)
+    arrays = [np.array(host_array(x)) for x in inputs]
     for i, array in enumerate(arrays):
         if array.dtype != np.float64:
             raise TypeError(f"gradcheck: input {i} is {array.dtype}; finite differences need float64")
-    devices = [x.device if isinstance(x, Tensor) else "cpu" for x in inputs]
+    devices = [x.device if isinstance(x, Tensor) else device_of(plain_array(x)) for x in inputs]
     rng = np.random.default_rng(seed)
     tensors = [Tensor(to_device(x.copy(), d), requires_grad=True) for x, d in zip(arrays, devices, strict=True)]
     with enable_grad():  # also where the caller is inside no_grad

@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike
 
 from .absent import with_absent_names
 from .autograd import backward
-from .device import DEVICES, Device, device_of, naming_memory_errors, to_device
+from .device import DEVICES, Device, device_of, naming_memory_errors, plain_array, to_device
 from .dtypes import device_and_dtype
 from .graph import Graph, to_dot
 from .methods.comparisons import Comparisons
@@ -98,7 +98,9 @@ class Tensor(TorchIdioms, Elementwise, Reductions, Comparisons, ArrayProtocols):
         if isinstance(gradient, Variable):
             given = gradient.data
         else:
-            given = to_device(np.asarray(gradient, self.dtype), self.device)
+            given = plain_array(gradient).astype(self.dtype, copy=False)
+            if device_of(given) == "cpu":  # numbers, lists and NumPy's arrays: they go where the tensor is
+                given = to_device(given, self.device)
         if given.shape != self.shape or given.dtype != self.dtype or device_of(given) != self.device:
             what = f"backward(): the upstream gradient has shape {given.shape}, {given.dtype}, on {device_of(given)!r}"
             raise ValueError(f"{what}; the tensor has {self.shape}, {self.dtype}, on {self.device!r}")

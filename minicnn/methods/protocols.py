@@ -8,7 +8,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from ..device import device_of, plain_array, to_device
+from ..device import device_of, host_array, plain_array, to_device
 from ..types import Array, DTypeLike
 from ..variable import FLOATS, Variable, Version, holds_gradients
 
@@ -59,7 +59,7 @@ class ArrayProtocols(Variable):
         return (self[i] for i in range(len(self)))
 
     def __contains__(self, value: Any) -> bool:
-        return bool((self.numpy() == _values(value)).any())
+        return bool((self.numpy() == host_array(_values(value))).any())
 
     # A number
 

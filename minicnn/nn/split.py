@@ -10,9 +10,8 @@ cut along axis 0, in the order of the ranks, so that a checkpoint of the whole n
 from collections.abc import Mapping
 from typing import Any, Self
 
-import numpy as np
-
 from .. import functional as F
+from ..device import host_array
 from ..distributed import world
 from ..ops.all_gather import gather_along
 from ..settings import kind_of
@@ -97,7 +96,7 @@ def split_state(model: Module, state: Mapping[str, Any]) -> dict[str, Any]:
     for key in _keys_of_parts(model):
         if key not in state:
             continue  # load_state_dict will say so
-        whole, rows = np.asarray(state[key]), len(own[key].data) * size
+        whole, rows = host_array(state[key]), len(own[key].data) * size
         if whole.ndim == 0 or len(whole) != rows:
             what = f"{key} of shape {whole.shape} is not the whole of {size} ranks' parts of {own[key].shape}"
             raise ValueError(f"split_state: {what}; it needs {rows} rows")

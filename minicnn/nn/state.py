@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..device import plain_array
+from ..device import host_array
 from ..tensor import Tensor
 
 
@@ -34,7 +34,7 @@ def load_state(model: str, own: Mapping[str, Tensor], state: Mapping[str, Any], 
         inside = [key for key, value in state.items() if isinstance(value, Mapping) and own.keys() <= value.keys()]
         advice = f"; it is in there: give state[{inside[0]!r}]" if inside else ""
         raise KeyError(f"load_state_dict: the state is of another model than this {model}: {why}{advice}")
-    arrays = {key: np.asarray(plain_array(value)) for key, value in state.items() if key in own}
+    arrays = {key: host_array(value) for key, value in state.items() if key in own}
     if wrong := [f"{key}: {a.dtype}" for key, a in arrays.items() if a.dtype.kind not in "fiub"]:
         raise TypeError(f"load_state_dict: {len(wrong)} entries are no numbers{_some(wrong)}")
     if wrong := [f"{key}: {a.shape}, not {own[key].shape}" for key, a in arrays.items() if a.shape != own[key].shape]:

@@ -11,6 +11,7 @@ Test      tests/ops/test_order.py
 import numpy as np
 
 from ..autograd import Function
+from ..device import full
 from ..types import Shape
 from ..variable import V
 from .arguments import check_tensors
@@ -29,7 +30,8 @@ def norm(x: V, dim: Dim = None, keepdim: bool = False) -> V:
 class Norm(Function):
     def forward(self, x, axes: Shape, keepdim):
         self.axes = axes
-        largest = np.abs(x).max(axis=axes, keepdims=True, initial=0)
+        kept = tuple(1 if d in axes else n for d, n in enumerate(x.shape))
+        largest = np.abs(x).max(axis=axes, keepdims=True) if x.size else full(x, kept, 0)  # the length of nothing
         scale = np.where((largest == 0) | ~np.isfinite(largest), x.dtype.type(1), largest)
         y = scale * np.sqrt(total((x / scale) ** 2, axes, keepdims=True))
         self.save_for_backward(x, y)

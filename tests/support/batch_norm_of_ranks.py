@@ -5,6 +5,7 @@ from checks import check_close
 
 import minicnn.functional as F
 from minicnn import Tensor, manual_seed, models, nn
+from minicnn.device import to_device
 
 
 def check_equals_one_process(world, place, rows, *, pixels=(3, 2), mean=0.0, apart=0.0, tolerance=1e-12):
@@ -34,7 +35,7 @@ def check_equals_one_process(world, place, rows, *, pixels=(3, 2), mean=0.0, apa
         check_close(ours.numpy(), expected.numpy(), tolerance)
         assert len({each.tobytes() for each in world.gather(ours.data)}) == 1, "the ranks differ"
     for ours, expected in zip(grads, expected_grads, strict=True):
-        check_close(np.asarray(world.sum(ours.data)), expected.numpy(), tolerance)
+        check_close(to_device(world.sum(ours.data), "cpu"), expected.numpy(), tolerance)
 
 
 def check_network_equals_one_process(world, rows, *, convert=nn.SyncBatchNorm.convert_sync_batchnorm):
