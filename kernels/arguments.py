@@ -12,14 +12,9 @@ import numpy as np
 
 from minicnn.device import array_module, device_of
 from minicnn.emulated import EmulatedArray, on_device
+from minicnn.precision import takes_bfloat16 as takes_bfloat16  # the mark of a function that takes such arrays itself
 
 MAX_THREADS, MAX_BLOCK, MAX_GRID = 1024, (1024, 1024, 64), (2**31 - 1, 65535, 65535)
-
-
-def takes_bfloat16(function):
-    """Decorator of a kernels' function that takes bfloat16 arrays itself; any other gets them as float32."""
-    function.takes_bfloat16 = True
-    return function
 
 
 class CheckedKernel:

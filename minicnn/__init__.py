@@ -34,8 +34,8 @@ from .creation import (
 )
 from .device import Device as device
 from .device import set_tier, tier
+from .dtypes import bfloat16, double, float32, float64, int8, int16, int32, int64, long, short, uint8
 from .dtypes import bool as bool
-from .dtypes import double, float32, float64, int8, int16, int32, int64, long, short, uint8
 from .dtypes import float as float
 from .dtypes import int as int
 from .functions import *  # noqa: F403  exp, sum, where ...: functions.__all__ names them
@@ -43,6 +43,7 @@ from .functions import cat, stack
 from .gradcheck import gradcheck
 from .gradmode import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
 from .nn.summary import summary
+from .precision import precision, set_precision
 from .random import manual_seed
 from .saving import load, save
 from .tensor import Tensor
@@ -57,12 +58,12 @@ if find_spec("minicnn.kernels") is None:  # no link minicnn/kernels: git on Wind
 __version__ = "0.1.0"
 
 __all__ = [  # without bool, int, sum and their like: after `from minicnn import *`, Python's own mean what they did
-    "Function", "Tensor", "arange", "as_tensor", "cat", "cuda", "device", "distributed", "double", "empty",
+    "Function", "Tensor", "arange", "as_tensor", "bfloat16", "cat", "cuda", "device", "distributed", "double", "empty",
     "empty_like", "enable_grad", "eye", "float32", "float64", "from_numpy", "full", "full_like", "functional",
     "gradcheck", "int8", "int16", "int32", "int64", "is_grad_enabled", "linspace", "load", "long", "manual_seed",
-    "models", "nn", "no_grad", "ones", "ones_like", "optim", "rand", "rand_like", "randint", "randn", "randn_like",
-    "randperm", "save", "set_grad_enabled", "set_tier", "short", "stack", "summary", "tensor", "tier", "uint8",
-    "zeros", "zeros_like",
+    "models", "nn", "no_grad", "ones", "ones_like", "optim", "precision", "rand", "rand_like", "randint", "randn",
+    "randn_like", "randperm", "save", "set_grad_enabled", "set_precision", "set_tier", "short", "stack", "summary",
+    "tensor", "tier", "uint8", "zeros", "zeros_like",
 ]  # fmt: skip
 
 

@@ -54,8 +54,8 @@ ABSENT = (  # (names, what to write instead, or why)
     ("MaxPool2d(return_indices=) AvgPool2d(divisor_override=)", "nothing here needs it"),
     ("CrossEntropyLoss(size_average=) CrossEntropyLoss(reduce=)", 'reduction="mean", "sum" or "none"'),
     # Modules
-    ("Module.half Module.bfloat16 Tensor.half Tensor.bfloat16 minicnn.half minicnn.float16 minicnn.bfloat16",
-     "weights are float32 or float64; on the fast tier of a GPU, minicnn.kernels.cuda.precision chooses bfloat16"),
+    ("Module.half Module.bfloat16 Tensor.half minicnn.half minicnn.float16",
+     'weights are float32 or float64; minicnn.set_precision("bfloat16") computes in bfloat16'),
     ("Module.type", "module.to(minicnn.float64)"),
     ("Module.get_parameter", "dict(module.named_parameters())[name]"),
     ("Module.get_buffer", "dict(module.named_buffers())[name]"),

@@ -27,8 +27,9 @@ from .contract import check_inputs, check_methods, check_saved, checked_result, 
 from .device import current_tier, device_of, implementation, naming_memory_errors, share_memory
 from .gradhooks import arrived, awaited, call_hooks
 from .gradmode import is_grad_enabled
+from .precision import BFLOAT16, narrow, wide, widened
 from .types import Array
-from .variable import Variable
+from .variable import Variable, is_float
 from .versions import Memory, Saved
 
 
@@ -65,6 +66,10 @@ class Function(Memory):
         y = Square.apply(x)
     """
 
+    takes_bfloat16 = False  # whether forward and backward are written for bfloat16 arrays; else they get float32 ones
+    float32_result = False  # whether of bfloat16 inputs the result is float32: a loss
+    float32_weights = False  # whether weights beside a bfloat16 input are float32, and their gradients, too
+
     inputs: Sequence[Any] = ()  # Edges, or None. Of the class, as a subclass may have an __init__ of its own
     needs_input_grad: Sequence[bool] = ()
     retaining: Any = None  # a weak reference to its result, if that shall keep its gradient
@@ -94,7 +99,9 @@ class Function(Memory):
         node.device, node.tier = device_of(given[0].data), current_tier()  # by which `run` chooses
 
         with naming_memory_errors(cls.__name__), np.errstate(under="ignore"):  # too small a number is 0, as it should
-            array = node.forward(*[None if v is None else v.data for v in inputs], **options)
+            array = node.forward(*[None if v is None else node.array_of(v) for v in inputs], **options)
+        if given[0].data.dtype == BFLOAT16 and not (cls.takes_bfloat16 or cls.float32_result):
+            array = narrow(array)
         needs_grad = True in node.needs_input_grad  # some input asks for a gradient: so does the result
         array = checked_result(cls.__name__, array, needs_grad)
         node.device = device_of(array)  # x.to("cuda"): its gradient will come from there
@@ -117,15 +124,24 @@ class Function(Memory):
         """The saved arrays."""
         return tuple(entry.array for entry in self._saved)
 
+    def array_of(self, variable: Variable) -> Array:
+        """What ``forward`` gets of an input: its array, or a float32 copy of a bfloat16 one."""
+        return variable.data if self.takes_bfloat16 else wide(variable.data)
+
     def run(self, reference: Callable[..., Any], *args: Any) -> Any:
         """Call `reference`, or its mirror for the device and the tier this node was applied on.
 
-        Its first argument is the input, or the gradient: TypeError unless that is float32 or float64.
+        Its first argument is the input, or the gradient: TypeError unless that is of floats. A function that is not
+        written for bfloat16 arrays gets float32 ones (precision.py).
         """
-        if args[0].dtype.kind != "f":
-            what = f"{reference.__name__}: the input is {args[0].dtype}"
+        dtype = args[0].dtype
+        if dtype.kind != "f" and not is_float(dtype):
+            what = f"{reference.__name__}: the input is {dtype}"
             raise TypeError(f"{what}, not float32 or float64; convert it with .astype(...)")
-        return implementation(reference, self.device, self.tier)(*args)  # the table at the top of device.py
+        function = implementation(reference, self.device, self.tier)  # the table at the top of device.py
+        if dtype == BFLOAT16 and not hasattr(function, "takes_bfloat16"):
+            return widened(function, reference, args)
+        return function(*args)
 
     def free(self) -> None:
         """Let go of everything the node holds, as the backward walk passes it."""

@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 
 from .device import DeviceError, as_array, device_of, is_array
+from .precision import BFLOAT16, narrow, wide
 from .settings import kind_of
 from .types import Array
-from .variable import FLOATS, Variable
+from .variable import Variable, is_float
 
 
 def check_methods(function: Any) -> None:
@@ -31,12 +32,19 @@ def check_inputs(function: Any, inputs: Sequence[Any]) -> None:
     for name, v in named:
         if not isinstance(v, Variable):
             raise TypeError(f"{op}: {name} is a {kind_of(v)}, not a Tensor; wrap it in Tensor(...)")
-    if len({v.data.dtype for _, v in named}) > 1:  # NumPy would mix them; here that is a mistake
+    if len({v.data.dtype for _, v in named}) > 1 and not _has_float32_weights(function, inputs):
+        # NumPy would mix them; here that is a mistake
         dtypes = ", ".join(f"{name}: {v.data.dtype}" for name, v in named)
         raise TypeError(f"{op}: the inputs differ in dtype ({dtypes}); convert one with .astype(...)")
     if len({device_of(v.data) for _, v in named}) > 1:
         devices = ", ".join(f"{name}: {device_of(v.data)}" for name, v in named)
         raise DeviceError(f"{op}: the inputs are on different devices ({devices}); move one with .to(...)")
+
+
+def _has_float32_weights(function, inputs):
+    """Whether the inputs are bfloat16, and float32 where they are weights."""
+    first, *weights = (v.data.dtype for v in inputs if v is not None)
+    return function.float32_weights and first == BFLOAT16 and set(weights) <= {BFLOAT16, np.dtype(np.float32)}
 
 
 def _are_alike(inputs):
@@ -66,7 +74,7 @@ def checked_result(op: str, array: Any, needs_grad: bool) -> Array:
     if not is_array(array):
         what = f"{op}.forward returned a {type(array).__name__}, not an array"
         raise TypeError(f"{what}; it works on arrays, and np.asarray makes one of a number")
-    if needs_grad and array.dtype not in FLOATS:  # integers have no slope
+    if needs_grad and not is_float(array.dtype):  # integers have no slope
         raise TypeError(f"{op}.forward returned {array.dtype}, which has no gradient; return float32 or float64")
     return array
 
@@ -85,6 +93,7 @@ def gradients_of(node: Any, grad_out: Array) -> tuple[Array | None, ...]:
     What a user's own op is given is read-only: other nodes may have the same array.
     """
     op, edges, needs_input_grad = type(node).__name__, node.inputs, node.needs_input_grad
+    grad_out = grad_out if node.takes_bfloat16 else wide(grad_out)
     if type(node).__module__.startswith("minicnn.") or not isinstance(grad_out, np.ndarray):  # ours only read it
         grads = node.backward(grad_out)
         grads = grads if isinstance(grads, tuple) else (grads,)
@@ -97,6 +106,9 @@ def gradients_of(node: Any, grad_out: Array) -> tuple[Array | None, ...]:
     grads = tuple(None if grad is None else as_array(grad) for grad in grads)
     if len(grads) != len(edges):  # also None has its place
         raise RuntimeError(f"{op}.backward returned {len(grads)} gradients for {len(edges)} inputs")
+    if not node.takes_bfloat16 and any(edge is not None and edge.dtype == BFLOAT16 for edge in edges):
+        pairs = zip(edges, grads, strict=True)
+        grads = tuple(narrow(grad) if edge is not None and edge.dtype == BFLOAT16 else grad for edge, grad in pairs)
     for i, (edge, needed, grad) in enumerate(zip(edges, needs_input_grad, grads, strict=True)):
         if not needed:  # what was returned for it is dropped below
             continue

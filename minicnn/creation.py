@@ -18,11 +18,12 @@ import numpy as np
 from .device import device_of, plain_array, to_device
 from .dtypes import checked_dtype, float32, int64
 from .ops.arguments import check_tensors
+from .precision import BFLOAT16
 from .random import init_generator
 from .settings import kind_of, real, whole
 from .tensor import Tensor
 from .types import Array, DTypeLike, Shape
-from .variable import FLOATS, Variable, holds_gradients
+from .variable import FLOATS, Variable, holds_gradients, is_float
 
 MOST = np.iinfo(np.int64).max
 
@@ -219,7 +220,7 @@ def _values(op, data, dtype):
         way_out = ".detach() gives the values, minicnn.stack puts Tensors together"
         raise TypeError(f"{op}: data requires a gradient, which would not come back to it; {way_out}")
     array = data.data if isinstance(data, Variable) else plain_array(data)
-    if array.dtype.kind not in "fiub":
+    if array.dtype.kind not in "fiub" and array.dtype != BFLOAT16:
         what = f"a {type(data).__name__}" if array.dtype.kind in "OU" else f"of dtype {array.dtype}"
         raise TypeError(f"{op}: data must be numbers, in lists or an array, and is {what}")
     if dtype is None and array.dtype.kind == "f" and not hasattr(data, "dtype"):
@@ -268,8 +269,9 @@ def _filled(op, size, value, dtype, device, requires_grad):
 def _check_fit(op, values, dtype):
     """ValueError for a number that would become another one, or infinite, in this dtype."""
     for value in values:
-        if dtype.kind == "f":
-            fits = value != value or abs(value) == math.inf or abs(value) <= float(np.finfo(dtype).max)
+        if is_float(dtype):
+            largest = float(np.finfo(np.float32 if dtype == BFLOAT16 else dtype).max)  # bfloat16 has float32's range
+            fits = value != value or abs(value) == math.inf or abs(value) <= largest
         else:
             fits = dtype.kind == "b" or np.iinfo(dtype).min <= value <= np.iinfo(dtype).max  # NaN does not
         if not fits:

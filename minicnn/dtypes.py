@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 
 from .device import DEVICES, device_of
+from .precision import BFLOAT16
 from .types import DTypeLike
-from .variable import FLOATS, Variable
+from .variable import FLOATS, Variable, is_float
 
 float32, float64 = FLOATS
+bfloat16 = BFLOAT16
 int8, int16, int32, int64 = (np.dtype(name) for name in ("int8", "int16", "int32", "int64"))
 uint8 = np.dtype("uint8")
 bool = np.dtype("bool")  # from here on Python's own bool, float and int are not what these names mean in this file
@@ -20,12 +22,12 @@ float, double, short, int, long = float32, float64, int16, int32, int64
 
 def checked_dtype(owner: str, dtype: DTypeLike) -> np.dtype:
     """`dtype` as NumPy's, if a Tensor can hold it; TypeError if not."""
-    what = "one of minicnn's dtypes: float32, float64, int8 to int64, uint8 or bool"
+    what = "one of minicnn's dtypes: float32, float64, bfloat16, int8 to int64, uint8 or bool"
     try:
         found = np.dtype(dtype)
     except TypeError:
         raise TypeError(f"{owner}: dtype must be {what}, not {dtype!r}") from None
-    if found.kind not in "iub" and found not in FLOATS:
+    if found.kind not in "iub" and not is_float(found):
         raise TypeError(f"{owner}: dtype must be {what}, not {found}")
     return found
 

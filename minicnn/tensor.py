@@ -27,8 +27,9 @@ from .methods.idioms import TorchIdioms
 from .methods.protocols import ArrayProtocols, tensor_data
 from .methods.reductions import Reductions
 from .ops import arithmetic, inplace, linear, rounding, shape
+from .ops.cast import cast
 from .types import Array, DTypeLike, Shape
-from .variable import Variable
+from .variable import Variable, is_float
 
 PLACES = {name: Device(name) for name in DEVICES}
 Operand: TypeAlias = Variable | ArrayLike  # what may stand beside a Tensor: another, a number, an array
@@ -136,7 +137,7 @@ class Tensor(TorchIdioms, Elementwise, Reductions, Comparisons, ArrayProtocols):
 
     def astype(self, dtype: DTypeLike) -> Tensor:
         """A copy in another dtype; integers and booleans are outside the graph."""
-        return arithmetic.astype(self, dtype) if np.dtype(dtype).kind == "f" else Tensor(self.data.astype(dtype))
+        return cast(self, dtype) if is_float(np.dtype(dtype)) else Tensor(self.data.astype(dtype))
 
     def clone(self) -> Tensor:
         """A copy, whose gradient comes back here."""

@@ -8,12 +8,18 @@ import numpy as np
 
 from .device import device_of, is_array, plain_array
 from .gradhooks import GradHandle
+from .precision import BFLOAT16
 from .settings import flag
 from .types import Array
 
-FLOATS = np.dtype(np.float32), np.dtype(np.float64)  # the dtypes that have gradients
+FLOATS = np.dtype(np.float32), np.dtype(np.float64)  # the dtypes of weights
 
 V = TypeVar("V", bound="Variable")  # in signatures: an op's result is of the class of its (first) input
+
+
+def is_float(dtype: np.dtype) -> bool:
+    """Whether a dtype is one of those that have gradients: float32, float64 or bfloat16 (whose ``kind`` is not "f")."""
+    return dtype in FLOATS or dtype == BFLOAT16
 
 
 class Version:
@@ -60,9 +66,10 @@ class Variable:
         if not is_array(array):
             raise TypeError(f".data is an array, not a {type(array).__name__}; of a Tensor, give its .data")
         array = plain_array(array)  # no matrix, and no mask
-        if not array.dtype.isnative or not (array.dtype.kind in "iub" or array.dtype in FLOATS):
-            raise TypeError(f".data holds float32, float64, integers or booleans, not {array.dtype}; convert it first")
-        if self._requires_grad and array.dtype not in FLOATS:  # its gradient would have no dtype
+        if not array.dtype.isnative or not (array.dtype.kind in "iub" or is_float(array.dtype)):
+            what = f".data holds float32, float64, bfloat16, integers or booleans, not {array.dtype}"
+            raise TypeError(f"{what}; convert it first")
+        if self._requires_grad and not is_float(array.dtype):  # its gradient would have no dtype
             raise TypeError(f".data of a tensor that requires a gradient is float32 or float64, not {array.dtype}")
         self._data = array
         self.version.count += 1  # a change like one in place: what was saved before is another array now
@@ -75,8 +82,8 @@ class Variable:
     @requires_grad.setter
     def requires_grad(self, requires_grad: bool) -> None:
         requires_grad = flag(self, "requires_grad", requires_grad)
-        if requires_grad and self._data.dtype not in FLOATS:
-            raise TypeError(f"a Tensor of {self._data.dtype} cannot require a gradient; only float32 and float64 can")
+        if requires_grad and not is_float(self._data.dtype):
+            raise TypeError(f"a Tensor of {self._data.dtype} cannot require a gradient; only floats can")
         if self.node is not None and not requires_grad:  # a result's inputs need its gradient
             raise RuntimeError("requires_grad of a result cannot be taken back; use .detach()")
         self._requires_grad = requires_grad

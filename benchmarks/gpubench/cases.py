@@ -15,12 +15,12 @@ import numpy as np
 
 from minicnn.device import implementation
 from minicnn.kernels.cuda import conv, matmul, tensor_cores
-from minicnn.kernels.cuda.precision import PRECISIONS, precision
 from minicnn.ops.geometry import output_size
 from minicnn.ops.interpolate import axis
 from minicnn.ops.windows import Windows
 from minicnn.optim.adam import adam_update
 from minicnn.optim.sgd import sgd_update
+from minicnn.precision import PRECISIONS, precision
 
 POOL = (1 << 22) - 3  # random numbers drawn for a large array, which repeats them; no power of two
 SINGLE = ("float32",)

@@ -14,8 +14,8 @@ from cpubench import sides
 import minicnn
 from minicnn import functional, models, nn, tier
 from minicnn.emulated import emulating
-from minicnn.kernels.cuda.precision import precision
 from minicnn.optim import SGD
+from minicnn.precision import precision
 
 from .clock import our_kernels, pytorch
 from .timing import set_tf32

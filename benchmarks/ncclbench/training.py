@@ -9,8 +9,8 @@ from minicnn import models, nn, tier
 from minicnn.device import copy_to_host, full, to_device
 from minicnn.distributed import DataParallel, World, world
 from minicnn.distributed.buckets import BYTES, in_buckets
-from minicnn.kernels.cuda.precision import precision
 from minicnn.optim import SGD
+from minicnn.precision import precision
 
 from .clock import together
 from .sums import digest

@@ -4,11 +4,11 @@ import math
 
 from minicnn.kernels.arguments import check_positions, folded_shape
 from minicnn.ops.geometry import output_size
+from minicnn.precision import rounding
 
 from . import tensor_cores
 from .launch import THREADS, CudaFile, blocks, contiguous, empty
 from .matmul import multiply
-from .precision import rounding
 from .split import add_up, cut
 
 cu = CudaFile("conv.cu")

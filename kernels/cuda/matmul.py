@@ -2,9 +2,10 @@
 
 import math
 
+from minicnn.precision import rounding
+
 from . import split, tensor_cores
 from .launch import Kernel, empty
-from .precision import rounding
 
 # How many rows and columns of the result a thread block works out, its threads, and whether blockIdx.x counts rows
 LADDER = {

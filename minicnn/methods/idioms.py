@@ -14,9 +14,10 @@ from ..device import device_of
 from ..ops.arguments import axis
 from ..ops.arithmetic import clamp
 from ..ops.inplace import become
+from ..precision import BFLOAT16
 from ..settings import whole
 from ..types import DTypeLike, Shape
-from ..variable import Variable
+from ..variable import Variable, is_float
 
 
 class Count(int):
@@ -133,6 +134,10 @@ class TorchIdioms(Variable):
         """``x.to(float32)``."""
         return self.to(np.float32)
 
+    def bfloat16(self) -> Self:
+        """``x.to(bfloat16)``."""
+        return self.to(BFLOAT16)
+
     def double(self) -> Self:
         """``x.to(float64)``."""
         return self.to(np.float64)
@@ -158,8 +163,8 @@ class TorchIdioms(Variable):
         return self.to(other)
 
     def is_floating_point(self) -> builtins.bool:
-        """Whether it holds float32 or float64."""
-        return self.data.dtype.kind == "f"
+        """Whether it holds float32, float64 or bfloat16."""
+        return is_float(self.data.dtype)
 
     # Comparisons
 

@@ -9,8 +9,9 @@ from typing import Any, Self
 import numpy as np
 
 from ..device import device_of, host_array, plain_array, to_device
+from ..precision import wide
 from ..types import Array, DTypeLike
-from ..variable import FLOATS, Variable, Version, holds_gradients
+from ..variable import FLOATS, Variable, Version, holds_gradients, is_float
 
 
 class ArrayProtocols(Variable):
@@ -22,8 +23,9 @@ class ArrayProtocols(Variable):
     # Its values
 
     def numpy(self) -> Array:
-        """The values as a NumPy array: the tensor's own memory on the processor, a copy from the GPU."""
-        return to_device(self.data, "cpu")
+        """The values as a NumPy array: the tensor's own memory on the processor, a copy from the GPU. Of
+        bfloat16, which NumPy does not have, a copy in float32."""
+        return wide(to_device(self.data, "cpu"))
 
     def item(self) -> Any:
         """The one number it holds, as a Python number."""
@@ -133,8 +135,9 @@ def tensor_data(data: Any) -> Array:
     array = plain_array(data)
     if from_numbers and array.dtype.kind == "f":
         array = array.astype(np.float32)
-    if array.dtype.kind not in "iub" and array.dtype not in FLOATS:
-        raise TypeError(f"a Tensor holds float32, float64, integers or booleans, not {array.dtype}; convert it first")
+    if array.dtype.kind not in "iub" and not is_float(array.dtype):
+        what = f"a Tensor holds float32, float64, bfloat16, integers or booleans, not {array.dtype}"
+        raise TypeError(f"{what}; convert it first")
     return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from ..absent import with_absent_names
 from ..device import to_device
 from ..dtypes import device_and_dtype
+from ..precision import BFLOAT16
 from ..settings import flag
 from ..tensor import Tensor
 from ..types import DTypeLike
@@ -202,7 +203,8 @@ class Module(Attributes):
         owner = f"{type(self).__name__}.to"
         to_device_, to_dtype = device_and_dtype(owner, where, device, dtype)
         if to_dtype is not None and to_dtype.kind != "f":
-            raise TypeError(f"{owner}: parameters are float32 or float64, not {to_dtype}")
+            way_out = "; minicnn.set_precision computes in it, with float32 weights" if to_dtype == BFLOAT16 else ""
+            raise TypeError(f"{owner}: parameters are float32 or float64, not {to_dtype}{way_out}")
 
         def convert(array):
             array = array if to_device_ is None else to_device(array, to_device_)

@@ -60,6 +60,8 @@ def tanh(input: V) -> V:
 
 
 class ReLU(Function):
+    takes_bfloat16 = True
+
     def forward(self, x, inplace):
         if inplace:
             self.overwrite(x)  # before x is written into: it refuses where the old values are still needed
@@ -82,6 +84,8 @@ def relu_backward(grad_out: Array, y: Array) -> Array:
 
 
 class LeakyReLU(Function):
+    takes_bfloat16 = True
+
     def forward(self, x, slope, inplace):
         self.slope = slope
         if inplace:
@@ -110,6 +114,8 @@ def leaky_relu_backward(grad_out: Array, y: Array, slope: float) -> Array:
 
 
 class ReLU6(Function):
+    takes_bfloat16 = True
+
     def forward(self, x, inplace):
         if inplace:
             self.overwrite(x)
@@ -132,6 +138,8 @@ def relu6_backward(grad_out: Array, y: Array) -> Array:
 
 
 class Sigmoid(Function):
+    takes_bfloat16 = True
+
     def forward(self, x):
         y = self.run(sigmoid_forward, x)  # y alone is saved: its slope is a function of y
         self.save_for_backward(y)
@@ -153,6 +161,8 @@ def sigmoid_backward(grad_out: Array, y: Array) -> Array:
 
 
 class Tanh(Function):
+    takes_bfloat16 = True
+
     def forward(self, x):
         y = self.run(tanh_forward, x)
         self.save_for_backward(y)

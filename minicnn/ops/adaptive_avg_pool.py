@@ -35,6 +35,8 @@ def adaptive_avg_pool2d(input: V, output_size: int | tuple[int | None, int | Non
 
 
 class AdaptiveAvgPool2d(Function):
+    takes_bfloat16 = True
+
     def forward(self, x, out_size):
         self.x_shape = x.shape
         return self.run(adaptive_avg_pool2d_forward, x, out_size)

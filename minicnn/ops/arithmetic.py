@@ -31,8 +31,8 @@ from typing import Any
 import numpy as np
 
 from ..autograd import Function
-from ..types import Array, DTypeLike, Shape
-from ..variable import V, Variable
+from ..types import Array, Shape
+from ..variable import V, Variable, is_float
 from .arguments import check_tensors
 from .operands import as_constant, as_floats, as_integers, not_masks, operands
 from .summation import total
@@ -76,7 +76,9 @@ def pow(a: V, exponent: float) -> V:
     """a ** exponent, for a number `exponent`."""
     if not isinstance(exponent, numbers.Real):  # a gradient of the exponent is not worked out
         raise TypeError(f"pow: the exponent must be a number, got a {type(exponent).__name__}")
-    if a.data.dtype.kind != "f" and isinstance(exponent, numbers.Integral) and exponent >= 0:  # integers stay integers
+    if (
+        not is_float(a.data.dtype) and isinstance(exponent, numbers.Integral) and exponent >= 0
+    ):  # integers stay integers
         a = as_integers(a)
         as_constant("pow", exponent, a.data)  # it fits
         return Pow.apply(a, exponent=int(exponent))
@@ -102,7 +104,7 @@ def power_of(base: float, a: V) -> V:
     """base ** a, for a positive number `base`."""
     if not isinstance(base, numbers.Real) or not base > 0:  # its ln p is needed
         raise ValueError(f"power_of: the base must be a positive number, got {base!r}")
-    if a.data.dtype.kind != "f" and isinstance(base, numbers.Integral):
+    if not is_float(a.data.dtype) and isinstance(base, numbers.Integral):
         a = as_integers(a)
         as_constant("power_of", base, a.data)  # it fits
         return PowerOf.apply(a, base=int(base))
@@ -130,12 +132,9 @@ def clamp(a: V, min: float | None = None, max: float | None = None) -> V:
     return Clamp.apply(a if whole else as_floats(a), low=min, high=max)
 
 
-def astype(a: V, dtype: DTypeLike) -> V:
-    """a in another float dtype; the gradient comes back in a's own."""
-    return AsType.apply(a, dtype=np.dtype(dtype))
-
-
 class ResidualAdd(Function):
+    takes_bfloat16 = True
+
     def forward(self, x, y):
         return self.run(residual_add_forward, x, y)
 
@@ -277,15 +276,6 @@ class Clamp(Function):
         low, high = self.bounds
         inside = np.ones_like(a, dtype=bool) if low is None else a >= low  # no lower bound: all are
         return np.where(inside if high is None else inside & (a <= high), grad_out, 0)  # inf * 0 would be NaN
-
-
-class AsType(Function):
-    def forward(self, a, dtype):
-        self.dtype = a.dtype  # float32 or float64, for backward
-        return a.astype(dtype)
-
-    def backward(self, grad_out):
-        return grad_out.astype(self.dtype)  # back in a's own dtype
 
 
 def unbroadcast(grad: Array, shape: Shape) -> Array:

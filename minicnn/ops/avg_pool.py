@@ -42,6 +42,8 @@ def avg_pool2d(
 
 
 class AvgPool2d(Function):
+    takes_bfloat16 = True
+
     def forward(self, x, windows, divide):
         self.x_shape, self.windows, self.divide = x.shape, windows, divide
         return self.run(avg_pool2d_forward, x, windows, *divide)

@@ -41,6 +41,7 @@ from typing import Any
 import numpy as np
 
 from ..autograd import Function
+from ..precision import ALL, float32
 from ..types import Array
 from ..variable import V, Variable
 from . import summation
@@ -89,6 +90,7 @@ def batch_norm_relu(
 
 
 class BatchNorm(Function):
+    takes_bfloat16 = float32_weights = True
     op = "batch_norm"  # the user's function, for messages
 
     def forward(self, x, weight, bias, running, training, momentum, eps):
@@ -105,7 +107,7 @@ class BatchNorm(Function):
             _update_running(running, mean, unbiased, momentum)
         else:
             mean, var = (array.copy() for array in running)  # what backward needs must not move in between
-        return mean, 1 / np.sqrt(var + x.dtype.type(eps))
+        return mean, 1 / np.sqrt(var + var.dtype.type(eps))
 
     def statistics(self, x: Array) -> tuple[Array, Array, Array | None]:
         """(mean, biased variance, unbiased variance) of the batch, (C,) each; an empty batch has None for the last."""
@@ -152,6 +154,7 @@ class BatchNormReLU(BatchNorm):
         return self.run(batch_norm_relu_backward, *arrays, self.training, self.residual)
 
 
+@float32(results=ALL)
 def batch_norm_statistics(x: Array) -> tuple[Array, Array]:
     """(mean, biased variance), each (C,), over everything but the channels; zeros for an empty batch."""
     if x.size == 0:
@@ -171,6 +174,7 @@ def batch_norm_forward(x: Array, weight: Array | None, bias: Array | None, mean:
     return y
 
 
+@float32(results=ALL)
 def batch_norm_grad_weight_bias(grad_out: Array, x: Array, mean: Array, inv_std: Array) -> tuple[Array, Array]:
     """(grad_weight, grad_bias), each (C,): the sums of grad_out * x_hat and of grad_out."""
     axes = _all_but_channels(x)
@@ -203,6 +207,7 @@ def batch_norm_relu_forward(
     return np.maximum(y, 0, out=y)  # y is this function's own array
 
 
+@float32(results=(1, 2))
 def batch_norm_relu_backward(
     grad_out: Array,
     x: Array,

@@ -33,10 +33,12 @@ from typing import Any
 import numpy as np
 
 from ..autograd import Function
+from ..precision import ALL, float32
 from ..settings import whole
 from ..types import Array, Shape, Size
 from ..variable import V, Variable
 from .arguments import check_tensors
+from .cast import as_factor
 from .geometry import check_images, output_size, pair, tap
 from .summation import total
 
@@ -65,10 +67,13 @@ def conv2d(
     stride, dilation = pair("conv2d", "stride", stride, 1), pair("conv2d", "dilation", dilation, 1)
     padding = _padding_of_sides(padding, weight.data.shape[2:], stride, dilation)
     output_size("conv2d", input.data.shape[2:], weight.data.shape[2:], stride, padding, dilation)
+    input = as_factor(input)
     return Conv2d.apply(input, weight, bias, stride=stride, padding=padding, dilation=dilation, groups=groups)
 
 
 class Conv2d(Function):
+    takes_bfloat16 = float32_weights = True
+
     def forward(self, x, weight, bias, stride, padding, dilation, groups):
         self.save_for_backward(x, weight)  # never col, which is up to KH*KW times larger than x
         self.geometry = stride, padding, dilation, groups
@@ -84,6 +89,7 @@ class Conv2d(Function):
         )
 
 
+@float32(factors=(1,))
 def conv2d_forward(
     x: Array, weight: Array, bias: Array | None, stride: Shape, padding: Any, dilation: Shape, groups: int
 ) -> Array:
@@ -100,6 +106,7 @@ def conv2d_forward(
     return y
 
 
+@float32(factors=(2,))
 def conv2d_grad_x(
     grad_out: Array, x_shape: Shape, weight: Array, stride: Shape, padding: Any, dilation: Shape, groups: int
 ) -> Array:
@@ -113,6 +120,7 @@ def conv2d_grad_x(
     return grad_x
 
 
+@float32(results=ALL)
 def conv2d_grad_weight(
     grad_out: Array, x: Array, weight_shape: Shape, stride: Shape, padding: Any, dilation: Shape, groups: int
 ) -> Array:
@@ -125,6 +133,7 @@ def conv2d_grad_weight(
     return grad_weight.reshape(weight_shape)
 
 
+@float32(results=ALL)
 def conv2d_grad_bias(grad_out: Array) -> Array:
     """grad_bias (OC,) = grad_out summed over images and positions."""
     return total(grad_out, (0, 2, 3))

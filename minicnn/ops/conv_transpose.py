@@ -34,10 +34,12 @@ Source    Zeiler et al., "Deconvolutional networks", CVPR 2010; Long et al., "Fu
 """
 
 from ..autograd import Function
+from ..precision import float32
 from ..settings import whole
 from ..types import Array, Shape, Size
 from ..variable import V, Variable
 from .arguments import check_tensors
+from .cast import as_factor
 from .conv import conv2d_forward, conv2d_grad_bias, conv2d_grad_weight, conv2d_grad_x
 from .geometry import check_images, pair
 from .pad import pad
@@ -80,10 +82,12 @@ def conv_transpose2d(
     out_size = _output_size(input.data.shape[2:], weight.data.shape[2:], stride, padding, dilation, more)
     sides = tuple((p, p) for p in padding)
     geometry = {"stride": stride, "padding": sides, "dilation": dilation, "groups": groups}
-    return ConvTranspose2d.apply(input, weight, bias, out_size=out_size, **geometry)
+    return ConvTranspose2d.apply(as_factor(input), weight, bias, out_size=out_size, **geometry)
 
 
 class ConvTranspose2d(Function):
+    takes_bfloat16 = float32_weights = True
+
     def forward(self, x, weight, bias, out_size, stride, padding, dilation, groups):
         self.save_for_backward(x, weight)
         self.geometry = stride, padding, dilation, groups
@@ -99,6 +103,7 @@ class ConvTranspose2d(Function):
         )
 
 
+@float32(factors=(1,))
 def conv_transpose2d_forward(
     x: Array,
     weight: Array,

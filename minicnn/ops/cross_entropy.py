@@ -68,6 +68,8 @@ def cross_entropy_of_rows(input: V, target: Any, count: int) -> V:
 
 
 class CrossEntropy(Function):
+    float32_result = True
+
     def forward(self, x, target, weight, ignore_index, reduction, label_smoothing, count):
         self.target = to_device(self.constant(target), self.device)  # a copy that must not change; where x is
         weight = None if weight is None else to_device(self.constant(weight), self.device)

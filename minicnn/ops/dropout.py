@@ -38,6 +38,8 @@ def dropout(input: V, p: float = 0.5, training: bool = True, inplace: bool = Fal
 
 
 class Dropout(Function):
+    takes_bfloat16 = True
+
     def forward(self, x, p, stream, inplace):
         self.draw = p, *stream, _start(x)  # (p, key, call, start): all that the mask is made from
         if inplace:

@@ -20,7 +20,7 @@ import numpy as np
 from ..contract import check_writeable
 from ..device import DeviceError, array_module, device_of, plain_array, to_device
 from ..gradmode import is_grad_enabled
-from ..variable import V, Variable, holds_gradients
+from ..variable import V, Variable, holds_gradients, is_float
 from .operands import operands
 from .shape import index_parts
 
@@ -36,8 +36,8 @@ def inplace(name: str, op: Callable[[Any, Any], Any], a: V, b: Any) -> V:
         raise ValueError(f"{name} in place: {b.data.shape} does not broadcast to {a.data.shape}, whose memory it is")
     if device_of(a.data) != device_of(b.data):
         raise DeviceError(f"{name} in place: a is on {device_of(a.data)!r}, b on {device_of(b.data)!r}; use .to(...)")
-    is_exact = np.can_cast(b.data.dtype, a.data.dtype, "same_kind") and (name != "div" or a.data.dtype.kind == "f")
-    if not is_exact or (a.data.dtype.kind == "f" and a.data.dtype != b.data.dtype):  # as int += float
+    is_exact = np.can_cast(b.data.dtype, a.data.dtype, "same_kind") and (name != "div" or is_float(a.data.dtype))
+    if not is_exact or (is_float(a.data.dtype) and a.data.dtype != b.data.dtype):  # as int += float
         raise TypeError(f"{name} in place: a is {a.data.dtype}, b is {b.data.dtype}; convert one with .astype(...)")
     check_writeable(f"{name} in place", a.data)
     if is_grad_enabled() and (a.requires_grad or b.requires_grad):
@@ -87,7 +87,7 @@ def _written(value, device):
     if isinstance(value, numbers.Real):  # is written as it is, in x's dtype
         return value
     array = plain_array(value)
-    if array.dtype.kind not in "fiub":
+    if array.dtype.kind not in "iub" and not is_float(array.dtype):
         what = f"a {type(value).__name__}" if array.dtype.kind == "O" else f"{array.dtype}"
         raise TypeError(f"x[index] = value: value is a number, an array of numbers or a Tensor, not {what}")
     return to_device(array, device)

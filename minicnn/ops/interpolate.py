@@ -25,6 +25,7 @@ import numpy as np
 
 from ..autograd import Function
 from ..device import device_of, to_device
+from ..precision import wide_dtype
 from ..settings import both, flag, one_of, real
 from ..types import Array, Shape, Size
 from ..variable import V
@@ -71,8 +72,9 @@ def interpolate(
         if scales == (None, None):
             raise ValueError(f"{op}: recompute_scale_factor goes with scale_factor, not with size {size}")
         scales = (None, None)
+    dtype, device = wide_dtype(input.data.dtype), device_of(input.data)
     axes = [
-        tuple(to_device(table, device_of(input.data)) for table in axis(*each, mode, corners, input.data.dtype))
+        tuple(to_device(table, device) for table in axis(*each, mode, corners, dtype))
         for each in zip(shape[2:], pair(op, "size", sizes, 1), scales, strict=True)
     ]
     return Interpolate.apply(input, rows=axes[0], columns=axes[1])

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..device import device_of, plain_array
+from ..precision import wide_dtype
 from ..settings import one_of, whole
 from ..variable import Variable
 from .arguments import check_tensors
@@ -74,7 +75,7 @@ def _checked_weight(op, x, weight):
         raise TypeError(f"{op}: weight requires a gradient, but gets none here; pass weight.detach()")
     if array.shape != (x.data.shape[1],):
         raise ValueError(f"{op}: weight must be ({x.data.shape[1]},), one per class, got {array.shape}")
-    if array.dtype != x.data.dtype:
+    if array.dtype != wide_dtype(x.data.dtype):  # beside bfloat16 scores they are float32
         raise TypeError(f"{op}: weight is {array.dtype}, input is {x.data.dtype}; convert one by .astype(...)")
     return weight
 

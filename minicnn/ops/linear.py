@@ -18,10 +18,12 @@ from typing import Any
 
 from ..autograd import Function
 from ..device import plain_array
+from ..precision import ALL, float32
 from ..types import Array
 from ..variable import V, Variable
 from .arguments import check_tensors
 from .arithmetic import unbroadcast
+from .cast import as_factor
 from .shape import squeeze, unsqueeze
 from .summation import total
 
@@ -36,10 +38,12 @@ def linear(input: V, weight: Variable, bias: Variable | None = None) -> V:
         raise ValueError(f"linear: input of shape {x} must end in the {w[1]} features that weight {w} takes")
     if bias is not None and bias.data.shape != w[:1]:
         raise ValueError(f"linear: bias must have shape {w[:1]}, one per output of weight {w}, got {bias.data.shape}")
-    return Linear.apply(input, weight, bias)
+    return Linear.apply(as_factor(input), weight, bias)
 
 
 class Linear(Function):
+    takes_bfloat16 = float32_weights = True
+
     def forward(self, x, weight, bias):
         self.save_for_backward(x, weight)
         return self.run(linear_forward, x, weight, bias)
@@ -54,6 +58,7 @@ class Linear(Function):
         )
 
 
+@float32(factors=(1,))
 def linear_forward(x: Array, weight: Array, bias: Array | None) -> Array:
     """y (..., OC) = x @ weight^T + bias."""
     y = x @ weight.T  # (..., C) @ (C, OC)
@@ -62,17 +67,20 @@ def linear_forward(x: Array, weight: Array, bias: Array | None) -> Array:
     return y
 
 
+@float32(factors=(1,))
 def linear_grad_x(grad_out: Array, weight: Array) -> Array:
     """grad_x (..., C) = grad_out @ weight."""
     return grad_out @ weight  # (..., OC) @ (OC, C)
 
 
+@float32(results=ALL)
 def linear_grad_weight(grad_out: Array, x: Array) -> Array:
     """grad_weight (OC, C) = grad_out^T @ x, summed over the leading axes."""
     rows = math.prod(x.shape[:-1])  # all leading axes as one: the product sums over it
     return grad_out.reshape(rows, grad_out.shape[-1]).T @ x.reshape(rows, x.shape[-1])  # (OC, rows) @ (rows, C)
 
 
+@float32(results=ALL)
 def linear_grad_bias(grad_out: Array) -> Array:
     """grad_bias (OC,) = grad_out summed over the leading axes."""
     return total(grad_out, tuple(range(grad_out.ndim - 1)))  # all axes but the last

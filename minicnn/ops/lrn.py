@@ -46,6 +46,8 @@ def local_response_norm(
 
 
 class LocalResponseNorm(Function):
+    takes_bfloat16 = True
+
     def forward(self, x, size, alpha, beta, k, groups):
         self.save_for_backward(x)  # s is made again
         self.constants = size, alpha, beta, k, groups

@@ -37,6 +37,8 @@ def max_pool2d(
 
 
 class MaxPool2d(Function):
+    takes_bfloat16 = True
+
     def forward(self, x, windows):
         self.x_shape, self.windows = x.shape, windows
         if not self.needs_input_grad[0]:  # nobody will ask who won

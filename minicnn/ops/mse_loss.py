@@ -31,6 +31,8 @@ def mse_loss(input: V, target: Any, reduction: str = "mean") -> V:
 
 
 class MSELoss(Function):
+    float32_result = True
+
     def forward(self, x, target, reduction):
         self.save_for_backward(x, target)
         self.divisor = x.dtype.type(x.size if reduction == "mean" else 1)

@@ -33,6 +33,8 @@ def nll_loss(input: V, target: Any, weight: Any = None, *, ignore_index: int = -
 
 
 class NLLLoss(Function):
+    float32_result = True
+
     def forward(self, x, target, weight, ignore_index, reduction):
         self.x_shape = x.shape
         self.target = to_device(self.constant(target), self.device)  # a copy that must not change; where x is

@@ -13,7 +13,7 @@ import numpy as np
 from ..autograd import Function
 from ..device import full
 from ..types import Shape
-from ..variable import V
+from ..variable import V, is_float
 from .arguments import check_tensors
 from .reduction import Dim, axes_of
 from .summation import total
@@ -22,7 +22,7 @@ from .summation import total
 def norm(x: V, dim: Dim = None, keepdim: bool = False) -> V:
     """The square root of the sum of squares over the axes `dim`, or over all."""
     check_tensors("norm", {"input": x})
-    if x.data.dtype.kind != "f":
+    if not is_float(x.data.dtype):
         raise TypeError(f"norm: the input is {x.data.dtype}, not float32 or float64; convert it with .float()")
     return Norm.apply(x, axes=axes_of("norm", x, dim), keepdim=keepdim)
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..device import DeviceError, device_of, full, plain_array
 from ..types import Array
-from ..variable import V, Variable
+from ..variable import V, Variable, is_float
 from .arguments import check_tensors
 
 
@@ -34,11 +34,11 @@ def as_constant(op: str, value: Any, array: Array) -> Array:
     """The array that a number or an array is beside a Tensor of this `array`; TypeError for what does not fit it."""
     if not isinstance(value, numbers.Real):
         constant = plain_array(value)
-        if constant.dtype.kind not in "fiub":
+        if constant.dtype.kind not in "iub" and not is_float(constant.dtype):
             what = f"a {type(value).__name__}" if constant.ndim == 0 else f"an array of dtype {constant.dtype}"
             raise TypeError(f"{op}: beside a Tensor stands a number, an array of numbers or a Tensor, not {what}")
         return constant
-    if array.dtype.kind == "f" or (array.dtype.kind == "b" and isinstance(value, bool)):  # fits, if rounded
+    if is_float(array.dtype) or (array.dtype.kind == "b" and isinstance(value, bool)):  # fits, if rounded
         return full(array, (), value)  # an array without axes, of the tensor's dtype and device
     if not isinstance(value, numbers.Integral):
         raise TypeError(f"{op}: {value} beside a tensor of {array.dtype} would be rounded; convert by .astype(...)")
@@ -56,7 +56,7 @@ def as_integers(a: V) -> V:
 
 def as_floats(a: Any) -> Any:
     """a itself (a number or an array, too); a Variable of booleans or integers as float32."""
-    return a.like(a.data.astype(np.float32)) if isinstance(a, Variable) and a.data.dtype.kind != "f" else a
+    return a.like(a.data.astype(np.float32)) if isinstance(a, Variable) and not is_float(a.data.dtype) else a
 
 
 def not_masks(op: str, *operands: Any) -> tuple[Any, ...]:

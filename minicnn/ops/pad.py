@@ -19,7 +19,7 @@ from ..autograd import Function
 from ..device import full
 from ..settings import ANY, one_of, whole
 from ..types import Array, Shape
-from ..variable import V
+from ..variable import V, is_float
 from .arguments import check_tensors
 from .operands import as_constant
 
@@ -52,7 +52,7 @@ def pad(input: V, pad: Sequence[int], mode: str = "constant", value: float | Non
 class Pad(Function):
     def forward(self, x, padding, value):
         self.padding = padding
-        if x.dtype.kind != "f":  # they have no gradient, and kernels take floats: either array library does it
+        if not is_float(x.dtype):  # they have no gradient, and kernels take floats: either array library does it
             return pad_forward(x, padding, value)
         return self.run(pad_forward, x, padding, value)
 
@@ -106,4 +106,4 @@ def _checked_value(x: Array, value: Any):
             raise TypeError(f"pad: {value} around a mask of booleans; value must be True or False")
     else:
         as_constant("pad", value, x)  # TypeError where an integer dtype does not hold it
-    return float(value) if x.dtype.kind == "f" else value
+    return float(value) if is_float(x.dtype) else value

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from ..precision import wide_dtype
 from ..settings import real
 from ..variable import Variable
 from .arguments import check_tensors
@@ -46,10 +47,11 @@ def _checked(op, inputs, running, training):
         raise ValueError(f"{op}: running_mean and running_var must be given both or neither")
     if running_mean is None and not training:
         raise ValueError(f"{op}: evaluation (training=False) needs running_mean and running_var")
+    dtype = wide_dtype(x.data.dtype)  # what is known of a channel is float32 beside bfloat16
     for name, value in named.items():
         if value is not None and value.data.shape != (shape[1],):
             why = f"{name} must have shape ({shape[1]},), one for each channel of input {shape}, got {value.data.shape}"
             raise ValueError(f"{op}: {why}")
-        if value is not None and value.data.dtype != x.data.dtype:
+        if value is not None and value.data.dtype != dtype:
             raise TypeError(f"{op}: {name} is {value.data.dtype}, input is {x.data.dtype}; convert one by .astype(...)")
     return None if running_mean is None else (running_mean.data, running_var.data)

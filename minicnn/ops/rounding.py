@@ -18,7 +18,7 @@ import numpy as np
 
 from ..autograd import Function
 from ..gradmode import is_grad_enabled
-from ..variable import V
+from ..variable import V, is_float
 from .arguments import check_tensors
 from .arithmetic import unbroadcast
 from .operands import not_masks, operands
@@ -30,7 +30,7 @@ def step(name: str, x: V) -> V:
     """x with one of the STEPS taken by each element."""
     check_tensors(name, {"input": x})
     not_masks(name, x)
-    if x.data.dtype.kind != "f" and name != "sign":  # whole numbers: NumPy would make floats of them
+    if not is_float(x.data.dtype) and name != "sign":  # whole numbers: NumPy would make floats of them
         return x.like(x.data.copy())
     return Step.apply(x, step=STEPS[name])
 

@@ -159,6 +159,8 @@ def split(x: V, split_size: int | Sequence[int], dim: int = 0) -> tuple[V, ...]:
 
 
 class Reshape(Function):
+    takes_bfloat16 = True
+
     def forward(self, x, shape):
         self.x_shape = x.shape
         return x.reshape(shape)  # a view where x's order in memory allows it
@@ -179,6 +181,8 @@ class Expand(Function):
 
 
 class Permute(Function):
+    takes_bfloat16 = True
+
     def forward(self, x, dims):
         self.inverse = tuple(int(i) for i in np.argsort(dims))  # (2, 0, 1) -> (1, 2, 0): where each axis has come from
         return x.transpose(dims)  # a view: only the strides change
@@ -212,6 +216,8 @@ class GetItem(Function):
 
 
 class Cat(Function):
+    takes_bfloat16 = True
+
     def forward(self, *arrays, dim):
         self.dim, lengths = dim, [array.shape[dim] for array in arrays]
         self.cuts = np.cumsum(lengths)[:-1]  # lengths 2, 3, 4 -> cuts at 2 and 5
@@ -222,6 +228,8 @@ class Cat(Function):
 
 
 class ToDevice(Function):
+    takes_bfloat16 = True
+
     def forward(self, x, device):
         self.x_device = self.device  # now: later that is the result's
         return to_device(x, device)

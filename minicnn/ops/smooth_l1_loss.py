@@ -43,6 +43,8 @@ def l1_loss(input: V, target: Any, reduction: str = "mean") -> V:
 
 
 class SmoothL1Loss(Function):
+    float32_result = True
+
     def forward(self, x, target, reduction, beta):
         self.save_for_backward(x, target)
         self.beta, self.divisor = beta, x.dtype.type(x.size if reduction == "mean" else 1)

@@ -31,6 +31,8 @@ def log_softmax(input: V, dim: int) -> V:
 
 
 class Softmax(Function):
+    float32_result = True
+
     def forward(self, x, dim):
         self.dim = dim
         y = self.run(softmax_forward, x, dim)
@@ -53,6 +55,8 @@ def softmax_backward(grad_out: Array, y: Array, dim: int) -> Array:
 
 
 class LogSoftmax(Function):
+    float32_result = True
+
     def forward(self, x, dim):
         self.dim = dim
         y = self.run(log_softmax_forward, x, dim)

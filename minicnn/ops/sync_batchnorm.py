@@ -34,6 +34,7 @@ import numpy as np
 from ..device import full, to_device
 from ..distributed import world
 from ..distributed.ending import on_all_ranks
+from ..precision import wide
 from ..types import Array
 from ..variable import V, Variable
 from .batchnorm import BatchNorm, batch_norm_statistics
@@ -67,7 +68,7 @@ class SyncBatchNorm(BatchNorm):
     def statistics(self, x: Array) -> tuple[Array, Array, Array | None]:
         """BatchNorm's (mean, biased variance, unbiased variance), of the batch of all ranks."""
         count = x.size // x.shape[1]  # n
-        own = full(x, (3, x.shape[1]), count)
+        own = full(wide(x[:0]), (3, x.shape[1]), count)
         own[1], own[2] = self.run(batch_norm_statistics, x)
         counts, means, variances = world().gather(own).swapaxes(0, 1)  # (size, C) each
         mean, var, total = merged_statistics(counts, means, variances)

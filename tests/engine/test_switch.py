@@ -9,7 +9,7 @@ from checks import leaf, raises
 import minicnn
 from minicnn import enable_grad, is_grad_enabled, no_grad, set_tier, tier
 from minicnn.device import current_tier
-from minicnn.kernels.cuda.precision import current_precision, precision, set_precision
+from minicnn.precision import current_precision, precision, set_precision
 from minicnn.random import first_row, rows
 
 # (how a block is made, what it sets, what it sets it to, what there is without it)

@@ -13,6 +13,7 @@ import minicnn.functional as F
 from minicnn import Tensor, gradcheck, manual_seed, tier
 from minicnn.device import DeviceError, implementation, to_device
 from minicnn.kernels.cuda.emulator.compiler import compiler
+from minicnn.precision import BFLOAT16
 
 
 class Place(NamedTuple):
@@ -106,6 +107,36 @@ def check_float32(place, function, arrays, *, tolerance=2e-4, **options):
         if expected is not None:
             assert value.dtype == np.float32
             check_close(value, expected, tolerance * max(1, np.abs(expected).max(initial=0)))
+
+
+def check_bfloat16(place, function, arrays, *, activations=1, ulps=1, **options):
+    """Of bfloat16 activations (the first arrays) and float32 weights: the result and every gradient as on the
+    processor's plain tier. That rounds each once; another order of float32 sums may round to the next number.
+
+    ulps  by how many bfloat16 numbers a result may differ
+    """
+    dtypes = [BFLOAT16] * activations + [np.dtype(np.float32)] * (len(arrays) - activations)
+    given = [None if a is None else np.asarray(a, dtype) for a, dtype in zip(arrays, dtypes, strict=True)]
+    oracle = Place("cpu", "plain")
+    with oracle.active():
+        expected_y, expected_grads = _run_as_given(oracle, function, given, **options)
+    y, grads = _run_as_given(place, function, given, **options)
+    for found, expected in zip([y, *grads], [expected_y, *expected_grads], strict=True):
+        if expected is not None:
+            assert (found.dtype, found.shape) == (expected.dtype, expected.shape)
+            of_one = 2.0**-7 if found.dtype == BFLOAT16 else 1e-5  # the most that its last digit is of a number
+            exact = expected.astype(np.float64)
+            least = 1e-4 * np.abs(exact).max(initial=0)  # sums that cancel have fewer digits
+            apart = np.abs(found.astype(np.float64) - exact)
+            assert (apart <= 1.01 * ulps * of_one * np.abs(exact) + least).all(), (apart.max(), np.abs(exact).max())
+
+
+def _run_as_given(place, function, arrays, **options):
+    """As ``run``, in the arrays' own dtypes."""
+    tensors = [None if a is None else place.tensor(a, requires_grad=True) for a in arrays]
+    y = function(*tensors, **options)
+    y.backward(place.tensor(upstream(y.numpy()).astype(y.dtype)))
+    return to_device(y.data, "cpu"), [None if t is None else to_device(t.grad.data, "cpu") for t in tensors]
 
 
 def check_refuses_mixed_dtypes(place, function, arrays, **options):

@@ -12,10 +12,10 @@ import minicnn.functional as F
 from minicnn.device import DeviceError
 from minicnn.kernels.cuda import conv, matmul, tensor_cores
 from minicnn.kernels.cuda.launch import Kernel
-from minicnn.kernels.cuda.precision import PRECISIONS, current_precision, precision, set_precision
 from minicnn.kernels.cuda.source import TENSOR_TYPES
 from minicnn.ops import conv as reference
 from minicnn.ops.geometry import pair
+from minicnn.precision import PRECISIONS, current_precision, precision, set_precision
 
 pytestmark = [needs_compiler, pytest.mark.gpu]
 
@@ -217,7 +217,7 @@ def test_layers_multiply_in_the_precision_that_is_set(name):
             for dtype in (np.float32, np.float64):
                 tensors = [place.tensor(a.astype(dtype), requires_grad=True) for a in arrays]
                 y = function(*tensors)
-                y.backward(place.tensor(np.random.default_rng(3).standard_normal(y.shape).astype(dtype)))
+                y.backward(place.tensor(np.random.default_rng(3).standard_normal(y.shape).astype(y.dtype)))
                 results.append([np.asarray(t.numpy()) for t in (y, *(t.grad for t in tensors))])
     (y, *grads), (exact_y, *exact_grads), *of_conv = results
     low = 1e-5 if name == "float32" else ROUNDING[name] / 8
