@@ -5,7 +5,7 @@ Forward   y = x, rounded to the nearest number of the dtype, to the even one of 
 Backward  grad_x = grad_out, in x's dtype
 Saves     nothing
 Use       In precision "bfloat16" (``minicnn/precision.py``) convolutions and linear layers cast their input first
-Mirrors   kernels/cpu/cast.py   kernels/numba_cuda/cast.py   kernels/cuda/cast.py
+Mirrors   kernels/cpu/cast.py   kernels/numba_cuda/cast.py   kernels/cuda/cast.cu
 Test      tests/ops/test_cast.py
 """
 
