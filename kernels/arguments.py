@@ -7,6 +7,7 @@ or a number of another width, gives no error there but garbage, or the death of 
 import functools
 import math
 import numbers
+import sys
 
 import numpy as np
 
@@ -14,11 +15,13 @@ from minicnn.device import array_module, device_of
 from minicnn.emulated import EmulatedArray, on_device
 from minicnn.precision import takes_bfloat16 as takes_bfloat16  # the mark of a function that takes such arrays itself
 
+from .plan import Plan
+
 MAX_THREADS, MAX_BLOCK, MAX_GRID = 1024, (1024, 1024, 64), (2**31 - 1, 65535, 65535)
 
 
 class CheckedKernel:
-    """A kernel of either language: ``kernel[grid, block](*arguments)``.
+    """A kernel of either language: ``kernel[grid, block](*arguments)``. What is right is launched by a Plan (plan.py).
 
     grid, block  thread blocks and the threads of each: an int, or a tuple of one to three, x first
     arguments    in the order of the kernel's parameters: C-contiguous arrays on device "cuda", and numbers
@@ -28,16 +31,38 @@ class CheckedKernel:
     kernel and the parameter. A subclass has ``launch(grid, block, *arguments)``, ``__str__`` and
     ``value(what, parameter, argument, real)``, the argument checked; its messages begin with `what`.
 
-    parameters  a list; each has name, is_array, is_real (whether its numbers are T's), dtype(real) and ``str``
+    parameters  a list; each has name, is_array, is_real (whether its numbers are T's), dtype(real) and ``str``; for
+                plans is_whole (takes an int), is_optional (None instead of an array), axes (None: any number)
     reals       the dtypes that T may be
     """
+
+    absent = None  # what a kernel is handed on a GPU for an array that is None
 
     def __init__(self, parameters, reals):
         self.parameters, self.reals = parameters, reals
         self.named = [(p, f"{self}: parameter {p}") for p in parameters]  # what messages begin with
+        self.of_real = [i for i, p in enumerate(parameters) if p.is_array and p.is_real]
+        self.plans = {}  # by what T is
 
     def __getitem__(self, sizes):
         return functools.partial(self.launch, *sizes)
+
+    def planned(self, arguments, reaches=()):
+        """(the plan, what it makes of the arguments); (None, None) where ``checked`` must look at them."""
+        if len(arguments) == len(self.parameters):
+            for i in self.of_real:
+                if arguments[i] is not None:
+                    plan = self.plans.get(getattr(arguments[i], "dtype", None))
+                    values = plan and plan.values(arguments, reaches)
+                    return (plan, values) if values else (None, None)
+        return None, None
+
+    def plan(self, real, array):
+        """Make the plan for T = `real` and arrays of this kind, if they are CuPy's; it, or None."""
+        ndarray = getattr(sys.modules.get("cupy"), "ndarray", None)
+        if type(array) is not ndarray:
+            return None
+        return self.plans.setdefault(real, Plan(self, real, ndarray, self.absent))
 
     def sizes(self, grid, block):
         """Both as (x, y, z)."""
@@ -47,6 +72,12 @@ class CheckedKernel:
         return grid, block
 
     def _size(self, what, size, limits):
+        given = (size,) if type(size) is int else size
+        if type(given) is tuple and len(given) <= 3:  # quickly, if nothing is wrong
+            x, y, z = sizes = given + (1, 1, 1)[len(given) :]
+            whole = type(x) is int and type(y) is int and type(z) is int
+            if whole and 0 <= x <= limits[0] and 0 <= y <= limits[1] and 0 <= z <= limits[2] and given:
+                return sizes
         size = (size,) if isinstance(size, numbers.Integral) else tuple(size)
         if not 1 <= len(size) <= 3 or not all(isinstance(n, numbers.Integral) for n in size):
             raise TypeError(f"{self}: {what} must be one to three whole numbers, got {size}")
@@ -123,9 +154,12 @@ def check_positions(x_shape, y_shape):
 
 def number(what, dtype, value):
     """`value` as a number of that dtype; TypeError or ValueError, beginning with `what`, if it is none."""
-    is_int = type(value) is int  # asked first, as nearly all are, and the abstract classes answer slowly
-    if not is_int and (isinstance(value, np.ndarray) or not isinstance(value, (numbers.Real, np.bool_))):
-        raise TypeError(f"{what} takes a number, got a {type(value).__name__}")
+    kind = type(value)  # asked first: nearly all are plain numbers, and the abstract classes answer slowly
+    is_int = kind is int
+    if not (is_int or kind is float) and (
+        isinstance(value, np.ndarray) or not isinstance(value, (numbers.Real, np.bool_))
+    ):
+        raise TypeError(f"{what} takes a number, got a {kind.__name__}")
     if dtype.kind == "f":
         return dtype.type(value)
     if not is_int and not isinstance(value, (numbers.Integral, np.bool_)):

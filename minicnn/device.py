@@ -255,8 +255,18 @@ def check_available(device: str) -> None:
 
 
 def copy_to_host(array: Array) -> Array:
-    """The values of an array on "cuda" as a NumPy array, whatever kernels have found."""
-    return np.array(array) if isinstance(array, EmulatedArray) else _cupy().asnumpy(array)
+    """The values of an array on "cuda" as a NumPy array, whatever kernels have found. KernelError if the GPU has given
+    one up: only who waits for it learns of that."""
+    if isinstance(array, EmulatedArray):
+        return np.array(array)
+    cupy = _cupy()
+    try:
+        return cupy.asnumpy(array)
+    except (cupy.cuda.runtime.CUDARuntimeError, cupy.cuda.driver.CUDADriverError) as error:
+        raise KernelError(
+            f"a kernel has failed on the GPU before its values could be copied: {error}; with MINICNN_SYNC=1 each "
+            "kernel is waited for, and the error names the one that failed"
+        ) from None
 
 
 _gpu = 0

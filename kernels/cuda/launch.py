@@ -20,6 +20,7 @@ from minicnn.kernels.arguments import (
     nhwc_view,
     number,
 )
+from minicnn.kernels.faults import named, sync_wanted, wait
 
 from . import emulator
 from .source import DTYPES, FOLDER, STRUCTS, KernelError, divisor, kernels, text, types
@@ -39,6 +40,8 @@ class Kernel(CheckedKernel):
     reaches  the arrays of T whose addresses stand in a table among the arguments
     """
 
+    absent = np.uint64(0)  # a null pointer
+
     def __init__(self, file, name):
         self.path, self.name = FOLDER / file, name
         if name not in kernels(self.path):
@@ -50,21 +53,43 @@ class Kernel(CheckedKernel):
         grid, block = self.sizes(grid, block)
         if not 0 <= shared <= MAX_SHARED:
             raise ValueError(f"{self}: {shared} bytes of shared memory; a block can have 0 to {MAX_SHARED}")
+        plan, values = self.planned(arguments, reaches)
+        if plan:
+            compiled = plan.compiled
+        else:
+            real, values, arrays = self._checked(arguments, reaches)
+            if isinstance(arrays[0], EmulatedArray):
+                if 0 not in grid and 0 not in block:
+                    emulator.launch(self, self.reals[real], grid, block, values, shared, reaches)
+                return
+            compiled = self._compiled(real, arrays[0])
+            values = [self.absent if value is None else value for value in values]
+        if 0 in grid or 0 in block:
+            return
+        if shared > USUAL_SHARED:
+            _check_shared(self, compiled, shared)
+        try:
+            compiled(grid, block, tuple(values), shared_mem=shared)
+            if sync_wanted():
+                wait()
+        except RuntimeError as error:
+            raise named(self, error) from None
+
+    def _checked(self, arguments, reaches):
+        """What ``checked`` returns, and the arrays among it; with what it does not check."""
         real, values = self.checked(arguments)
         for i, array in enumerate(reaches):
             check_array(f"{self}: parameter const T *reaches[{i}]", array, real)
         arrays = [v for p, v in zip(self.parameters, values, strict=True) if p.is_array and v is not None]
         check_one_gpu(self, [*arrays, *reaches])
-        if 0 in grid or 0 in block:
-            return
-        if isinstance(arrays[0], EmulatedArray):
-            emulator.launch(self, self.reals[real], grid, block, values, shared, reaches)
-        else:
-            values = tuple(np.uint64(0) if value is None else value for value in values)
-            compiled = _gpu_kernel(self.path, f"{self.name}<{self.reals[real]}>")
-            if shared > USUAL_SHARED:
-                _allow_shared(self, compiled, shared)
-            compiled(grid, block, values, shared_mem=shared)
+        return real, values, arrays
+
+    def _compiled(self, real, array):
+        """CuPy's kernel for T = `real`; and a plan for the next launch with arrays like this one."""
+        compiled = _gpu_kernel(self.path, f"{self.name}<{self.reals[real]}>")
+        if plan := self.plan(real, array):
+            plan.compiled = compiled
+        return compiled
 
     def __str__(self):
         return f"{self.name} ({self.path.name})"
@@ -158,11 +183,20 @@ def _gpu_kernel(path, name):
     return _gpu_module(path).get_function(name)
 
 
-def _allow_shared(kernel, compiled, shared):
-    """Have a kernel compiled for this GPU be launched with so much dynamic shared memory."""
+def _check_shared(kernel, compiled, shared):
+    """KernelError if a thread block cannot have so much dynamic shared memory on the current GPU."""
     import cupy  # an optional package: whoever comes here has an array of it
 
-    most = cupy.cuda.Device().attributes["MaxSharedMemoryPerBlockOptin"] - compiled.shared_size_bytes
+    most = _allow_shared(compiled, cupy.cuda.runtime.getDevice())
     if shared > most:
         raise KernelError(f"{kernel}: {shared} bytes of shared memory; a block can have {most} on this GPU")
-    compiled.max_dynamic_shared_size_bytes = shared
+
+
+@functools.cache
+def _allow_shared(compiled, gpu):
+    """Let the compiled kernel have as much dynamic shared memory as this GPU has; how many bytes that is."""
+    import cupy  # an optional package: whoever comes here has an array of it
+
+    most = cupy.cuda.Device(gpu).attributes["MaxSharedMemoryPerBlockOptin"] - compiled.shared_size_bytes
+    compiled.max_dynamic_shared_size_bytes = most
+    return most

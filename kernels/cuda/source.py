@@ -23,6 +23,7 @@ DTYPES = {
     "unsigned char": np.dtype(np.uint8),
     "bool": np.dtype(np.bool_),
 }
+WHOLE = [name for name, dtype in DTYPES.items() if dtype.kind in "iu"]
 STRUCTS = {  # that a kernel is given by value; divide.cuh explains the first
     "Divisor": np.dtype([("multiplier", np.uint32), ("shift", np.uint32), ("number", np.int32)]),
 }
@@ -61,6 +62,21 @@ class Parameter(NamedTuple):
     def is_real(self):
         """Whether its type is T."""
         return self.type == "T"
+
+    @property
+    def is_whole(self):
+        """Whether it takes an int."""
+        return not self.is_array and (self.type == "Divisor" or self.type in WHOLE)
+
+    @property
+    def is_optional(self):
+        """Whether None may be given for it: a null pointer."""
+        return self.is_array
+
+    @property
+    def axes(self):
+        """How many axes an array must have: None, as many as it likes."""
+        return None
 
     def dtype(self, real):
         """Its NumPy dtype, where T stands for `real`."""

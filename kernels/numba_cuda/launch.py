@@ -9,6 +9,7 @@ On a GPU the arrays are CuPy's: they are handed to Numba as they lie, on CuPy's 
 the GPU is emulated, ``simulator.py`` runs every thread as Python, slowly: hence the small blocks.
 """
 
+import functools
 import inspect
 import math
 from pathlib import Path
@@ -21,6 +22,7 @@ from numba import types
 from minicnn.emulated import EmulatedArray, emulating
 
 from ..arguments import CheckedKernel, check_array, check_one_gpu, contiguous, empty, filled, folded, number
+from ..faults import named, sync_wanted, wait
 from . import simulator
 
 SIMULATED = emulating()  # once for the life of the process
@@ -65,6 +67,16 @@ class Parameter(NamedTuple):
         """Whether its numbers are of the type T."""
         return (self.type.dtype if self.is_array else self.type) is T
 
+    @property
+    def is_whole(self):
+        """Whether it takes an int."""
+        return isinstance(self.type, types.Integer)
+
+    @property
+    def axes(self):
+        """How many axes an array must have."""
+        return self.type.ndim
+
     def dtype(self, real):
         """NumPy's dtype of the number, or of the array's numbers; `real` is what T stands for."""
         number = self.type.dtype if self.is_array else self.type
@@ -105,18 +117,27 @@ class Kernel(CheckedKernel):
     def launch(self, grid, block, *arguments):
         """``self[grid, block](*arguments)``."""
         grid, block = self.sizes(grid, block)
-        _, values = self.checked(arguments)
-        check_one_gpu(self, [v for p, v in zip(self.parameters, values, strict=True) if p.is_array and v is not None])
+        plan, values = self.planned(arguments)
+        if plan is None:
+            real, values = self.checked(arguments)
+            arrays = [v for p, v in zip(self.parameters, values, strict=True) if p.is_array and v is not None]
+            check_one_gpu(self, arrays)
+            self.plan(real, arrays[0])
         if 0 in grid or 0 in block:
             return
         if SIMULATED:
             cuda.launch(self.function, grid, block, values)
-        else:
-            import cupy  # an optional package: whoever comes here has an array of it
+            return
+        import cupy  # an optional package: whoever comes here has an array of it
 
-            stream = cuda.external_stream(cupy.cuda.get_current_stream().ptr)
-            values = [cuda.as_cuda_array(v, sync=False) if isinstance(v, cupy.ndarray) else v for v in values]
+        stream = _stream(cupy.cuda.get_current_stream().ptr)
+        values = [cuda.as_cuda_array(v, sync=False) if isinstance(v, cupy.ndarray) else v for v in values]
+        try:
             self.compiled[grid, block, stream](*values)
+            if sync_wanted():
+                wait()
+        except Exception as error:  # Numba's are not RuntimeErrors
+            raise named(self, error) from None
 
     def value(self, what, parameter, argument, real):
         """The argument, checked: an array as it is, a number in the parameter's dtype, None where it is optional."""
@@ -137,6 +158,12 @@ class Kernel(CheckedKernel):
         if argument.ndim != parameter.type.ndim:
             raise ValueError(f"{what} takes {parameter.type.ndim} axes, got shape {argument.shape}")
         return argument
+
+
+@functools.lru_cache(64)
+def _stream(address):
+    """CuPy's stream as Numba's."""
+    return cuda.external_stream(address)
 
 
 kernel = Kernel  # as a decorator

@@ -136,7 +136,7 @@ def test_a_gpu_is_asked_for_more_than_the_usual_shared_memory(monkeypatch, kerne
         dtype, shape, strides, flags = np.dtype(np.float32), (4,), (4,), np.ones(4).flags
 
     class Compiled:
-        shared_size_bytes, allowed = 16, []
+        shared_size_bytes, allowed = 16, []  # static, of the kernel; what it is told and launched with
 
         def __setattr__(self, name, value):
             assert name == "max_dynamic_shared_size_bytes"
@@ -147,13 +147,15 @@ def test_a_gpu_is_asked_for_more_than_the_usual_shared_memory(monkeypatch, kerne
 
     cupy = types.ModuleType("cupy")
     attributes = {"MaxSharedMemoryPerBlockOptin": 64 << 10}
-    cupy.cuda = types.SimpleNamespace(Device=lambda: types.SimpleNamespace(attributes=attributes))
+    device, runtime = types.SimpleNamespace(attributes=attributes), types.SimpleNamespace(getDevice=lambda: 0)
+    cupy.cuda = types.SimpleNamespace(Device=lambda number: device, runtime=runtime)
     monkeypatch.setitem(sys.modules, "cupy", cupy)
-    monkeypatch.setattr(launch, "_gpu_kernel", lambda *asked: Compiled())
+    compiled = Compiled()
+    monkeypatch.setattr(launch, "_gpu_kernel", lambda *asked: compiled)
     monkeypatch.setattr("minicnn.kernels.arguments.device_of", lambda array: "cuda")
-    for shared in (48 << 10, 60 << 10):
+    for shared in (48 << 10, 60 << 10, 50 << 10):
         kernels.through_shared[1, 4](Array(), Array(), 4, shared=shared)
-    assert Compiled.allowed == [(49152,), 61440, (61440,)]
+    assert Compiled.allowed == [(49152,), 65520, (61440,), (51200,)]
     with raises(KernelError, "through_shared", "65536 bytes", "65520", "this GPU"):
         kernels.through_shared[1, 4](Array(), Array(), 4, shared=64 << 10)
 

@@ -1,8 +1,8 @@
 """Numba's kernels: how they are launched, on a GPU and where Python plays one."""
 
-import sys
 import types
 
+import fake_cupy
 import numpy as np
 import pytest
 from checks import PYTHON_GPU, raises
@@ -198,30 +198,53 @@ def test_mistakes_are_told_by_line_block_and_thread(launched, parts):
     assert (np.asarray(y) == 3).all()
 
 
-def test_on_a_gpu_arrays_go_as_they_are_on_cupys_stream(monkeypatch):
-    """With stand-ins for CuPy and numba.cuda: what they are asked for, and what the kernel is given."""
-
-    class Array:
-        dtype, shape, ndim, flags = np.dtype(np.float32), (3, 2), 2, np.ones(4).flags
-
+@pytest.fixture
+def on_gpu(monkeypatch):
+    """Stand-ins for CuPy and numba.cuda: (cupy, the list of launches, each (sizes, values))."""
     launched = []
-    stream = types.SimpleNamespace(ptr=77)
-    cupy = types.SimpleNamespace(ndarray=Array, cuda=types.SimpleNamespace(get_current_stream=lambda: stream))
     numba_cuda = types.SimpleNamespace(
         external_stream=lambda pointer: ("stream", pointer), as_cuda_array=lambda array, sync: (array, sync)
     )
-    monkeypatch.setitem(sys.modules, "cupy", cupy)
     monkeypatch.setattr(launch, "SIMULATED", False)
     monkeypatch.setattr(launch, "cuda", numba_cuda)
-    monkeypatch.setattr("minicnn.kernels.arguments.device_of", lambda array: "cuda")
     monkeypatch.setattr(scaled, "compiled", Compiled(launched))
-    x, y = Array(), Array()
+    monkeypatch.setattr(scaled, "plans", {})
+    launch._stream.cache_clear()
+    with fake_cupy.installed() as cupy:
+        yield cupy, launched
+    launch._stream.cache_clear()
+
+
+def test_on_a_gpu_arrays_go_as_they_are_on_cupys_stream(on_gpu):
+    cupy, launched = on_gpu
+    cupy.cuda.get_current_stream().ptr = 77
+    x, y = (cupy.ndarray(np.ones((3, 2), np.float32)) for _ in "xy")
     scaled[5, 256](x, None, y, 0.5, 3)
     (sizes, values) = launched[0]
     assert sizes == ((5, 1, 1), (256, 1, 1), ("stream", 77)) and values == ((x, False), None, (y, False), 0.5, 3)
-    assert type(values[3]) is np.float32
+    assert type(values[3]) is np.float32 and type(values[4]) is np.int64
     with raises(TypeError, "scaled", "x: T[:, :]", "emulated", "MINICNN_EMULATE_GPU"):
         scaled[1, 1](ones(3, 2), None, ones(3, 2), 2, 3)
+
+
+def test_the_second_launch_goes_by_its_plan(on_gpu, monkeypatch):
+    cupy, launched = on_gpu
+    x, y = (cupy.ndarray(np.ones((3, 2), np.float32)) for _ in "xy")
+    scaled[5, 256](x, None, y, 0.5, 3)
+    with monkeypatch.context() as patch:
+        patch.setattr(scaled, "checked", None)
+        scaled[5, 256](x, None, y, 0.5, 3)
+    assert launched[0] == launched[1]
+    for wrong, error, parts in (
+        ((x, None, cupy.ndarray(np.ones(3, np.float32)), 0.5, 3), ValueError, ["y: T[:, :]", "2 axes", "(3,)"]),
+        ((x, None, None, 0.5, 3), TypeError, ["y: T[:, :]", "NoneType"]),
+        ((x, None, y, 0.5, 3.0), TypeError, ["rows: int64", "3.0"]),
+        ((x, None, y, 0.5), TypeError, ["takes 5 arguments"]),
+        ((x, None, cupy.ndarray(np.ones((3, 2), np.float32), 1), 0.5, 3), ValueError, ["several GPUs"]),
+    ):
+        with raises(error, "scaled (test_numba_cuda.py)", *parts):
+            scaled[5, 256](*wrong)
+    assert len(launched) == 2
 
 
 class Compiled:
