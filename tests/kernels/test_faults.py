@@ -18,6 +18,7 @@ with PYTHON_GPU.active():
     from minicnn.kernels.numba_cuda import launch as numba_launch
     from minicnn.kernels.numba_cuda.launch import T, kernel
 
+pytestmark = pytest.mark.emulator
 FILE = Path(__file__).parent / "cuda" / "kernels_of_types.cu"
 FAULT = "cudaErrorIllegalAddress: an illegal memory access was encountered"
 

@@ -20,7 +20,7 @@ from minicnn.kernels.arguments import (
 from minicnn.kernels.cuda import launch, layout, source
 from minicnn.kernels.cuda.launch import CudaFile, Kernel, KernelError, elementwise
 
-pytestmark = needs_compiler
+pytestmark = [needs_compiler, pytest.mark.emulator]
 
 FILE = Path(__file__).with_name("kernels_of_types.cu")
 BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
