@@ -1,87 +1,87 @@
 // ReLU, leaky ReLU, ReLU6, sigmoid and tanh, forward and backward: element by element, so all kernels have one shape.
 //
-// Threads   one for every element, in a grid-stride loop: thread i takes i, i + threads of the grid, and so on
-// Memory    neighbouring threads touch neighbouring elements: every access is coalesced; no shared memory, no barrier
-// Launch    thread blocks of 256, ceil(size / 256) of them
+// Threads   one for 16 bytes, a vector, in a grid-stride loop (elementwise.cuh)
+// Memory    neighbouring threads touch neighbouring vectors: every access is coalesced; no shared memory, no barrier
+// Launch    thread blocks of 256, one thread for each vector
 // Bound by  memory: forward 1 read and 1 write an element, backward 2 reads and 1 write, for a few tens of operations
 //
-// y may be x itself (inplace=True), so neither is __restrict__: a thread reads its element before it writes it.
+// Vectors instead of single numbers left the bytes as they were, and took a quarter of the requests: for 20,000 floats a
+// warp asks 157 times for 16 sectors, where it asked 625 times for 4 (tests/kernels/cuda/test_traffic.py).
+//
+// y may be x itself (inplace=True), so neither is __restrict__.
+//
+// T: float, double, bfloat16
 
-#include "grid_stride.cuh"
+#include "elementwise.cuh"
 
 // y = max(x, 0). Not fmax, which would drop a NaN.
 template <typename T>
 __global__ void relu_forward(const T *x, T *y, long long size) {
-    GRID_STRIDE_LOOP(i, size) {  // [0, size)
-        T value = x[i];
-        y[i] = value <= T(0) ? T(0) : value;
-    }
+    using W = wide<T>;
+    elementwise(x, y, size, [](W value) { return value <= W(0) ? W(0) : value; });
 }
 
 // grad_x = grad_out where y > 0 or NaN. A choice and not a product: 0 times an infinite gradient would be NaN.
 template <typename T>
 __global__ void relu_backward(const T *grad_out, const T *y, T *grad_x, long long size) {
-    GRID_STRIDE_LOOP(i, size)  // [0, size)
-        grad_x[i] = y[i] <= T(0) ? T(0) : grad_out[i];
+    using W = wide<T>;
+    elementwise(grad_out, y, grad_x, size, [](W grad, W result) { return result <= W(0) ? W(0) : grad; });
 }
 
 // y = x where x > 0, else slope * x
 template <typename T>
-__global__ void leaky_relu_forward(const T *x, T *y, long long size, T slope) {
-    GRID_STRIDE_LOOP(i, size) {  // [0, size)
-        T value = x[i];
-        y[i] = value > T(0) ? value : slope * value;
-    }
+__global__ void leaky_relu_forward(const T *x, T *y, long long size, wide<T> slope) {
+    using W = wide<T>;
+    elementwise(x, y, size, [=](W value) { return value > W(0) ? value : slope * value; });
 }
 
 // grad_x = grad_out where y > 0, else slope * grad_out
 template <typename T>
-__global__ void leaky_relu_backward(const T *grad_out, const T *y, T *grad_x, long long size, T slope) {
-    GRID_STRIDE_LOOP(i, size)  // [0, size)
-        grad_x[i] = y[i] > T(0) ? grad_out[i] : slope * grad_out[i];
+__global__ void leaky_relu_backward(const T *grad_out, const T *y, T *grad_x, long long size, wide<T> slope) {
+    using W = wide<T>;
+    elementwise(grad_out, y, grad_x, size, [=](W grad, W result) { return result > W(0) ? grad : slope * grad; });
 }
 
 // y = min(max(x, 0), 6). Not fmin and fmax, which would drop a NaN.
 template <typename T>
 __global__ void relu6_forward(const T *x, T *y, long long size) {
-    GRID_STRIDE_LOOP(i, size) {  // [0, size)
-        T value = x[i];
-        y[i] = value <= T(0) ? T(0) : value >= T(6) ? T(6) : value;
-    }
+    using W = wide<T>;
+    elementwise(x, y, size, [](W value) { return value <= W(0) ? W(0) : value >= W(6) ? W(6) : value; });
 }
 
 // grad_x = grad_out where 0 < y < 6 or NaN
 template <typename T>
 __global__ void relu6_backward(const T *grad_out, const T *y, T *grad_x, long long size) {
-    GRID_STRIDE_LOOP(i, size)  // [0, size)
-        grad_x[i] = y[i] <= T(0) || y[i] >= T(6) ? T(0) : grad_out[i];
+    using W = wide<T>;
+    elementwise(grad_out, y, grad_x, size,
+                [](W grad, W result) { return result <= W(0) || result >= W(6) ? W(0) : grad; });
 }
 
 // y = 1 / (1 + e^-x), in the form whose exponential cannot overflow
 template <typename T>
 __global__ void sigmoid_forward(const T *x, T *y, long long size) {
-    GRID_STRIDE_LOOP(i, size) {  // [0, size)
-        T e = exp(-fabs(x[i]));
-        y[i] = (x[i] >= T(0) ? T(1) : e) / (T(1) + e);
-    }
+    using W = wide<T>;
+    elementwise(x, y, size, [](W value) {
+        W e = exp(-fabs(value));
+        return (value >= W(0) ? W(1) : e) / (W(1) + e);
+    });
 }
 
 // grad_x = grad_out * y * (1 - y)
 template <typename T>
 __global__ void sigmoid_backward(const T *grad_out, const T *y, T *grad_x, long long size) {
-    GRID_STRIDE_LOOP(i, size)  // [0, size)
-        grad_x[i] = grad_out[i] * y[i] * (T(1) - y[i]);
+    using W = wide<T>;
+    elementwise(grad_out, y, grad_x, size, [](W grad, W result) { return grad * result * (W(1) - result); });
 }
 
 template <typename T>
 __global__ void tanh_forward(const T *x, T *y, long long size) {
-    GRID_STRIDE_LOOP(i, size)  // [0, size)
-        y[i] = tanh(x[i]);
+    elementwise(x, y, size, [](wide<T> value) { return tanh(value); });
 }
 
 // grad_x = grad_out * (1 - y^2)
 template <typename T>
 __global__ void tanh_backward(const T *grad_out, const T *y, T *grad_x, long long size) {
-    GRID_STRIDE_LOOP(i, size)  // [0, size)
-        grad_x[i] = grad_out[i] * (T(1) - y[i] * y[i]);
+    using W = wide<T>;
+    elementwise(grad_out, y, grad_x, size, [](W grad, W result) { return grad * (W(1) - result * result); });
 }

@@ -1,16 +1,27 @@
 // Dropout: y = x * mask / (1 - p), with the mask worked out where it is needed and never stored. It is its own
 // gradient.
 //
-// Threads   one for every block of the cipher, which gives 4 words, in a grid-stride loop: element i is number n =
-//           start + i of the stream and takes word n % 4 of block n / 4, upper 24 bits: the very numbers of
-//           philox_uniform in minicnn/random.py. The first and the last block may have words that nobody takes
-// Memory    a thread's 4 elements are neighbours, its neighbours' the next ones; no shared memory, no barrier
-// Launch    thread blocks of 256, ceil((start % 4 + size) / 4 / 256) of them
+//    number    Element i is number n = start + i of the stream (in C order) and takes word n % 4 of the cipher's block
+//              n / 4, upper 24 bits: the very numbers of philox_uniform in minicnn/random.py
+//
+// Threads   one for 16 bytes, a vector, in a grid-stride loop: of floats that is one block of the cipher, of bfloat16
+//           numbers two, of doubles half of one. Where vectors and blocks do not begin together (start is no multiple of
+//           4, or arrays do not begin at one of 16), one for each element, which encrypts a block for itself
+// Memory    neighbouring threads touch neighbouring vectors; no shared memory, no barrier
+// Launch    thread blocks of 256, one thread for each vector
 // Bound by  memory: 1 read and 1 write an element; 10 rounds of 2 multiplications for every 4 elements
 //
+// One number at a time and four of them in a thread, as it was before, neighbouring threads touched addresses 16 bytes
+// apart: a warp's request for 32 floats fetched 16 sectors where 4 hold them. Now it fetches each sector once.
+//
+// calls_before, if it is not null, is added to `call` here: a step captured into a CUDA graph repeats its arguments, but
+// what lies in memory may have changed, and so each replay draws new numbers.
+//
 // y may be x itself (inplace=True), so neither is __restrict__.
+//
+// T: float, double, bfloat16
 
-#include "grid_stride.cuh"
+#include "elementwise.cuh"
 
 struct Words {
     unsigned int at[4];
@@ -29,19 +40,40 @@ __device__ inline Words philox(unsigned long long key, unsigned long long call, 
     return {{c0, c1, c2, c3}};
 }
 
+__device__ inline bool is_kept(unsigned int word, float p) {
+    return (word >> 8) * 5.9604644775390625e-08f >= p;  // 2^-24: u in [0, 1)
+}
+
+// Word n % 4 of a block, without an index that only the running kernel knows: registers have none
+__device__ inline unsigned int drawn(const Words &words, unsigned long long n) {
+    return n & 2 ? (n & 1 ? words.at[3] : words.at[2]) : (n & 1 ? words.at[1] : words.at[0]);
+}
+
 // `scale` is 1 / (1 - p), or 0 for p = 1
 template <typename T>
-__global__ void dropout_forward(const T *x, T *y, long long size, float p, T scale, unsigned long long key,
-                                unsigned long long call, long long start) {
-    int skip = start % 4;  // words of the first block that are before element 0
-    long long quads = (skip + size + 3) / 4;
-    GRID_STRIDE_LOOP(q, quads) {  // [0, ceil((skip + size) / 4))
-        Words words = philox(key, call, start / 4 + q);
-        for (int e = 0; e < 4; e++) {
-            long long i = q * 4 + e - skip;
-            if (i < 0 || i >= size) continue;
-            bool kept = (words.at[e] >> 8) * 5.9604644775390625e-08f >= p;  // 2^-24: u in [0, 1)
-            y[i] = x[i] * (kept ? scale : T(0));
+__global__ void dropout_forward(const T *x, T *y, long long size, float p, wide<T> scale, unsigned long long key,
+                                unsigned long long call, const unsigned long long *calls_before,
+                                unsigned long long start) {
+    using W = wide<T>;
+    if (calls_before) call += calls_before[0];
+    long long whole = start % 4 == 0 ? vectors(size, x, y) : 0, begun = whole * VECTOR<T>;
+#pragma unroll 1
+    GRID_STRIDE_LOOP(v, whole) {  // [0, whole)
+        unsigned long long first = start + v * VECTOR<T>;  // the vector's first number
+        W values[VECTOR<T>];
+        load(x + v * VECTOR<T>, values);
+        Words words;
+#pragma unroll
+        for (int e = 0; e < VECTOR<T>; e++) {
+            if (e % 4 == 0) words = philox(key, call, (first + e) / 4);
+            values[e] *= is_kept(drawn(words, first + e), p) ? scale : W(0);
         }
+        store(y + v * VECTOR<T>, values);
+    }
+#pragma unroll 1
+    GRID_STRIDE_LOOP(rest, size - begun) {  // [0, size - begun)
+        long long i = begun + rest;
+        unsigned int word = drawn(philox(key, call, (start + i) / 4), start + i);
+        y[i] = T(W(x[i]) * (is_kept(word, p) ? scale : W(0)));
     }
 }

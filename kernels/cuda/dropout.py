@@ -1,15 +1,15 @@
 """Launches dropout.cu; mirrors minicnn/ops/dropout.py."""
 
-import math
+from minicnn.kernels.arguments import filled, takes_bfloat16
 
-from minicnn.kernels.arguments import filled
-
-from .launch import THREADS, CudaFile, blocks
+from .elementwise import grid
+from .launch import THREADS, CudaFile
 
 cu = CudaFile("dropout.cu")
 
 
+@takes_bfloat16
 def dropout_forward(x, p, key, call, start, out):
     """y = x * mask / (1 - p), written into `out` if that is not None; x[0] gets number `start` of the stream."""
-    grid, scale = blocks(math.ceil((start % 4 + x.size) / 4)), 0 if p == 1 else 1 / (1 - p)
-    return filled(out, x, lambda y: cu.dropout_forward[grid, THREADS](x, y, x.size, p, scale, key, call, start))
+    numbers = p, 0 if p == 1 else 1 / (1 - p), key, call, None, start
+    return filled(out, x, lambda y: cu.dropout_forward[grid(x), THREADS](x, y, x.size, *numbers))

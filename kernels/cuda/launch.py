@@ -14,10 +14,6 @@ from minicnn.kernels.arguments import (
     check_one_gpu,
     contiguous,
     empty,
-    filled,
-    is_channels_last,
-    nchw_view,
-    nhwc_view,
     number,
 )
 from minicnn.kernels.faults import named, sync_wanted, wait
@@ -139,20 +135,6 @@ class CudaFile:
 def blocks(count, threads=THREADS):
     """How many blocks of so many threads it takes for `count` elements; never more than a grid-stride loop needs."""
     return min(math.ceil(count / threads), 65535)
-
-
-def elementwise(kernel, *arrays, out=None, numbers=()):
-    """The array that an element-wise kernel makes of arrays of one shape, written into `out` if that is not None.
-
-    The kernel takes them, the result, their size, and after these the `numbers`. Where the first array is channels-last
-    in memory, the kernel goes over all of them in this order, and so is the result.
-    """
-    size = arrays[0].size
-    launch = kernel[blocks(size), THREADS]
-    if is_channels_last(arrays[0]) and not arrays[0].flags.c_contiguous:
-        arrays = [nhwc_view(array) for array in arrays]
-        return nchw_view(filled(nhwc_view(out), arrays[0], lambda y: launch(*arrays, y, size, *numbers)))
-    return filled(out, arrays[0], lambda y: launch(*arrays, y, size, *numbers))
 
 
 def address(array):

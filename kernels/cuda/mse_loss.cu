@@ -1,24 +1,21 @@
 // Mean squared error, forward (each square, or their sum) and backward.
 //
-// Threads   one for every element, in a grid-stride loop: thread i takes i, i + threads of the grid, and so on
+// Threads   for the squares one for 16 bytes (elementwise.cuh), else one for every element, in grid-stride loops
 // Memory    neighbouring threads touch neighbouring elements: every access is coalesced; no shared memory, no barrier
-// Launch    thread blocks of 256, ceil(size / 256) of them; for the sum at most 1024
+// Launch    thread blocks of 256; for the sum at most 1024
 // Bound by  memory: 2 or 3 reads and at most 1 write an element, for 3 operations
 //
 // The sum: each thread adds up its squares, and shuffles add up those of a warp, which leaves one number for the array
 // library to add to the other warps'.
 
-#include "grid_stride.cuh"
+#include "elementwise.cuh"
 #include "sum.cuh"
 
 // y = (x - target)^2
 template <typename T>
 __global__ void mse_loss_forward(const T *__restrict__ x, const T *__restrict__ target, T *__restrict__ y,
                                  long long size) {
-    GRID_STRIDE_LOOP(i, size) {  // [0, size)
-        T difference = x[i] - target[i];
-        y[i] = difference * difference;
-    }
+    elementwise(x, target, y, size, [](T value, T wanted) { return (value - wanted) * (value - wanted); });
 }
 
 // sums[warp] = the sum of the squares that the warp's lanes have seen; a warp is 32 threads of the grid

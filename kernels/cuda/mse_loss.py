@@ -2,7 +2,8 @@
 
 from minicnn.ops.summation import total
 
-from .launch import THREADS, CudaFile, blocks, elementwise, empty
+from .elementwise import elementwise
+from .launch import THREADS, CudaFile, blocks, empty
 
 cu = CudaFile("mse_loss.cu")
 SUM_BLOCKS = 1024  # thread blocks that work out the sum: enough for any GPU, and few sums are left to add up

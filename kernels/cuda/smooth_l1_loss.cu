@@ -1,20 +1,20 @@
 // Smooth L1 loss, forward and backward: element by element.
 //
-// Threads   one for every element, in a grid-stride loop: thread i takes i, i + threads of the grid, and so on
+// Threads   forward one for 16 bytes (elementwise.cuh), backward one for every element, in grid-stride loops
 // Memory    neighbouring threads touch neighbouring elements: every access is coalesced; no shared memory, no barrier
-// Launch    thread blocks of 256, ceil(size / 256) of them
+// Launch    thread blocks of 256
 // Bound by  memory: 2 or 3 reads and a write an element, for a few operations
 
-#include "grid_stride.cuh"
+#include "elementwise.cuh"
 
 // l = d^2 / (2 * beta) near the target, |d| - beta / 2 beyond
 template <typename T>
 __global__ void smooth_l1_loss_forward(const T *__restrict__ x, const T *__restrict__ target, T *__restrict__ y,
                                        long long size, T beta) {
-    GRID_STRIDE_LOOP(i, size) {  // [0, size)
-        T difference = x[i] - target[i], distance = difference < T(0) ? -difference : difference;
-        y[i] = distance < beta ? T(0.5) * distance * distance / beta : distance - T(0.5) * beta;
-    }
+    elementwise(x, target, y, size, [=](T value, T wanted) {
+        T difference = value - wanted, distance = difference < T(0) ? -difference : difference;
+        return distance < beta ? T(0.5) * distance * distance / beta : distance - T(0.5) * beta;
+    });
 }
 
 // grad_x; grad_loss has one number for each element, or one for all (grad_stride 0)

@@ -1,6 +1,7 @@
 """Launches smooth_l1_loss.cu; mirrors minicnn/ops/smooth_l1_loss.py."""
 
-from .launch import THREADS, CudaFile, blocks, elementwise, empty
+from .elementwise import elementwise
+from .launch import THREADS, CudaFile, blocks, empty
 
 cu = CudaFile("smooth_l1_loss.cu")
 

@@ -10,6 +10,7 @@ import types
 
 import numpy as np
 import pytest
+import test_elementwise
 import test_kernel_sizes
 import test_summation
 import test_tensor_cores
@@ -102,6 +103,10 @@ def sums():
 
 def infinite_sums():
     test_summation.infinite_sums(FAST_GPU)
+
+
+def elementwise():
+    test_elementwise.test_any_size_and_any_address(np.float32)
 
 
 def any_grid():

@@ -20,7 +20,7 @@ from paths import ROOT
 
 from minicnn import gradmode
 from minicnn.device import _tier, current_tier, set_tier
-from minicnn.kernels.cuda import emulator
+from minicnn.kernels.cuda import emulator, source
 
 CPU = ROOT / "kernels" / "cpu"
 CPU_FILES = [path.relative_to(ROOT).as_posix() for path in sorted(CPU.rglob("[!_]*.py"))]
@@ -174,7 +174,7 @@ def compiled_from(wrong):
     right = emulator.library
 
     def library(path):
-        if f'#include "{wrong.name}"' in path.read_text():
+        if f'#line 1 "{wrong.name}"' in source.text(path):  # it includes this one, or one that does
             includes = wrong.with_name(path.name)
             includes.write_text(path.read_text())
         elif path.name == wrong.name:

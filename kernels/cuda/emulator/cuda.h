@@ -100,6 +100,9 @@ EMULATOR_UNSEEN inline void vector_access(const void *where, size_t bytes, bool 
     check_access(const_cast<void *>(where), bytes, write, false, __builtin_return_address(0));
 }
 
+// A vector's numbers, of which vector_access has told already
+EMULATOR_UNSEEN inline void copy_unseen(void *to, const void *from, size_t bytes) { memcpy(to, from, bytes); }
+
 }  // namespace emulator
 
 #define assert(condition) ((condition) ? (void)0 : emulator::assertion_failed(#condition, __LINE__))
@@ -181,7 +184,7 @@ T atomicCAS(T *p, std::type_identity_t<T> expected, std::type_identity_t<T> v) {
 
 // ---- Vectors, aligned as on the GPU. Copying one is one access, however few of its numbers are used afterwards.
 
-#define EMULATOR_VECTOR(name, alignment, copied, ...)             \
+#define EMULATOR_VECTOR(name, alignment, ...)                     \
     struct alignas(alignment) name {                              \
         __VA_ARGS__;                                              \
         name() = default;                                         \
@@ -189,14 +192,13 @@ T atomicCAS(T *p, std::type_identity_t<T> expected, std::type_identity_t<T> v) {
         name &operator=(const name &other) {                      \
             emulator::vector_access(&other, sizeof other, false); \
             emulator::vector_access(this, sizeof other, true);    \
-            copied;                                               \
+            emulator::copy_unseen(this, &other, sizeof other);    \
             return *this;                                         \
         }                                                         \
     };
 #define EMULATOR_VECTORS(T, name)                                                       \
-    EMULATOR_VECTOR(name##2, 2 * sizeof(T), (x = other.x, y = other.y), T x, y)         \
-    EMULATOR_VECTOR(name##4, (sizeof(T) == 8 ? 16 : 4 * sizeof(T)),                     \
-                    (x = other.x, y = other.y, z = other.z, w = other.w), T x, y, z, w) \
+    EMULATOR_VECTOR(name##2, 2 * sizeof(T), T x, y)                                     \
+    EMULATOR_VECTOR(name##4, (sizeof(T) == 8 ? 16 : 4 * sizeof(T)), T x, y, z, w)       \
     inline name##2 make_##name##2(T x, T y) {                                           \
         name##2 v;                                                                      \
         v.x = x, v.y = y;                                                               \

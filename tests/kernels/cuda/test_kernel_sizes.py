@@ -73,7 +73,7 @@ CASES = [
         *TRANSPOSED,
     ),
     (conv_transpose.conv_transpose2d_forward, normal(2, 4, 9, 7), normal(4, 5, 3, 2), None, (20, 12), *TRANSPOSED),
-    *((dropout.dropout_forward, normal(3, 1001), 0.3, 12345, 6, start, None) for start in [0, 2**35 + 3]),
+    *((dropout.dropout_forward, normal(3, 1001), 0.3, 12345, 6, start, None) for start in [0, 2**35 + 3, 2**35 + 4]),
     (linear.linear_forward, normal(3, 41, 33), normal(70, 33), normal(70)),
     (linear.linear_grad_x, normal(130, 70), normal(70, 33)),
     (linear.linear_grad_weight, normal(130, 70), normal(130, 33)),
@@ -144,6 +144,9 @@ def test_any_grid_is_right_for_a_grid_stride_loop(grid, block):
     y = there(np.zeros(1000))
     Kernel("activation.cu", "tanh_forward")[grid, block](there(x), y, 1000)
     np.testing.assert_allclose(back(y), np.tanh(x), rtol=1e-14)
-    dropped = there(np.zeros(1000))
-    Kernel("dropout.cu", "dropout_forward")[grid, block](there(x), dropped, 1000, 0.3, 1 / 0.7, 12345, 6, 7)
-    np.testing.assert_allclose(back(dropped), dropout.dropout_forward(x, 0.3, 12345, 6, 7, None), rtol=1e-14)
+    dropped, before = there(np.zeros(1000)), there(np.array([4], np.uint64))  # of the 6 calls so far
+    for start in (7, 8):
+        numbers = 1000, 0.3, 1 / 0.7, 12345, 2, before, start
+        Kernel("dropout.cu", "dropout_forward")[grid, block](there(x), dropped, *numbers)
+        expected = dropout.dropout_forward(x, 0.3, 12345, 6, start, None)
+        np.testing.assert_allclose(back(dropped), expected, rtol=1e-14)

@@ -18,7 +18,8 @@ from minicnn.kernels.arguments import (
     takes_bfloat16,
 )
 from minicnn.kernels.cuda import launch, layout, source
-from minicnn.kernels.cuda.launch import CudaFile, Kernel, KernelError, elementwise
+from minicnn.kernels.cuda.elementwise import elementwise
+from minicnn.kernels.cuda.launch import CudaFile, Kernel, KernelError
 
 pytestmark = [needs_compiler, pytest.mark.emulator]
 
