@@ -5,6 +5,7 @@ tensor_cores.cuh  the instructions of ../tensor_cores.cuh
 fibers.cpp        the scheduler: each thread of a block a fiber, barriers, warps
 memory.cpp        the checks: is each access within an array, is it a race?
 record.cpp        each access of a launch, for whoever asks: recording.py
+counting.cpp      what a GPU's memory and warps would make of them: counting.py
 compiler.py       from a .cu file to a library
 """
 
@@ -17,7 +18,7 @@ import threading
 from ctypes import POINTER, Structure, c_char, c_char_p, c_uint, c_uint32, c_uint64, c_void_p
 
 from ..source import KernelError
-from . import recording
+from . import counting, recording
 from .compiler import library, runtime
 
 STRICTEST = 64  # bytes: the alignment of CUDA's strictest type
@@ -38,7 +39,7 @@ class _Launch(Structure):
     _fields_ = [
         ("kernel", c_void_p), ("arguments", POINTER(c_void_p)), ("grid", _Index), ("block", _Index),
         ("dynamic_shared", c_uint64), ("parameters", POINTER(_Parameter)), ("parameter_count", c_uint64),
-        ("record_limit", c_uint64),
+        ("record_limit", c_uint64), ("counting", c_uint64),
     ]  # fmt: skip
 
 
@@ -52,7 +53,9 @@ def launch(kernel, real, grid, block, values, shared, reached=()):
 
     KernelError for whatever a GPU would have answered with garbage: the kernel, its line, the block and the thread.
     """
-    path = library(kernel.path)
+    counted = counting.wanted()
+    file = counted.instead.get(kernel.path, kernel.path) if counted else kernel.path
+    path = library(file, counted.options if counted else ())
     code = _load(path)[f"emulate_{kernel.name}_{real}"]
     pairs = list(zip(kernel.parameters, values, strict=True))
     arguments = [c_void_p(_address(v)) if p.is_array else _bytes(v) for p, v in pairs]
@@ -63,7 +66,7 @@ def launch(kernel, real, grid, block, values, shared, reached=()):
     described = (_Parameter * len(parameters))(*parameters)
     sizes = _Index(*grid), _Index(*block), shared
     limit = recording.LIMIT if recording.wanted() else 0
-    order = _Launch(ctypes.cast(code, c_void_p), addresses, *sizes, described, len(parameters), limit)
+    order = _Launch(ctypes.cast(code, c_void_p), addresses, *sizes, described, len(parameters), limit, bool(counted))
     report = _Report()
     with _one_at_a_time:
         emulator = _load_runtime(runtime())
@@ -71,6 +74,9 @@ def launch(kernel, real, grid, block, values, shared, reached=()):
         if limit:
             names = [p.name.decode() for p in described]
             recording.keep(emulator, kernel.name, grid, block, names, failed)
+        if counted and not failed:
+            ran = {"kernel": kernel.name, "real": real, "path": file, "library": path, "grid": grid, "block": block}
+            counting.keep(counted, emulator, ran, [(p.name.decode(), p.bytes) for p in described])
     if failed:
         where = _line(path, report.offset, kernel.path.name) if report.offset else kernel.path.name
         raise KernelError(f"{kernel.name}<{real}> ({where}): {report.text.decode()}")

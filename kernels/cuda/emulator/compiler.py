@@ -43,21 +43,25 @@ def compiler():
 @functools.cache
 def runtime():
     """The path of the emulator's own library."""
-    text = '#include "fibers.cpp"\n#include "memory.cpp"\n#include "record.cpp"\n'
-    parts = [(FOLDER / name).read_text() for name in ("runtime.h", "fibers.cpp", "memory.cpp", "record.cpp")]
+    files = "fibers.cpp", "memory.cpp", "record.cpp", "counting.cpp"
+    text = "".join(f'#include "{name}"\n' for name in files)
+    parts = [(FOLDER / name).read_text() for name in ("runtime.h", *files)]
     return _build("emulator.cpp", text, [f"-I{FOLDER}", "-O2"], parts)
 
 
 @functools.cache
-def library(path):
-    """The path of the library with every kernel of a .cu file, for each T that it has, as emulate_NAME_TYPE."""
+def library(path, options=()):
+    """The path of the library with every kernel of a .cu file, for each T that it has, as emulate_NAME_TYPE.
+
+    options  more of the compiler's, a tuple
+    """
     text = f'#include "cuda.h"\n#line 1 "{path}"\n{rewrite(path)}\n' + "".join(
         f'extern "C" void emulate_{name}_{real}(void **arguments) {{ emulator::call({name}<{real}>, arguments); }}\n'
         for name in kernels(path)
         for real in types(path).values()
     )
     undefined = ["-undefined", "dynamic_lookup"] if sys.platform == "darwin" else []
-    return _build(path.name, text, [f"-I{FOLDER}", *undefined], [(FOLDER / "cuda.h").read_text()], WATCHED)
+    return _build(path.name, text, [f"-I{FOLDER}", *undefined, *options], [(FOLDER / "cuda.h").read_text()], WATCHED)
 
 
 def rewrite(path):

@@ -22,6 +22,8 @@
 #define __launch_bounds__(...)
 #define EMULATOR_UNSEEN __attribute__((noinline, no_sanitize("thread")))  // its accesses are reported by other means
 
+#define EMULATOR_HERE __attribute__((always_inline)) inline  // its accesses belong to the kernel's line
+
 struct uint3 {
     unsigned x, y, z;
 };
@@ -40,6 +42,7 @@ void close_group();
 void fence();
 void hand_over(const void *word);
 void wait_for_groups(unsigned pending);
+void count_tensor_operations(unsigned multiply_adds, const void *code);
 void check_access(void *where, size_t bytes, bool write, bool atomic, const void *code);
 [[noreturn]] void assertion_failed(const char *condition, unsigned line);
 
@@ -188,8 +191,8 @@ T atomicCAS(T *p, std::type_identity_t<T> expected, std::type_identity_t<T> v) {
     struct alignas(alignment) name {                              \
         __VA_ARGS__;                                              \
         name() = default;                                         \
-        name(const name &other) { *this = other; }                \
-        name &operator=(const name &other) {                      \
+        EMULATOR_HERE name(const name &other) { *this = other; }  \
+        EMULATOR_HERE name &operator=(const name &other) {        \
             emulator::vector_access(&other, sizeof other, false); \
             emulator::vector_access(this, sizeof other, true);    \
             emulator::copy_unseen(this, &other, sizeof other);    \

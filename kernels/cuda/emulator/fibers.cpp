@@ -203,6 +203,7 @@ void run_block() {
         } else if (!some_warp_meets()) {
             for (unsigned t = 0; t < threads_in_block; t++)
                 if (threads[t].state != DONE) report_deadlock();
+            close_interval();
             return;
         }
     }
@@ -232,6 +233,7 @@ void block_barrier(unsigned line) {
                  "the threads of block %s wait at different barriers: thread %s in line %u, thread %s in line %u",
                  block_name(blocks_done).text, thread_name(t).text, threads[t].line, thread_name(current_thread).text,
                  line);
+    close_interval();
     epoch++;
     waiting_at_barrier = 0;
     for (unsigned t = threads_in_block; t-- > 0;) let_go(t);

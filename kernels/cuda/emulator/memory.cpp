@@ -216,10 +216,12 @@ void check_access(void *where, size_t bytes, bool write, bool atomic, const void
     bool shared = address >= shared_memory && address < shared_memory + sizeof shared_memory;
     const Parameter *array = shared ? &access_shared(address, bytes, write, atomic, code)
                                     : access_global(address, bytes, write, atomic, code);
-    if (!array || !launch->record_limit) return;
+    if (!array || !(launch->record_limit || launch->counting)) return;
     auto number = static_cast<uint16_t>(array - (shared ? shared_arrays : launch->parameters));
     auto instruction = static_cast<uint32_t>(reinterpret_cast<uintptr_t>(code));
     auto offset = static_cast<uint64_t>(address - array->base);
+    if (launch->counting) count_access(number, shared, offset, bytes, write, code);
+    if (!launch->record_limit) return;
     auto thread = static_cast<uint16_t>(current_thread);
     record({offset, blocks_done, instruction, static_cast<uint32_t>(bytes), epoch, thread, number, write, shared},
            code);
@@ -249,6 +251,7 @@ void begin_launch() {
         epoch = 0;
     }
     begin_records();
+    if (launch->counting) begin_counting();
     latest = nullptr;
     cells = static_cast<Cell **>(calloc(launch->parameter_count + 1, sizeof(Cell *)));
     for (size_t i = 0; i < launch->parameter_count; i++)

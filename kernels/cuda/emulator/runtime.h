@@ -37,6 +37,7 @@ struct Launch {
     const Parameter *parameters;
     uint64_t parameter_count;
     uint64_t record_limit;  // how many accesses to record at most; 0: none
+    uint64_t counting;      // whether to count what each instruction does (counting.cpp)
 };
 
 // An access of a launch that records.
@@ -46,6 +47,23 @@ struct Record {
     uint32_t epoch;          // between which two barriers
     uint16_t thread, array;  // the number of the parameter, or of the shared array's declaration
     bool write, shared;
+};
+
+// What an instruction that accesses memory did, of requests: the lanes of one warp, at one time.
+struct AccessCounts {
+    uint64_t code;              // where
+    uint64_t requests, lanes;   // lanes: of all requests
+    uint64_t pieces, least;     // sectors of global memory, or wavefronts of shared memory; and as few as would do
+    uint64_t turns;             // that they keep a multiprocessor's memory pipeline: lines, or wavefronts
+    uint64_t worst;             // pieces of one request
+    uint64_t bytes;             // of all lanes
+    uint64_t kept;              // further requests, for what a GPU has in registers
+    uint64_t write, shared;
+};
+
+// How often a basic block ran: in all threads, and in warps, of which some lanes may have been elsewhere.
+struct StraightCounts {
+    uint64_t code, threads, warps;
 };
 
 struct Report {
@@ -74,6 +92,11 @@ const char *shared_name(unsigned number);  // nullptr of one that no thread has 
 // Its record (record.cpp)
 void begin_records();
 void record(const Record &access, const void *code);
+
+// Its counts (counting.cpp)
+void begin_counting();
+void count_access(unsigned array, bool shared, uint64_t offset, size_t bytes, bool write, const void *code);
+void close_interval();  // at each barrier and at each block's end
 
 // Give the launch up with a report (fibers.cpp). `code`: an address in the kernel, or nullptr.
 [[noreturn]] void fail(const void *code, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -61,6 +61,7 @@ EMULATOR_UNSEEN void multiply_add(float (&c)[4], const unsigned (&a)[4], const u
                                   unsigned line = __builtin_LINE()) {
     const unsigned mine[6] = {a[0], a[1], a[2], a[3], b[0], b[1]}, (*lanes)[6] = emulator::warp_collect(line, mine);
     unsigned row = emulator::lane() / 4, word = emulator::lane() % 4;
+    emulator::count_tensor_operations(4 * 32 / sizeof(T), __builtin_return_address(0));  // the warp's share of this lane
     for (unsigned r = 0; r < 4; r++) {
         unsigned column = 2 * word + r % 2, half = r / 2;
         for (unsigned k = 0; k < 32 / sizeof(T); k++)
