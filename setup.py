@@ -21,6 +21,7 @@ setup(
         "minicnn": ["py.typed"],
         "minicnn.kernels.cuda": ["*.cu", "*.cuh"],
         "minicnn.kernels.cuda.emulator": ["*.h", "*.cuh", "*.cpp"],
+        "minicnn.kernels.cuda.profiler": ["*.json"],
         "minicnn.pretrained": ["*.txt"],
     },
 )

@@ -40,6 +40,10 @@ ARCHITECTURES = {
     90: Multiprocessor(2048, 32, 228 << 10, 1 << 10),
     100: Multiprocessor(2048, 32, 228 << 10, 1 << 10),
 }
+OTHERS = {  # for the profiler; whoever compiles for 8.0 has compiled for these
+    86: Multiprocessor(1536, 16, 100 << 10, 1 << 10),
+    89: Multiprocessor(1536, 24, 100 << 10, 1 << 10),
+}
 AS_CUPY = b"--ftz=true", b"--device-as-default-execution-space"  # options that CuPy adds of its own accord
 WARP, WARP_REGISTERS = 32, 256  # threads; registers are handed to a warp in such portions
 
@@ -57,23 +61,34 @@ class Usage(NamedTuple):
 
     @property
     def occupancy(self):
-        """The share of the multiprocessor's threads that fit, in %."""
-        has = ARCHITECTURES[self.architecture]
-        warps = THREADS // WARP
+        """The share of the multiprocessor's threads that fit in blocks of 256, in %."""
+        return self.occupancy_of(THREADS)
+
+    def occupancy_of(self, threads, dynamic_shared=0):
+        """The same in blocks of so many threads, which ask for so many more bytes of shared memory."""
+        has = (ARCHITECTURES | OTHERS)[self.architecture]
+        warps, shared = -(-threads // WARP), self.shared + dynamic_shared
         per_warp = -(-self.registers * WARP // WARP_REGISTERS) * WARP_REGISTERS
         fit = [has.blocks, has.threads // (warps * WARP), has.registers // (per_warp * warps)]
-        if self.shared:
-            fit.append(has.shared // (self.shared + has.reserved))
+        if shared:
+            fit.append(has.shared // (shared + has.reserved))
         return 100 * min(fit) * warps * WARP / has.threads
 
 
 def check_file(path, architecture):
     """The Usage of every kernel of a .cu file, for each T. RuntimeError, the compiler's message, if it compiles not."""
     names = [(kernel, real) for kernel in kernels(path) for real in types(path).values()]
-    lowered, log = compile_cubin(path, [f"{kernel}<{real}>" for kernel, real in names], architecture)
-    parts = re.split(r"Compiling entry function '(\w+)'", log)[1:]  # mangled name, what is said of it, ...
+    return usages(path, names, architecture, compile_cubin(path, names, architecture))
+
+
+def usages(path, names, architecture, compiled):
+    """The Usage of each (kernel, T) of `names`, for which the file was compiled."""
+    parts = re.split(r"Compiling entry function '(\w+)'", compiled.log)[1:]  # mangled name, what is said of it, ...
     found = {entry: _usage(part) for entry, part in zip(parts[::2], parts[1::2], strict=True)}
-    return [Usage(path.name, *name, architecture, *found[entry]) for name, entry in zip(names, lowered, strict=True)]
+    return [
+        Usage(path.name, *name, architecture, *found[entry])
+        for name, entry in zip(names, compiled.lowered, strict=True)
+    ]
 
 
 def compiler():
@@ -87,8 +102,16 @@ def compiler():
     return nvrtc
 
 
-def compile_cubin(path, expressions, architecture):
-    """(the mangled name of each name expression, what ptxas has to say)."""
+class Compiled(NamedTuple):
+    """A file compiled for one architecture."""
+
+    lowered: list[str]  # the mangled name of each kernel
+    log: str  # what ptxas has to say
+    cubin: bytes
+
+
+def compile_cubin(path, names, architecture, more=()):
+    """The file Compiled, for each (kernel, T) of `names`; `more` options of the compiler."""
     nvrtc = compiler()
 
     def call(function, *arguments):
@@ -98,12 +121,15 @@ def compile_cubin(path, expressions, architecture):
         return results[0] if results else None
 
     program = nvrtc.nvrtcCreateProgram(text(path).encode(), path.name.encode(), 0, [], [])[1]
+    expressions = [f"{kernel}<{real}>".encode() for kernel, real in names]
     for expression in expressions:
-        call(nvrtc.nvrtcAddNameExpression, program, expression.encode())
-    options = [f"--gpu-architecture=sm_{architecture}".encode(), b"--std=c++17", b"--ptxas-options=-v", *AS_CUPY]
+        call(nvrtc.nvrtcAddNameExpression, program, expression)
+    options = [f"--gpu-architecture=sm_{architecture}".encode(), b"--std=c++17", b"--ptxas-options=-v", *AS_CUPY, *more]
     call(nvrtc.nvrtcCompileProgram, program, len(options), options)
-    lowered = [call(nvrtc.nvrtcGetLoweredName, program, expression.encode()).decode() for expression in expressions]
-    return lowered, _log(nvrtc, program)
+    lowered = [call(nvrtc.nvrtcGetLoweredName, program, expression).decode() for expression in expressions]
+    cubin = b" " * call(nvrtc.nvrtcGetCUBINSize, program)
+    call(nvrtc.nvrtcGetCUBIN, program, cubin)
+    return Compiled(lowered, _log(nvrtc, program), cubin)
 
 
 def _log(nvrtc, program):

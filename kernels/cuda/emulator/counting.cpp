@@ -193,7 +193,8 @@ void close_interval() {
     for (Straight *straight : straights.touched) {
         for (unsigned warp = 0; warp < warps; warp++) {
             const uint32_t *times = straight->times + warp * WARP;
-            straight->counts.warps += *std::max_element(times, times + WARP);
+            auto [least, most] = std::minmax_element(times, times + WARP);
+            straight->counts.warps += *most, straight->counts.split += *most - *least;
             for (unsigned lane = 0; lane < WARP; lane++) straight->counts.threads += times[lane];
         }
         memset(straight->times, 0, sizeof straight->times);

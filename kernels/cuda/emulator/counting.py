@@ -19,12 +19,10 @@ from minicnn.emulated import emulating
 from minicnn.switch import Block, PerThread
 
 _ACCESSES = np.dtype(  # AccessCounts of runtime.h, which explains them
-    [
-        (name, np.uint64)
-        for name in "code requests lanes pieces least turns worst bytes kept write shared".split()
-    ]
+    [(name, np.uint64) for name in ("code", "requests", "lanes", "pieces", "least", "turns", "worst", "bytes")]
+    + [(name, np.uint64) for name in ("kept", "write", "shared")]
 )
-_STRAIGHTS = np.dtype([(name, np.uint64) for name in ("code", "threads", "warps")])
+_STRAIGHTS = np.dtype([(name, np.uint64) for name in ("code", "threads", "warps", "split")])
 _TENSOR = np.dtype([("code", np.uint64), ("multiply_adds", np.uint64)])
 _counting = PerThread(None)  # the innermost `with counting()` block; None outside
 

@@ -61,9 +61,9 @@ struct AccessCounts {
     uint64_t write, shared;
 };
 
-// How often a basic block ran: in all threads, and in warps, of which some lanes may have been elsewhere.
+// How often a basic block ran: in all threads; in warps; and in warps of which some lanes were elsewhere.
 struct StraightCounts {
-    uint64_t code, threads, warps;
+    uint64_t code, threads, warps, split;
 };
 
 struct Report {

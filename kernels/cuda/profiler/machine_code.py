@@ -9,6 +9,7 @@ Understood are x86-64 and AArch64. Nothing here is vectorised: the emulator comp
 """
 
 import functools
+import platform
 import re
 import shutil
 import subprocess
@@ -39,12 +40,18 @@ class Operation(NamedTuple):
 
 
 @functools.cache
-def options() -> tuple[str, ...]:
-    """The C++ compiler's options for a library whose blocks are counted, with multiply-adds where the machine has them."""
+def joins() -> bool:
+    """Whether this machine has multiply-adds, and so whether products and sums are joined into them."""
     command = [compiler(), "-march=native", "-dM", "-E", "-x", "c++", "-"]
     said = subprocess.run(command, input="", capture_output=True, text=True, check=False).stdout
-    joined = "-ffp-contract=fast", "-fexpensive-optimizations"  # the latter: without it, not at -O1
-    return (COVERED, *joined, "-mfma") if "__FMA__" in said else (COVERED, *joined)
+    return "__FMA__" in said or "__aarch64__" in said
+
+
+def options() -> tuple[str, ...]:
+    """The C++ compiler's options for a library whose blocks and multiply-adds are counted."""
+    joined = "-ffp-contract=fast", "-fexpensive-optimizations"  # without the latter it does not join them at -O1
+    is_intel = platform.machine().lower() in ("x86_64", "amd64")
+    return (COVERED, *joined, "-mfma") if is_intel and joins() else (COVERED, *joined)
 
 
 def disassembler() -> str | None:

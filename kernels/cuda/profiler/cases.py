@@ -1,0 +1,119 @@
+"""What a kernel is launched with when it is profiled: each op, forward and backward, by minicnn's own functions.
+
+Sizes are small, since every thread is emulated, and large enough for what is to be seen: several thread blocks, more
+than one tile along each axis, edges that are no multiple of a warp.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+import minicnn
+import minicnn.functional as F
+from minicnn.emulated import on_device
+
+from .. import conv, matmul, tensor_cores
+
+PICTURES = 2, 16, 18, 20  # N C H W
+
+
+class Case(NamedTuple):
+    """A call that launches kernels of the .cu files of these stems, among others."""
+
+    run: Callable[[], object]
+    files: tuple[str, ...]
+
+
+def _array(*shape):
+    drawn = np.random.default_rng(len(shape)).standard_normal(shape, np.float32)
+    return on_device(drawn)
+
+
+def _tensor(*shape):
+    return minicnn.Tensor(_array(*shape), requires_grad=True)
+
+
+def _op(function, *shapes, **options):
+    """Forward and, from a random gradient, backward."""
+    y = function(*(_tensor(*shape) for shape in shapes), **options)
+    y.backward(minicnn.Tensor(_array(*y.shape)))
+
+
+def _labelled(function, **options):
+    """A loss of 70 rows of 100 scores."""
+    target = minicnn.Tensor(on_device(np.random.default_rng(0).integers(0, 100, 70)))
+    function(_tensor(70, 100), target, **options).backward()
+
+
+def _batch_norm(function):
+    channels = PICTURES[1]
+    running = (minicnn.Tensor(_array(channels)), minicnn.Tensor(abs(_array(channels))))
+    _op(lambda x, weight, bias: function(x, *running, weight, bias, training=True), PICTURES, (channels,), (channels,))
+
+
+def _step(optimiser, **options):
+    parameters = [minicnn.Tensor(_array(*shape), requires_grad=True) for shape in ((3000,), (64, 48), (100,))]
+    for parameter in parameters:
+        parameter.grad = minicnn.Tensor(_array(*parameter.shape))
+    optimiser(parameters, lr=0.1, **options).step()
+
+
+def _rung(name):
+    a, b = _array(128, 128), _array(128, 128)
+    return lambda: matmul.multiply(a, b, kernel=name)
+
+
+def _tensor_rung(name):
+    a, b = _array(128, 128), _array(128, 128)
+    return lambda: tensor_cores.multiply(a, b, None, "bfloat16", kernel=name)
+
+
+def _conv_rung(function):
+    sides = (1, 1), (1, 1)
+    arguments = _array(1, 16, 18, 20), _array(64, 16, 3, 3), _array(64)
+    return lambda: function(*arguments, (1, 1), sides, (1, 1), 1)
+
+
+@functools.cache
+def cases() -> dict[str, Case]:
+    """{name of an op, or of a rung of a ladder: its Case}."""
+    convolution = ((2, 16, 18, 20), (64, 16, 3, 3), (64,))
+    transposed = ((2, 16, 9, 10), (16, 32, 4, 4), (32,))
+    elementwise = [F.relu, F.leaky_relu, F.relu6, F.sigmoid, F.tanh]
+    found = {
+        function.__name__: Case(functools.partial(_op, function, PICTURES), ("activation",)) for function in elementwise
+    }
+    found |= {
+        "residual_add": Case(lambda: _op(F.residual_add, PICTURES, PICTURES), ("arithmetic",)),
+        "dropout": Case(lambda: _op(F.dropout, PICTURES), ("dropout",)),
+        "batch_norm": Case(lambda: _batch_norm(F.batch_norm), ("batchnorm",)),
+        "batch_norm_relu": Case(lambda: _batch_norm(F.batch_norm_relu), ("batchnorm", "activation")),
+        "max_pool2d": Case(lambda: _op(F.max_pool2d, PICTURES, kernel_size=3, stride=2), ("max_pool",)),
+        "avg_pool2d": Case(lambda: _op(F.avg_pool2d, PICTURES, kernel_size=3, stride=2), ("avg_pool",)),
+        "adaptive_avg_pool2d": Case(
+            lambda: _op(F.adaptive_avg_pool2d, PICTURES, output_size=6), ("adaptive_avg_pool",)
+        ),
+        "local_response_norm": Case(lambda: _op(F.local_response_norm, PICTURES, size=5), ("lrn",)),
+        "pad": Case(lambda: _op(F.pad, PICTURES, pad=(1, 2, 3, 1)), ("pad",)),
+        "interpolate": Case(lambda: _op(F.interpolate, PICTURES, size=(27, 35), mode="bilinear"), ("interpolate",)),
+        "softmax": Case(lambda: _op(F.softmax, (70, 100), dim=1), ("softmax",)),
+        "log_softmax": Case(lambda: _op(F.log_softmax, (70, 100), dim=1), ("softmax",)),
+        "cross_entropy": Case(lambda: _labelled(F.cross_entropy), ("cross_entropy", "softmax")),
+        "nll_loss": Case(lambda: _labelled(F.nll_loss), ("nll_loss",)),
+        "mse_loss": Case(lambda: _op(F.mse_loss, PICTURES, PICTURES), ("mse_loss",)),
+        "smooth_l1_loss": Case(lambda: _op(F.smooth_l1_loss, PICTURES, PICTURES), ("smooth_l1_loss",)),
+        "linear": Case(lambda: _op(F.linear, (70, 96), (80, 96), (80,)), ("matmul", "linear")),
+        "conv2d": Case(lambda: _op(F.conv2d, *convolution, padding=1), ("conv",)),
+        "conv_transpose2d": Case(
+            lambda: _op(F.conv_transpose2d, *transposed, stride=2, padding=1), ("conv_transpose",)
+        ),
+        "sgd": Case(lambda: _step(minicnn.optim.SGD, momentum=0.9), ("sgd",)),
+        "adam": Case(lambda: _step(minicnn.optim.Adam), ("adam",)),
+    }
+    found |= {name: Case(_rung(name), ("matmul",)) for name in matmul.LADDER}
+    for function in (conv.conv2d_by_direct_sums, conv.conv2d_by_im2col):
+        found[function.__name__] = Case(_conv_rung(function), ("conv",))
+    found |= {name: Case(_tensor_rung(name), ("tensor_cores",)) for name in ("product_naive", "product_pipelined")}
+    return found

@@ -1,0 +1,81 @@
+"""The gate: no line of a shipped kernel asks more of memory than the table ``gate.json`` beside this file says.
+
+A line is in the table, by its text, if it takes more than WASTE sectors (or wavefronts) for each that is needed. A line
+that takes more than the table says, or is not there, is worse. When one gets better, write the table anew:
+
+    python -m minicnn.kernels.profile --gate --update
+"""
+
+import json
+from pathlib import Path
+
+from ..emulator.counting import counting
+from .cases import cases
+from .places import find
+from .profiles import Profile, profiles
+
+TABLE = Path(__file__).with_name("gate.json")
+WASTE = 1.25  # a row of pixels that ends within a sector costs as much
+TOLERANCE = 1.05  # another compiler takes another way now and then
+
+Table = dict[str, dict[str, dict[str, float]]]  # {kernel: {line: {"reads": sectors for each needed}}}
+
+
+def measure() -> tuple[Table, dict[tuple[str, str], str]]:
+    """(the table of every shipped kernel, the place "conv.cu:193" of each of its lines)."""
+    table: Table = {}
+    places: dict[tuple[str, str], str] = {}
+    for case in cases().values():
+        with counting() as launches:
+            case.run()
+        for profile in profiles(launches):
+            rows = table.setdefault(f"{profile.path.name} {profile.name}", {})
+            for text, place, what, ratio in _wasteful(profile):
+                of_line = rows.setdefault(text, {})
+                of_line[what] = max(of_line.get(what, 0.0), ratio)
+                places[f"{profile.path.name} {profile.name}", text] = place
+    return table, places
+
+
+def known() -> Table:
+    """The committed table."""
+    return json.loads(TABLE.read_text(encoding="utf-8"))
+
+
+def update(table: Table) -> None:
+    """Write the table."""
+    TABLE.write_text(json.dumps(table, indent=1, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def compare(table: Table, places: dict[tuple[str, str], str], held: Table) -> tuple[list[str], list[str]]:
+    """(lines that got worse, lines that got better), each with its place and both ratios."""
+    worse, better = [], []
+    for kernel in sorted({*table, *held}):
+        now, before = table.get(kernel, {}), held.get(kernel, {})
+        for text in sorted({*now, *before}):
+            where = places.get((kernel, text), kernel.split()[0])
+            for what in ("reads", "writes", "shared"):
+                new, old = now.get(text, {}).get(what, 1.0), before.get(text, {}).get(what, 1.0)
+                pieces = f"{what}: {'wavefronts' if what == 'shared' else 'sectors'}"
+                said = f"{where}: {kernel.split()[1]} {pieces} for each needed {new:g}, before {old:g}: {text}"
+                if new > max(old, WASTE) * TOLERANCE:
+                    worse.append(said)
+                elif old > max(new, WASTE) * TOLERANCE:
+                    better.append(said)
+    return worse, better
+
+
+def _wasteful(profile: Profile):
+    sources: dict[str, list[str]] = {}
+    for place, work in profile.lines.items():
+        path = profile.path if place.file == profile.path.name else find(place.file, profile.path)
+        if place.file not in sources:
+            sources[place.file] = path.read_text(encoding="utf-8").splitlines()
+        for what, memory in (("reads", work.reads), ("writes", work.writes), ("shared", work.shared)):
+            if memory.ratio > WASTE:
+                yield (
+                    sources[place.file][place.line - 1].strip(),
+                    f"{place.file}:{place.line}",
+                    what,
+                    round(memory.ratio, 2),
+                )
