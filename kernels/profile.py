@@ -2,8 +2,8 @@
 
     python -m minicnn.kernels.profile conv2d                    every kernel of an op, forward and backward
     python -m minicnn.kernels.profile matmul_register           one rung of a ladder
-    python -m minicnn.kernels.profile copy/of/matmul.cu matmul_register     that of a changed file of the same name
-    python -m minicnn.kernels.profile mine.cu scale x=64x64 y=64x64 size=4096 --grid 16 --block 256
+    python -m minicnn.kernels.profile FILE.cu matmul_register      that of a changed copy of matmul.cu
+    python -m minicnn.kernels.profile FILE.cu scale x=64x64 y=64x64 size=4096 --grid 16 --block 256
     python -m minicnn.kernels.profile --list
     python -m minicnn.kernels.profile --gate                    is a line of a shipped kernel worse than it was?
 

@@ -55,7 +55,7 @@ def library(path, options=()):
 
     options  more of the compiler's, a tuple
     """
-    text = f'#include "cuda.h"\n#line 1 "{path}"\n{rewrite(path)}\n' + "".join(
+    text = f'#include "cuda.h"\n#line 1 "{path}"\n{rewrite(path)}\n#line 1 "launches.h"\n' + "".join(
         f'extern "C" void emulate_{name}_{real}(void **arguments) {{ emulator::call({name}<{real}>, arguments); }}\n'
         for name in kernels(path)
         for real in types(path).values()

@@ -16,8 +16,8 @@ from ..source import kernels, types
 def launch(path: Path, name: str, words: list[str], grid: tuple[int, ...], block: tuple[int, ...]) -> None:
     """Launch the kernel with T = float, or else the first that it has; KernelError if a word is missing or wrong.
 
-    An array's word is its shape, or 0 for a null pointer; a number's is itself. Arrays of T hold N(0, 1) numbers, others
-    zeros.
+    An array's word is its shape, or 0 for a null pointer; a number's is itself. Arrays of T hold N(0, 1) numbers,
+    others zeros.
     """
     kernel = Kernel(path, name)
     parameters = {parameter.name: parameter for parameter in kernels(path)[name]}

@@ -14,7 +14,8 @@ import minicnn
 import minicnn.functional as F
 from minicnn.emulated import on_device
 
-from .. import conv, matmul, tensor_cores
+from .. import conv, layout, matmul, tensor_cores
+from ..precision import precision
 
 PICTURES = 2, 16, 18, 20  # N C H W
 
@@ -70,6 +71,16 @@ def _tensor_rung(name):
     return lambda: tensor_cores.multiply(a, b, None, "bfloat16", kernel=name)
 
 
+def _rounded(run):
+    """The same on tensor cores."""
+
+    def rounded():
+        with precision("bfloat16"):
+            run()
+
+    return rounded
+
+
 def _conv_rung(function):
     sides = (1, 1), (1, 1)
     arguments = _array(1, 16, 18, 20), _array(64, 16, 3, 3), _array(64)
@@ -109,6 +120,7 @@ def cases() -> dict[str, Case]:
         "conv_transpose2d": Case(
             lambda: _op(F.conv_transpose2d, *transposed, stride=2, padding=1), ("conv_transpose",)
         ),
+        "channels_last": Case(lambda: layout.channels_last(_array(*PICTURES)), ("layout",)),
         "sgd": Case(lambda: _step(minicnn.optim.SGD, momentum=0.9), ("sgd",)),
         "adam": Case(lambda: _step(minicnn.optim.Adam), ("adam",)),
     }
@@ -116,4 +128,5 @@ def cases() -> dict[str, Case]:
     for function in (conv.conv2d_by_direct_sums, conv.conv2d_by_im2col):
         found[function.__name__] = Case(_conv_rung(function), ("conv",))
     found |= {name: Case(_tensor_rung(name), ("tensor_cores",)) for name in ("product_naive", "product_pipelined")}
+    found |= {f"{name}_bfloat16": Case(_rounded(found[name].run), ("tensor_conv",)) for name in ("conv2d", "linear")}
     return found

@@ -66,9 +66,10 @@ def summary(profile: Profile, on: GPU, notes: list[str]) -> Iterator[str]:
     """What bounds the kernel, and what it wastes. notes: more lines, of what was found, or why it could not be."""
     total = profile.total
     yield f"{profile.name}: {len(profile.launches)} launch{'es' * (len(profile.launches) > 1)}, {profile.launches[0]}"
+    asked = short(SECTOR * (total.reads.pieces + total.writes.pieces))
     yield (
         f"  global memory: {total.reads.ratio:.2f} sectors for each that is needed in reading, "
-        f"{total.writes.ratio:.2f} in writing; {short(SECTOR * (total.reads.pieces + total.writes.pieces))} bytes asked for, "
+        f"{total.writes.ratio:.2f} in writing; {asked} bytes asked for, "
         f"{short(profile.distinct_bytes)} if caches are perfect"
     )
     yield f"  shared memory: {total.shared.ratio:.2f} wavefronts for each that is needed"

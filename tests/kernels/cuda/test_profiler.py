@@ -1,0 +1,277 @@
+"""The profiler: planted faults are found at their lines, the ladder is ranked, operations are counted one by one."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from checks import needs_compiler, raises
+
+from minicnn.device import KernelError
+from minicnn.kernels import profile as command
+from minicnn.kernels.cuda.emulator.counting import counting
+from minicnn.kernels.cuda.matmul import LADDER
+from minicnn.kernels.cuda.profiler import arguments, gate, listing, machine_code, peaks, places, profiles, sass
+from minicnn.kernels.cuda.profiler.cases import cases
+from minicnn.kernels.cuda.source import FOLDER
+
+pytestmark = needs_compiler
+
+FILE = Path(__file__).with_name("kernels_profiled.cu")
+H100 = peaks.gpu("H100")
+
+needs_lines = pytest.mark.skipif(
+    not any(map(places.shutil.which, ("addr2line", "llvm-addr2line", "llvm-symbolizer"))), reason="needs addr2line"
+)
+pytestmark = [needs_compiler, needs_lines]
+
+
+@pytest.fixture(autouse=True)
+def _emulated(monkeypatch):
+    monkeypatch.setenv("MINICNN_EMULATE_GPU", "1")
+
+
+def profiled(path, kernel, words, grid=(1,), block=(32,), options=()):
+    with counting(options) as launches:
+        arguments.launch(path, kernel, words.split(), grid, block)
+    (found,) = profiles.profiles(launches)
+    return found
+
+
+def of_case(name, options=(), instead=None):
+    """{kernel: its profile}"""
+    with counting(options, instead) as launches:
+        cases()[name].run()
+    return {found.kernel: found for found in profiles.profiles(launches)}
+
+
+def line_of(path, text):
+    """The one line of the file that has this text."""
+    (number,) = (n for n, line in enumerate(path.read_text().splitlines(), 1) if text in line)
+    return path.name, number
+
+
+def changed(tmp_path, path, old, new):
+    """A copy of the file, with what it includes, in which `old` is `new`."""
+    text = path.read_text()
+    assert old in text
+    for included in path.parent.glob("*.cuh"):
+        (tmp_path / included.name).write_text(included.read_text())
+    copy = tmp_path / path.name
+    copy.write_text(text.replace(old, new))
+    return copy
+
+
+def test_a_missing_padding_is_found_at_the_line_that_stores(tmp_path):
+    path = FOLDER / "matmul.cu"
+    copy = changed(tmp_path, path, "[DEEP][WIDTH + 4]", "[DEEP][WIDTH]")
+    with counting(instead={path: copy}) as launches:
+        cases()["matmul_double"].run()
+    (found,) = profiles.profiles(launches)
+    place, text = next(each for each in listing.wasteful(found) if "shared memory" in each[1])
+    assert place == line_of(copy, "= fetched[p];")
+    assert re.search(r"shared memory: 8\.5 wavefronts a request, 1\.0 would do; worst 16", text)
+
+
+def test_an_uncoalesced_load_is_found_at_its_line(tmp_path):
+    right = profiled(FILE, "axpy", "x=1024 y=1024 a=2.0 size=1024", (4,), (256,))
+    assert listing.wasteful(right) == []
+    copy = changed(tmp_path, FILE, "a * x[i] +", "a * x[i * 9 % size] +")
+    wrong = profiled(copy, "axpy", "x=1024 y=1024 a=2.0 size=1024", (4,), (256,))
+    ((place, text),) = listing.wasteful(wrong)
+    assert place == line_of(copy, "x[i * 9") and text.startswith("reads: 18.0 sectors a request")
+
+
+def test_a_conflict_in_an_included_file_is_found_there(tmp_path):
+    words = "x=1024 y=1024"
+    right = profiled(FILE, "reversed", words, block=(32, 32))
+    assert listing.wasteful(right) == [] and right.total.shared.ratio == 1
+    changed(tmp_path, FILE.with_name("profiled.cuh"), "[33]", "[32]")
+    copy = tmp_path / FILE.name
+    copy.write_text(FILE.read_text().replace("[33]", "[32]"))
+    wrong = profiled(copy, "reversed", words, block=(32, 32))
+    ((place, text),) = listing.wasteful(wrong)
+    assert place == line_of(tmp_path / "profiled.cuh", "return tile") and "32.0 wavefronts" in text
+    assert any(re.search(r"32\.0 +1\.0 +32 .* 5     return tile", line) for line in listing.listing(wrong))
+
+
+def test_the_ladder_of_matmul_in_its_order():
+    share = {}
+    for rung in LADDER:
+        (found,) = of_case(rung, machine_code.options()).values()
+        assert found.total.fmas == 128**3 or not machine_code.joins()
+        share[rung] = peaks.share_of_peak(found, H100)
+    naive, coalesced, shared, register, *others, large = share.values()
+    assert naive < 0.02 < 0.05 < min(coalesced, shared)
+    assert (
+        max(coalesced, shared) < 0.2 < 0.35 < min(register, *others)
+        and max(register, *others) < 0.7 * large < large < 1
+    )
+
+
+@pytest.mark.skipif(machine_code.disassembler() is None, reason="needs objdump")
+def test_operations_and_lanes_are_counted():
+    options = machine_code.options()
+    axpy = profiled(FILE, "axpy", "x=1000 y=1000 a=2.0 size=1000", (4,), (256,), options)
+    joined = machine_code.joins()
+    assert (axpy.total.fmas, axpy.total.others) == ((1000, 0) if joined else (0, 2000))
+    split = profiled(FILE, "two_ways", "x=96 y=96", (1,), (96,), options)
+    lines = {place.line: work for place, work in split.lines.items()}
+    _, branch = line_of(FILE, "sum * T(3)")
+    _, loop = line_of(FILE, "sum += T(2)")
+    assert lines[branch].lanes == 8 and lines[branch].fmas + lines[branch].others == 3 * 8 * (1 if joined else 2)
+    assert lines[loop].lanes == 16 and lines[loop].others == 3 * 16
+    few = dict(listing.wasteful(split))
+    assert "lanes: 8.0 of 32" in few[places.Place(*line_of(FILE, "sum * T(3)"))]
+
+
+def test_half_a_warp_is_not_there():
+    assert profiled(FILE, "axpy", "x=16 y=16 a=2.0 size=16", (1,), (16,)).total.lanes == 16
+
+
+ASSEMBLY = {
+    "x86-64": """
+0000000000001000 <kernel>:
+    1000:	push   %rbx
+    1001:	call   900 <__sanitizer_cov_trace_pc@plt>
+    1006:	vfmadd231ss (%rax),%xmm1,%xmm0
+    100b:	vaddss %xmm2,%xmm0,%xmm0
+    100f:	add    $0x4,%rax
+    1013:	call   920 <expf@plt>
+    1018:	jmp    1001 <kernel+0x1>
+    101a:	vmulss %xmm0,%xmm0,%xmm0
+    101e:	call   900 <__sanitizer_cov_trace_pc@plt>
+    1023:	ret
+""",
+    "AArch64": """
+0000000000001000 <kernel>:
+    1000:	stp	x29, x30, [sp, #-16]!
+    1002:	bl	900 <__sanitizer_cov_trace_pc@plt>
+    1006:	fmadd	s0, s1, s2, s0
+    100b:	fadd	s0, s0, s3
+    100f:	add	x0, x0, #0x4
+    1013:	bl	920 <expf@plt>
+    1018:	b	1002 <kernel+0x2>
+    101a:	fmul	s0, s0, s0
+    101f:	bl	900 <__sanitizer_cov_trace_pc@plt>
+    1023:	ret
+""",
+}
+
+
+@pytest.mark.parametrize("machine", list(ASSEMBLY))
+def test_arithmetic_is_read_from_machine_code(machine):
+    found = machine_code.read(ASSEMBLY[machine])
+    assert found == {0x1005: [(0x1006, True), (0x100B, False), (0x1013, False)], 0x1022: []}
+
+
+SASS = """
+.text._Z4onceIfEvPf:
+        /*0000*/                   LDC R1, c[0x0][0x28] ;
+.L_x_0:
+        /*0010*/                   LDG.E R3, [R2.64] ;
+        /*0020*/                   STS [R4], R3 ;
+.L_x_1:
+        /*0030*/                   LDS.128 R4, [R8] ;
+        /*0040*/                   FFMA.FTZ R0, R4, R5, R0 ;
+        /*0050*/                   FFMA R0, R6, R7.reuse, R0 ;
+        /*0060*/                   IADD3 R8, R8, 0x10, RZ ;
+        /*0070*/               @P0 BRA `(.L_x_1) ;
+        /*0080*/                   BAR.SYNC.DEFER_BLOCKING 0x0 ;
+        /*0090*/              @!P1 BRA `(.L_x_0) ;
+        /*00a0*/                   FMUL R0, R0, R0 ;
+.L_x_2:
+        /*00b0*/                   BRA `(.L_x_2);
+"""
+
+
+def test_the_main_loop_is_the_shortest_around_most_multiply_adds():
+    assert sass.main_loop(SASS) == {"FFMA": 2, "LDS": 1, "branch": 1, "integer": 1}
+    copying = SASS.replace("FFMA", "MOV")
+    assert sass.main_loop(copying)["LDG"] == 1
+    assert sass.main_loop("") == {}
+
+
+def test_peaks_are_the_published_ones():
+    published = {"T4": 8.1, "A100": 19.5, "RTX3090": 35.6, "RTX4090": 82.6, "L4": 30.3, "H100": 66.9, "H200": 66.9}
+    for name, peak in published.items():
+        assert round(peaks.gpu(name).peak, 1) == peak, name
+    with raises(KernelError, "no GPU 'V100'", "T4, A100"):
+        peaks.gpu("V100")
+
+
+def test_what_bounds_a_kernel():
+    (naive,) = of_case("matmul_naive").values()
+    slowest, *_ = peaks.bounds(naive, H100)
+    assert slowest.resource == "shared memory and L1"
+    lines = 17 * 128**3 / 32 + 2048 * 4  # of a and b, then of c
+    assert slowest.seconds == pytest.approx(lines / (132 * 1.98e9), rel=1e-3)
+    relu = of_case("relu")["relu_forward"]
+    slowest, *_ = peaks.bounds(relu, H100)
+    assert slowest.resource == "global memory"
+    assert slowest.seconds == pytest.approx(2 * 2 * 16 * 18 * 20 * 4 / 3352e9)
+
+
+def test_every_shipped_kernel_has_a_case():
+    files = {stem for case in cases().values() for stem in case.files}
+    assert {path.stem for path in FOLDER.glob("*.cu")} - files == set()
+
+
+def test_the_command(tmp_path, capsys):
+    kept, picture = tmp_path / "axpy.json", tmp_path / "axpy.png"
+    words = [str(FILE), "axpy", "x=1024", "y=1024", "a=2.0", "size=1024", "--grid", "4", "--gpu", "t4"]
+    assert command.main([*words, "--json", str(kept), "--figure", str(picture)]) == 0
+    said = capsys.readouterr().out
+    assert "y[i] = a * x[i] + y[i];" in said and "global memory" in said and "Not known here" in said
+    (document,) = json.loads(kept.read_text())
+    assert document["kernel"] == "axpy" and document["gpu"] == "T4" and document["total"]["reads"]["requests"] == 64
+    assert document["lines"][-1]["line"] == line_of(FILE, "a * x[i]")[1]
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    "words, said",
+    [
+        ([], ["An op, a kernel or a file", "--list"]),
+        (["convolution"], ["'convolution'", "conv2d"]),
+        (["absent.cu", "x"], ["absent.cu", "matmul.cu"]),
+        ([str(FILE)], ["which kernel?", "axpy, reversed, two_ways"]),
+        ([str(FILE), "scale"], ["no kernel 'scale'", "axpy, reversed, two_ways"]),
+        ([str(FILE), "axpy"], ["x=SHAPE y=SHAPE a=NUMBER size=NUMBER"]),
+        ([str(FILE), "axpy", "x=4"], ["T *y, T a, int size", "y=SHAPE a=NUMBER size=NUMBER"]),
+        ([str(FILE), "axpy", "x=4", "y=4", "a=1", "size=4", "b=1"], ["no parameter b"]),
+        ([str(FILE), "axpy", "x=4", "y=four", "a=1", "size=4"], ["y=four", "128x64"]),
+        ([str(FILE), "axpy", "x=4", "y=4", "a=one", "size=4"], ["a=one", "number"]),
+        ([str(FILE), "axpy", "x=4", "4"], ["'4'", "NAME=VALUE"]),
+        ([str(FILE), "axpy", "x=4", "y=4", "a=1", "size=4", "--grid", "a"], ["--grid a"]),
+        ([str(FILE), "axpy", "x=4", "y=4", "a=1", "size=8"], ["out of bounds", "kernels_profiled.cu:8"]),
+        (["relu", "--gpu", "V100"], ["V100", "H100"]),
+        (["relu", "--figure", "relu.nothing"], ["relu.nothing"]),
+    ],
+)
+def test_what_cannot_be_profiled_is_one_line(words, said, capsys):
+    assert command.main(words) == 1
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert error.startswith("error: ") and all(part in error for part in said), error
+
+
+def test_without_nvidias_compilers_and_disassemblers_the_rest_goes_on(monkeypatch, capsys):
+    def missing(*_):
+        raise ImportError("there is none")
+
+    monkeypatch.setattr(command.sass, "machine", missing)
+    monkeypatch.setattr(machine_code.shutil, "which", lambda name: None if "objdump" in name else "/usr/bin/" + name)
+    machine_code.blocks.cache_clear()
+    assert command.main([str(FILE), "axpy", "x=32", "y=32", "a=1", "size=32", "--block", "32"]) == 0
+    said = capsys.readouterr().out
+    machine_code.blocks.cache_clear()
+    assert "registers, occupancy and SASS: not known, there is none" in said
+    assert "arithmetic was not counted: objdump is not installed" in said and "4.0   4.0   4" in said
+
+
+def test_the_gate_names_the_line_that_got_worse():
+    held = {"conv.cu conv<float>": {"y[i] = sum;": {"writes": 4.0}, "x[i]": {"reads": 3.0}}}
+    now = {"conv.cu conv<float>": {"y[i] = sum;": {"writes": 4.1}, "w[k]": {"reads": 8.0}, "s[t]": {"shared": 1.2}}}
+    worse, better = gate.compare(now, {("conv.cu conv<float>", "w[k]"): "conv.cu:193"}, held)
+    assert worse == ["conv.cu:193: conv<float> reads: sectors for each needed 8, before 1: w[k]"]
+    assert better == ["conv.cu: conv<float> reads: sectors for each needed 1, before 3: x[i]"]
