@@ -13,7 +13,7 @@ from minicnn.kernels.cuda.emulator.recording import loaded_bytes, recording, req
 from minicnn.kernels.cuda.launch import Kernel
 from minicnn.kernels.cuda.matmul import multiply
 
-pytestmark = needs_compiler
+pytestmark = [needs_compiler, pytest.mark.emulator]
 
 FILE = Path(__file__).with_name("kernels_recorded.cu")
 

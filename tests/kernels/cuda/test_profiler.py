@@ -15,15 +15,13 @@ from minicnn.kernels.cuda.profiler import arguments, gate, listing, machine_code
 from minicnn.kernels.cuda.profiler.cases import cases
 from minicnn.kernels.cuda.source import FOLDER
 
-pytestmark = needs_compiler
-
 FILE = Path(__file__).with_name("kernels_profiled.cu")
 H100 = peaks.gpu("H100")
 
 needs_lines = pytest.mark.skipif(
     not any(map(places.shutil.which, ("addr2line", "llvm-addr2line", "llvm-symbolizer"))), reason="needs addr2line"
 )
-pytestmark = [needs_compiler, needs_lines]
+pytestmark = [needs_compiler, needs_lines, pytest.mark.emulator]
 
 
 @pytest.fixture(autouse=True)
