@@ -13,9 +13,9 @@ import numpy as np
 import minicnn
 import minicnn.functional as F
 from minicnn.emulated import on_device
+from minicnn.precision import current_precision, precision
 
 from .. import conv, layout, matmul, tensor_cores
-from ..precision import precision
 
 PICTURES = 2, 16, 18, 20  # N C H W
 
@@ -32,26 +32,35 @@ def _array(*shape):
     return on_device(drawn)
 
 
-def _tensor(*shape):
-    return minicnn.Tensor(_array(*shape), requires_grad=True)
+def _tensor(*shape, dtype=np.float32):
+    return minicnn.Tensor(_array(*shape).astype(dtype), requires_grad=True)
 
 
-def _op(function, *shapes, **options):
-    """Forward and, from a random gradient, backward."""
-    y = function(*(_tensor(*shape) for shape in shapes), **options)
-    y.backward(minicnn.Tensor(_array(*y.shape)))
+def _activation(*shape):
+    """In the precision that activations have now."""
+    return _tensor(*shape, dtype=minicnn.bfloat16 if current_precision() == "bfloat16" else np.float32)
+
+
+def _op(function, *shapes, weights=(), **options):
+    """Forward and, from a random gradient, backward; `weights` are the shapes of float32 arguments."""
+    y = function(*(_activation(*s) for s in shapes), *(_tensor(*s) for s in weights), **options)
+    y.backward(minicnn.Tensor(_array(*y.shape).astype(y.data.dtype)))
 
 
 def _labelled(function, **options):
     """A loss of 70 rows of 100 scores."""
     target = minicnn.Tensor(on_device(np.random.default_rng(0).integers(0, 100, 70)))
-    function(_tensor(70, 100), target, **options).backward()
+    function(_activation(70, 100), target, **options).backward()
 
 
 def _batch_norm(function):
     channels = PICTURES[1]
     running = (minicnn.Tensor(_array(channels)), minicnn.Tensor(abs(_array(channels))))
-    _op(lambda x, weight, bias: function(x, *running, weight, bias, training=True), PICTURES, (channels,), (channels,))
+    _op(
+        lambda x, weight, bias: function(x, *running, weight, bias, training=True),
+        PICTURES,
+        weights=((channels,), (channels,)),
+    )
 
 
 def _step(optimiser, **options):
@@ -71,14 +80,14 @@ def _tensor_rung(name):
     return lambda: tensor_cores.multiply(a, b, None, "bfloat16", kernel=name)
 
 
-def _rounded(run):
-    """The same on tensor cores."""
+def _in(name, run):
+    """The same in another precision."""
 
-    def rounded():
-        with precision("bfloat16"):
+    def inside():
+        with precision(name):
             run()
 
-    return rounded
+    return inside
 
 
 def _conv_rung(function):
@@ -90,8 +99,7 @@ def _conv_rung(function):
 @functools.cache
 def cases() -> dict[str, Case]:
     """{name of an op, or of a rung of a ladder: its Case}."""
-    convolution = ((2, 16, 18, 20), (64, 16, 3, 3), (64,))
-    transposed = ((2, 16, 9, 10), (16, 32, 4, 4), (32,))
+    filters, transposed = ((64, 16, 3, 3), (64,)), ((16, 32, 4, 4), (32,))
     elementwise = [F.relu, F.leaky_relu, F.relu6, F.sigmoid, F.tanh]
     found = {
         function.__name__: Case(functools.partial(_op, function, PICTURES), ("activation",)) for function in elementwise
@@ -115,11 +123,17 @@ def cases() -> dict[str, Case]:
         "nll_loss": Case(lambda: _labelled(F.nll_loss), ("nll_loss",)),
         "mse_loss": Case(lambda: _op(F.mse_loss, PICTURES, PICTURES), ("mse_loss",)),
         "smooth_l1_loss": Case(lambda: _op(F.smooth_l1_loss, PICTURES, PICTURES), ("smooth_l1_loss",)),
-        "linear": Case(lambda: _op(F.linear, (70, 96), (80, 96), (80,)), ("matmul", "linear")),
-        "conv2d": Case(lambda: _op(F.conv2d, *convolution, padding=1), ("conv",)),
+        "linear": Case(lambda: _op(F.linear, (70, 96), weights=((80, 96), (80,))), ("matmul", "linear")),
+        "conv2d": Case(lambda: _op(F.conv2d, PICTURES, weights=filters, padding=1), ("conv", "tensor_conv")),
         "conv_transpose2d": Case(
-            lambda: _op(F.conv_transpose2d, *transposed, stride=2, padding=1), ("conv_transpose",)
+            lambda: _op(F.conv_transpose2d, (2, 16, 9, 10), weights=transposed, stride=2, padding=1),
+            ("conv_transpose",),
         ),
+    }
+    found |= {f"{name}_bfloat16": case._replace(run=_in("bfloat16", case.run)) for name, case in found.items()}
+    found |= {f"{name}_tf32": found[name]._replace(run=_in("tf32", found[name].run)) for name in ("conv2d", "linear")}
+    found |= {
+        "cast": Case(lambda: _tensor(*PICTURES).bfloat16(), ("cast",)),
         "channels_last": Case(lambda: layout.channels_last(_array(*PICTURES)), ("layout",)),
         "sgd": Case(lambda: _step(minicnn.optim.SGD, momentum=0.9), ("sgd",)),
         "adam": Case(lambda: _step(minicnn.optim.Adam), ("adam",)),
@@ -128,5 +142,4 @@ def cases() -> dict[str, Case]:
     for function in (conv.conv2d_by_direct_sums, conv.conv2d_by_im2col):
         found[function.__name__] = Case(_conv_rung(function), ("conv",))
     found |= {name: Case(_tensor_rung(name), ("tensor_cores",)) for name in ("product_naive", "product_pipelined")}
-    found |= {f"{name}_bfloat16": Case(_rounded(found[name].run), ("tensor_conv",)) for name in ("conv2d", "linear")}
     return found
