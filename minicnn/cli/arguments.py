@@ -17,6 +17,7 @@ from ..data.subset import PictureSet
 from ..device import DEVICES, TIERS, current_tier, set_tier
 from ..distributed import world
 from ..distributed.agree import agree
+from ..precision import PRECISIONS, current_precision, set_precision
 from ..storage.checkpoint import CheckpointError, State
 from ..train.restore import load_run, unusable
 from ..train.step import Steps
@@ -26,11 +27,11 @@ OF_THIS_CALL = ("resume", "evaluate", "ensemble", "tta", "scales", "output_dir",
 # settings that earlier checkpoints lack, and what they had
 ADDED = {"drop_last": False, "zero_padding": "behind", "norm_across_halves": True}
 ADDED |= {"accumulate": 1, "shards": None, "send": "float32", "step_timeout": 0.0}
-ADDED |= {"sync_bn": False, "lr_for_batch": None, "warmup": 0.0}
+ADDED |= {"sync_bn": False, "lr_for_batch": None, "warmup": 0.0, "precision": "float32"}
 RENAMED = {"warmup_steps": "warmup"}  # what earlier checkpoints call them, in programs that have these
 # when a run is resumed; anything else would make it another run
 WATCHING = ("workers", "print_freq", "checkpoint_every", "tensorboard", "max_bad_fraction", "step_timeout")
-MAY_CHANGE = (*OF_THIS_CALL, *WATCHING, "dir", "epochs", "device", "tier", "accumulate", "send")
+MAY_CHANGE = (*OF_THIS_CALL, *WATCHING, "dir", "epochs", "device", "tier", "precision", "accumulate", "send")
 MAY_CHANGE_IN_A_TEST = (*MAY_CHANGE, "batch_size", "shorter_side")
 
 
@@ -72,6 +73,8 @@ def make_parser(description: str, archs: Sequence[str]) -> ArgumentParser:
     run = parser.add_argument_group("the run")
     run.add_argument("--device", choices=DEVICES, default="cpu", help="where the network is")
     run.add_argument("--tier", choices=TIERS, default=current_tier(), help="written to be read, or to be run")
+    digits = "bfloat16: activations in half the bytes; tf32, float16: only factors of products, on a GPU"
+    run.add_argument("--precision", choices=PRECISIONS, default=current_precision(), help=digits)
     run.add_argument("--resume", metavar="CHECKPOINT", help="go on with its run, with its settings")
     run.add_argument("--other-pictures", action="store_true", help="resume although DIR holds others than before")
     usual = "a new folder (default: runs/<arch>-<data>-<number>)"
@@ -121,7 +124,8 @@ class _Help(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpF
 def parse(
     parser: ArgumentParser, argv: Sequence[str] | None, choose_defaults: Callable[[Namespace], dict[str, Any]]
 ) -> tuple[Namespace, State | None]:
-    """(arguments, state of the checkpoint to go on with or test first, or None). The tier that they name is in force.
+    """(arguments, state of the checkpoint to go on with or test first, or None). The tier and the precision that the
+    arguments name are in force.
 
     argv: None for the command line's. RanksDiffer unless all ranks have the same.
 
@@ -143,7 +147,7 @@ def parse(
     if source is None:
         parser.set_defaults(**choose_defaults(args))
         args = parser.parse_args(argv)
-        set_tier(args.tier)
+        use(args)
         return args, None
 
     state = world().on_rank_0(load_run, source)  # a file that the other ranks need not see
@@ -161,8 +165,14 @@ def parse(
         if name not in may_change and getattr(args, name, None) != value:
             what = f"{source} is of a run with {name} {value}, not {getattr(args, name, None)}"
             raise CheckpointError(f"{what}; it goes on with its own settings: leave {flag(name)} out")
-    set_tier(args.tier)
+    use(args)
     return args, state
+
+
+def use(args: Namespace) -> None:
+    """Have ops run in the tier and the precision that the arguments name."""
+    set_tier(args.tier)
+    set_precision(args.precision)
 
 
 def check_settings(

@@ -14,7 +14,7 @@ from ..gradmode import no_grad
 from ..nn import Module
 from ..tensor import Tensor
 from ..train.log import summary_writer
-from ..train.step import ALL_AT_ONCE, Steps, check_steps
+from ..train.step import ALL_AT_ONCE, Steps, check_precision, check_steps
 from .arguments import steps_of
 
 
@@ -37,6 +37,7 @@ def check_feasible(args: Namespace, model: Module, count: int) -> None:
             raise ValueError(f"{what}; take larger ones: {error}") from error
     steps = steps_of(args)
     check_steps(steps, args.batch_size, world().size, args.device)
+    check_precision(args.device, args.tier)
     try_single_pictures(model, args.image_size, count, args.batch_size, args.drop_last, steps, args.sync_bn)
     if args.tensorboard:
         summary_writer()  # SettingError without the package

@@ -17,6 +17,7 @@ from threadpoolctl import threadpool_limits
 from ..device import cpu_cores, cpu_threads, current_tier, set_cpu_threads
 from ..distributed import world
 from ..distributed.start import BLAS_VARIABLES
+from ..precision import current_precision
 from .gpu import ASKED, gpu_environment
 
 
@@ -32,13 +33,14 @@ def environment(device: str = "cpu") -> dict[str, str]:
         "ranks": str(world().size),
         "processor": cpu_name(),  # BLAS chooses its kernels by it
         "device": f"{device}, tier {current_tier()}",
+        "precision": current_precision(),
     }
     return own | (gpu_environment() if device == "cuda" else {})
 
 
 def differences(before: dict[str, str], now: dict[str, str]) -> str:
     """What has changed, as text, such as "numpy 2.1 then, 2.2 now"; empty if nothing has."""
-    before = {"ranks": "1", **before}  # of a checkpoint from when there were no others
+    before = {"ranks": "1", "precision": "float32", **before}  # of a checkpoint from when there were no others
     asked = [key for key in now if key in before or key not in ASKED]  # no GPU then: "device" says so
     return "; ".join(f"{key} {before.get(key)} then, {now[key]} now" for key in asked if before.get(key) != now[key])
 

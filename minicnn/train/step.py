@@ -16,6 +16,7 @@ from ..data import Batch
 from ..errors import SettingError
 from ..nn import Module
 from ..nn.split import is_split
+from ..precision import current_precision
 
 
 class Steps(NamedTuple):
@@ -70,6 +71,16 @@ def check_steps(steps: Steps, batch_size: int, ranks: int, device: str) -> None:
         raise SettingError(f"{what}; start 1, 2, 4, ... ranks, or choose as many shards at least")
     if steps.shards > batch_size:
         raise SettingError(f"--shards {steps.shards} cannot be made of a batch of {batch_size}; choose fewer")
+
+
+def check_precision(device: str, tier: str) -> None:
+    """SettingError where the present precision is one that only a GPU's fast kernels have."""
+    name = current_precision()
+    if name in ("tf32", "float16") and (device, tier) != ("cuda", "fast"):
+        what = f"--precision {name} rounds factors of products on device 'cuda', tier 'fast'"
+        raise SettingError(
+            f"{what}; this is {device!r}, tier {tier!r}: leave it out, or choose bfloat16, which every device has"
+        )
 
 
 def check_whole(model: Module) -> None:
