@@ -3,11 +3,11 @@
     python -m minicnn.kernels.check
 
 NVRTC, NVIDIA's compiler as a library, turns each .cu file of ``kernels/cuda/`` into machine code for compute capability
-7.5, 8.0, 9.0 and 10.0 and says what each kernel takes: registers, shared memory, and spills, which are registers that
-did not fit, or arrays with an index that the compiler does not know, and lie in slow memory: an error. Occupancy is how
-many of a multiprocessor's threads can be there at once, in theory, in blocks of 256 threads, which is what almost every
-kernel is launched with, and without the shared memory whose size a launch gives. For ``kernels/numba_cuda/``, Numba and
-NVIDIA's linker say the same (``ptx.py`` there).
+7.5, 8.0, 9.0 and 10.0 (or for what a line "// arch: sm_90a" says, and nothing else) and says what each kernel takes:
+registers, shared memory, and spills, which are registers that did not fit, or arrays with an index that the compiler
+does not know, and lie in slow memory: an error. Occupancy is how many of a multiprocessor's threads can be there at
+once, in theory, in blocks of 256 threads, which is what almost every kernel is launched with. For
+``kernels/numba_cuda/``, Numba and NVIDIA's linker say the same (``ptx.py`` there).
 
 Needs what ``pip install 'numba-cuda[cu13]'`` brings along; neither driver nor GPU.
 
@@ -21,7 +21,7 @@ from typing import NamedTuple
 from minicnn.console import complain, say
 
 from .cuda.launch import THREADS
-from .cuda.source import FOLDER, kernels, text, types
+from .cuda.source import FOLDER, architecture, kernels, text, types
 
 
 class Multiprocessor(NamedTuple):
@@ -75,20 +75,27 @@ class Usage(NamedTuple):
         return 100 * min(fit) * warps * WARP / has.threads
 
 
-def check_file(path, architecture):
-    """The Usage of every kernel of a .cu file, for each T. RuntimeError, the compiler's message, if it compiles not."""
+def architectures(path):
+    """Those of ARCHITECTURES that a .cu file is compiled for: all, or the one that it says it is for."""
+    only = architecture(path)
+    return [sm for sm in ARCHITECTURES if only is None or only.removeprefix("sm_").rstrip("a") == str(sm)]
+
+
+def check_file(path, sm):
+    """The Usage of every kernel of a .cu file, for each T. RuntimeError, the compiler's message, if it compiles not, or
+    if products by wgmma wait for one another, which they are made to where the compiler cannot follow the sums."""
     names = [(kernel, real) for kernel in kernels(path) for real in types(path).values()]
-    return usages(path, names, architecture, compile_cubin(path, names, architecture))
+    compiled = compile_cubin(path, names, sm)
+    if "wgmma.mma_async instructions are serialized" in compiled.log:
+        raise RuntimeError(f"{path.name}, sm_{sm}: products wait for one another\n{compiled.log}")
+    return usages(path, names, sm, compiled)
 
 
-def usages(path, names, architecture, compiled):
+def usages(path, names, sm, compiled):
     """The Usage of each (kernel, T) of `names`, for which the file was compiled."""
     parts = re.split(r"Compiling entry function '(\w+)'", compiled.log)[1:]  # mangled name, what is said of it, ...
     found = {entry: _usage(part) for entry, part in zip(parts[::2], parts[1::2], strict=True)}
-    return [
-        Usage(path.name, *name, architecture, *found[entry])
-        for name, entry in zip(names, compiled.lowered, strict=True)
-    ]
+    return [Usage(path.name, *name, sm, *found[entry]) for name, entry in zip(names, compiled.lowered, strict=True)]
 
 
 def compiler():
@@ -110,21 +117,22 @@ class Compiled(NamedTuple):
     cubin: bytes
 
 
-def compile_cubin(path, names, architecture, more=()):
+def compile_cubin(path, names, sm, more=()):
     """The file Compiled, for each (kernel, T) of `names`; `more` options of the compiler."""
     nvrtc = compiler()
 
     def call(function, *arguments):
         status, *results = function(*arguments)
         if status != nvrtc.nvrtcResult.NVRTC_SUCCESS:
-            raise RuntimeError(f"{path.name}, sm_{architecture}: {status.name}\n{_log(nvrtc, program)}")
+            raise RuntimeError(f"{path.name}, sm_{sm}: {status.name}\n{_log(nvrtc, program)}")
         return results[0] if results else None
 
     program = nvrtc.nvrtcCreateProgram(text(path).encode(), path.name.encode(), 0, [], [])[1]
     expressions = [f"{kernel}<{real}>".encode() for kernel, real in names]
     for expression in expressions:
         call(nvrtc.nvrtcAddNameExpression, program, expression)
-    options = [f"--gpu-architecture=sm_{architecture}".encode(), b"--std=c++17", b"--ptxas-options=-v", *AS_CUPY, *more]
+    target = architecture(path) or f"sm_{sm}"
+    options = [f"--gpu-architecture={target}".encode(), b"--std=c++17", b"--ptxas-options=-v", *AS_CUPY, *more]
     call(nvrtc.nvrtcCompileProgram, program, len(options), options)
     lowered = [call(nvrtc.nvrtcGetLoweredName, program, expression).decode() for expression in expressions]
     cubin = b" " * call(nvrtc.nvrtcGetCUBINSize, program)
@@ -160,15 +168,16 @@ def table(usages):
     columns = "".join(f" | sm_{architecture:<3} reg shared spill occ" for architecture in ARCHITECTURES)
     yield f"{'file':20} {'kernel':43} {'T':8}{columns}"
     for names, each in by_kernel.items():
-        cells = (f" | {u.registers:10} {u.shared:6} {u.spills:5} {u.occupancy:2.0f} %" for u in each)
-        yield "{:20} {:43} {:8}".format(*names) + "".join(cells)
+        on = {u.architecture: f"{u.registers:10} {u.shared:6} {u.spills:5} {u.occupancy:2.0f} %" for u in each}
+        yield "{:20} {:43} {:8}".format(*names) + "".join(f" | {on.get(sm, '-'):>28}" for sm in ARCHITECTURES)
 
 
 def main():
     """Print the table. Returns 1 if a kernel spills or does not compile, else 0."""
     try:
         files = sorted(FOLDER.glob("*.cu"))
-        usages = [usage for path in files for sm in ARCHITECTURES for usage in check_file(path, sm)] + numba_usages()
+        usages = [usage for path in files for sm in architectures(path) for usage in check_file(path, sm)]
+        usages += numba_usages()
     except ImportError as error:
         complain(
             f"error: this needs NVIDIA's compilers ({error}): pip install nvidia-cuda-nvrtc 'numba-cuda[cu13]'; no GPU"
@@ -178,6 +187,9 @@ def main():
         complain(f"error: {error}")
         return 1
     say("\n".join(table(usages)))
+    for path in files:
+        if only := architecture(path):
+            say(f"{path.name} is for {only} and nothing else: it has instructions that no other GPU has")
     spilling = [usage for usage in usages if usage.spills]
     say(f"{len(usages)} kernels compiled, {len(spilling)} of them with spills")
     return 1 if spilling else 0

@@ -19,7 +19,7 @@ from minicnn.kernels.arguments import (
 from minicnn.kernels.faults import named, sync_wanted, wait
 
 from . import emulator
-from .source import DTYPES, FOLDER, STRUCTS, KernelError, divisor, kernels, text, types
+from .source import DTYPES, FOLDER, STRUCTS, KernelError, architecture, divisor, kernels, text, types
 
 __all__ = ["empty"]  # besides what is defined here
 
@@ -77,7 +77,8 @@ class Kernel(CheckedKernel):
         for i, array in enumerate(reaches):
             check_array(f"{self}: parameter const T *reaches[{i}]", array, real)
         arrays = [v for p, v in zip(self.parameters, values, strict=True) if p.is_array and v is not None]
-        check_one_gpu(self, [*arrays, *reaches])
+        arrays += reaches
+        check_one_gpu(self, arrays)
         return real, values, arrays
 
     def _compiled(self, real, array):
@@ -152,7 +153,8 @@ def _gpu_module(path):
     remark(f"compiling {path.name}, or finding it on disk")
     names = [f"{name}<{real}>" for name in kernels(path) for real in types(path).values()]
     code = f'#line 1 "{path.name}"\n' + text(path)  # what the compiler calls it in its messages
-    module = cupy.RawModule(code=code, options=("-std=c++17",), name_expressions=names)
+    options = ["-std=c++17", *([f"-arch={only}"] if (only := architecture(path)) else [])]
+    module = cupy.RawModule(code=code, options=tuple(options), name_expressions=names)
     try:
         module.compile()
     except cupy.cuda.compiler.CompileException as error:

@@ -4,7 +4,7 @@ import math
 
 from minicnn.precision import rounding
 
-from . import split, tensor_cores
+from . import hopper, split, tensor_cores
 from .launch import Kernel, empty
 
 # How many rows and columns of the result a thread block works out, its threads, and whether blockIdx.x counts rows
@@ -23,8 +23,11 @@ _kernels = {name: Kernel("matmul.cu", name) for name in LADDER}
 def multiply(a, b, bias=None, *, a_is_transposed=False, b_is_transposed=False, kernel=None):
     """c (I, J) = a (I, K) @ b (K, J) + bias (J,); a transposed factor is given as (K, I), or as (J, K).
 
-    kernel: a rung of the LADDER; None takes the best for the sizes and, for float32, the precision (precision.py).
+    kernel: a rung of the LADDER, or "product_hopper", for bfloat16 (hopper.py); None takes the best for the sizes and,
+            for float32, the precision (precision.py).
     """
+    if kernel == "product_hopper" or (kernel is None and hopper.is_chosen(a)):
+        return hopper.multiply(a, b, bias, a_is_transposed=a_is_transposed, b_is_transposed=b_is_transposed)
     if kernel is None and (precision := rounding(a)):
         transposed = {"a_is_transposed": a_is_transposed, "b_is_transposed": b_is_transposed}
         return tensor_cores.multiply(a, b, bias, precision, **transposed)

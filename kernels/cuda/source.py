@@ -26,6 +26,23 @@ DTYPES = {
 WHOLE = [name for name, dtype in DTYPES.items() if dtype.kind in "iu"]
 STRUCTS = {  # that a kernel is given by value; divide.cuh explains the first
     "Divisor": np.dtype([("multiplier", np.uint32), ("shift", np.uint32), ("number", np.int32)]),
+    # emulator/tensor_map.cuh; on a GPU 128 bytes that only it reads, so there are no gaps
+    "TensorMap": np.dtype(
+        [
+            ("address", "u8"),
+            ("strides", "4u8"),
+            ("sizes", "5u4"),
+            ("box", "5u2"),
+            ("steps", "5u2"),
+            ("lower", "3i2"),
+            ("upper", "3i2"),
+            ("axes", "u1"),
+            ("windows", "u1"),
+            ("swizzle", "u1"),
+            ("itemsize", "u1"),
+            ("rest", "32u1"),
+        ]
+    ),
 }
 REAL_TYPES = {np.dtype(np.float32): "float", np.dtype(np.float64): "double"}  # what T is, where the file does not say
 TENSOR_TYPES = {"tf32": np.dtype(np.float32), "float16": np.dtype(np.float16), "bfloat16": BFLOAT16}
@@ -41,6 +58,7 @@ _PARAMETER = re.compile(
     r"(const\s+)?(?:__grid_constant__\s+)?(wide\s*<\s*T\s*>|\w+(?:\s+\w+)*?)\s*(\*?)\s*(?:__restrict__\s*)?\b(\w+)"
 )
 _TYPES = re.compile(r"^// T: (.*)$", re.MULTILINE)
+_ARCHITECTURE = re.compile(r"^// arch: (\w+)$", re.MULTILINE)
 _INCLUDE = re.compile(r'^#include "(\w+\.cuh)"$', re.MULTILINE)
 
 
@@ -129,6 +147,13 @@ def types(path):
     if len(found) < len(names):  # tf32 is float32 in NumPy, as float is: a launch could not tell which is meant
         raise KernelError(f"{path.name}: cannot read {said[0]!r}; it names some of {', '.join(ALL_TYPES)}, one a dtype")
     return found
+
+
+@functools.cache
+def architecture(path):
+    """What the file has to be compiled for, and for nothing else, as a line "// arch: sm_90a" says, or None."""
+    said = _ARCHITECTURE.search(path.read_text(encoding="utf-8"))
+    return said and said[1]
 
 
 @functools.cache

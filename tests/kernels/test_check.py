@@ -6,8 +6,8 @@ import pytest
 from checks import raises
 
 from minicnn.kernels import check
-from minicnn.kernels.check import ARCHITECTURES, Usage, check_file, table
-from minicnn.kernels.cuda.source import FOLDER, kernels, types
+from minicnn.kernels.check import ARCHITECTURES, Usage, architectures, check_file, table
+from minicnn.kernels.cuda.source import FOLDER, architecture, kernels, types
 
 try:
     check.compiler()
@@ -30,16 +30,19 @@ template <typename T> __global__ void __launch_bounds__(1024) many(T *x) {
 
 
 OLDEST, *BETWEEN, NEWEST = ARCHITECTURES
-ONE_BY_ONE = [OLDEST, *(pytest.param(each, marks=pytest.mark.slow) for each in BETWEEN), NEWEST]
+ONE_BY_ONE = [  # a file that is for one GPU alone is always compiled for it
+    pytest.param(path, sm, marks=[pytest.mark.slow] if sm in BETWEEN and architecture(path) is None else [])
+    for path in FILES
+    for sm in architectures(path)
+]
 
 
-@pytest.mark.parametrize("architecture", ONE_BY_ONE)
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
-def test_every_kernel_compiles_without_spills(path, architecture):
-    usages = check_file(path, architecture)
+@pytest.mark.parametrize("path, sm", ONE_BY_ONE, ids=lambda value: getattr(value, "name", str(value)))
+def test_every_kernel_compiles_without_spills(path, sm):
+    usages = check_file(path, sm)
     assert {(u.kernel, u.real) for u in usages} == {(k, real) for k in kernels(path) for real in types(path).values()}
     for usage in usages:
-        assert usage.spills == 0, f"{usage.kernel}<{usage.real}> spills {usage.spills} bytes on sm_{architecture}"
+        assert usage.spills == 0, f"{usage.kernel}<{usage.real}> spills {usage.spills} bytes on sm_{sm}"
         assert usage.registers > 0 and 0 < usage.occupancy <= 100
 
 
@@ -48,6 +51,41 @@ def test_every_type_that_a_parameter_may_have(architecture):
     path = Path(__file__).parent / "cuda" / "kernels_of_types.cu"
     usages = check_file(path, architecture)
     assert {usage.real for usage in usages} == {"float", "double", "bfloat16"} and not any(u.spills for u in usages)
+
+
+FOR_HOPPER = """// T: float
+// arch: sm_90a
+#include "hopper.cuh"
+template <typename T> __global__ void products(T *y, unsigned long long tile) {
+    float sum[64] = {};
+    fence_sums();
+    multiply_add<false, false>(sum, tile, tile);
+    SEEN
+    multiply_add<false, false>(sum, tile, tile);
+    close_products();
+    wait_for_products<0>();
+    for (int i = 0; i < 64; i++) y[i * 128 + threadIdx.x] = sum[i];
+}
+"""
+
+
+def test_products_that_wait_for_one_another_are_an_error(tmp_path):
+    path = tmp_path / "products.cu"
+    path.write_text(FOR_HOPPER.replace("SEEN", ""))
+    assert [(u.architecture, u.spills) for sm in architectures(path) for u in check_file(path, sm)] == [(90, 0)]
+    path = tmp_path / "serial.cu"
+    path.write_text(FOR_HOPPER.replace("SEEN", "sum[3] *= 2;"))
+    with raises(RuntimeError, "serial.cu", "sm_90", "wait for one another"):
+        check_file(path, 90)
+
+
+def test_a_file_for_one_gpu_says_so(tmp_path, monkeypatch, capsys):
+    (tmp_path / "products.cu").write_text(FOR_HOPPER.replace("SEEN", ""))
+    monkeypatch.setattr(check, "FOLDER", tmp_path)
+    monkeypatch.setattr(check, "numba_usages", lambda: [])
+    assert check.main() == 0
+    said = capsys.readouterr().out
+    assert "products.cu is for sm_90a and nothing else" in said and "1 kernels compiled" in said
 
 
 def test_spills_are_seen_and_refused(tmp_path, monkeypatch, capsys):

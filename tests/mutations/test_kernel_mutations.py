@@ -11,6 +11,7 @@ import types
 import numpy as np
 import pytest
 import test_elementwise
+import test_hopper
 import test_kernel_sizes
 import test_summation
 import test_tensor_cores
@@ -90,6 +91,17 @@ def tensor_convolutions():
 def tensor_parts():
     with pytest.MonkeyPatch.context() as monkeypatch:
         test_tensor_cores.test_sums_in_parts("bfloat16", monkeypatch)
+
+
+def hopper_products():
+    """Of more tiles than stages, and of columns and rows beyond the first 64."""
+    for b_is_transposed in (True, False):
+        test_hopper.test_a_product_longer_than_its_stages(b_is_transposed)
+
+
+def hopper_parts():
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        test_hopper.test_sums_in_parts(monkeypatch)
 
 
 def nan_through_relu():

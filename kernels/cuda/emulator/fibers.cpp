@@ -38,7 +38,7 @@ struct Fiber {
     bool started;
 };
 
-enum State : char { NOT_BEGUN, RUNNING, AT_BARRIER, AT_WARP, DONE };
+enum State : char { NOT_BEGUN, RUNNING, AT_BARRIER, AT_WARP, AT_ENGINE, DONE };
 
 struct Thread {
     State state;
@@ -48,6 +48,8 @@ struct Thread {
     unsigned source;  // the lane whose value it asks for
     uint64_t value;   // what it offers to the others, and then what it got
     unsigned ballot;  // the lanes whose value was not 0
+    bool (*holds)(unsigned thread);     // AT_ENGINE: what it waits for,
+    void (*complain)(unsigned thread);  // and what is said if that never comes
 };
 
 Fiber fibers[MAX_THREADS], *current_fiber, *idle[MAX_THREADS];
@@ -75,7 +77,7 @@ void fiber_main() {
     for (;;) {
         while (next_thread < threads_in_block) {
             unsigned thread = next_thread++;
-            threads[thread] = {RUNNING, current_fiber, 0, 0, 0, 0, 0};
+            threads[thread] = {RUNNING, current_fiber, 0, 0, 0, 0, 0, nullptr, nullptr};
             set_current(thread);
             launch->kernel(launch->arguments);
             threads[current_thread].state = DONE;
@@ -153,6 +155,8 @@ bool warp_meets(unsigned thread) {
 }
 
 void report_deadlock() {
+    for (unsigned t = 0; t < threads_in_block; t++)
+        if (threads[t].state == AT_ENGINE) threads[t].complain(t);
     unsigned waiting = 0, absent = 0;
     while (threads[waiting].state != AT_BARRIER && threads[waiting].state != AT_WARP) waiting++;
     const Thread &stuck = threads[waiting];
@@ -181,6 +185,19 @@ bool some_warp_meets() {
     return false;
 }
 
+// Whether an engine has done, or threads have, what others wait for.
+bool some_wait_is_over() {
+    for (unsigned t = threads_in_block; t-- > 0;)
+        if (threads[t].state == AT_ENGINE && threads[t].holds(t)) let_go(t);
+    return ready_count > 0;
+}
+
+bool all_are_done() {
+    for (unsigned t = 0; t < threads_in_block; t++)
+        if (threads[t].state != DONE) return false;
+    return true;
+}
+
 void run_block() {
     epoch++;
     first_epoch = epoch;
@@ -200,11 +217,11 @@ void run_block() {
             resume(threads[thread].fiber);
         } else if (next_thread < threads_in_block) {
             resume(idle[--idle_count]);
-        } else if (!some_warp_meets()) {
-            for (unsigned t = 0; t < threads_in_block; t++)
-                if (threads[t].state != DONE) report_deadlock();
+        } else if (all_are_done()) {
             close_interval();
-            return;
+            return end_engines();
+        } else if (!some_warp_meets() && !some_wait_is_over() && !engines_go_on()) {
+            report_deadlock();
         }
     }
 }
@@ -220,6 +237,15 @@ void fail(const void *code, const char *format, ...) {
     bool found = code && dladdr(code, &library);
     report->offset = found ? static_cast<const char *>(code) - static_cast<const char *>(library.dli_fbase) - 1 : 0;
     _longjmp(launcher, 1);
+}
+
+void become(unsigned thread) { set_current(thread); }
+
+void wait_until(bool (*holds)(unsigned thread), void (*complain)(unsigned thread)) {
+    if (holds(current_thread)) return;
+    threads[current_thread].holds = holds;
+    threads[current_thread].complain = complain;
+    wait(AT_ENGINE, 0);
 }
 
 // ---- What kernels call (cuda.h)
@@ -243,7 +269,7 @@ uint64_t warp_exchange(unsigned line, unsigned mask, unsigned source, uint64_t v
     Thread &self = threads[current_thread];
     if (!(mask >> current_thread % WARP & 1))
         fail(nullptr, "%s, line %u, is not in the mask 0x%08x that it gives", full_name().text, line, mask);
-    self = {AT_WARP, self.fiber, line, mask, source, value, 0};
+    self = {AT_WARP, self.fiber, line, mask, source, value, 0, nullptr, nullptr};
     if (!warp_meets(current_thread)) wait(AT_WARP, line);
     *ballot = self.ballot;
     return self.value;

@@ -44,7 +44,7 @@ using SharedArray = Parameter;  // it has a name, a place and sizes, too
 
 Cell **cells;  // of each parameter; nullptr where the kernel may only read
 const Parameter *latest;
-alignas(256) char shared_memory[SHARED_BYTES + 2 * (MAX_SHARED_ARRAYS + 1) * GAP];
+alignas(1024) char shared_memory[SHARED_BYTES + 2 * (MAX_SHARED_ARRAYS + 1) * GAP];
 Cell shared_cells[sizeof shared_memory / WORD];
 SharedArray shared_arrays[MAX_SHARED_ARRAYS];  // by the number of the declaration; base is nullptr before it is reached
 size_t shared_end, shared_static, shared_dynamic;  // the end of those reached; their bytes, of both kinds
@@ -180,6 +180,7 @@ const SharedArray &access_shared(char *address, size_t bytes, bool write, bool a
     for (const SharedArray &array : shared_arrays) {
         if (!array.base) continue;
         if (holds(array, address, bytes)) {
+            if (busy_vectors) check_engines(address, bytes, write, code);
             Cell *first = shared_cells + (array.base - shared_memory) / WORD;
             check_race(first, array, address, bytes, write, atomic, false, code);
             return array;
@@ -271,6 +272,7 @@ void end_launch() {
 // What a block finds in shared memory is whatever the last one left there: here it is NaN, in float and in double.
 void begin_block() {
     memset(shared_memory, 0xff, shared_end);
+    begin_engines();
     for (unsigned t = 0; t < threads_in_block; t++) copies[t].clear(), groups[t] = 0, fences[t].first = 0;
     taken.clear();
 }

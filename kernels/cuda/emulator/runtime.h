@@ -89,6 +89,20 @@ void begin_block();
 void end_launch();
 const char *shared_name(unsigned number);  // nullptr of one that no thread has reached
 
+// What goes on while threads run, and may touch shared memory: copies (asynchronous.cpp), products (wgmma.cpp)
+extern unsigned busy_vectors;  // of shared memory, 16 bytes each, that an engine reads or writes
+void begin_engines();          // of a block
+void end_engines();            // reports what still goes on
+bool engines_go_on();          // whether there was something to be done
+void check_engines(char *address, size_t bytes, bool write, const void *code);  // a thread's own access
+void begin_reading(char *vector, const void *code);                             // by an engine
+void end_reading(char *vector);
+unsigned swizzled(unsigned address, unsigned bits);
+
+// Let the current thread wait until holds() of it, or complain() where nobody can go on; run on as one (fibers.cpp)
+void wait_until(bool (*holds)(unsigned thread), void (*complain)(unsigned thread));
+void become(unsigned thread);
+
 // Its record (record.cpp)
 void begin_records();
 void record(const Record &access, const void *code);
