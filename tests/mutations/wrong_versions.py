@@ -173,17 +173,17 @@ def compiled_from(wrong):
     """The emulator compiles this file in the place of the one with its name, and what includes it."""
     right = emulator.library
 
-    def library(path):
+    def library(path, options=()):
         if f'#line 1 "{wrong.name}"' in source.text(path):  # it includes this one, or one that does
             includes = wrong.with_name(path.name)
             includes.write_text(path.read_text())
         elif path.name == wrong.name:
             includes = wrong
         else:
-            return right(path)
+            return right(path, options)
         with pytest.MonkeyPatch.context() as monkeypatch:
             monkeypatch.setenv("MINICNN_CACHE", str(wrong.parent))  # nobody needs it again
-            return right(includes)
+            return right(includes, options)
 
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.setattr(emulator, "library", library)
