@@ -63,6 +63,16 @@ def _batch_norm(function):
     )
 
 
+def _casts():
+    _tensor(*PICTURES).bfloat16()
+    _tensor(70, 100).bfloat16().float()
+
+
+def _pool_without_gradient():
+    with minicnn.no_grad():
+        F.max_pool2d(_activation(*PICTURES), kernel_size=3, stride=2)
+
+
 def _step(optimiser, **options):
     parameters = [minicnn.Tensor(_array(*shape), requires_grad=True) for shape in ((3000,), (64, 48), (100,))]
     for parameter in parameters:
@@ -133,7 +143,10 @@ def cases() -> dict[str, Case]:
     found |= {f"{name}_bfloat16": case._replace(run=_in("bfloat16", case.run)) for name, case in found.items()}
     found |= {f"{name}_tf32": found[name]._replace(run=_in("tf32", found[name].run)) for name in ("conv2d", "linear")}
     found |= {
-        "cast": Case(lambda: _tensor(*PICTURES).bfloat16(), ("cast",)),
+        "cast": Case(_casts, ("cast",)),
+        "max_pool2d_without_gradient": Case(_pool_without_gradient, ("max_pool",)),
+        "max_pool2d_of_wide_windows": Case(lambda: _op(F.max_pool2d, PICTURES, kernel_size=17), ("max_pool",)),
+        "mse_loss_of_each": Case(lambda: _op(F.mse_loss, PICTURES, PICTURES, reduction="none"), ("mse_loss",)),
         "channels_last": Case(lambda: layout.channels_last(_array(*PICTURES)), ("layout",)),
         "sgd": Case(lambda: _step(minicnn.optim.SGD, momentum=0.9), ("sgd",)),
         "adam": Case(lambda: _step(minicnn.optim.Adam), ("adam",)),
