@@ -134,7 +134,7 @@ def cases() -> dict[str, Case]:
         "mse_loss": Case(lambda: _op(F.mse_loss, PICTURES, PICTURES), ("mse_loss",)),
         "smooth_l1_loss": Case(lambda: _op(F.smooth_l1_loss, PICTURES, PICTURES), ("smooth_l1_loss",)),
         "linear": Case(lambda: _op(F.linear, (70, 96), weights=((80, 96), (80,))), ("matmul", "linear")),
-        "conv2d": Case(lambda: _op(F.conv2d, PICTURES, weights=filters, padding=1), ("conv", "tensor_conv")),
+        "conv2d": Case(lambda: _op(F.conv2d, (1, 16, 18, 20), weights=filters, padding=1), ("conv", "tensor_conv")),
         "conv_transpose2d": Case(
             lambda: _op(F.conv_transpose2d, (2, 16, 9, 10), weights=transposed, stride=2, padding=1),
             ("conv_transpose",),

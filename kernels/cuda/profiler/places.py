@@ -13,6 +13,7 @@ from minicnn.device import KernelError
 from .. import emulator, source
 
 EMULATOR = Path(emulator.__file__).parent
+_known: dict[str, dict[int, "Place | None"]] = {}  # {library: {offset: what it is}}
 _FRAME = re.compile(r"(.+):(\d+|\?)(?: \(discriminator \d+\))?")
 
 
@@ -38,9 +39,14 @@ def places(library: str, offsets: Iterable[int]) -> dict[int, Place]:
 
     Of functions within one another it is the innermost that is not the emulator's own.
     """
-    wanted = sorted({int(offset) for offset in offsets})
-    if not wanted:
-        return {}
+    known = _known.setdefault(library, {})
+    asked = {int(offset) for offset in offsets}
+    if new := sorted(asked - known.keys()):
+        known.update(dict.fromkeys(new) | _read(library, new))
+    return {offset: place for offset in asked if (place := known[offset])}
+
+
+def _read(library, wanted):
     command = [*reader(), "-a", "-i", "-e", library]
     given = "".join(f"{offset:#x}\n" for offset in wanted)
     said = subprocess.run(command, input=given, capture_output=True, text=True, errors="replace", check=False).stdout
