@@ -27,6 +27,7 @@ import functools
 import json
 import os
 import sys
+import textwrap
 from pathlib import Path
 
 from minicnn.console import complain, say
@@ -89,7 +90,7 @@ def _main(given):
         say("\n".join([*listing.listing(profile), "", *listing.summary(profile, on, notes), ""]))
         bounds = {bound.resource: bound.seconds for bound in peaks.bounds(profile, on)}
         documents.append({**profile.as_json(), "gpu": on.name, "seconds_at_least": bounds, "machine": machine})
-    say(listing.UNKNOWN)
+    say(textwrap.fill(listing.UNKNOWN, 120))
     if given.json:
         given.json.write_text(json.dumps(documents, indent=1) + "\n", encoding="utf-8")
     if given.figure:
@@ -133,10 +134,10 @@ def _of_file(path, name, options):
     """The profiles of a kernel of a shipped file, or of one with the name of a shipped one, with an op's arguments."""
     shipped = FOLDER / path.name
     is_known = shipped.is_file() and kernels(shipped).get(name) == kernels(path)[name]
-    using = [case for case in cases().values() if path.stem in case.files] if is_known else []
-    for case in using:
+    using = {key: case for key, case in cases().items() if path.stem in case.files} if is_known else {}
+    for case in sorted(using, key=lambda key: key != name):  # a rung of that name before the ops
         with counting(options, {shipped: path}) as launches:
-            case.run()
+            using[case].run()
         if found := [profile for profile in profiles(launches) if profile.kernel == name]:
             return found
     parameters = " ".join(f"{p.name}={'SHAPE' if p.is_array else 'NUMBER'}" for p in kernels(path)[name])

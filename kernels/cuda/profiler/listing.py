@@ -58,6 +58,8 @@ def row(work: Work, arithmetic: bool = True) -> str:
     memory += work.writes
     fmas, others = (short(work.fmas), short(work.others)) if arithmetic else ("-", "-")
     moved, lanes = short(memory.read + memory.written), f"{work.lanes:.1f}".removesuffix(".0")
+    if lanes == "32" and not (work.requests or work.fmas or work.others or work.tensor):
+        return ""  # it ran, and that is all
     cells = f"{moved:>6} | {fmas:>5} | {others:>5} | {short(work.tensor):>6} | {lanes:>5}"
     return f"{_memory(memory)} | {_memory(work.shared)} | {cells}"
 

@@ -1,5 +1,6 @@
 """The profiler: planted faults are found at their lines, the ladder is ranked, operations are counted one by one."""
 
+import functools
 import json
 import re
 from pathlib import Path
@@ -68,7 +69,7 @@ def test_a_missing_padding_is_found_at_the_line_that_stores(tmp_path):
     (found,) = profiles.profiles(launches)
     place, text = next(each for each in listing.wasteful(found) if "shared memory" in each[1])
     assert place == line_of(copy, "= fetched[p];")
-    assert re.search(r"shared memory: 8\.5 wavefronts a request, 1\.0 would do; worst 16", text)
+    assert text == CONFLICT
 
 
 def test_an_uncoalesced_load_is_found_at_its_line(tmp_path):
@@ -93,18 +94,44 @@ def test_a_conflict_in_an_included_file_is_found_there(tmp_path):
     assert any(re.search(r"32\.0 +1\.0 +32 .* 5     return tile", line) for line in listing.listing(wrong))
 
 
+@functools.cache
+def rung(name):
+    """Its profile, with arithmetic."""
+    (found,) = of_case(name, machine_code.options()).values()
+    return found
+
+
 def test_the_ladder_of_matmul_in_its_order():
     share = {}
-    for rung in LADDER:
-        (found,) = of_case(rung, machine_code.options()).values()
+    for name in LADDER:
+        found = rung(name)
         assert found.total.fmas == 128**3 or not machine_code.joins()
-        share[rung] = peaks.share_of_peak(found, H100)
+        share[name] = peaks.share_of_peak(found, H100)
     naive, coalesced, shared, register, *others, large = share.values()
     assert naive < 0.02 < 0.05 < min(coalesced, shared)
     assert (
         max(coalesced, shared) < 0.2 < 0.35 < min(register, *others)
         and max(register, *others) < 0.7 * large < large < 1
     )
+
+
+def numberless(line):
+    """A line of a listing or a summary without the number of the line in the file."""
+    return re.sub(r"\.cu:\d+|\|\s+\d+ ", "", line)
+
+
+@pytest.mark.skipif(machine_code.disassembler() is None, reason="needs objdump")
+def test_the_page_shows_what_the_command_prints():
+    page = (Path(__file__).parents[3] / "docs" / "profiler.md").read_text()
+    a100, said = peaks.gpu("A100"), set()
+    for found in (rung("matmul_naive"), rung("matmul_register")):
+        said.update(map(numberless, [*listing.listing(found), *listing.summary(found, a100, [])]))
+    quoted = [line for block in re.findall(r"```text\n(.*?)```", page, re.S) for line in block.splitlines()]
+    assert len(quoted) > 10
+    assert [line for line in quoted if numberless(line) not in said] == [f"  matmul.cu:166: {CONFLICT}"]
+
+
+CONFLICT = "shared memory: 8.5 wavefronts a request, 1.0 would do; worst 16"  # which is planted below
 
 
 @pytest.mark.skipif(machine_code.disassembler() is None, reason="needs objdump")
