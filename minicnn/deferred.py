@@ -1,20 +1,22 @@
 """Errors that a GPU finds while the processor has long gone on, a label out of range for one.
 
 A kernel cannot raise an exception, and waiting for it after each launch would cost more than most kernels do. So it
-leaves a mark in the GPU's memory, and the error is raised where the two meet: when a value is copied to the host.
+leaves a mark in the GPU's memory, and the error is raised where the two meet: when values are copied to the host, the
+marks come with them (``device.to_host``).
 """
 
 from collections.abc import Callable
+from typing import NamedTuple
 
-_checks: list[Callable[[], None]] = []
-
-
-def check_on_arrival(check: Callable[[], None]) -> None:
-    """Call `check()`, which raises the error if there is one, whenever values come from the GPU from now on."""
-    _checks.append(check)
+from .types import Array
 
 
-def raise_found() -> None:
-    """Raise the first error that was found since the last call."""
-    for check in _checks:
-        check()
+class Mark(NamedTuple):
+    """An array on the GPU that a kernel may write into, and what looks at its values on the host: ``check(values)``
+    raises the error if there is one, and makes the mark good again."""
+
+    array: Array
+    check: Callable[[Array], None]
+
+
+marks: list[Mark] = []  # all that kernels of this process have

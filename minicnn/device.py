@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from .deferred import raise_found
+from .deferred import marks
 from .emulated import EmulatedArray, emulating, on_device
 from .switch import Block, PerThread
 from .types import Array, Shape
@@ -243,9 +243,7 @@ def to_device(array: Array, device: str) -> Array:
     if device == "cuda":
         with naming_memory_errors(f"to_device of shape {array.shape}"):
             return on_device(np.array(array)) if emulating() else _cupy().asarray(array)
-    host = copy_to_host(array)
-    raise_found()  # the host has waited for the kernels: now they are known to be right or wrong
-    return host
+    return to_host(array)[0]
 
 
 def check_available(device: str) -> None:
@@ -254,19 +252,44 @@ def check_available(device: str) -> None:
         _cupy()
 
 
-def copy_to_host(array: Array) -> Array:
-    """The values of an array on "cuda" as a NumPy array, whatever kernels have found. KernelError if the GPU has given
-    one up: only who waits for it learns of that."""
-    if isinstance(array, EmulatedArray):
-        return np.array(array)
-    cupy = _cupy()
+def to_host(*arrays: Array) -> list[Array]:
+    """The values of arrays on "cuda" as NumPy arrays: the host waits for the GPU once, and raises what kernels have
+    found wrong (``deferred.py``). KernelError if the GPU has given a kernel up."""
+    looked_at = list(marks)
+    copies = copy_to_host(*arrays, *(mark.array for mark in looked_at))
+    for mark, values in zip(looked_at, copies[len(arrays) :], strict=True):
+        mark.check(values)  # the host has waited for the kernels: now they are known to be right or wrong
+    return copies[: len(arrays)]
+
+
+def copy_to_host(*arrays: Array) -> list[Array]:
+    """As ``to_host``, whatever kernels have found. KernelError if the GPU has given one up: only who waits for it
+    learns of that."""
+    copies = [np.array(array) if isinstance(array, EmulatedArray) else None for array in arrays]
+    on_gpu = [i for i, copy in enumerate(copies) if copy is None]
+    if not on_gpu:
+        return copies  # type: ignore[return-value]  # none of them is None
+    cupy, (first, *others) = _cupy(), on_gpu
     try:
-        return cupy.asnumpy(array)
+        pinned = {i: _start_copy(arrays[i]) for i in others}
+        copies[first] = cupy.asnumpy(arrays[first])  # the wait: for this copy, and all that was asked for before it
     except (cupy.cuda.runtime.CUDARuntimeError, cupy.cuda.driver.CUDADriverError) as error:
         raise KernelError(
             f"a kernel has failed on the GPU before its values could be copied: {error}; with MINICNN_SYNC=1 each "
             "kernel is waited for, and the error names the one that failed"
         ) from None
+    for i, copy in pinned.items():
+        copies[i] = np.array(copy)  # out of pinned memory, which is scarce and used again
+    return copies  # type: ignore[return-value]
+
+
+def _start_copy(array):
+    """A NumPy array in pinned memory, into which `array` on the GPU is being copied; nobody waits for it yet."""
+    import cupyx  # an optional package: there is an array of CuPy's
+
+    host = cupyx.empty_pinned(array.shape, array.dtype)
+    array.get(out=host, blocking=False)
+    return host
 
 
 _gpu = 0

@@ -6,7 +6,7 @@ from cpubench import sides
 import minicnn
 from minicnn import functional as F
 from minicnn import models, nn, tier
-from minicnn.device import copy_to_host, full, to_device
+from minicnn.device import full, to_device, to_host
 from minicnn.distributed import DataParallel, World, world
 from minicnn.distributed.buckets import BYTES, in_buckets
 from minicnn.optim import SGD
@@ -78,7 +78,7 @@ def as_one_process(name, dtype, send, tolerance):
             step = step_of(net, parallel, *given, lr=0.05)
             for _ in range(STEPS):
                 step()
-            weights.append([copy_to_host(tensor.data) for tensor in (*net.parameters(), *net.buffers())])
+            weights.append(to_host(*(tensor.data for tensor in (*net.parameters(), *net.buffers()))))
     largest = max(np.abs(array).max() for array in weights[0])
     error = max(float(np.abs(a - b).max() / largest) for a, b in zip(*weights, strict=True))
     same = len(set(w.gather_values(digest(weights[1])))) == 1
