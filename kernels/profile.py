@@ -149,7 +149,7 @@ def _of_file(path, name, options):
 def _machine(profile, on):
     """({what NVIDIA's compilers say}, lines about it)."""
     try:
-        found = sass.machine(profile.path, profile.kernel, profile.real, on.capability, profile.threads)
+        found = sass.machine(profile, on.capability)
     except ImportError as error:
         return None, [
             f"registers, occupancy and SASS: not known, {error} (pip install nvidia-cuda-nvrtc cuda-bindings)"

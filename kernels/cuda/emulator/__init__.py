@@ -78,6 +78,7 @@ def launch(kernel, real, grid, block, values, shared, reached=()):
             recording.keep(emulator, kernel.name, grid, block, names, failed)
         if counted and not failed:
             ran = {"kernel": kernel.name, "real": real, "path": file, "library": path, "grid": grid, "block": block}
+            ran["shared"] = shared
             counting.keep(counted, emulator, ran, [(p.name.decode(), p.bytes) for p in described])
     if failed:
         where = _line(path, report.offset, kernel.path.name) if report.offset else kernel.path.name

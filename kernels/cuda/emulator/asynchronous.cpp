@@ -257,7 +257,8 @@ void make_load(const BoxCopy &copy) {
         memset(row_of.data(), 0, row_of.size());
         size_t from = size_t(first) * copy.map.itemsize, bytes = size_t(last - first) * copy.map.itemsize;
         if (bytes) {
-            access_global(place + from, bytes, false, false, copy.code);
+            count_engine(access_global(place + from, bytes, false, false, copy.code), place + from, bytes, false,
+                         copy.code);
             memcpy(row_of.data() + from, place + from, bytes);
         }
         box.insert(box.end(), row_of.begin(), row_of.end());
@@ -284,7 +285,7 @@ void make_store(const BoxCopy &copy) {
     each_row(copy, [&](char *place, size_t row, int first, int last) {
         size_t from = size_t(first) * copy.map.itemsize, bytes = size_t(last - first) * copy.map.itemsize;
         if (!bytes) return;
-        access_global(place + from, bytes, true, false, copy.code);
+        count_engine(access_global(place + from, bytes, true, false, copy.code), place + from, bytes, true, copy.code);
         memcpy(place + from, box.data() + row * row_bytes(copy.map) + from, bytes);
     });
 }

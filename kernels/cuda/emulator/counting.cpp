@@ -80,7 +80,10 @@ struct Table {
 Table<Instruction> instructions;
 Table<Straight> straights;
 std::unordered_map<uint64_t, uint64_t> tensor_operations;
-std::vector<bool> sectors_of[64][2];  // of each array, which sectors were read, and which written
+struct Touched {
+    std::vector<bool> sectors[2];  // which were read, and which written
+};
+std::vector<Touched> arrays;  // of each parameter
 Recent recent[MAX_THREADS];
 
 // Whether the current thread made this access lately; it is remembered in any case.
@@ -117,7 +120,7 @@ void count_global(AccessCounts &counts, const Request &request) {
     for (unsigned i = 0; i < sectors; i++) {
         lines += i == 0 || pieces[i] / (LINE / SECTOR) != pieces[i - 1] / (LINE / SECTOR);
         uint64_t first = pieces[i] * SECTOR, array = first >> ARRAY_BIT;
-        std::vector<bool> &seen = sectors_of[array % 64][counts.write];
+        std::vector<bool> &seen = arrays[array].sectors[counts.write];
         uint64_t sector = (first & ((uint64_t{1} << ARRAY_BIT) - 1)) / SECTOR;
         if (sector >= seen.size()) seen.resize(sector + 1);
         seen[sector] = true;
@@ -173,6 +176,21 @@ void count_access(unsigned array, bool shared, uint64_t offset, size_t bytes, bo
     request.place[current_thread % WARP] = place;
 }
 
+// A piece of at most 512 bytes that an engine copies from or to global memory, for no lane in particular
+void count_engine(const Parameter *array, const char *address, size_t bytes, bool write, const void *code) {
+    if (!launch->counting || !array) return;
+    auto number = static_cast<uint64_t>(array - launch->parameters);
+    AccessCounts &counts = instructions.at(reinterpret_cast<uint64_t>(code) << 2 | uint64_t{write} << 1, code).counts;
+    counts.write = write;
+    counts.requests++, counts.lanes += WARP, counts.bytes += bytes;
+    Request request{0, 16, true, {}};
+    for (unsigned lane = 0; lane * 16 < bytes && lane < WARP; lane++) {
+        request.lanes |= 1u << lane;
+        request.place[lane] = (address - array->base + lane * 16) | number << ARRAY_BIT;
+    }
+    count_global(counts, request);
+}
+
 void count_tensor_operations(unsigned multiply_adds, const void *code) {
     if (launch->counting) tensor_operations[reinterpret_cast<uint64_t>(code)] += multiply_adds;
 }
@@ -205,8 +223,7 @@ void close_interval() {
 
 void begin_counting() {
     instructions.clear(), straights.clear(), tensor_operations.clear();
-    for (auto &of_array : sectors_of)
-        for (auto &seen : of_array) seen.clear();
+    arrays.assign(launch->parameter_count, {});
     memset(recent, 0, sizeof recent);
 }
 
@@ -248,7 +265,7 @@ extern "C" uint64_t emulator_tensor_operations(uint64_t *to) {
 
 // How many sectors of parameter `array` were touched by reading, or by writing
 extern "C" uint64_t emulator_sectors(unsigned array, bool write) {
-    const std::vector<bool> &seen = emulator::sectors_of[array % 64][write];
+    const std::vector<bool> &seen = emulator::arrays[array].sectors[write];
     return std::count(seen.begin(), seen.end(), true);
 }
 

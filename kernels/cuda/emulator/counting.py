@@ -36,6 +36,7 @@ class Counts(NamedTuple):
     library: str
     grid: tuple[int, ...]
     block: tuple[int, ...]
+    shared: int  # bytes of dynamic shared memory
     accesses: np.ndarray
     straights: np.ndarray  # basic blocks, where the library was compiled with OPTIONS that count them
     tensor: np.ndarray  # multiply-adds of tensor cores

@@ -67,5 +67,6 @@ EMULATOR_UNSEEN void wait_for_products() {
 }
 template <bool A_SLOW, bool B_SLOW>
 EMULATOR_UNSEEN void multiply_add(float (&sum)[64], unsigned long long a, unsigned long long b) {
+    emulator::count_tensor_operations(64 * 16, HERE);  // of each of its sums, k being 16
     emulator::multiply_add(sum, a, b, A_SLOW, B_SLOW, HERE);
 }

@@ -110,6 +110,7 @@ void record(const Record &access, const void *code);
 // Its counts (counting.cpp)
 void begin_counting();
 void count_access(unsigned array, bool shared, uint64_t offset, size_t bytes, bool write, const void *code);
+void count_engine(const Parameter *array, const char *address, size_t bytes, bool write, const void *code);  // TMA
 void close_interval();  // at each barrier and at each block's end
 
 // Give the launch up with a report (fibers.cpp). `code`: an address in the kernel, or nullptr.

@@ -90,6 +90,13 @@ def _tensor_rung(name):
     return lambda: tensor_cores.multiply(a, b, None, "bfloat16", kernel=name)
 
 
+def _hopper():
+    a, b = (_array(128, 128).astype(minicnn.bfloat16) for _ in range(2))
+    for transposed in (False, True):
+        matmul.multiply(a, b, kernel="product_hopper", b_is_transposed=transposed)
+    matmul.multiply(a, b, kernel="product_hopper", a_is_transposed=True)
+
+
 def _in(name, run):
     """The same in another precision."""
 
@@ -152,6 +159,7 @@ def cases() -> dict[str, Case]:
         "adam": Case(lambda: _step(minicnn.optim.Adam), ("adam",)),
     }
     found |= {name: Case(_rung(name), ("matmul",)) for name in matmul.LADDER}
+    found["product_hopper"] = Case(_hopper, ("hopper_product",))
     for function in (conv.conv2d_by_direct_sums, conv.conv2d_by_im2col):
         found[function.__name__] = Case(_conv_rung(function), ("conv",))
     found |= {name: Case(_tensor_rung(name), ("tensor_cores",)) for name in ("product_naive", "product_pipelined")}

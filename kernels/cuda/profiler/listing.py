@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from .peaks import GPU, bounds, operations, share_of_peak
 from .places import Place, find
-from .profiles import SECTOR, Memory, Profile, Work
+from .profiles import SECTOR, WARP, Memory, Profile, Work
 
 HEAD = (
     "  global memory   |  shared memory   |        |       |       | tensor |",
@@ -12,7 +12,7 @@ HEAD = (
 )
 WIDTH = len(HEAD[1])
 WASTE = 1.25  # pieces for each that is needed: more is called wasteful
-FEW_LANES = 24  # of 32
+FEW = 0.01  # of all lanes: as many missing ones at a line are worth a word
 UNKNOWN = (
     "Not known here: what the caches hold (L1, L2), latency and how much of it other warps hide, overlap of copies and "
     "arithmetic, time at barriers, instructions for addresses. So the bounds tell kernels apart that differ in kind "
@@ -109,10 +109,11 @@ def wasteful(profile: Profile) -> list[tuple[Place, str]]:
 def _few_lanes(profile):
     """(the first of neighbouring lines that have the same few lanes, what is to be said of them)."""
     found: list[tuple[Place, str]] = []
+    at_least = FEW * WARP * profile.total.runs  # lanes that must be missing, to be spoken of
     last = None  # the line before, and its lanes
     for place, work in sorted(profile.lines.items()):
         lanes = f"{work.lanes:.1f}"
-        if work.lanes < FEW_LANES and last != (place.file, lanes):
+        if work.missing > at_least and last != (place.file, lanes):
             found.append((place, f"lanes: {lanes} of 32 are there; the others go another way, or are none"))
         last = place.file, lanes
     return found

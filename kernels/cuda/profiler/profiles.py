@@ -62,10 +62,18 @@ class Work:
     @property
     def lanes(self) -> float:
         """How many lanes of a warp are there on average."""
-        memory = self.reads, self.writes, self.shared
-        threads = self.threads + sum(each.lanes for each in memory)
-        warps = self.warps + sum(each.requests for each in memory)
-        return threads / warps if warps else WARP
+        return (WARP - self.missing / self.runs) if self.runs else WARP
+
+    @property
+    def runs(self) -> int:
+        """How often warps came by, to run a basic block or to make a request."""
+        return self.warps + self.requests
+
+    @property
+    def missing(self) -> int:
+        """How many lanes were elsewhere then, in all."""
+        lanes = self.threads + self.reads.lanes + self.writes.lanes + self.shared.lanes
+        return WARP * self.runs - lanes
 
     @property
     def requests(self) -> int:
@@ -83,6 +91,7 @@ class Profile:
     launches: list[str] = field(default_factory=list)  # "grid (2, 2, 1), block (16, 16, 1)" of each
     threads: int = 0  # of a thread block
     thread_blocks: int = 0
+    shared: int = 0  # bytes of dynamic shared memory
     lines: dict[Place, Work] = field(default_factory=lambda: defaultdict(Work))
     sectors: dict[str, tuple[int, int, int]] = field(default_factory=dict)  # {array: read, written, bytes}
     arithmetic: bool = False  # whether it was counted
@@ -147,6 +156,7 @@ def _add(profile, counts):
     profile.arithmetic = bool(blocks)
     profile.launches.append(f"grid {counts.grid}, block {counts.block}")
     profile.threads = counts.block[0] * counts.block[1] * counts.block[2]
+    profile.shared = counts.shared
     profile.thread_blocks += counts.grid[0] * counts.grid[1] * counts.grid[2]
     for name, new in counts.sectors.items():
         old = profile.sectors.get(name, (0, 0, 0))

@@ -17,6 +17,8 @@ from typing import NamedTuple
 
 from minicnn.kernels import check
 
+from .profiles import Profile
+
 CLASSES = (  # the first that fits
     ("tensor", re.compile(r"[HIQD]G?MMA|BMMA|UTC\w*MMA")),
     ("FFMA", re.compile(r"FFMA|HFMA2|DFMA")),
@@ -41,18 +43,20 @@ class Machine(NamedTuple):
     """A kernel on one architecture."""
 
     registers: int
-    shared: int  # bytes, static
+    shared: int  # bytes
     spills: int
     occupancy: float  # %, in theory
     loop: dict[str, int]  # {class of instructions: how many}, in the main loop; {} without nvdisasm
     missing: str  # why there is no loop
 
 
-def machine(path: Path, kernel: str, real: str, capability: int, threads: int) -> Machine:
-    """What the kernel takes in blocks of so many threads. ImportError, with the reason, without NVIDIA's compilers."""
-    compiled = check.compile_cubin(path, [(kernel, real)], capability)
-    (usage,) = check.usages(path, [(kernel, real)], capability, compiled)
-    takes = usage.registers, usage.shared, usage.spills, usage.occupancy_of(threads)
+def machine(profile: Profile, capability: int) -> Machine:
+    """What the kernel takes, launched as it was. ImportError, with the reason, without NVIDIA's compilers."""
+    name = profile.kernel, profile.real
+    compiled = check.compile_cubin(profile.path, [name], capability)
+    (usage,) = check.usages(profile.path, [name], capability, compiled)
+    occupancy = usage.occupancy_of(profile.threads, profile.shared)
+    takes = usage.registers, usage.shared + profile.shared, usage.spills, occupancy
     command = disassembler()
     if command is None:
         return Machine(*takes, {}, "nvdisasm is not installed (pip install nvidia-cuda-nvdisasm)")

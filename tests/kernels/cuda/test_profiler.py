@@ -237,6 +237,15 @@ def test_what_bounds_a_kernel():
     assert slowest.seconds == pytest.approx(2 * 2 * 16 * 18 * 20 * 4 / 3352e9)
 
 
+def test_what_engines_copy_and_tensor_cores_multiply_is_counted():
+    found = of_case("product_hopper")["product_hopper_b"]  # c = a @ b, 128 x 128 each, in bfloat16, by TMA and wgmma
+    assert found.total.tensor == 128**3
+    assert found.total.reads.pieces == found.total.reads.least == 2 * 128 * 128 * 2 // 32
+    assert found.total.writes.written == 128 * 128 * 2
+    pipelined = of_case("product_pipelined")["product_pipelined"]
+    assert pipelined.total.tensor == 128**3 and pipelined.total.shared.ratio == 1
+
+
 def test_every_shipped_kernel_has_a_case():
     files = {stem for case in cases().values() for stem in case.files}
     assert {path.stem for path in FOLDER.glob("*.cu")} - files == set()
