@@ -38,7 +38,7 @@ from .cuda.profiler import gate, listing, machine_code, peaks, roofline, sass
 from .cuda.profiler.arguments import launch
 from .cuda.profiler.cases import cases
 from .cuda.profiler.profiles import profiles
-from .cuda.source import FOLDER, kernels
+from .cuda.source import FOLDER, architecture, kernels
 
 
 def main(words=None):
@@ -148,6 +148,9 @@ def _of_file(path, name, options):
 
 def _machine(profile, on):
     """({what NVIDIA's compilers say}, lines about it)."""
+    only = architecture(profile.path)
+    if (only and not only.startswith(f"sm_{on.capability}")) or (profile.total.tensor and on.capability < 80):
+        return None, [f"the {on.name} (sm_{on.capability}) cannot run it: it is for {only or 'sm_80 and newer'}"]
     try:
         found = sass.machine(profile, on.capability)
     except ImportError as error:

@@ -1,5 +1,6 @@
 """What the profiler prints: the kernel's own lines with what was counted beside them, and a summary."""
 
+import re
 from collections.abc import Iterator
 
 from .peaks import GPU, bounds, operations, share_of_peak
@@ -21,21 +22,22 @@ UNKNOWN = (
 
 
 def listing(profile: Profile) -> Iterator[str]:
-    """The functions of the .cu file, and of those it includes, in which anything was counted, line by line."""
+    """The kernel, and the functions of its file, and of those it includes, in which anything was counted."""
     for name in sorted({place.file for place in profile.lines}, key=lambda name: (name != profile.path.name, name)):
         path = profile.path if name == profile.path.name else find(name, profile.path)
         yield f"{HEAD[0].ljust(WIDTH)} |"
         yield f"{HEAD[1]} | {name}"
         source = path.read_text(encoding="utf-8").splitlines()
-        counted = {place.line for place in profile.lines if place.file == name}
+        rows = {
+            place.line: row(work, profile.arithmetic) for place, work in profile.lines.items() if place.file == name
+        }
         for first, last in functions(source):
-            if counted.isdisjoint(range(first, last + 1)):
-                continue
-            for number in range(first, last + 1):
-                work = profile.lines.get(Place(name, number))
-                text = row(work, profile.arithmetic) if work else ""
-                yield f"{text.ljust(WIDTH)} | {number:4} {source[number - 1]}".rstrip()
-            yield f"{'':{WIDTH}} |"
+            numbers = range(first, last + 1)
+            is_kernel = any(re.search(rf"void {profile.kernel}\(", source[number - 1]) for number in numbers)
+            if is_kernel or any(rows.get(number) for number in numbers):
+                for number in numbers:
+                    yield f"{rows.get(number, ''):{WIDTH}} | {number:4} {source[number - 1]}".rstrip()
+                yield f"{'':{WIDTH}} |"
 
 
 def functions(source: list[str]) -> Iterator[tuple[int, int]]:

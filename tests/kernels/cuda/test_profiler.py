@@ -303,6 +303,11 @@ def test_without_nvidias_compilers_and_disassemblers_the_rest_goes_on(monkeypatc
     assert "arithmetic was not counted: objdump is not installed" in said and "4.0   4.0   4" in said
 
 
+def test_a_gpu_that_cannot_run_it(capsys):
+    assert command.main(["product_pipelined", "--gpu", "T4"]) == 0
+    assert "the T4 (sm_75) cannot run it: it is for sm_80 and newer" in capsys.readouterr().out
+
+
 def test_the_gate_names_the_line_that_got_worse():
     held = {"conv.cu conv<float>": {"y[i] = sum;": {"writes": 4.0}, "x[i]": {"reads": 3.0}}}
     now = {"conv.cu conv<float>": {"y[i] = sum;": {"writes": 4.1}, "w[k]": {"reads": 8.0}, "s[t]": {"shared": 1.2}}}
