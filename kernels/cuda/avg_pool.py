@@ -1,24 +1,34 @@
 """Launches avg_pool.cu; mirrors minicnn/ops/avg_pool.py."""
 
-from .launch import CudaFile, empty
-from .windows import launch
+from minicnn.kernels.arguments import takes_bfloat16
+
+from .launch import CudaFile
+from .windows import empty_ordered, launch, lies_last, ordered
 
 cu = CudaFile("avg_pool.cu")
 
 
+@takes_bfloat16
 def avg_pool2d_forward(x, windows, count_include_pad, divisor_override):
     """y (N, C, OH, OW) = the sum of each window / divisor (OH, OW)."""
-    y = empty(x, (*x.shape[:2], *windows.out_size))
-    numbers = _numbers(windows, count_include_pad, divisor_override)
-    return launch(cu.avg_pool2d_forward, y, [x, y], x.shape, y.shape, *numbers)
+    last = lies_last(x)
+    y = empty_ordered(x, (*x.shape[:2], *windows.out_size), last)
+    numbers = _numbers(x.shape, windows, count_include_pad, divisor_override)
+    return launch(cu.avg_pool2d_forward, y, [ordered(x, last), y], last, *numbers)
 
 
+@takes_bfloat16
 def avg_pool2d_backward(grad_out, x_shape, windows, count_include_pad, divisor_override):
     """grad_x (N, C, H, W): each pixel sums grad_out / divisor over the windows that it is in."""
-    grad_x, numbers = empty(grad_out, x_shape), _numbers(windows, count_include_pad, divisor_override)
-    return launch(cu.avg_pool2d_backward, grad_x, [grad_out, grad_x], x_shape, grad_out.shape, *numbers)
+    last = lies_last(grad_out)
+    grad_x, numbers = (
+        empty_ordered(grad_out, x_shape, last),
+        _numbers(x_shape, windows, count_include_pad, divisor_override),
+    )
+    return launch(cu.avg_pool2d_backward, grad_x, [ordered(grad_out, last), grad_x], last, *numbers)
 
 
-def _numbers(windows, count_include_pad, divisor_override):
-    (top, bottom), (left, right) = windows.padding
-    return *windows.kernel, *windows.stride, top, left, bottom, right, count_include_pad, divisor_override or 0
+def _numbers(x_shape, windows, count_include_pad, divisor_override):
+    sizes, ((top, bottom), (left, right)) = (*x_shape[2:], *windows.out_size), windows.padding
+    pads = top, left, bottom, right
+    return *sizes, *windows.kernel, *windows.stride, *pads, count_include_pad, divisor_override or 0

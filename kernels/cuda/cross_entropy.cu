@@ -16,7 +16,6 @@
 // Bound by  memory: forward x is read and logp written once (the maximum and the sum read x from a cache), backward
 //           logp is read and grad_x written once, for about 10 operations
 
-#include "sum.cuh"
 #include "rows.cuh"
 
 // What is asked of one target: p[c] is `each`, `at_label` more for the label, times the class's weight

@@ -8,7 +8,15 @@
 // Bound by  memory: at most 4 reads and a write an output
 
 #include "grid_stride.cuh"
-#include "windows.cuh"
+
+struct Place {
+    long long plane;  // of N * C
+    int row, column;
+};
+
+__device__ inline Place place(long long i, int height, int width) {
+    return {i / width / height, int(i / width % height), int(i % width)};
+}
 
 // (1 - share) of a pixel and `share` of the one to its right, which is not looked at where that is 0
 template <typename T>

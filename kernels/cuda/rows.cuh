@@ -5,6 +5,8 @@
 // apart, but rows lie side by side: a thread takes a row of its own, and its neighbours take the next ones. Either way
 // neighbours read neighbours. LANES, 32 or 1, is how many share a row.
 
+#include "sum.cuh"
+
 // for (every row in [0, rows) that is this thread's): all lanes of a row are there together
 #define ROWS_LOOP(LANES, row, rows)                                                                    \
     for (long long row = ((long long)blockIdx.x * blockDim.x + threadIdx.x) / LANES; row < rows;       \

@@ -6,7 +6,6 @@
 // Launch    thread blocks of 256, as many as rows need
 // Bound by  memory: the scores are read two or three times (the second time from a cache) and written once
 
-#include "sum.cuh"
 #include "rows.cuh"
 
 // y = e^(x - largest) / sum of e^(x - largest)

@@ -1,16 +1,41 @@
-// What pooling's kernels share: where a number lies, and which window sees it.
+// What pooling's kernels share: images in either order of memory, and which windows see a pixel.
+//
+// Images (N, C, H, W) are arrays (outer, H, W, inner): those in C order have outer = N * C and inner = 1, channels-last
+// ones outer = N and inner = C. A thread works on V neighbours along the inner axis, which share their windows: on as many
+// numbers as 16 bytes hold where these are whole vectors, else on one.
+
+#include "bfloat16.cuh"
+#include "divide.cuh"
+#include "grid_stride.cuh"
 
 struct Place {
-    long long plane;  // of N * C
-    int row, column;
+    int outer, row, column, inner;
 };
 
-__device__ inline Place place(long long i, int height, int width) {
-    return {i / width / height, int(i / width % height), int(i % width)};
+// Where the V numbers with number i lie in an array (outer, height, width, inner); `steps` is inner / V
+template <int V>
+__device__ Place place(int i, const Divisor &height, const Divisor &width, const Divisor &steps) {
+    int pixel = i / steps, line = pixel / width, outer = line / height;
+    return {outer, line - outer * height.number, pixel - line * width.number, (i - pixel * steps.number) * V};
 }
 
-// Tap u of which output sees row h? output(h, u) * S - P + u * D = h, or -1: none.
-__device__ inline int output_of(int h, int u, int stride, int padding, int dilation, int outputs) {
-    int start = h + padding - u * dilation;
-    return start >= 0 && start % stride == 0 && start / stride < outputs ? start / stride : -1;
+// Outputs whose windows may see row h: o * stride - before <= h <= o * stride - before + (taps - 1) * dilation
+struct Outputs {
+    int first, last;
+};
+
+__device__ inline Outputs outputs_of(int h, int taps, const Divisor &stride, int before, int dilation, int outputs) {
+    int from = h + before - (taps - 1) * dilation;  // where the last tap sees h
+    return {from <= 0 ? 0 : (from + stride.number - 1) / stride, min(outputs - 1, (h + before) / stride)};
+}
+
+// Numbers one by one, where they make no vectors
+template <typename T>
+__device__ void load(const T *from, wide<T> (&values)[1]) {
+    values[0] = from[0];
+}
+
+template <typename T>
+__device__ void store(T *to, const wide<T> (&values)[1]) {
+    to[0] = T(values[0]);
 }

@@ -10,6 +10,7 @@ import types
 
 import numpy as np
 import pytest
+import test_channels_last
 import test_elementwise
 import test_hopper
 import test_kernel_sizes
@@ -119,6 +120,15 @@ def infinite_sums():
 
 def elementwise():
     test_elementwise.test_any_size_and_any_address(np.float32)
+
+
+def channels_last():
+    test_channels_last.test_equals_the_page(np.float32, test_channels_last.LAST, 16)
+    test_channels_last.test_the_winners_get_the_gradient(np.float32, 16, test_channels_last.FAR)
+
+
+def lrn_without_k():
+    test_channels_last.test_a_picture_without_k_has_no_neighbours_beyond_its_ends()
 
 
 def any_grid():

@@ -1,12 +1,15 @@
 """What the kernels' comments say of their requests to global memory, counted by the emulator."""
 
+import ml_dtypes
 import numpy as np
 import pytest
 from checks import Place, needs_compiler
 
 from minicnn.emulated import on_device
-from minicnn.kernels.cuda import activation, arithmetic, dropout
+from minicnn.kernels.cuda import activation, adaptive_avg_pool, arithmetic, dropout, lrn, max_pool
 from minicnn.kernels.cuda.emulator.recording import recording, requests, sectors
+from minicnn.kernels.cuda.layout import channels_last
+from minicnn.ops.windows import Windows
 
 pytestmark = needs_compiler
 RNG = np.random.default_rng(0)
@@ -46,3 +49,30 @@ VECTORS = 157, 2500
 )
 def test_each_sector_is_fetched_once(function, arguments, expected):
     assert traffic(function, *arguments) == expected
+
+
+IMAGES, NORM = normal(2, 32, 13, 13), (5, 1e-4, 0.75, 2.0, 1)
+
+
+def test_a_response_is_normalised_with_few_requests():
+    def asked(function, *arguments):
+        return sum(requests for requests, _ in traffic(function, *arguments).values())
+
+    assert asked(lrn.local_response_norm_forward, IMAGES, *NORM) == 818
+    assert asked(lrn.local_response_norm_backward, normal(2, 32, 13, 13), IMAGES, *NORM) == 1422
+
+
+def test_whole_images_are_averaged_by_neighbours():
+    asked, fetched = traffic(adaptive_avg_pool.adaptive_avg_pool2d_forward, normal(2, 64, 7, 7), (1, 1))["x"]
+    assert 3.9 < fetched / asked < 4
+
+
+@pytest.mark.parametrize("dtype, vector", [(ml_dtypes.bfloat16, 8), (np.float32, 4)])
+def test_a_window_of_channels_last_images_is_read_in_whole_sectors(dtype, vector):
+    """Windows of 2 x 2 side by side see each pixel once."""
+    x = channels_last(normal(2, 32, 8, 8).astype(dtype))
+    windows = Windows((2, 2), (2, 2), ((0, 0), (0, 0)), (1, 1), (4, 4))
+    found = traffic(max_pool.max_pool2d_forward_and_winners, x, windows)
+    threads, sector = 2 * 32 * 4 * 4 // vector, 32 // np.dtype(dtype).itemsize  # in numbers
+    assert found["x"] == (4 * threads // 32, x.size // sector)
+    assert found["y ="] == (threads // 32, x.size // 4 // sector)
