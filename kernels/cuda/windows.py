@@ -33,7 +33,7 @@ def launch(kernel, out, arrays, last, *numbers, threads=1):
     threads  for each number, where it is more than one
     """
     images = len(out)
-    part = max(1, MOST * images // out.size) if out.size > MOST else images  # as many as a launch can count
+    part = max(1, min(images, MOST * images // max(1, out.size)))  # as many as a launch can count
     inner, vector = out.shape[1] if last else 1, VECTOR // out.dtype.itemsize
     for n in range(0, images, part):
         some = out[n : n + part]

@@ -7,6 +7,8 @@ from checks import Place, needs_compiler
 
 from minicnn.device import implementation
 from minicnn.emulated import on_device
+from minicnn.kernels.cuda import windows as cuda_windows
+from minicnn.kernels.cuda.emulator.recording import recording
 from minicnn.ops import adaptive_avg_pool, avg_pool, lrn, max_pool
 from minicnn.ops.windows import Windows
 
@@ -112,6 +114,18 @@ def test_a_picture_without_k_has_no_neighbours_beyond_its_ends():
         for order in (C_ORDER, LAST):
             found = backward(laid(x[::-1], np.float64, order), laid(x, np.float64, order), *options)
             np.testing.assert_allclose(np.asarray(found), expected, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("order", [C_ORDER, LAST], ids=["C-order", "channels-last"])
+def test_more_numbers_than_an_int_counts_take_several_launches(order, monkeypatch):
+    """As if an int went no further than one and a half images."""
+    x = normal(5, 16, *SIZE)
+    expected = max_pool.max_pool2d_forward(x.astype(np.float64), FAR)
+    monkeypatch.setattr(cuda_windows, "MOST", FAR.out_size[0] * FAR.out_size[1] * 16 * 3 // 2)
+    with Place("cuda", "fast").active(), recording() as launches:
+        found = implementation(max_pool.max_pool2d_forward, "cuda", "fast")(laid(x, np.float64, order), FAR)
+    assert len(launches) == 5
+    np.testing.assert_array_equal(found, on_device(expected))
 
 
 def test_windows_of_more_than_256_taps_have_winners_of_four_bytes():
