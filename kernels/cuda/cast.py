@@ -38,7 +38,7 @@ def cast_forward(x, dtype):
 
 def _flat(kernel, x, dtype):
     """x converted by a kernel that goes over memory, in the order in which it lies there."""
-    if is_channels_last(x):
+    if is_channels_last(x) and not x.flags.c_contiguous:
         return nchw_view(_flat(kernel, nhwc_view(x), dtype))
     x = contiguous(x)
     y = empty(x, x.shape, dtype)

@@ -51,6 +51,14 @@ def test_there_and_back_with_the_gradient(place, layout):
     np.testing.assert_array_equal(back.numpy(), leaf.numpy().astype(BFLOAT16).astype("f"))
 
 
+@pytest.mark.parametrize("shape", [(2, 8, 1, 1), (1, 1, 1, 1), (8, 8, 1, 2), (3, 1, 4, 5)])
+def test_images_that_lie_the_same_in_both_orders(place, shape):
+    x = np.random.default_rng(3).standard_normal(shape).astype("f")
+    there = cast(place.tensor(x), BFLOAT16)
+    np.testing.assert_array_equal(there.numpy(), x.astype(BFLOAT16).astype("f"))
+    np.testing.assert_array_equal(cast(there, np.float32).numpy(), x.astype(BFLOAT16).astype("f"))
+
+
 def test_float64_goes_through_the_array_library(place):
     x = place.tensor(np.array([1.0, 2.5]), requires_grad=True)
     y = cast(x, np.float32)
