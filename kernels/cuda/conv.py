@@ -1,4 +1,4 @@
-"""Launches conv.cu; mirrors minicnn/ops/conv.py. The last two functions are the lower rungs of its ladder."""
+"""Launches conv.cu; mirrors minicnn/ops/conv.py. Functions conv2d_by_... are other rungs of its ladder."""
 
 import math
 
@@ -6,7 +6,7 @@ from minicnn.kernels.arguments import check_positions, folded_shape
 from minicnn.ops.geometry import output_size
 from minicnn.precision import rounding
 
-from . import tensor_cores
+from . import hopper_conv, tensor_cores
 from .launch import THREADS, CudaFile, blocks, contiguous, empty
 from .matmul import multiply
 from .split import add_up, cut
@@ -57,6 +57,12 @@ def conv2d_grad_bias(grad_out):
     grad_bias = empty(grad_out, (channels,))
     cu.conv2d_grad_bias[channels, THREADS](grad_out, grad_bias, n, channels, area)
     return grad_bias
+
+
+def conv2d_by_hopper(x, weight, bias, stride, padding, dilation, groups):
+    """conv2d_forward of bfloat16 images by wgmma and TMA, on GPUs of compute capability 9.0 alone: the last rung, which
+    has never run on one (hopper.py)."""
+    return hopper_conv.conv2d_forward(x, weight, bias, stride, padding, dilation, groups)
 
 
 def conv2d_by_direct_sums(x, weight, bias, stride, padding, dilation, groups):

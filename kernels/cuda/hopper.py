@@ -1,8 +1,9 @@
-"""Launches hopper_product.cu: bfloat16 products by wgmma and TMA.
+"""Launches hopper_product.cu: bfloat16 products by wgmma and TMA; hopper_conv.py, convolutions.
 
 They are for GPUs of compute capability 9.0 and for no other, and **have never run on one**: what is known of them is
 what the emulator, which decodes descriptors as NVIDIA documents them, and NVIDIA's compiler say. So nobody gets them
-without asking: by ``kernel="product_hopper"`` of matmul.py, or for all of a process by MINICNN_HOPPER=1.
+without asking: by ``kernel="product_hopper"`` of matmul.py, by conv.conv2d_by_hopper, or for all of a process by
+MINICNN_HOPPER=1.
 """
 
 import math
@@ -35,7 +36,7 @@ def multiply(a, b, bias=None, *, a_is_transposed=False, b_is_transposed=False):
     a, b and c are bfloat16, bias is float32, as the sums are, which are rounded once. But where a is transposed, c is
     the gradient of a weight, and float32: the sums as they are; then b is not transposed, and there is no bias.
     """
-    _check_gpu(a)
+    check_gpu(a)
     if a_is_transposed:
         if b_is_transposed or bias is not None:
             raise ValueError("product_hopper: of a transposed a, b cannot be transposed, too, and there is no bias")
@@ -45,11 +46,11 @@ def multiply(a, b, bias=None, *, a_is_transposed=False, b_is_transposed=False):
         c = empty(a, (rows, columns))
         c[...] = 0 if bias is None else bias
         return c
-    a, b, c = _filled_up(a), _filled_up(b), empty(a, (rows, _whole(columns)))
+    a, b, c = filled_up(a), filled_up(b), empty(a, (rows, whole(columns)))
     box_of_b = (TILE, DEPTH) if b_is_transposed else (DEPTH, DEPTH)
     maps = of_boxes(a, (TILE, DEPTH)), of_boxes(b, box_of_b), of_boxes(c, (TILE, DEPTH))
     kernel = products.product_hopper if b_is_transposed else products.product_hopper_b
-    kernel[_tiles(rows, columns), THREADS](*maps, bias, columns, depth, shared=SHARED, reaches=(a, b, c))
+    kernel[tiles_of(rows, columns), THREADS](*maps, bias, columns, depth, shared=SHARED, reaches=(a, b, c))
     return contiguous(c[:, :columns])
 
 
@@ -59,35 +60,35 @@ def _multiply_transposed(a, b):
         c = empty(a, (rows, columns), "float32")
         c[...] = 0
         return c
-    a, b = _filled_up(a), _filled_up(b)
-    splits, length = cut(depth, _tiles(rows, columns), SHORTEST, DEPTH)
+    a, b = filled_up(a), filled_up(b)
+    splits, length = cut(depth, tiles_of(rows, columns), SHORTEST, DEPTH)
     sums = empty(a, (splits, rows, columns), "float32")
-    maps, grid = [of_boxes(factor, (DEPTH, DEPTH)) for factor in (a, b)], (_tiles(rows, columns), splits)
+    maps, grid = [of_boxes(factor, (DEPTH, DEPTH)) for factor in (a, b)], (tiles_of(rows, columns), splits)
     sizes = rows, columns, depth, length // DEPTH
     products.product_hopper_sums[grid, THREADS](*maps, sums, *sizes, shared=SHARED, reaches=(a, b))
     return add_up(sums)
 
 
-def _tiles(rows, columns):
+def tiles_of(rows, columns):
     return math.ceil(rows / TILE) * math.ceil(columns / TILE)
 
 
-def _whole(count):
+def whole(count):
     return math.ceil(count / UNIT) * UNIT
 
 
-def _filled_up(array):
+def filled_up(array):
     """The array, in C order, or a copy whose last axis is filled up with zeros: its rows begin at whole vectors."""
     size = array.shape[-1]
-    if size == _whole(size):
+    if size == whole(size):
         return contiguous(array)
-    filled = array_module(array).zeros((*array.shape[:-1], _whole(size)), array.dtype)
+    filled = array_module(array).zeros((*array.shape[:-1], whole(size)), array.dtype)
     filled = on_device(filled) if isinstance(array, EmulatedArray) else filled
     filled[..., :size] = array
     return filled
 
 
-def _check_gpu(array):
+def check_gpu(array):
     if not isinstance(array, EmulatedArray) and array.device.compute_capability != "90":
         has = array.device.compute_capability
         raise DeviceError(

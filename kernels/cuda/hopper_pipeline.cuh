@@ -1,4 +1,4 @@
-// A pipeline of TMA copies that feeds wgmma: what the kernels for Hopper have in common.
+// A pipeline of TMA copies that feeds wgmma: what hopper_product.cu and hopper_conv.cu have in common.
 //
 // A thread block works out TILE x TILE results. One thread, the producer, has TMA bring tiles of both factors; two
 // warpgroups, the consumers, multiply them. Nobody else moves a number, and no barrier stops all threads while there is
@@ -40,7 +40,7 @@ struct Stage {
     Barrier &full;
 };
 
-// sum: this thread's results (multiply_add) of the thread block's product over `tiles` tiles of k. load(stage, tile) has
+// sum: becomes a consumer's results (multiply_add) of the thread block's product over `tiles` tiles of k. load(stage, tile) has
 // 2 * TILE_BYTES brought. A_SLOW, B_SLOW: k is that tile's slow axis.
 //    Shared    STAGES * 2 * TILE_BYTES, and 1024 bytes for the sake of alignment
 //    Barriers  at the end, the tiles are nobody's any more: their memory is returned
@@ -70,6 +70,7 @@ __device__ unsigned char *pipeline(float (&sum)[64], int tiles, Load load) {
         }
     } else if (thread < CONSUMERS) {
         constexpr int STEP_A = (A_SLOW ? 16 * 128 : 32) / 16, STEP_B = (B_SLOW ? 16 * 128 : 32) / 16;  // as in tile_at
+        for (float &each : sum) each = 0;  // here, or the producer would have to keep them as well
         for (int tile = 0, stage = 0, parity = 0, last = STAGES - 1; tile < tiles; tile++) {
             wait(full[stage], parity);
             unsigned long long a = tile_at(stages + stage * 2 * TILE_BYTES + half * HALF_BYTES);

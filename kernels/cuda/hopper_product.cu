@@ -49,7 +49,7 @@ __global__ void __launch_bounds__(THREADS, 2)
                    const __grid_constant__ TensorMap c, const float *__restrict__ bias, int J, int K) {
     int across = (J + TILE - 1) / TILE;  // thread blocks
     int row = blockIdx.x / across * TILE, column = blockIdx.x % across * TILE;
-    float sum[64] = {};
+    float sum[64];
     unsigned char *stages = product<false, false>(sum, a, b, row, column, 0, (K + DEPTH - 1) / DEPTH);
     store_rounded(sum, stages, c, bias, row, column, J);
 }
@@ -61,7 +61,7 @@ __global__ void __launch_bounds__(THREADS, 2)
                      const __grid_constant__ TensorMap c, const float *__restrict__ bias, int J, int K) {
     int across = (J + TILE - 1) / TILE;
     int row = blockIdx.x / across * TILE, column = blockIdx.x % across * TILE;
-    float sum[64] = {};
+    float sum[64];
     unsigned char *stages = product<false, true>(sum, a, b, row, column, 0, (K + DEPTH - 1) / DEPTH);
     store_rounded(sum, stages, c, bias, row, column, J);
 }
@@ -75,7 +75,7 @@ __global__ void __launch_bounds__(THREADS, 2)
                         float *__restrict__ sums, int I, int J, int K, int tiles) {
     int across = (J + TILE - 1) / TILE, first = blockIdx.y * tiles;
     int row = blockIdx.x / across * TILE, column = blockIdx.x % across * TILE;
-    float sum[64] = {};
+    float sum[64];
     product<true, true>(sum, a, b, row, column, first, min(tiles, (K + DEPTH - 1) / DEPTH - first));
     store_sums(sum, sums + (long long)blockIdx.y * I * J, row, column, I, J);
 }

@@ -35,16 +35,19 @@ def of_boxes(array, box):
     return _encoded("Tiled", array, sizes, strides, _u32(box[::-1]), _u32([1] * array.ndim))
 
 
-def of_windows(images, lower, upper, steps, positions):
+def of_windows(images, lower, upper, steps, positions, extent=0):
     """The map of images (N, H, W, C) of which a tap of the windows is copied, 64 channels for each of `positions`.
 
     lower   (h, w) of the first window, from the first pixel: minus the padding
     upper   (h, w) of the last window's place, from the last pixel: the padding minus the extent of the window beyond 1
     steps   (h, w) from a window to the next
+    extent  how far a tap will be from where its window begins, at most
     """
     sizes, strides = _memory(images)
     low, high = CORNERS
-    _check(all(low <= c <= high for c in (*lower, *upper)), f"windows from {lower} to {upper} of an image's corners")
+    _check(extent <= FARTHEST_TAP, f"taps that are {extent} pixels apart; {FARTHEST_TAP} is the most")
+    outside = f"windows that begin {lower} from the first pixel, {upper} from the last; it can {low} to {high}"
+    _check(all(low <= c <= high for c in (*lower, *upper)), outside)
     _check(all(1 <= s <= LARGEST_STEP for s in steps), f"a stride {steps}; {LARGEST_STEP} is the most")
     channels = ROW // images.itemsize
     lower, upper, steps = lower[::-1], upper[::-1], (1, *steps[::-1], 1)  # w before h, as the axes

@@ -13,6 +13,7 @@ import pytest
 import test_channels_last
 import test_elementwise
 import test_hopper
+import test_hopper_conv
 import test_kernel_sizes
 import test_summation
 import test_tensor_cores
@@ -98,6 +99,10 @@ def hopper_products():
     """Of more tiles than stages, and of columns and rows beyond the first 64."""
     for b_is_transposed in (True, False):
         test_hopper.test_a_product_longer_than_its_stages(b_is_transposed)
+
+
+def hopper_convolutions():
+    test_hopper_conv.test_convolutions_of_several_pieces(2, (2, 1))
 
 
 def hopper_parts():
