@@ -4,6 +4,7 @@ A kernel receives bare addresses and bytes. An array of another dtype, with gaps
 or a number of another width, gives no error there but garbage, or the death of the process.
 """
 
+import contextlib
 import functools
 import math
 import numbers
@@ -193,6 +194,17 @@ def write_back(given, used):
         for place, (array, copy) in enumerate(zip(arrays, copies, strict=True)):
             if copy is not array and place != 1:
                 array[...] = copy
+
+
+@contextlib.contextmanager
+def in_place(arrays):
+    """``with in_place((a, b)) as (x, y)``: arrays without gaps that a kernel may change, written back after the block
+    where they are copies. For None in place of the pair, two of them."""
+    used = (None, None) if arrays is None else tuple(map(contiguous, arrays))
+    yield used
+    for array, copy in zip(arrays or (), used, strict=False):
+        if copy is not array:
+            array[...] = copy
 
 
 def empty(like, shape, dtype=None):

@@ -129,11 +129,17 @@ def batch_norms(shape):
     values |= dict.fromkeys(("weight", "bias", "mean"), of_channels) | {"inv_std": inv_std}
     values |= {"sums": lambda rng: (of_channels(rng), of_channels(rng))}
     values |= {"statistics": lambda rng: (of_channels(rng), inv_std(rng))}
+    values |= {"running": lambda rng: (of_channels(rng), inv_std(rng)), "momentum": 0.1, "eps": 1e-5}
+    values |= {"running_mean": of_channels, "running_var": inv_std}
     flags = {"training": True, "residual": True, "unread": ("bias",)}  # it reads y instead
     found = cases("batchnorm", by(shape), values, batch_norm_relu_backward=flags)
     (grad_x,) = (case for case in found if case.op == "batch_norm_grad_x")
     evaluation = values | {"sums": None, "unread": ("x", "mean")}
-    return [*found, grad_x._replace(label=f"{by(shape)} in evaluation", values=evaluation)]
+    ranks = {"sets": lambda rng: rng.random((4, 3, shape[1]), np.float32) + np.float32(1.5), "count": 7}
+    return [
+        *found, grad_x._replace(label=f"{by(shape)} in evaluation", values=evaluation),
+        *cases("sync_batchnorm", by(shape), values | ranks),
+    ]  # fmt: skip
 
 
 def pools(x_shape, kernel, stride, padding):

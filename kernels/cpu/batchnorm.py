@@ -24,6 +24,8 @@ those over blocks in double: over millions of rows no small number meets a large
 
 import numpy as np
 
+from minicnn.ops.batchnorm import inverse_std, move_running
+
 from .machine import memory, threads
 from .machine.jit import jit
 from .machine.layout import behind_channels, channels_last, contiguous, rows
@@ -33,7 +35,19 @@ BLOCK_ROWS = 12 * TOGETHER  # 12 additions in float32, one after the other; many
 SHORT = 32  # channels: of shorter rows TOGETHER are taken for one, as a loop along memory should be long
 
 
-def batch_norm_statistics(x):
+def batch_norm_statistics(x, running, momentum, eps):
+    """(mean, inv_std) of the batch, each (C,); `running`, a pair or None, moves towards it, in place."""
+    mean, var = mean_and_variance(x)
+    move_running(running, mean, var, x.size // x.shape[1], momentum)
+    return mean, inverse_std(var, eps)
+
+
+def batch_norm_running_statistics(running_mean, running_var, eps):
+    """(mean, inv_std) for evaluation, each (C,); the mean is a copy."""
+    return running_mean.copy(), inverse_std(running_var, eps)
+
+
+def mean_and_variance(x):
     """(mean, biased variance), each (C,), over everything but the channels; zeros for an empty batch."""
     matrix, folded = _folded(rows(x))
     channels = x.shape[1]

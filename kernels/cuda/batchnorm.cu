@@ -1,101 +1,219 @@
-// Batch normalisation of x (N, C, inner): two kernels that sum over a channel, two that work element by element.
+// Batch normalisation of x (N, C, inner), or of channels-last x: two kernels that sum over a channel, and two that work
+// element by element. The ReLU behind it, and the sum with a residual, are done on the way (minicnn/ops/batchnorm.py).
 //
-// The sums
-//   Threads   a thread block of 256 for each channel; its threads take values t, t + 256, ... of the N * inner
-//   Memory    neighbouring threads read neighbouring values, coalesced where inner is 32 or more
-//   Shared    one partial sum for each warp; block_sum has two barriers, which every thread reaches, with values or not
-//   Launch    grid C, block 256
-//   Order     fixed, so that results repeat bit for bit: no atomics
-// Element by element
-//   Threads   one for every element, in a grid-stride loop; launch as in activation.cu
-// Bound by    memory: 1 or 2 reads (statistics: x twice) and at most 1 write an element, for 2 to 8 operations
+// Threads   blocks of 256; block (i, part) has a part of channel i, or of some channels where x is channels-last
+// Memory    vectors of 16 bytes where the addresses allow it; neighbouring threads have neighbouring ones. How often each
+//           array crosses the bus (e: the bytes of one; in brackets, what a residual adds):
+//                                    reads              writes             sum
+//               statistics           x                                     1e
+//               forward              x [residual]       y                  2e [3e]
+//               grad_weight_bias     grad_out x [y]     [behind]           2e [4e]
+//               grad_x               grad_out x         grad_x             3e
+//           `behind` is the gradient behind the ReLU, which is the residual's: the third kernel leaves it for the fourth.
+//           Without a residual both work out the sign of y again, from x
+// Shared    of the two sums, what the threads of a block have come to: merging.cuh
+// Order     fixed: parts are merged by the last block to arrive (arrivals.cuh), so that results repeat bit for bit
+// Launch    grid (channels or groups of them, parts); a thread sees up to 32 vectors in a sum, up to 8 element by element
+// Bound by  memory: 3 to 10 operations a number
+//
+// Statistics in one pass: a thread adds up the distances d from the first number that it sees, and d^2. So it knows the
+// mean and the squared distances from it, of its own numbers, and these are merged. A large mean costs no digits, as it
+// would in E[x^2] - E[x]^2: means are kept as distances from the channel's first number, too.
+//
+// T: float, double, bfloat16
 
-#include "grid_stride.cuh"
-#include "sum.cuh"
+#include "arrivals.cuh"
+#include "bfloat16.cuh"
+#include "divide.cuh"
+#include "merging.cuh"
+#include "running.cuh"
+#include "batchnorm.cuh"
 
-constexpr int THREADS = 256;
+// How x lies in memory (batchnorm.py):  channels  C;  count  the numbers of a channel;  inner  H * W, for planes
+//    each     how many numbers of a channel a block takes: those from blockIdx.y * each on
+//    columns  how many sums a block has side by side: 1 for planes
+//    rows     whether x is channels-last;  vectors  whether all addresses are multiples of 16 bytes
+#define PLACES int channels, int count, Divisor inner, int each, int columns, bool rows, bool vectors
 
-// The sum of every thread's value, for every thread: first within a warp, register to register, then over the warps.
-template <typename T>
-__device__ T block_sum(T value) {
-    __shared__ T of_warp[THREADS / 32];
-    value = warp_sum(value);
-    __syncthreads();  // a sum before this one may still be being read
-    if (threadIdx.x % 32 == 0) of_warp[threadIdx.x / 32] = value;
-    __syncthreads();
-    T sum = T(0);
-    for (int warp = 0; warp < THREADS / 32; warp++) sum += of_warp[warp];
-    return sum;
+// body(a Planes, or a Rows): the kernel for this memory
+template <typename T, typename Body>
+__device__ void in_places(PLACES, Body body) {
+    constexpr int V = VECTOR<T>;
+    if (rows && vectors)
+        body(Rows<V>(channels, count, inner, each, columns));
+    else if (rows)
+        body(Rows<1>(channels, count, inner, each, columns));
+    else if (vectors)
+        body(Planes<V>(channels, count, inner, each, columns));
+    else
+        body(Planes<1>(channels, count, inner, each, columns));
 }
 
-// Where value `m` of channel c lies, m in [0, N * inner)
-__device__ inline long long at(long long m, int c, int C, long long inner) {
-    return (m / inner * C + c) * inner + m % inner;
-}
-
-// mean and biased variance of each channel, in two passes: a large mean costs no digits
-template <typename T>
-__global__ void batch_norm_statistics(const T *__restrict__ x, T *__restrict__ mean, T *__restrict__ var, int N, int C,
-                                      long long inner) {
-    int c = blockIdx.x;  // [0, C)
-    long long count = N * inner;
-    Sum<T> sum, squares;
-    for (long long m = threadIdx.x; m < count; m += THREADS) sum.add(x[at(m, c, C, inner)]);  // [0, N * inner)
-    T middle = block_sum(sum.total) / count;  // the mean, known to every thread
-    for (long long m = threadIdx.x; m < count; m += THREADS) {
-        T centred = x[at(m, c, C, inner)] - middle;
-        squares.add(centred * centred);
+// Mean and biased variance of the channels that a thread sees; true in those threads that have them.
+template <typename T, typename At>
+__device__ bool mean_and_variance(const T *x, At at, int count, int columns, wide<T> *parts, unsigned *arrivals,
+                                  wide<T> (&mean)[At::CHANNELS], wide<T> (&var)[At::CHANNELS]) {
+    using W = wide<T>;
+    constexpr int V = At::WIDTH, K = At::CHANNELS;
+    W first[K] = {}, pivot[V], sum[V] = {}, squares[V] = {}, values[V];
+    for (int k = 0; k < K; k++)
+        if (count && at.has(at.channel + k)) first[k] = x[at.begins(at.channel + k)];
+    int seen = 0;
+    if (at.more()) {
+        read(x + at.where(), pivot);
+        for (at.next(), seen = 1; at.more(); at.next(), seen++) {
+            read(x + at.where(), values);
+            for (int v = 0; v < V; v++) {
+                W d = values[v] - pivot[v];
+                sum[v] += d;
+                squares[v] += d * d;
+            }
+        }
     }
-    T spread = block_sum(squares.total) / count;
-    if (threadIdx.x == 0) {
-        mean[c] = middle;
-        var[c] = spread;
+    Moments<W> found[K] = {};
+    if (seen)
+        for (int v = 0; v < V; v++) {
+            W rest = sum[v] / W(seen);  // the mean is that far from the pivot
+            found[v % K].merge({W(seen), pivot[v] - first[v % K] + rest, squares[v] - sum[v] * rest});
+        }
+    if (!merge_blocks(found, columns, reinterpret_cast<Moments<W> *>(parts), arrivals) || threadIdx.x >= columns)
+        return false;
+    for (int k = 0; k < K; k++) {
+        mean[k] = first[k] + found[k].mean;
+        var[k] = count ? found[k].squares / W(count) : W(0);
+        if (var[k] != var[k] && mean[k] - mean[k] == W(0))
+            var[k] = W(__int_as_float(0x7f800000));  // infinity: squares beyond the largest number, less such squares
     }
+    return true;
 }
 
-// y = weight * (x - mean) * inv_std + bias; weight and bias may be null pointers
+// mean and inv_std of each channel; keep: 1 - momentum
 template <typename T>
-__global__ void batch_norm_forward(const T *__restrict__ x, const T *__restrict__ weight, const T *__restrict__ bias,
-                                   const T *__restrict__ mean, const T *__restrict__ inv_std, T *__restrict__ y, int C,
-                                   long long inner, long long size) {
-    GRID_STRIDE_LOOP(i, size) {  // [0, size)
-        int c = i / inner % C;  // [0, C)
-        T scale = weight ? inv_std[c] * weight[c] : inv_std[c];
-        y[i] = (x[i] - mean[c]) * scale + (bias ? bias[c] : T(0));
-    }
+__global__ void batch_norm_statistics(const T *__restrict__ x, wide<T> *parts, unsigned *arrivals, wide<T> *mean,
+                                      wide<T> *inv_std, wide<T> *running_mean, wide<T> *running_var, wide<T> momentum,
+                                      wide<T> keep, wide<T> eps, PLACES) {
+    in_places<T>(channels, count, inner, each, columns, rows, vectors, [&](auto at) {
+        constexpr int K = decltype(at)::CHANNELS;
+        wide<T> means[K], variances[K];
+        if (!mean_and_variance(x, at, count, columns, parts, arrivals, means, variances)) return;
+        for (int k = 0; k < K; k++)
+            if (int c = at.channel + k; at.has(c))
+                finish(c, means[k], variances[k], wide<T>(count), mean, inv_std, running_mean, running_var, momentum,
+                       keep, eps);
+    });
 }
 
-// grad_weight = sum of grad_out * x_hat, grad_bias = sum of grad_out, for each channel
+// moments (3, C): count, mean and biased variance of each channel
+template <typename T>
+__global__ void batch_norm_moments(const T *__restrict__ x, wide<T> *parts, unsigned *arrivals, wide<T> *moments,
+                                   PLACES) {
+    in_places<T>(channels, count, inner, each, columns, rows, vectors, [&](auto at) {
+        constexpr int K = decltype(at)::CHANNELS;
+        wide<T> means[K], variances[K];
+        if (!mean_and_variance(x, at, count, columns, parts, arrivals, means, variances)) return;
+        for (int k = 0; k < K; k++)
+            if (int c = at.channel + k; at.has(c)) {
+                moments[c] = count;
+                moments[channels + c] = means[k];
+                moments[2 * channels + c] = variances[k];
+            }
+    });
+}
+
+// y = weight * (x - mean) * inv_std + bias + residual, or max(that, 0); weight, bias, residual may be null pointers
+template <typename T>
+__global__ void batch_norm_forward(const T *__restrict__ x, const wide<T> *__restrict__ weight,
+                                   const wide<T> *__restrict__ bias, const wide<T> *__restrict__ mean,
+                                   const wide<T> *__restrict__ inv_std, const T *__restrict__ residual,
+                                   T *__restrict__ y, bool relu, PLACES) {
+    in_places<T>(channels, count, inner, each, columns, rows, vectors, [&](auto at) {
+        constexpr int V = decltype(at)::WIDTH, K = decltype(at)::CHANNELS;
+        Channel<wide<T>> of[K];
+        for (int k = 0; k < K; k++)
+            if (at.has(at.channel + k)) of[k].fetch(at.channel + k, mean, inv_std, weight, bias);
+        for (; at.more(); at.next()) {
+            wide<T> values[V], added[V] = {};
+            read(x + at.where(), values);
+            if (residual) read(residual + at.where(), added);
+            for (int v = 0; v < V; v++) {
+                wide<T> result = of[v % K].y(values[v]) + added[v];
+                values[v] = relu && result < wide<T>(0) ? wide<T>(0) : result;  // NaN stays
+            }
+            write(y + at.where(), values);
+        }
+    });
+}
+
+// g, the gradient behind the ReLU, where there is one: grad_out where y > 0. `shown` are y's numbers or, without them, x's
+template <typename W, int V, int K>
+__device__ void behind_relu(W (&g)[V], const W (&x)[V], const W (&y)[V], bool has_y, bool relu, Channel<W> (&of)[K]) {
+    for (int v = 0; v < V; v++)
+        if (relu && (has_y ? y[v] : of[v % K].y(x[v])) <= W(0)) g[v] = W(0);
+}
+
+// grad_weight = sum of g * x_hat, grad_bias = sum of g, for each channel, where g is grad_out or, with relu, that behind
+// the ReLU. With y, its sign is read, and g is left in `behind`; else it is worked out from x again
 template <typename T>
 __global__ void batch_norm_grad_weight_bias(const T *__restrict__ grad_out, const T *__restrict__ x,
-                                            const T *__restrict__ mean, const T *__restrict__ inv_std,
-                                            T *__restrict__ grad_weight, T *__restrict__ grad_bias, int N, int C,
-                                            long long inner) {
-    int c = blockIdx.x;  // [0, C)
-    Sum<T> along, sum;
-    for (long long m = threadIdx.x; m < N * inner; m += THREADS) {  // [0, N * inner)
-        long long i = at(m, c, C, inner);
-        along.add(grad_out[i] * (x[i] - mean[c]));
-        sum.add(grad_out[i]);
-    }
-    T of_products = block_sum(along.total), plain = block_sum(sum.total);
-    if (threadIdx.x == 0) {
-        grad_weight[c] = of_products * inv_std[c];
-        grad_bias[c] = plain;
-    }
+                                            const T *__restrict__ y, const wide<T> *__restrict__ weight,
+                                            const wide<T> *__restrict__ bias, const wide<T> *__restrict__ mean,
+                                            const wide<T> *__restrict__ inv_std, T *__restrict__ behind, wide<T> *parts,
+                                            unsigned *arrivals, wide<T> *grad_weight, wide<T> *grad_bias, bool relu,
+                                            PLACES) {
+    in_places<T>(channels, count, inner, each, columns, rows, vectors, [&](auto at) {
+        using W = wide<T>;
+        constexpr int V = decltype(at)::WIDTH, K = decltype(at)::CHANNELS;
+        Channel<W> of[K];
+        for (int k = 0; k < K; k++)
+            if (at.has(at.channel + k)) of[k].fetch(at.channel + k, mean, inv_std, weight, bias);
+        Sums<W> sums[K] = {};
+        for (; at.more(); at.next()) {
+            W g[V], values[V], results[V];
+            read(grad_out + at.where(), g);
+            read(x + at.where(), values);
+            if (y) read(y + at.where(), results);
+            behind_relu(g, values, results, y, relu, of);
+            if (behind) write(behind + at.where(), g);
+            for (int v = 0; v < V; v++) sums[v % K].merge({g[v] * (values[v] - of[v % K].mean), g[v]});
+        }
+        if (!merge_blocks(sums, columns, reinterpret_cast<Sums<W> *>(parts), arrivals) || threadIdx.x >= columns)
+            return;
+        for (int k = 0; k < K; k++)
+            if (int c = at.channel + k; at.has(c)) {
+                grad_weight[c] = sums[k].along * inv_std[c];
+                grad_bias[c] = sums[k].plain;
+            }
+    });
 }
 
-// grad_x = weight * inv_std * (grad_out - grad_bias / count - x_hat * grad_weight / count); evaluation, where mean and
-// variance are constants, gives null pointers for grad_weight and grad_bias
+// grad_x = weight * inv_std * (g - grad_bias / count - x_hat * grad_weight / count); evaluation, where mean and variance
+// are constants, gives null pointers for grad_weight and grad_bias. g: as above; with relu, y's sign is worked out again
 template <typename T>
-__global__ void batch_norm_grad_x(const T *__restrict__ grad_out, const T *__restrict__ x, const T *__restrict__ weight,
-                                  const T *__restrict__ mean, const T *__restrict__ inv_std,
-                                  const T *__restrict__ grad_weight, const T *__restrict__ grad_bias,
-                                  T *__restrict__ grad_x, int C, long long inner, long long count, long long size) {
-    GRID_STRIDE_LOOP(i, size) {  // [0, size)
-        int c = i / inner % C;
-        T grad = grad_out[i];
-        if (grad_weight) grad -= grad_bias[c] / count + (x[i] - mean[c]) * (inv_std[c] * grad_weight[c] / count);
-        grad_x[i] = (weight ? inv_std[c] * weight[c] : inv_std[c]) * grad;
-    }
+__global__ void batch_norm_grad_x(const T *__restrict__ grad_out, const T *__restrict__ x,
+                                  const wide<T> *__restrict__ weight, const wide<T> *__restrict__ bias,
+                                  const wide<T> *__restrict__ mean, const wide<T> *__restrict__ inv_std,
+                                  const wide<T> *__restrict__ grad_weight, const wide<T> *__restrict__ grad_bias,
+                                  T *__restrict__ grad_x, bool relu, PLACES) {
+    in_places<T>(channels, count, inner, each, columns, rows, vectors, [&](auto at) {
+        using W = wide<T>;
+        constexpr int V = decltype(at)::WIDTH, K = decltype(at)::CHANNELS;
+        Channel<W> of[K];
+        W along[K] = {}, plain[K] = {};
+        for (int k = 0; k < K; k++)
+            if (int c = at.channel + k; at.has(c)) {
+                of[k].fetch(c, mean, inv_std, weight, bias);
+                if (grad_weight) along[k] = inv_std[c] * grad_weight[c] / W(count), plain[k] = grad_bias[c] / W(count);
+            }
+        for (; at.more(); at.next()) {
+            W g[V], values[V] = {};
+            read(grad_out + at.where(), g);
+            if (grad_weight || relu) read(x + at.where(), values);
+            behind_relu(g, values, values, false, relu, of);
+            for (int v = 0; v < V; v++) {
+                if (grad_weight) g[v] -= plain[v % K] + (values[v] - of[v % K].mean) * along[v % K];
+                g[v] *= of[v % K].scale;
+            }
+            write(grad_x + at.where(), g);
+        }
+    });
 }

@@ -103,19 +103,14 @@ class BatchNorm(Function):
         """(mean, inv_std), (C,) each: of the batch, which then moves `running` (a pair, or None), or of `running`."""
         self.training = training
         if training:
-            mean, var, unbiased = self.statistics(x)
-            _update_running(running, mean, unbiased, momentum)
-        else:
-            mean, var = (array.copy() for array in running)  # what backward needs must not move in between
-        return mean, 1 / np.sqrt(var + var.dtype.type(eps))
+            return self.statistics(x, running, momentum, eps)
+        return self.run(batch_norm_running_statistics, *running, eps)
 
-    def statistics(self, x: Array) -> tuple[Array, Array, Array | None]:
-        """(mean, biased variance, unbiased variance) of the batch, (C,) each; an empty batch has None for the last."""
-        mean, var = self.run(batch_norm_statistics, x)
-        count = x.size // x.shape[1]  # M
-        if count == 1:
+    def statistics(self, x: Array, running: Any, momentum: float, eps: float) -> tuple[Array, Array]:
+        """(mean, inv_std) of the batch; `running` moves towards it."""
+        if x.size == x.shape[1]:  # M is 1
             raise one_value(self.op, f"input of shape {x.shape} has")
-        return mean, var, var * (count / (count - 1)) if count else None
+        return self.run(batch_norm_statistics, x, running, momentum, eps)
 
     def backward(self, grad_out):
         x, mean, inv_std, *weight = self.saved  # a list of the weight, or of nothing
@@ -155,14 +150,21 @@ class BatchNormReLU(BatchNorm):
 
 
 @float32(results=ALL)
-def batch_norm_statistics(x: Array) -> tuple[Array, Array]:
-    """(mean, biased variance), each (C,), over everything but the channels; zeros for an empty batch."""
-    if x.size == 0:
-        return np.zeros(x.shape[1], x.dtype), np.zeros(x.shape[1], x.dtype)  # the mean of nothing would be NaN
-    axes = _all_but_channels(x)
-    mean = summation.mean(x, axes)  # (C,)
-    centred = x - _per_channel(mean, x)  # the second pass: mean(x^2) - mean^2 would cancel where the mean is large
-    return mean, summation.mean(np.square(centred, out=centred), axes)
+def batch_norm_statistics(
+    x: Array, running: tuple[Array, Array] | None, momentum: float, eps: float
+) -> tuple[Array, Array]:
+    """(mean, inv_std) of the batch, each (C,), over everything but the channels.
+
+    running: (mean, variance), which move towards those of the batch, in place, unless that is empty; or None.
+    """
+    mean, var = mean_and_variance(x)
+    move_running(running, mean, var, x.size // x.shape[1], momentum)
+    return mean, inverse_std(var, eps)
+
+
+def batch_norm_running_statistics(running_mean: Array, running_var: Array, eps: float) -> tuple[Array, Array]:
+    """(mean, inv_std) for evaluation, each (C,); the mean is a copy: what backward needs must not move in between."""
+    return running_mean.copy(), inverse_std(running_var, eps)
 
 
 def batch_norm_forward(x: Array, weight: Array | None, bias: Array | None, mean: Array, inv_std: Array) -> Array:
@@ -230,13 +232,33 @@ def batch_norm_relu_backward(
     return grad_x, *sums, behind if residual else None
 
 
-def _update_running(running, mean, unbiased, momentum):
-    """Move the arrays (mean, variance) of `running` towards those of the batch, in place."""
-    if running is None or unbiased is None:  # an empty batch says nothing about the mean
+def mean_and_variance(x: Array) -> tuple[Array, Array]:
+    """(mean, biased variance), each (C,), over everything but the channels; zeros for an empty batch."""
+    if x.size == 0:
+        return np.zeros(x.shape[1], x.dtype), np.zeros(x.shape[1], x.dtype)  # the mean of nothing would be NaN
+    axes = _all_but_channels(x)
+    mean = summation.mean(x, axes)  # (C,)
+    centred = x - _per_channel(mean, x)  # the second pass: mean(x^2) - mean^2 would cancel where the mean is large
+    return mean, summation.mean(np.square(centred, out=centred), axes)
+
+
+def move_running(
+    running: tuple[Array, Array] | None, mean: Array, var: Array, count: Array | int, momentum: float
+) -> None:
+    """Move the arrays (mean, variance) towards those of a batch, whose variance is biased, in place.
+
+    count: M of that batch, a number, or (C,) numbers that are all alike.
+    """
+    if running is None or not np.all(count):  # an empty batch says nothing about the mean
         return
-    for array, new in zip(running, (mean, unbiased), strict=True):
+    for array, new in zip(running, (mean, var * (count / (count - 1))), strict=True):  # unbiased
         array *= 1 - momentum
         array += momentum * new  # in place: it is the layer's buffer
+
+
+def inverse_std(var: Array, eps: float) -> Array:
+    """1 / sqrt(var + eps)."""
+    return 1 / np.sqrt(var + var.dtype.type(eps))
 
 
 def _all_but_channels(x):

@@ -23,21 +23,23 @@ Collects  forward one gather of (3, C) numbers, backward one sum of (2, C): ever
 Saves     as batch_norm; and n/M
 Digits    n travels in the dtype of x, so that nothing waits for a GPU: float32 holds it exactly up to 2^24, and rounds
           a larger one as it does m and v. One rank alone has batch_norm's bits: n/M is 1, and m - mean is 0
-Mirrors   batchnorm's functions do all the work on arrays as large as x
+Mirrors   kernels/cpu/sync_batchnorm.py   kernels/numba_cuda/sync_batchnorm.py   kernels/cuda/sync_batchnorm.py
 Test      tests/ops/test_sync_batchnorm.py   tests/distributed/test_batch_norm_of_ranks.py
 Source    Chan, Golub and LeVeque, "Updating formulae and a pairwise algorithm for computing sample variances", Stanford
           University, 1979; Peng et al., "MegDet: a large mini-batch object detector", CVPR 2018, section 3.3
 """
 
+from typing import Any
+
 import numpy as np
 
-from ..device import full, to_device
+from ..device import to_device
 from ..distributed import world
 from ..distributed.ending import on_all_ranks
-from ..precision import wide
+from ..precision import ALL, float32
 from ..types import Array
 from ..variable import V, Variable
-from .batchnorm import BatchNorm, batch_norm_statistics
+from .batchnorm import BatchNorm, inverse_std, mean_and_variance, move_running
 from .per_channel import checked_apply, one_value
 
 
@@ -65,27 +67,42 @@ class SyncBatchNorm(BatchNorm):
 
     op = "sync_batch_norm"
 
-    def statistics(self, x: Array) -> tuple[Array, Array, Array | None]:
-        """BatchNorm's (mean, biased variance, unbiased variance), of the batch of all ranks."""
+    def statistics(self, x: Array, running: Any, momentum: float, eps: float) -> tuple[Array, Array]:
+        """BatchNorm's (mean, inv_std), of the batch of all ranks."""
         count = x.size // x.shape[1]  # n
-        own = full(wide(x[:0]), (3, x.shape[1]), count)
-        own[1], own[2] = self.run(batch_norm_statistics, x)
-        counts, means, variances = world().gather(own).swapaxes(0, 1)  # (size, C) each
-        mean, var, total = merged_statistics(counts, means, variances)
-        self.share = count / np.maximum(total, 1)  # n/M, of each channel, all alike
-        if count < 2:  # else there are two values at least, and nobody need wait for the GPU to tell
-            known = to_device(total, "cpu")[0]
-            if known == 1:
-                what = f"the inputs of all ranks together ({len(counts)} ranks, {x.shape[1]} channels) have"
-                raise on_all_ranks(one_value(self.op, what))  # each raises it, in the same words
-            if known == 0:
-                return mean, var, None
-        return mean, var, var * (total / (total - 1))
+        sets = world().gather(self.run(batch_norm_moments, x))  # (ranks, 3, C)
+        if count < 2 and to_device(sets, "cpu")[:, 0, 0].sum() == 1:  # of two or more, nobody need wait for the GPU
+            what = f"the inputs of all ranks together ({len(sets)} ranks, {x.shape[1]} channels) have"
+            raise on_all_ranks(one_value(self.op, what))  # each raises it, in the same words
+        mean, inv_std, self.share = self.run(sync_batch_norm_statistics, sets, count, running, momentum, eps)
+        return mean, inv_std
 
     def sums_of_batch(self, grad_weight: Array, grad_bias: Array) -> tuple[Array, Array]:
         """Those of all ranks. They are to be divided by M, and ``batch_norm_grad_x`` divides by n: hence times n/M."""
         sums = world().sum(np.stack((grad_weight, grad_bias))) * self.share  # (2, C)
         return sums[0], sums[1]
+
+
+@float32(results=ALL)
+def batch_norm_moments(x: Array) -> Array:
+    """(3, C): how many values the channels have, their means, their biased variances; zeros for an empty batch."""
+    moments = np.zeros((3, x.shape[1]), x.dtype)
+    if x.size:
+        moments[0] = x.size // x.shape[1]
+        moments[1], moments[2] = mean_and_variance(x)
+    return moments
+
+
+def sync_batch_norm_statistics(
+    sets: Array, count: int, running: tuple[Array, Array] | None, momentum: float, eps: float
+) -> tuple[Array, Array, Array]:
+    """(mean, inv_std, n/M), each (C,), of all sets together, towards which `running` moves, in place (or None).
+
+    sets: (ranks, 3, C), the ``batch_norm_moments`` of each rank; count: n, how many values this rank has in a channel.
+    """
+    mean, var, total = merged_statistics(*sets.swapaxes(0, 1))
+    move_running(running, mean, var, total, momentum)
+    return mean, inverse_std(var, eps), count / np.maximum(total, 1)
 
 
 def merged_statistics(counts: Array, means: Array, variances: Array) -> tuple[Array, Array, Array]:

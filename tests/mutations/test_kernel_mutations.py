@@ -11,6 +11,7 @@ import types
 import numpy as np
 import pytest
 import test_channels_last
+import test_cuda_batchnorm
 import test_elementwise
 import test_hopper
 import test_hopper_conv
@@ -113,6 +114,14 @@ def hopper_parts():
 def nan_through_relu():
     x = np.array([np.nan, 1.0])
     check_close(np.asarray(activation.relu_forward(test_kernel_sizes.there(x), None)), x, 0)
+
+
+def nan_through_batch_norm_relu():
+    test_cuda_batchnorm.test_nan_stays_and_an_infinite_pixel_has_a_finite_gradient(np.float32)
+
+
+def infinite_variance():
+    test_cuda_batchnorm.test_a_variance_beyond_the_largest_number_is_infinite()
 
 
 def sums():

@@ -270,7 +270,7 @@ AXES, AXES_BACK = (
     for sizes in (((24, 30), (25, 47)), ((10, 24), (31, 25)))
 )
 OPS = [
-    (plain_batchnorm, batchnorm, "batch_norm_statistics", (X,)),
+    (plain_batchnorm, batchnorm, "batch_norm_statistics", (X, None, 0.1, 1e-5)),
     (plain_batchnorm, batchnorm, "batch_norm_forward", (X, C, C, C, ONES)),
     (plain_batchnorm, batchnorm, "batch_norm_grad_weight_bias", (G, X, C, ONES)),
     (plain_batchnorm, batchnorm, "batch_norm_grad_x", (G, X, C, C, ONES, (C, C))),

@@ -27,6 +27,7 @@ from minicnn.ops import (
     pad,
     smooth_l1_loss,
     softmax,
+    sync_batchnorm,
 )
 from minicnn.ops.windows import Windows
 
@@ -43,10 +44,33 @@ def axes(mode, size, out):
     return [interpolate.axis(*each, None, mode, False, np.float64) for each in zip(size, out, strict=True)]
 
 
+def normalised(x):
+    """Batch norm of x, with everything there is and with nothing of it."""
+    mean, inv_std, weight, bias = np.exp(normal(4, x.shape[1]))
+    grad_out, residual, statistics = normal(*x.shape), normal(*x.shape), (mean, inv_std)
+    y, added = (batchnorm.batch_norm_relu_forward(x, weight, bias, *statistics, each) for each in (None, residual))
+    return [
+        (batchnorm.batch_norm_statistics, x, (mean.copy(), inv_std.copy()), 0.3, 1e-3),
+        (batchnorm.batch_norm_running_statistics, mean, inv_std, 1e-3),
+        (batchnorm.batch_norm_forward, x, weight, None, mean, inv_std),
+        (batchnorm.batch_norm_grad_weight_bias, grad_out, x, mean, inv_std),
+        (batchnorm.batch_norm_grad_x, grad_out, x, weight, mean, inv_std, (bias, weight)),
+        (batchnorm.batch_norm_grad_x, grad_out, x, None, mean, inv_std, None),
+        (batchnorm.batch_norm_relu_forward, x, weight, bias, mean, inv_std, residual),
+        (batchnorm.batch_norm_relu_forward, x, None, None, mean, inv_std, None),
+        (batchnorm.batch_norm_relu_backward, grad_out, x, added, weight, bias, statistics, True, True),
+        (batchnorm.batch_norm_relu_backward, grad_out, x, y, weight, bias, statistics, True, False),
+        (batchnorm.batch_norm_relu_backward, grad_out, x, y, weight, bias, statistics, False, False),
+        (sync_batchnorm.batch_norm_moments, x),
+    ]
+
+
 X, CHANNEL = normal(5, 3, 13, 17), np.exp(normal(3))
 WEIGHT, GRAD = normal(70, 4, 3, 3), normal(2, 70, 9, 8)
 GEOMETRY = (1, 1), ((1, 1), (2, 1)), (1, 1), 1
 TRANSPOSED = (2, 2), ((0, 0), (1, 1)), (1, 1), 2
+PARTS = normal(40, 3, 21, 11)  # of a channel, more than one thread block takes
+SETS = np.stack([np.stack([np.full(3, n), *np.exp(normal(2, 3))]) for n in (3.0, 0.0, 5.0)])  # of three ranks
 SCORES, LABELS = normal(40, 100), RNG.integers(0, 100, 40)
 SPREAD = RNG.integers(0, 7, (5, 300))  # labels of pixels
 WINDOWS = Windows((3, 2), (2, 1), ((1, 1), (1, 1)), (1, 1), (7, 18))
@@ -55,10 +79,9 @@ CASES = [
     (activation.relu_forward, normal(300, 301), None),
     *elementwise_calls(activation, lambda: normal(7, 1000)),
     (arithmetic.residual_add_forward, X, X * 2),
-    (batchnorm.batch_norm_statistics, X),
-    (batchnorm.batch_norm_forward, X, CHANNEL, None, CHANNEL, CHANNEL),
-    (batchnorm.batch_norm_grad_weight_bias, X * 2, X, CHANNEL, CHANNEL),
-    (batchnorm.batch_norm_grad_x, X * 2, X, CHANNEL, CHANNEL, CHANNEL, (CHANNEL, CHANNEL)),
+    *(case for x in (X, PARTS, normal(600, 70), normal(4, 5, 16, 12)) for case in normalised(x)),
+    (batchnorm.batch_norm_statistics, X + 1e5, None, 0.1, 1e-5),  # a large mean costs no digits
+    (sync_batchnorm.sync_batch_norm_statistics, SETS, 3, (CHANNEL.copy(), CHANNEL.copy()), 0.3, 1e-3),
     (conv.conv2d_forward, normal(2, 4, 9, 7), WEIGHT, normal(70), *GEOMETRY),
     (conv.conv2d_grad_x, GRAD, (2, 4, 9, 7), WEIGHT, *GEOMETRY),
     (conv.conv2d_grad_weight, GRAD, normal(2, 4, 9, 7), WEIGHT.shape, *GEOMETRY),
@@ -136,10 +159,16 @@ def test_equals_the_reference(reference, arguments):
     moved = [there(argument) for argument in arguments]
     with Place("cuda", "fast").active():
         values, expected = implementation(reference, "cuda", "fast")(*moved), reference(*arguments)
-    if not isinstance(expected, tuple):
-        values, expected = (values,), (expected,)
-    for value, wanted in zip(values, expected, strict=True):
-        np.testing.assert_allclose(back(value), wanted, rtol=1e-11, atol=1e-11)
+    found, wanted = arrays_of([values, moved]), arrays_of([expected, arguments])  # what is changed in place, too
+    for value, other in zip(found, wanted, strict=True):
+        np.testing.assert_allclose(back(value), other, rtol=1e-11, atol=1e-11)
+
+
+def arrays_of(value):
+    """Every array in it, in order."""
+    if isinstance(value, (list, tuple)):
+        return [array for part in value for array in arrays_of(part)]
+    return [value] if hasattr(value, "dtype") else []
 
 
 @pytest.mark.parametrize("grid, block", [(1, 1), (1, 32), (3, 7), (100, 256)])

@@ -7,7 +7,7 @@ import pytest
 from checks import NUMBA_CUDA, Place, loaded_anew
 from elementwise import calls as elementwise_calls
 from real_gpu import back, there
-from test_kernel_sizes import axes
+from test_kernel_sizes import SETS, arrays_of, axes, normalised
 
 from minicnn.device import implementation
 from minicnn.ops import (
@@ -29,6 +29,7 @@ from minicnn.ops import (
     pad,
     smooth_l1_loss,
     softmax,
+    sync_batchnorm,
 )
 from minicnn.ops.geometry import output_size
 from minicnn.ops.windows import Windows
@@ -77,18 +78,6 @@ def averages(x, kernel, stride, padding, ceil_mode, count_include_pad, divisor_o
     ]
 
 
-def normalised(x):
-    mean, inv_std, weight, bias = normal(4, x.shape[1])
-    return [
-        (batchnorm.batch_norm_statistics, x),
-        (batchnorm.batch_norm_forward, x, weight, bias, mean, inv_std),
-        (batchnorm.batch_norm_forward, x, None, None, mean, inv_std),
-        (batchnorm.batch_norm_grad_weight_bias, normal(*x.shape), x, mean, inv_std),
-        (batchnorm.batch_norm_grad_x, normal(*x.shape), x, weight, mean, inv_std, (bias, weight)),
-        (batchnorm.batch_norm_grad_x, normal(*x.shape), x, None, mean, inv_std, None),
-    ]
-
-
 def layer(shape, outputs):
     weight, grad_out = normal(outputs, shape[-1]), normal(*shape[:-1], outputs)
     return [
@@ -127,6 +116,8 @@ CASES = [
     (conv.conv2d_grad_bias, normal(3, 2, 5, 1)),
     (conv.conv2d_grad_bias, normal(0, 2, 3, 3)),
     *normalised(X),
+    (batchnorm.batch_norm_statistics, X + 1e5, None, 0.1, 1e-5),  # a large mean costs no digits
+    (sync_batchnorm.sync_batch_norm_statistics, SETS, 3, None, 0.3, 1e-3),
     *normalised(normal(19, 2)),
     *normalised(normal(1, 1, 2)),
     *normalised(normal(0, 3, 2)),
@@ -248,10 +239,10 @@ def with_gaps(value):
 
 
 def check_equals_the_reference(reference, arguments, move):
+    moved = [move(argument) for argument in arguments]
     with Place("cuda", "plain").active():
-        values, expected = implementation(reference, "cuda", "plain")(*map(move, arguments)), reference(*arguments)
-    if not isinstance(expected, tuple):
-        values, expected = (values,), (expected,)
-    for value, wanted in zip(values, expected, strict=True):
-        assert value.shape == wanted.shape
-        np.testing.assert_allclose(back(value), wanted, rtol=1e-11, atol=1e-11)
+        values, expected = implementation(reference, "cuda", "plain")(*moved), reference(*arguments)
+    found, wanted = arrays_of([values, moved]), arrays_of([expected, arguments])  # what is changed in place, too
+    for value, other in zip(found, wanted, strict=True):
+        assert value.shape == other.shape
+        np.testing.assert_allclose(back(value), other, rtol=1e-11, atol=1e-11)
