@@ -2,7 +2,7 @@
 
 import math
 
-from minicnn.kernels.arguments import empty_channels_last, is_channels_last, nhwc_view
+from minicnn.kernels.arguments import empty_channels_last, is_channels_last, nchw_view, nhwc_view
 
 from .launch import CudaFile, contiguous
 
@@ -12,12 +12,14 @@ MOST_IMAGES = 65535  # of a grid; a thread block goes on to the next ones
 
 
 def channels_last(array):
-    """An array (N, C, H, W) channels-last in memory: itself if it is, else a copy made by one kernel (two where its
-    memory has gaps). One with another number of axes comes back in C order."""
+    """An array (N, C, H, W) channels-last in memory: itself if it is, else a copy made by one kernel (two where memory
+    in C order has gaps). One with another number of axes comes back in C order."""
     if array.ndim != 4 or not array.size:
         return contiguous(array)
     if is_channels_last(array):
         return array
+    if array.strides[1] == array.itemsize and array.shape[1] > 1:  # some channels of images that are channels-last
+        return nchw_view(nhwc_view(array).copy(order="C"))
     n, channels, *size = array.shape
     pixels, y = math.prod(size), empty_channels_last(array, array.shape)
     grid = math.ceil(pixels / TILE), math.ceil(channels / TILE), min(n, MOST_IMAGES)

@@ -29,6 +29,7 @@ from .arguments import axis, check_tensors, distinct_axes, with_numpys_words
 from .summation import total
 
 FEW_TIMES = 256  # additions to one element that float32 has digits enough for
+LAST, BACK = (0, 2, 3, 1), (0, 3, 1, 2)  # axes (N, C, H, W) in the order (N, H, W, C), and these in the first again
 BASIC = (int, slice, type(None), type(Ellipsis), np.integer)  # parts of an index that nobody can change afterwards
 
 
@@ -221,10 +222,19 @@ class Cat(Function):
     def forward(self, *arrays, dim):
         self.dim, lengths = dim, [array.shape[dim] for array in arrays]
         self.cuts = np.cumsum(lengths)[:-1]  # lengths 2, 3, 4 -> cuts at 2 and 5
+        if all(map(_is_channels_last, arrays)):  # as NumPy does of itself, and CuPy does not
+            last = [array.transpose(LAST) for array in arrays]  # (N, H, W, C)
+            return np.concatenate(last, axis=LAST.index(dim)).transpose(BACK)
         return np.concatenate(arrays, axis=dim)
 
     def backward(self, grad_out):
-        return tuple(np.split(grad_out, self.cuts, axis=self.dim))  # views, one for each tensor
+        parts = np.split(grad_out, self.cuts, axis=self.dim)  # views, one for each tensor
+        if self.device == "cpu":
+            return tuple(parts)
+        # on a GPU each kernel would copy what has gaps anew
+        if _is_channels_last(grad_out):
+            return tuple(part.transpose(LAST).copy().transpose(BACK) for part in parts)
+        return tuple(part.copy() for part in parts)
 
 
 class ToDevice(Function):
@@ -236,6 +246,11 @@ class ToDevice(Function):
 
     def backward(self, grad_out):
         return to_device(grad_out, self.x_device)  # the way back
+
+
+def _is_channels_last(array):
+    """Whether images (N, C, H, W) lie in memory as (N, H, W, C), and not as their shape says."""
+    return array.ndim == 4 and not array.flags.c_contiguous and array.transpose(LAST).flags.c_contiguous
 
 
 def _parts(index):

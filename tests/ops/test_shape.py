@@ -74,6 +74,28 @@ def test_cat(place, torch, data, seed):
     check_equals_torch(place, lambda *t: cat(t, dim), lambda *t: torch.cat(t, dim), arrays)
 
 
+@pytest.mark.parametrize("dim", [0, 1, 3])
+def test_cat_of_channels_last_images_is_channels_last(place, dim):
+    """And so are the gradients that come back, without gaps on a GPU, whose kernels would copy them each time."""
+    rng, order, back = np.random.default_rng(0), (0, 2, 3, 1), (0, 3, 1, 2)
+    whole = rng.standard_normal((4, 6, 8, 10))
+    arrays = [np.ascontiguousarray(part.transpose(order)) for part in np.split(whole, 2, axis=dim)]
+    tensors = [Tensor(place.tensor(a).data.transpose(back), requires_grad=True) for a in arrays]
+    y = cat(tensors, dim)
+    assert y.data.transpose(order).flags.c_contiguous
+    np.testing.assert_array_equal(y.numpy(), whole)
+    found = y.node.backward(y.data)
+    for grad, tensor in zip(found, tensors, strict=True):
+        np.testing.assert_array_equal(Tensor(grad).numpy(), tensor.numpy())
+        assert place.device == "cpu" or grad.transpose(order).flags.c_contiguous
+
+
+def test_reshaped_images_have_their_numbers_in_the_order_of_their_shape(place):
+    x = np.random.default_rng(0).standard_normal((2, 3, 4, 5))
+    last = Tensor(place.tensor(np.ascontiguousarray(x.transpose(0, 2, 3, 1))).data.transpose(0, 3, 1, 2))
+    np.testing.assert_array_equal(F.flatten(last, 1).numpy(), x.reshape(2, 60))
+
+
 def test_cat_of_anything_that_can_be_iterated():
     x = Tensor(np.ones((2, 3)))
     assert cat(iter([x, x])).shape == (4, 3)
