@@ -13,6 +13,7 @@ import pytest
 from checks import needs_compiler, raises
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from real_gpu import back, chosen, there
 
 from minicnn.device import DeviceError
 from minicnn.emulated import on_device
@@ -21,7 +22,7 @@ from minicnn.kernels.cuda.emulator.compiler import compiler
 from minicnn.kernels.cuda.launch import CudaFile, KernelError
 from minicnn.kernels.cuda.source import BFLOAT16
 
-pytestmark = needs_compiler
+pytestmark = [needs_compiler, pytest.mark.gpu]
 
 KERNELS = CudaFile(Path(__file__).with_name("kernels_hopper.cu"))
 MISTAKES = {  # of kernels_hopper.cu, and a word of the report
@@ -44,10 +45,6 @@ MISTAKES = {  # of kernels_hopper.cu, and a word of the report
 SIZES = st.sampled_from([1, 3, 8, 63, 64, 65, 127, 128, 130, 200])
 
 
-def there(array):
-    return None if array is None else on_device(np.array(array, order="C"))
-
-
 def whole(*shape, most=7, seed=0):
     """Small whole numbers in bfloat16."""
     return np.random.default_rng(seed).integers(-most, most + 1, shape).astype(BFLOAT16)
@@ -55,7 +52,15 @@ def whole(*shape, most=7, seed=0):
 
 def exactly(y, expected):
     assert y.dtype == BFLOAT16
-    np.testing.assert_array_equal(np.asarray(y).astype(np.float32), expected.astype(BFLOAT16).astype(np.float32))
+    np.testing.assert_array_equal(back(y).astype(np.float32), expected.astype(BFLOAT16).astype(np.float32))
+
+
+@pytest.fixture(autouse=True)
+def for_hopper():
+    """With --gpu, skips the tests on any other GPU."""
+    has = getattr(getattr(there(np.ones(1, np.float32)), "device", None), "compute_capability", None)
+    if chosen() and has != "90":
+        pytest.skip(f"these kernels are for compute capability 9.0, and this GPU has {has}")
 
 
 # Products
@@ -75,7 +80,7 @@ def test_products(rows, columns, depth, b_is_transposed):
     exactly(product(a, b, bias, False, b_is_transposed), exact + bias)
     c = product(a, b, None, True, False)
     assert c.dtype == np.float32
-    np.testing.assert_array_equal(np.asarray(c), exact)
+    np.testing.assert_array_equal(back(c), exact)
 
 
 @pytest.mark.parametrize("b_is_transposed", [True, False])
@@ -90,21 +95,21 @@ def test_sums_in_parts(monkeypatch):
     monkeypatch.setattr(hopper, "SHORTEST", 128)
     a, b = whole(470, 70), whole(470, 130, seed=1)
     c = product(a.T, b, None, True, False)
-    np.testing.assert_array_equal(np.asarray(c), a.T.astype(np.float32) @ b.astype(np.float32))
+    np.testing.assert_array_equal(back(c), a.T.astype(np.float32) @ b.astype(np.float32))
 
 
 def test_sums_are_float_and_rounded_once():
     rng = np.random.default_rng(0)
     a, b = (rng.standard_normal(shape).astype(BFLOAT16) for shape in ((40, 500), (500, 30)))
     a64, b64 = a.astype(np.float64), b.astype(np.float64)
-    error = np.abs(np.asarray(product(a, b)).astype(np.float64) - a64 @ b64)
+    error = np.abs(back(product(a, b)).astype(np.float64) - a64 @ b64)
     assert (error <= np.abs(a64 @ b64) * 2**-8 + np.abs(a64) @ np.abs(b64) * 1e-6).all()
 
 
 def test_nan_and_infinity_stay_in_their_rows():
     a, b = whole(3, 70), np.ones((70, 5), BFLOAT16)
     a[0, 7], a[1, 33] = np.nan, -np.inf
-    c = np.asarray(product(a, b)).astype(np.float32)
+    c = back(product(a, b)).astype(np.float32)
     assert np.isnan(c[0]).all() and (c[1] == -np.inf).all() and np.isfinite(c[2]).all()
 
 
@@ -113,7 +118,7 @@ def test_products_of_nothing(rows, columns, depth):
     bias = np.arange(columns, dtype=np.float32)
     a, b = whole(rows, depth), whole(depth, columns)
     exactly(product(a, b, bias), np.zeros((rows, columns)) + bias)
-    assert np.asarray(product(a, b, None, True, False)).tolist() == np.zeros((rows, columns)).tolist()
+    assert back(product(a, b, None, True, False)).tolist() == np.zeros((rows, columns)).tolist()
 
 
 def test_what_no_gradient_is():
@@ -142,7 +147,7 @@ def copy_box(x, box, at, store_to=None, mistake="NONE"):
     KERNELS.copy_box[1, 32](
         boxes, to, y, y.size, *at, store_to is not None, number, shared=y.nbytes + 1024, reaches=reaches
     )
-    return np.asarray(y)
+    return back(y)
 
 
 @pytest.mark.parametrize("x, row", [(0, 0), (8, 3), (40, 30), (-5, -2), (500, 0)])
@@ -155,7 +160,7 @@ def test_boxes_and_what_is_outside(x, row):
     np.testing.assert_array_equal(copy_box(there(array), (16, 64), (x, row), store_to := there(y)), brought(box))
     expected = np.zeros_like(padded)
     expected[50 + row : 50 + row + 16, 600 + x : 600 + x + 64] = box
-    np.testing.assert_array_equal(np.asarray(store_to), expected[50:87, 600:672])
+    np.testing.assert_array_equal(back(store_to), expected[50:87, 600:672])
 
 
 def test_boxes_of_three_axes():
@@ -186,9 +191,10 @@ def test_windows(lower, upper, steps, tap, first):
     i, h, w = positions[first]
     shared = y.nbytes + 1024
     KERNELS.copy_windows[1, 32](maps, y, y.size, 16, w, h, i, tap[1], tap[0], shared=shared, reaches=[x])
-    np.testing.assert_array_equal(np.asarray(y), brought(box))
+    np.testing.assert_array_equal(back(y), brought(box))
 
 
+@pytest.mark.emulator
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_mistakes_are_reported(mistake):
     array = there(whole(16, 64))
@@ -199,6 +205,7 @@ def test_mistakes_are_reported(mistake):
 # Tensor maps
 
 
+@pytest.mark.emulator
 def test_what_tma_cannot_copy():
     for array, box, words in [
         (whole(4, 9), (4, 64), ["begin", "16", "(18, 2)"]),
@@ -264,6 +271,7 @@ def driver(tmp_path, monkeypatch):
     monkeypatch.setattr(tensor_map, "_driver", lambda: ctypes.CDLL(str(tmp_path / "driver.so")))
 
 
+@pytest.mark.emulator
 def test_what_the_driver_is_given(driver):
     map_ = tensor_map.of_boxes(OnGpu(whole(3, 5, 72)), (2, 4, 64)).tobytes()
     assert np.frombuffer(map_, np.uint32, 2).tolist() == [9, 3]  # CU_TENSOR_MAP_DATA_TYPE_BFLOAT16, axes
@@ -275,6 +283,7 @@ def test_what_the_driver_is_given(driver):
     assert np.frombuffer(map_, np.int32, 10, 72).tolist() == [-2, -1, -4, -3, 64, 128, 1, 3, 2, 1]
 
 
+@pytest.mark.emulator
 def test_what_the_driver_refuses(driver):
     with raises(KernelError, "cuTensorMapEncodeIm2col", "(2, 6, 7, 16)", "700"):
         tensor_map.of_windows(OnGpu(whole(2, 6, 7, 16)), (0, 0), (0, 0), (1, 1), 2000)
@@ -290,10 +299,11 @@ class Array:
         compute_capability = "80"
 
 
+@pytest.mark.emulator
 def test_other_gpus_are_refused(monkeypatch):
     with raises(DeviceError, "9.0", "8.0", "MINICNN_HOPPER"):
         hopper.multiply(Array, Array)
     array = there(whole(1, 1))
-    for value, chosen in (("", False), ("0", False), ("1", True)):
+    for value, is_chosen in (("", False), ("0", False), ("1", True)):
         monkeypatch.setenv("MINICNN_HOPPER", value)
-        assert hopper.is_chosen(array) == chosen and not hopper.is_chosen(Array)
+        assert hopper.is_chosen(array) == is_chosen and not hopper.is_chosen(Array)

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from checks import needs_compiler, raises
 from hypothesis import given, settings
+from real_gpu import back, there
 from strategies import convolutions
-from test_hopper import Array, exactly, there
+from test_hopper import Array, exactly, for_hopper  # noqa: F401 (a fixture for each test)
 
 from minicnn.device import DeviceError, KernelError
 from minicnn.kernels.cuda import conv, hopper_conv
@@ -13,7 +14,7 @@ from minicnn.ops import conv as reference
 from minicnn.ops.geometry import pair
 from minicnn.precision import BFLOAT16
 
-pytestmark = needs_compiler
+pytestmark = [needs_compiler, pytest.mark.gpu]
 
 PLAIN = (1, 1), ((0, 0), (0, 0)), (1, 1), 1  # stride, padding, dilation, groups
 
@@ -30,17 +31,15 @@ def check(x_shape, weight_shape, stride, padding, dilation, groups, *, biased=Tr
     y = conv.conv2d_by_hopper(rounded, there(weight), there(bias), *geometry)
     expected = reference.conv2d_forward(x, weight, bias, *geometry)
     exactly(y, expected)
-    assert np.asarray(y).transpose(0, 2, 3, 1).flags.c_contiguous
+    assert y.transpose(0, 2, 3, 1).flags.c_contiguous
     grad_out = numbers(3, *expected.shape)
     given = there(grad_out.astype(BFLOAT16))
     grad_x = hopper_conv.conv2d_grad_x(given, x.shape, there(weight), *geometry)
     exactly(grad_x, reference.conv2d_grad_x(grad_out, x.shape, weight, *geometry))
-    assert np.asarray(grad_x).transpose(0, 2, 3, 1).flags.c_contiguous
+    assert grad_x.transpose(0, 2, 3, 1).flags.c_contiguous
     grad_weight = hopper_conv.conv2d_grad_weight(given, rounded, weight.shape, *geometry)
     assert grad_weight.dtype == np.float32
-    np.testing.assert_array_equal(
-        np.asarray(grad_weight), reference.conv2d_grad_weight(grad_out, x, weight.shape, *geometry)
-    )
+    np.testing.assert_array_equal(back(grad_weight), reference.conv2d_grad_weight(grad_out, x, weight.shape, *geometry))
 
 
 @settings(max_examples=12)
@@ -80,7 +79,7 @@ def test_nan_stays_in_the_windows_that_see_it():
     x[0, 0, 4, 4] = np.nan
     y = hopper_conv.conv2d_forward(there(x.astype(BFLOAT16)), there(weight), None, *geometry)
     expected = reference.conv2d_forward(x, weight, None, *geometry)
-    np.testing.assert_array_equal(np.isnan(np.asarray(y).astype(np.float32)), np.isnan(expected))
+    np.testing.assert_array_equal(np.isnan(back(y).astype(np.float32)), np.isnan(expected))
 
 
 def test_what_tma_cannot():
@@ -94,6 +93,7 @@ def test_what_tma_cannot():
             hopper_conv.conv2d_forward(x, weight, None, stride, ((0, 0), padding), dilation, 1)
 
 
+@pytest.mark.emulator
 def test_other_gpus_are_refused():
     for function, *arguments in [
         (hopper_conv.conv2d_forward, Array, None, None),
