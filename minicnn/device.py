@@ -22,8 +22,14 @@ from typing import Any
 import numpy as np
 
 from .deferred import marks
+from .deviceerrors import DeviceError as DeviceError
+from .deviceerrors import KernelError as KernelError
+from .deviceerrors import OutOfMemoryError as OutOfMemoryError
+from .deviceerrors import naming_gpu_errors
+from .deviceerrors import naming_memory_errors as naming_memory_errors
 from .emulated import EmulatedArray, emulating, on_device
 from .switch import Block, PerThread
+from .tally import tally
 from .types import Array, Shape
 
 DEVICES = ("cpu", "cuda")
@@ -51,38 +57,6 @@ class Device(str):
     def index(self) -> Any:
         """Which GPU: 0, the first; None for the processor. (Of a str, ``index`` finds a part of it.)"""
         return 0 if self == "cuda" else None
-
-
-class DeviceError(RuntimeError):
-    """A device that is not there, or an op without an implementation on it."""
-
-
-class KernelError(RuntimeError):
-    """A kernel that does not compile, or that did something forbidden while it ran."""
-
-
-class OutOfMemoryError(MemoryError):
-    """An op that asked for more memory than its device has left."""
-
-
-class naming_memory_errors:
-    """``with naming_memory_errors("Conv2d"): ...`` turns a MemoryError into one that names the op.
-
-    Both array libraries say how many bytes they were asked for. What the op had allocated is free again.
-    """
-
-    __slots__ = ("_op",)
-
-    def __init__(self, op: str) -> None:
-        self._op = op
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind, error, traceback):
-        if isinstance(error, MemoryError) and not isinstance(error, OutOfMemoryError):  # else an op inside has named it
-            advice = "use a smaller batch or smaller pictures, and no_grad() where no gradients are needed"
-            raise OutOfMemoryError(f"{self._op}: {error}; {advice}") from None
 
 
 def current_tier() -> str:
@@ -214,6 +188,8 @@ def share_memory(a: Array, b: Array) -> bool:
 def full(like: Array, shape: Shape, value: Any) -> Array:
     """An array of that shape, filled with `value`, on the device and of the dtype of `like`."""
     array = array_module(like).full(shape, value, like.dtype)
+    if counts := tally():
+        counts.library["full"] += 1
     return on_device(array) if isinstance(like, EmulatedArray) else array
 
 
@@ -242,7 +218,11 @@ def to_device(array: Array, device: str) -> Array:
         return array
     if device == "cuda":
         with naming_memory_errors(f"to_device of shape {array.shape}"):
-            return on_device(np.array(array)) if emulating() else _cupy().asarray(array)
+            if not emulating():
+                return _cupy().asarray(array)
+            if counts := tally():
+                counts.uploaded(array.nbytes)
+            return on_device(np.array(array))
     return to_host(array)[0]
 
 
@@ -267,17 +247,14 @@ def copy_to_host(*arrays: Array) -> list[Array]:
     learns of that."""
     copies = [np.array(array) if isinstance(array, EmulatedArray) else None for array in arrays]
     on_gpu = [i for i, copy in enumerate(copies) if copy is None]
+    if (counts := tally()) and copies:
+        counts.copied_to_host(sum(array.nbytes for array in arrays))
     if not on_gpu:
         return copies  # type: ignore[return-value]  # none of them is None
     cupy, (first, *others) = _cupy(), on_gpu
-    try:
+    with naming_gpu_errors():
         pinned = {i: _start_copy(arrays[i]) for i in others}
         copies[first] = cupy.asnumpy(arrays[first])  # the wait: for this copy, and all that was asked for before it
-    except (cupy.cuda.runtime.CUDARuntimeError, cupy.cuda.driver.CUDADriverError) as error:
-        raise KernelError(
-            f"a kernel has failed on the GPU before its values could be copied: {error}; with MINICNN_SYNC=1 each "
-            "kernel is waited for, and the error names the one that failed"
-        ) from None
     for i, copy in pinned.items():
         copies[i] = np.array(copy)  # out of pinned memory, which is scarce and used again
     return copies  # type: ignore[return-value]

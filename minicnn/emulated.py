@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from .envvars import switch
+from .tally import tally
 
 
 def emulating() -> bool:
@@ -31,6 +32,8 @@ class EmulatedArray(np.ndarray):
         if out:
             options["out"] = tuple(None if array is None else array.view(np.ndarray) for array in out)
         result = getattr(ufunc, method)(*(_on_host(value) for value in inputs), **options)
+        if counts := tally():
+            counts.library[ufunc.__name__] += 1
         return out[0] if len(out) == 1 else on_device(result)
 
     def __array_function__(self, function, types, args, kwargs):
@@ -38,15 +41,48 @@ class EmulatedArray(np.ndarray):
             raise TypeError(f"{function.__name__}: CuPy takes shape=() for no shape at all; use device.full")
         if np.ndarray in types and function not in HOST_ARGUMENTS:
             raise TypeError(f"{function.__name__}: one array is on device 'cuda', another is a NumPy array on 'cpu'")
+        if counts := tally():
+            run = super().__array_function__
+            return counts.call(function, args, kwargs, lambda: on_device(run(function, types, args, kwargs)))
         return on_device(super().__array_function__(function, types, args, kwargs))
+
+    def __array_finalize__(self, source):
+        if counts := tally():
+            counts.made(self, isinstance(source, EmulatedArray))
 
     def __setitem__(self, index, value):
         if isinstance(value, np.ndarray) and value.ndim and not isinstance(value, EmulatedArray):
             raise TypeError(f"a NumPy array of shape {value.shape} is put into one on device 'cuda'; use to_device")
+        if counts := tally():
+            counts.library["assignment"] += 1
         super().__setitem__(index, value)
 
     def __getitem__(self, index):
-        return on_device(super().__getitem__(index))
+        result = on_device(super().__getitem__(index))
+        if counts := tally():
+            counts.indexed(self, index, result)
+        return result
+
+    # A number of Python's is a value on the host, for which it waits
+
+    def item(self, *index):
+        if counts := tally():
+            counts.copied_to_host(self.itemsize)
+        return super().item(*index)
+
+    def tolist(self):
+        if counts := tally():
+            counts.copied_to_host(self.nbytes)
+        return super().tolist()
+
+    def __bool__(self):
+        return bool(self.item()) if self.size == 1 else super().__bool__()
+
+    def __int__(self):
+        return int(self.item()) if self.size == 1 else super().__int__()
+
+    def __float__(self):
+        return float(self.item()) if self.size == 1 else super().__float__()
 
     # CuPy's take no more than this: no `initial`, no `where`
 

@@ -17,6 +17,7 @@ from minicnn.kernels.arguments import (
     number,
 )
 from minicnn.kernels.faults import named, sync_wanted, wait
+from minicnn.tally import launched
 
 from . import emulator
 from .source import DTYPES, FOLDER, STRUCTS, KernelError, architecture, divisor, kernels, text, types
@@ -55,7 +56,7 @@ class Kernel(CheckedKernel):
         else:
             real, values, arrays = self._checked(arguments, reaches)
             if isinstance(arrays[0], EmulatedArray):
-                if 0 not in grid and 0 not in block:
+                if 0 not in grid and 0 not in block and launched(f"{self.name}<{self.reals[real]}>"):
                     emulator.launch(self, self.reals[real], grid, block, values, shared, reaches)
                 return
             compiled = self._compiled(real, arrays[0])

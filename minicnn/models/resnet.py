@@ -21,9 +21,8 @@ Note      torchvision strides in the 3x3 convolution of a bottleneck ("v1.5"), t
 
 from collections.abc import Mapping, Sequence
 
-import numpy as np
-
 from .. import nn
+from ..device import full
 from ..nn.fused import chain  # layer after layer; batch norm and a ReLU behind it as one op
 from ..ops.shape import cat
 from ..tensor import Tensor
@@ -92,7 +91,7 @@ class ZeroPad(nn.Module):
         n, channels, height, width = x.shape
         more = self.out_channels - channels
         before = more // 2 if self.zero_padding == "around" else 0  # channels of zeros before x's own
-        zeros = Tensor(np.zeros((n, more, height, width), x.dtype)).to(x.device)  # no parameters, and no gradient
+        zeros = Tensor(full(x.data, (n, more, height, width), 0))  # no parameters, and no gradient
         return cat([zeros[:, :before], x, zeros[:, before:]] if before else [x, zeros], dim=1)
 
     def extra_repr(self):

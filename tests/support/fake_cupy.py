@@ -6,6 +6,8 @@ import types
 
 import pytest
 
+import minicnn.device  # noqa: F401  it remembers CuPy's module
+
 
 class Device(int):
     """cupy.cuda.Device."""
@@ -74,11 +76,15 @@ def module(faults=()):
 @contextlib.contextmanager
 def installed(faults=()):
     """``with installed() as cupy:`` imports of CuPy find the stand-in inside."""
-    cupy = module(faults)
+    cupy, imported = module(faults), sys.modules["minicnn.device"]._cupy
+    imported.cache_clear()
     with pytest.MonkeyPatch.context() as patch:
         for name in ("cupy", "cupy.cuda", "cupy.cuda.runtime"):
             found = cupy
             for part in name.split(".")[1:]:
                 found = getattr(found, part)
             patch.setitem(sys.modules, name, found)
-        yield cupy
+        try:
+            yield cupy
+        finally:
+            imported.cache_clear()
