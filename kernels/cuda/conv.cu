@@ -1,11 +1,20 @@
 // 2-D convolution (cross-correlation), forward and its gradients, as a ladder:
 //
-//   conv2d_direct   one thread for each output, the sum as the formula has it
-//   im2col          explicit: the windows as the columns of a matrix in memory, then a product (matmul.cu)
-//   conv2d_forward, conv2d_grad_x, conv2d_grad_weight with sum_splits
-//                   implicit: the products of minicnn/ops/conv.py, but the matrix is nowhere: a thread block gathers
-//                   the tile of it that it is about to multiply straight into shared memory. These are the ones that
-//                   training runs, and tensor_conv.cu has them once more with fewer digits.
+//   conv2d_direct    one thread for each output, the sum as the formula has it
+//   im2col           explicit: the windows as the columns of a matrix in memory, then a product (matmul.cu)
+//   conv2d_implicit  implicit: the products of minicnn/ops/conv.py, but the matrix is nowhere: a thread block gathers the
+//                    tile of it that it is about to multiply straight into shared memory
+//   conv2d_forward, conv2d_grad_x, conv2d_grad_weight
+//                    the same without divisions, from larger tiles. These are the ones that training runs, each in
+//                    three sizes of tiles. tensor_conv.cu has them once more with fewer digits.
+//
+// Instructions that a thread takes for a pair of tiles, of which multiply-adds (sm_90, float, as nvdisasm shows them):
+//
+//   conv2d_forward_128x128      742, 512        64x128   382, 256
+//   conv2d_grad_x_128x128       767, 512
+//   conv2d_grad_weight_128x128  822, 512
+//
+// With 64 x 64 results, digits in each number's address and no phases it was 542, 256, and 731 and 583 backward.
 //
 // Sizes: x (N, C, H, W), weight (OC, CG, KH, KW) with CG = C / groups, y (N, OC, OH, OW), OG = OC / groups. Output (oh,
 // ow) sees with tap (u, v) the pixel (oh * SH - PT + u * DH, ow * SW - PL + v * DW), or 0 outside the image.
@@ -13,7 +22,11 @@
 #include "grid_stride.cuh"
 #include "sum.cuh"
 #include "tiles.cuh"
+#include "arrivals.cuh"
+#include "product.cuh"
+#include "conv.cuh"
 
+#define SIZES N, C, H, W, OC, OH, OW, KH, KW, SH, SW, PT, PL, DH, DW, groups
 #define GEOMETRY                                                                                                \
     int N, int C, int H, int W, int OC, int OH, int OW, int KH, int KW, int SH, int SW, int PT, int PL, int DH, \
         int DW, int groups
@@ -55,188 +68,180 @@ __global__ void im2col(const T *__restrict__ x, T *__restrict__ col, int image, 
     }
 }
 
-// A number as three digits, n = (a * B + b) * C + c. Divisions, some 20 instructions each on a GPU, find the digits
-// once; from then on a step is added digit by digit, with a carry: additions alone.
-struct Digits {
-    int a, b, c;  // of a tap: channel (or filter), u, v; of a position or pixel: image, row, column
-};
-
-struct Radices {
-    int B, C;
-    __device__ Digits of(int n) const { return {n / C / B, n / C % B, n % C}; }
-    __device__ void add(Digits &to, Digits step) const {
-        to.c += step.c;  // each digit is below its radix before and after: at most one carry
-        if (to.c >= C) to.c -= C, to.b++;
-        to.b += step.b;
-        if (to.b >= B) to.b -= B, to.a++;
-        to.a += step.a;
-    }
-};
-
-// What one thread fetches of a factor: FETCHES numbers of each tile, into registers, later put into shared memory.
-// Columns are n, in [0, count). ALONG_K: the numbers are of one k and of FETCHES columns, so that neighbouring threads
-// fetch neighbouring k; otherwise of one column and FETCHES k, and neighbouring threads have neighbouring columns.
-template <typename T, bool ALONG_K>
-struct Fetch {
-    static constexpr int COUNT = ALONG_K ? FETCHES : 1, STEP = ALONG_K ? DEPTH : DEPTH / FETCHES;
-    int thread, k, n[COUNT];  // k, n: of the number that it fetches next
-    Digits digits_of_k, step, digits_of_n[COUNT];
-
-    __device__ Fetch(int thread, int first_n, int first_k, Radices of_n, Radices of_k) : thread(thread) {
-        k = first_k + (ALONG_K ? thread % DEPTH : thread / TILE);
-        digits_of_k = of_k.of(k);
-        step = of_k.of(STEP);
-        for (int q = 0; q < COUNT; q++) {
-            n[q] = first_n + (ALONG_K ? thread / DEPTH + q * (THREADS / DEPTH) : thread % TILE);
-            digits_of_n[q] = of_n.of(n[q]);
+// 3. What changed: col(k, j) is worked out where it is needed, by a thread block that multiplies 64 x 64 results from
+//    tiles in shared memory, as matmul_register does (matmul.cu). What it bought: the matrix is neither written nor
+//    read, only x. What it costs: the pixel of each k and j must be found, by five divisions of some 20 instructions.
+//    Rows are a group's OG filters, columns the N * OH * OW positions, k counts (c, u, v); blockIdx.z is the group.
+//    Barriers: as in matmul_shared; beyond an edge zeros are fetched, nothing is skipped.
+//    Launch: grid (ceil(N * OH * OW / TILE), ceil(OG / TILE), groups), block (BLOCK_SIDE, BLOCK_SIDE)
+template <typename T>
+__global__ void conv2d_implicit(const T *__restrict__ x, const T *__restrict__ weight, const T *__restrict__ bias,
+                                T *__restrict__ y, GEOMETRY) {
+    __shared__ T filters[DEPTH][TILE + 2];  // + 2: a warp writes 16 numbers of 2 columns, into 32 banks
+    __shared__ T windows[DEPTH][TILE + 2];
+    int group = blockIdx.z, CG = C / groups, OG = OC / groups, area = OH * OW, K = CG * KH * KW;
+    int thread = threadIdx.y * BLOCK_SIDE + threadIdx.x, i0 = blockIdx.y * TILE, j0 = blockIdx.x * TILE;
+    T sum[4][4] = {};
+    for (int k0 = 0; k0 < K; k0 += DEPTH) {
+        for (int e = thread; e < DEPTH * TILE; e += THREADS) {  // [0, DEPTH * TILE)
+            int i = i0 + e / DEPTH, k = k0 + e % DEPTH;  // of the filters: neighbouring threads, neighbouring k
+            filters[e % DEPTH][e / DEPTH] = i < OG && k < K ? weight[(long long)(group * OG + i) * K + k] : T(0);
+            int j = j0 + e % TILE, c = (k0 + e / TILE) / (KH * KW), tap = (k0 + e / TILE) % (KH * KW);
+            int h = j / OW % OH * SH - PT + tap / KW * DH, w = j % OW * SW - PL + tap % KW * DW, n = j / area;
+            bool inside = n < N && c < CG && h >= 0 && h < H && w >= 0 && w < W;
+            windows[e / TILE][e % TILE] = inside ? x[(((long long)n * C + group * CG + c) * H + h) * W + w] : T(0);
         }
-    }
-
-    // The next tile's numbers: number(k, its digits, n, its digits) or, beyond an edge, 0
-    template <typename Number>
-    __device__ void fetch(T (&fetched)[FETCHES], int count, int last_k, Radices of_k, Number number) {
-        for (int p = 0; p < FETCHES; p++) {
-            int q = ALONG_K ? p : 0;
-            fetched[p] = n[q] < count && k < last_k ? number(k, digits_of_k, n[q], digits_of_n[q]) : T(0);
-            if (ALONG_K && p < FETCHES - 1) continue;  // the other columns have the same k
-            k += STEP;
-            of_k.add(digits_of_k, step);
-        }
-    }
-
-    __device__ void put(T (&tile)[DEPTH][TILE + 4], const T (&fetched)[FETCHES]) const {
-        for (int p = 0; p < FETCHES; p++)
-            if (ALONG_K)
-                tile[thread % DEPTH][thread / DEPTH + p * (THREADS / DEPTH)] = fetched[p];
-            else
-                tile[thread / TILE + p * (DEPTH / FETCHES)][thread % TILE] = fetched[p];
-    }
-};
-
-// result(i, j) = the sum over k in [first, last) of a(i, k) * b(k, j), i in [0, I), j in [0, J), where a and b are not
-// matrices but functions that find one number, from k, the digits of k, i or j, and its digits.
-//    Threads   block (BLOCK_SIDE, BLOCK_SIDE); blockIdx.x counts tiles along the columns (pixels: many), blockIdx.y
-//              along the rows
-//    Shared    two buffers, as in matmul_double of matmul.cu, which explains them
-//    Barriers  one for each pair of tiles; the loop runs as often for all threads, and beyond an edge zeros are fetched
-template <typename T, bool A_ALONG_K, bool B_ALONG_K, typename A, typename B, typename Store>
-__device__ void product(int I, int J, int first, int last, Radices of_j, Radices of_k, A a, B b, Store store) {
-    __shared__ alignas(16) T a_tile[2][DEPTH][TILE + 4];
-    __shared__ alignas(16) T b_tile[2][DEPTH][TILE + 4];
-    int x = threadIdx.x, y = threadIdx.y, thread = y * BLOCK_SIDE + x;  // x, y: [0, BLOCK_SIDE)
-    int i0 = blockIdx.y * TILE, j0 = blockIdx.x * TILE;  // first row and column of the thread block's results
-    Fetch<T, A_ALONG_K> of_a(thread, i0, first, {1, 1}, of_k);
-    Fetch<T, B_ALONG_K> of_b(thread, j0, first, of_j, of_k);
-    T sum[4][4] = {}, a_fetched[FETCHES], b_fetched[FETCHES];  // sum: the register tile
-    of_a.fetch(a_fetched, I, last, of_k, a);
-    of_b.fetch(b_fetched, J, last, of_k, b);
-    of_a.put(a_tile[0], a_fetched);
-    of_b.put(b_tile[0], b_fetched);  // the first tiles, for which everybody waits
-    __syncthreads();
-    for (int k0 = first, now = 0; k0 < last; k0 += DEPTH, now ^= 1) {  // now: [0, 2)
-        of_a.fetch(a_fetched, I, last, of_k, a);
-        of_b.fetch(b_fetched, J, last, of_k, b);
-        for (int k = 0; k < DEPTH; k++) {
-            Four<T> four_a = *reinterpret_cast<const Four<T> *>(&a_tile[now][k][y * 4]);  // 2 reads, 16 multiply-adds
-            Four<T> four_b = *reinterpret_cast<const Four<T> *>(&b_tile[now][k][x * 4]);
+        __syncthreads();
+        for (int k = 0; k < DEPTH; k++)
             for (int r = 0; r < 4; r++)
-                for (int s = 0; s < 4; s++) sum[r][s] += four_a.at[r] * four_b.at[s];
-        }
-        of_a.put(a_tile[now ^ 1], a_fetched);
-        of_b.put(b_tile[now ^ 1], b_fetched);
+                for (int s = 0; s < 4; s++)
+                    sum[r][s] += filters[k][threadIdx.y + r * BLOCK_SIDE] * windows[k][threadIdx.x + s * BLOCK_SIDE];
         __syncthreads();
     }
     for (int r = 0; r < 4; r++)
         for (int s = 0; s < 4; s++) {
-            int i = i0 + y * 4 + r, j = j0 + x * 4 + s;
-            if (i < I && j < J) store(i, j, sum[r][s]);
+            int i = i0 + threadIdx.y + r * BLOCK_SIDE, j = j0 + threadIdx.x + s * BLOCK_SIDE;
+            int channel = group * OG + i;
+            if (i < OG && j < N * area)
+                y[((long long)(j / area) * OC + channel) * area + j % area] = sum[r][s] + (bias ? bias[channel] : T(0));
         }
 }
 
-// 3. What changed: col(k, j) is worked out where it is needed. What it bought: the matrix is neither written nor read,
-//    only x. What it costs: the pixel of each k and j must be found, which takes some ten additions and comparisons.
-//    Rows are a group's OG filters, columns the N * OH * OW positions, k counts (c, u, v); blockIdx.z is the group.
+// 4. What changed: each thread has one k of a tile and several columns, whose windows it looks up once, before the loop;
+//    in the loop (c, u, v) is counted up, digit by digit (conv.cuh). And the product is that of matmul_large: two
+//    buffers, 8 x 8 results of a thread. What it bought: no division in the loop, a quarter of the other work for each
+//    multiply-add, half of the bytes. What it costs: fewer thread blocks, so that small layers take the smaller tiles.
+//    Columns are as in rung 3; a warp fetches 32 neighbouring windows, and of the filters 4 rows of 8 neighbours.
+//    Launch: grid (ceil(N * OH * OW / tile's columns), ceil(OG / tile's rows), groups), block (BLOCK_SIDE, BLOCK_SIDE)
 //    Operations 2 OG K N OH OW for each group; bound by arithmetic where OG and K are large
-template <typename T>
-__global__ void conv2d_forward(const T *__restrict__ x, const T *__restrict__ weight, const T *__restrict__ bias,
-                               T *__restrict__ y, GEOMETRY) {
+template <int R, int S, typename T>
+__device__ void forward(const T *x, const T *weight, const T *bias, T *y, GEOMETRY) {
     int group = blockIdx.z, CG = C / groups, OG = OC / groups, area = OH * OW, K = CG * KH * KW;
-    auto filter = [=](int k, Digits, int o, Digits) { return weight[(long long)(group * OG + o) * K + k]; };
-    auto window = [=](int, Digits tap, int, Digits position) {
-        int c = group * CG + tap.a, h = position.b * SH - PT + tap.b * DH, w = position.c * SW - PL + tap.c * DW;
-        bool inside = h >= 0 && h < H && w >= 0 && w < W;
-        return inside ? x[(((long long)position.a * C + c) * H + h) * W + w] : T(0);
+    int i0 = blockIdx.y * R * 64, j0 = blockIdx.x * S * 64;  // the first row and column of the thread block's results
+    int thread = threadIdx.y * BLOCK_SIDE + threadIdx.x;
+    T sum[R * 4][S * 4] = {};
+    Matrix<T, DEEP, R * 64> filters(thread, weight + (long long)group * OG * K, i0, OG, K, 0, K, 1);
+    Seen seen = {OH, OW, -PT, -PL, SH, SW, DH, DW, H, W, KH, KW, K};
+    Windows<T, S * 64> windows(thread, x + (long long)group * CG * H * W, j0, N * area, (long long)C * H * W, seen);
+    multiply_tiles<DEEP, UNROLLED<R, S>>(sum, filters, windows, (K + DEEP - 1) / DEEP);
+    auto place = [=](int column) {
+        int position = j0 + column, n = position / area;
+        return position < N * area ? (long long)n * OC * area + position % area : -1;
     };
-    auto store = [=](int o, int position, T sum) {
-        int n = position / area, channel = group * OG + o;
-        y[((long long)n * OC + channel) * area + position % area] = sum + (bias ? bias[channel] : T(0));
+    auto store = [=](int row, long long at, T result) {
+        int channel = group * OG + i0 + row;
+        if (i0 + row < OG && at >= 0) y[at + (long long)channel * area] = result + (bias ? bias[channel] : T(0));
     };
-    product<T, true, false>(OG, N * area, 0, K, {OH, OW}, {KH, KW}, filter, window, store);
+    store_tile(sum, place, store);
 }
 
-// Division of n >= 0 by a number that is known before: one multiplication. n * divisor must be below 2^32.
-struct Divider {
-    int divisor;
-    unsigned long long magic;  // 2^32 / divisor, rounded up
-    __device__ explicit Divider(int divisor) : divisor(divisor), magic(0xffffffffu / divisor + 1ull) {}
-    __device__ int quotient(int n) const { return int(n * magic >> 32); }
-};
-
-// grad_x: rows are a group's CG channels, columns the N * H * W pixels, k counts (o, u, v): which output saw this pixel
-// with this tap? With a stride, only one k in SH * SW finds one; the others multiply zeros.
-template <typename T>
-__global__ void conv2d_grad_x(const T *__restrict__ grad_out, const T *__restrict__ weight, T *__restrict__ grad_x,
-                              GEOMETRY) {
-    int group = blockIdx.z, CG = C / groups, OG = OC / groups, taps = KH * KW, area = H * W;
-    Divider by_SH(SH), by_SW(SW);
-    auto filter = [=](int, Digits tap, int c, Digits) {
-        return weight[((long long)(group * OG + tap.a) * CG + c) * taps + tap.b * KW + tap.c];
+// grad_x: rows are a group's CG channels, columns pixels, k counts (o, u, v): which output saw this pixel with this tap?
+// With a stride, only one tap in SH * SW finds one, but which ones these are is the same for every SH-th row and SW-th
+// column of pixels. So there is a product for each of these phases, with its own pixels and its own taps, and no zero
+// is multiplied but those at the edges. In a phase, output and tap go as in a forward pass with stride 1 (Phase).
+//    Filters   a warp fetches weights of 8 k for 4 channels, which for 3 x 3 taps are 144 neighbouring bytes; of a
+//              single tap, 32 neighbouring channels
+//    Launch    grid (tiles along the pixels of the largest phase, tiles along CG, groups * SH * SW), block as above
+template <int R, int S, typename T>
+__device__ void grad_x_of(const T *grad_out, const T *weight, T *grad_x, GEOMETRY) {
+    int phase = blockIdx.z % (SH * SW), group = blockIdx.z / (SH * SW);  // [0, SH * SW), [0, groups)
+    int CG = C / groups, OG = OC / groups, taps = KH * KW;
+    Phase rows(phase / SW, H, KH, SH, PT, DH), columns(phase % SW, W, KW, SW, PL, DW);
+    int area = rows.pixels * columns.pixels, K = OG * rows.taps * columns.taps;
+    int i0 = blockIdx.y * R * 64, j0 = blockIdx.x * S * 64, thread = threadIdx.y * BLOCK_SIDE + threadIdx.x;
+    if (j0 >= N * area) return;  // a phase with fewer pixels: the whole thread block leaves
+    T sum[R * 4][S * 4] = {};
+    Seen seen = {rows.pixels, columns.pixels, rows.output, columns.output, 1, 1, -rows.down, -columns.down,
+                 OH, OW, max(rows.taps, 1), max(columns.taps, 1), K};  // at least 1: they divide
+    Windows<T, S * 64> outputs(thread, grad_out + (long long)group * OG * OH * OW, j0, N * area,
+                               (long long)OC * OH * OW, seen);
+    const T *first = weight + (long long)group * OG * CG * taps + rows.tap * KW + columns.tap;
+    Filters<T, R * 64> filters(thread, first, i0, CG, taps, rows.apart * KW, columns.apart, seen);
+    multiply_tiles<DEEP, UNROLLED<R, S>>(sum, filters, outputs, (K + DEEP - 1) / DEEP);
+    auto place = [=](int column) {
+        int pixel = j0 + column, n = pixel / area, w = pixel % columns.pixels * SW + columns.pixel;
+        int h = pixel / columns.pixels % rows.pixels * SH + rows.pixel;
+        return pixel < N * area ? ((long long)n * C * H + h) * W + w : -1;
     };
-    auto seen_by = [=](int, Digits tap, int, Digits pixel) {
-        int top = pixel.b + PT - tap.b * DH, left = pixel.c + PL - tap.c * DW;  // oh * SH, ow * SW of who saw it
-        if (top < 0 || left < 0) return T(0);  // above or left of all outputs
-        int oh = by_SH.quotient(top), ow = by_SW.quotient(left), o = group * OG + tap.a;
-        bool saw = oh * SH == top && ow * SW == left && oh < OH && ow < OW;
-        return saw ? grad_out[(((long long)pixel.a * OC + o) * OH + oh) * OW + ow] : T(0);
+    auto store = [=](int row, long long at, T result) {
+        if (i0 + row < CG && at >= 0) grad_x[at + (long long)(group * CG + i0 + row) * H * W] = result;
     };
-    auto store = [=](int c, int pixel, T sum) {
-        grad_x[((long long)(pixel / area) * C + group * CG + c) * area + pixel % area] = sum;
-    };
-    product<T, false, false>(CG, N * area, 0, OG * taps, {H, W}, {KH, KW}, filter, seen_by, store);
+    store_tile(sum, place, store);
 }
 
 // grad_weight: rows are a group's OG filters, columns their CG * KH * KW weights, k counts the N * OH * OW positions:
-// few results, each a very long sum. One block for every 64 x 64 of them would leave a GPU idle, so the positions are
-// cut into `splits` of `length` each (split-K): sums (splits, OC, CG, KH, KW) is what each of them gives, and
-// sum_splits adds that up.    blockIdx.z: [0, groups * splits)
-template <typename T>
-__global__ void conv2d_grad_weight(const T *__restrict__ grad_out, const T *__restrict__ x, T *__restrict__ sums,
-                                   int length, GEOMETRY) {
+// few results, each a very long sum. One block for each tile of them would leave a GPU idle, so the positions are cut
+// into `splits` of `length` each (split-K), and the last block to arrive adds up what they give (add_splits).
+//    Factors   of both, a warp fetches 8 neighbouring positions of 4 rows or columns: whole sectors, where SW is 1
+//    Launch    grid (tiles along the weights, tiles along OG, groups * splits), block as above
+template <int R, int S, typename T>
+__device__ void grad_weight_of(const T *grad_out, const T *x, T *grad_weight, T *parts, unsigned *arrived, int splits,
+                               int length, GEOMETRY) {
     int group = blockIdx.z % groups, split = blockIdx.z / groups;  // [0, groups), [0, splits)
     int CG = C / groups, OG = OC / groups, area = OH * OW, J = CG * KH * KW;
     int first = split * length, last = min(first + length, N * area);  // positions of this split
-    auto gradient = [=](int, Digits position, int o, Digits) {
-        long long channel = (long long)position.a * OC + group * OG + o;
-        return grad_out[channel * area + position.b * OW + position.c];
+    int i0 = blockIdx.y * R * 64, j0 = blockIdx.x * S * 64, thread = threadIdx.y * BLOCK_SIDE + threadIdx.x;
+    T sum[R * 4][S * 4] = {};
+    Positions<T, R * 64> gradients(thread, grad_out + (long long)group * OG * area, i0, OG, area, (long long)OC * area,
+                                   first, last);
+    Seen seen = {OH, OW, -PT, -PL, SH, SW, DH, DW, H, W, KH, KW, last};
+    Taps<T, S * 64> windows(thread, x + (long long)group * CG * H * W, j0, J, (long long)C * H * W, first, seen);
+    multiply_tiles<DEEP, UNROLLED<R, S>>(sum, gradients, windows, (last - first + DEEP - 1) / DEEP);
+    int tile = (group * gridDim.y + blockIdx.y) * gridDim.x + blockIdx.x;
+    T *of_tile = parts + (long long)tile * splits * (R * 64 * S * 64);
+    if (!add_splits(sum, of_tile, arrived + tile * splits, split, splits)) return;
+    auto place = [=](int column) { return j0 + column < J ? (long long)j0 + column : -1; };
+    auto store = [=](int row, long long at, T result) {
+        if (i0 + row < OG && at >= 0) grad_weight[(long long)(group * OG + i0 + row) * J + at] = result;
     };
-    auto window = [=](int, Digits position, int, Digits tap) {
-        int c = group * CG + tap.a, h = position.b * SH - PT + tap.b * DH, w = position.c * SW - PL + tap.c * DW;
-        bool inside = h >= 0 && h < H && w >= 0 && w < W;
-        return inside ? x[(((long long)position.a * C + c) * H + h) * W + w] : T(0);
-    };
-    auto store = [=](int o, int j, T sum) { sums[((long long)split * OC + group * OG + o) * J + j] = sum; };
-    product<T, true, true>(OG, J, first, last, {KH, KW}, {OH, OW}, gradient, window, store);
+    store_tile(sum, place, store);
 }
 
-// y (size,) = sums (splits, size) summed over the splits, one thread for each element, always in the same order.
-//    Launch: thread blocks of 256, in a grid-stride loop. Bound by memory: an addition for sizeof(T) bytes, coalesced
+// The three sizes of tiles
+
 template <typename T>
-__global__ void sum_splits(const T *__restrict__ sums, T *__restrict__ y, int splits, long long size) {
-    GRID_STRIDE_LOOP(i, size) {  // [0, size)
-        T sum = sums[i];
-        for (int split = 1; split < splits; split++) sum += sums[split * size + i];
-        y[i] = sum;
-    }
+__global__ void __launch_bounds__(THREADS, RESIDENT<T>) conv2d_forward_128x128(const T *__restrict__ x, const T *__restrict__ weight, const T *__restrict__ bias, T *__restrict__ y, GEOMETRY) {
+    forward<2, 2>(x, weight, bias, y, SIZES);
+}
+
+template <typename T>
+__global__ void __launch_bounds__(THREADS, RESIDENT<T>) conv2d_grad_x_128x128(const T *__restrict__ grad_out, const T *__restrict__ weight, T *__restrict__ grad_x, GEOMETRY) {
+    grad_x_of<2, 2>(grad_out, weight, grad_x, SIZES);
+}
+
+template <typename T>
+__global__ void __launch_bounds__(THREADS, RESIDENT<T>) conv2d_grad_weight_128x128(const T *__restrict__ grad_out, const T *__restrict__ x, T *__restrict__ grad_weight, T *parts, unsigned *arrived, int splits, int length, GEOMETRY) {
+    grad_weight_of<2, 2>(grad_out, x, grad_weight, parts, arrived, splits, length, SIZES);
+}
+
+template <typename T>
+__global__ void __launch_bounds__(THREADS, RESIDENT<T>) conv2d_forward_64x128(const T *__restrict__ x, const T *__restrict__ weight, const T *__restrict__ bias, T *__restrict__ y, GEOMETRY) {
+    forward<1, 2>(x, weight, bias, y, SIZES);
+}
+
+template <typename T>
+__global__ void __launch_bounds__(THREADS, RESIDENT<T>) conv2d_grad_x_64x128(const T *__restrict__ grad_out, const T *__restrict__ weight, T *__restrict__ grad_x, GEOMETRY) {
+    grad_x_of<1, 2>(grad_out, weight, grad_x, SIZES);
+}
+
+template <typename T>
+__global__ void __launch_bounds__(THREADS, RESIDENT<T>) conv2d_grad_weight_64x128(const T *__restrict__ grad_out, const T *__restrict__ x, T *__restrict__ grad_weight, T *parts, unsigned *arrived, int splits, int length, GEOMETRY) {
+    grad_weight_of<1, 2>(grad_out, x, grad_weight, parts, arrived, splits, length, SIZES);
+}
+
+template <typename T>
+__global__ void __launch_bounds__(THREADS, RESIDENT<T>) conv2d_forward_64x64(const T *__restrict__ x, const T *__restrict__ weight, const T *__restrict__ bias, T *__restrict__ y, GEOMETRY) {
+    forward<1, 1>(x, weight, bias, y, SIZES);
+}
+
+template <typename T>
+__global__ void __launch_bounds__(THREADS, RESIDENT<T>) conv2d_grad_x_64x64(const T *__restrict__ grad_out, const T *__restrict__ weight, T *__restrict__ grad_x, GEOMETRY) {
+    grad_x_of<1, 1>(grad_out, weight, grad_x, SIZES);
+}
+
+template <typename T>
+__global__ void __launch_bounds__(THREADS, RESIDENT<T>) conv2d_grad_weight_64x64(const T *__restrict__ grad_out, const T *__restrict__ x, T *__restrict__ grad_weight, T *parts, unsigned *arrived, int splits, int length, GEOMETRY) {
+    grad_weight_of<1, 1>(grad_out, x, grad_weight, parts, arrived, splits, length, SIZES);
 }
 
 // grad_bias: the sum of each channel of grad_out (N, OC, area), a thread block for each, in a fixed order.
@@ -246,8 +251,9 @@ template <typename T>
 __global__ void conv2d_grad_bias(const T *__restrict__ grad_out, T *__restrict__ grad_bias, int N, int OC, int area) {
     __shared__ T partial[THREADS];
     Sum<T> sum;
-    for (long long m = threadIdx.x; m < (long long)N * area; m += THREADS)  // [0, N * area)
-        sum.add(grad_out[(m / area * OC + blockIdx.x) * area + m % area]);
+    Radices of_place = {1, area};
+    for (Digits at = of_place.of(threadIdx.x), step = of_place.of(THREADS); at.a < N; of_place.add(at, step))  // image at.a
+        sum.add(grad_out[((long long)at.a * OC + blockIdx.x) * area + at.c]);
     partial[threadIdx.x] = sum.total;
     __syncthreads();
     for (int half = THREADS / 2; half > 0; half /= 2) {

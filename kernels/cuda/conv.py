@@ -9,10 +9,10 @@ from minicnn.precision import rounding
 from . import hopper_conv, tensor_cores
 from .launch import THREADS, CudaFile, blocks, contiguous, empty
 from .matmul import multiply
-from .split import add_up, cut
+from .split import best_tile, cut, parts_of_sums
 
 cu = CudaFile("conv.cu")
-TILE, BLOCK = 64, (16, 16)  # as in tiles.cuh: results along each side of a tile, and the threads that work them out
+BLOCK = 16, 16  # threads of a tile
 SHORTEST = 256  # positions of a split: below that it would cost more to add up than it saves
 
 
@@ -21,8 +21,8 @@ def conv2d_forward(x, weight, bias, stride, padding, dilation, groups):
     if precision := rounding(x):
         return tensor_cores.conv2d_forward(x, weight, bias, stride, padding, dilation, groups, precision)
     y, geometry = _output(x, weight, stride, padding, dilation, groups)
-    grid = _grid(len(weight) // groups, len(x) * math.prod(y.shape[2:]), groups)
-    cu.conv2d_forward[grid, BLOCK](x, weight, bias, y, *geometry)
+    tile = best_tile(len(weight) // groups, len(x) * math.prod(y.shape[2:]), groups)
+    _kernel("conv2d_forward", tile)[tile.grid, BLOCK](x, weight, bias, y, *geometry)
     return y
 
 
@@ -32,8 +32,9 @@ def conv2d_grad_x(grad_out, x_shape, weight, stride, padding, dilation, groups):
         return tensor_cores.conv2d_grad_x(grad_out, x_shape, weight, stride, padding, dilation, groups, precision)
     grad_x = empty(grad_out, x_shape)
     geometry = _geometry(x_shape, weight.shape, grad_out.shape, stride, padding, dilation, groups)
-    grid = _grid(x_shape[1] // groups, x_shape[0] * math.prod(x_shape[2:]), groups)
-    cu.conv2d_grad_x[grid, BLOCK](grad_out, weight, grad_x, *geometry)
+    pixels = [math.ceil(size / step) for size, step in zip(x_shape[2:], stride, strict=True)]  # of the largest phase
+    tile = best_tile(x_shape[1] // groups, x_shape[0] * math.prod(pixels), groups * math.prod(stride))
+    _kernel("conv2d_grad_x", tile)[tile.grid, BLOCK](grad_out, weight, grad_x, *geometry)
     return grad_x
 
 
@@ -42,13 +43,18 @@ def conv2d_grad_weight(grad_out, x, weight_shape, stride, padding, dilation, gro
     if precision := rounding(x):
         return tensor_cores.conv2d_grad_weight(grad_out, x, weight_shape, stride, padding, dilation, groups, precision)
     geometry = _geometry(x.shape, weight_shape, grad_out.shape, stride, padding, dilation, groups)
-    columns, rows, _ = _grid(weight_shape[0] // groups, math.prod(weight_shape[1:]), groups)  # tiles
+    filters, weights = weight_shape[0] // groups, math.prod(weight_shape[1:])
     positions = len(x) * math.prod(grad_out.shape[2:])  # the terms of each sum
-    splits, length = cut(positions, columns * rows * groups, SHORTEST)
-    sums = empty(x, (splits, *weight_shape))  # a gradient for each split
-    grid = columns, rows, groups * splits
-    cu.conv2d_grad_weight[grid, BLOCK](grad_out, x, sums, length, *geometry)
-    return add_up(sums)
+    tile = best_tile(filters, weights, groups, most_splits=max(1, positions // SHORTEST))
+    tiles = math.prod(tile.grid)
+    splits, length = cut(positions, tiles, SHORTEST)
+    parts, arrived = parts_of_sums(x, tiles, splits, tile.rows * tile.columns)
+    grid = *tile.grid[:2], groups * splits
+    grad_weight = empty(x, weight_shape)
+    _kernel("conv2d_grad_weight", tile)[grid, BLOCK](
+        grad_out, x, grad_weight, parts, arrived, splits, length, *geometry
+    )
+    return grad_weight
 
 
 def conv2d_grad_bias(grad_out):
@@ -69,6 +75,14 @@ def conv2d_by_direct_sums(x, weight, bias, stride, padding, dilation, groups):
     """conv2d_forward by conv2d_direct."""
     y, geometry = _output(x, weight, stride, padding, dilation, groups)
     cu.conv2d_direct[blocks(y.size), THREADS](x, weight, bias, y, *geometry)
+    return y
+
+
+def conv2d_by_implicit_im2col(x, weight, bias, stride, padding, dilation, groups):
+    """conv2d_forward by conv2d_implicit."""
+    y, geometry = _output(x, weight, stride, padding, dilation, groups)
+    grid = math.ceil(len(x) * math.prod(y.shape[2:]) / 64), math.ceil(len(weight) // groups / 64), groups
+    cu.conv2d_implicit[grid, BLOCK](x, weight, bias, y, *geometry)
     return y
 
 
@@ -98,9 +112,12 @@ def _output(x, weight, stride, padding, dilation, groups):
 def _geometry(x_shape, weight_shape, y_shape, stride, padding, dilation, groups):
     """GEOMETRY of conv.cu."""
     check_positions(x_shape, y_shape)
+    for what, shape in (("image", x_shape), ("output", y_shape)):
+        if math.prod(shape[1:]) >= 2**31:
+            raise ValueError(f"conv2d: one {what} of {shape[1:]} has more numbers than an int can count; cut it up")
     (top, _), (left, _) = padding
     return *x_shape, *y_shape[1:], *weight_shape[2:], *stride, top, left, *dilation, groups
 
 
-def _grid(rows, columns, groups):
-    return math.ceil(columns / TILE), math.ceil(rows / TILE), groups
+def _kernel(name, tile):
+    return getattr(cu, f"{name}_{tile.rows}x{tile.columns}")

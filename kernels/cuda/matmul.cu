@@ -15,10 +15,13 @@
 //   matmul_vector      8/64 bytes                      8/4 bytes, in a quarter of the instructions
 //   matmul_double      8/64 bytes, fetched ahead       8/4 bytes, half of the barriers
 //   matmul_large       8/128 bytes, fetched ahead      8/8 bytes
+//   matmul_split       8/128 bytes, fetched ahead      8/8 bytes, and parts of long sums side by side
 //
 // The ladder goes on in tensor_cores.cu, with fewer digits.
 
 #include "tiles.cuh"
+#include "arrivals.cuh"
+#include "product.cuh"
 
 #define PRODUCT                                                                                             \
     const T *__restrict__ a, const T *__restrict__ b, const T *__restrict__ bias, T *__restrict__ c, int I, \
@@ -58,8 +61,8 @@ __global__ void matmul_coalesced(PRODUCT) {
 //    Launch: grid (ceil(J / BLOCK_SIDE), ceil(I / BLOCK_SIDE)), block (BLOCK_SIDE, BLOCK_SIDE)
 template <typename T>
 __global__ void matmul_shared(PRODUCT) {
-    __shared__ T a_tile[BLOCK_SIDE][BLOCK_SIDE + 1];  // the + 1 puts a column's numbers into different banks
-    __shared__ T b_tile[BLOCK_SIDE][BLOCK_SIDE + 1];
+    __shared__ T a_tile[BLOCK_SIDE][BLOCK_SIDE];  // a warp writes, and reads, two rows, or two numbers: no bank twice
+    __shared__ T b_tile[BLOCK_SIDE][BLOCK_SIDE];
     int x = threadIdx.x, y = threadIdx.y;  // [0, BLOCK_SIDE)
     int j = blockIdx.x * BLOCK_SIDE + x, i = blockIdx.y * BLOCK_SIDE + y;  // [0, J), [0, I), and beyond the edges
     T sum = T(0);
@@ -93,8 +96,8 @@ __device__ void fetch(T (&tile)[DEPTH][PITCH], const T *matrix, int first, int c
 //    Launch: grid (ceil(I / TILE), ceil(J / TILE)), block (BLOCK_SIDE, BLOCK_SIDE)
 template <typename T>
 __global__ void matmul_register(PRODUCT) {
-    __shared__ T a_tile[DEPTH][TILE + 1];
-    __shared__ T b_tile[DEPTH][TILE + 1];
+    __shared__ T a_tile[DEPTH][TILE + 2];  // + 2: a warp writes 16 numbers of 2 columns, into 32 banks
+    __shared__ T b_tile[DEPTH][TILE + 2];
     int x = threadIdx.x, y = threadIdx.y, thread = y * BLOCK_SIDE + x;  // x, y: [0, BLOCK_SIDE)
     int i0 = blockIdx.x * TILE, j0 = blockIdx.y * TILE;  // the first row and column of the thread block's results
     T sum[4][4] = {};  // the register tile
@@ -115,9 +118,19 @@ __global__ void matmul_register(PRODUCT) {
         }
 }
 
+// Write the first `count` of four neighbouring numbers. Neighbouring threads' fours are neighbours, too: if they are
+// written at once, a warp fills 16 whole sectors, while one number of each would touch all 16, four times.
+template <typename T>
+__device__ void write_four(T *to, const Four<T> &four, int count, bool aligned) {
+    if (aligned && count >= 4)
+        *reinterpret_cast<Four<T> *>(to) = four;
+    else
+        for (int s = 0; s < 4 && s < count; s++) to[s] = four.at[s];
+}
+
 // 5. What changed: a thread's rows are neighbours, and its columns too, so that it reads its 4 numbers of a (and of b)
 //    from shared memory in one instruction of 16 bytes. What it bought: a quarter of the instructions that are no
-//    multiply-adds. The tiles begin at, and their rows are, a multiple of 16 bytes: else such a read is an error.
+//    multiply-adds; and results are written 16 bytes at a time, if J is a multiple of 4. The tiles begin at, and their rows are, a multiple of 16 bytes: else such a read is an error.
 //    Launch: as matmul_register
 template <typename T>
 __global__ void matmul_vector(PRODUCT) {
@@ -139,85 +152,54 @@ __global__ void matmul_vector(PRODUCT) {
         }
         __syncthreads();
     }
-    for (int r = 0; r < 4; r++)
-        for (int s = 0; s < 4; s++) {
-            int i = i0 + y * 4 + r, j = j0 + x * 4 + s;
-            if (i < I && j < J) c[(long long)i * J + j] = sum[r][s] + (bias ? bias[j] : T(0));
-        }
-}
-
-// `fetch` in two halves: from global memory into registers, and, when they have come, from there into shared memory.
-template <typename T, int DEEP, int WIDTH>
-__device__ void fetch_ahead(T (&fetched)[FETCHES], const T *matrix, int first, int count, long long stride_n, int k0,
-                            int K, long long stride_k, int thread) {
-    for (int p = 0; p < FETCHES; p++) {
-        int e = thread + p * THREADS;                  // [0, DEEP * WIDTH)
-        int k = stride_k == 1 ? e % DEEP : e / WIDTH;  // [0, DEEP)
-        int n = stride_k == 1 ? e / DEEP : e % WIDTH;  // [0, WIDTH)
-        bool inside = first + n < count && k0 + k < K;
-        fetched[p] = inside ? matrix[(first + n) * stride_n + (k0 + k) * stride_k] : T(0);
+    for (int r = 0; r < 4; r++) {
+        int i = i0 + y * 4 + r, j = j0 + x * 4;
+        Four<T> four;
+        for (int s = 0; s < 4; s++) four.at[s] = sum[r][s] + (bias && j + s < J ? bias[j + s] : T(0));
+        if (i < I) write_four(&c[(long long)i * J + j], four, J - j, J % 4 == 0);
     }
 }
 
-template <typename T, int DEEP, int WIDTH>
-__device__ void put(T (&tile)[DEEP][WIDTH + 4], const T (&fetched)[FETCHES], long long stride_k, int thread) {
-    for (int p = 0; p < FETCHES; p++) {
-        int e = thread + p * THREADS;  // as above
-        tile[stride_k == 1 ? e % DEEP : e / WIDTH][stride_k == 1 ? e / DEEP : e % WIDTH] = fetched[p];
-    }
+// Rungs 6, 7 and 8: the tiles, their two buffers and the loop over them are those of product.cuh.
+template <int DEEP, int R, int S, typename T>
+__device__ void tile_of_product(T (&sum)[R * 4][S * 4], const T *a, const T *b, int i0, int j0, int I, int J, int first,
+                                int last, long long a_row, long long a_column, long long b_row, long long b_column) {
+    int thread = threadIdx.y * BLOCK_SIDE + threadIdx.x;
+    Matrix<T, DEEP, R * 64> of_a(thread, a, i0, I, a_row, first, last, a_column);
+    Matrix<T, DEEP, S * 64> of_b(thread, b, j0, J, b_column, first, last, b_row);
+    multiply_tiles<DEEP, DEEP>(sum, of_a, of_b, (last - first + DEEP - 1) / DEEP);
 }
 
-// Rungs 6 and 7: a thread has FOURS x FOURS times 4 x 4 results, and a thread block's WIDTH x WIDTH are worked out from
-// tiles DEEP deep. A thread's fours are 4 * BLOCK_SIDE apart, so that neighbouring threads read neighbouring Fours.
-//    Barriers: one for each pair of tiles. Between two of them the thread block reads one buffer and writes the other
-//    one, which all have finished reading before the barrier that came last.
-template <typename T, int FOURS>
-__device__ void buffered(const T *a, const T *b, const T *bias, T *c, int I, int J, int K, long long a_row,
-                         long long a_column, long long b_row, long long b_column) {
-    constexpr int WIDTH = FOURS * 4 * BLOCK_SIDE, DEEP = DEPTH / FOURS;  // 64 and 16, or 128 and 8
-    __shared__ alignas(16) T a_tile[2][DEEP][WIDTH + 4];  // two buffers: 17 KB for both factors, in float
-    __shared__ alignas(16) T b_tile[2][DEEP][WIDTH + 4];
-    int x = threadIdx.x, y = threadIdx.y, thread = y * BLOCK_SIDE + x;  // x, y: [0, BLOCK_SIDE)
-    int i0 = blockIdx.x * WIDTH, j0 = blockIdx.y * WIDTH;  // the first row and column of the thread block's results
-    T sum[FOURS * 4][FOURS * 4] = {}, a_fetched[FETCHES], b_fetched[FETCHES];  // sum: the register tile
-    // The first tiles, for which everybody waits
-    fetch_ahead<T, DEEP, WIDTH>(a_fetched, a, i0, I, a_row, 0, K, a_column, thread);
-    fetch_ahead<T, DEEP, WIDTH>(b_fetched, b, j0, J, b_column, 0, K, b_row, thread);
-    put<T, DEEP, WIDTH>(a_tile[0], a_fetched, a_column, thread);
-    put<T, DEEP, WIDTH>(b_tile[0], b_fetched, b_row, thread);
-    __syncthreads();
-    for (int k0 = 0, now = 0; k0 < K; k0 += DEEP, now ^= 1) {  // now: the buffer that is read, [0, 2)
-        // The next tiles begin to come (beyond K, zeros), while the present ones are multiplied
-        fetch_ahead<T, DEEP, WIDTH>(a_fetched, a, i0, I, a_row, k0 + DEEP, K, a_column, thread);
-        fetch_ahead<T, DEEP, WIDTH>(b_fetched, b, j0, J, b_column, k0 + DEEP, K, b_row, thread);
-        for (int k = 0; k < DEEP; k++) {
-            Four<T> of_a[FOURS], of_b[FOURS];
-            for (int f = 0; f < FOURS; f++) {
-                of_a[f] = *reinterpret_cast<const Four<T> *>(&a_tile[now][k][(f * BLOCK_SIDE + y) * 4]);
-                of_b[f] = *reinterpret_cast<const Four<T> *>(&b_tile[now][k][(f * BLOCK_SIDE + x) * 4]);
-            }
-            for (int r = 0; r < FOURS * 4; r++)
-                for (int s = 0; s < FOURS * 4; s++) sum[r][s] += of_a[r / 4].at[r % 4] * of_b[s / 4].at[s % 4];
+// c = sum + bias. Where the rows of c begin at multiples of 16 bytes, a thread writes four columns at once.
+template <typename T, int ROWS, int COLUMNS>
+__device__ void write_tile(const T (&sum)[ROWS][COLUMNS], const T *bias, T *c, int i0, int j0, int I, int J) {
+#pragma unroll
+    for (int f = 0; f < COLUMNS; f += 4) {
+        int j = j0 + tile_column(f);
+        T extra[4];
+        for (int s = 0; s < 4; s++) extra[s] = bias && j + s < J ? bias[j + s] : T(0);
+#pragma unroll
+        for (int r = 0; r < ROWS; r++) {
+            int i = i0 + tile_row(r);
+            Four<T> four;
+            for (int s = 0; s < 4; s++) four.at[s] = sum[r][f + s] + extra[s];
+            if (i < I) write_four(&c[(long long)i * J + j], four, J - j, J % 4 == 0);
         }
-        put<T, DEEP, WIDTH>(a_tile[now ^ 1], a_fetched, a_column, thread);
-        put<T, DEEP, WIDTH>(b_tile[now ^ 1], b_fetched, b_row, thread);
-        __syncthreads();
     }
-    for (int r = 0; r < FOURS * 4; r++)
-        for (int s = 0; s < FOURS * 4; s++) {
-            int i = i0 + (r / 4 * BLOCK_SIDE + y) * 4 + r % 4, j = j0 + (s / 4 * BLOCK_SIDE + x) * 4 + s % 4;
-            if (i < I && j < J) c[(long long)i * J + j] = sum[r][s] + (bias ? bias[j] : T(0));
-        }
 }
 
 // 6. What changed: there are two buffers for the tiles, and the next tiles are fetched into registers before the
-//    present ones are multiplied. What it bought: one barrier for each pair of tiles instead of two, and a fetch, which
-//    takes hundreds of cycles, has DEPTH * 16 multiply-adds of every thread to hide behind. What it costs: twice the
-//    shared memory, and 2 * FETCHES registers.
+//    present ones are multiplied. A thread fetches numbers of one k, so that the next tile's addresses are one addition
+//    away. What it bought: one barrier for each pair of tiles instead of two, and a fetch, which takes hundreds of
+//    cycles, has DEPTH * 16 multiply-adds of every thread to hide behind. What it costs: twice the shared memory, and
+//    2 * FETCHES registers.
 //    Launch: as matmul_register
 template <typename T>
 __global__ void matmul_double(PRODUCT) {
-    buffered<T, 1>(a, b, bias, c, I, J, K, a_row, a_column, b_row, b_column);
+    T sum[4][4] = {};
+    int i0 = blockIdx.x * 64, j0 = blockIdx.y * 64;  // the first row and column of the thread block's results
+    tile_of_product<DEPTH, 1, 1>(sum, a, b, i0, j0, I, J, 0, K, a_row, a_column, b_row, b_column);
+    write_tile(sum, bias, c, i0, j0, I, J);
 }
 
 // 7. What changed: 8 x 8 results of a thread, 128 x 128 of a thread block, from tiles half as deep. What it bought:
@@ -225,6 +207,26 @@ __global__ void matmul_double(PRODUCT) {
 //    memory. What it costs: a quarter of the thread blocks, so that it takes a large product to keep a whole GPU busy.
 //    Launch: grid (ceil(I / 128), ceil(J / 128)), block (BLOCK_SIDE, BLOCK_SIDE)
 template <typename T>
-__global__ void matmul_large(PRODUCT) {
-    buffered<T, 2>(a, b, bias, c, I, J, K, a_row, a_column, b_row, b_column);
+__global__ void __launch_bounds__(THREADS, RESIDENT<T>) matmul_large(PRODUCT) {
+    T sum[8][8] = {};
+    int i0 = blockIdx.x * 128, j0 = blockIdx.y * 128;
+    tile_of_product<DEPTH / 2, 2, 2>(sum, a, b, i0, j0, I, J, 0, K, a_row, a_column, b_row, b_column);
+    write_tile(sum, bias, c, i0, j0, I, J);
+}
+
+// 8. What changed: K is cut into `splits` parts of `length`, each with thread blocks of its own, the last of which to
+//    arrive adds up what the others have written (split-K; add_splits in product.cuh). What it bought: a product of few
+//    results and long sums, such as a linear layer's, has enough thread blocks with large tiles, too. What it costs:
+//    each part of the results is written and read once.
+//    parts (tiles, splits, 128 * 128) and arrived (tiles * splits) are scratch and counters, null where splits is 1.
+//    Launch: grid (ceil(I / 128), ceil(J / 128), splits), block (BLOCK_SIDE, BLOCK_SIDE)
+template <typename T>
+__global__ void __launch_bounds__(THREADS, RESIDENT<T>) matmul_split(PRODUCT, T *parts, unsigned *arrived, int length) {
+    T sum[8][8] = {};
+    int i0 = blockIdx.x * 128, j0 = blockIdx.y * 128, tile = blockIdx.y * gridDim.x + blockIdx.x;
+    int first = blockIdx.z * length, last = min(first + length, K);  // of this part
+    tile_of_product<DEPTH / 2, 2, 2>(sum, a, b, i0, j0, I, J, first, last, a_row, a_column, b_row, b_column);
+    T *of_tile = parts + (long long)tile * gridDim.z * (128 * 128);
+    if (add_splits(sum, of_tile, arrived + tile * gridDim.z, blockIdx.z, gridDim.z))
+        write_tile(sum, bias, c, i0, j0, I, J);
 }

@@ -16,7 +16,9 @@ LADDER = {
     "matmul_vector": (64, 64, (16, 16), True),
     "matmul_double": (64, 64, (16, 16), True),
     "matmul_large": (128, 128, (16, 16), True),
+    "matmul_split": (128, 128, (16, 16), True),
 }
+SHORTEST, MULTIPLE = 256, 8  # terms of a part of a sum: fewer are not worth adding up; the depth of a tile
 _kernels = {name: Kernel("matmul.cu", name) for name in LADDER}
 
 
@@ -34,13 +36,27 @@ def multiply(a, b, bias=None, *, a_is_transposed=False, b_is_transposed=False, k
     (rows, depth), a_strides = _as_stored(a, a_is_transposed)  # (I, K)
     (_, columns), b_strides = _as_stored(b, b_is_transposed)  # (K, J)
     c = empty(a, (rows, columns))
-    if kernel is None:
-        kernel = "matmul_large" if math.prod(_blocks("matmul_large", rows, columns)) >= split.BUSY else "matmul_double"
+    kernel = kernel or _best(rows, columns, depth)
     *_, block, rows_first = LADDER[kernel]
     grid = _blocks(kernel, rows, columns)
     grid = grid if rows_first else grid[::-1]  # blockIdx.x, blockIdx.y
-    _kernels[kernel][grid, block](a, b, bias, c, rows, columns, depth, *a_strides, *b_strides)
+    parts = ()
+    if kernel == "matmul_split":
+        splits, length = split.cut(depth, math.prod(grid), SHORTEST, MULTIPLE)
+        parts = *split.parts_of_sums(a, math.prod(grid), splits, 128 * 128), length
+        grid = *grid, splits
+    _kernels[kernel][grid, block](a, b, bias, c, rows, columns, depth, *a_strides, *b_strides, *parts)
     return c
+
+
+def _best(rows, columns, depth):
+    """The rung with the largest tiles that leaves enough thread blocks for a whole GPU."""
+    tiles = math.prod(_blocks("matmul_large", rows, columns))
+    if tiles >= split.BUSY:
+        return "matmul_large"
+    # tiles half empty are no gain
+    worth = min(rows, columns) > 64 and tiles * (depth // SHORTEST) >= split.BUSY
+    return "matmul_split" if worth else "matmul_double"
 
 
 def _blocks(kernel, rows, columns):

@@ -16,6 +16,7 @@ import test_elementwise
 import test_hopper
 import test_hopper_conv
 import test_kernel_sizes
+import test_ladder
 import test_summation
 import test_tensor_cores
 from checks import Place, check_close, needs_compiler
@@ -23,8 +24,9 @@ from mutations import read
 from test_updates import UPDATES, check_update
 from wrong_versions import in_force
 
-from minicnn.kernels.cuda import activation, matmul, tensor_cores
+from minicnn.kernels.cuda import activation, conv, matmul, split, tensor_cores
 from minicnn.kernels.cuda.source import KernelError
+from minicnn.ops.conv import conv2d_forward
 
 pytestmark = needs_compiler
 
@@ -73,6 +75,24 @@ def products():
     for kernel in matmul.LADDER:
         c = matmul.multiply(*map(test_kernel_sizes.there, (a, b)), kernel=kernel)
         np.testing.assert_allclose(np.asarray(c), a @ b, rtol=1e-11, atol=1e-11)
+
+
+def implicit():
+    _, *arguments = next(case for case in test_kernel_sizes.CASES if case[0].__name__ == "conv2d_forward")
+    y = conv.conv2d_by_implicit_im2col(*map(test_kernel_sizes.there, arguments))
+    check_close(np.asarray(y), conv2d_forward(*arguments), 1e-11)
+
+
+def convolution_passes():
+    for case in test_ladder.CONVOLUTIONS.values():
+        if case[0][1] < 100 > case[1][0]:
+            test_ladder.check_passes(*case)
+
+
+def parts_of_sums():
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setenv("MINICNN_EMULATE_GPU", "1")
+        test_ladder.test_parts_of_a_sum_are_added_up_by_the_last_to_arrive(monkeypatch, 3 * split.FAN + 5)
 
 
 def tensor_products():

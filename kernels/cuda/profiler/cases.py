@@ -160,7 +160,7 @@ def cases() -> dict[str, Case]:
     }
     found |= {name: Case(_rung(name), ("matmul",)) for name in matmul.LADDER}
     found["product_hopper"] = Case(_hopper, ("hopper_product",))
-    for function in (conv.conv2d_by_direct_sums, conv.conv2d_by_im2col):
+    for function in (conv.conv2d_by_direct_sums, conv.conv2d_by_im2col, conv.conv2d_by_implicit_im2col):
         found[function.__name__] = Case(_conv_rung(function), ("conv",))
     found |= {name: Case(_tensor_rung(name), ("tensor_cores",)) for name in ("product_naive", "product_pipelined")}
     return found

@@ -115,6 +115,7 @@ TABLE = {
     "matmul_vector": (8 / 64, 8 / 4),
     "matmul_double": (8 / 64, 8 / 4),
     "matmul_large": (8 / 128, 8 / 8),
+    "matmul_split": (8 / 128, 8 / 8),
 }
 
 
@@ -128,6 +129,18 @@ def test_the_ladder_of_matmul_reads_what_its_comment_says(rung, monkeypatch):
     loaded = sum(loaded_bytes(launch.reads(tile)) for tile in ("a_tile", "b_tile") if tile in launch.names)
     multiply_adds = 128 * 128 * 16
     assert (fetched / multiply_adds, loaded / multiply_adds) == TABLE[rung]
+
+
+@pytest.mark.parametrize("rung", ["matmul_shared", "matmul_vector", "matmul_large"])
+def test_the_ladder_of_matmul_writes_whole_sectors_and_no_bank_twice(rung, monkeypatch):
+    monkeypatch.setenv("MINICNN_EMULATE_GPU", "1")
+    with recording() as launches:
+        multiply(zeros((128, 32)), zeros((32, 128)), kernel=rung)
+    (launch,) = launches
+    assert sectors(launch.writes("c")) == 128 * 128 * 4 / 32
+    if rung == "matmul_shared":
+        for rows in (launch.writes("a_tile"), launch.reads("a_tile"), launch.writes("b_tile"), launch.reads("b_tile")):
+            assert turns(rows) == len(np.unique(requests(rows)))
 
 
 def test_nothing_is_recorded_outside_or_of_a_launch_that_failed(launched):
