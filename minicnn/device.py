@@ -233,8 +233,10 @@ def check_available(device: str) -> None:
 
 
 def to_host(*arrays: Array) -> list[Array]:
-    """The values of arrays on "cuda" as NumPy arrays: the host waits for the GPU once, and raises what kernels have
-    found wrong (``deferred.py``). KernelError if the GPU has given a kernel up."""
+    """The values of arrays as NumPy arrays. The host waits for the GPU once, if one of them is there, and raises what
+    kernels have found wrong (``deferred.py``). KernelError if the GPU has given a kernel up."""
+    if arrays and all(device_of(array) == "cpu" for array in arrays):
+        return list(arrays)
     looked_at = list(marks)
     copies = copy_to_host(*arrays, *(mark.array for mark in looked_at))
     for mark, values in zip(looked_at, copies[len(arrays) :], strict=True):
@@ -245,7 +247,7 @@ def to_host(*arrays: Array) -> list[Array]:
 def copy_to_host(*arrays: Array) -> list[Array]:
     """As ``to_host``, whatever kernels have found. KernelError if the GPU has given one up: only who waits for it
     learns of that."""
-    copies = [np.array(array) if isinstance(array, EmulatedArray) else None for array in arrays]
+    copies = [np.array(array) if isinstance(array, np.ndarray) else None for array in arrays]
     on_gpu = [i for i, copy in enumerate(copies) if copy is None]
     if (counts := tally()) and copies:
         counts.copied_to_host(sum(array.nbytes for array in arrays))
@@ -265,7 +267,8 @@ def _start_copy(array):
     import cupyx  # an optional package: there is an array of CuPy's
 
     host = cupyx.empty_pinned(array.shape, array.dtype)
-    array.get(out=host, blocking=False)
+    on_another = array.device != _cupy().cuda.Device()  # whose work the wait for this GPU does not include
+    array.get(out=host, blocking=on_another)
     return host
 
 

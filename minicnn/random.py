@@ -62,6 +62,11 @@ def dropout_calls() -> int:
     return _streams.dropout_calls
 
 
+def dropout_key() -> int:
+    """The key of dropout's stream: another one after ``manual_seed``."""
+    return _streams.dropout_key
+
+
 def set_dropout_calls(calls: int) -> None:
     """The next dropout draws as if it came after so many `calls`: a whole number from 0 to 2^64 - 1."""
     _streams.dropout_calls = whole("set_dropout_calls", "calls", calls, 0, 2**64 - 1)

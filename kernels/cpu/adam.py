@@ -13,9 +13,11 @@ from .machine.jit import jit
 from .machine.parameters import update_all
 
 
-def adam_update(parameters, gradients, exp_avgs, exp_avg_sqs, max_exp_avg_sqs, settings):
+def adam_update(parameters, gradients, exp_avgs, exp_avg_sqs, max_exp_avg_sqs, settings, loss=None):
     """The update at the top of minicnn/optim/adam.py, in place: lists of arrays, as long as one another."""
     kept = exp_avgs, exp_avg_sqs, max_exp_avg_sqs
+    if loss is not None and not np.isfinite(loss):
+        return
     check_alike("adam_update", parameters, gradients, *kept)
     numbers = {row: adam_numbers(*row) for row in set(settings)}  # few: groups have steps in common
     update_all(_update, parameters, gradients, kept, [numbers[row] for row in settings])

@@ -4,14 +4,18 @@ Every parameter's w, grad and velocity are read once, w and velocity written onc
 settings are.
 """
 
+import numpy as np
+
 from minicnn.kernels.arguments import check_alike
 
 from .machine.jit import jit
 from .machine.parameters import update_all
 
 
-def sgd_update(parameters, gradients, velocities, settings):
+def sgd_update(parameters, gradients, velocities, settings, loss=None):
     """The update at the top of minicnn/optim/sgd.py, in place: lists of arrays, as long as one another."""
+    if loss is not None and not np.isfinite(loss):
+        return
     check_alike("sgd_update", parameters, gradients, velocities)
     rows = [(lr, momentum, 1 - dampening, decay, nesterov) for lr, momentum, dampening, decay, nesterov in settings]
     update_all(_update, parameters, gradients, [velocities], rows)

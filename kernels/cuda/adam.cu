@@ -2,6 +2,7 @@
 // why).
 //
 //    tensors[t] = addresses of w, grad, exp_avg, exp_avg_sq, max_exp_avg_sq (0: no amsgrad), number of weights
+//    loss = null, or the loss: where it is not finite, nothing is changed
 //    numbers[t] = decay, remains, beta1, new1, beta2, new2, rate, eps (kernels/adam_numbers.py)
 //
 // Threads   row t of the grid has parameter t: one thread for each weight, in a grid-stride loop
@@ -16,7 +17,9 @@
 #include "grid_stride.cuh"
 
 template <typename T>
-__global__ void adam_update(const unsigned long long *__restrict__ tensors, const T *__restrict__ numbers) {
+__global__ void adam_update(const unsigned long long *__restrict__ tensors, const T *__restrict__ numbers,
+                            const T *__restrict__ loss) {
+    if (loss && !isfinite(*loss)) return;  // the gradients are worth nothing; the host will learn of it
     int t = blockIdx.y;  // [0, parameters)
     T *w = reinterpret_cast<T *>(tensors[6 * t]);
     const T *grad = reinterpret_cast<const T *>(tensors[6 * t + 1]);

@@ -9,8 +9,9 @@ from .table import launch_for_all
 cu = CudaFile("adam.cu")
 
 
-def adam_update(parameters, gradients, exp_avgs, exp_avg_sqs, max_exp_avg_sqs, settings):
-    """One step of every parameter, in place on all but the gradients (max_exp_avg_sqs: None without amsgrad)."""
+def adam_update(parameters, gradients, exp_avgs, exp_avg_sqs, max_exp_avg_sqs, settings, loss=None):
+    """One step of every parameter, in place on all but the gradients (max_exp_avg_sqs: None without amsgrad),
+    unless `loss` (), if given, is not finite."""
     kept = exp_avgs, exp_avg_sqs, max_exp_avg_sqs
     check_alike("adam_update", parameters, gradients, *kept)
-    launch_for_all(cu.adam_update, parameters, gradients, kept, [adam_numbers(*row) for row in settings])
+    launch_for_all(cu.adam_update, parameters, gradients, kept, [adam_numbers(*row) for row in settings], loss)

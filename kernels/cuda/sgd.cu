@@ -4,6 +4,7 @@
 // kernel is given no arrays but a table of their addresses.
 //
 //    tensors[t] = addresses of w, grad, velocity (0: no momentum), number of weights
+//    loss = null, or the loss: where it is not finite, nothing is changed
 //    settings[t] = lr, momentum, dampening, weight_decay, nesterov (0 or 1)
 //
 // Threads   row t of the grid has parameter t: one thread for each weight, in a grid-stride loop
@@ -17,7 +18,9 @@
 #include "grid_stride.cuh"
 
 template <typename T>
-__global__ void sgd_update(const unsigned long long *__restrict__ tensors, const T *__restrict__ settings) {
+__global__ void sgd_update(const unsigned long long *__restrict__ tensors, const T *__restrict__ settings,
+                           const T *__restrict__ loss) {
+    if (loss && !isfinite(*loss)) return;  // the gradients are worth nothing; the host will learn of it
     int t = blockIdx.y;  // [0, parameters)
     T *w = reinterpret_cast<T *>(tensors[4 * t]);
     const T *grad = reinterpret_cast<const T *>(tensors[4 * t + 1]);

@@ -8,7 +8,8 @@ from .table import launch_for_all
 cu = CudaFile("sgd.cu")
 
 
-def sgd_update(parameters, gradients, velocities, settings):
-    """One step of every parameter, in place on parameters and velocities (None where there is no momentum)."""
+def sgd_update(parameters, gradients, velocities, settings, loss=None):
+    """One step of every parameter, in place on parameters and velocities (None where there is no momentum), unless
+    `loss` (), if given, is not finite."""
     check_alike("sgd_update", parameters, gradients, velocities)
-    launch_for_all(cu.sgd_update, parameters, gradients, [velocities], settings)
+    launch_for_all(cu.sgd_update, parameters, gradients, [velocities], settings, loss)

@@ -14,11 +14,12 @@ from .launch import THREADS, address, blocks, contiguous
 MOST_BLOCKS = 1024  # for one parameter
 
 
-def launch_for_all(kernel, parameters, gradients, kept, numbers):
-    """``kernel(tensors, numbers)``: row t of the grid has parameter t.
+def launch_for_all(kernel, parameters, gradients, kept, numbers, loss):
+    """``kernel(tensors, numbers, loss)``: row t of the grid has parameter t.
 
     kept     lists of arrays, or of None
     numbers  a row for each parameter
+    loss     an array (), or None
     """
     if len(numbers) != len(parameters):
         raise ValueError(f"{kernel}: {len(numbers)} rows of numbers for {len(parameters)} parameters")
@@ -28,5 +29,6 @@ def launch_for_all(kernel, parameters, gradients, kept, numbers):
     tables = tensors, np.array(numbers, parameters[0].dtype)
     grid = min(blocks(max(w.size for w in parameters)), MOST_BLOCKS), len(parameters)
     reaches = [array for arrays in used for array in arrays if array is not None]
-    kernel[grid, THREADS](*(to_device(table, "cuda") for table in tables), reaches=reaches)
+    loss = None if loss is None else loss.astype(parameters[0].dtype, copy=False)
+    kernel[grid, THREADS](*(to_device(table, "cuda") for table in tables), loss, reaches=reaches)
     write_back(given, used)

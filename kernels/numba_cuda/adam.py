@@ -19,9 +19,11 @@ from minicnn.kernels.arguments import check_alike, write_back
 from .launch import THREADS, T, blocks, contiguous, cuda, folded, kernel, optional, sqrt
 
 
-def adam_update(parameters, gradients, exp_avgs, exp_avg_sqs, max_exp_avg_sqs, settings):
+def adam_update(parameters, gradients, exp_avgs, exp_avg_sqs, max_exp_avg_sqs, settings, loss=None):
     """One step of every parameter, in place on all but the gradients (max_exp_avg_sqs: None without amsgrad)."""
     kept = exp_avgs, exp_avg_sqs, max_exp_avg_sqs
+    if loss is not None and not np.isfinite(to_device(loss, "cpu")):  # a wait; kernels/cuda/adam.cu has none
+        return
     check_alike("adam_update", parameters, gradients, *kept)
     rows = list(zip(parameters, gradients, *kept, settings, strict=True))  # before the first one is changed
     for *given, row in rows:

@@ -10,13 +10,18 @@ Launch    thread blocks of THREADS, ceil(size / THREADS) of them
 Bound by  memory: about 8 operations for 5 numbers moved; small parameters by the launch itself
 """
 
+import numpy as np
+
+from minicnn.device import to_device
 from minicnn.kernels.arguments import check_alike, write_back
 
 from .launch import THREADS, T, blocks, bool_, contiguous, cuda, folded, kernel, optional
 
 
-def sgd_update(parameters, gradients, velocities, settings):
+def sgd_update(parameters, gradients, velocities, settings, loss=None):
     """One step of every parameter, in place on parameters and velocities (None where there is no momentum)."""
+    if loss is not None and not np.isfinite(to_device(loss, "cpu")):  # a wait; kernels/cuda/sgd.cu has none
+        return
     check_alike("sgd_update", parameters, gradients, velocities)
     rows = list(zip(parameters, gradients, velocities, settings, strict=True))  # before the first one is changed
     for *given, rates in rows:

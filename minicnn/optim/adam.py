@@ -35,12 +35,16 @@ def adam_update(
     exp_avg_sqs: Sequence[Array],
     max_exp_avg_sqs: Sequence[Array | None],
     settings: Sequence[tuple[float, float, float, float, float, bool, int]],
+    loss: Array | None = None,
 ) -> None:
     """The update at the top of this file, in place: lists of arrays, as long as one another.
 
     max_exp_avg_sqs    the largest exp_avg_sq of each weight so far, or None without amsgrad
     settings           (lr, beta1, beta2, eps, weight_decay, decoupled, t) of each parameter; decoupled: AdamW
+    loss               (), or None: where it is not finite, nothing is changed
     """
+    if loss is not None and not np.isfinite(loss):
+        return
     arrays = zip(parameters, gradients, exp_avgs, exp_avg_sqs, max_exp_avg_sqs, strict=True)
     for each, (lr, beta1, beta2, eps, weight_decay, decoupled, t) in zip(arrays, settings, strict=True):
         for w, g, m, v, largest in some_rows(*each):  # views: what is done in place is done to the model's own array

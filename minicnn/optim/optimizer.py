@@ -65,16 +65,17 @@ class Optimizer:
         group = checked_group(self._name, group, self.defaults, self._parameters())
         self.param_groups.append({**group, **self.checked_settings(group)})
 
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+    def step(self, closure: Callable[[], Any] | None = None, *, loss: Variable | None = None) -> Any:
         """Change every parameter that has a gradient: all those on one device, of one dtype, in one call.
 
-        closure: a function that works out the gradients first; the loss that it returns is returned. TypeError or
-        ValueError, and nothing is changed, where an array or a setting has become what it cannot be.
+        closure: a function that works out the gradients first; the loss that it returns is returned.
+        loss: a Tensor () that is not to be waited for: where it is not finite, no parameter is changed.
+        TypeError or ValueError, and nothing is changed, where an array or a setting has become what it cannot be.
         """
-        loss = None
+        result = None
         if closure is not None:
             with enable_grad():
-                loss = closure()
+                result = closure()
         together: dict[Any, list] = {}  # (device, dtype) -> what one call of `update` changes
         with naming_memory_errors(f"{self._name}.step"):
             for number, group in enumerate(self.param_groups):
@@ -91,11 +92,12 @@ class Optimizer:
         for (device, _), members in together.items():
             parameters, states, arrays, rows = zip(*members, strict=True)
             with np.errstate(under="ignore"):  # too small a number is 0, as it should
-                implementation(self.update, device, current_tier())(*map(list, zip(*arrays, strict=True)), list(rows))
+                update = implementation(self.update, device, current_tier())
+                update(*map(list, zip(*arrays, strict=True)), list(rows), None if loss is None else loss.data)
             for parameter, state in zip(parameters, states, strict=True):
                 parameter.version.count += 1  # a graph that has saved it will notice
                 self.state[parameter].update(state)
-        return loss
+        return result
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget every gradient, so that the next backward pass starts from nothing.

@@ -28,12 +28,16 @@ def sgd_update(
     gradients: Sequence[Array],
     velocities: Sequence[Array | None],
     settings: Sequence[tuple[float, float, float, float, bool]],
+    loss: Array | None = None,
 ) -> None:
     """The update at the top of this file, in place: lists of arrays, as long as one another.
 
     velocities    arrays, or None where there is no momentum
     settings      (lr, momentum, dampening, weight_decay, nesterov) of each parameter
+    loss          (), or None: where it is not finite, nothing is changed
     """
+    if loss is not None and not np.isfinite(loss):
+        return
     for *arrays, rates in zip(parameters, gradients, velocities, settings, strict=True):
         lr, momentum, dampening, weight_decay, nesterov = rates
         for w, grad, v in some_rows(*arrays):  # views: what is done in place is done to the model's own array

@@ -35,8 +35,9 @@ from .evaluate import Classifier, evaluate, show_on
 from .folder import RunFolder
 from .interrupt import Interrupt, Interrupted
 from .log import epoch_line
-from .loss import classification_loss
-from .meters import Scores, correct_at
+from .loss import classification_loss, numbers_of
+from .meters import Scores
+from .one_step import one_step
 from .restore import add_parts, check_run, load_together
 from .step import ALL_AT_ONCE, Outcome, Steps, check_steps, check_whole, parts_of
 from .trouble import Finite, explaining_single_pictures
@@ -97,6 +98,7 @@ class Trainer:
         self.watchdog = Watchdog(steps.timeout, self.world)  # not watching yet
         check_whole(model)
         check_steps(steps, train_loader.batch_size, self.world.size, device)
+        self.at_once = device == "cuda" and self.world.size == 1 and steps.parts(1) == 1 and steps.shards is None
         self.epoch = self.batch = 0  # how many epochs are over, and how many batches of the present one
         self.scores = Scores()  # of the present epoch
         self.best: dict[str, Any] | None = None  # {"epoch", "top1"}
@@ -166,6 +168,8 @@ class Trainer:
 
     def train_batch(self, batch: Batch) -> Outcome:
         """One step downhill: on this rank's rows of the batch, with the sum of all ranks' gradients."""
+        if self.at_once:
+            return self.train_at_once(batch)
         self.optimizer.zero_grad()  # now, so that memory holds no old gradients during the forward pass
         parts = parts_of(batch, self.steps)  # one, unless --accumulate or --shards makes more
         own_loss = 0.0
@@ -176,14 +180,33 @@ class Trainer:
                     self.parallel.report(loss, *others, self.interrupt.requested)
                 own_loss += loss
         outcome = Outcome(count, *self.parallel.totals)  # sums over all ranks, as each .grad is now
-        where = self._where(batch.position + 1)  # now, before the optimiser spoils the weights:
-        self.finite.check_loss(outcome.total, own_loss, where, self.lr, lambda: self._rows(batch))
+        self.check_loss(outcome.total, own_loss, batch)  # now, before the optimiser spoils the weights
         if count:  # else no rank could read any picture, and it is no step: one process does not even get such a batch
             self.optimizer.step()  # the weights, a little downhill
-            if self.schedule_each == "batch":  # ResNet's milestones are counted in steps
-                self.schedule.step()
-            self.warmup.step()
+            self.step_schedules()
         return outcome
+
+    def train_at_once(self, batch: Batch) -> Outcome:
+        """The same of one process on a GPU. The whole step is asked for before the host waits for the loss, so that the
+        GPU never runs dry; where the loss is not finite, the optimiser's kernel leaves the weights as they are."""
+        images = self.normalize(to_device(batch.images, self.device))
+        with explaining_single_pictures(self.train_loader, batch, self._where(batch.position + 1)):
+            losses = one_step(self.model, self.optimizer, images, batch.labels)
+        outcome = Outcome(len(batch.labels), *numbers_of(losses, batch.labels), self.interrupt.requested)
+        self.check_loss(outcome.total, outcome.total, batch)
+        self.step_schedules()
+        return outcome
+
+    def step_schedules(self) -> None:
+        """The learning rate of the next step."""
+        if self.schedule_each == "batch":  # ResNet's milestones are counted in steps
+            self.schedule.step()
+        self.warmup.step()
+
+    def check_loss(self, loss: float, own_loss: float, batch: Batch) -> None:
+        """TrainingError unless the loss of a batch is finite. own_loss: what this rank's rows add to it."""
+        where = self._where(batch.position + 1)
+        self.finite.check_loss(loss, own_loss, where, self.lr, lambda: self._rows(batch))
 
     def train_part(self, part: Batch, count: int) -> tuple[float, float, int, int]:
         """The gradients of some rows, of a batch of `count` on all ranks. Returns what they add to the batch's loss,
@@ -194,11 +217,9 @@ class Trainer:
         images = Tensor(self.normalize(pixels))  # float32 (N, 3, H, W)
         with explaining_single_pictures(self.train_loader, part, self._where(part.position + 1)):
             outputs = self.model(images)  # forward: scores (N, classes); more of them if it has auxiliary heads
-        loss, main, scores = classification_loss(outputs, part.labels, count)  # these rows' share of the mean: ()
-        loss.backward()  # the gradient of every parameter
-        predicted = scores.numpy()  # a GPU is waited for here, and nowhere else in the step
-        right = correct_at(predicted, part.labels, 1), correct_at(predicted, part.labels, 5)
-        return loss.item(), main.item(), *right
+        losses = classification_loss(outputs, part.labels, count)  # these rows' share of the mean: ()
+        losses.total.backward()  # the gradient of every parameter
+        return numbers_of(losses, part.labels)  # a GPU is waited for here, and nowhere else in the step
 
     def validate(self) -> Scores | None:
         """Loss, top-1 and top-5 of the validation set, or None without one."""

@@ -5,7 +5,7 @@ and where a loss is not finite, it is told which rank's rows have made it so.
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 import numpy as np
@@ -32,15 +32,16 @@ def is_finite(tensor: Tensor) -> bool:
     return bool(to_device(as_array(finite), "cpu"))
 
 
-def first_not_finite(model: Module) -> str | None:
-    """The name of the first parameter or buffer that holds an infinite number or NaN; None if there is none."""
-    return next((name for name, tensor in model.state_dict().items() if not is_finite(tensor)), None)
+def first_not_finite(named: Iterable[tuple[str, Tensor]]) -> str | None:
+    """The name of the first tensor that holds an infinite number or NaN; None if there is none."""
+    return next((name for name, tensor in named if not is_finite(tensor)), None)
 
 
 @np.errstate(all="ignore")
 def explain(model: Module, images: Tensor) -> str:
     """One clause that says where the numbers ceased to be finite: a parameter, the input, or a layer's output."""
-    if name := first_not_finite(model):
+    # of the parameters alone: the batch itself has moved the running statistics by now
+    if name := first_not_finite(model.named_parameters()):
         return f"parameter {name} is not finite; an earlier step was too large"
     layer = _first_layer(model, images)  # in any case: layers that talk to other ranks are run on all of them or none
     if not is_finite(images):
@@ -76,7 +77,7 @@ class Finite:
 
     def check(self, where: str, lr: float, loss: float = 0.0) -> None:
         """TrainingError unless the loss and everything that would be saved of the model are finite."""
-        name = first_not_finite(self.model)
+        name = first_not_finite(self.model.state_dict().items())
         if name or not math.isfinite(loss):
             what = f"parameter {name} is not finite" if name else f"the validation loss is {loss}"
             raise self._error(f"{where}, lr {lr:.3g}: {what}.")

@@ -77,6 +77,27 @@ def test_equals_the_page(stem, dtype, mirror):
     check_update(stem, mirror, dtype)
 
 
+@pytest.mark.parametrize("stem", list(UPDATES))
+def test_a_loss_that_is_not_finite_changes_nothing(stem, place):
+    """A finite one changes what none at all would."""
+    update, arguments = UPDATES[stem]
+    lists, rows = arguments(np.random.default_rng(0))
+
+    def after(loss):
+        arrays = [[placed(array, place.device, np.float64) for array in each] for each in lists]
+        given = None if loss is None else to_device(np.array(loss), place.device)
+        implementation(update, *place)(*arrays, rows, given)
+        return [to_device(array, "cpu") for each in arrays for array in each if array is not None]
+
+    before = [placed(array, "cpu", np.float64) for each in lists for array in each if array is not None]
+    for loss in (np.nan, np.inf, -np.inf):
+        for found, expected in zip(after(loss), before, strict=True):
+            np.testing.assert_array_equal(found, expected)
+    for found, expected in zip(after(2.5), after(None), strict=True):
+        np.testing.assert_array_equal(found, expected)
+    assert any((a != b).any() for a, b in zip(after(2.5), before, strict=True))
+
+
 WRONG = [
     ("its gradient is shorter", lambda lists, rows: lists[1].__setitem__(2, lists[1][2][:1])),
     ("its gradient is of another shape", lambda lists, rows: lists[1].__setitem__(4, lists[1][4].reshape(6, 5))),
