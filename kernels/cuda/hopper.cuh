@@ -4,7 +4,7 @@
 //   TMA           copies a box of an array to shared memory, or back: one thread asks, with a tensor map that says where
 //                 the array lies, its sizes, and the box. What lies outside the array is read as 0, and not written
 //   wgmma         multiplies matrices that lie in shared memory; the sums are in the registers of a warpgroup, 4 warps
-//   mbarrier      8 bytes of shared memory: a phase ends when as many threads have arrived as were said at the start, and
+//   mbarrier      8 bytes of shared memory: a phase ends when as many threads have arrived as were said at the start and
 //                 all bytes that were announced are there. Phases count 0, 1, 0, 1, ...: their parity
 //
 // TMA and wgmma reach shared memory by another way than threads do, the "asynchronous proxy". Between a thread's own

@@ -48,8 +48,8 @@ __global__ void __launch_bounds__(THREADS, 2)
 }
 
 // sums (splits, OC, blocks * 64) = grad_out (N * OH * OW, OC)^T @ the windows of x, `tiles` of 64 positions in each
-// split: grad_weight, when they are added up. A block of 64 columns has channels from c * 64 on of a tap, blocks counting
-// (tap, c) with C_BLOCKS of them for each tap. k, the positions, is the slow axis of both factors.
+// split: grad_weight, when they are added up. A block of 64 columns has the channels from c * 64 on of a tap: blocks count
+// (tap, c), with C_BLOCKS for each tap. k, the positions, is the slow axis of both factors.
 //    Launch: grid (ceil(OC / TILE) * ceil(blocks / 2), splits)
 template <typename T>
 __global__ void __launch_bounds__(THREADS, 2)

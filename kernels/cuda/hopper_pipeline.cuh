@@ -28,10 +28,12 @@ constexpr int HALF_BYTES = 64 * DEPTH * 2, TILE_BYTES = 2 * HALF_BYTES;  // a wa
 //    K is the fast axis   a row has 64 k of one row (or column) of the factor; units follow one another
 //    K is the slow axis   a row has 64 rows of the factor, of one k; beside the units of all k, HALF_BYTES on, there is
 //                         the next tile with the next 64 rows
-// bits 0-13 address, 16-29 from 64 rows to the next, 32-45 from a unit to the next (all / 16), 62-63 1: 128 bytes
-__device__ inline unsigned long long tile_at(const void *shared) {
-    constexpr unsigned long long UNIT_BYTES = 8 * 128;
-    return shared_address(shared) >> 4 | HALF_BYTES / 16ull << 16 | UNIT_BYTES / 16 << 32 | 1ull << 62;
+// bits 0-13 address, 16-29 from 64 rows to the next (1 where that is no question), 32-45 from a unit to the next (all
+// / 16), 62-63 1: 128 bytes
+template <bool K_IS_SLOW>
+__device__ unsigned long long tile_at(const void *shared) {
+    constexpr unsigned long long UNIT_BYTES = 8 * 128, NEXT_64 = K_IS_SLOW ? HALF_BYTES / 16 : 1;
+    return shared_address(shared) >> 4 | NEXT_64 << 16 | UNIT_BYTES / 16 << 32 | 1ull << 62;
 }
 
 // What the producer fills.
@@ -40,8 +42,8 @@ struct Stage {
     Barrier &full;
 };
 
-// sum: becomes a consumer's results (multiply_add) of the thread block's product over `tiles` tiles of k. load(stage, tile) has
-// 2 * TILE_BYTES brought. A_SLOW, B_SLOW: k is that tile's slow axis.
+// sum: becomes a consumer's results (multiply_add) of the thread block's product over `tiles` tiles of k. load(stage,
+// tile) has 2 * TILE_BYTES brought. A_SLOW, B_SLOW: k is that tile's slow axis.
 //    Shared    STAGES * 2 * TILE_BYTES, and 1024 bytes for the sake of alignment
 //    Barriers  at the end, the tiles are nobody's any more: their memory is returned
 //    Launch    block THREADS
@@ -73,8 +75,8 @@ __device__ unsigned char *pipeline(float (&sum)[64], int tiles, Load load) {
         for (float &each : sum) each = 0;  // here, or the producer would have to keep them as well
         for (int tile = 0, stage = 0, parity = 0, last = STAGES - 1; tile < tiles; tile++) {
             wait(full[stage], parity);
-            unsigned long long a = tile_at(stages + stage * 2 * TILE_BYTES + half * HALF_BYTES);
-            unsigned long long b = tile_at(stages + stage * 2 * TILE_BYTES + TILE_BYTES);
+            unsigned long long a = tile_at<A_SLOW>(stages + stage * 2 * TILE_BYTES + half * HALF_BYTES);
+            unsigned long long b = tile_at<B_SLOW>(stages + stage * 2 * TILE_BYTES + TILE_BYTES);
             fence_sums();
             for (int step = 0; step < DEPTH / 16; step++)
                 multiply_add<A_SLOW, B_SLOW>(sum, a + step * STEP_A, b + step * STEP_B);

@@ -4,8 +4,8 @@ cuda.h            what a .cu file may say
 tensor_cores.cuh  the instructions of ../tensor_cores.cuh; hopper.cuh: of ../hopper.cuh, with tensor_map.cuh
 fibers.cpp        the scheduler: each thread of a block a fiber, barriers, warps
 memory.cpp        the checks: is each access within an array, is it a race?
-asynchronous.cpp  what copies on while threads run: TMA, and the mbarriers that count its bytes (hopper.cuh)
-wgmma.cpp         products that a warpgroup has made, likewise
+asynchronous.cpp  who may touch shared memory while engines work, and the mbarriers to wait for them by (hopper.cuh)
+tma.cpp           the engine that copies boxes and windows; wgmma.cpp: the one that multiplies tiles
 record.cpp        each access of a launch, for whoever asks: recording.py
 counting.cpp      what a GPU's memory and warps would make of them: counting.py
 compiler.py       from a .cu file to a library

@@ -43,7 +43,7 @@ def compiler():
 @functools.cache
 def runtime():
     """The path of the emulator's own library."""
-    files = "fibers.cpp", "memory.cpp", "asynchronous.cpp", "wgmma.cpp", "record.cpp", "counting.cpp"
+    files = "fibers.cpp", "memory.cpp", "asynchronous.cpp", "tma.cpp", "wgmma.cpp", "record.cpp", "counting.cpp"
     text = "".join(f'#include "{name}"\n' for name in files)
     parts = [(FOLDER / name).read_text() for name in ("runtime.h", "tensor_map.cuh", *files)]
     return _build("emulator.cpp", text, [f"-I{FOLDER}", "-O2"], parts)

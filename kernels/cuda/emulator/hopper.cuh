@@ -1,4 +1,4 @@
-// ../hopper.cuh for the processor: the same functions, explained there; what they do is in hopper.cpp.
+// ../hopper.cuh for the processor: the same functions, explained there; asynchronous.cpp, tma.cpp and wgmma.cpp do it.
 
 #include "bfloat16.cuh"
 #include "tensor_map.cuh"

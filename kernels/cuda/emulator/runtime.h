@@ -89,7 +89,7 @@ void begin_block();
 void end_launch();
 const char *shared_name(unsigned number);  // nullptr of one that no thread has reached
 
-// What goes on while threads run, and may touch shared memory: copies (asynchronous.cpp), products (wgmma.cpp)
+// Engines, which work while threads run (asynchronous.cpp, tma.cpp, wgmma.cpp)
 extern unsigned busy_vectors;  // of shared memory, 16 bytes each, that an engine reads or writes
 void begin_engines();          // of a block
 void end_engines();            // reports what still goes on

@@ -30,7 +30,7 @@ struct Product {
 
 std::deque<std::unique_ptr<Product>> products[MAX_THREADS / GROUP];  // of each warpgroup, of the running block
 size_t made[MAX_THREADS / GROUP];
-struct Thread_ {
+struct Multiplier {
     size_t begun, wanted;
     std::vector<size_t> groups;  // how many had begun when each was closed
     bool fenced;
@@ -105,7 +105,7 @@ void multiply_add(float *sums, uint64_t a, uint64_t b, bool a_slow, bool b_slow,
     unsigned group = current_thread / GROUP, thread = current_thread % GROUP;
     if ((group + 1) * GROUP > threads_in_block)
         fail(code, "%s multiplies, but is in no warpgroup of 128 threads", full_name().text);
-    Thread_ &self = own[current_thread];
+    Multiplier &self = own[current_thread];
     if (!self.fenced) fail(code, "%s multiplies with no fence_sums before", full_name().text);
     if (self.begun == products[group].size()) {
         products[group].push_back(std::make_unique<Product>());
@@ -132,7 +132,7 @@ void multiply_add(float *sums, uint64_t a, uint64_t b, bool a_slow, bool b_slow,
 void close_products() { own[current_thread].groups.push_back(own[current_thread].begun); }
 
 void wait_for_products(unsigned pending, const void *code) {
-    Thread_ &self = own[current_thread];
+    Multiplier &self = own[current_thread];
     self.wanted = self.groups.size() > pending ? self.groups[self.groups.size() - 1 - pending] : 0;
     self.code = code;
     self.fenced = false;
@@ -151,7 +151,8 @@ bool products_go_on() {
         if (!wanted) continue;
         become(group * GROUP);
         made[group]++;
-        make(*products[group][number], made[group] < products[group].size() ? products[group][made[group]].get() : nullptr);
+        Product *next = made[group] < products[group].size() ? products[group][made[group]].get() : nullptr;
+        make(*products[group][number], next);
         products[group][number]->vectors.clear();
         return true;
     }
@@ -176,13 +177,14 @@ void end_products() {
 
 void begin_engines() {
     begin_asynchronous();
+    begin_copies();
     begin_products();
 }
 
 bool engines_go_on() { return copies_go_on() || products_go_on(); }
 
 void end_engines() {
-    end_asynchronous();
+    end_copies();
     end_products();
 }
 
