@@ -82,11 +82,11 @@ __device__ void collect(const T *grad_out, T *grad_x, int count, int inner, cons
             for (int column = first_row(pixel.column, OW.number, W); column < last_column; column++) {
                 int height = end_row(row, H.number, OH) - first_row(row, H.number, OH);
                 int width = end_row(column, W.number, OW) - first_row(column, W.number, OW);
-                wide<T> grads[V], pixels = wide<T>(height) * width;
+                wide<T> grads[V], share = 1 / (wide<T>(height) * width);
                 long long at = ((long long)(pixel.outer * OH.number + row) * OW.number + column) * inner + pixel.inner;
                 load(grad_out + at, grads);
 #pragma unroll
-                for (int e = 0; e < V; e++) sums[e] += grads[e] / pixels;
+                for (int e = 0; e < V; e++) sums[e] += grads[e] * share;
             }
         store(grad_x + i * V, sums);
     }

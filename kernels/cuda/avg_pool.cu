@@ -89,11 +89,11 @@ __device__ void collect(const T *grad_out, T *grad_x, const Windows<wide<T>> &wi
         wide<T> sums[V] = {};
         for (int row = rows.last; row >= rows.first; row--)  // the first tap sees the last output
             for (int column = columns.last; column >= columns.first; column--) {
-                wide<T> grads[V], by = windows.divided_by(row, column);
+                wide<T> grads[V], share = 1 / windows.divided_by(row, column);
                 load(grad_out + ((long long)(pixel.outer * OH + row) * OW + column) * windows.inner + pixel.inner,
                      grads);
 #pragma unroll
-                for (int e = 0; e < V; e++) sums[e] += grads[e] / by;
+                for (int e = 0; e < V; e++) sums[e] += grads[e] * share;
             }
         store(grad_x + i * V, sums);
     }

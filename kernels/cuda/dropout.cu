@@ -57,7 +57,6 @@ __global__ void dropout_forward(const T *x, T *y, long long size, float p, wide<
     using W = wide<T>;
     if (calls_before) call += calls_before[0];
     long long whole = start % 4 == 0 ? vectors(size, x, y) : 0, begun = whole * VECTOR<T>;
-#pragma unroll 1
     GRID_STRIDE_LOOP(v, whole) {  // [0, whole)
         unsigned long long first = start + v * VECTOR<T>;  // the vector's first number
         W values[VECTOR<T>];
@@ -70,7 +69,6 @@ __global__ void dropout_forward(const T *x, T *y, long long size, float p, wide<
         }
         store(y + v * VECTOR<T>, values);
     }
-#pragma unroll 1
     GRID_STRIDE_LOOP(rest, size - begun) {  // [0, size - begun)
         long long i = begun + rest;
         unsigned int word = drawn(philox(key, call, (start + i) / 4), start + i);

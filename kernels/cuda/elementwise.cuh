@@ -19,7 +19,6 @@ __device__ long long vectors(long long size, const T *first, const P *...others)
 template <typename T, typename F>
 __device__ void elementwise(const T *x, T *y, long long size, F f) {
     long long whole = vectors(size, x, y), begun = whole * VECTOR<T>;
-#pragma unroll 1  // a thread's second vector is rare: more registers would keep other threads out
     GRID_STRIDE_LOOP(v, whole) {  // [0, whole)
         wide<T> values[VECTOR<T>];
         load(x + v * VECTOR<T>, values);
@@ -27,14 +26,12 @@ __device__ void elementwise(const T *x, T *y, long long size, F f) {
         for (int e = 0; e < VECTOR<T>; e++) values[e] = f(values[e]);
         store(y + v * VECTOR<T>, values);
     }
-#pragma unroll 1
     GRID_STRIDE_LOOP(i, size - begun) y[begun + i] = T(f(x[begun + i]));
 }
 
 template <typename T, typename F>
 __device__ void elementwise(const T *a, const T *b, T *y, long long size, F f) {
     long long whole = vectors(size, a, b, y), begun = whole * VECTOR<T>;
-#pragma unroll 1
     GRID_STRIDE_LOOP(v, whole) {  // [0, whole)
         wide<T> values[VECTOR<T>], others[VECTOR<T>];
         load(a + v * VECTOR<T>, values);
@@ -43,6 +40,5 @@ __device__ void elementwise(const T *a, const T *b, T *y, long long size, F f) {
         for (int e = 0; e < VECTOR<T>; e++) values[e] = f(values[e], others[e]);
         store(y + v * VECTOR<T>, values);
     }
-#pragma unroll 1
     GRID_STRIDE_LOOP(i, size - begun) y[begun + i] = T(f(a[begun + i], b[begun + i]));
 }
