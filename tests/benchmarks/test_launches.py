@@ -6,6 +6,8 @@ Where a figure has fallen, the table is written anew and committed with the chan
 """
 
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -54,6 +56,14 @@ def test_the_table_has_every_network_in_every_precision():
     assert list(HELD) == names
     for row in HELD.values():
         assert row["launches"] + row["library"] == sum(row["kernels"].values())
+
+
+def test_what_python_takes_for_a_launch_is_measured(tmp_path):
+    command = [sys.executable, str(BENCHMARKS / "launch_cost.py"), "--out", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    rows = json.loads((tmp_path / "launch_cost.json").read_text(encoding="utf-8"))["microseconds"]
+    assert "conv2d_forward" in done.stdout and rows["relu_forward"]["arguments"] == 3
+    assert all(0 < row["cupy"] < row["ours"] < 1000 for row in rows.values())
 
 
 # What is counted
