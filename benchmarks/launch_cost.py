@@ -19,15 +19,11 @@ import numpy as np
 from minicnn.console import say
 from minicnn.kernels.cuda import launch
 from minicnn.kernels.cuda.launch import CudaFile
+from minicnn.kernels.cuda.source import FOLDER, kernels
 from minicnn.train.environment import cpu_name
 
-KERNELS = {  # few arguments, many, and in between
-    "activation.cu": ["relu_forward", "relu_backward"],
-    "arithmetic.cu": ["residual_add_forward"],
-    "conv.cu": ["conv2d_forward", "conv2d_grad_x", "conv2d_grad_weight"],
-    "softmax.cu": ["log_softmax_forward"],
-}
-ROUNDS, LAUNCHES = 200, 100
+FILES = ("activation.cu", "arithmetic.cu", "batchnorm.cu", "conv.cu")  # kernels of few arguments and of many
+ROUNDS, LAUNCHES = 100, 100
 
 
 class Array:
@@ -91,13 +87,13 @@ def main():
     args = parser.parse_args()
     there, make = arrays()
     say(f"{cpu_name()}, Python {sys.version.split()[0]}, {'CuPy' if there else 'a stand-in for CuPy'}")
-    say(f"{'kernel':24}{'arguments':>11}{'ours':>9}{'CuPy':>9}   microseconds a launch")
+    say(f"{'kernel':32}{'arguments':>11}{'ours':>9}{'CuPy':>9}   microseconds a launch")
     rows = {}
-    for file, names in KERNELS.items():
-        for name in names:
+    for file in FILES:
+        for name in kernels(FOLDER / file):
             count, whole, cupys = costs(vars(CudaFile(file))[name], make)
             rows[name] = {"arguments": count, "ours": round(whole - cupys, 2), "cupy": round(cupys, 2)}
-            say(f"{name:24}{count:11}{whole - cupys:9.1f}{cupys:9.1f}")
+            say(f"{name:32}{count:11}{whole - cupys:9.1f}{cupys:9.1f}")
     if args.out:
         result = {"processor": cpu_name(), "cupy": there, "python": sys.version.split()[0], "microseconds": rows}
         (args.out / "launch_cost.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")

@@ -232,9 +232,11 @@ class Cat(Function):
         if self.device == "cpu":
             return tuple(parts)
         # on a GPU each kernel would copy what has gaps anew
-        if _is_channels_last(grad_out):
-            return tuple(part.transpose(LAST).copy().transpose(BACK) for part in parts)
-        return tuple(part.copy() for part in parts)
+        last = _is_channels_last(grad_out)
+        return tuple(
+            (part.transpose(LAST).copy().transpose(BACK) if last else part.copy()) if needed else None
+            for part, needed in zip(parts, self.needs_input_grad, strict=True)
+        )
 
 
 class ToDevice(Function):
