@@ -5,6 +5,7 @@
     python -m minicnn.kernels.profile FILE.cu matmul_register      that of a changed copy of matmul.cu
     python -m minicnn.kernels.profile FILE.cu scale x=64x64 y=64x64 size=4096 --grid 16 --block 256
     python -m minicnn.kernels.profile --list
+    python -m minicnn.kernels.profile --all                     a table of all shipped kernels
     python -m minicnn.kernels.profile --gate                    is a line of a shipped kernel worse than it was?
 
 The emulator runs the kernel and sees each access of each thread. Beside each line stand
@@ -66,6 +67,7 @@ def _parser():
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything there, too")
     parser.add_argument("--figure", type=Path, metavar="FILE", help="draw a roofline there")
     parser.add_argument("--list", action="store_true", help="the ops, the kernels and the GPUs that are known")
+    parser.add_argument("--all", action="store_true", help="a table: a line for each shipped kernel")
     parser.add_argument("--gate", action="store_true", help="compare every shipped kernel with the table of gate.json")
     parser.add_argument("--update", action="store_true", help="with --gate: write the table anew")
     return parser
@@ -76,6 +78,8 @@ def _main(given):
         return _list()
     if given.gate:
         return _gate(given.update)
+    if given.all:
+        return _table(peaks.gpu(given.gpu))
     if given.what is None:
         raise KernelError("what is to be profiled? An op, a kernel or a file; --list names them")
     on = peaks.gpu(given.gpu)
@@ -98,6 +102,22 @@ def _main(given):
             roofline.draw(found, on, given.figure)
         except ValueError as error:  # a format that matplotlib does not write
             raise KernelError(f"--figure {given.figure}: {error}") from None
+    return 0
+
+
+def _table(on):
+    """A line for each shipped kernel, with the arguments of the first op that launches it."""
+    say(listing.TABLE_HEAD)
+    seen = set()
+    for case in cases().values():
+        with counting(machine_code.options()) as launches:
+            case.run()
+        for profile in profiles(launches):
+            if (profile.path, profile.name) not in seen:
+                seen.add((profile.path, profile.name))
+                machine, _ = _machine(profile, on)
+                known = (str(machine["registers"]), f"{machine['occupancy']:.0f}", machine["loop"]) if machine else None
+                say(listing.table_row(profile, on, *(known or ("-", "-", {}))))
     return 0
 
 

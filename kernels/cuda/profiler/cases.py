@@ -115,7 +115,20 @@ def _conv_rung(function):
 
 @functools.cache
 def cases() -> dict[str, Case]:
-    """{name of an op, or of a rung of a ladder: its Case}."""
+    """{name of an op, or of a rung of a ladder: its Case}; rungs come first."""
+    return _rungs() | _ops()
+
+
+def _rungs():
+    found = {name: Case(_rung(name), ("matmul",)) for name in matmul.LADDER}
+    found |= {name: Case(_tensor_rung(name), ("tensor_cores",)) for name in ("product_naive", "product_pipelined")}
+    found["product_hopper"] = Case(_hopper, ("hopper_product",))
+    for function in (conv.conv2d_by_direct_sums, conv.conv2d_by_im2col, conv.conv2d_by_implicit_im2col):
+        found[function.__name__] = Case(_conv_rung(function), ("conv",))
+    return found
+
+
+def _ops():
     filters, transposed = ((64, 16, 3, 3), (64,)), ((16, 32, 4, 4), (32,))
     elementwise = [F.relu, F.leaky_relu, F.relu6, F.sigmoid, F.tanh]
     found = {
@@ -141,7 +154,7 @@ def cases() -> dict[str, Case]:
         "mse_loss": Case(lambda: _op(F.mse_loss, PICTURES, PICTURES), ("mse_loss",)),
         "smooth_l1_loss": Case(lambda: _op(F.smooth_l1_loss, PICTURES, PICTURES), ("smooth_l1_loss",)),
         "linear": Case(lambda: _op(F.linear, (70, 96), weights=((80, 96), (80,))), ("matmul", "linear")),
-        "conv2d": Case(lambda: _op(F.conv2d, (1, 16, 18, 20), weights=filters, padding=1), ("conv", "tensor_conv")),
+        "conv2d": Case(lambda: _op(F.conv2d, PICTURES, weights=filters, padding=1), ("conv", "tensor_conv")),
         "conv_transpose2d": Case(
             lambda: _op(F.conv_transpose2d, (2, 16, 9, 10), weights=transposed, stride=2, padding=1),
             ("conv_transpose",),
@@ -158,9 +171,4 @@ def cases() -> dict[str, Case]:
         "sgd": Case(lambda: _step(minicnn.optim.SGD, momentum=0.9), ("sgd",)),
         "adam": Case(lambda: _step(minicnn.optim.Adam), ("adam",)),
     }
-    found |= {name: Case(_rung(name), ("matmul",)) for name in matmul.LADDER}
-    found["product_hopper"] = Case(_hopper, ("hopper_product",))
-    for function in (conv.conv2d_by_direct_sums, conv.conv2d_by_im2col, conv.conv2d_by_implicit_im2col):
-        found[function.__name__] = Case(_conv_rung(function), ("conv",))
-    found |= {name: Case(_tensor_rung(name), ("tensor_cores",)) for name in ("product_naive", "product_pipelined")}
     return found

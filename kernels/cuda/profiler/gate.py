@@ -7,6 +7,7 @@ that takes more than the table says, or is not there, is worse. When one gets be
 """
 
 import json
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from ..emulator.counting import counting
@@ -21,13 +22,18 @@ TOLERANCE = 1.05  # another compiler takes another way now and then
 Table = dict[str, dict[str, dict[str, float]]]  # {kernel: {line: {"reads": sectors for each needed}}}
 
 
-def measure() -> tuple[Table, dict[tuple[str, str], str]]:
-    """(the table of every shipped kernel, the place "conv.cu:193" of each of its lines)."""
+def measure(
+    names: Iterable[str] | None = None, instead: Mapping[Path, Path] | None = None
+) -> tuple[Table, dict[tuple[str, str], str]]:
+    """(the table of the kernels that these cases launch, or all; the place "conv.cu:193" of each of its lines).
+
+    instead  {.cu file: a copy that was changed}
+    """
     table: Table = {}
     places: dict[tuple[str, str], str] = {}
-    for case in cases().values():
-        with counting() as launches:
-            case.run()
+    for name in cases() if names is None else names:
+        with counting(instead=instead) as launches:
+            cases()[name].run()
         for profile in profiles(launches):
             rows = table.setdefault(f"{profile.path.name} {profile.name}", {})
             for text, place, what, ratio in _wasteful(profile):

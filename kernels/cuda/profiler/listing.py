@@ -97,6 +97,22 @@ def summary(profile: Profile, on: GPU, notes: list[str]) -> Iterator[str]:
         yield f"  that is at most {100 * share_of_peak(profile, on):.1f} % of its peak in {unit}"
 
 
+TABLE_HEAD = (
+    f"{'kernel':44} {'reads':>5} {'writes':>6} {'shared':>6} {'lanes':>5} {'peak':>5} {'bound by':20} "
+    f"{'regs':>4} {'occ':>4}  main loop"
+)
+
+
+def table_row(profile: Profile, on: GPU, registers: str, occupancy: str, loop: dict[str, int]) -> str:
+    """A line of a table of kernels: what it takes for each sector or wavefront that is needed, and what bounds it."""
+    total, (bound, *_) = profile.total, bounds(profile, on)
+    ratios = f"{total.reads.ratio:5.2f} {total.writes.ratio:6.2f} {total.shared.ratio:6.2f} {total.lanes:5.1f}"
+    peak = f"{100 * share_of_peak(profile, on):3.0f} %"
+    mix = ", ".join(f"{count} {name}" for name, count in loop.items())
+    mix = f"{sum(loop.values())}: {mix}" if loop else "-"
+    return f"{profile.name:44} {ratios} {peak} {bound.resource:20} {registers:>4} {occupancy:>4}  {mix}"
+
+
 def wasteful(profile: Profile) -> list[tuple[Place, str]]:
     """The lines that cost more than they must, worst first: (line, what a GPU suffers there)."""
     found = []

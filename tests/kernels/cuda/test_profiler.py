@@ -246,11 +246,6 @@ def test_what_engines_copy_and_tensor_cores_multiply_is_counted():
     assert pipelined.total.tensor == 128**3 and pipelined.total.shared.ratio == 1
 
 
-def test_every_shipped_kernel_has_a_case():
-    files = {stem for case in cases().values() for stem in case.files}
-    assert {path.stem for path in FOLDER.glob("*.cu")} - files == set()
-
-
 def test_the_command(tmp_path, capsys):
     kept, picture = tmp_path / "axpy.json", tmp_path / "axpy.png"
     words = [str(FILE), "axpy", "x=1024", "y=1024", "a=2.0", "size=1024", "--grid", "4", "--gpu", "t4"]
