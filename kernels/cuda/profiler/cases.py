@@ -15,7 +15,7 @@ import minicnn.functional as F
 from minicnn.emulated import on_device
 from minicnn.precision import current_precision, precision
 
-from .. import conv, layout, matmul, tensor_cores
+from .. import conv, hopper_conv, layout, matmul, split, tensor_cores
 
 PICTURES = 2, 16, 18, 20  # N C H W
 
@@ -53,14 +53,14 @@ def _labelled(function, **options):
     function(_activation(70, 100), target, **options).backward()
 
 
-def _batch_norm(function):
-    channels = PICTURES[1]
-    running = (minicnn.Tensor(_array(channels)), minicnn.Tensor(abs(_array(channels))))
-    _op(
-        lambda x, weight, bias: function(x, *running, weight, bias, training=True),
-        PICTURES,
-        weights=((channels,), (channels,)),
-    )
+def _batch_norm(function, training=True):
+    of_channel = PICTURES[1:2]
+    running = minicnn.Tensor(_array(*of_channel)), minicnn.Tensor(abs(_array(*of_channel)))
+
+    def op(x, weight, bias):
+        return function(x, *running, weight, bias, training=training)
+
+    _op(op, PICTURES, weights=(of_channel, of_channel))
 
 
 def _casts():
@@ -97,6 +97,30 @@ def _hopper():
     matmul.multiply(a, b, kernel="product_hopper", a_is_transposed=True)
 
 
+def _conv_hopper():
+    x, y = (_array(1, 32, 9, 10).astype(minicnn.bfloat16) for _ in range(2))
+    geometry = (1, 1), ((1, 1), (1, 1)), (1, 1), 1
+    conv.conv2d_by_hopper(x, _array(32, 32, 3, 3), _array(32), *geometry)
+    hopper_conv.conv2d_grad_weight(y, x, (32, 32, 3, 3), *geometry)
+
+
+def _long_sums():
+    tensor_cores.multiply(_array(64, 1088), _array(1088, 64), None, "bfloat16")
+
+
+def _conv_of(channels):
+    """A convolution of so few results, by the large tiles that are meant for more."""
+
+    def run():
+        busy, split.BUSY = split.BUSY, 1
+        try:
+            _op(F.conv2d, (1, channels, 9, 8), weights=((channels, channels, 3, 3), (channels,)), padding=1)
+        finally:
+            split.BUSY = busy
+
+    return run
+
+
 def _in(name, run):
     """The same in another precision."""
 
@@ -109,7 +133,7 @@ def _in(name, run):
 
 def _conv_rung(function):
     sides = (1, 1), (1, 1)
-    arguments = _array(1, 16, 18, 20), _array(64, 16, 3, 3), _array(64)
+    arguments = _array(1, 16, 11, 14), _array(64, 16, 3, 3), _array(64)
     return lambda: function(*arguments, (1, 1), sides, (1, 1), 1)
 
 
@@ -123,6 +147,9 @@ def _rungs():
     found = {name: Case(_rung(name), ("matmul",)) for name in matmul.LADDER}
     found |= {name: Case(_tensor_rung(name), ("tensor_cores",)) for name in ("product_naive", "product_pipelined")}
     found["product_hopper"] = Case(_hopper, ("hopper_product",))
+    found["conv2d_by_hopper"] = Case(_conv_hopper, ("hopper_conv",))
+    found |= {f"conv2d_of_{channels}": Case(_conv_of(channels), ("conv",)) for channels in (64, 72)}
+    found["long_sums"] = Case(_long_sums, ("split", "tensor_cores"))
     for function in (conv.conv2d_by_direct_sums, conv.conv2d_by_im2col, conv.conv2d_by_implicit_im2col):
         found[function.__name__] = Case(_conv_rung(function), ("conv",))
     return found
@@ -154,7 +181,7 @@ def _ops():
         "mse_loss": Case(lambda: _op(F.mse_loss, PICTURES, PICTURES), ("mse_loss",)),
         "smooth_l1_loss": Case(lambda: _op(F.smooth_l1_loss, PICTURES, PICTURES), ("smooth_l1_loss",)),
         "linear": Case(lambda: _op(F.linear, (70, 96), weights=((80, 96), (80,))), ("matmul", "linear")),
-        "conv2d": Case(lambda: _op(F.conv2d, PICTURES, weights=filters, padding=1), ("conv", "tensor_conv")),
+        "conv2d": Case(lambda: _op(F.conv2d, (2, 16, 11, 14), weights=filters, padding=1), ("conv", "tensor_conv")),
         "conv_transpose2d": Case(
             lambda: _op(F.conv_transpose2d, (2, 16, 9, 10), weights=transposed, stride=2, padding=1),
             ("conv_transpose",),
@@ -163,6 +190,9 @@ def _ops():
     found |= {f"{name}_bfloat16": case._replace(run=_in("bfloat16", case.run)) for name, case in found.items()}
     found |= {f"{name}_tf32": found[name]._replace(run=_in("tf32", found[name].run)) for name in ("conv2d", "linear")}
     found |= {
+        "batch_norm_in_evaluation": Case(lambda: _batch_norm(F.batch_norm, False), ("batchnorm_channels",)),
+        "sync_batch_norm": Case(lambda: _batch_norm(F.sync_batch_norm), ("batchnorm", "batchnorm_channels")),
+        "local_response_norm_of_many": Case(lambda: _op(F.local_response_norm, PICTURES, size=7), ("lrn",)),
         "cast": Case(_casts, ("cast",)),
         "max_pool2d_without_gradient": Case(_pool_without_gradient, ("max_pool",)),
         "max_pool2d_of_wide_windows": Case(lambda: _op(F.max_pool2d, PICTURES, kernel_size=17), ("max_pool",)),
