@@ -161,13 +161,13 @@ __global__ void matmul_vector(PRODUCT) {
 }
 
 // Rungs 6, 7 and 8: the tiles, their two buffers and the loop over them are those of product.cuh.
-template <int DEEP, int R, int S, typename T>
+template <int DEEP, int R, int S, int UNROLLED, typename T>
 __device__ void tile_of_product(T (&sum)[R * 4][S * 4], const T *a, const T *b, int i0, int j0, int I, int J, int first,
                                 int last, long long a_row, long long a_column, long long b_row, long long b_column) {
     int thread = threadIdx.y * BLOCK_SIDE + threadIdx.x;
     Matrix<T, DEEP, R * 64> of_a(thread, a, i0, I, a_row, first, last, a_column);
     Matrix<T, DEEP, S * 64> of_b(thread, b, j0, J, b_column, first, last, b_row);
-    multiply_tiles<DEEP, DEEP>(sum, of_a, of_b, (last - first + DEEP - 1) / DEEP);
+    multiply_tiles<DEEP, UNROLLED>(sum, of_a, of_b, (last - first + DEEP - 1) / DEEP);
 }
 
 // c = sum + bias. Where the rows of c begin at multiples of 16 bytes, a thread writes four columns at once.
@@ -198,7 +198,7 @@ template <typename T>
 __global__ void matmul_double(PRODUCT) {
     T sum[4][4] = {};
     int i0 = blockIdx.x * 64, j0 = blockIdx.y * 64;  // the first row and column of the thread block's results
-    tile_of_product<DEPTH, 1, 1>(sum, a, b, i0, j0, I, J, 0, K, a_row, a_column, b_row, b_column);
+    tile_of_product<DEPTH, 1, 1, DEPTH>(sum, a, b, i0, j0, I, J, 0, K, a_row, a_column, b_row, b_column);
     write_tile(sum, bias, c, i0, j0, I, J);
 }
 
@@ -210,7 +210,7 @@ template <typename T>
 __global__ void __launch_bounds__(THREADS, RESIDENT<T>) matmul_large(PRODUCT) {
     T sum[8][8] = {};
     int i0 = blockIdx.x * 128, j0 = blockIdx.y * 128;
-    tile_of_product<DEPTH / 2, 2, 2>(sum, a, b, i0, j0, I, J, 0, K, a_row, a_column, b_row, b_column);
+    tile_of_product<DEPTH / 2, 2, 2, DEPTH / 2>(sum, a, b, i0, j0, I, J, 0, K, a_row, a_column, b_row, b_column);
     write_tile(sum, bias, c, i0, j0, I, J);
 }
 
@@ -225,7 +225,7 @@ __global__ void __launch_bounds__(THREADS, RESIDENT<T>) matmul_split(PRODUCT, T 
     T sum[8][8] = {};
     int i0 = blockIdx.x * 128, j0 = blockIdx.y * 128, tile = blockIdx.y * gridDim.x + blockIdx.x;
     int first = blockIdx.z * length, last = min(first + length, K);  // of this part
-    tile_of_product<DEPTH / 2, 2, 2>(sum, a, b, i0, j0, I, J, first, last, a_row, a_column, b_row, b_column);
+    tile_of_product<DEPTH / 2, 2, 2, 1>(sum, a, b, i0, j0, I, J, first, last, a_row, a_column, b_row, b_column);
     T *of_tile = parts + (long long)tile * gridDim.z * (128 * 128);
     if (add_splits(sum, of_tile, arrived + tile * gridDim.z, blockIdx.z, gridDim.z))
         write_tile(sum, bias, c, i0, j0, I, J);
