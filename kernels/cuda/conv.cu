@@ -141,14 +141,14 @@ __device__ void forward(const T *x, const T *weight, const T *bias, T *y, GEOMET
 // is multiplied but those at the edges. In a phase, output and tap go as in a forward pass with stride 1 (Phase).
 //    Filters   a warp fetches weights of 8 k for 4 channels, which for 3 x 3 taps are 144 neighbouring bytes; of a
 //              single tap, 32 neighbouring channels
-//    Launch    grid (tiles along the pixels of the largest phase, tiles along CG, groups * SH * SW), block as above
+//    Launch    grid (phases * tiles along the pixels of the largest one, tiles along CG, groups), block as above
 template <int R, int S, typename T>
 __device__ void grad_x_of(const T *grad_out, const T *weight, T *grad_x, GEOMETRY) {
-    int phase = blockIdx.z % (SH * SW), group = blockIdx.z / (SH * SW);  // [0, SH * SW), [0, groups)
+    int wide = min(SW, W), phases = min(SH, H) * wide, phase = blockIdx.x % phases, group = blockIdx.z;
     int CG = C / groups, OG = OC / groups, taps = KH * KW;
-    Phase rows(phase / SW, H, KH, SH, PT, DH), columns(phase % SW, W, KW, SW, PL, DW);
+    Phase rows(phase / wide, H, KH, SH, PT, DH), columns(phase % wide, W, KW, SW, PL, DW);
     int area = rows.pixels * columns.pixels, K = OG * rows.taps * columns.taps;
-    int i0 = blockIdx.y * R * 64, j0 = blockIdx.x * S * 64, thread = threadIdx.y * BLOCK_SIDE + threadIdx.x;
+    int i0 = blockIdx.y * R * 64, j0 = blockIdx.x / phases * S * 64, thread = threadIdx.y * BLOCK_SIDE + threadIdx.x;
     if (j0 >= N * area) return;  // a phase with fewer pixels: the whole thread block leaves
     T sum[R * 4][S * 4] = {};
     Seen seen = {rows.pixels, columns.pixels, rows.output, columns.output, 1, 1, -rows.down, -columns.down,

@@ -154,25 +154,24 @@ struct Filters : Share<DEEP, WIDTH> {
     }
 };
 
-// One axis of a phase of grad_x, with stride S, padding P and dilation D: its pixels h have (h + P) % S == phase, and
-// its taps are those u with u * D % S == phase, as output (h + P - u * D) / S saw pixel h with tap u.
+// One axis of a phase of grad_x, with stride S, padding P and dilation D: every S-th pixel h from `pixel` on, in [0, S).
+// Its taps are those u with u * D % S == (pixel + P) % S, as output (h + P - u * D) / S saw pixel h with tap u.
 struct Phase {
     int pixel, pixels;      // the first one; how many there are, S apart
     int tap, apart, taps;   // the first one, how far they lie apart, how many there are
     int output, down;       // which output saw the first pixel with the first tap, and how far up the next tap's is
 
-    __device__ Phase(int phase, int size, int taps_in_all, int S, int P, int D) {
+    __device__ Phase(int pixel, int size, int taps_in_all, int S, int P, int D) : pixel(pixel) {
         int divisor = S;  // of S and D, the greatest one that they have in common
         for (int rest = D; rest;) {
             int next = divisor % rest;
             divisor = rest, rest = next;
         }
         apart = S / divisor, down = D / divisor;
-        for (tap = 0; tap < apart && tap * D % S != phase;) tap++;
-        if (tap == apart) tap = taps_in_all;  // no tap at all
-        taps = tap < taps_in_all ? (taps_in_all - 1 - tap) / apart + 1 : 0;
-        pixel = (phase - P % S + S) % S;
-        pixels = pixel < size ? (size - 1 - pixel) / S + 1 : 0;
-        output = taps ? (pixel + P - tap * D) / S : 0;  // a multiple of S, maybe negative
+        int candidates = min(apart, taps_in_all), remainder = (pixel + P) % S;
+        for (tap = 0; tap < candidates && tap * D % S != remainder;) tap++;
+        taps = tap < candidates ? (taps_in_all - 1 - tap) / apart + 1 : 0;
+        pixels = (size - 1 - pixel) / S + 1;
+        output = taps ? (pixel + P - tap * D) / S : 0;  // what is divided is a multiple of S, maybe negative
     }
 };

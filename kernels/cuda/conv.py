@@ -32,9 +32,13 @@ def conv2d_grad_x(grad_out, x_shape, weight, stride, padding, dilation, groups):
         return tensor_cores.conv2d_grad_x(grad_out, x_shape, weight, stride, padding, dilation, groups, precision)
     grad_x = empty(grad_out, x_shape)
     geometry = _geometry(x_shape, weight.shape, grad_out.shape, stride, padding, dilation, groups)
+    if grad_x.size == 0:
+        return grad_x
     pixels = [math.ceil(size / step) for size, step in zip(x_shape[2:], stride, strict=True)]  # of the largest phase
-    tile = best_tile(x_shape[1] // groups, x_shape[0] * math.prod(pixels), groups * math.prod(stride))
-    _kernel("conv2d_grad_x", tile)[tile.grid, BLOCK](grad_out, weight, grad_x, *geometry)
+    phases = math.prod(min(size, step) for size, step in zip(x_shape[2:], stride, strict=True))
+    tile = best_tile(x_shape[1] // groups, x_shape[0] * math.prod(pixels), groups * phases)
+    grid = tile.grid[0] * phases, tile.grid[1], groups
+    _kernel("conv2d_grad_x", tile)[grid, BLOCK](grad_out, weight, grad_x, *geometry)
     return grad_x
 
 

@@ -166,6 +166,7 @@ CONVOLUTIONS = {  # x, weight, stride, padding, dilation, groups
     "phases without a tap": ((2, 3, 8, 9), (4, 3, 1, 2), (2, 3), ((0, 0), (1, 0)), (1, 1), 1),
     "stride and dilation with a common divisor": ((1, 2, 17, 19), (3, 2, 3, 3), (4, 6), ((3, 5), (2, 2)), (2, 4), 1),
     "fewer pixels than the stride": ((2, 3, 2, 7), (4, 3, 5, 2), (4, 9), ((2, 2), (0, 4)), (1, 3), 1),
+    "a stride beyond the image": ((2, 2, 5, 6), (3, 2, 3, 3), (1 << 30, 1 << 30), ((0, 0), (0, 0)), (1, 1), 1),
     "pixels that no window sees": ((1, 2, 10, 11), (3, 2, 2, 1), (5, 4), ((0, 0), (0, 0)), (1, 1), 1),
 }
 
