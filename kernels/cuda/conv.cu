@@ -6,7 +6,8 @@
 //                    tile of it that it is about to multiply straight into shared memory
 //   conv2d_forward, conv2d_grad_x, conv2d_grad_weight
 //                    the same without divisions, from larger tiles. These are the ones that training runs, each in
-//                    three sizes of tiles. tensor_conv.cu has them once more with fewer digits.
+//                    three sizes of tiles. tensor_conv.cu has them once more with fewer digits, and winograd.cu 3 x 3
+//                    filters with a quarter of the multiplications.
 //
 // Instructions that a thread takes for a pair of tiles, of which multiply-adds (sm_90, float, as nvdisasm shows them):
 //

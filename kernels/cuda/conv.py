@@ -6,7 +6,7 @@ from minicnn.kernels.arguments import check_positions, folded_shape
 from minicnn.ops.geometry import output_size
 from minicnn.precision import rounding
 
-from . import hopper_conv, tensor_cores
+from . import hopper_conv, tensor_cores, winograd
 from .launch import THREADS, CudaFile, blocks, contiguous, empty
 from .matmul import multiply
 from .split import best_tile, cut, parts_of_sums
@@ -20,6 +20,9 @@ def conv2d_forward(x, weight, bias, stride, padding, dilation, groups):
     """y (N, OC, OH, OW) = weight @ im2col(x) + bias, where im2col(x) is nowhere in memory."""
     if precision := rounding(x):
         return tensor_cores.conv2d_forward(x, weight, bias, stride, padding, dilation, groups, precision)
+    out_size = output_size("conv2d", x.shape[2:], weight.shape[2:], stride, padding, dilation)
+    if _by_winograd(x, weight, out_size, (stride, padding, dilation, groups)):
+        return winograd.conv2d_forward(x, weight, bias, out_size, padding)
     y, geometry = _output(x, weight, stride, padding, dilation, groups)
     tile = best_tile(len(weight) // groups, len(x) * math.prod(y.shape[2:]), groups)
     _kernel("conv2d_forward", tile)[tile.grid, BLOCK](x, weight, bias, y, *geometry)
@@ -30,6 +33,8 @@ def conv2d_grad_x(grad_out, x_shape, weight, stride, padding, dilation, groups):
     """grad_x (N, C, H, W): each pixel collects from the outputs that saw it."""
     if precision := rounding(grad_out):
         return tensor_cores.conv2d_grad_x(grad_out, x_shape, weight, stride, padding, dilation, groups, precision)
+    if _by_winograd(grad_out, weight, x_shape[2:], (stride, padding, dilation, groups)):
+        return winograd.conv2d_grad_x(grad_out, x_shape[2:], weight, padding)
     grad_x = empty(grad_out, x_shape)
     geometry = _geometry(x_shape, weight.shape, grad_out.shape, stride, padding, dilation, groups)
     if grad_x.size == 0:
@@ -121,6 +126,11 @@ def _geometry(x_shape, weight_shape, y_shape, stride, padding, dilation, groups)
             raise ValueError(f"conv2d: one {what} of {shape[1:]} has more numbers than an int can count; cut it up")
     (top, _), (left, _) = padding
     return *x_shape, *y_shape[1:], *weight_shape[2:], *stride, top, left, *dilation, groups
+
+
+def _by_winograd(images, weight, out_size, geometry):
+    """Only in float32: in float64 people want the digits."""
+    return images.dtype == "float32" and winograd.pays(len(images), weight.shape, out_size, geometry)
 
 
 def _kernel(name, tile):

@@ -19,6 +19,7 @@ import test_kernel_sizes
 import test_ladder
 import test_summation
 import test_tensor_cores
+import test_winograd
 from checks import Place, check_close, needs_compiler
 from mutations import read
 from test_updates import UPDATES, check_update
@@ -71,10 +72,12 @@ def run_check(name):
 
 
 def products():
-    a, b = (np.random.default_rng(0).standard_normal(shape) for shape in ((70, 40), (40, 65)))
-    for kernel in matmul.LADDER:
-        c = matmul.multiply(*map(test_kernel_sizes.there, (a, b)), kernel=kernel)
-        np.testing.assert_allclose(np.asarray(c), a @ b, rtol=1e-11, atol=1e-11)
+    a, b = (np.random.default_rng(0).standard_normal(shape) for shape in ((70, 40), (40, 68)))
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr(matmul, "SHORTEST", 8)
+        for kernel in matmul.LADDER:
+            c = matmul.multiply(*map(test_kernel_sizes.there, (a, b)), kernel=kernel)
+            np.testing.assert_allclose(np.asarray(c), a @ b, rtol=1e-11, atol=1e-11)
 
 
 def implicit():
@@ -87,6 +90,12 @@ def convolution_passes():
     for case in test_ladder.CONVOLUTIONS.values():
         if case[0][1] < 100 > case[1][0]:
             test_ladder.check_passes(*case)
+
+
+def winograd_passes():
+    with FAST_GPU.active():
+        for name in ("rows of 16 bytes", "tiles beyond the edges"):
+            test_winograd.check_passes(test_winograd.CASES[name])
 
 
 def parts_of_sums():
