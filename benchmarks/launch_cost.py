@@ -73,7 +73,7 @@ def best(function):
 def costs(kernel, make):
     """(how many arguments, microseconds of a launch, those of CuPy's part)."""
     real = np.dtype("float32")
-    given = [make(p.dtype(real)) if p.is_array else 1 for p in kernel.parameters]
+    given = [make(p.dtype(real)) if p.is_array else p.kind(1) for p in kernel.parameters]
     kernel[0, 32](*given)  # of no block: checked, and nothing is run
     plan = kernel.plans[real]
     values = tuple(plan.values(given))

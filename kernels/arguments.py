@@ -33,7 +33,7 @@ class CheckedKernel:
     ``value(what, parameter, argument, real)``, the argument checked; its messages begin with `what`.
 
     parameters  a list; each has name, is_array, is_real (whether its numbers are T's), dtype(real) and ``str``; for
-                plans is_whole (takes an int), is_optional (None instead of an array), axes (None: any number)
+                plans kind (int, float, bool, None), is_optional (None instead of an array), axes (None: any number)
     reals       the dtypes that T may be
     """
 

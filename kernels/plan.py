@@ -42,16 +42,14 @@ class Plan:
         quick = "_c_contiguous" if hasattr(ndarray, "_c_contiguous") else "flags.c_contiguous"
         self.is_contiguous = operator.attrgetter(quick)
         self.compiled = None
-        self.arrays, self.whole, self.others = [], [], []
+        self.arrays, self.numbers = [], []
         for i, (p, what) in enumerate(kernel.named):
             if p.is_array:
                 self.arrays.append((i, p.dtype(real), p.axes, p.is_optional))
-                continue
-            value = functools.partial(kernel.value, what, p, real=real)
-            if p.is_whole:
-                self.whole.append((i, Whole(value)))
             else:
-                self.others.append((i, value))
+                checked = functools.partial(kernel.value, what, p, real=real)
+                quick = p.dtype(real).type if p.kind is float else Whole(checked).__getitem__
+                self.numbers.append((i, p.kind, quick, checked))
 
     def values(self, arguments, reaches=()):
         """What the kernel is handed for so many arguments as it has; None if something is out of the ordinary."""
@@ -78,10 +76,8 @@ class Plan:
                 and array.data.device_id == gpu
             ):
                 return None
-        for i, handed in self.whole:
-            if type(values[i]) is not int:  # True and 1.0 would be found as 1
-                return None
-            values[i] = handed[values[i]]
-        for i, checked in self.others:
-            values[i] = checked(values[i])
+        for i, kind, quick, checked in self.numbers:
+            number = values[i]
+            # True and 1.0 would be found as 1: what is of another type is looked at, and may be an error
+            values[i] = quick(number) if type(number) is kind else checked(number)
         return values

@@ -23,7 +23,7 @@ DTYPES = {
     "unsigned char": np.dtype(np.uint8),
     "bool": np.dtype(np.bool_),
 }
-WHOLE = [name for name, dtype in DTYPES.items() if dtype.kind in "iu"]
+KINDS = {"i": int, "u": int, "f": float, "b": bool}  # by NumPy's letter for it
 STRUCTS = {  # that a kernel is given by value; divide.cuh explains the first
     "Divisor": np.dtype([("multiplier", np.uint32), ("shift", np.uint32), ("number", np.int32)]),
     # emulator/tensor_map.cuh; on a GPU 128 bytes that only it reads, so there are no gaps
@@ -82,9 +82,11 @@ class Parameter(NamedTuple):
         return self.type == "T"
 
     @property
-    def is_whole(self):
-        """Whether it takes an int."""
-        return not self.is_array and (self.type == "Divisor" or self.type in WHOLE)
+    def kind(self):
+        """The type of Python's that a number for it usually has: int, float or bool; None for a struct."""
+        if self.type in STRUCTS:
+            return int if self.type == "Divisor" else None
+        return KINDS[DTYPES[self.type].kind] if self.type in DTYPES else float
 
     @property
     def is_optional(self):

@@ -69,9 +69,10 @@ class Parameter(NamedTuple):
         return (self.type.dtype if self.is_array else self.type) is T
 
     @property
-    def is_whole(self):
-        """Whether it takes an int."""
-        return isinstance(self.type, types.Integer)
+    def kind(self):
+        """The type of Python's that a number for it usually has: int, float or bool; None for a tuple."""
+        kinds = {types.Integer: int, types.Boolean: bool, types.Float: float, types.Opaque: float}  # the last is T
+        return next((kind for numba, kind in kinds.items() if isinstance(self.type, numba)), None)
 
     @property
     def axes(self):

@@ -154,3 +154,20 @@ def test_a_table_of_numbers_does_not_grow_for_ever():
     for number in range(2 * Whole.MOST):
         assert table[number] == -number
     assert len(table) <= Whole.MOST
+
+
+def test_numbers_of_every_kind(cupy, launched, monkeypatch, tmp_path):
+    path = tmp_path / "kinds.cu"
+    path.write_text("template <typename T> __global__ void f(T *y, bool b, double d, T t, unsigned u) {}\n")
+    kernel, y = Kernel(path, "f"), array(cupy, 1)
+    kernel[1, 1](y, True, 0.5, -0.0, 7)
+    monkeypatch.setattr(kernel, "checked", refuse)
+    for numbers in ((True, 0.5, -0.0, 7), (False, 1, 0.0, np.int64(8)), (np.True_, np.float32(2), 3, 9)):
+        kernel[1, 1](y, *numbers)
+    for *_, (_, b, d, t, u), _ in launched:
+        assert [type(n) for n in (b, d, t, u)] == [np.bool_, np.float64, np.float32, np.uint32]
+    assert [arguments[1:] for *_, arguments, _ in launched[1:]] == [(1, 0.5, 0, 7), (0, 1, 0, 8), (1, 2, 3, 9)]
+    assert np.signbit(launched[1][3][3]) and not np.signbit(launched[2][3][3])
+    for wrong, part in (((1.5, 0.5, 0.0, 7), "bool b"), ((True, "x", 0.0, 7), "double d"), ((True, 0.5, y, 7), "T t")):
+        with raises((TypeError, ValueError), "f (kinds.cu)", part):
+            kernel[1, 1](y, *wrong)
