@@ -12,6 +12,7 @@ import os
 from minicnn.device import DeviceError, array_module
 from minicnn.emulated import EmulatedArray, on_device
 
+from .cast import cast_forward
 from .launch import CudaFile, contiguous, empty
 from .source import BFLOAT16
 from .split import add_up, cut
@@ -33,8 +34,9 @@ def is_chosen(array):
 def multiply(a, b, bias=None, *, a_is_transposed=False, b_is_transposed=False):
     """c (I, J) = a (I, K) @ b (K, J) + bias (J,); a transposed factor is given as (K, I), or as (J, K).
 
-    a, b and c are bfloat16, bias is float32, as the sums are, which are rounded once. But where a is transposed, c is
-    the gradient of a weight, and float32: the sums as they are; then b is not transposed, and there is no bias.
+    a, b and c are bfloat16 (a weight b may be float32, and is rounded first), bias is float32, as the sums are, which
+    are rounded once. But where a is transposed, c is the gradient of a weight, and float32: the sums as they are; then
+    b is not transposed, and there is no bias.
     """
     check_gpu(a)
     if a_is_transposed:
@@ -46,6 +48,7 @@ def multiply(a, b, bias=None, *, a_is_transposed=False, b_is_transposed=False):
         c = empty(a, (rows, columns))
         c[...] = 0 if bias is None else bias
         return c
+    b = b if b.dtype == BFLOAT16 else cast_forward(b, BFLOAT16)
     a, b, c = filled_up(a), filled_up(b), empty(a, (rows, whole(columns)))
     box_of_b = (TILE, DEPTH) if b_is_transposed else (DEPTH, DEPTH)
     maps = of_boxes(a, (TILE, DEPTH)), of_boxes(b, box_of_b), of_boxes(c, (TILE, DEPTH))

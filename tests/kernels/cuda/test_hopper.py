@@ -98,6 +98,11 @@ def test_sums_in_parts(monkeypatch):
     np.testing.assert_array_equal(back(c), a.T.astype(np.float32) @ b.astype(np.float32))
 
 
+def test_a_weight_in_float32_is_rounded_first():
+    a, b = np.ones((3, 8), BFLOAT16), np.full((8, 8), 1 + 2**-9, np.float32)
+    exactly(product(a, b), np.full((3, 8), 8.0))
+
+
 def test_sums_are_float_and_rounded_once():
     rng = np.random.default_rng(0)
     a, b = (rng.standard_normal(shape).astype(BFLOAT16) for shape in ((40, 500), (500, 30)))
