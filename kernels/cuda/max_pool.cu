@@ -41,13 +41,17 @@ __device__ bool better(W value, W best) {
     return value > best || value != value;
 }
 
+// Four winners in a word, the first in its lowest byte
+__device__ inline unsigned as_word(const int *winners) {
+    return winners[0] | winners[1] << 8 | winners[2] << 16 | unsigned(winners[3]) << 24;
+}
+
 template <int V>
 __device__ void store_winners(unsigned char *to, const int (&winners)[V]) {
-    if constexpr (V % 4 == 0)  // four in a word
-#pragma unroll
-        for (int e = 0; e < V; e += 4)
-            *reinterpret_cast<unsigned *>(to + e) =
-                winners[e] | winners[e + 1] << 8 | winners[e + 2] << 16 | unsigned(winners[e + 3]) << 24;
+    if constexpr (V == 8)
+        *reinterpret_cast<uint2 *>(to) = make_uint2(as_word(winners), as_word(winners + 4));
+    else if constexpr (V == 4)
+        *reinterpret_cast<unsigned *>(to) = as_word(winners);
     else
         for (int e = 0; e < V; e++) to[e] = winners[e];
 }
@@ -59,10 +63,15 @@ __device__ void store_winners(int *to, const int (&winners)[V]) {
 
 template <int V>
 __device__ void load_winners(const unsigned char *from, int (&winners)[V]) {
-    if constexpr (V % 4 == 0)
+    if constexpr (V == 8) {
+        uint2 words = *reinterpret_cast<const uint2 *>(from);
 #pragma unroll
-        for (int e = 0; e < V; e++) winners[e] = *reinterpret_cast<const unsigned *>(from + e / 4 * 4) >> e % 4 * 8 & 255;
-    else
+        for (int e = 0; e < 4; e++) winners[e] = words.x >> 8 * e & 255, winners[4 + e] = words.y >> 8 * e & 255;
+    } else if constexpr (V == 4) {
+        unsigned word = *reinterpret_cast<const unsigned *>(from);
+#pragma unroll
+        for (int e = 0; e < 4; e++) winners[e] = word >> 8 * e & 255;
+    } else
         for (int e = 0; e < V; e++) winners[e] = from[e];
 }
 

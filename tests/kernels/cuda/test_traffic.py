@@ -76,3 +76,4 @@ def test_a_window_of_channels_last_images_is_read_in_whole_sectors(dtype, vector
     threads, sector = 2 * 32 * 4 * 4 // vector, 32 // np.dtype(dtype).itemsize  # in numbers
     assert found["x"] == (4 * threads // 32, x.size // sector)
     assert found["y ="] == (threads // 32, x.size // 4 // sector)
+    assert found["winners ="] == (threads // 32, x.size // 4 // 32)  # a byte each
