@@ -1,11 +1,11 @@
 // The instructions of Hopper (compute capability 9.0), each in a small function. emulator/hopper.cuh has the same
 // functions for the processor. Three engines work while threads go on, or sleep:
 //
-//   TMA           copies a box of an array to shared memory, or back: one thread asks, with a tensor map that says where
-//                 the array lies, its sizes, and the box. What lies outside the array is read as 0, and not written
+//   TMA           copies a box of an array to shared memory, or back: one thread asks, with a tensor map that says
+//                 where the array lies, its sizes, and the box's. What lies outside is read as 0, and not written
 //   wgmma         multiplies matrices that lie in shared memory; the sums are in the registers of a warpgroup, 4 warps
-//   mbarrier      8 bytes of shared memory: a phase ends when as many threads have arrived as were said at the start and
-//                 all bytes that were announced are there. Phases count 0, 1, 0, 1, ...: their parity
+//   mbarrier      8 bytes of shared memory: a phase ends when as many threads have arrived as were said at the start
+//                 and all bytes that were announced are there. Phases count 0, 1, 0, 1, ...: their parity
 //
 // TMA and wgmma reach shared memory by another way than threads do, the "asynchronous proxy". Between a thread's own
 // write (the start of an mbarrier, too) and their reading it there must be fence_async() and then a barrier.
@@ -39,17 +39,26 @@ __device__ inline void arrive_expecting(Barrier &barrier, unsigned bytes) {
                  : "memory");
 }
 
-// Wait until the phase of this parity has ended. Of a barrier that has just been started, phase "1" has.
-__device__ inline void wait(Barrier &barrier, unsigned parity) {
+// Whether the phase of this parity has ended; waits a little for it. Of a barrier that has just been started, phase "1"
+// has.
+__device__ inline bool is_over(Barrier &barrier, unsigned parity) {
+    unsigned over;
     asm volatile(
         "{\n"
-        ".reg .pred done;\n"
-        "again:\n"
-        "mbarrier.try_wait.parity.shared::cta.b64 done, [%0], %1;\n"
-        "@!done bra again;\n"
-        "}" ::"r"(shared_address(&barrier)),
-        "r"(parity)
+        ".reg .pred p;\n"
+        "mbarrier.try_wait.parity.shared::cta.b64 p, [%1], %2;\n"
+        "selp.u32 %0, 1, 0, p;\n"
+        "}"
+        : "=r"(over)
+        : "r"(shared_address(&barrier)), "r"(parity)
         : "memory");
+    return over;
+}
+
+// Wait until it has. After far more tries than a copy can take the kernel is given up: an error, and no GPU that hangs.
+__device__ inline void wait(Barrier &barrier, unsigned parity) {
+    for (int tries = 0; !is_over(barrier, parity); tries++)
+        if (tries == 1 << 22) __trap();
 }
 
 // What this thread has written to shared memory may now be read by TMA and wgmma, after a barrier.
@@ -61,8 +70,9 @@ __device__ inline void fence_async() { asm volatile("fence.proxy.async.shared::c
 // bytes, those outside of the array too.
 __device__ inline void load_box(void *shared, const TensorMap &map, Barrier &barrier, int x, int y) {
     asm volatile(
-        "cp.async.bulk.tensor.2d.shared::cluster.global.tile.mbarrier::complete_tx::bytes [%0], [%1, {%3, %4}], [%2];" ::
-            "r"(shared_address(shared)), "l"(&map), "r"(shared_address(&barrier)), "r"(x), "r"(y)
+        "cp.async.bulk.tensor.2d.shared::cluster.global.tile.mbarrier::complete_tx::bytes [%0], [%1, {%3, %4}], "
+        "[%2];" ::"r"(shared_address(shared)),
+        "l"(&map), "r"(shared_address(&barrier)), "r"(x), "r"(y)
         : "memory");
 }
 

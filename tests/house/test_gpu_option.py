@@ -74,3 +74,21 @@ def test_an_emulated_gpu_is_not_taken_for_one(monkeypatch):
     monkeypatch.setattr(real_gpu, "_chosen", real_gpu.chosen())  # put back afterwards
     with raises(pytest.UsageError, "--gpu", "MINICNN_EMULATE_GPU is set; unset it"):
         real_gpu.choose(SimpleNamespace(getoption=lambda name: True))
+
+
+class Item:
+    """A test with these markers."""
+
+    def __init__(self, *markers):
+        self.markers = markers
+
+    def get_closest_marker(self, name):
+        return SimpleNamespace(args=()) if name in self.markers else None
+
+
+def test_untried_kernels_come_last():
+    """A fault in one would end the GPU's other tests."""
+    items = [Item("gpu", "untried"), Item("gpu"), Item("gpu", "untried"), Item("gpu")]
+    order, config = list(items), SimpleNamespace(hook=SimpleNamespace(pytest_deselected=lambda items: None))
+    real_gpu.select(config, items)
+    assert items == [order[1], order[3], order[0], order[2]]

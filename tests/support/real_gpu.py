@@ -2,7 +2,8 @@
 
 Then only these run: every test with a Place on "cuda" among its arguments (the one body of each op's tests, with both
 tiers), and those marked ``gpu`` (sizes larger than a block, training steps). What is marked ``emulator`` looks at what
-the emulator or the simulator reports, which no GPU tells: it is skipped, with that reason.
+the emulator or the simulator reports, which no GPU tells: it is skipped, with that reason. Tests marked ``untried`` are
+the last ones.
 """
 
 import numpy as np
@@ -38,7 +39,7 @@ def select(config, items):
     """Of the collected items, leave those that a real GPU is for, and say of some why it cannot run them."""
     kept = [item for item in items if tier_of(item)]
     config.hook.pytest_deselected(items=[item for item in items if item not in set(kept)])
-    items[:] = kept
+    items[:] = sorted(kept, key=lambda item: item.get_closest_marker("untried") is not None)
     not_plain = why_not_plain() if "plain" in map(tier_of, kept) else ""
     reasons = {"emulator": "it looks at what the emulated GPU reports, and this one is real"}
     if not_plain:

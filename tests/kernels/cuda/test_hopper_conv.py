@@ -14,7 +14,7 @@ from minicnn.ops import conv as reference
 from minicnn.ops.geometry import pair
 from minicnn.precision import BFLOAT16
 
-pytestmark = [needs_compiler, pytest.mark.gpu]
+pytestmark = [needs_compiler, pytest.mark.gpu, pytest.mark.untried]
 
 PLAIN = (1, 1), ((0, 0), (0, 0)), (1, 1), 1  # stride, padding, dilation, groups
 
