@@ -76,3 +76,47 @@ __global__ void copy_windows(const __grid_constant__ TensorMap map, T *y, int co
     wait(full[0], 0);
     for (int i = threadIdx.x; i < count; i += blockDim.x) y[i] = reinterpret_cast<T *>(box)[i];
 }
+
+enum WrongProduct {
+    RIGHT,
+    NO_FENCE_OF_SUMS,
+    NO_FENCE_OF_TILES,
+    CHANGED_SUM,
+    CHANGED_TILE,
+    OTHER_TILES,
+    BEYOND_SHARED_MEMORY,
+    ONE_THREAD_ABSENT,
+    NOT_CLOSED,
+    NOT_WAITED_FOR,
+};
+
+// y (64, 128) = a (64, 16) @ b (128, 16)^T by one warpgroup, tiles that threads have written: rows of 128 bytes, swizzled.
+template <typename T>
+__global__ void multiply_tiles(const T *a, const T *b, float *y, int mistake) {
+    extern __shared__ unsigned char memory[];
+    unsigned char *tiles = memory + (-shared_address(memory) & 1023);
+    int thread = threadIdx.x;
+    for (int e = thread; e < (64 + 128) * 16; e += blockDim.x) {
+        int row = e / 16, k = e % 16, place = row * 128 + (k / 8 ^ row % 8) * 16 + k % 8 * 2;
+        *reinterpret_cast<T *>(tiles + place) = row < 64 ? a[e] : b[e - 64 * 16];
+    }
+    if (mistake != NO_FENCE_OF_TILES) fence_async();
+    __syncthreads();
+    unsigned long long layout = 1ull << 16 | 1024ull / 16 << 32 | 1ull << 62, first = shared_address(tiles) >> 4;
+    unsigned long long tile_a = layout | first, tile_b = layout | (first + 64 * 128 / 16);
+    if (mistake == OTHER_TILES && thread == 70) tile_a += 2;
+    if (mistake == BEYOND_SHARED_MEMORY) tile_b += 1 << 10;
+    float sum[64] = {};
+    if (mistake != NO_FENCE_OF_SUMS) fence_sums();
+    if (mistake != ONE_THREAD_ABSENT || thread != 127) {
+        multiply_add<false, false>(sum, tile_a, tile_b);
+        if (mistake != NOT_CLOSED) close_products();
+        if (mistake == CHANGED_SUM && thread == 3) sum[5] = 1;
+        if (mistake == CHANGED_TILE && thread == 127) tiles[0] = 1;
+        if (mistake != NOT_WAITED_FOR) wait_for_products<0>();
+    }
+    for (int i = 0; i < 64; i++) {
+        int row = thread / 32 * 16 + thread % 32 / 4 + i % 4 / 2 * 8, column = i / 4 * 8 + thread % 4 * 2 + i % 2;
+        y[row * 128 + column] = sum[i];
+    }
+}

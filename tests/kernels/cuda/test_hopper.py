@@ -42,6 +42,17 @@ MISTAKES = {  # of kernels_hopper.cu, and a word of the report
     "WRITE_WHILE_STORED": "still reads",
     "NO_WAIT_FOR_STORE": "goes on",
 }
+WRONG_PRODUCTS = {
+    "NO_FENCE_OF_SUMS": "no fence_sums",
+    "NO_FENCE_OF_TILES": "no fence_async",
+    "CHANGED_SUM": "changes a sum",
+    "CHANGED_TILE": "an engine still reads",
+    "OTHER_TILES": "other tiles",
+    "BEYOND_SHARED_MEMORY": "out of bounds",
+    "ONE_THREAD_ABSENT": "not all 128 threads",
+    "NOT_CLOSED": "a product goes on",
+    "NOT_WAITED_FOR": "a product goes on",
+}
 SIZES = st.sampled_from([1, 3, 8, 63, 64, 65, 127, 128, 130, 200])
 
 
@@ -205,6 +216,27 @@ def test_mistakes_are_reported(mistake):
     array = there(whole(16, 64))
     with raises(KernelError, "kernels_hopper.cu", "thread", MISTAKES[mistake]):
         copy_box(array, (16, 64), (0, 0), array if "STORE" in mistake else None, mistake)
+
+
+# wgmma
+
+
+def multiply_tiles(mistake="RIGHT"):
+    a, b, y = whole(64, 16), whole(128, 16, seed=1), there(np.zeros((64, 128), np.float32))
+    number = 0 if mistake == "RIGHT" else 1 + list(WRONG_PRODUCTS).index(mistake)
+    KERNELS.multiply_tiles[1, 128](there(a), there(b), y, number, shared=(64 + 128) * 128 + 1024)
+    np.testing.assert_array_equal(back(y), a.astype(np.float32) @ b.astype(np.float32).T)
+
+
+def test_a_product_of_tiles_that_threads_have_written():
+    multiply_tiles()
+
+
+@pytest.mark.emulator
+@pytest.mark.parametrize("mistake", WRONG_PRODUCTS)
+def test_wrong_products_are_reported(mistake):
+    with raises(KernelError, "kernels_hopper.cu", WRONG_PRODUCTS[mistake]):
+        multiply_tiles(mistake)
 
 
 # Tensor maps
