@@ -75,6 +75,7 @@ def test_a_missing_padding_is_found_at_the_line_that_stores(tmp_path):
 def test_an_uncoalesced_load_is_found_at_its_line(tmp_path):
     right = profiled(FILE, "axpy", "x=1024 y=1024 a=2.0 size=1024", (4,), (256,))
     assert listing.wasteful(right) == []
+    changed(tmp_path, FILE.with_name("profiled.cuh"), "", "")
     copy = changed(tmp_path, FILE, "a * x[i] +", "a * x[i * 9 % size] +")
     wrong = profiled(copy, "axpy", "x=1024 y=1024 a=2.0 size=1024", (4,), (256,))
     ((place, text),) = listing.wasteful(wrong)
