@@ -60,9 +60,9 @@ __device__ bool mean_and_variance(const T *x, At at, int count, int columns, wid
         if (count && at.has(at.channel + k)) first[k] = x[at.begins(at.channel + k)];
     int seen = 0;
     if (at.more()) {
-        read(x + at.where(), pivot);
+        load(x + at.where(), pivot);
         for (at.next(), seen = 1; at.more(); at.next(), seen++) {
-            read(x + at.where(), values);
+            load(x + at.where(), values);
             for (int v = 0; v < V; v++) {
                 W d = values[v] - pivot[v];
                 sum[v] += d;
@@ -133,13 +133,13 @@ __global__ void batch_norm_forward(const T *__restrict__ x, const wide<T> *__res
             if (at.has(at.channel + k)) of[k].fetch(at.channel + k, mean, inv_std, weight, bias);
         for (; at.more(); at.next()) {
             wide<T> values[V], added[V] = {};
-            read(x + at.where(), values);
-            if (residual) read(residual + at.where(), added);
+            load(x + at.where(), values);
+            if (residual) load(residual + at.where(), added);
             for (int v = 0; v < V; v++) {
                 wide<T> result = of[v % K].y(values[v]) + added[v];
                 values[v] = relu && result < wide<T>(0) ? wide<T>(0) : result;  // NaN stays
             }
-            write(y + at.where(), values);
+            store(y + at.where(), values);
         }
     });
 }
@@ -169,11 +169,11 @@ __global__ void batch_norm_grad_weight_bias(const T *__restrict__ grad_out, cons
         Sums<W> sums[K] = {};
         for (; at.more(); at.next()) {
             W g[V], values[V], results[V];
-            read(grad_out + at.where(), g);
-            read(x + at.where(), values);
-            if (y) read(y + at.where(), results);
+            load(grad_out + at.where(), g);
+            load(x + at.where(), values);
+            if (y) load(y + at.where(), results);
             behind_relu(g, values, results, y, relu, of);
-            if (behind) write(behind + at.where(), g);
+            if (behind) store(behind + at.where(), g);
             for (int v = 0; v < V; v++) sums[v % K].merge({g[v] * (values[v] - of[v % K].mean), g[v]});
         }
         if (!merge_blocks(sums, columns, reinterpret_cast<Sums<W> *>(parts), arrivals) || threadIdx.x >= columns)
@@ -206,14 +206,14 @@ __global__ void batch_norm_grad_x(const T *__restrict__ grad_out, const T *__res
             }
         for (; at.more(); at.next()) {
             W g[V], values[V] = {};
-            read(grad_out + at.where(), g);
-            if (grad_weight || relu) read(x + at.where(), values);
+            load(grad_out + at.where(), g);
+            if (grad_weight || relu) load(x + at.where(), values);
             behind_relu(g, values, values, false, relu, of);
             for (int v = 0; v < V; v++) {
                 if (grad_weight) g[v] -= plain[v % K] + (values[v] - of[v % K].mean) * along[v % K];
                 g[v] *= of[v % K].scale;
             }
-            write(grad_x + at.where(), g);
+            store(grad_x + at.where(), g);
         }
     });
 }

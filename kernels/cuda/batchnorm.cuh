@@ -84,20 +84,3 @@ struct Rows {
     __device__ long long where() const { return static_cast<long long>(row) * channels + channel; }
     __device__ void next() { row += rows; }
 };
-
-// V numbers from memory, or to it: a vector of 16 bytes, or one.
-template <typename T, int V>
-__device__ void read(const T *from, wide<T> (&values)[V]) {
-    if constexpr (V == 1)
-        values[0] = *from;
-    else
-        load(from, values);
-}
-
-template <typename T, int V>
-__device__ void write(T *to, const wide<T> (&values)[V]) {
-    if constexpr (V == 1)
-        *to = T(values[0]);
-    else
-        store(to, values);
-}

@@ -42,6 +42,17 @@ __device__ bool aligned(const P *...pointers) {
     return ((reinterpret_cast<unsigned long long>(pointers) | ...) & 15) == 0;
 }
 
+// One number, where vectors may not be moved.
+template <typename T>
+__device__ void load(const T *from, wide<T> (&values)[1]) {
+    values[0] = *from;
+}
+
+template <typename T>
+__device__ void store(T *to, const wide<T> (&values)[1]) {
+    *to = T(values[0]);
+}
+
 __device__ inline void load(const float *from, float (&values)[4]) {
     float4 v = *reinterpret_cast<const float4 *>(from);
     values[0] = v.x, values[1] = v.y, values[2] = v.z, values[3] = v.w;

@@ -28,14 +28,3 @@ __device__ inline Outputs outputs_of(int h, int taps, const Divisor &stride, int
     int from = h + before - (taps - 1) * dilation;  // where the last tap sees h
     return {from <= 0 ? 0 : (from + stride.number - 1) / stride, min(outputs - 1, (h + before) / stride)};
 }
-
-// Numbers one by one, where they make no vectors
-template <typename T>
-__device__ void load(const T *from, wide<T> (&values)[1]) {
-    values[0] = from[0];
-}
-
-template <typename T>
-__device__ void store(T *to, const wide<T> (&values)[1]) {
-    to[0] = T(values[0]);
-}

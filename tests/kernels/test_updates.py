@@ -8,7 +8,7 @@ from minicnn.device import implementation, to_device
 from minicnn.optim.adam import adam_update
 from minicnn.optim.sgd import sgd_update
 
-SHAPES = [(), (7,), (300, 3), (0, 2), (5, 6), (2, 3, 4, 5), (1,), (19,)]
+SHAPES = [(), (7,), (300, 3), (0, 2), (5, 6), (2, 3, 4, 5), (1,), (19,), (8197,)]  # the last: of two chunks of sgd.cu
 SGD_ROWS = [  # lr, momentum, dampening, weight_decay, nesterov
     (0.1, 0.0, 0.0, 0.0, False),
     (0.1, 0.9, 0.3, 0.0, False),

@@ -18,6 +18,7 @@ import test_hopper_conv
 import test_kernel_sizes
 import test_ladder
 import test_summation
+import test_tables
 import test_tensor_cores
 import test_winograd
 from checks import Place, check_close, needs_compiler
@@ -162,6 +163,14 @@ def nan_through_batch_norm_relu():
 
 def infinite_variance():
     test_cuda_batchnorm.test_a_variance_beyond_the_largest_number_is_infinite()
+
+
+def tables():
+    test_tables.test_other_arrays_have_other_tables()
+
+
+def renewed():
+    test_tables.test_new_numbers_lie_where_the_old_ones_lay()
 
 
 def sums():
