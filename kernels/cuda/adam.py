@@ -18,6 +18,6 @@ def adam_update(parameters, gradients, exp_avgs, exp_avg_sqs, max_exp_avg_sqs, s
 
 
 def adam_renew(parameters, gradients, exp_avgs, exp_avg_sqs, max_exp_avg_sqs, settings):
-    """Before a replay of a CUDA graph with a captured ``adam_update`` of these arrays: its settings from now on."""
+    """Before each replay of a CUDA graph that has captured ``adam_update``: what it reads; nothing is run."""
     kept = exp_avgs, exp_avg_sqs, max_exp_avg_sqs
     renew_for_all(cu.adam_update, parameters, gradients, kept, [adam_numbers(*row) for row in settings])

@@ -16,5 +16,5 @@ def sgd_update(parameters, gradients, velocities, settings, loss=None):
 
 
 def sgd_renew(parameters, gradients, velocities, settings):
-    """Before a replay of a CUDA graph with a captured ``sgd_update`` of these arrays: its settings from now on."""
+    """Before each replay of a CUDA graph that has captured ``sgd_update``: what it reads; nothing is run."""
     renew_for_all(cu.sgd_update, parameters, gradients, [velocities], settings)

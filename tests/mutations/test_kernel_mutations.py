@@ -166,11 +166,11 @@ def infinite_variance():
 
 
 def tables():
-    test_tables.test_other_arrays_have_other_tables()
+    test_tables.test_what_a_table_says_of_other_arrays_is_written_anew()
 
 
 def renewed():
-    test_tables.test_new_numbers_lie_where_the_old_ones_lay()
+    test_tables.test_what_is_renewed_lies_where_a_captured_launch_reads_it()
 
 
 def sums():
