@@ -8,7 +8,7 @@
 #
 # That is I x J x K multiply-adds, on I x K + K x J numbers. Each number of `a` is needed J times, each of `b` I times.
 # A GPU can multiply far faster than its memory can bring numbers. So the whole art is: **fetch a number rarely, use it
-# often.** The kernels of [kernels/cuda/matmul.cu](../../kernels/cuda/matmul.cu) are a ladder of seven rungs, each the
+# often.** The kernels of [kernels/cuda/matmul.cu](../../kernels/cuda/matmul.cu) are a ladder of eight rungs, each the
 # last with one idea more. Here every rung runs, and what it reads is *counted*: an emulator runs every thread on the
 # processor and writes down every access. That takes a C++ compiler, and no GPU.
 
@@ -96,7 +96,7 @@ for rung, launch in launches.items():
 # ## Rungs 1 and 2: a thread for each result
 #
 # Both kernels have the same loop. Each thread goes along a row of `a` and down a column of `b`: two numbers, 8 bytes,
-# for one multiply-add. (`PRODUCT` in the kernels' text stands for their arguments, which are the same for all seven;
+# for one multiply-add. (`PRODUCT` in the kernels' text stands for their arguments, which are the same for all of them;
 # `a_row` and `a_column` say how far apart two rows and two columns of `a` lie in memory, and are K and 1 here.)
 
 # %%
@@ -329,7 +329,14 @@ plt.show()
 # 8 x 8 results of a thread, 128 x 128 of a block. Half the bytes once more, from both memories: 16 numbers loaded for
 # 64 multiply-adds. The price: a thread's 64 sums alone take 64 of its at most 255 registers, and a product of 512 x 512
 # has only 16 blocks, while a large GPU wants more than a hundred at once. So minicnn takes this rung for large products
-# alone, and rung 6 for the others.
+# alone, and rung 6 for small ones.
+#
+# ## Rung 8: the sum in parts
+#
+# A linear layer of a network has few rows, one for each picture of the batch, but its sums are long: thousands of
+# terms. Rung 8, `matmul_split`, cuts K into parts, each with blocks of its own. Each block writes down what its part
+# gives, and the one that finds all others done before it adds the parts up, in their order. So the result is the same
+# every time, whoever comes last. Here K is too short for that: it is one part.
 #
 # ## The ladder, counted
 #
@@ -353,6 +360,7 @@ expected = {
     "matmul_vector": formula(W=64, R=4),
     "matmul_double": formula(W=64, R=4),
     "matmul_large": formula(W=128, R=8),
+    "matmul_split": formula(W=128, R=8),
 }
 counted = {r: (fetched(launch) / MULTIPLY_ADDS, loaded(launch) / MULTIPLY_ADDS) for r, launch in launches.items()}
 
@@ -400,13 +408,13 @@ right.set(xlabel="operations for one byte of global memory", ylabel="of all that
 plt.show()
 
 # %% [markdown]
-# On such a machine only the last rung does not wait for global memory. What the picture leaves out: caches catch part
-# of what the first rungs fetch, and a roof is what a kernel *may* reach. Waiting, instructions and banks take their
-# share; rungs 5 and 6 fetch no byte less than rung 4, and are there for these.
+# On such a machine only the last two rungs do not wait for global memory. What the picture leaves out: caches catch
+# part of what the first rungs fetch, and a roof is what a kernel *may* reach. Waiting, instructions and banks take
+# their share; rungs 5 and 6 fetch no byte less than rung 4, and are there for these.
 #
 # [numba_cuda/matmul.py](../../kernels/numba_cuda/matmul.py) is rung 3 in Python.
 # [tensor_cores.cu](../../kernels/cuda/tensor_cores.cu) goes on upwards, with an instruction that multiplies small
-# matrices. And [conv.cu](../../kernels/cuda/conv.cu) is rung 6 with the columns of im2col fetched on the fly.
+# matrices. And [conv.cu](../../kernels/cuda/conv.cu) is rungs 6 to 8 with the columns of im2col fetched on the fly.
 #
 # ## To try
 #
@@ -414,8 +422,8 @@ plt.show()
 # 2. Take I = J = 130. Why do the tiled rungs now fetch more for each multiply-add, and `matmul_large` twice as much?
 # 3. Multiply by a transposed `b`: `multiply(a, b, b_is_transposed=True)` with `b` of shape (J, K). Which rungs are
 #    still coalesced? Look for `stride_k == 1` in matmul.cu.
-# 4. Change `TILE + 1` in `matmul_register` (both lines, in matmul.cu) to `TILE`, then to `TILE + 2`, and count
+# 4. Change `TILE + 2` in `matmul_register` (both lines, in matmul.cu) to `TILE`, then to `TILE + 1`, and count
 #    `turns(launches["matmul_register"].writes("a_tile"))` again. The product stays right. What does it cost?
-# 5. A rung 8 with 16 x 16 results of a thread would halve the bytes again. Count its registers. What would happen?
+# 5. A rung with 16 x 16 results of a thread would halve the bytes again. Count its registers. What would happen?
 #
 # Next: [an op of your own](4_your_own_op.ipynb).
