@@ -14,6 +14,7 @@ import numpy as np
 
 from minicnn.device import array_module, device_of
 from minicnn.emulated import EmulatedArray, on_device
+from minicnn.precision import BFLOAT16
 from minicnn.precision import takes_bfloat16 as takes_bfloat16  # the mark of a function that takes such arrays itself
 
 from .plan import Plan
@@ -181,7 +182,11 @@ def _limits(dtype):
 
 def contiguous(array):
     """`array`, or a C-contiguous copy of it; None stays None."""
-    return array if array is None or array.flags.c_contiguous else array.copy(order="C")
+    if array is None or array.flags.c_contiguous:
+        return array
+    if array.dtype == BFLOAT16:  # as bits: CuPy's own kernels for bfloat16 need headers that not everybody has
+        return array.view(np.uint16).copy(order="C").view(BFLOAT16)
+    return array.copy(order="C")
 
 
 def write_back(given, used):

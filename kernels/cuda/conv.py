@@ -4,22 +4,24 @@ import math
 
 from minicnn.kernels.arguments import check_positions, folded_shape
 from minicnn.ops.geometry import output_size
-from minicnn.precision import rounding
+from minicnn.precision import takes_bfloat16
 
-from . import hopper_conv, tensor_cores, winograd
+from . import hopper_conv, tensor_conv, winograd
 from .launch import THREADS, CudaFile, blocks, contiguous, empty
 from .matmul import multiply
 from .split import best_tile, cut, parts_of_sums
+from .tensor_cores import tensor_precision
 
 cu = CudaFile("conv.cu")
 BLOCK = 16, 16  # threads of a tile
 SHORTEST = 256  # positions of a split: below that it would cost more to add up than it saves
 
 
+@takes_bfloat16
 def conv2d_forward(x, weight, bias, stride, padding, dilation, groups):
     """y (N, OC, OH, OW) = weight @ im2col(x) + bias, where im2col(x) is nowhere in memory."""
-    if precision := rounding(x):
-        return tensor_cores.conv2d_forward(x, weight, bias, stride, padding, dilation, groups, precision)
+    if precision := tensor_precision(x):
+        return tensor_conv.conv2d_forward(x, weight, bias, stride, padding, dilation, groups, precision)
     out_size = output_size("conv2d", x.shape[2:], weight.shape[2:], stride, padding, dilation)
     if _by_winograd(x, weight, out_size, (stride, padding, dilation, groups)):
         return winograd.conv2d_forward(x, weight, bias, out_size, padding)
@@ -29,10 +31,11 @@ def conv2d_forward(x, weight, bias, stride, padding, dilation, groups):
     return y
 
 
+@takes_bfloat16
 def conv2d_grad_x(grad_out, x_shape, weight, stride, padding, dilation, groups):
     """grad_x (N, C, H, W): each pixel collects from the outputs that saw it."""
-    if precision := rounding(grad_out):
-        return tensor_cores.conv2d_grad_x(grad_out, x_shape, weight, stride, padding, dilation, groups, precision)
+    if precision := tensor_precision(grad_out):
+        return tensor_conv.conv2d_grad_x(grad_out, x_shape, weight, stride, padding, dilation, groups, precision)
     if _by_winograd(grad_out, weight, x_shape[2:], (stride, padding, dilation, groups)):
         return winograd.conv2d_grad_x(grad_out, x_shape[2:], weight, padding)
     grad_x = empty(grad_out, x_shape)
@@ -47,10 +50,11 @@ def conv2d_grad_x(grad_out, x_shape, weight, stride, padding, dilation, groups):
     return grad_x
 
 
+@takes_bfloat16
 def conv2d_grad_weight(grad_out, x, weight_shape, stride, padding, dilation, groups):
     """grad_weight (OC, C/groups, KH, KW) = grad_out @ im2col(x)^T, summed over the images."""
-    if precision := rounding(x):
-        return tensor_cores.conv2d_grad_weight(grad_out, x, weight_shape, stride, padding, dilation, groups, precision)
+    if precision := tensor_precision(x):
+        return tensor_conv.conv2d_grad_weight(grad_out, x, weight_shape, stride, padding, dilation, groups, precision)
     geometry = _geometry(x.shape, weight_shape, grad_out.shape, stride, padding, dilation, groups)
     filters, weights = weight_shape[0] // groups, math.prod(weight_shape[1:])
     positions = len(x) * math.prod(grad_out.shape[2:])  # the terms of each sum
@@ -66,8 +70,11 @@ def conv2d_grad_weight(grad_out, x, weight_shape, stride, padding, dilation, gro
     return grad_weight
 
 
+@takes_bfloat16
 def conv2d_grad_bias(grad_out):
     """grad_bias (OC,) = grad_out summed over images and positions."""
+    if tensor_precision(grad_out) == "bfloat16":
+        return tensor_conv.conv2d_grad_bias(grad_out)
     n, channels, area = folded_shape(grad_out.shape, 3)
     grad_bias = empty(grad_out, (channels,))
     cu.conv2d_grad_bias[channels, THREADS](grad_out, grad_bias, n, channels, area)

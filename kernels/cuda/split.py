@@ -51,14 +51,14 @@ def cut(terms, tiles, shortest, multiple=1):
     return max(1, math.ceil(terms / length)), length  # rounding up may leave fewer splits
 
 
-def parts_of_sums(like, tiles, splits, size):
+def parts_of_sums(like, tiles, splits, size, dtype=None):
     """(scratch for the parts of the sums, counters) of add_splits, product.cuh, for so many tiles of so many results.
 
-    Without splits nothing is added: (None, None).
+    Without splits nothing is added: (None, None). dtype: of the sums; by default that of `like`
     """
     if splits == 1:
         return None, None
-    return empty(like, (tiles, splits, size)), arrivals(like, tiles * splits)
+    return empty(like, (tiles, splits, size), dtype), arrivals(like, tiles * splits)
 
 
 def add_up(sums):

@@ -1,144 +1,187 @@
-// Convolutions on tensor cores, as implicit matrix products over channels-last images: the pipeline of tensor_cores.cu,
-// which explains it, with other copies.
+// Convolutions and linear layers on tensor cores in bfloat16, as implicit matrix products: activations and their
+// gradients are channels-last, (N, H, W, channels), and are read as they lie; a linear layer is a convolution of images
+// of one pixel. Sums are float; a result is rounded once, with its bias. Operations: as in conv.cu.
 //
-// T: tf32, float16, bfloat16
+// T: bfloat16
 //
-// Images and filters are packed first (pack of tensor_cores.cu): rounded to T, channels the fastest axis, filled up
-// with zeros to whole vectors of 16 bytes. Results are float, in the usual order. Operations: as in conv.cu.
+// Filters are rounded and turned (pack_filters) for each pass. Where the channels of a group are no whole number of
+// vectors of 16 bytes, the first layer's 3, images are first copied with zeros between the groups (pad_channels).
+//
+//   what changed                                          what it bought
+//   activations in bfloat16, channels-last                no copy of each activation and gradient before a product
+//   ldmatrix (tensor_pipeline.cuh)                        16 reads of shared memory for 64 multiply-adds, not 64
+//   where a window lies is worked out once, by one        forward, 198 instructions for 64 multiply-adds, where
+//   thread for all; digits are counted on with carries    there were 970 (sm_90, read in the machine code)
+//   grad_x by phases (tensor_windows.cuh)                 with stride S, 1 / S^2 of the multiplications
+//   64 KiB of shared memory, 4 tiles in it                copies have the time of 3 tiles to arrive, not of 2
+//   results go through shared memory                      16 bytes a thread in one store, whole sectors
+//   64 columns where there are no more                    up to half of the multiplications
+//   splits added up by the last block (arrivals.cuh)      no second launch
 
+#include "arrivals.cuh"
+#include "bfloat16.cuh"
+#include "divide.cuh"
+#include "grid_stride.cuh"
+#include "sum.cuh"
 #include "tensor_cores.cuh"
 #include "tensor_pipeline.cuh"
+#include "tensor_windows.cuh"
 
-// A thread's copies from packed images (N, groups, H, W, channels), as Matrix: the rows are output positions, and k
-// counts (u, v, channel), the channels in vectors. Position p sees with tap u what lies at
-// (p * stride + offset + u * step) / divide, if that is a whole number inside the image, or zeros.
+// A Geometry (tensor_windows.cuh), and its numbers.
+#define GEOMETRY                                                                                           \
+    int N, int groups, int OG, int CG, int channels, int filters, int x_pitch, int grad_pitch, int H, int W, \
+        int OH, int OW, int KH, int KW, int SH, int SW, int PT, int PL, int DH, int DW
+#define SIZES N, groups, OG, CG, channels, filters, x_pitch, grad_pitch, H, W, OH, OW, KH, KW, SH, SW, PT, PL, DH, DW
+
+// y (filters, taps, channels) in T = weight (filters, CG, taps) rounded, with zeros for channels from CG on.
+//    Threads   a thread block for a filter, a thread for each number in turn. Writes are coalesced; what is read, lanes
+//              find `taps` numbers apart, but the block reads all of the filter, the first time from global memory
+//    Launch    grid: filters, block 256.    Bound by memory: 4 + 2 bytes for each number
 template <typename T>
-struct Windows {
-    const T *images, *image[COPIES];  // image: of this thread's r-th position
-    int top[COPIES], left[COPIES];    // (p * stride + offset) of it
-    bool inside[COPIES];              // whether there is such a position
-    int thread, u, v, channel;        // what it copies next: the tap, [0, KH) and [0, KW), and the first channel
-    int channels, H, W, KH, KW, step_h, step_w, divide_h, divide_w;
-
-    __device__ void copy(unsigned *tile) {
-        for (int r = 0; r < COPIES; r++) {
-            int h = top[r] + u * step_h, w = left[r] + v * step_w;
-            bool there = inside[r] && u < KH && h >= 0 && w >= 0;  // u = KH: beyond the last tap
-            if (divide_h > 1) there = there && h % divide_h == 0, h /= divide_h;
-            if (divide_w > 1) there = there && w % divide_w == 0, w /= divide_w;
-            there = there && h < H && w < W;
-            const T *pixel = there ? image[r] + ((long long)h * W + w) * channels + channel : images;
-            copy_async(tile + slot(thread / 4 + r * (THREADS / 4), thread % 4), pixel, there);
-        }
-        advance(4);
+__global__ void pack_filters(const float *__restrict__ weight, T *__restrict__ y, int CG, int taps, Divisor channels) {
+    int count = taps * channels.number;
+    const float *from = weight + (long long)blockIdx.x * CG * taps;
+    T *to = y + (long long)blockIdx.x * count;
+    for (int i = threadIdx.x; i < count; i += blockDim.x) {  // [0, count)
+        int c = i % channels, tap = i / channels;
+        to[i] = T(c < CG ? from[c * taps + tap] : 0.0f);
     }
-
-    // On by so many vectors: the vector, v and u are three digits, counted on with carries.
-    __device__ void advance(int vectors) {
-        channel += vectors * 16 / int(sizeof(T));
-        while (channel >= channels) {
-            channel -= channels;
-            if (++v == KW) v = 0, u++;
-        }
-    }
-};
-
-// y (N, groups * I, OH, OW) = weight (groups, I, KH, KW, channels) over the windows of x (N, groups, H, W, channels),
-//    + bias: an implicit matrix product, rows the I filters of a group, columns the N * OH * OW positions.
-//    The forward pass: stride = SH, SW, offset = -PT, -PL, step = DH, DW, divide = 1. And grad_x, where x is grad_out,
-//    weight has its two channel axes exchanged, and y is grad_x: stride = 1, offset = PT, PL, step = -DH, -DW,
-//    divide = SH, SW.
-//    Launch: grid (ceil(N * OH * OW / TILE), ceil(I / TILE), groups), block THREADS
-template <typename T>
-__global__ void __launch_bounds__(THREADS, 1)
-    conv2d(const T *__restrict__ x, const T *__restrict__ weight, const float *__restrict__ bias, float *__restrict__ y,
-           int N, int I, int H, int W, int channels, int OH, int OW, int KH, int KW, int stride_h, int stride_w,
-           int offset_h, int offset_w, int step_h, int step_w, int divide_h, int divide_w) {
-    int group = blockIdx.z, groups = gridDim.z, area = OH * OW, K = KH * KW * channels;  // group: [0, groups)
-    Matrix<T> filters(weight + (long long)group * I * K, blockIdx.y * TILE, I, K, 0, K);
-    Windows<T> windows;
-    windows.images = x;
-    windows.thread = threadIdx.x;
-    windows.u = windows.v = windows.channel = 0;
-    windows.channels = channels, windows.H = H, windows.W = W, windows.KH = KH, windows.KW = KW;
-    windows.step_h = step_h, windows.step_w = step_w, windows.divide_h = divide_h, windows.divide_w = divide_w;
-    for (int r = 0; r < COPIES; r++) {
-        // [0, N * area), and beyond the edge
-        int position = blockIdx.x * TILE + threadIdx.x / 4 + r * (THREADS / 4), n = position / area;
-        windows.inside[r] = n < N;
-        windows.image[r] = x + (long long)(n * groups + group) * H * W * channels;
-        windows.top[r] = position % area / OW * stride_h + offset_h;
-        windows.left[r] = position % OW * stride_w + offset_w;
-    }
-    windows.advance(threadIdx.x % 4);  // 4 threads copy the 4 vectors of a row
-    auto column = [=](int position) {
-        return y + ((long long)(position / area) * groups + group) * I * area + position % area;
-    };
-    pipeline<T, false>(filters, windows, K * int(sizeof(T)) / 4, I, N * area, area, bias ? bias + group * I : nullptr,
-                       nullptr, column);
 }
 
-// A thread's copies for grad_weight, whose k are the positions (n, oh, ow): of each tile, for each of COPIES positions,
-// one vector of the channels of grad_out there, or of those that one tap sees from there.
+// y (pixels, groups, channels) = x (pixels, groups, CG), with zeros for channels from CG on.
+//    Threads   one for each number of y, in a grid-stride loop, coalesced.    Launch: thread blocks of 256
+//    Bound by  memory: 2 bytes for each number of either
 template <typename T>
-struct Positions {
-    static constexpr int VECTORS = TILE * int(sizeof(T)) / 16, STEP = THREADS / VECTORS;
-    const T *numbers;  // images (N, groups, H, W, channels)
-    int channels, channel, first_image, groups, H, W, top, left, stride_h, stride_w, thread;
-    int k, last_k, n, oh, ow, OH, OW;  // k: the position that it copies next, with its digits n, oh, ow
-    bool inside;  // whether `channel` is in the factor
-
-    __device__ void start(int first_k, int last) {
-        thread = threadIdx.x;
-        k = first_k + thread / VECTORS, last_k = last;
-        n = k / (OH * OW), oh = k / OW % OH, ow = k % OW;
+__global__ void pad_channels(const T *__restrict__ x, T *__restrict__ y, long long size, int CG, Divisor channels) {
+    GRID_STRIDE_LOOP(i, size) {  // [0, size)
+        long long part = i / channels.number;  // a group of a pixel
+        int c = int(i - part * channels.number);
+        y[i] = c < CG ? x[part * CG + c] : T(0.0f);
     }
-    __device__ void copy(unsigned *tile) {
-        for (int r = 0; r < COPIES; r++) {
-            int h = top + oh * stride_h, w = left + ow * stride_w, row = thread / VECTORS + r * STEP;
-            bool there = inside && k < last_k && h >= 0 && h < H && w >= 0 && w < W;
-            long long pixel = ((long long)(n * groups + first_image) * H + h) * W + w;
-            copy_async(reinterpret_cast<T *>(tile) + slow_slot<T>(row, thread % VECTORS * (TILE / VECTORS)),
-                       numbers + (there ? pixel * channels + channel : 0), there);
-            k += STEP, ow += STEP;  // on by STEP positions, with carries
-            while (ow >= OW) {
-                ow -= OW;
-                if (++oh == OH) oh = 0, n++;
+}
+
+// This thread's results, rows of positions by columns of channels, rounded and stored to y (images, area, pitch), whose
+// first column is y's; columns: how many there are from there on. They go through shared memory, so that a warp
+// stores whole sectors: 8 numbers a thread where `columns` is a multiple of 8 for all of them, else one by one.
+//    Barriers  before: everybody has multiplied the last tile; between: all results are there
+template <typename T, int COLUMNS>
+__device__ void store_channels_last(const Sums<COLUMNS> &sum, const int4 *positions, const float *bias, T *y,
+                                    int area, int pitch, int columns, bool in_vectors) {
+    constexpr int VECTORS = COLUMNS / PER_VECTOR<T>;  // of a row
+    unsigned *shared = shared_memory();
+    __syncthreads();
+#pragma unroll  // here and below: an array whose index is not known while compiling is not in registers
+    for (int n = 0; n < Sums<COLUMNS>::FRAGMENTS; n++) {
+        int j = sum.column(n);
+        float first = bias && j < columns ? bias[j] : 0.0f, second = bias && j + 1 < columns ? bias[j + 1] : 0.0f;
+#pragma unroll
+        for (int m = 0; m < 4; m++)
+#pragma unroll
+            for (int half = 0; half < 2; half++) {
+                int i = sum.row(m) + 8 * half, vector = j / PER_VECTOR<T> ^ i % 8;  // for the banks' sake, as ever
+                shared[(i * VECTORS + vector) * 4 + j % PER_VECTOR<T> / 2] =
+                    two_bfloat16(sum.at[m][n][2 * half] + first, sum.at[m][n][2 * half + 1] + second);
             }
-        }
     }
-};
+    __syncthreads();
+    for (int e = threadIdx.x; e < ROWS * VECTORS; e += THREADS) {
+        int i = e / VECTORS, j = e % VECTORS * PER_VECTOR<T>;
+        Position p = Position::at(positions, i);
+        if (p.image < 0 || j >= columns) continue;
+        const unsigned *from = shared + (i * VECTORS + (e % VECTORS ^ i % 8)) * 4;
+        T *to = y + ((long long)p.image * area + p.result) * pitch + j;
+        if (in_vectors)
+            *reinterpret_cast<uint4 *>(to) = *reinterpret_cast<const uint4 *>(from);
+        else
+            for (int c = 0; c < min(PER_VECTOR<T>, columns - j); c++) to[c] = reinterpret_cast<const T *>(from)[c];
+    }
+}
 
-// grad_weight: rows are a group's I filters, columns its weights (u, v, channel), k counts the N * OH * OW positions,
-// cut into `splits` of `length`: sums (splits, groups * I, CG, KH, KW) is to be summed (sum_splits of conv.cu).
-// Neighbouring numbers are of neighbouring channels here, in both factors, so k is the slow axis in shared memory too,
-// and the 16-bit numbers are put together in twos when they are read.
-//    Launch: grid (ceil(KH * KW * channels / TILE), ceil(I / TILE), groups * splits), block THREADS
+// Each of the three (tensor_windows.cuh) for 128 columns, and for 64: for layers of up to 64 channels, the wide ones would be
+// half empty.
+template <typename T, int COLUMNS>
+__device__ void forward(const T *x, const T *weight, const float *bias, T *y, Splits splits, Geometry g) {
+    forward<T, COLUMNS>(x, weight, g, splits, [=](const Sums<COLUMNS> &sum, Place place, const int4 *positions) {
+        int channel = place.group * g.OG + place.column;
+        store_channels_last(sum, positions, bias ? bias + channel : nullptr, y + channel, g.OH * g.OW, g.groups * g.OG,
+                            g.OG - place.column, g.OG % PER_VECTOR<T> == 0);
+    });
+}
+
 template <typename T>
-__global__ void __launch_bounds__(THREADS, 1)
-    conv2d_grad_weight(const T *__restrict__ grad_out, const T *__restrict__ x, float *__restrict__ sums, int length,
-                       int groups, int N, int I, int filters, int CG, int channels, int H, int W, int OH, int OW,
-                       int KH, int KW, int SH, int SW, int PT, int PL, int DH, int DW) {
-    int group = blockIdx.z % groups, split = blockIdx.z / groups, taps = KH * KW, J = taps * channels;
-    int first = split * length, last = min(first + length, N * OH * OW);
-    Positions<T> gradients, windows;
-    int vector = threadIdx.x % gradients.VECTORS * (TILE / gradients.VECTORS);
-    int o = blockIdx.y * TILE + vector, j = blockIdx.x * TILE + vector, tap = j / channels;
-    gradients.numbers = grad_out, gradients.channels = filters, gradients.channel = o, gradients.inside = o < filters;
-    gradients.H = OH, gradients.W = OW, gradients.top = gradients.left = 0;
-    gradients.stride_h = gradients.stride_w = 1;
-    windows.numbers = x, windows.channels = channels, windows.channel = j % channels, windows.inside = j < J;
-    windows.H = H, windows.W = W, windows.top = tap / KW * DH - PT, windows.left = tap % KW * DW - PL;
-    windows.stride_h = SH, windows.stride_w = SW;
-    for (Positions<T> *each : {&gradients, &windows}) {
-        each->groups = groups, each->first_image = group, each->OH = OH, each->OW = OW;
-        each->start(first, last);
-    }
-    auto column = [=](int j) -> float * {
-        int c = j % channels;
-        if (c >= CG) return nullptr;  // a channel that only fills up the last vector
-        return sums + ((long long)(split * groups + group) * I * CG + c) * taps + j / channels;
+__global__ void __launch_bounds__(THREADS, 2)
+    conv2d_forward(const T *__restrict__ x, const T *__restrict__ weight, const float *__restrict__ bias,
+                   T *__restrict__ y, float *parts, unsigned *arrivals, int length, int splits, GEOMETRY) {
+    forward<T, 128>(x, weight, bias, y, {parts, arrivals, length, splits}, {SIZES});
+}
+template <typename T>
+__global__ void __launch_bounds__(THREADS, 3)
+    conv2d_forward_narrow(const T *__restrict__ x, const T *__restrict__ weight, const float *__restrict__ bias,
+                          T *__restrict__ y, float *parts, unsigned *arrivals, int length, int splits, GEOMETRY) {
+    forward<T, 64>(x, weight, bias, y, {parts, arrivals, length, splits}, {SIZES});
+}
+
+template <typename T, int COLUMNS>
+__device__ void grad_of_images(const T *grad_out, const T *weight, const float *bias, T *grad_x, Splits splits,
+                               int every_u, int every_v, Geometry g) {
+    auto store = [=](const Sums<COLUMNS> &sum, Place place, const int4 *positions) {
+        int channel = place.group * g.CG + place.column;
+        store_channels_last(sum, positions, bias ? bias + channel : nullptr, grad_x + channel, g.H * g.W, g.groups * g.CG,
+                            g.CG - place.column, g.CG % PER_VECTOR<T> == 0);
     };
-    int words = ((last - first) * int(sizeof(T)) + 3) / 4;  // of 4 bytes, the last one perhaps half full
-    pipeline<T, true>(gradients, windows, words, I, J, CG * taps, nullptr, nullptr, column);
+    grad_of_images<T, COLUMNS>(grad_out, weight, g, splits, every_u, every_v, store);
+}
+
+template <typename T>
+__global__ void __launch_bounds__(THREADS, 2)
+    conv2d_grad_x(const T *__restrict__ grad_out, const T *__restrict__ weight, const float *__restrict__ bias,
+                  T *__restrict__ grad_x, float *parts, unsigned *arrivals, int length, int splits, int every_u,
+                  int every_v, GEOMETRY) {
+    Splits of_k = {parts, arrivals, length, splits};
+    grad_of_images<T, 128>(grad_out, weight, bias, grad_x, of_k, every_u, every_v, {SIZES});
+}
+template <typename T>
+__global__ void __launch_bounds__(THREADS, 3)
+    conv2d_grad_x_narrow(const T *__restrict__ grad_out, const T *__restrict__ weight, const float *__restrict__ bias,
+                         T *__restrict__ grad_x, float *parts, unsigned *arrivals, int length, int splits, int every_u,
+                         int every_v, GEOMETRY) {
+    Splits of_k = {parts, arrivals, length, splits};
+    grad_of_images<T, 64>(grad_out, weight, bias, grad_x, of_k, every_u, every_v, {SIZES});
+}
+
+template <typename T>
+__global__ void __launch_bounds__(THREADS, 2)
+    conv2d_grad_weight(const T *__restrict__ grad_out, const T *__restrict__ x, float *__restrict__ grad_weight,
+                       float *parts, unsigned *arrivals, int length, int splits, GEOMETRY) {
+    grad_of_filters<T, 128>(grad_out, x, grad_weight, {SIZES}, {parts, arrivals, length, splits});
+}
+template <typename T>
+__global__ void __launch_bounds__(THREADS, 3)
+    conv2d_grad_weight_narrow(const T *__restrict__ grad_out, const T *__restrict__ x, float *__restrict__ grad_weight,
+                              float *parts, unsigned *arrivals, int length, int splits, GEOMETRY) {
+    grad_of_filters<T, 64>(grad_out, x, grad_weight, {SIZES}, {parts, arrivals, length, splits});
+}
+
+// grad_bias (C,) = the sum of each column of x (rows, C), in float; of rows [split * length, + length) into row `split`
+// of parts (splits, C), which the last block to arrive adds up.
+//    Threads   block (32, 8): 8 rows of 32 columns at a time, coalesced.    Shared: one number a thread
+//    Launch    grid (ceil(C / 32), splits).    Bound by memory: an addition for 2 bytes
+template <typename T>
+__global__ void column_sums(const T *__restrict__ x, float *__restrict__ sums, float *parts, unsigned *arrivals,
+                            int rows, int C, int length) {
+    __shared__ float partial[8][32];
+    int column = blockIdx.x * 32 + threadIdx.x, first = blockIdx.y * length, last = min(first + length, rows);
+    Sum<float> sum;
+    if (column < C)
+        for (int row = first + threadIdx.y; row < last; row += 8) sum.add(float(x[(long long)row * C + column]));
+    partial[threadIdx.y][threadIdx.x] = sum.total;
+    __syncthreads();
+    float total = 0.0f;
+    for (int y = 0; y < 8; y++) total += partial[y][threadIdx.x];
+    bool mine = threadIdx.y == 0 && column < C;
+    if (mine) parts[(long long)blockIdx.y * C + column] = total;
+    if (!last_to_arrive(arrivals + blockIdx.x, gridDim.y) || !mine) return;
+    Sum<float> all;
+    for (int split = 0; split < gridDim.y; split++) all.add(parts[(long long)split * C + column]);
+    sums[column] = all.total;
 }

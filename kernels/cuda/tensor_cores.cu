@@ -11,33 +11,37 @@
 //
 // The factors are packed first: rounded to T, k the fastest axis, its rows filled up with zeros to whole vectors.
 
+#include "arrivals.cuh"
 #include "tensor_cores.cuh"
 #include "tensor_pipeline.cuh"
 
-// y (batches, rows, pitch) in T, from numbers in any order: y[batch, row, column] = x[batch * batch_stride +
-// row * row_stride + column * column_stride], 0 for columns <= column < pitch. row_stride or column_stride is 1.
+// y (batches, rows, parts, pitch) in T, from numbers in any order: y[batch, row, part, column] = x[batch * batch_stride +
+// row * row_stride + (part * columns + column) * column_stride], 0 for columns <= column < pitch. row_stride or
+// column_stride is 1. The parts are the groups of an image's channels.
 //    Threads   a thread block of 32 x 8 has 32 x 32 numbers, which go through shared memory: it reads along the axis
 //              whose stride is 1 and writes along the columns, both coalesced
 //    Barriers  two for each batch; the loop runs as often for every thread
-//    Launch    grid (ceil(rows / 32), ceil(pitch / 32), batches or fewer), block (32, 8)
+//    Launch    grid (ceil(rows / 32), ceil(pitch / 32), batches * parts or fewer), block (32, 8)
 //    Bound by  memory: 4 + sizeof(T) bytes for each number
 template <typename T>
-__global__ void pack(const float *__restrict__ x, T *__restrict__ y, int batches, int rows, int columns, int pitch,
-                     long long batch_stride, long long row_stride, long long column_stride) {
+__global__ void pack(const float *__restrict__ x, T *__restrict__ y, int batches, int rows, int parts, int columns,
+                     int pitch, long long batch_stride, long long row_stride, long long column_stride) {
     __shared__ float tile[32][32 + 1];
     int first_row = blockIdx.x * 32, first_column = blockIdx.y * 32;
-    for (int batch = blockIdx.z; batch < batches; batch += gridDim.z) {  // [0, batches)
+    for (int piece = blockIdx.z; piece < batches * parts; piece += gridDim.z) {  // [0, batches * parts)
+        int batch = piece / parts, part = piece % parts;
+        const float *from = x + batch * batch_stride + part * columns * column_stride;
         for (int e = threadIdx.y; e < 32; e += 8) {                      // [0, 32)
             int r = column_stride == 1 ? e : threadIdx.x, c = column_stride == 1 ? threadIdx.x : e;
             int row = first_row + r, column = first_column + c;
             bool inside = row < rows && column < columns;
-            tile[r][c] = inside ? x[batch * batch_stride + row * row_stride + column * column_stride] : 0.0f;
+            tile[r][c] = inside ? from[row * row_stride + column * column_stride] : 0.0f;
         }
         __syncthreads();
         for (int e = threadIdx.y; e < 32; e += 8) {
             int row = first_row + e, column = first_column + threadIdx.x;
             if (row < rows && column < pitch)
-                y[((long long)batch * rows + row) * pitch + column] = rounded<T>(tile[e][threadIdx.x]);
+                y[(((long long)batch * rows + row) * parts + part) * pitch + column] = rounded<T>(tile[e][threadIdx.x]);
         }
         __syncthreads();
     }
@@ -68,18 +72,26 @@ __global__ void product_naive(const T *__restrict__ a, const T *__restrict__ b, 
 }
 
 // 2. What changed: a thread block's tiles go to shared memory by asynchronous copies of 16 bytes, STAGES tiles in
-//    flight or in use, and a warp makes 32 instructions of the 32 words a lane that it reads from there. What it
-//    bought: 1/12 of the bytes from global memory, in copies that no thread waits for: they have STAGES - 1 tiles' time
-//    to arrive.
-//    k is cut into gridDim.z splits of `length`: c is (splits, I, J), to be summed (sum_splits of conv.cu).
-//    Launch: grid (ceil(J / TILE), ceil(I / TILE), splits), block THREADS
+//    flight or in use, and a warp makes 32 instructions of 8 reads of ldmatrix, 4 words a lane each. What it bought: 1/12
+//    of the bytes from global memory, in copies that no thread waits for: they have STAGES - 1 tiles' time to arrive.
+//    k is cut into gridDim.z splits of `length`, which the last block to arrive adds up.
+//    Launch: grid (ceil(J / 128), ceil(I / ROWS), splits), block THREADS, shared STAGES tiles
 template <typename T>
 __global__ void __launch_bounds__(THREADS, 1)
     product_pipelined(const T *__restrict__ a, const T *__restrict__ b, const float *__restrict__ bias,
-                      float *__restrict__ c, int I, int J, int pitch, int length) {
-    int first = blockIdx.z * length, last = min(first + length, pitch);
-    Matrix<T> rows(a, blockIdx.y * TILE, I, pitch, first, last), columns(b, blockIdx.x * TILE, J, pitch, first, last);
-    auto column = [=](int j) { return c + (long long)blockIdx.z * I * J + j; };
-    pipeline<T, false>(rows, columns, (last - first) * int(sizeof(T)) / 4, I, J, J, nullptr,
-                       blockIdx.z == 0 ? bias : nullptr, column);
+                      float *__restrict__ c, float *parts, unsigned *arrivals, int I, int J, int pitch, int length) {
+    int i0 = blockIdx.y * ROWS, j0 = blockIdx.x * 128, first = blockIdx.z * length, last = min(first + length, pitch);
+    Matrix<T, ROWS> rows(a, i0, I, pitch, first, last);
+    Matrix<T, 128> columns(b, j0, J, pitch, first, last);
+    Sums<128> sum;
+    pipeline<T, 128, false, false>(sum, rows, columns, tiles_of<T>(last - first));
+    int before = (blockIdx.y * gridDim.x + blockIdx.x) * gridDim.z;  // splits of other tiles
+    if (!add_splits(sum, parts + (long long)before * ROWS * 128, arrivals + before, blockIdx.z, gridDim.z)) return;
+    sum.each([=](int row, int column, float first, float second) {
+        int i = i0 + row, j = j0 + column;
+        if (i >= I) return;
+        float *to = c + (long long)i * J + j;
+        if (j < J) to[0] = first + (bias ? bias[j] : 0.0f);
+        if (j + 1 < J) to[1] = second + (bias ? bias[j + 1] : 0.0f);
+    });
 }

@@ -58,6 +58,25 @@ MULTIPLY_ADD(tf32, "m16n8k8.row.col.f32.tf32.tf32.f32")
 MULTIPLY_ADD(float16, "m16n8k16.row.col.f32.f16.f16.f32")
 MULTIPLY_ADD(bfloat16, "m16n8k16.row.col.f32.bf16.bf16.f32")
 
+// Four matrices of 8 rows of 16 bytes from shared memory to registers, by one warp: `row` is the address of row lane % 8 of
+// matrix lane / 8, a multiple of 16. The lane gets, of matrix m, to[m] = word lane % 4 of row lane / 4: what multiply_add
+// wants where k runs along the rows. TRANSPOSED: where k runs across them, in numbers of 16 bits: the two numbers of rows
+// 2 * (lane % 4) and 2 * (lane % 4) + 1 in column lane / 4.
+template <bool TRANSPOSED>
+__device__ void load_matrices(unsigned (&to)[4], const unsigned *row) {
+    unsigned address = unsigned(__cvta_generic_to_shared(row));
+    if (TRANSPOSED)
+        INSTRUCTION("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];"
+                    : "=r"(to[0]), "=r"(to[1]), "=r"(to[2]), "=r"(to[3])
+                    : "r"(address)
+                    : "memory");
+    else
+        INSTRUCTION("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
+                    : "=r"(to[0]), "=r"(to[1]), "=r"(to[2]), "=r"(to[3])
+                    : "r"(address)
+                    : "memory");
+}
+
 // Begin to copy 16 bytes from global to shared memory, past the registers, while the thread goes on; zeros if not
 // `inside` (then nothing is read). Both addresses are multiples of 16.
 __device__ void copy_async(void *shared, const void *global, bool inside) {

@@ -19,6 +19,7 @@ import test_kernel_sizes
 import test_ladder
 import test_summation
 import test_tables
+import test_tensor_conv
 import test_tensor_cores
 import test_winograd
 from checks import Place, check_close, needs_compiler
@@ -131,10 +132,39 @@ def tensor_convolutions():
             name, test_tensor_cores.normal(*x), test_tensor_cores.normal(*weight), None, *geometry
         )
 
+    geometry = (1, 1), ((0, 0), (0, 0)), (1, 1), 2
+    test_tensor_cores.check_convolution(
+        "tf32", test_tensor_cores.normal(1, 6, 4, 3), test_tensor_cores.normal(4, 3, 1, 1), None, *geometry
+    )
+
+
+def bfloat16_convolutions():
+    geometry, normal = ((2, 1), ((1, 0), (1, 2)), (1, 1), 2), test_tensor_conv.normal
+    test_tensor_conv.check_convolution(normal(2, 18, 9, 7), normal(20, 9, 3, 2), normal(20), *geometry)
+    test_tensor_conv.test_nan_stays_in_the_windows_that_see_it(3)
+
+
+def bfloat16_strides():
+    geometry, normal = ((3, 2), ((2, 1), (1, 0)), (2, 1), 1), test_tensor_conv.normal
+    test_tensor_conv.check_convolution(normal(1, 8, 9, 8), normal(8, 8, 3, 3), None, *geometry)
+
+
+def bfloat16_parts():
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        test_tensor_conv.test_splits(monkeypatch)
+
+
+def bank_conflicts():
+    for filters in (128, 64):
+        with pytest.MonkeyPatch.context() as monkeypatch:
+            test_tensor_conv.test_shared_memory_without_conflicts(
+                monkeypatch.setenv("MINICNN_EMULATE_GPU", "1"), filters
+            )
+
 
 def tensor_parts():
     with pytest.MonkeyPatch.context() as monkeypatch:
-        test_tensor_cores.test_sums_in_parts("bfloat16", monkeypatch)
+        test_tensor_cores.test_sums_in_parts("tf32", monkeypatch)
 
 
 def hopper_products():

@@ -3,16 +3,19 @@
 import numpy as np
 import pytest
 from checks import (
+    FAST_GPU,
+    check_bfloat16,
     check_close,
     check_equals_torch,
     check_float32,
     check_gradients,
     check_refuses_mixed_dtypes,
     forward,
+    needs_compiler,
     raises,
     run,
 )
-from hypothesis import given
+from hypothesis import given, settings
 from strategies import convolutions
 
 import minicnn.functional as F
@@ -42,6 +45,15 @@ def test_equals_seven_loops(place, case):
 @given(case=convolutions())
 def test_float32(place, case):
     check_float32(place, F.conv2d, case.arrays(), **case.options)
+
+
+@needs_compiler
+@pytest.mark.gpu
+@settings(max_examples=15)
+@given(case=convolutions())
+def test_bfloat16_on_tensor_cores(case):
+    with FAST_GPU.active():
+        check_bfloat16(FAST_GPU, F.conv2d, case.arrays(), **case.options)
 
 
 def conv2d_by_loops(x, weight, bias, stride, padding, dilation, groups):

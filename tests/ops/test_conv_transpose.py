@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 from checks import (
+    FAST_GPU,
+    check_bfloat16,
     check_close,
     check_equals_torch,
     check_float32,
@@ -10,9 +12,10 @@ from checks import (
     check_refuses_mixed_dtypes,
     forward,
     gradient,
+    needs_compiler,
     raises,
 )
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import LAYOUTS, SEEDS, Case, both, pairs
 
@@ -67,6 +70,15 @@ def test_equals_loops(place, case):
 @given(case=transposed())
 def test_float32(place, case):
     check_float32(place, F.conv_transpose2d, case.arrays(), **case.options)
+
+
+@needs_compiler
+@pytest.mark.gpu
+@settings(max_examples=15)
+@given(case=transposed())
+def test_bfloat16_on_tensor_cores(case):
+    with FAST_GPU.active():
+        check_bfloat16(FAST_GPU, F.conv_transpose2d, case.arrays(), **case.options)
 
 
 def test_it_is_the_gradient_of_conv2d(place):

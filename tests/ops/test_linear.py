@@ -5,15 +5,18 @@ import operator
 import numpy as np
 import pytest
 from checks import (
+    FAST_GPU,
+    check_bfloat16,
     check_close,
     check_equals_torch,
     check_float32,
     check_gradients,
     check_refuses_mixed_dtypes,
+    needs_compiler,
     raises,
     run,
 )
-from hypothesis import given
+from hypothesis import given, settings
 from strategies import dense_layers, matrix_products
 
 import minicnn.functional as F
@@ -33,6 +36,15 @@ def test_equals_torch(place, torch, case):
 @given(case=dense_layers())
 def test_float32(place, case):
     check_float32(place, F.linear, case.arrays())
+
+
+@needs_compiler
+@pytest.mark.gpu
+@settings(max_examples=15)
+@given(case=dense_layers())
+def test_bfloat16_on_tensor_cores(case):
+    with FAST_GPU.active():
+        check_bfloat16(FAST_GPU, F.linear, case.arrays())
 
 
 @given(case=matrix_products())

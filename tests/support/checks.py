@@ -44,8 +44,9 @@ class Place(NamedTuple):
 
 NUMBA_CUDA = "minicnn.kernels.numba_cuda"
 PYTHON_GPU = Place("cuda", "plain")  # Numba's kernels
+FAST_GPU = Place("cuda", "fast")  # CUDA C++
 # a test with an argument `place` runs once on each of these
-PLACES = [Place("cpu", "plain"), Place("cpu", "fast"), PYTHON_GPU, Place("cuda", "fast")]
+PLACES = [Place("cpu", "plain"), Place("cpu", "fast"), PYTHON_GPU, FAST_GPU]
 
 
 @contextlib.contextmanager

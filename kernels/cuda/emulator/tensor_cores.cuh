@@ -69,6 +69,23 @@ EMULATOR_UNSEEN void multiply_add(float (&c)[4], const unsigned (&a)[4], const u
     }
 }
 
+template <bool TRANSPOSED>
+EMULATOR_UNSEEN void load_matrices(unsigned (&to)[4], const unsigned *row, unsigned line = __builtin_LINE()) {
+    emulator::check_access(const_cast<unsigned *>(row), 16, false, false, __builtin_return_address(0));
+    const unsigned mine[6] = {row[0], row[1], row[2], row[3]}, (*rows)[6] = emulator::warp_collect(line, mine);
+    unsigned lane = emulator::lane(), row_or_column = lane / 4, word = lane % 4;
+    for (unsigned m = 0; m < 4; m++) {
+        if (!TRANSPOSED) {
+            to[m] = rows[8 * m + row_or_column][word];
+            continue;
+        }
+        unsigned halves[2];
+        for (unsigned h = 0; h < 2; h++)  // of rows 2 * word and 2 * word + 1: the number in this lane's column
+            halves[h] = rows[8 * m + 2 * word + h][row_or_column / 2] >> row_or_column % 2 * 16 & 0xffff;
+        to[m] = halves[0] | halves[1] << 16;
+    }
+}
+
 EMULATOR_UNSEEN inline void copy_async(void *shared, const void *global, bool inside) {
     emulator::copy_async(shared, global, inside, __builtin_return_address(0));
 }

@@ -137,6 +137,9 @@ def _conv_rung(function):
     return lambda: function(*arguments, (1, 1), sides, (1, 1), 1)
 
 
+OF_CONV = "conv", "tensor_conv", "tensor_conv_float"
+
+
 @functools.cache
 def cases() -> dict[str, Case]:
     """{name of an op, or of a rung of a ladder: its Case}; rungs come first."""
@@ -181,7 +184,7 @@ def _ops():
         "mse_loss": Case(lambda: _op(F.mse_loss, PICTURES, PICTURES), ("mse_loss",)),
         "smooth_l1_loss": Case(lambda: _op(F.smooth_l1_loss, PICTURES, PICTURES), ("smooth_l1_loss",)),
         "linear": Case(lambda: _op(F.linear, (70, 96), weights=((80, 96), (80,))), ("matmul", "linear")),
-        "conv2d": Case(lambda: _op(F.conv2d, (2, 16, 11, 14), weights=filters, padding=1), ("conv", "tensor_conv")),
+        "conv2d": Case(lambda: _op(F.conv2d, (2, 16, 11, 14), weights=filters, padding=1), OF_CONV),
         "conv_transpose2d": Case(
             lambda: _op(F.conv_transpose2d, (2, 16, 9, 10), weights=transposed, stride=2, padding=1),
             ("conv_transpose",),
@@ -189,10 +192,13 @@ def _ops():
     }
     found |= {f"{name}_bfloat16": case._replace(run=_in("bfloat16", case.run)) for name, case in found.items()}
     found |= {f"{name}_tf32": found[name]._replace(run=_in("tf32", found[name].run)) for name in ("conv2d", "linear")}
+    many = ((72, 72, 3, 3), (72,))
+    wide = _in("bfloat16", lambda: _op(F.conv2d, (1, 72, 9, 10), weights=many, padding=1, stride=2))
     found |= {
         "batch_norm_in_evaluation": Case(lambda: _batch_norm(F.batch_norm, False), ("batchnorm_channels",)),
         "sync_batch_norm": Case(lambda: _batch_norm(F.sync_batch_norm), ("batchnorm", "batchnorm_channels")),
         "local_response_norm_of_many": Case(lambda: _op(F.local_response_norm, PICTURES, size=7), ("lrn",)),
+        "conv2d_bfloat16_of_many_channels": Case(wide, ("tensor_conv",)),
         "cast": Case(_casts, ("cast",)),
         "max_pool2d_without_gradient": Case(_pool_without_gradient, ("max_pool",)),
         "max_pool2d_of_wide_windows": Case(lambda: _op(F.max_pool2d, PICTURES, kernel_size=17), ("max_pool",)),

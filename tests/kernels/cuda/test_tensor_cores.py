@@ -10,7 +10,7 @@ from strategies import convolutions
 
 import minicnn.functional as F
 from minicnn.device import DeviceError
-from minicnn.kernels.cuda import conv, matmul, tensor_cores
+from minicnn.kernels.cuda import tensor_conv, tensor_cores
 from minicnn.kernels.cuda.launch import Kernel
 from minicnn.kernels.cuda.source import TENSOR_TYPES
 from minicnn.ops import conv as reference
@@ -21,6 +21,7 @@ pytestmark = [needs_compiler, pytest.mark.gpu]
 
 ROUNDING = {"tf32": 2**-11, "float16": 2**-11, "bfloat16": 2**-8}  # of a factor, relative
 each_precision = pytest.mark.parametrize("name", list(ROUNDING))
+each_rounding = pytest.mark.parametrize("name", ["tf32", "float16"])  # convolutions take bfloat16 arrays as they are
 SIZES = st.sampled_from([1, 2, 3, 7, 8, 9, 16, 17, 31, 33, 64, 65, 127, 130])
 
 
@@ -38,7 +39,7 @@ def check_within(value, expected, magnitude, name):
 
 def rounded(values, name):
     """What packing makes of float32 numbers, as float32 again."""
-    packed = back(tensor_cores._packed_matrix(there(values.reshape(1, -1)), name, False))[0, : values.size]
+    packed = back(tensor_cores.packed_matrix(there(values.reshape(1, -1)), name, False))[0, : values.size]
     return packed.astype(np.float32)
 
 
@@ -131,7 +132,7 @@ def geometry_of(case):
     return stride, sides, dilation, case.options["groups"]
 
 
-@each_precision
+@each_rounding
 @settings(max_examples=20)
 @given(case=convolutions())
 def test_convolutions(name, case):
@@ -142,21 +143,21 @@ def test_convolutions(name, case):
 
 def check_convolution(name, x, weight, bias, *geometry):
     arrays = [None if a is None else np.asarray(a, np.float32) for a in (x, weight, bias)]
-    y = tensor_cores.conv2d_forward(*map(there, arrays), *geometry, name)
+    y = tensor_conv.conv2d_forward(*map(there, arrays), *geometry, name)
     x, weight, bias = (None if a is None else a.astype(np.float64) for a in arrays)
     expected = reference.conv2d_forward(x, weight, bias, *geometry)
     check_within(y, expected, magnitude(reference.conv2d_forward, x, weight, bias, *geometry), name)
     grad_out = normal(*y.shape)
-    grad_x = tensor_cores.conv2d_grad_x(there(grad_out), x.shape, there(arrays[1]), *geometry, name)
+    grad_x = tensor_conv.conv2d_grad_x(there(grad_out), x.shape, there(arrays[1]), *geometry, name)
     given = grad_out.astype(np.float64), x.shape, weight, *geometry
     check_within(grad_x, reference.conv2d_grad_x(*given), magnitude(reference.conv2d_grad_x, *given), name)
-    grad_weight = tensor_cores.conv2d_grad_weight(there(grad_out), there(arrays[0]), weight.shape, *geometry, name)
+    grad_weight = tensor_conv.conv2d_grad_weight(there(grad_out), there(arrays[0]), weight.shape, *geometry, name)
     given = given[0], x, weight.shape, *geometry
     expected = reference.conv2d_grad_weight(*given)
     check_within(grad_weight, expected, magnitude(reference.conv2d_grad_weight, *given), name)
 
 
-@each_precision
+@each_rounding
 @pytest.mark.parametrize("groups, dilation", [(1, 2), (2, 1)])
 def test_convolutions_of_several_pieces(name, groups, dilation):
     """More filters and positions than a block takes, more channels than an instruction; a stride that leaves gaps."""
@@ -164,19 +165,20 @@ def test_convolutions_of_several_pieces(name, groups, dilation):
     check_convolution(name, x, weight, bias, (2, 1), ((1, 0), (2, 1)), (dilation, dilation), groups)
 
 
-@each_precision
+@each_rounding
 @pytest.mark.parametrize("channels", [1, 3, 9])
 def test_nan_stays_in_the_windows_that_see_it(name, channels):
     x, weight, geometry = normal(2, channels, 9, 9), normal(3, channels, 2, 3), ((1, 2), ((0, 0), (1, 1)), (1, 1), 1)
     x[0, 0, 4, 4] = np.nan
-    y = tensor_cores.conv2d_forward(there(x), there(weight), None, *geometry, name)
+    y = tensor_conv.conv2d_forward(there(x), there(weight), None, *geometry, name)
     np.testing.assert_array_equal(np.isnan(back(y)), np.isnan(reference.conv2d_forward(x, weight, None, *geometry)))
 
 
-@each_precision
+@each_rounding
 def test_sums_in_parts(name, monkeypatch):
     """Three parts, the last one shorter, of a product and of a filter's gradient."""
-    monkeypatch.setattr(tensor_cores, "SHORTEST", 64)
+    for module in (tensor_cores, tensor_conv):
+        monkeypatch.setattr(module, "SHORTEST", 64)
     a, b, bias = normal(9, 210), normal(210, 5), normal(5)
     c = tensor_cores.multiply(there(a), there(b), there(bias), name)
     a, b = a.astype(np.float64), b.astype(np.float64)
@@ -232,7 +234,7 @@ def test_old_gpus_are_refused():
             compute_capability = "75"
 
     with raises(DeviceError, "'tf32'", "8.0", "7.5", "'float32'"):
-        tensor_cores._check_gpu(Array, "tf32")
+        tensor_cores.check_gpu(Array, "tf32")
 
 
 def test_what_t_may_be():
@@ -241,4 +243,3 @@ def test_what_t_may_be():
             *map(there, (np.ones((1, 4)), np.ones((1, 4)))), None, there(np.ones(1, np.float32)), 1, 1, 4
         )
     assert list(TENSOR_TYPES) == list(PRECISIONS[1:])
-    assert conv.rounding is matmul.rounding

@@ -1,0 +1,241 @@
+"""Launches tensor_conv.cu, for bfloat16 arrays, and tensor_conv_float.cu, for float32 arrays that are rounded first.
+
+bfloat16: activations and their gradients are channels-last in memory, whatever the order in which they are given;
+weights, biases and their gradients are float32, and weights are rounded. "tf32" and "float16": all arrays are float32,
+in the usual order.
+"""
+
+import math
+from typing import NamedTuple
+
+from minicnn.kernels.arguments import as_rows, check_positions, empty_channels_last, nhwc_view
+from minicnn.ops.geometry import output_size
+
+from .arrivals import COUNTERS, arrivals
+from .launch import THREADS, CudaFile, blocks, contiguous, empty
+from .layout import channels_last
+from .source import TENSOR_TYPES
+from .split import cut, parts_of_sums
+from .tensor_cores import COLUMNS, ROWS, SHORTEST, TILE_BYTES, VECTOR, check_gpu, packed, shared_bytes
+
+cu, cu_float = CudaFile("tensor_conv.cu"), CudaFile("tensor_conv_float.cu")
+NARROW = 64  # columns of a thread block's results, where there are no more
+POSITION_BYTES = 16  # of a Position of tensor_windows.cuh, one for each row
+MOST = 2**31  # numbers of an image: offsets within it are ints
+
+
+class Direct:
+    """How bfloat16 arrays are handed to the kernels: as they are."""
+
+    def __init__(self, like):
+        self.dtype, self.per_vector = like.dtype, VECTOR // like.dtype.itemsize
+
+    def images(self, x, groups):
+        """x as (N, H, W, pitch), in which the channels of a group begin with a vector's beginning."""
+        x = nhwc_view(channels_last(x))  # (N, H, W, C)
+        *pixels, channels = x.shape
+        depth = channels // groups
+        filled = self.filled(depth)
+        if depth == filled:
+            return x
+        y = empty(x, (*pixels, groups * filled))
+        cu.pad_channels[blocks(y.size), THREADS](x, y, y.size, depth, filled)
+        return y
+
+    def filters(self, weight):
+        """weight (OC, CG, KH, KW) as (OC, KH * KW, channels), rounded."""
+        filters, depth, *kernel = weight.shape
+        taps, filled = math.prod(kernel), self.filled(depth)
+        y = empty(weight, (filters, taps, filled), self.dtype)
+        cu.pack_filters[filters, THREADS](weight, y, depth, taps, filled)
+        return y
+
+    def result(self, shape, like):
+        """(a new array for a result, how the kernel takes it)."""
+        y = empty_channels_last(like, shape, self.dtype)
+        return y, nhwc_view(y)
+
+    def kernel(self, name, columns):
+        """(the kernel for so many columns, how many a thread block has)."""
+        return (getattr(cu, f"{name}_narrow"), NARROW) if columns <= NARROW else (getattr(cu, name), COLUMNS)
+
+    def filled(self, channels):
+        """So many channels, filled up to whole vectors, at least one."""
+        return max(1, math.ceil(channels / self.per_vector)) * self.per_vector
+
+
+class Rounded(Direct):
+    """How float32 arrays are handed to the kernels: packed, channels-last and rounded."""
+
+    def __init__(self, precision):
+        self.precision, self.dtype = precision, TENSOR_TYPES[precision]
+        self.per_vector = VECTOR // self.dtype.itemsize
+
+    def images(self, x, groups):
+        n, channels, *size = x.shape
+        depth, area = channels // groups, math.prod(size)
+        strides = channels * area, 1, area
+        y = packed(x, self.precision, n, area, depth, *strides, parts=groups)
+        return y.reshape(n, *size, y.shape[-1])
+
+    def filters(self, weight):
+        filters, depth, *kernel = weight.shape
+        taps = math.prod(kernel)
+        return packed(weight, self.precision, filters, taps, depth, depth * taps, 1, taps)
+
+    def result(self, shape, like):
+        y = empty(like, shape)
+        return y, y
+
+    def kernel(self, name, columns):
+        return getattr(cu_float, name), COLUMNS
+
+
+class Geometry(NamedTuple):
+    """A convolution's shapes and numbers."""
+
+    x_shape: tuple
+    weight_shape: tuple
+    out_shape: tuple
+    stride: tuple
+    padding: tuple
+    dilation: tuple
+    groups: int
+
+    @property
+    def taps(self):
+        """Of a filter."""
+        return math.prod(self.weight_shape[2:])
+
+    def numbers(self, filled, x_pitch, grad_pitch):
+        """GEOMETRY of tensor_conv.cu; `filled`: channels, filled up to whole vectors."""
+        n, _, *size = self.x_shape
+        filters, channels, *kernel = self.weight_shape
+        filters //= self.groups
+        (top, _), (left, _) = self.padding
+        sizes = n, self.groups, filters, channels, filled(channels), filled(filters), x_pitch, grad_pitch
+        return *sizes, *size, *self.out_shape[2:], *kernel, *self.stride, top, left, *self.dilation
+
+
+def conv2d_forward(x, weight, bias, stride, padding, dilation, groups, precision="bfloat16"):
+    """y (N, OC, OH, OW)."""
+    kind = _kind(x, precision)
+    out_size = output_size("conv2d", x.shape[2:], weight.shape[2:], stride, padding, dilation)
+    y, result = kind.result((len(x), len(weight), *out_size), x)
+    geometry = _geometry(x.shape, weight.shape, y.shape, stride, padding, dilation, groups)
+    images = kind.images(x, groups)
+    rows, columns, terms = (
+        len(x) * math.prod(out_size),
+        len(weight) // groups,
+        geometry.taps * kind.filled(weight.shape[1]),
+    )
+    numbers = geometry.numbers(kind.filled, images.shape[-1], 0)
+    _launch(kind, "conv2d_forward", (images, kind.filters(weight), bias, result), rows, columns, terms, numbers, groups)
+    return y
+
+
+def conv2d_grad_x(grad_out, x_shape, weight, stride, padding, dilation, groups, precision="bfloat16", bias=None):
+    """grad_x (N, C, H, W); plus bias (C,), where this is a transposed convolution."""
+    kind = _kind(grad_out, precision)
+    geometry = _geometry(x_shape, weight.shape, grad_out.shape, stride, padding, dilation, groups)
+    grad_x, result = kind.result(x_shape, grad_out)
+    gradients = kind.images(grad_out, groups)
+    largest = [math.ceil(size / step) for size, step in zip(x_shape[2:], stride, strict=True)]  # of the phases
+    every = [s // math.gcd(s, d) for s, d in zip(stride, dilation, strict=True)]  # the taps of a phase lie so far apart
+    taps = math.prod(math.ceil(k / step) for k, step in zip(weight.shape[2:], every, strict=True))  # at most
+    rows, columns, terms = x_shape[0] * math.prod(largest), weight.shape[1], taps * kind.filled(len(weight) // groups)
+    numbers = *every, *geometry.numbers(kind.filled, 0, gradients.shape[-1])
+    arrays = gradients, kind.filters(weight), bias, result
+    _launch(kind, "conv2d_grad_x", arrays, rows, columns, terms, numbers, groups, math.prod(stride))
+    return grad_x
+
+
+def conv2d_grad_weight(grad_out, x, weight_shape, stride, padding, dilation, groups, precision="bfloat16"):
+    """grad_weight (OC, C/groups, KH, KW), float32."""
+    kind = _kind(x, precision)
+    geometry = _geometry(x.shape, weight_shape, grad_out.shape, stride, padding, dilation, groups)
+    images, gradients = kind.images(x, groups), kind.images(grad_out, groups)
+    grad_weight = empty(x, weight_shape, "float32")
+    rows, columns = geometry.taps * kind.filled(weight_shape[1]), weight_shape[0] // groups
+    terms = len(x) * math.prod(grad_out.shape[2:])
+    numbers = geometry.numbers(kind.filled, images.shape[-1], gradients.shape[-1])
+    _launch(kind, "conv2d_grad_weight", (gradients, images, grad_weight), rows, columns, terms, numbers, groups)
+    return grad_weight
+
+
+def conv2d_grad_bias(grad_out):
+    """grad_bias (OC,), float32: bfloat16 grad_out summed over images and positions."""
+    return _column_sums(as_rows(nhwc_view(channels_last(grad_out))))
+
+
+def linear_forward(x, weight, bias):
+    """y (..., OC), bfloat16, = x @ weight^T + bias."""
+    y = conv2d_forward(_one_pixel(_rows(x)), _one_pixel(weight), bias, *_POINTWISE)
+    return y.reshape(*x.shape[:-1], len(weight))
+
+
+def linear_grad_x(grad_out, weight):
+    """grad_x (..., C), bfloat16, = grad_out @ weight."""
+    rows = _rows(grad_out)
+    x_shape = len(rows), weight.shape[1], 1, 1
+    grad_x = conv2d_grad_x(_one_pixel(rows), x_shape, _one_pixel(weight), *_POINTWISE)
+    return grad_x.reshape(*grad_out.shape[:-1], weight.shape[1])
+
+
+def linear_grad_weight(grad_out, x):
+    """grad_weight (OC, C), float32, = grad_out^T @ x, summed over the leading axes."""
+    gradients, rows = _rows(grad_out), _rows(x)
+    shape = gradients.shape[1], rows.shape[1]
+    grad_weight = conv2d_grad_weight(_one_pixel(gradients), _one_pixel(rows), (*shape, 1, 1), *_POINTWISE)
+    return grad_weight.reshape(shape)
+
+
+def linear_grad_bias(grad_out):
+    """grad_bias (OC,), float32: grad_out summed over the leading axes."""
+    return _column_sums(_rows(grad_out))
+
+
+_POINTWISE = (1, 1), ((0, 0), (0, 0)), (1, 1), 1  # stride, padding, dilation, groups
+
+
+def _rows(x):
+    return as_rows(contiguous(x))
+
+
+def _one_pixel(rows):
+    return rows.reshape(*rows.shape, 1, 1)
+
+
+def _kind(array, precision):
+    check_gpu(array, precision)
+    return Rounded(precision) if array.dtype == "float32" else Direct(array)
+
+
+def _geometry(x_shape, weight_shape, out_shape, *options):
+    check_positions(x_shape, out_shape)
+    for _, channels, *size in (x_shape, out_shape):
+        if (channels + VECTOR) * math.prod(size) >= MOST:
+            raise ValueError(
+                f"conv2d: images of {channels} channels of {size} pixels are too large: 2^31 numbers or more"
+            )
+    return Geometry(tuple(x_shape), tuple(weight_shape), tuple(out_shape), *options)
+
+
+def _launch(kind, name, arrays, rows, columns, terms, numbers, groups, phases=1):
+    """Launch the kernel of a product: rows x columns sums of so many terms, in each group and phase."""
+    kernel, width = kind.kernel(name, columns)
+    tiles = math.ceil(rows / ROWS) * math.ceil(columns / width)
+    splits, length = cut(terms, tiles * groups * phases, SHORTEST, TILE_BYTES // kind.dtype.itemsize)
+    parts = parts_of_sums(arrays[0], tiles * groups * phases, splits, ROWS * width, "float32")
+    grid, shared = (tiles, groups, phases * splits), shared_bytes(width) + ROWS * POSITION_BYTES
+    kernel[grid, ROWS](*arrays, *parts, length, splits, *numbers, shared=shared)
+
+
+def _column_sums(rows):
+    """The columns of a bfloat16 matrix summed, float32."""
+    count, columns = rows.shape
+    tiles = math.ceil(columns / 32)
+    splits, length = cut(count, tiles, SHORTEST) if tiles <= COUNTERS else (1, max(1, count))
+    sums, parts = empty(rows, (columns,), "float32"), empty(rows, (splits, columns), "float32")
+    cu.column_sums[(tiles, splits), (32, 8)](rows, sums, parts, arrivals(rows, tiles), count, columns, length)
+    return sums
