@@ -25,6 +25,7 @@ from minicnn.tally import launched
 from ..arguments import CheckedKernel, check_array, check_one_gpu, contiguous, empty, filled, folded, number
 from ..faults import named, sync_wanted, wait
 from . import simulator
+from .handover import Handover, Lent
 
 SIMULATED = emulating()  # once for the life of the process
 if SIMULATED:
@@ -90,16 +91,6 @@ class Parameter(NamedTuple):
         return f"{self.name}: {self.type.dtype.name}[{', '.join(':' * self.type.ndim)}]"
 
 
-class AbsentArrays:
-    """How None is handed to a kernel: as an address, 8 bytes, that it does not look at. (Numba compiles kernels for it,
-    but a launch refuses it.)"""
-
-    @staticmethod
-    def prepare_args(kind, value, stream, retr):
-        """What Numba asks before it hands `value` over."""
-        return (types.int64, 0) if kind == types.none else (kind, value)
-
-
 class Kernel(CheckedKernel):
     """``relu_forward[grid, block](x, y)``; an array has the number of axes that the annotation says.
 
@@ -111,7 +102,7 @@ class Kernel(CheckedKernel):
         self.file, self.name = Path(inspect.getfile(function)).name, function.__name__
         given = inspect.signature(function).parameters.values()
         super().__init__([_parameter(self, p) for p in given], [np.dtype(np.float32), np.dtype(np.float64)])
-        self.compiled = None if SIMULATED else cuda.jit(function, extensions=[AbsentArrays])
+        self.compiled = None if SIMULATED else cuda.jit(function, extensions=[Handover])
 
     def __str__(self):
         return f"{self.name} ({self.file})"
@@ -134,7 +125,7 @@ class Kernel(CheckedKernel):
         import cupy  # an optional package: whoever comes here has an array of it
 
         stream = _stream(cupy.cuda.get_current_stream().ptr)
-        values = [cuda.as_cuda_array(v, sync=False) if isinstance(v, cupy.ndarray) else v for v in values]
+        values = [Lent(v) if isinstance(v, cupy.ndarray) else v for v in values]
         try:
             self.compiled[grid, block, stream](*values)
             if sync_wanted():

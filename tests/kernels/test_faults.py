@@ -64,7 +64,6 @@ def launched(request, monkeypatch):
     def numba(cupy, error=None):
         monkeypatch.setattr(numba_launch, "SIMULATED", False)
         monkeypatch.setattr(numba_launch, "_stream", lambda address: None)
-        monkeypatch.setattr(numba_launch.cuda, "as_cuda_array", lambda array, sync: array, raising=False)
         monkeypatch.setattr(of_numba, "plans", {})
         monkeypatch.setattr(of_numba, "compiled", Sized(compiled(error)))
         of_numba[1, 4](cupy.ndarray(np.ones(4, np.float32)))

@@ -21,8 +21,8 @@ class Device(int):
 class Data:
     """The memory of an array."""
 
-    def __init__(self, device_id):
-        self.device_id = device_id
+    def __init__(self, device_id, ptr):
+        self.device_id, self.ptr = device_id, ptr
 
 
 class ndarray:
@@ -36,7 +36,7 @@ class ndarray:
         )
         self.flags = types.SimpleNamespace(c_contiguous=array.flags.c_contiguous)  # writeable: CuPy's have no such flag
         self._c_contiguous = array.flags.c_contiguous
-        self.data, self.device, self._array = Data(gpu), Device(gpu), array
+        self.data, self.device, self._array = Data(gpu, array.ctypes.data), Device(gpu), array
 
     def copy(self, order):
         """Without gaps."""

@@ -202,9 +202,7 @@ def test_mistakes_are_told_by_line_block_and_thread(launched, parts):
 def on_gpu(monkeypatch):
     """Stand-ins for CuPy and numba.cuda: (cupy, the list of launches, each (sizes, values))."""
     launched = []
-    numba_cuda = types.SimpleNamespace(
-        external_stream=lambda pointer: ("stream", pointer), as_cuda_array=lambda array, sync: (array, sync)
-    )
+    numba_cuda = types.SimpleNamespace(external_stream=lambda pointer: ("stream", pointer))
     monkeypatch.setattr(launch, "SIMULATED", False)
     monkeypatch.setattr(launch, "cuda", numba_cuda)
     monkeypatch.setattr(scaled, "compiled", Compiled(launched))
@@ -221,7 +219,9 @@ def test_on_a_gpu_arrays_go_as_they_are_on_cupys_stream(on_gpu):
     x, y = (cupy.ndarray(np.ones((3, 2), np.float32)) for _ in "xy")
     scaled[5, 256](x, None, y, 0.5, 3)
     (sizes, values) = launched[0]
-    assert sizes == ((5, 1, 1), (256, 1, 1), ("stream", 77)) and values == ((x, False), None, (y, False), 0.5, 3)
+    assert sizes == ((5, 1, 1), (256, 1, 1), ("stream", 77)) and values[1:2] + values[3:] == (None, 0.5, 3)
+    for lent, array in ((values[0], x), (values[2], y)):
+        assert lent.numbers == (0, 0, 6, 4, array.data.ptr, 3, 2, 8, 4)
     assert type(values[3]) is np.float32 and type(values[4]) is np.int64
     with raises(TypeError, "scaled", "x: T[:, :]", "emulated", "MINICNN_EMULATE_GPU"):
         scaled[1, 1](ones(3, 2), None, ones(3, 2), 2, 3)
@@ -234,7 +234,8 @@ def test_the_second_launch_goes_by_its_plan(on_gpu, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(scaled, "checked", None)
         scaled[5, 256](x, None, y, 0.5, 3)
-    assert launched[0] == launched[1]
+    assert [values[3:] for _, values in launched] == [(0.5, 3)] * 2 and launched[0][0] == launched[1][0]
+    assert launched[0][1][0].numbers == launched[1][1][0].numbers
     for wrong, error, parts in (
         ((x, None, cupy.ndarray(np.ones(3, np.float32)), 0.5, 3), ValueError, ["y: T[:, :]", "2 axes", "(3,)"]),
         ((x, None, None, 0.5, 3), TypeError, ["y: T[:, :]", "NoneType"]),
