@@ -10,12 +10,13 @@
 //
 // Threads   a warp for each of the N * inner targets where inner = 1, else a thread for each (rows.cuh). The losses, and
 //           what they count, are summed: by a lane over its targets, by shuffles over a warp, over the warps of a block
-//           in shared memory, over blocks by one block of a second kernel. Always in the same order
+//           in shared memory, over blocks by the last one to arrive (arrivals.cuh). Always in the same order
 // Memory    coalesced
 // Launch    thread blocks of 256, as many as targets need, forward at most 1024
 // Bound by  memory: forward x is read and logp written once (the maximum and the sum read x from a cache), backward
 //           logp is read and grad_x written once, for about 10 operations
 
+#include "arrivals.cuh"
 #include "rows.cuh"
 
 // What is asked of one target: p[c] is `each`, `at_label` more for the label, times the class's weight
@@ -76,12 +77,14 @@ __device__ void losses(const T *x, const long long *target, const T *weight, T *
     }
 }
 
-// partial (2, blocks of the grid): each block's losses, and what they count. `loss` of each target: or null
+// total = the sum of all losses / divisor; divisor = count, or where that is 0 what all targets count. `loss` of each
+// target: or null. partial (2, blocks of the grid): each block's losses, and what they count
 template <typename T>
 __global__ void cross_entropy_forward(const T *__restrict__ x, const long long *__restrict__ target,
                                       const T *__restrict__ weight, T *__restrict__ logp, T *__restrict__ loss,
-                                      T *__restrict__ partial, long long *__restrict__ wrong, long long targets, int C,
-                                      long long inner, long long ignore_index, T smoothing) {
+                                      T *partial, unsigned *arrivals, T *__restrict__ total, T *__restrict__ divisor,
+                                      long long *__restrict__ wrong, long long targets, int C, long long inner,
+                                      long long ignore_index, T smoothing, T count) {
     __shared__ T of_warp[2][32];
     Sum<T> sums[2];
     if (inner == 1)
@@ -89,25 +92,19 @@ __global__ void cross_entropy_forward(const T *__restrict__ x, const long long *
     else
         losses<1>(x, target, weight, logp, loss, wrong, targets, C, inner, ignore_index, smoothing, sums);
     for (int i = 0; i < 2; i++) {  // every thread is here, with targets or without
-        T total = block_total(sums[i].total, of_warp[i]);
-        if (threadIdx.x == 0) partial[i * gridDim.x + blockIdx.x] = total;
+        T of_block = block_total(sums[i].total, of_warp[i]);
+        if (threadIdx.x == 0) partial[i * gridDim.x + blockIdx.x] = of_block;
     }
-}
-
-// loss = the sum of all losses / divisor; divisor = count, or where that is 0 what all targets count. One block
-template <typename T>
-__global__ void cross_entropy_sum(const T *__restrict__ partial, T *__restrict__ loss, T *__restrict__ divisor,
-                                  int parts, T count) {
-    __shared__ T of_warp[2][32];
+    if (!last_to_arrive(arrivals, gridDim.x)) return;
     T totals[2];
     for (int i = 0; i < 2; i++) {
         Sum<T> sum;
-        for (int part = threadIdx.x; part < parts; part += blockDim.x) sum.add(partial[i * parts + part]);
+        for (int part = threadIdx.x; part < gridDim.x; part += blockDim.x) sum.add(partial[i * gridDim.x + part]);
         totals[i] = block_total(sum.total, of_warp[i]);
     }
     if (threadIdx.x != 0) return;
     divisor[0] = count > T(0) ? count : totals[1];
-    loss[0] = totals[0] / divisor[0];
+    total[0] = totals[0] / divisor[0];
 }
 
 template <int LANES, typename T>

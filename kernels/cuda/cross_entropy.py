@@ -3,6 +3,7 @@
 from minicnn.kernels.arguments import folded_shape
 from minicnn.kernels.labels import as_labels, wrong_label
 
+from .arrivals import arrivals
 from .launch import THREADS, CudaFile, empty
 from .softmax import grid
 
@@ -35,9 +36,9 @@ def _losses(x, target, weight, ignore_index, label_smoothing, loss, count):
     sizes, logp = _sizes(x), empty(x, x.shape)
     blocks = max(1, min(grid(*sizes), SUM_BLOCKS))
     partial, total, divisor = empty(x, (2, blocks)), empty(x, ()), empty(x, ())
-    arrays = x, as_labels(target), weight, logp, loss, partial, wrong_label("cross_entropy", x)
-    cu.cross_entropy_forward[blocks, THREADS](*arrays, *sizes, ignore_index, label_smoothing)
-    cu.cross_entropy_sum[1, THREADS](partial, total, divisor, blocks, count)
+    sums = partial, arrivals(x, 1), total, divisor, wrong_label("cross_entropy", x)
+    settings = *sizes, ignore_index, label_smoothing, count
+    cu.cross_entropy_forward[blocks, THREADS](x, as_labels(target), weight, logp, loss, *sums, *settings)
     return total, logp, divisor
 
 
