@@ -225,13 +225,14 @@ __global__ void silu_backward(const T *grad_out, const T *x, T *grad_x, long lon
 }
 """
 
-from minicnn.kernels.cuda import launch as cuda_cpp
+from minicnn.kernels.cuda import elementwise as cuda_cpp
+from minicnn.kernels.cuda.launch import CudaFile
 
 
 def compiled(source):
     path = Path(tempfile.mkdtemp(), "silu.cu")  # a new file for each version: a process reads a file once
     path.write_text(source)
-    return cuda_cpp.CudaFile(path)
+    return CudaFile(path)
 
 
 cu = compiled(SOURCE)
