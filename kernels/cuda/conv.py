@@ -6,7 +6,7 @@ from minicnn.kernels.arguments import check_positions, folded_shape
 from minicnn.ops.geometry import output_size
 from minicnn.precision import takes_bfloat16
 
-from . import hopper_conv, tensor_conv, winograd
+from . import hopper, hopper_conv, tensor_conv, winograd
 from .launch import THREADS, CudaFile, blocks, contiguous, empty
 from .matmul import multiply
 from .split import best_tile, cut, parts_of_sums
@@ -20,6 +20,8 @@ SHORTEST = 256  # positions of a split: below that it would cost more to add up 
 @takes_bfloat16
 def conv2d_forward(x, weight, bias, stride, padding, dilation, groups):
     """y (N, OC, OH, OW) = weight @ im2col(x) + bias, where im2col(x) is nowhere in memory."""
+    if hopper.is_chosen(x):
+        return hopper_conv.conv2d_forward(x, weight, bias, stride, padding, dilation, groups)
     if precision := tensor_precision(x):
         return tensor_conv.conv2d_forward(x, weight, bias, stride, padding, dilation, groups, precision)
     out_size = output_size("conv2d", x.shape[2:], weight.shape[2:], stride, padding, dilation)
@@ -34,6 +36,8 @@ def conv2d_forward(x, weight, bias, stride, padding, dilation, groups):
 @takes_bfloat16
 def conv2d_grad_x(grad_out, x_shape, weight, stride, padding, dilation, groups):
     """grad_x (N, C, H, W): each pixel collects from the outputs that saw it."""
+    if hopper.is_chosen(grad_out):
+        return hopper_conv.conv2d_grad_x(grad_out, x_shape, weight, stride, padding, dilation, groups)
     if precision := tensor_precision(grad_out):
         return tensor_conv.conv2d_grad_x(grad_out, x_shape, weight, stride, padding, dilation, groups, precision)
     if _by_winograd(grad_out, weight, x_shape[2:], (stride, padding, dilation, groups)):
@@ -53,6 +57,8 @@ def conv2d_grad_x(grad_out, x_shape, weight, stride, padding, dilation, groups):
 @takes_bfloat16
 def conv2d_grad_weight(grad_out, x, weight_shape, stride, padding, dilation, groups):
     """grad_weight (OC, C/groups, KH, KW) = grad_out @ im2col(x)^T, summed over the images."""
+    if hopper.is_chosen(x):
+        return hopper_conv.conv2d_grad_weight(grad_out, x, weight_shape, stride, padding, dilation, groups)
     if precision := tensor_precision(x):
         return tensor_conv.conv2d_grad_weight(grad_out, x, weight_shape, stride, padding, dilation, groups, precision)
     geometry = _geometry(x.shape, weight_shape, grad_out.shape, stride, padding, dilation, groups)

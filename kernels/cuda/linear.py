@@ -5,7 +5,7 @@ import math
 from minicnn.kernels.arguments import as_rows
 from minicnn.precision import BFLOAT16, takes_bfloat16
 
-from . import tensor_conv
+from . import hopper, tensor_conv
 from .launch import CudaFile, empty
 from .matmul import multiply
 
@@ -15,7 +15,7 @@ cu = CudaFile("linear.cu")
 @takes_bfloat16
 def linear_forward(x, weight, bias):
     """y (..., OC) = x @ weight^T + bias."""
-    if x.dtype == BFLOAT16:
+    if x.dtype == BFLOAT16 and not hopper.is_chosen(x):  # which multiply knows
         return tensor_conv.linear_forward(x, weight, bias)
     return multiply(as_rows(x), weight, bias, b_is_transposed=True).reshape(*x.shape[:-1], len(weight))
 
@@ -23,7 +23,7 @@ def linear_forward(x, weight, bias):
 @takes_bfloat16
 def linear_grad_x(grad_out, weight):
     """grad_x (..., C) = grad_out @ weight."""
-    if grad_out.dtype == BFLOAT16:
+    if grad_out.dtype == BFLOAT16 and not hopper.is_chosen(grad_out):
         return tensor_conv.linear_grad_x(grad_out, weight)
     return multiply(as_rows(grad_out), weight).reshape(*grad_out.shape[:-1], weight.shape[1])
 
@@ -31,7 +31,7 @@ def linear_grad_x(grad_out, weight):
 @takes_bfloat16
 def linear_grad_weight(grad_out, x):
     """grad_weight (OC, C) = grad_out^T @ x, summed over the leading axes."""
-    if grad_out.dtype == BFLOAT16:
+    if grad_out.dtype == BFLOAT16 and not hopper.is_chosen(grad_out):
         return tensor_conv.linear_grad_weight(grad_out, x)
     return multiply(as_rows(grad_out), as_rows(x), a_is_transposed=True)
 

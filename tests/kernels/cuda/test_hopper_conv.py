@@ -2,20 +2,22 @@
 
 import numpy as np
 import pytest
-from checks import needs_compiler, raises
+from checks import Place, needs_compiler, raises
 from hypothesis import given, settings
 from real_gpu import back, there
 from strategies import convolutions
 from test_hopper import Array, exactly, for_hopper  # noqa: F401 (a fixture for each test)
 
+import minicnn.functional as F
 from minicnn.device import DeviceError, KernelError
-from minicnn.kernels.cuda import conv, hopper_conv
+from minicnn.kernels.cuda import conv, hopper, hopper_conv
 from minicnn.ops import conv as reference
 from minicnn.ops.geometry import pair
-from minicnn.precision import BFLOAT16
+from minicnn.precision import BFLOAT16, precision
 
 pytestmark = [needs_compiler, pytest.mark.gpu, pytest.mark.untried]
 
+ALL = ["conv2d_forward", "conv2d_grad_x", "conv2d_grad_weight", "multiply", "multiply", "multiply"]
 PLAIN = (1, 1), ((0, 0), (0, 0)), (1, 1), 1  # stride, padding, dilation, groups
 
 
@@ -91,6 +93,29 @@ def test_what_tma_cannot():
     ]:
         with raises(KernelError, "TMA cannot copy", "another kernel can", *words):
             hopper_conv.conv2d_forward(x, weight, None, stride, ((0, 0), padding), dilation, 1)
+
+
+def test_layers_take_them_where_they_are_chosen(monkeypatch):
+    """And give the same, to the last bit, as by the kernels that are taken otherwise."""
+    place, taken = Place("cuda", "fast"), []
+    for module in (hopper, hopper_conv):
+        for name in ("multiply", "conv2d_forward", "conv2d_grad_x", "conv2d_grad_weight"):
+            if function := vars(module).get(name):
+                monkeypatch.setattr(module, name, lambda *a, f=function, **o: taken.append(f.__name__) or f(*a, **o))
+    given = (numbers(0, 2, 3, 9, 8), numbers(1, 5, 3, 3, 2), numbers(2, 5)), (numbers(3, 7, 70), numbers(4, 10, 70))
+    results = []
+    for chosen in "01":
+        monkeypatch.setenv("MINICNN_HOPPER", chosen)
+        with place.active(), precision("bfloat16"):
+            for function, arrays in zip((F.conv2d, F.linear), given, strict=True):
+                tensors = [place.tensor(array, requires_grad=True) for array in arrays]
+                y = function(*tensors)
+                y.backward(place.tensor(numbers(5, *y.shape).astype(BFLOAT16)))
+                results.append([y.numpy(), *(t.grad.numpy() for t in tensors)])
+        assert sorted(taken) == sorted(ALL if chosen == "1" else [])
+    for ours, others in zip(results[2:], results[:2], strict=True):
+        for mine, other in zip(ours, others, strict=True):
+            np.testing.assert_array_equal(mine, other)
 
 
 @pytest.mark.emulator
