@@ -23,7 +23,7 @@ from minicnn.kernels.cuda.source import FOLDER, kernels
 from minicnn.train.environment import cpu_name
 
 FILES = ("activation.cu", "arithmetic.cu", "batchnorm.cu", "conv.cu")  # kernels of few arguments and of many
-ROUNDS, LAUNCHES = 100, 100
+LAUNCHES = 100  # of a round
 
 
 class Array:
@@ -59,10 +59,10 @@ def arrays():
     return True, lambda dtype: cupy.empty(8, dtype)
 
 
-def best(function):
+def best(function, rounds):
     """The least microseconds that a call took."""
     seconds = []
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         start = time.perf_counter()
         for _ in range(LAUNCHES):
             function()
@@ -70,19 +70,20 @@ def best(function):
     return 1e6 * min(seconds)
 
 
-def costs(kernel, make):
+def costs(kernel, make, rounds):
     """(how many arguments, microseconds of a launch, those of CuPy's part)."""
     real = np.dtype("float32")
     given = [make(p.dtype(real)) if p.is_array else p.kind(1) for p in kernel.parameters]
     kernel[0, 32](*given)  # of no block: checked, and nothing is run
     plan = kernel.plans[real]
     values = tuple(plan.values(given))
-    whole = best(lambda: kernel[64, 256](*given))
-    return len(given), whole, best(lambda: plan.compiled((64, 1, 1), (256, 1, 1), values, shared_mem=0))
+    whole = best(lambda: kernel[64, 256](*given), rounds)
+    return len(given), whole, best(lambda: plan.compiled((64, 1, 1), (256, 1, 1), values, shared_mem=0), rounds)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--rounds", type=int, default=100, help="of which the best counts (default: 100)")
     parser.add_argument("--out", type=Path, help="folder to write launch_cost.json into")
     args = parser.parse_args()
     there, make = arrays()
@@ -91,7 +92,7 @@ def main():
     rows = {}
     for file in FILES:
         for name in kernels(FOLDER / file):
-            count, whole, cupys = costs(vars(CudaFile(file))[name], make)
+            count, whole, cupys = costs(vars(CudaFile(file))[name], make, args.rounds)
             rows[name] = {"arguments": count, "ours": round(whole - cupys, 2), "cupy": round(cupys, 2)}
             say(f"{name:32}{count:11}{whole - cupys:9.1f}{cupys:9.1f}")
     if args.out:

@@ -11,7 +11,7 @@ import sys
 
 import numpy as np
 import pytest
-from checks import raises
+from checks import PYTHON_GPU, raises
 from gpu_benchmark import program
 from paths import BENCHMARKS
 
@@ -59,7 +59,7 @@ def test_the_table_has_every_network_in_every_precision():
 
 
 def test_what_python_takes_for_a_launch_is_measured(tmp_path):
-    command = [sys.executable, str(BENCHMARKS / "launch_cost.py"), "--out", str(tmp_path)]
+    command = [sys.executable, str(BENCHMARKS / "launch_cost.py"), "--rounds", "3", "--out", str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     rows = json.loads((tmp_path / "launch_cost.json").read_text(encoding="utf-8"))["microseconds"]
     assert "batch_norm_forward" in done.stdout and rows["relu_forward"]["arguments"] == 3
@@ -101,6 +101,12 @@ def test_kernels_run_unless_told_not_to():
     with counting() as counts:
         y = F.relu(Tensor(to_device(np.array([-1.0, 2.0], np.float32), "cuda"))).numpy()
     assert y.tolist() == [0, 2] and counts.launches.total() == 1
+
+
+def test_numbas_kernels_are_counted_too():
+    with PYTHON_GPU.active(), counting(execute=False) as counts:
+        F.relu(Tensor(to_device(np.ones(3, np.float32), "cuda")))
+    assert counts.launches == {"relu_forward_kernel": 1}
 
 
 def test_copies_and_waits():
