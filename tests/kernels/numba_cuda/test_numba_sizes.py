@@ -119,6 +119,7 @@ CASES = [
     (batchnorm.batch_norm_statistics, X + 1e5, None, 0.1, 1e-5),  # a large mean costs no digits
     (sync_batchnorm.sync_batch_norm_statistics, SETS, 3, None, 0.3, 1e-3),
     *normalised(normal(19, 2)),
+    *normalised(normal(3, 2, 13)),  # steps into the next image
     *normalised(normal(1, 1, 2)),
     *normalised(normal(0, 3, 2)),
     *max_pooling(ODD, (3, 2), (2, 1), ONE, (1, 1)),
