@@ -15,7 +15,7 @@ import minicnn.functional as F
 from minicnn.emulated import on_device
 from minicnn.precision import current_precision, precision
 
-from .. import conv, hopper_conv, layout, matmul, split, tensor_cores
+from .. import conv, hopper_conv, layout, matmul, split, tensor_cores, winograd
 
 PICTURES = 2, 16, 18, 20  # N C H W
 
@@ -108,17 +108,27 @@ def _long_sums():
     tensor_cores.multiply(_array(64, 1088), _array(1088, 64), None, "bfloat16")
 
 
-def _conv_of(channels):
-    """A convolution of so few results, by the large tiles that are meant for more."""
+def _by_large_tiles(run):
+    """The same by the tiles that are meant for more results."""
 
-    def run():
+    def inside():
         busy, split.BUSY = split.BUSY, 1
         try:
-            _op(F.conv2d, (1, channels, 9, 8), weights=((channels, channels, 3, 3), (channels,)), padding=1)
+            run()
         finally:
             split.BUSY = busy
 
-    return run
+    return inside
+
+
+def _conv_of(channels):
+    weights = (channels, channels, 3, 3), (channels,)
+    return _by_large_tiles(lambda: _op(F.conv2d, (1, channels, 9, 8), weights=weights, padding=2, dilation=2))
+
+
+def _winograd(filters):
+    x, weight, bias = _array(2, 8, 33, 25), _array(filters, 8, 3, 3), _array(filters)
+    return _by_large_tiles(lambda: winograd.conv2d_forward(x, weight, bias, (33, 25), ((1, 1), (1, 1))))
 
 
 def _in(name, run):
@@ -152,6 +162,7 @@ def _rungs():
     found["product_hopper"] = Case(_hopper, ("hopper_product",))
     found["conv2d_by_hopper"] = Case(_conv_hopper, ("hopper_conv",))
     found |= {f"conv2d_of_{channels}": Case(_conv_of(channels), ("conv",)) for channels in (64, 72)}
+    found |= {f"winograd_of_{filters}": Case(_winograd(filters), ("winograd",)) for filters in (32, 64, 72)}
     found["long_sums"] = Case(_long_sums, ("split", "tensor_cores"))
     for function in (conv.conv2d_by_direct_sums, conv.conv2d_by_im2col, conv.conv2d_by_implicit_im2col):
         found[function.__name__] = Case(_conv_rung(function), ("conv",))
