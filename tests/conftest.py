@@ -79,6 +79,22 @@ def pytest_runtest_call(item):
         return (yield)
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = yield
+    if real_gpu.chosen() and report.failed:
+        item.has_failed = True
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item, nextitem):
+    result = yield
+    if hasattr(item, "has_failed"):  # now: what failed has been told
+        real_gpu.end_if_faulted(item.nodeid)
+    return result
+
+
 @pytest.fixture(scope="session")
 def torch():
     """PyTorch, or a skip that says that it is missing."""

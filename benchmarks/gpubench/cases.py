@@ -14,16 +14,18 @@ from typing import NamedTuple
 import numpy as np
 
 from minicnn.device import implementation
-from minicnn.kernels.cuda import conv, matmul, tensor_cores
+from minicnn.kernels.cuda import conv, hopper_conv, matmul, tensor_cores
 from minicnn.ops.geometry import output_size
 from minicnn.ops.interpolate import axis
 from minicnn.ops.windows import Windows
 from minicnn.optim.adam import adam_update
 from minicnn.optim.sgd import sgd_update
-from minicnn.precision import PRECISIONS, precision
+from minicnn.precision import BFLOAT16, precision, widened
 
 POOL = (1 << 22) - 3  # random numbers drawn for a large array, which repeats them; no power of two
 SINGLE = ("float32",)
+ROUNDED = "tf32", "float16"  # precisions in which arrays stay float32
+ACTIVATIONS = "x", "y", "grad_out", "residual", "a", "b"  # arguments that are bfloat16 in that precision
 
 
 class Case(NamedTuple):
@@ -36,6 +38,7 @@ class Case(NamedTuple):
     operations: int = 0  # of a case that is bound by arithmetic; 0: bound by memory
     kernel: Callable | None = None  # what runs instead of the mirror, in CUDA C++ alone
     dtypes: tuple = ("float32", "float64")
+    narrow: bool = False  # whether the activations among the arguments are bfloat16, and channels-last
 
     @property
     def name(self):
@@ -48,7 +51,10 @@ class Case(NamedTuple):
 
     def function(self, language):
         """What runs. DeviceError where there is no mirror."""
-        return self.kernel or implementation(self.reference, "cuda", language)
+        function = self.kernel or implementation(self.reference, "cuda", language)
+        if self.narrow and not self.kernel and not hasattr(function, "takes_bfloat16"):  # as the engine calls it
+            return partial(call_widened, function, self.reference)
+        return function
 
     def make(self, move=lambda array: array):
         """{parameter: argument}, in their order and always the same: float32 arrays, or what `move` makes of them."""
@@ -57,9 +63,23 @@ class Case(NamedTuple):
             value = self.values[name]
             if callable(value):
                 value = value(rng)
+                if self.narrow and name in ACTIVATIONS:
+                    made[name] = channels_last(value.astype(BFLOAT16), move)
+                    continue
                 value = type(value)(map(move, value)) if isinstance(value, (list, tuple)) else move(value)
             made[name] = made[value] if isinstance(value, str) else value
         return made
+
+
+def call_widened(function, reference, *arguments):
+    return widened(function, reference, arguments)
+
+
+def channels_last(array, move):
+    """What `move` makes of an array, with its channels last in memory if it is one of images."""
+    if array.ndim != 4:
+        return move(array)
+    return move(np.ascontiguousarray(array.transpose(0, 2, 3, 1))).transpose(0, 3, 1, 2)
 
 
 def outcome(result, made):
@@ -165,20 +185,20 @@ def resizings(x_shape, out_size, mode):
     return cases("interpolate", f"{by(x_shape)} to {by(out_size)} {mode}", values)
 
 
-def norms_across_channels(shape):
-    values = {"x": normal(*shape), "grad_out": normal(*shape), "size": 5, "alpha": 1.0, "beta": 0.75, "k": 2.0}
-    return cases("lrn", by(shape), values | {"groups": 1})
+def norms_across_channels(shape, size=5):
+    values = {"x": normal(*shape), "grad_out": normal(*shape), "size": size, "alpha": 1.0, "beta": 0.75, "k": 2.0}
+    return cases("lrn", by(shape) + f" size {size}" * (size != 5), values | {"groups": 1})
 
 
 def losses(rows, classes):
     label, arrays = by((rows, classes)), dict.fromkeys(("x", "y", "logp", "grad_out"), normal(rows, classes))
     values = arrays | {"dim": 1, "grad_loss": normal(), "target": integers(classes, rows, dtype=np.int64)}
     values |= {"weight": None, "ignore_index": -100, "label_smoothing": 0.1}
-    values |= {"x_shape": (rows, classes)}
+    values |= {"x_shape": (rows, classes), "count": rows, "divisor": lambda rng: np.full((), rows, np.float32)}
     found = cases("softmax", label, values)
     for page in ("cross_entropy", "nll_loss"):
         found += cases(page, label, values)
-        found += cases(page, f"{label} weighted", values | {"weight": positive(classes)})
+        found += cases(page, f"{label} weighted", values | {"weight": positive(classes), "count": None})
     return found
 
 
@@ -198,7 +218,7 @@ def convolutions(label, x_shape, weight_shape, stride=1, padding=0, dilation=1, 
     values |= {"bias": normal(weight_shape[0]), "x_shape": x_shape, "weight_shape": weight_shape}
     operations = 2 * x_shape[0] * math.prod(out_size) * math.prod(weight_shape)  # as the sums stand in the formula
     found = cases("conv", label, values, operations)
-    slow = (conv.conv2d_by_direct_sums, conv.conv2d_by_im2col) if rungs else ()
+    slow = (conv.conv2d_by_direct_sums, conv.conv2d_by_im2col, conv.conv2d_by_implicit_im2col) if rungs else ()
     return found + [found[0]._replace(op=way.__name__, kernel=way) for way in slow]
 
 
@@ -213,7 +233,34 @@ def transposed(label, x_shape, weight_shape, stride, padding, groups=1):
     return cases("conv_transpose", label, values, operations)
 
 
-def rounded(found, precisions=PRECISIONS[1:]):
+def in_bfloat16(found):
+    """Those cases with bfloat16 activations; of ops alone, not of other ways to work them out."""
+    return [
+        case._replace(op=f"{case.op} in bfloat16", narrow=True, dtypes=SINGLE) for case in found if case.kernel is None
+    ]
+
+
+def on_hopper(found):
+    """The convolutions among those cases by wgmma and TMA."""
+    return [
+        case._replace(
+            op=f"{case.op} on Hopper in bfloat16", kernel=getattr(hopper_conv, case.op), narrow=True, dtypes=SINGLE
+        )
+        for case in found
+        if case.kernel is None and case.op.startswith("conv2d") and hasattr(hopper_conv, case.op)
+    ]
+
+
+def casts(shape):
+    """To bfloat16, from images as they come, and back."""
+    (there,) = cases("cast", f"{by(shape)} to bfloat16", {"x": normal(*shape), "dtype": BFLOAT16})
+    back = there._replace(
+        label=f"{by(shape)} to float32", narrow=True, values=there.values | {"dtype": np.dtype("float32")}
+    )
+    return [case._replace(dtypes=SINGLE) for case in (there, back)]
+
+
+def rounded(found, precisions=ROUNDED):
     """The products and convolutions among those cases on tensor cores, which round their factors."""
 
     def multiply(name, reference, *arguments):
@@ -233,15 +280,39 @@ def product(a, b):
     return a @ b
 
 
+def product_by_transposed(a, b):
+    """As a linear layer multiplies by its weight."""
+    return a @ b.T
+
+
+def product_of_transposed(a, b):
+    """As the gradient of a weight."""
+    return a.T @ b
+
+
 def ladder(rows, columns, depth):
     """Every rung that kernels/cuda/matmul.py has, and those of tensor_cores.py."""
     values = {"a": normal(rows, depth), "b": normal(depth, columns)}
     case = Case(product, "product", by((rows, columns, depth)), values, 2 * rows * columns * depth)
     rungs = [case._replace(op=name, kernel=partial(matmul.multiply, kernel=name)) for name in matmul.LADDER]
-    for rung, name in itertools.product(("product_naive", "product_pipelined"), PRECISIONS[1:]):
+    for rung, name in itertools.product(("product_naive", "product_pipelined"), (*ROUNDED, "bfloat16")):
         multiply = partial(tensor_cores.multiply, bias=None, precision=name, kernel=rung)
         rungs.append(case._replace(op=f"{rung} in {name}", kernel=multiply, dtypes=SINGLE))
-    return rungs
+    return [*rungs, *hoppers(case, rows, columns, depth)]
+
+
+def hoppers(case, rows, columns, depth):
+    """The product by wgmma and TMA, and with either factor transposed, for which there are kernels of their own."""
+    multiply = partial(matmul.multiply, kernel="product_hopper")
+    case = case._replace(kernel=multiply, dtypes=SINGLE, narrow=True)
+    by_b = case.values | {"b": normal(columns, depth)}
+    of_a = case.values | {"a": normal(depth, rows)}
+    rungs = [
+        case,
+        case._replace(reference=product_by_transposed, values=by_b, kernel=partial(multiply, b_is_transposed=True)),
+        case._replace(reference=product_of_transposed, values=of_a, kernel=partial(multiply, a_is_transposed=True)),
+    ]
+    return [rung._replace(op=f"{rung.reference.__name__} on Hopper in bfloat16") for rung in rungs]
 
 
 def updates(shapes):
@@ -254,7 +325,7 @@ def updates(shapes):
         return [array**2 for array in arrays(rng)]
 
     label, count = f"{len(shapes)} parameters, {sum(map(math.prod, shapes))} numbers", len(shapes)
-    given, absent = {"parameters": arrays, "gradients": arrays}, [None] * count
+    given, absent = {"parameters": arrays, "gradients": arrays, "loss": None}, [None] * count
     plain = {**given, "velocities": absent, "settings": [(0.01, 0.0, 0.0, 5e-4, False)] * count}
     momentum = {**given, "velocities": arrays, "settings": [(0.01, 0.9, 0.0, 5e-4, True)] * count}
     adam = {**given, "exp_avgs": arrays, "exp_avg_sqs": squares, "max_exp_avg_sqs": absent}

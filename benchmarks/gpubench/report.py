@@ -32,6 +32,9 @@ CHECKS = {  # heading: (section, dtype)
     "Numba CUDA float32": ("check_numba", "float32"),
     "Numba float64": ("check_numba", "float64"),
 }
+TESTS = ["tests", "passed", "failed", "skipped", "which failed"]
+GATE = ["file", "compute capability", "kernels", "most registers", "most bytes of static shared memory", "spills"]
+ABOUT_GATE = "By NVRTC, for the GPU of this machine, as `python -m minicnn.kernels.check` does for four others."
 STEPS = ["network", "ms", "images/s", "minicnn in that precision against it", "peak MiB", "pool MiB", "loss"]
 NUMBA = ["Numba ms", "launch µs", "C++/Numba"]
 
@@ -42,13 +45,15 @@ def table(result):
     done = collections.defaultdict(list, {section["section"]: section["rows"] for section in sections})
     name, note = "emulated" if result["emulated"] else gpu_name(sections) or "no GPU", result["note"]
     spent = f"{result['seconds']:.0f} s of {result['minutes']} min"
-    lines = [f"# benchmarks/gpu.py: {name}", "", *([f"**{note}**", ""] if note else [])]
+    lines = [f"# {result['program']}: {name}", "", *([f"**{note}**", ""] if note else [])]
     lines += [f"{result['started']}, commit {result['commit']}, {spent}", ""]
-    lines += [f"- {row['name']}: {flat(row, without=('name', 'seconds'))}" for row in done["machine"]]
+    lines += of_machine(done["machine"])
     lines += [f"- clocks after {each['section']}: {flat(each['clocks'])}" for each in sections if each["clocks"]]
     largest = "The largest error, as a part of the largest number, over all sizes."
     lines += markdown("", "", ["section", "result", "rows", "seconds"], map(section_cells, sections))
     lines += markdown("## Correctness", largest, ["kernel", *CHECKS], correctness(done))
+    lines += markdown("## The project's tests", "By `pytest --gpu`.", TESTS, tests(done))
+    lines += markdown("## Compiled for this GPU", ABOUT_GATE, GATE, gate(done))
     lines += markdown("## Bound by memory", ABOUT_TIMES, *kernels(done, bound_by="memory"))
     lines += markdown("## Bound by arithmetic", ABOUT_SHARES, *kernels(done, bound_by="arithmetic"))
     lines += markdown("## Training steps", ABOUT_STEPS, STEPS, training(done))
@@ -59,6 +64,41 @@ def markdown(title, about, head, rows):
     """The lines of a table; none without rows."""
     grid = [f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows)]
     return [*([title, "", about] if title else []), "", *grid, ""] if len(grid) > 2 else []
+
+
+def of_machine(rows):
+    """A line for each part of the machine."""
+    return [f"- {row['name']}: {flat(row, without=('name', 'seconds'))}" for row in rows]
+
+
+def summary(result):
+    """The few lines to read if only one thing is read: what was done, and what is wrong."""
+    lines = [f"{section['title']}: {', '.join(section_cells(section)[1:3])} rows" for section in result["sections"]]
+    for section in result["sections"]:
+        bad = [row for row in section["rows"] if row.get("ok") is False or "error_text" in row]
+        lines += [f"WRONG: {row['name']}: {fault(row)}" for row in bad[:6]]
+        lines += [f"WRONG: and {len(bad) - 6} more of {section['title']}"] * (len(bad) > 6)
+    return "\n".join([*([result["note"]] if result["note"] else []), *lines])
+
+
+def fault(row):
+    """What is wrong with a row, in a line."""
+    found = row.get("faults") or row.get("failures") or row.get("spilling") or [row.get("error_text", "")]
+    return cell(", ".join(found[:3]))
+
+
+def tests(done):
+    """A row for each tier whose tests were run."""
+    for row in (row for name in ("tests_fast", "tests_plain") for row in done[name]):
+        numbers = [str(row[key]) for key in ("passed", "failed", "skips")]
+        yield [row["name"], *numbers, cell(", ".join(row["failures"])) or "-"]
+
+
+def gate(done):
+    """A row for each .cu file."""
+    for row in have_figures(done["gate"]):
+        numbers = [str(row[key]) for key in ("architecture", "kernels", "registers", "shared")]
+        yield [row["name"], *numbers, ", ".join(row["spilling"]) or "-"]
 
 
 def wrong(sections):
@@ -145,7 +185,8 @@ def kernels(done, bound_by):
 
 def training(done):
     ours = {(row["network"], row["precision"]): row for row in timed(done["steps_minicnn"]).values()}
-    steps = timed(done["steps_minicnn"] + done["steps_torch"] + done["steps_compiled"]).values()
+    names = "steps_minicnn", "steps_numba", "steps_torch", "steps_compiled"
+    steps = timed([row for name in names for row in done[name]]).values()
     for row in sorted(steps, key=lambda row: row["network"]):
         mine = ours.get((row["network"], row["precision"]))
         speed, ratio = f"{1e3 * row['batch'] / row['median']:.0f}", percent(row["median"], mine and mine["median"])

@@ -22,8 +22,7 @@ from .timing import set_tf32
 
 SECONDS = 1.0  # of timed steps, for each network
 CLASSES = 1000
-NETWORKS = [{"model": model, "batch_size": n} for model, n in (("alexnet", 128), ("resnet18", 128), ("resnet50", 64))]
-TINY = [{"model": "resnet18", "batch_size": 2, "size": 8}]
+LARGE = 40 << 30  # bytes of a GPU's memory from which on ResNet-50 has a batch of 256
 PRECISIONS = {"float32": "fp32", "tf32": "TF32", "bfloat16": "AMP bf16"}  # {ours: PyTorch's nearest}
 WAYS = ["eager, NCHW, fp32", "eager, NCHW, TF32", "eager, channels-last, fp32", "eager, channels-last, TF32"]
 WAYS += ["eager, channels-last, AMP bf16", "graph, NCHW, fp32", "graph, channels-last, TF32"]
@@ -32,25 +31,59 @@ WAYS += ["graph, channels-last, AMP bf16", "eager, NCHW, AMP bf16"]
 COMPILED = ["compiled, channels-last, AMP bf16", "compiled, channels-last, TF32", "compiled, NCHW, fp32"]
 
 
-def items(tiny):
+def networks(tiny, memory):
+    """What is trained, on a GPU of so many bytes; where it is `tiny`, a batch of two small pictures."""
+    if tiny:
+        sizes = {"alexnet": 64, "resnet18": 4, "resnet50": 4}  # AlexNet takes none smaller
+        return [{"model": model, "batch_size": 2, "size": size} for model, size in sizes.items()]
+    batches = {"alexnet": 128, "resnet18": 128, "resnet50": 256 if memory >= LARGE else 64}
+    return [{"model": model, "batch_size": n} for model, n in batches.items()]
+
+
+def items(language, tiny):
     """(name, function) of each network; the functions return {"ms": [...], "peak_bytes", "pool_bytes", ...}."""
-    return in_turn(partial(measure, our_kernels("fast"), tiny), tiny, "minicnn,", PRECISIONS)
+    clock, found = our_kernels(language), networks(tiny, memory_of_cupy())
+    if language == "fast":
+        return in_turn(partial(measure, clock, language, tiny), found, "minicnn,", PRECISIONS)
+    few = [network for network in found if network["model"] != "resnet50"]  # which takes long there
+    return in_turn(partial(measure, clock, language, tiny), few, "minicnn in Numba,", ["float32"])
 
 
 def items_of_torch(ways, tiny):
     """The same of each network and way of PyTorch."""
     import torchvision  # noqa: F401 (an optional package, the networks: now, not at the first measurement)
 
-    return in_turn(partial(measure_torch, *pytorch()), tiny, "PyTorch", ways)
+    torch, device, clock = pytorch()
+    memory = torch.cuda.mem_get_info()[1] if device == "cuda" else 0
+    return in_turn(partial(measure_torch, torch, device, clock), networks(tiny, memory), "PyTorch", ways)
 
 
-def in_turn(function, tiny, library, ways):
+def in_turn(function, found, library, ways):
     """Each network in one way, then in the next."""
     return [
         (f"{network['model']}, batch {network['batch_size']}, {library} {way}", partial(function, network, way))
         for way in ways
-        for network in (TINY if tiny else NETWORKS)
+        for network in found
     ]
+
+
+def memory_of_cupy():
+    """The bytes of the GPU's memory; 0 of an emulated one."""
+    if emulating():
+        return 0
+    import cupy  # an optional package
+
+    return cupy.cuda.runtime.memGetInfo()[1]
+
+
+def network_of(model, language, tiny):
+    """The network; where it is `tiny`, one of its kinds of layers that the emulator or the simulator runs in time."""
+    if not tiny:
+        return models.create(model, CLASSES)
+    if model != "alexnet" and language == "fast":
+        return models.cifar_resnet(8)
+    stem = [nn.Conv2d(3, 4, 11, stride=16, padding=4), nn.ReLU(inplace=True), nn.LocalResponseNorm(3, alpha=1.0)]
+    return nn.Sequential(*stem, nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Dropout(0.5), nn.Linear(16, 10))
 
 
 def step_of(model, optimizer, cross_entropy, images, labels, context):
@@ -76,25 +109,22 @@ def figures_of(clock, step, peak_memory):
     return {**times, **losses, "peak_bytes": peak_bytes, "pool_bytes": pool_bytes}
 
 
-def measure(clock, tiny, network, name):
+def measure(clock, language, tiny, network, name):
     """The raw times of training steps, and the most memory that was in use."""
     if not emulating():
         import cupy  # an optional package
 
         cupy.get_default_memory_pool().free_all_blocks()  # of the network before
     minicnn.manual_seed(0)
-    with tier("fast"), precision(name):
-        if tiny:  # two layers take the network's place on the emulated GPU
-            last = nn.Linear(4 * network["size"] ** 2, CLASSES)
-            net = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(), nn.Flatten(), last)
-        else:
-            net = models.create(network["model"], CLASSES)
-        net = net.to("cuda").train()
-        images, labels = (minicnn.Tensor(array).to("cuda") for array in sides.batch(network))
+    with tier(language), precision(name):
+        net = network_of(network["model"], language, tiny).to("cuda").train()
+        images, labels = sides.batch(network)
+        images, labels = (minicnn.Tensor(array).to("cuda") for array in (images, labels % 10 if tiny else labels))
         optimizer = SGD(net.parameters(), **sides.SGD)
         step = step_of(net, optimizer, functional.cross_entropy, images, labels, contextlib.nullcontext)
         figures = figures_of(clock, step, peak_memory)
-    return {"network": network["model"], "batch": network["batch_size"], "precision": PRECISIONS[name], **figures}
+    about = {"network": network["model"], "batch": network["batch_size"], "precision": PRECISIONS[name]}
+    return {**about, "language": language, **figures}
 
 
 def peak_memory(step):

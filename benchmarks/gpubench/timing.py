@@ -57,6 +57,8 @@ def least_bytes(case, made, result):
 
 TWINS = {  # PyTorch's functions, {name of ours: one that does the same}
     "product": lambda torch, a, b: a @ b,
+    "product_by_transposed": lambda torch, a, b: a @ b.T,
+    "product_of_transposed": lambda torch, a, b: a.T @ b,
     "linear_forward": lambda torch, *given: torch.nn.functional.linear(*given),
     "linear_grad_x": lambda torch, grad_out, weight: grad_out @ weight,
     "linear_grad_weight": lambda torch, grad_out, x: grad_out.T @ x,
@@ -72,7 +74,8 @@ TWINS = {  # PyTorch's functions, {name of ours: one that does the same}
 def items_of_torch(tiny):
     """(name, function) of each measurement."""
     torch, device, clock = pytorch()
-    found = {c.like: c for c in LISTS["tiny" if tiny else "timed"]() if c.operations}  # each product once
+    products = [c for c in LISTS["tiny" if tiny else "timed"]() if c.operations]
+    found = {c.like: c._replace(narrow=False) for c in products}  # each product once; PyTorch rounds for itself
     return [
         (f"{name}, {layout}, {precision}", partial(measure_torch, torch, device, clock, case, layout, precision))
         for name, case in found.items()

@@ -91,7 +91,15 @@ def result_of(**rows):
         {"section": name, "title": name, "status": "done", "reason": "", "seconds": 1.0, "rows": each, "clocks": None}
         for name, each in rows.items()
     ]
-    about = {"started": "now", "commit": "abc", "minutes": 8, "seconds": 9.0, "emulated": False, "note": ""}
+    about = {
+        "program": "benchmarks/gpu.py",
+        "started": "now",
+        "commit": "abc",
+        "minutes": 8,
+        "seconds": 9.0,
+        "emulated": False,
+        "note": "",
+    }
     return {**about, "sections": done}
 
 

@@ -70,6 +70,17 @@ def why_not_plain():
     return ""
 
 
+def end_if_faulted(test):
+    """End the run if the GPU has faulted: it answers this process no more, and every test behind would fail, too."""
+    import cupy  # an optional package, which is here where a test has run on a GPU
+
+    try:
+        cupy.cuda.Device().synchronize()
+    except cupy.cuda.runtime.CUDARuntimeError as error:
+        advice = "run it alone with MINICNN_SYNC=1, which names the kernel, and those behind it in a new process"
+        pytest.exit(f"{test}: the GPU has faulted ({error}); {advice}", returncode=3)
+
+
 def there(value):
     """A copy of an array in C order on device "cuda", the real one or the emulated; also of each in a tuple."""
     if type(value) is tuple:
