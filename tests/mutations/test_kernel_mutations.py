@@ -35,17 +35,30 @@ pytestmark = needs_compiler
 
 MUTATIONS = read("kernel_mutations.txt")
 FAST_GPU = Place("cuda", "fast")
-OF_HOPPER = {  # the five that every run tries; each of the others compiles for some seconds, too
+TRIED = {  # of tensor cores' kernels, those of every run; each of the others compiles for some seconds, too
     "results in the wrong vectors of a row",
     "a descriptor with the wrong stride",
     "results that TMA does not see",
     "the phase before is waited for",
     "sums that nobody waits for",
+    "copies that nobody waits for",
+    "a missing barrier in the pipeline",
+    "groups that are not closed at the end",
+    "vectors that change places with the wrong row",
+    "a matrix that is not transposed",
+    "splits that nobody waits for",
+    "the phases' first tap forgotten",
+    "a window beyond the last k",
+    "results before all are there",
 }
-LISTED = [
-    pytest.param(m, marks=[pytest.mark.slow] if m.check.startswith("hopper") and m.name not in OF_HOPPER else [])
-    for m in MUTATIONS
-]
+
+
+def _is_slow(mutation):
+    """Whether only ``pytest -m slow`` tries it."""
+    return mutation.check.startswith(("hopper", "tensor", "bfloat16", "bank")) and mutation.name not in TRIED
+
+
+LISTED = [pytest.param(m, marks=[pytest.mark.slow] if _is_slow(m) else []) for m in MUTATIONS]
 CHECKS = sorted({mutation.check.split()[0] for mutation in MUTATIONS})
 
 
