@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from .capture import refuse_while_capturing
 from .deferred import marks
 from .deviceerrors import DeviceError as DeviceError
 from .deviceerrors import KernelError as KernelError
@@ -189,7 +190,7 @@ def full(like: Array, shape: Shape, value: Any) -> Array:
     """An array of that shape, filled with `value`, on the device and of the dtype of `like`."""
     array = array_module(like).full(shape, value, like.dtype)
     if counts := tally():
-        counts.library["full"] += 1
+        counts.computed("full", functools.partial(array.fill, value))
     return on_device(array) if isinstance(like, EmulatedArray) else array
 
 
@@ -216,6 +217,7 @@ def to_device(array: Array, device: str) -> Array:
         raise ValueError(f"unknown device {device!r}; it is one of {', '.join(DEVICES)}")
     if device == device_of(array):
         return array
+    refuse_while_capturing(f"a copy of an array of shape {array.shape} to {device!r}")
     if device == "cuda":
         with naming_memory_errors(f"to_device of shape {array.shape}"):
             if not emulating():
@@ -237,6 +239,7 @@ def to_host(*arrays: Array) -> list[Array]:
     kernels have found wrong (``deferred.py``). KernelError if the GPU has given a kernel up."""
     if arrays and all(device_of(array) == "cpu" for array in arrays):
         return list(arrays)
+    refuse_while_capturing("a copy to the host")
     looked_at = list(marks)
     copies = copy_to_host(*arrays, *(mark.array for mark in looked_at))
     for mark, values in zip(looked_at, copies[len(arrays) :], strict=True):

@@ -5,6 +5,7 @@ it and results stay there, single numbers too (as arrays without axes), and an a
 error: what runs here does not wait for a GPU to be found wrong.
 """
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -31,10 +32,15 @@ class EmulatedArray(np.ndarray):
                 raise TypeError(f"{ufunc.__name__}: one array is on device 'cuda', {other}")
         if out:
             options["out"] = tuple(None if array is None else array.view(np.ndarray) for array in out)
-        result = getattr(ufunc, method)(*(_on_host(value) for value in inputs), **options)
+
+        def compute():
+            return getattr(ufunc, method)(*(_on_host(value) for value in inputs), **options)
+
+        result = compute()
+        result = out[0] if len(out) == 1 else on_device(result)
         if counts := tally():
-            counts.library[ufunc.__name__] += 1
-        return out[0] if len(out) == 1 else on_device(result)
+            counts.computed(ufunc.__name__, compute, result)
+        return result
 
     def __array_function__(self, function, types, args, kwargs):
         if kwargs.get("shape") == ():
@@ -53,15 +59,26 @@ class EmulatedArray(np.ndarray):
     def __setitem__(self, index, value):
         if isinstance(value, np.ndarray) and value.ndim and not isinstance(value, EmulatedArray):
             raise TypeError(f"a NumPy array of shape {value.shape} is put into one on device 'cuda'; use to_device")
-        if counts := tally():
-            counts.library["assignment"] += 1
         super().__setitem__(index, value)
+        if counts := tally():
+            counts.computed("assignment", functools.partial(super().__setitem__, index, value))
 
     def __getitem__(self, index):
         result = on_device(super().__getitem__(index))
         if counts := tally():
             counts.indexed(self, index, result)
         return result
+
+    # Copies
+
+    def copy(self, order="C"):
+        return _called(np.ndarray.copy, self, order)
+
+    def astype(self, dtype, order="K", casting="unsafe", subok=True, copy=True):
+        return _called(np.ndarray.astype, self, dtype, order, casting, subok, copy)
+
+    def reshape(self, *shape, order="C"):
+        return _called(np.ndarray.reshape, self, *shape, order=order)
 
     # A number of Python's is a value on the host, for which it waits
 
@@ -100,6 +117,13 @@ def on_device(value: Any) -> Any:
     if isinstance(value, np.generic):
         value = np.asarray(value)
     return value.view(EmulatedArray) if isinstance(value, np.ndarray) else value
+
+
+def _called(method, array, *given, **options):
+    """A method of `array` that may copy it."""
+    if counts := tally():
+        return counts.call(method, (array,), {}, lambda: method(array, *given, **options))
+    return method(array, *given, **options)
 
 
 def _on_host(value):

@@ -6,6 +6,7 @@ counted takes the processor some microseconds, waits for the GPU, or takes memor
 
 import weakref
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -49,6 +50,17 @@ class Tally:
         """See above."""
         return self._most - self._before
 
+    def launched(self, kernel: str, run: Callable[[], None]) -> None:
+        """A kernel is launched, which ``run()`` executes."""
+        self.launches[kernel] += 1
+        if self.execute:
+            run()
+
+    def computed(self, function: str, again: Callable[[], Any] | None, result: Any = None) -> None:
+        """The array library has computed `result`, or written where nobody need be told. ``again()`` computes it once
+        more; None: nobody knows how."""
+        self.library[function] += 1
+
     def copied_to_host(self, size: int) -> None:
         """The host has waited for so many bytes."""
         self.waits += 1
@@ -66,12 +78,12 @@ class Tally:
         elif array.base is None:  # else a view of it
             self._takes_memory(array)
             if not self._functions:  # copy, astype, a reshape that cannot be a view
-                self.library["copy"] += 1
+                self.computed("copy", None)
 
     def indexed(self, array: np.ndarray, index: Any, result: Any) -> None:
         """``array[index]`` is `result`: numbers picked by an array of indices, or of booleans, are no view."""
         if isinstance(result, np.ndarray) and result.size and not np.may_share_memory(array, result):
-            self.library["index"] += 1
+            self.computed("index", lambda: array[index], result)
             self._takes_memory(result)
             if any(getattr(part, "dtype", None) == "bool" for part in _flat(index)):
                 self.copied_to_host(8)  # how many there are
@@ -107,7 +119,7 @@ class Tally:
         results = [a for a in _flat(result) if isinstance(a, np.ndarray)]
         new = any(not any(np.may_share_memory(a, b) for b in given) for a in results)
         if self.library.total() == before and (new or function is np.copyto) and function is not np.empty_like:
-            self.library[function.__name__] += 1
+            self.computed(function.__name__, run, result)
         return result
 
 
@@ -127,9 +139,9 @@ def tally() -> Tally | None:
     return _tally.value
 
 
-def launched(kernel: str) -> bool:
-    """A kernel is to be launched on the emulated device: count it. Whether it is to be executed."""
+def launch(kernel: str, run: Callable[[], None]) -> None:
+    """A kernel is to be launched on the emulated device: ``run()`` executes it."""
     if (found := _tally.value) is None:
-        return True
-    found.launches[kernel] += 1
-    return found.execute
+        run()
+    else:
+        found.launched(kernel, run)

@@ -4,7 +4,7 @@ from minicnn.kernels.adam_numbers import adam_numbers
 from minicnn.kernels.arguments import check_alike
 
 from .launch import CudaFile
-from .table import launch_for_all, renew_for_all
+from .table import launch_for_all
 
 cu = CudaFile("adam.cu")
 
@@ -15,9 +15,3 @@ def adam_update(parameters, gradients, exp_avgs, exp_avg_sqs, max_exp_avg_sqs, s
     kept = exp_avgs, exp_avg_sqs, max_exp_avg_sqs
     check_alike("adam_update", parameters, gradients, *kept)
     launch_for_all(cu.adam_update, parameters, gradients, kept, [adam_numbers(*row) for row in settings], loss)
-
-
-def adam_renew(parameters, gradients, exp_avgs, exp_avg_sqs, max_exp_avg_sqs, settings):
-    """Before each replay of a CUDA graph that has captured ``adam_update``: what it reads; nothing is run."""
-    kept = exp_avgs, exp_avg_sqs, max_exp_avg_sqs
-    renew_for_all(cu.adam_update, parameters, gradients, kept, [adam_numbers(*row) for row in settings])

@@ -4,6 +4,7 @@ import functools
 
 import numpy as np
 
+from minicnn.capture import recording
 from minicnn.device import array_module
 from minicnn.emulated import EmulatedArray, on_device
 
@@ -13,12 +14,15 @@ COUNTERS = 4096  # how many a launch can have
 def arrivals(like, count):
     """At least `count` counters, on the device of `like`; ValueError if that is more than COUNTERS.
 
-    On a GPU those of the current stream, where one launch follows the other: nothing is allocated or set to 0 again.
+    On a GPU those of the current stream, where one launch follows the other, or of the CUDA graph that is captured:
+    nothing is allocated or set to 0 again.
     """
     if count > COUNTERS:
         raise ValueError(f"arrivals: {count} counters for one launch; there are {COUNTERS}")
     if isinstance(like, EmulatedArray):
         return on_device(np.zeros(count, np.uint32))  # new ones: a launch that was given up leaves them as they were
+    if graph := recording():
+        return graph.once("arrivals", None, lambda: graph.upload(np.zeros(COUNTERS, np.uint32)))
     cuda = array_module(like).cuda
     return _counters(like.device.id, cuda.get_current_stream().ptr)
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from minicnn import tally
 from minicnn.console import remark
 from minicnn.emulated import EmulatedArray
 from minicnn.kernels.arguments import (
@@ -17,7 +18,6 @@ from minicnn.kernels.arguments import (
     number,
 )
 from minicnn.kernels.faults import named, sync_wanted, wait
-from minicnn.tally import launched
 
 from . import emulator
 from .source import DTYPES, FOLDER, STRUCTS, KernelError, architecture, divisor, kernels, text, types
@@ -56,8 +56,11 @@ class Kernel(CheckedKernel):
         else:
             real, values, arrays = self._checked(arguments, reaches)
             if isinstance(arrays[0], EmulatedArray):
-                if 0 not in grid and 0 not in block and launched(f"{self.name}<{self.reals[real]}>"):
-                    emulator.launch(self, self.reals[real], grid, block, values, shared, reaches)
+                if 0 not in grid and 0 not in block:
+                    run = functools.partial(
+                        emulator.launch, self, self.reals[real], grid, block, values, shared, reaches
+                    )
+                    tally.launch(f"{self.name}<{self.reals[real]}>", run)
                 return
             compiled = self._compiled(real, arrays[0])
             values = [self.absent if value is None else value for value in values]

@@ -3,7 +3,7 @@
 from minicnn.kernels.arguments import check_alike
 
 from .launch import CudaFile
-from .table import launch_for_all, renew_for_all
+from .table import launch_for_all
 
 cu = CudaFile("sgd.cu")
 
@@ -13,8 +13,3 @@ def sgd_update(parameters, gradients, velocities, settings, loss=None):
     `loss` (), if given, is not finite."""
     check_alike("sgd_update", parameters, gradients, velocities)
     launch_for_all(cu.sgd_update, parameters, gradients, [velocities], settings, loss)
-
-
-def sgd_renew(parameters, gradients, velocities, settings):
-    """Before each replay of a CUDA graph that has captured ``sgd_update``: what it reads; nothing is run."""
-    renew_for_all(cu.sgd_update, parameters, gradients, [velocities], settings)

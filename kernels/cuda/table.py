@@ -6,15 +6,15 @@ numbers[t] = what is multiplied by
 
 They are found again by the parameters, and lie in the same memory from then on: the chunks are written once, addresses
 and numbers where they are others than before (a gradient's memory comes back from the pool in another order). So a
-steady step allocates nothing, and a launch that a CUDA graph has captured reads what ``renew_for_all`` writes there.
+steady step allocates nothing. A CUDA graph has tables of its own: its launch reads what was written to them before the
+replay (``CudaGraph.renewing``).
 """
 
 from collections import OrderedDict
 
 import numpy as np
 
-from minicnn.device import array_module, to_device
-from minicnn.emulated import EmulatedArray
+from minicnn.capture import recording, write
 from minicnn.kernels.arguments import write_back
 
 from .launch import THREADS, address, contiguous, empty
@@ -33,16 +33,17 @@ class Tables:
         chunks = np.column_stack((np.repeat(np.arange(len(counts)), counts), numbers_of_chunks))
         self.blocks, self.sizes, self.addresses, self.rows = sum(counts), np.array(sizes, np.uint64), None, None
         self.tensors = empty(parameters[0], (len(sizes), columns + 1), np.uint64)
-        self.chunks = to_device(chunks.astype(np.uint32), "cuda")
+        self.chunks = empty(parameters[0], chunks.shape, np.uint32)
+        _write(self.chunks, chunks)
         self.numbers = empty(parameters[0], (len(sizes), width))
 
     def write(self, addresses, rows):
         """Have these addresses and numbers stand in them, where others do. The host waits for nothing."""
         if addresses != self.addresses:
-            _put(self.tensors, np.column_stack((np.array(addresses, np.uint64).reshape(len(rows), -1), self.sizes)))
+            _write(self.tensors, np.column_stack((np.array(addresses, np.uint64).reshape(len(rows), -1), self.sizes)))
             self.addresses = addresses
         if rows != self.rows:
-            _put(self.numbers, np.array(rows, self.numbers.dtype))
+            _write(self.numbers, rows)
             self.rows = rows
 
 
@@ -59,28 +60,14 @@ def launch_for_all(kernel, parameters, gradients, kept, rows, loss):
     given = list(zip(parameters, gradients, *kept, strict=True))
     used = [tuple(map(contiguous, arrays)) for arrays in given]
     key = _key(kernel, used, rows)
-    tables = _kept.pop(key, None) or Tables([arrays[0] for arrays in used], len(used[0]), len(rows[0]))
-    tables.write(_addresses(used), rows)
-    _kept[key] = tables
-    while len(_kept) > MOST_TABLES:
-        _kept.popitem(last=False)
+    tables = _tables(key, lambda: Tables([arrays[0] for arrays in used], len(used[0]), len(rows[0])))
+    tables.write([address(array) for arrays in used for array in arrays], rows)
+    if (graph := recording()) and graph.replayed:
+        return  # the launch itself is in the graph
     reaches = [array for arrays in used for array in arrays if array is not None]
     loss = None if loss is None else loss.astype(parameters[0].dtype, copy=False)
     kernel[tables.blocks, THREADS](tables.tensors, tables.chunks, tables.numbers, loss, reaches=reaches)
     write_back(given, used)
-
-
-def renew_for_all(kernel, parameters, gradients, kept, rows):
-    """What ``launch_for_all`` would write into the tables, where a captured launch reads them; nothing is run.
-
-    ValueError if there are none for these parameters any more.
-    """
-    arrays = list(zip(parameters, gradients, *kept, strict=True))
-    key = _key(kernel, arrays, rows)
-    if key not in _kept:
-        raise ValueError(f"{kernel}: the tables of these parameters are gone; capture the step once more")
-    _kept[key].write(_addresses(arrays), rows)
-    _kept.move_to_end(key)
 
 
 def _key(kernel, used, rows):
@@ -90,13 +77,18 @@ def _key(kernel, used, rows):
     return kernel, *((address(arrays[0]), arrays[0].size, arrays[0].dtype.char) for arrays in used)
 
 
-def _addresses(used):
-    return [address(array) for arrays in used for array in arrays]
+def _tables(key, make):
+    """The tables of these parameters, of the graph that is captured or of those that are kept."""
+    if graph := recording():
+        kernel, *where = key
+        return graph.once(kernel, tuple(where), make)
+    tables = _kept[key] = _kept.pop(key, None) or make()
+    while len(_kept) > MOST_TABLES:
+        _kept.popitem(last=False)
+    return tables
 
 
-def _put(array, values):
-    """Write the host's values into an array on the GPU."""
-    if isinstance(array, EmulatedArray):
-        array.view(np.ndarray)[...] = values
-    else:
-        array.set(values, stream=array_module(array).cuda.get_current_stream())
+def _write(array, values):
+    """Values into an array on the GPU: now, or when the graph that is captured runs."""
+    graph = recording()
+    (write if graph is None else graph.write)(array, np.asarray(values))

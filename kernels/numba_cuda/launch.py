@@ -19,8 +19,9 @@ import numba
 import numpy as np
 from numba import types
 
+from minicnn import tally
+from minicnn.capture import refuse_while_capturing
 from minicnn.emulated import EmulatedArray, emulating
-from minicnn.tally import launched
 
 from ..arguments import CheckedKernel, check_array, check_one_gpu, contiguous, empty, filled, folded, number
 from ..faults import named, sync_wanted, wait
@@ -119,9 +120,9 @@ class Kernel(CheckedKernel):
         if 0 in grid or 0 in block:
             return
         if SIMULATED:
-            if launched(self.name):
-                cuda.launch(self.function, grid, block, values)
+            tally.launch(self.name, functools.partial(cuda.launch, self.function, grid, block, values))
             return
+        refuse_while_capturing(f"{self}, one of Numba's kernels,")
         import cupy  # an optional package: whoever comes here has an array of it
 
         stream = _stream(cupy.cuda.get_current_stream().ptr)

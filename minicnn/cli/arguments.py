@@ -28,10 +28,12 @@ OF_THIS_CALL = ("resume", "evaluate", "ensemble", "tta", "scales", "output_dir",
 ADDED = {"drop_last": False, "zero_padding": "behind", "norm_across_halves": True}
 ADDED |= {"accumulate": 1, "shards": None, "send": "float32", "step_timeout": 0.0}
 ADDED |= {"sync_bn": False, "lr_for_batch": None, "warmup": 0.0, "precision": "float32"}
+ADDED |= {"cuda_graph": False}
 RENAMED = {"warmup_steps": "warmup"}  # what earlier checkpoints call them, in programs that have these
 # when a run is resumed; anything else would make it another run
 WATCHING = ("workers", "print_freq", "checkpoint_every", "tensorboard", "max_bad_fraction", "step_timeout")
-MAY_CHANGE = (*OF_THIS_CALL, *WATCHING, "dir", "epochs", "device", "tier", "precision", "accumulate", "send")
+COMPUTING = ("device", "tier", "precision", "cuda_graph", "accumulate", "send")
+MAY_CHANGE = (*OF_THIS_CALL, *WATCHING, *COMPUTING, "dir", "epochs")
 MAY_CHANGE_IN_A_TEST = (*MAY_CHANGE, "batch_size", "shorter_side")
 
 
@@ -75,6 +77,9 @@ def make_parser(description: str, archs: Sequence[str]) -> ArgumentParser:
     run.add_argument("--tier", choices=TIERS, default=current_tier(), help="written to be read, or to be run")
     digits = "bfloat16: activations in half the bytes; tf32, float16: only factors of products, on a GPU"
     run.add_argument("--precision", choices=PRECISIONS, default=current_precision(), help=digits)
+    graph = "on a GPU: capture the third step as a CUDA graph, and replay it from then on"
+    run.add_argument("--cuda-graph", action="store_true", help=graph)
+    run.add_argument("--no-cuda-graph", action="store_false", dest="cuda_graph", default=False, help="or no longer")
     run.add_argument("--resume", metavar="CHECKPOINT", help="go on with its run, with its settings")
     run.add_argument("--other-pictures", action="store_true", help="resume although DIR holds others than before")
     usual = "a new folder (default: runs/<arch>-<data>-<number>)"
@@ -224,7 +229,7 @@ def trainer_options(args: Namespace, folder: Path, train: PictureSet, known: Sta
         "folder": folder, "epochs": args.epochs, "device": args.device, "settings": settings(args),
         "classes": train.classes, "pictures": known, "print_every": args.print_freq,
         "checkpoint_every": args.checkpoint_every, "tensorboard": args.tensorboard,
-        "steps": steps_of(args),
+        "steps": steps_of(args), "graph": args.cuda_graph,
     }  # fmt: skip
 
 

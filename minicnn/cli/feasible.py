@@ -14,7 +14,7 @@ from ..gradmode import no_grad
 from ..nn import Module
 from ..tensor import Tensor
 from ..train.log import summary_writer
-from ..train.step import ALL_AT_ONCE, Steps, check_precision, check_steps
+from ..train.step import ALL_AT_ONCE, Steps, check_graph, check_precision, check_steps
 from .arguments import steps_of
 
 
@@ -38,6 +38,7 @@ def check_feasible(args: Namespace, model: Module, count: int) -> None:
     steps = steps_of(args)
     check_steps(steps, args.batch_size, world().size, args.device)
     check_precision(args.device, args.tier)
+    check_graph(args.cuda_graph, steps, world().size, args.device)
     try_single_pictures(model, args.image_size, count, args.batch_size, args.drop_last, steps, args.sync_bn)
     if args.tensorboard:
         summary_writer()  # SettingError without the package

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..data import Batch
+from ..device import current_tier
 from ..errors import SettingError
 from ..nn import Module
 from ..nn.split import is_split
@@ -71,6 +72,21 @@ def check_steps(steps: Steps, batch_size: int, ranks: int, device: str) -> None:
         raise SettingError(f"{what}; start 1, 2, 4, ... ranks, or choose as many shards at least")
     if steps.shards > batch_size:
         raise SettingError(f"--shards {steps.shards} cannot be made of a batch of {batch_size}; choose fewer")
+
+
+def check_graph(graph: bool, steps: Steps, ranks: int, device: str) -> None:
+    """SettingError where a step that is worked on like this cannot be captured as a CUDA graph."""
+    if not graph:
+        return
+    reasons = {
+        "it is the GPU's work that is captured: choose --device cuda": device != "cuda",
+        "kernels in CUDA C++ are captured, Numba's are not: choose --tier fast": current_tier() != "fast",
+        "a graph is captured in one process; start one": ranks > 1,
+        "a graph is of a batch as a whole; leave --accumulate and --shards out": steps.parts(1) > 1 or steps.shards,
+    }
+    for reason, holds in reasons.items():
+        if holds:
+            raise SettingError(f"--cuda-graph (graph=True): {reason}")
 
 
 def check_precision(device: str, tier: str) -> None:

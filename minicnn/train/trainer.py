@@ -10,6 +10,7 @@ the state below is everything that the rest of the run depends on, and it is sav
 which resuming takes back if need be, then the best checkpoint, then the last, which says that the epoch is over.
 """
 
+import functools
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -33,13 +34,14 @@ from ..tensor import Tensor
 from .environment import differences, environment, one_thread
 from .evaluate import Classifier, evaluate, show_on
 from .folder import RunFolder
+from .graphed import GraphedStep
 from .interrupt import Interrupt, Interrupted
 from .log import epoch_line
 from .loss import classification_loss, numbers_of
 from .meters import Scores
 from .one_step import one_step
 from .restore import add_parts, check_run, load_together
-from .step import ALL_AT_ONCE, Outcome, Steps, check_steps, check_whole, parts_of
+from .step import ALL_AT_ONCE, Outcome, Steps, check_graph, check_steps, check_whole, parts_of
 from .trouble import Finite, explaining_single_pictures
 from .unreadable import Teller, share_unreadable
 from .warmup import Warmup
@@ -62,6 +64,7 @@ class Trainer:
     print_every                   batches between two lines of progress, where there is no terminal for a bar
     checkpoint_every              batches between two checkpoints within an epoch; 0: only at its end
     steps                         how a batch is worked on (step.py)
+    graph                         on a GPU: capture the step as a CUDA graph, and replay it (graphed.py)
 
     Started by mpiexec, each process makes the same Trainer: it trains on its rows of each batch, and tests its batches.
     Rank 0 writes, and what is written has no rank in it: a checkpoint goes on with any number of them.
@@ -88,6 +91,7 @@ class Trainer:
         checkpoint_every: int = 0,
         tensorboard: bool = False,
         steps: Steps = ALL_AT_ONCE,
+        graph: bool = False,
     ) -> None:
         self.model, self.optimizer, self.schedule, self.warmup = model, optimizer, schedule, Warmup(warmup)
         self.train_loader, self.val_loader, self.normalize = train_loader, val_loader, normalize
@@ -98,6 +102,8 @@ class Trainer:
         self.watchdog = Watchdog(steps.timeout, self.world)  # not watching yet
         check_whole(model)
         check_steps(steps, train_loader.batch_size, self.world.size, device)
+        check_graph(graph, steps, self.world.size, device)
+        self.one_step = GraphedStep(model, optimizer) if graph else functools.partial(one_step, model, optimizer)
         self.at_once = device == "cuda" and self.world.size == 1 and steps.parts(1) == 1 and steps.shards is None
         self.epoch = self.batch = 0  # how many epochs are over, and how many batches of the present one
         self.scores = Scores()  # of the present epoch
@@ -191,7 +197,7 @@ class Trainer:
         GPU never runs dry; where the loss is not finite, the optimiser's kernel leaves the weights as they are."""
         images = self.normalize(to_device(batch.images, self.device))
         with explaining_single_pictures(self.train_loader, batch, self._where(batch.position + 1)):
-            losses = one_step(self.model, self.optimizer, images, batch.labels)
+            losses = self.one_step(images, batch.labels)
         outcome = Outcome(len(batch.labels), *numbers_of(losses, batch.labels), self.interrupt.requested)
         self.check_loss(outcome.total, outcome.total, batch)
         self.step_schedules()

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 from checks import Place, needs_compiler
 
+from minicnn.capture import CaptureError
+from minicnn.cudagraph import CudaGraph
 from minicnn.emulated import on_device
 from minicnn.kernels.cuda import sgd, table
 from minicnn.kernels.cuda.emulator.recording import recording, sectors
@@ -34,7 +36,7 @@ def test_a_steady_step_makes_no_table(monkeypatch):
     def made(*_):
         raise AssertionError("a table is made, or written")
 
-    for name in ("to_device", "empty", "_put"):
+    for name in ("Tables", "_write"):
         monkeypatch.setattr(table, name, made)
     step(w, grad)
     np.testing.assert_array_equal(np.asarray(w), np.zeros(5))
@@ -56,25 +58,27 @@ def test_what_a_table_says_of_other_arrays_is_written_anew():
         np.testing.assert_array_equal(np.asarray(wide), [0.5] * 2)
 
 
-def test_what_is_renewed_lies_where_a_captured_launch_reads_it():
-    with Place("cuda", "fast").active():
-        table._kept.clear()
-        w, grad, other = ones(5), ones(5), ones(5)
-        step(w, grad)
-        (tables,) = table._kept.values()
-        arrays = tables.tensors, tables.chunks, tables.numbers
-        other[...] = 3
-        step(w, other)  # of a batch that no graph is for
-        sgd.sgd_renew([w], [grad], [None], [(0.25, *PLAIN[1:])])  # nothing is run, as the graph will do that
-        np.testing.assert_array_equal(np.asarray(w), [-1] * 5)
-        assert all(a is b for a, b in zip(arrays, (tables.tensors, tables.chunks, tables.numbers), strict=True))
-        sgd.cu.sgd_update[1, 32](*arrays, None, reaches=[w, grad])  # as a replay does
-        np.testing.assert_array_equal(np.asarray(w), [-1.25] * 5)
+def test_a_graph_reads_the_numbers_that_were_written_before_its_replay():
+    w, grad, other, graph = ones(5), ones(5), ones(5), CudaGraph()
+    with graph.capturing():
+        step(w, grad)  # lr 0.5
+    graph.replay()
+    np.testing.assert_array_equal(np.asarray(w), [0.5] * 5)
+    other[...] = 3
+    step(w, other)  # at once, as for a batch that no graph is of
+    with graph.renewing():
+        step(w, grad, (0.25, *PLAIN[1:]))  # nothing runs, as the graph will do that
+    np.testing.assert_array_equal(np.asarray(w), [-1] * 5)
+    graph.replay()
+    np.testing.assert_array_equal(np.asarray(w), [-1.25] * 5)
 
 
-def test_numbers_of_arrays_that_no_launch_had_are_an_error():
-    with pytest.raises(ValueError, match="the tables of these parameters are gone"):
-        sgd.sgd_renew([ones(77)], [ones(77)], [None], [PLAIN])
+def test_numbers_of_arrays_that_the_graph_does_not_have_are_an_error():
+    w, graph = ones(5), CudaGraph()
+    with graph.capturing():
+        step(w, ones(5))
+    with pytest.raises(CaptureError, match=r"sgd_update .*other arrays.* capture the function anew"), graph.renewing():
+        step(ones(5), ones(5))
 
 
 def test_arrays_that_were_refused_are_refused_again():
