@@ -8,7 +8,7 @@ import math
 
 import numpy as np
 
-from minicnn.ops.cross_entropy import summed
+from minicnn.ops.cross_entropy import as_scores, summed
 
 from .labels import as_labels, check_label, class_weights
 from .machine import threads
@@ -37,8 +37,8 @@ def cross_entropy_total(x, target, weight, ignore_index, label_smoothing, count)
     return summed(*cross_entropy_forward(x, target, weight, ignore_index, label_smoothing), count)
 
 
-def cross_entropy_backward(grad_loss, divisor, logp, target, weight, ignore_index, label_smoothing):
-    """grad_x like logp; grad_loss is () or one number for each target, of the loss that was divided by `divisor`."""
+def cross_entropy_backward(grad_loss, divisor, logp, target, weight, ignore_index, label_smoothing, dtype):
+    """grad_x like logp, in `dtype`; grad_loss is () or one number for each target, of the loss / divisor."""
     grad_loss = grad_loss if divisor is None else grad_loss / divisor
     last = channels_last(logp)  # (N, ..., C)
     grad_x = empty(last.shape, logp.dtype)  # laid out as logp
@@ -54,7 +54,7 @@ def cross_entropy_backward(grad_loss, divisor, logp, target, weight, ignore_inde
         check_label("cross_entropy", labels[s], wrong, logp.shape[1])
 
     threads.run_chunks(work, len(matrix), 1024 // logp.shape[1])
-    return behind_channels(grad_x)
+    return as_scores(behind_channels(grad_x), dtype)
 
 
 def _matrix(logp):

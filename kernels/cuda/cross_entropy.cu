@@ -15,6 +15,8 @@
 // Launch    thread blocks of 256, as many as targets need, forward at most 1024
 // Bound by  memory: forward x is read and logp written once (the maximum and the sum read x from a cache), backward
 //           logp is read and grad_x written once, for about 10 operations
+//
+// T: float, double, bfloat16
 
 #include "arrivals.cuh"
 #include "rows.cuh"
@@ -52,24 +54,25 @@ __device__ T block_total(T value, T *of_warp) {
 
 // sums: the losses of a thread's targets, and what they count; of a target that lanes share, the first one has them
 template <int LANES, typename T>
-__device__ void losses(const T *x, const long long *target, const T *weight, T *logp, T *loss, long long *wrong,
-                       long long targets, int C, long long inner, long long ignore_index, T smoothing,
-                       Sum<T> *sums) {
+__device__ void losses(const T *x, const long long *target, const wide<T> *weight, wide<T> *logp, wide<T> *loss,
+                       long long *wrong, long long targets, int C, long long inner, long long ignore_index,
+                       wide<T> smoothing, Sum<wide<T>> *sums) {
+    using W = wide<T>;
     ROWS_LOOP(LANES, n, targets) {  // [0, N * inner)
         long long first = first_of(n, C, inner);
-        Wanted<T> wanted(target[n], ignore_index, C, smoothing);
-        T largest, log_sum = log(largest_and_sum<LANES>(x, first, C, inner, largest));
-        Sum<T> of_target;
+        Wanted<W> wanted(target[n], ignore_index, C, smoothing);
+        W largest, log_sum = log(largest_and_sum<LANES>(x, first, C, inner, largest));
+        Sum<W> of_target;
         CLASSES_LOOP(LANES, c, C) {
-            T value = x[first + c * inner] - largest - log_sum, p = wanted.of_class(c, weight);
+            W value = x[first + c * inner] - largest - log_sum, p = wanted.of_class(c, weight);
             logp[first + c * inner] = value;
-            if (p != T(0)) of_target.add(-p * value);  // 0 times minus infinity would be NaN
+            if (p != W(0)) of_target.add(-p * value);  // 0 times minus infinity would be NaN
         }
-        T sum = sum_of_lanes<LANES>(of_target.total);
+        W sum = sum_of_lanes<LANES>(of_target.total);
         if (threadIdx.x % LANES != 0) continue;  // the first lane writes for its target
         if (!wanted.ignored && !wanted.known) {
             atomicMin(wrong, wanted.label);
-            sum = T(__int_as_float(0x7fc00000));
+            sum = W(__int_as_float(0x7fc00000));
         }
         if (loss) loss[n] = sum;
         sums[0].add(sum);
@@ -81,57 +84,61 @@ __device__ void losses(const T *x, const long long *target, const T *weight, T *
 // target: or null. partial (2, blocks of the grid): each block's losses, and what they count
 template <typename T>
 __global__ void cross_entropy_forward(const T *__restrict__ x, const long long *__restrict__ target,
-                                      const T *__restrict__ weight, T *__restrict__ logp, T *__restrict__ loss,
-                                      T *partial, unsigned *arrivals, T *__restrict__ total, T *__restrict__ divisor,
+                                      const wide<T> *__restrict__ weight, wide<T> *__restrict__ logp,
+                                      wide<T> *__restrict__ loss, wide<T> *partial, unsigned *arrivals,
+                                      wide<T> *__restrict__ total, wide<T> *__restrict__ divisor,
                                       long long *__restrict__ wrong, long long targets, int C, long long inner,
-                                      long long ignore_index, T smoothing, T count) {
-    __shared__ T of_warp[2][32];
-    Sum<T> sums[2];
+                                      long long ignore_index, wide<T> smoothing, wide<T> count) {
+    using W = wide<T>;
+    __shared__ W of_warp[2][32];
+    Sum<W> sums[2];
     if (inner == 1)
         losses<32>(x, target, weight, logp, loss, wrong, targets, C, inner, ignore_index, smoothing, sums);
     else
         losses<1>(x, target, weight, logp, loss, wrong, targets, C, inner, ignore_index, smoothing, sums);
     for (int i = 0; i < 2; i++) {  // every thread is here, with targets or without
-        T of_block = block_total(sums[i].total, of_warp[i]);
+        W of_block = block_total(sums[i].total, of_warp[i]);
         if (threadIdx.x == 0) partial[i * gridDim.x + blockIdx.x] = of_block;
     }
     if (!last_to_arrive(arrivals, gridDim.x)) return;
-    T totals[2];
+    W totals[2];
     for (int i = 0; i < 2; i++) {
-        Sum<T> sum;
+        Sum<W> sum;
         for (int part = threadIdx.x; part < gridDim.x; part += blockDim.x) sum.add(partial[i * gridDim.x + part]);
         totals[i] = block_total(sum.total, of_warp[i]);
     }
     if (threadIdx.x != 0) return;
-    divisor[0] = count > T(0) ? count : totals[1];
+    divisor[0] = count > W(0) ? count : totals[1];
     total[0] = totals[0] / divisor[0];
 }
 
 template <int LANES, typename T>
-__device__ void gradients(const T *grad_loss, long long grad_stride, T divisor, const T *logp, const long long *target,
-                          const T *weight, T *grad_x, long long targets, int C, long long inner,
-                          long long ignore_index, T smoothing) {
+__device__ void gradients(const wide<T> *grad_loss, long long grad_stride, wide<T> divisor, const wide<T> *logp,
+                          const long long *target, const wide<T> *weight, T *grad_x, long long targets, int C, long long inner,
+                          long long ignore_index, wide<T> smoothing) {
+    using W = wide<T>;
     ROWS_LOOP(LANES, n, targets) {
         long long first = first_of(n, C, inner);
-        Wanted<T> wanted(target[n], ignore_index, C, smoothing);
-        Sum<T> weights;
+        Wanted<W> wanted(target[n], ignore_index, C, smoothing);
+        Sum<W> weights;
         CLASSES_LOOP(LANES, c, C) weights.add(wanted.of_class(c, weight));
-        T total = sum_of_lanes<LANES>(weights.total), upstream = grad_loss[n * grad_stride] / divisor;
+        W total = sum_of_lanes<LANES>(weights.total), upstream = grad_loss[n * grad_stride] / divisor;
         CLASSES_LOOP(LANES, c, C) {
             long long i = first + c * inner;
-            grad_x[i] = upstream * (total * exp(logp[i]) - wanted.of_class(c, weight));
+            grad_x[i] = T(upstream * (total * exp(logp[i]) - wanted.of_class(c, weight)));
         }
     }
 }
 
 // grad_loss has one number for each target, or one for all (grad_stride 0); divisor is one, or null: 1
 template <typename T>
-__global__ void cross_entropy_backward(const T *__restrict__ grad_loss, long long grad_stride,
-                                       const T *__restrict__ divisor, const T *__restrict__ logp,
-                                       const long long *__restrict__ target, const T *__restrict__ weight,
+__global__ void cross_entropy_backward(const wide<T> *__restrict__ grad_loss, long long grad_stride,
+                                       const wide<T> *__restrict__ divisor, const wide<T> *__restrict__ logp,
+                                       const long long *__restrict__ target, const wide<T> *__restrict__ weight,
                                        T *__restrict__ grad_x, long long targets, int C, long long inner,
-                                       long long ignore_index, T smoothing) {
-    T by = divisor ? divisor[0] : T(1);
+                                       long long ignore_index, wide<T> smoothing) {
+    using W = wide<T>;
+    W by = divisor ? divisor[0] : W(1);
     if (inner == 1)
         gradients<32>(grad_loss, grad_stride, by, logp, target, weight, grad_x, targets, C, inner, ignore_index,
                       smoothing);

@@ -5,6 +5,7 @@
 // apart, but rows lie side by side: a thread takes a row of its own, and its neighbours take the next ones. Either way
 // neighbours read neighbours. LANES, 32 or 1, is how many share a row.
 
+#include "bfloat16.cuh"
 #include "sum.cuh"
 
 // for (every row in [0, rows) that is this thread's): all lanes of a row are there together
@@ -37,11 +38,11 @@ __device__ T max_of_lanes(T value) {
 // The largest score of the row that begins at x[first], and the sum of e^(score - largest): subtracting the largest
 // keeps the exponentials from overflowing. It ignores NaN, but the sum does not
 template <int LANES, typename T>
-__device__ T largest_and_sum(const T *x, long long first, int C, long long inner, T &largest) {
-    largest = T(__int_as_float(0xff800000));  // -infinity
-    CLASSES_LOOP(LANES, c, C) largest = max(largest, x[first + c * inner]);
+__device__ wide<T> largest_and_sum(const T *x, long long first, int C, long long inner, wide<T> &largest) {
+    largest = __int_as_float(0xff800000);  // -infinity
+    CLASSES_LOOP(LANES, c, C) largest = max(largest, wide<T>(x[first + c * inner]));
     largest = max_of_lanes<LANES>(largest);
-    Sum<T> sum;
+    Sum<wide<T>> sum;
     CLASSES_LOOP(LANES, c, C) sum.add(exp(x[first + c * inner] - largest));
     return sum_of_lanes<LANES>(sum.total);
 }

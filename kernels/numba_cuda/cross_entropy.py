@@ -20,7 +20,7 @@ import math
 import numpy as np
 
 from minicnn.kernels.labels import as_labels, wrong_label
-from minicnn.ops.cross_entropy import summed
+from minicnn.ops.cross_entropy import as_scores, summed
 from minicnn.ops.summation import total
 
 from .launch import THREADS, T, contiguous, cuda, device, empty, exp, folded, int64, kernel, optional
@@ -53,14 +53,14 @@ def cross_entropy_total(x, target, weight, ignore_index, label_smoothing, count)
     return summed(*cross_entropy_forward(x, target, weight, ignore_index, label_smoothing), count)
 
 
-def cross_entropy_backward(grad_loss, divisor, logp, target, weight, ignore_index, label_smoothing):
-    """grad_x like logp; grad_loss is () or one number for each target, of the loss that was divided by `divisor`."""
+def cross_entropy_backward(grad_loss, divisor, logp, target, weight, ignore_index, label_smoothing, dtype):
+    """grad_x like logp, in `dtype`; grad_loss is () or one number for each target, of the loss / divisor."""
     grad_loss = grad_loss if divisor is None else grad_loss / divisor
     grad_x, stride = empty(logp, logp.shape), min(1, grad_loss.ndim)
     arrays = folded(logp, 3), folded(as_labels(target), 1), contiguous(weight), folded(grad_x, 3)
     settings = ignore_index, label_smoothing
     cross_entropy_backward_kernel[target.size, THREADS](folded(grad_loss, 1), stride, *arrays, *settings)
-    return grad_x
+    return as_scores(grad_x, dtype)
 
 
 @kernel

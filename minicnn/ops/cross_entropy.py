@@ -27,6 +27,7 @@ import numpy as np
 
 from ..autograd import Function
 from ..device import to_device
+from ..precision import ALL, BFLOAT16, float32, narrow
 from ..settings import real
 from ..types import Array
 from ..variable import V
@@ -68,12 +69,12 @@ def cross_entropy_of_rows(input: V, target: Any, count: int) -> V:
 
 
 class CrossEntropy(Function):
-    float32_result = True
+    takes_bfloat16 = float32_result = True
 
     def forward(self, x, target, weight, ignore_index, reduction, label_smoothing, count):
         self.target = to_device(self.constant(target), self.device)  # a copy that must not change; where x is
         weight = None if weight is None else to_device(self.constant(weight), self.device)
-        self.options = weight, ignore_index, label_smoothing
+        self.options, self.dtype = (weight, ignore_index, label_smoothing), x.dtype
         if reduction == "none":
             self.divisor = None
             loss, logp, _ = self.run(cross_entropy_forward, x, self.target, *self.options)  # (N, ...), as x
@@ -84,9 +85,10 @@ class CrossEntropy(Function):
 
     def backward(self, grad_out):
         (logp,) = self.saved
-        return self.run(cross_entropy_backward, grad_out, self.divisor, logp, self.target, *self.options)
+        return self.run(cross_entropy_backward, grad_out, self.divisor, logp, self.target, *self.options, self.dtype)
 
 
+@float32(results=ALL)
 def cross_entropy_total(
     x: Array, target: Array, weight: Array | None, ignore_index: int, label_smoothing: float, count: int | None
 ) -> tuple[Array, Array, Any]:
@@ -100,6 +102,7 @@ def summed(loss: Array, logp: Array, total_weight: Any, count: int | None) -> tu
     return total(loss, tuple(range(loss.ndim))) / divisor, logp, divisor
 
 
+@float32(results=ALL)
 def cross_entropy_forward(
     x: Array, target: Array, weight: Array | None, ignore_index: int, label_smoothing: float
 ) -> tuple[Array, Array, Any]:
@@ -120,13 +123,20 @@ def cross_entropy_backward(
     weight: Array | None,
     ignore_index: int,
     label_smoothing: float,
+    dtype: np.dtype,
 ) -> Array:
-    """grad_x like logp; grad_loss is () or one number for each target, of the loss that was divided by `divisor`."""
+    """grad_x like logp, in the scores' dtype; grad_loss is () or one number for each target, of the loss that was
+    divided by `divisor`."""
     g = grad_loss if divisor is None else grad_loss / divisor
     p = _label_weights(logp.shape, logp.dtype, target, weight, ignore_index, label_smoothing)
     grad_x = np.exp(logp) * total(p, (1,), keepdims=True) - p  # in short: softmax - onehot
     # g is (N, ...) for reduction="none"; with an axis for the classes, (N, 1, ...)
-    return grad_x * (g if g.ndim == 0 else np.expand_dims(g, 1))
+    return as_scores(grad_x * (g if g.ndim == 0 else np.expand_dims(g, 1)), dtype)
+
+
+def as_scores(grad_x: Array, dtype: np.dtype) -> Array:
+    """The gradient in the scores' dtype: rounded, where that is bfloat16 (logp is float32 then)."""
+    return narrow(grad_x) if dtype == BFLOAT16 else grad_x
 
 
 def _label_weights(shape, dtype, target, weight, ignore_index, label_smoothing):

@@ -24,8 +24,8 @@ def test_an_impossible_class_that_weighs_nothing_costs_nothing(smoothing, imposs
     np.testing.assert_allclose(logp, expected_logp, rtol=1e-12)
     for upstream in (np.array(0.7), np.arange(4.0)):
         np.testing.assert_allclose(
-            fast.cross_entropy_backward(upstream, None, logp, *arguments),
-            plain.cross_entropy_backward(upstream, None, logp, *arguments),
+            fast.cross_entropy_backward(upstream, None, logp, *arguments, x.dtype),
+            plain.cross_entropy_backward(upstream, None, logp, *arguments, x.dtype),
             atol=1e-12,
         )
 
@@ -52,7 +52,9 @@ def test_a_label_that_no_class_has_is_not_used(label):
         _, logp, _ = fast.cross_entropy_forward(x, np.array([0, 1, 2, -100]), None, -100, 0.0)
         for call in (
             lambda target=target: fast.cross_entropy_forward(x, target, None, -100, 0.0),
-            lambda target=target, logp=logp: fast.cross_entropy_backward(ONE, None, logp, target, None, -100, 0.0),
+            lambda target=target, logp=logp: fast.cross_entropy_backward(
+                ONE, None, logp, target, None, -100, 0.0, logp.dtype
+            ),
         ):
             with pytest.raises(IndexError, match=f"label {label}; there are classes 0 to 2"):
                 call()

@@ -72,6 +72,7 @@ TRANSPOSED = (2, 2), ((0, 0), (1, 1)), (1, 1), 2
 PARTS = normal(40, 3, 21, 11)  # of a channel, more than one thread block takes
 SETS = np.stack([np.stack([np.full(3, n), *np.exp(normal(2, 3))]) for n in (3.0, 0.0, 5.0)])  # of three ranks
 SCORES, LABELS = normal(40, 100), RNG.integers(0, 100, 40)
+FLOAT64 = np.dtype(np.float64)
 SPREAD = RNG.integers(0, 7, (5, 300))  # labels of pixels
 WINDOWS = Windows((3, 2), (2, 1), ((1, 1), (1, 1)), (1, 1), (7, 18))
 WINNERS = RNG.integers(0, 6, (5, 3, 7, 18), np.int32)
@@ -104,8 +105,28 @@ CASES = [
     (cross_entropy.cross_entropy_forward, SCORES, LABELS, np.exp(normal(100)), -100, 0.1),
     *((cross_entropy.cross_entropy_total, SCORES, LABELS, np.exp(normal(100)), -100, 0.1, n) for n in (None, 7)),
     (cross_entropy.cross_entropy_total, normal(5, 7, 300), SPREAD, None, 3, 0.1, None),
-    (cross_entropy.cross_entropy_backward, normal(5, 300), None, normal(5, 7, 300), SPREAD, np.exp(normal(7)), 3, 0.1),
-    (cross_entropy.cross_entropy_backward, np.array(0.7), np.array(3.0), normal(5, 7, 300), SPREAD, None, 3, 0.0),
+    (
+        cross_entropy.cross_entropy_backward,
+        normal(5, 300),
+        None,
+        normal(5, 7, 300),
+        SPREAD,
+        np.exp(normal(7)),
+        3,
+        0.1,
+        FLOAT64,
+    ),
+    (
+        cross_entropy.cross_entropy_backward,
+        np.array(0.7),
+        np.array(3.0),
+        normal(5, 7, 300),
+        SPREAD,
+        None,
+        3,
+        0.0,
+        FLOAT64,
+    ),
     (
         cross_entropy.cross_entropy_backward,
         normal(40),
@@ -115,6 +136,7 @@ CASES = [
         np.exp(normal(100)),
         LABELS[0],
         0.1,
+        FLOAT64,
     ),
     (lrn.local_response_norm_forward, normal(2, 9, 5, 30), 5, 1.0, 0.75, 2.0, 1),
     (lrn.local_response_norm_forward, normal(2, 19, 5, 30), 7, 1.0, 0.75, 2.0, 1),

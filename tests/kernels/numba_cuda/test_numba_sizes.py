@@ -158,6 +158,7 @@ CASES = [
         np.exp(normal(20)),
         -100,
         0.1,
+        np.dtype(float),
     ),
     (
         cross_entropy.cross_entropy_backward,
@@ -168,6 +169,7 @@ CASES = [
         None,
         7,
         0.0,
+        np.dtype(float),
     ),
     (interpolate.interpolate_forward, normal(1, 2, 4, 3), *axes("nearest", (4, 3), (7, 5))),
     (interpolate.interpolate_forward, normal(1, 2, 4, 3), *axes("bilinear", (4, 3), (3, 6))),
