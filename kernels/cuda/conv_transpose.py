@@ -16,7 +16,7 @@ def conv_transpose2d_forward(x, weight, bias, out_size, stride, padding, dilatio
     """y (N, OC, OH, OW)."""
     y_shape = len(x), weight.shape[1] * groups, *out_size
     if x.dtype == BFLOAT16:  # rounded once, with the bias
-        return tensor_conv.conv2d_grad_x(x, y_shape, weight, stride, padding, dilation, groups, bias=bias)
+        return tensor_conv.conv_transpose2d_forward(x, weight, bias, y_shape, stride, padding, dilation, groups)
     y = conv2d_grad_x(x, y_shape, weight, stride, padding, dilation, groups)
     if bias is not None:
         cu.add_bias[blocks(y.size), THREADS](bias, y, y.size, len(bias), math.prod(out_size))

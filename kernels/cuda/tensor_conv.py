@@ -117,6 +117,16 @@ class Geometry(NamedTuple):
         return *sizes, *size, *self.out_shape[2:], *kernel, *self.stride, top, left, *self.dilation
 
 
+class Sums(NamedTuple):
+    """What a kernel works out: (rows, columns) sums of so many terms for each group and phase."""
+
+    rows: int
+    columns: int
+    terms: int
+    groups: int
+    phases: int = 1
+
+
 def conv2d_forward(x, weight, bias, stride, padding, dilation, groups, precision="bfloat16"):
     """y (N, OC, OH, OW)."""
     kind = _kind(x, precision)
@@ -124,30 +134,23 @@ def conv2d_forward(x, weight, bias, stride, padding, dilation, groups, precision
     y, result = kind.result((len(x), len(weight), *out_size), x)
     geometry = _geometry(x.shape, weight.shape, y.shape, stride, padding, dilation, groups)
     images = kind.images(x, groups)
-    rows, columns, terms = (
-        len(x) * math.prod(out_size),
-        len(weight) // groups,
-        geometry.taps * kind.filled(weight.shape[1]),
-    )
+    terms = geometry.taps * kind.filled(weight.shape[1])
+    sums = Sums(len(x) * math.prod(out_size), len(weight) // groups, terms, groups)
     numbers = geometry.numbers(kind.filled, images.shape[-1], 0)
-    _launch(kind, "conv2d_forward", (images, kind.filters(weight), bias, result), rows, columns, terms, numbers, groups)
+    _launch(kind, "conv2d_forward", (images, kind.filters(weight), bias, result), sums, numbers)
     return y
 
 
-def conv2d_grad_x(grad_out, x_shape, weight, stride, padding, dilation, groups, precision="bfloat16", bias=None):
-    """grad_x (N, C, H, W); plus bias (C,), where this is a transposed convolution."""
-    kind = _kind(grad_out, precision)
+def conv2d_grad_x(grad_out, x_shape, weight, stride, padding, dilation, groups, precision="bfloat16"):
+    """grad_x (N, C, H, W)."""
     geometry = _geometry(x_shape, weight.shape, grad_out.shape, stride, padding, dilation, groups)
-    grad_x, result = kind.result(x_shape, grad_out)
-    gradients = kind.images(grad_out, groups)
-    largest = [math.ceil(size / step) for size, step in zip(x_shape[2:], stride, strict=True)]  # of the phases
-    every = [s // math.gcd(s, d) for s, d in zip(stride, dilation, strict=True)]  # the taps of a phase lie so far apart
-    taps = math.prod(math.ceil(k / step) for k, step in zip(weight.shape[2:], every, strict=True))  # at most
-    rows, columns, terms = x_shape[0] * math.prod(largest), weight.shape[1], taps * kind.filled(len(weight) // groups)
-    numbers = *every, *geometry.numbers(kind.filled, 0, gradients.shape[-1])
-    arrays = gradients, kind.filters(weight), bias, result
-    _launch(kind, "conv2d_grad_x", arrays, rows, columns, terms, numbers, groups, math.prod(stride))
-    return grad_x
+    return _grad_x(grad_out, weight, None, geometry, precision)
+
+
+def conv_transpose2d_forward(x, weight, bias, y_shape, stride, padding, dilation, groups):
+    """y of that shape, bfloat16: what conv2d_grad_x gives, and the bias before it is rounded."""
+    geometry = _geometry(y_shape, weight.shape, x.shape, stride, padding, dilation, groups)
+    return _grad_x(x, weight, bias, geometry, "bfloat16")
 
 
 def conv2d_grad_weight(grad_out, x, weight_shape, stride, padding, dilation, groups, precision="bfloat16"):
@@ -156,10 +159,10 @@ def conv2d_grad_weight(grad_out, x, weight_shape, stride, padding, dilation, gro
     geometry = _geometry(x.shape, weight_shape, grad_out.shape, stride, padding, dilation, groups)
     images, gradients = kind.images(x, groups), kind.images(grad_out, groups)
     grad_weight = empty(x, weight_shape, "float32")
-    rows, columns = geometry.taps * kind.filled(weight_shape[1]), weight_shape[0] // groups
-    terms = len(x) * math.prod(grad_out.shape[2:])
+    rows, positions = geometry.taps * kind.filled(weight_shape[1]), len(x) * math.prod(grad_out.shape[2:])
+    sums = Sums(rows, weight_shape[0] // groups, positions, groups)
     numbers = geometry.numbers(kind.filled, images.shape[-1], gradients.shape[-1])
-    _launch(kind, "conv2d_grad_weight", (gradients, images, grad_weight), rows, columns, terms, numbers, groups)
+    _launch(kind, "conv2d_grad_weight", (gradients, images, grad_weight), sums, numbers)
     return grad_weight
 
 
@@ -221,13 +224,29 @@ def _geometry(x_shape, weight_shape, out_shape, *options):
     return Geometry(tuple(x_shape), tuple(weight_shape), tuple(out_shape), *options)
 
 
-def _launch(kind, name, arrays, rows, columns, terms, numbers, groups, phases=1):
-    """Launch the kernel of a product: rows x columns sums of so many terms, in each group and phase."""
-    kernel, width = kind.kernel(name, columns)
-    tiles = math.ceil(rows / ROWS) * math.ceil(columns / width)
-    splits, length = cut(terms, tiles * groups * phases, SHORTEST, TILE_BYTES // kind.dtype.itemsize)
-    parts = parts_of_sums(arrays[0], tiles * groups * phases, splits, ROWS * width, "float32")
-    grid, shared = (tiles, groups, phases * splits), shared_bytes(width) + ROWS * POSITION_BYTES
+def _grad_x(grad_out, weight, bias, geometry, precision):
+    kind = _kind(grad_out, precision)
+    n, _, *size = geometry.x_shape
+    grad_x, result = kind.result(geometry.x_shape, grad_out)
+    gradients = kind.images(grad_out, geometry.groups)
+    largest = [math.ceil(pixels / step) for pixels, step in zip(size, geometry.stride, strict=True)]  # of the phases
+    every = [s // math.gcd(s, d) for s, d in zip(geometry.stride, geometry.dilation, strict=True)]  # taps, of a phase
+    taps = math.prod(math.ceil(k / step) for k, step in zip(weight.shape[2:], every, strict=True))  # at most
+    terms = taps * kind.filled(len(weight) // geometry.groups)
+    phases = math.prod(geometry.stride)
+    sums = Sums(n * math.prod(largest), weight.shape[1], terms, geometry.groups, phases)
+    numbers = *every, *geometry.numbers(kind.filled, 0, gradients.shape[-1])
+    _launch(kind, "conv2d_grad_x", (gradients, kind.filters(weight), bias, result), sums, numbers)
+    return grad_x
+
+
+def _launch(kind, name, arrays, sums, numbers):
+    kernel, width = kind.kernel(name, sums.columns)
+    tiles = math.ceil(sums.rows / ROWS) * math.ceil(sums.columns / width)
+    count = tiles * sums.groups * sums.phases
+    splits, length = cut(sums.terms, count, SHORTEST, TILE_BYTES // kind.dtype.itemsize)
+    parts = parts_of_sums(arrays[0], count, splits, ROWS * width, "float32")
+    grid, shared = (tiles, sums.groups, sums.phases * splits), shared_bytes(width) + ROWS * POSITION_BYTES
     kernel[grid, ROWS](*arrays, *parts, length, splits, *numbers, shared=shared)
 
 
