@@ -15,7 +15,13 @@
 //   conv2d_grad_x_128x128       767, 512
 //   conv2d_grad_weight_128x128  822, 512
 //
-// With 64 x 64 results, digits in each number's address and no phases it was 542, 256, and 731 and 583 backward.
+// With 64 x 64 results, digits in each number's address and no phases it was 542, 256, and 731 and 583 backward. What
+// a warp touches, counted in the emulator for 64 channels, 64 filters and 28 x 28 pixels, before and now:
+//
+//   sectors for each read of the weights in grad_x     3 x 3  32, 8.2      3 x 3, stride 2  32, 17      1 x 1  4, 4
+//   reads of shared memory in grad_x, in thousands     3 x 3  120, 120     3 x 3, stride 2  120, 37     1 x 1  13, 13
+//   sectors for each write of y                        15.1, 4.0
+//   turns of the banks for each write of a tile        2 along k, else 1; now 1
 //
 // Sizes: x (N, C, H, W), weight (OC, CG, KH, KW) with CG = C / groups, y (N, OC, OH, OW), OG = OC / groups. Output (oh,
 // ow) sees with tap (u, v) the pixel (oh * SH - PT + u * DH, ow * SW - PL + v * DW), or 0 outside the image.

@@ -9,6 +9,7 @@ from checks import needs_compiler, raises
 
 from minicnn.device import DeviceError, KernelError
 from minicnn.emulated import on_device
+from minicnn.kernels.cuda import conv
 from minicnn.kernels.cuda.emulator import recording as record
 from minicnn.kernels.cuda.emulator.recording import loaded_bytes, recording, requests, sectors, turns
 from minicnn.kernels.cuda.launch import Kernel
@@ -141,6 +142,23 @@ def test_the_ladder_of_matmul_writes_whole_sectors_and_no_bank_twice(rung, monke
     if rung == "matmul_shared":
         for rows in (launch.writes("a_tile"), launch.reads("a_tile"), launch.writes("b_tile"), launch.reads("b_tile")):
             assert turns(rows) == len(np.unique(requests(rows)))
+
+
+@pytest.mark.parametrize("stride, of_weights", [(1, 8.3), (2, 18)])
+def test_gradients_of_images_fetch_neighbouring_weights_and_multiply_no_zeros(monkeypatch, stride, of_weights):
+    """Sectors for each read of the weights; four times the pixels with stride 2, and as many multiply-adds."""
+    monkeypatch.setenv("MINICNN_EMULATE_GPU", "1")
+    side, geometry = 8 * stride, ((stride, stride), ((1, 1), (1, 1)), (1, 1), 1)
+    with recording() as launches:
+        conv.conv2d_grad_x(zeros((1, 16, 8, 8)), (1, 64, side, side), zeros((16, 64, 3, 3)), *geometry)
+    (launch,) = launches
+    weights = launch.reads("weight")
+    assert sectors(weights) / len(np.unique(requests(weights))) < of_weights
+    steps = 16 * 9 // 8  # pairs of tiles; 8 warps read 8 rows of each
+    assert len(np.unique(requests(launch.reads("b_tile")))) == steps * 8 * 8
+    if stride == 1:
+        assert sectors(launch.writes("grad_x")) == 64 * 8 * 8 * 4 / 32
+        assert turns(launch.writes("a_tile")) == len(np.unique(requests(launch.writes("a_tile"))))
 
 
 def test_nothing_is_recorded_outside_or_of_a_launch_that_failed(launched):
