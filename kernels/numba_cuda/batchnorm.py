@@ -1,5 +1,5 @@
-"""Batch normalisation of x (N, C, inner); mirrors minicnn/ops/batchnorm.py. The ReLU behind it, and the sum with a
-residual, are done on the way.
+"""Batch normalisation of x (N, C, inner); mirrors minicnn/ops/batchnorm.py. The sum with a residual and
+the ReLU behind it are done on the way forward; in CUDA C++, on the way back, too.
 
 Threads   thread block (c, part) has a part of channel c: THREADS numbers side by side, and then those that lie
           gridDim.y * THREADS further on
@@ -63,12 +63,20 @@ def batch_norm_forward(x, weight, bias, mean, inv_std):
 
 def batch_norm_grad_weight_bias(grad_out, x, mean, inv_std):
     """(grad_weight, grad_bias), each (C,): the sums of grad_out * x_hat and of grad_out."""
-    return _sums(grad_out, x, (None, None), (mean, inv_std), False)
+    grid, inv_std = _grid(x), contiguous(inv_std)
+    parts = empty(x, (2, *reversed(grid)))
+    batch_norm_sums_kernel[grid, THREADS](folded(grad_out, 3), folded(x, 3), contiguous(mean), parts)
+    sums = empty(x, inv_std.shape), empty(x, inv_std.shape)
+    batch_norm_grad_weight_bias_kernel[blocks(inv_std.size), THREADS](parts, inv_std, *sums)
+    return sums
 
 
 def batch_norm_grad_x(grad_out, x, weight, mean, inv_std, sums):
     """grad_x; `sums` is (grad_weight, grad_bias) in training, None in evaluation."""
-    return _grad_x(grad_out, x, (weight, None), (mean, inv_std), sums, False)
+    grad_x = empty(x, x.shape)
+    per_channel = map(contiguous, (weight, mean, inv_std, *(sums or (None, None))))
+    batch_norm_grad_x_kernel[_grid(x), THREADS](folded(grad_out, 3), folded(x, 3), *per_channel, folded(grad_x, 3))
+    return grad_x
 
 
 def batch_norm_relu_forward(x, weight, bias, mean, inv_std, residual):
@@ -77,14 +85,11 @@ def batch_norm_relu_forward(x, weight, bias, mean, inv_std, residual):
 
 
 def batch_norm_relu_backward(grad_out, x, y, weight, bias, statistics, training, residual):
-    """(grad_x, grad_weight, grad_bias, grad_residual) of the above.
-
-    Without a residual, whose gradient the one behind the ReLU is, y's sign is worked out again in both kernels.
-    """
-    behind = relu_backward(grad_out, y) if residual else None
-    g, affine, relu = (grad_out, (weight, bias), True) if behind is None else (behind, (weight, None), False)
-    sums = _sums(g, x, affine, statistics, relu)
-    return _grad_x(g, x, affine, statistics, sums if training else None, relu), *sums, behind
+    """(grad_x, grad_weight, grad_bias, grad_residual) of the above: the ReLU's backward, then batch norm's."""
+    behind = relu_backward(grad_out, y)
+    sums = batch_norm_grad_weight_bias(behind, x, *statistics)
+    grad_x = batch_norm_grad_x(behind, x, weight, *statistics, sums if training else None)
+    return grad_x, *sums, behind if residual else None
 
 
 def moments(x):
@@ -111,25 +116,6 @@ def _forward(x, weight, bias, mean, inv_std, residual, relu):
     per_channel = map(contiguous, (weight, bias, mean, inv_std))
     batch_norm_forward_kernel[_grid(x), THREADS](folded(x, 3), *per_channel, folded(residual, 3), folded(y, 3), relu)
     return y
-
-
-def _sums(grad_out, x, affine, statistics, relu):
-    grid = _grid(x)
-    parts, inv_std = empty(x, (2, *reversed(grid))), contiguous(statistics[1])
-    per_channel = map(contiguous, (*affine, *statistics))
-    batch_norm_sums_kernel[grid, THREADS](folded(grad_out, 3), folded(x, 3), *per_channel, parts, relu)
-    sums = empty(x, inv_std.shape), empty(x, inv_std.shape)
-    batch_norm_grad_weight_bias_kernel[blocks(inv_std.size), THREADS](parts, inv_std, *sums)
-    return sums
-
-
-def _grad_x(grad_out, x, affine, statistics, sums, relu):
-    grad_x = empty(x, x.shape)
-    per_channel = map(contiguous, (*affine, *statistics, *(sums or (None, None))))
-    batch_norm_grad_x_kernel[_grid(x), THREADS](
-        folded(grad_out, 3), folded(x, 3), *per_channel, folded(grad_x, 3), relu
-    )
-    return grad_x
 
 
 def _grid(x):
@@ -240,25 +226,18 @@ def batch_norm_forward_kernel(
 
 
 @kernel
-def batch_norm_sums_kernel(
-    grad_out: T3, x: T3, weight: Affine, bias: Affine, mean: T[:], inv_std: T[:], parts: T3, relu: bool_
-):
-    """Of each part of a channel, parts (2, parts, C): the sums of g * (x - mean) and of g, which is grad_out or, with
-    relu, the gradient behind the ReLU, where y's sign is worked out again."""
+def batch_norm_sums_kernel(grad_out: T3, x: T3, mean: T[:], parts: T3):
+    """Of each part of a channel, parts (2, parts, C): the sums of grad_out * (x - mean) and of grad_out."""
     N, _, inner = x.shape
     zero = x.dtype.type(0)
     partial = cuda.shared.array(THREADS, x.dtype)
     c, part, stride = cuda.blockIdx.x, cuda.blockIdx.y, cuda.gridDim.y * THREADS
-    scale = inv_std[c] if weight is None else inv_std[c] * weight[c]
-    shift = zero if bias is None else bias[c]
     along, total, lost_along, lost = zero, zero, zero, zero
     m = part * THREADS + cuda.threadIdx.x  # [0, N * inner)
     n, i, images, places = m // inner, m % inner, stride // inner, stride % inner
     for _ in range(m, N * inner, stride):
-        g, d = grad_out[n, c, i], x[n, c, i] - mean[c]
-        if relu and d * scale + shift <= zero:
-            g = zero
-        along, lost_along = add(along, lost_along, g * d)
+        g = grad_out[n, c, i]
+        along, lost_along = add(along, lost_along, g * (x[n, c, i] - mean[c]))
         total, lost = add(total, lost, g)
         n, i = step(n, i, images, places, inner)
     along, total = block_sum(along, partial), block_sum(total, partial)
@@ -268,7 +247,7 @@ def batch_norm_sums_kernel(
 
 @kernel
 def batch_norm_grad_weight_bias_kernel(parts: T3, inv_std: T[:], grad_weight: T[:], grad_bias: T[:]):
-    """grad_weight = sum of g * x_hat, grad_bias = sum of g, from the sums' parts; a thread for each channel."""
+    """grad_weight = sum of grad_out * x_hat, grad_bias = sum of grad_out, from parts; a thread for each channel."""
     zero = inv_std.dtype.type(0)
     for c in range(cuda.grid(1), inv_std.size, cuda.gridsize(1)):
         along, total, lost_along, lost = zero, zero, zero, zero
@@ -280,23 +259,20 @@ def batch_norm_grad_weight_bias_kernel(parts: T3, inv_std: T[:], grad_weight: T[
 
 @kernel
 def batch_norm_grad_x_kernel(
-    grad_out: T3, x: T3, weight: Affine, bias: Affine, mean: T[:], inv_std: T[:],
-    grad_weight: Affine, grad_bias: Affine, grad_x: T3, relu: bool_,
-):  # fmt: skip
-    """grad_x = weight * inv_std * (g - grad_bias / count - x_hat * grad_weight / count); in evaluation, where mean and
-    variance are constants, grad_weight and grad_bias are None. g: as above."""
+    grad_out: T3, x: T3, weight: Affine, mean: T[:], inv_std: T[:], grad_weight: Affine, grad_bias: Affine, grad_x: T3
+):
+    """grad_x = weight * inv_std * (grad_out - grad_bias / count - x_hat * grad_weight / count); in evaluation, where
+    mean and variance are constants, grad_weight and grad_bias are None."""
     N, _, inner = x.shape
-    zero, count = x.dtype.type(0), x.dtype.type(N * inner)  # numbers of a channel
+    count = x.dtype.type(N * inner)  # numbers of a channel
     c, stride = cuda.blockIdx.x, cuda.gridDim.y * THREADS  # [0, C)
     scale = inv_std[c] if weight is None else inv_std[c] * weight[c]
-    shift = zero if bias is None else bias[c]
     m = cuda.blockIdx.y * THREADS + cuda.threadIdx.x  # [0, N * inner)
     n, i, images, places = m // inner, m % inner, stride // inner, stride % inner
     for _ in range(m, N * inner, stride):
-        g, d = grad_out[n, c, i], x[n, c, i] - mean[c]
-        if relu and d * scale + shift <= zero:
-            g = zero
+        grad = grad_out[n, c, i]
         if grad_weight is not None and grad_bias is not None:  # training: x moves mean and variance as well
-            g -= (grad_bias[c] + d * inv_std[c] * grad_weight[c]) / count
-        grad_x[n, c, i] = scale * g
+            x_hat = (x[n, c, i] - mean[c]) * inv_std[c]
+            grad -= (grad_bias[c] + x_hat * grad_weight[c]) / count
+        grad_x[n, c, i] = scale * grad
         n, i = step(n, i, images, places, inner)
