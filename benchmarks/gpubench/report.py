@@ -15,14 +15,15 @@ ABOUT_TIMES = (
 ABOUT_SHARES = (
     "Times as above; TFLOP/s counts the operations of the formula. The shares are of speed: 100 % is as fast as cuBLAS "
     "or cuDNN through PyTorch, in the faster of its memory layouts: in strict float32 (its TF32 flags off), with them "
-    "on, and in bfloat16. Ours on tensor cores (in tf32, float16, bfloat16) take and give float32: they round and pack."
+    "on, and in bfloat16. Ours in tf32 and float16 take and give float32 arrays: they round, and pack. Ours in bfloat16 "
+    "have bfloat16 activations, channels-last, beside float32 weights, which they round; those on Hopper by wgmma and TMA."
 )
 ABOUT_STEPS = (
     "Forward, loss, backward and update of one batch that is on the GPU already; dropout as the network has it. Times "
     "are from the end of a step to the end of the next, launching included. Peak: the most memory in use (PyTorch: "
     "max_memory_allocated, which does not see inside a graph; minicnn: CuPy's pool), and what the pool held from the "
-    "GPU. minicnn's arrays are float32 in every precision: tf32 beside TF32, bfloat16 beside AMP, which also halves "
-    "what lies in memory."
+    "GPU. minicnn's arrays are float32 in float32 and tf32, which stands beside TF32; in bfloat16, beside AMP, its "
+    "activations are bfloat16 and channels-last. Numba's steps have the learner's kernels: tier plain."
 )
 
 CHECKS = {  # heading: (section, dtype)

@@ -16,6 +16,7 @@ def tiny():
         *cases.pools((1, 2, 4, 5), (2, 3), (2, 1), (1, 1)),
         *cases.norms_across_channels((1, 6, 2, 2)), *cases.resizings((1, 2, 2, 3), (3, 4), "bilinear"),
     ]  # fmt: skip
+    many_channels = cases.convolutions("many channels", (1, 72, 2, 3), (72, 72, 1, 1))
     many_positions = cases.convolutions("many positions", (1, 1, 16, 33), (1, 1, 1, 1))
     return [
         *cases.elementwise((2, 5)), *cases.batch_norms((2, 2, 3)),
@@ -27,7 +28,7 @@ def tiny():
         *[case for case in many_positions if case.op == "conv2d_grad_weight"],
         *cases.rounded(products, ["tf32"]), *cases.rounded(grouped, ["float16"]), *cases.updates([(3,), (2, 2)]),
         *cases.casts((1, 2, 3, 4)), *cases.casts((3, 5)), *cases.in_bfloat16([*products, *grouped, *images]),
-        *cases.on_hopper(grouped),
+        *cases.on_hopper(grouped), *cases.in_bfloat16(many_channels),
     ]  # fmt: skip
 
 
