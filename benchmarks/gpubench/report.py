@@ -15,8 +15,8 @@ ABOUT_TIMES = (
 ABOUT_SHARES = (
     "Times as above; TFLOP/s counts the operations of the formula. The shares are of speed: 100 % is as fast as cuBLAS "
     "or cuDNN through PyTorch, in the faster of its memory layouts: in strict float32 (its TF32 flags off), with them "
-    "on, and in bfloat16. Ours in tf32 and float16 take and give float32 arrays: they round, and pack. Ours in bfloat16 "
-    "have bfloat16 activations, channels-last, beside float32 weights, which they round; those on Hopper by wgmma and TMA."
+    "on, and in bfloat16. Ours in tf32 and float16 take and give float32 arrays: they round, and pack. In bfloat16 "
+    "activations are bfloat16 and channels-last, weights float32, and rounded; on Hopper: by wgmma and TMA."
 )
 ABOUT_STEPS = (
     "Forward, loss, backward and update of one batch that is on the GPU already; dropout as the network has it. Times "
