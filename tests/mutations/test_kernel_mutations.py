@@ -41,6 +41,7 @@ TRIED = {  # of tensor cores' kernels, those of every run; each of the others co
     "results that TMA does not see",
     "the phase before is waited for",
     "sums that nobody waits for",
+    "a split left out",
     "copies that nobody waits for",
     "a missing barrier in the pipeline",
     "groups that are not closed at the end",
