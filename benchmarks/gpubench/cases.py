@@ -28,6 +28,12 @@ ROUNDED = "tf32", "float16"  # precisions in which arrays stay float32
 ACTIVATIONS = "x", "y", "grad_out", "residual", "a", "b"  # arguments that are bfloat16 in that precision
 
 
+class DtypeOf(NamedTuple):
+    """An argument that is the dtype of another one."""
+
+    name: str
+
+
 class Case(NamedTuple):
     """One op with arguments."""
 
@@ -67,6 +73,8 @@ class Case(NamedTuple):
                     made[name] = channels_last(value.astype(BFLOAT16), move)
                     continue
                 value = type(value)(map(move, value)) if isinstance(value, (list, tuple)) else move(value)
+            if isinstance(value, DtypeOf):
+                value = made[value.name].dtype
             made[name] = made[value] if isinstance(value, str) else value
         return made
 
@@ -194,7 +202,12 @@ def losses(rows, classes):
     label, arrays = by((rows, classes)), dict.fromkeys(("x", "y", "logp", "grad_out"), normal(rows, classes))
     values = arrays | {"dim": 1, "grad_loss": normal(), "target": integers(classes, rows, dtype=np.int64)}
     values |= {"weight": None, "ignore_index": -100, "label_smoothing": 0.1}
-    values |= {"x_shape": (rows, classes), "count": rows, "divisor": lambda rng: np.full((), rows, np.float32)}
+    values |= {
+        "x_shape": (rows, classes),
+        "count": rows,
+        "dtype": DtypeOf("logp"),
+        "divisor": lambda rng: np.full((), rows, np.float32),
+    }
     found = cases("softmax", label, values)
     for page in ("cross_entropy", "nll_loss"):
         found += cases(page, label, values)
