@@ -183,6 +183,8 @@ def test_the_figures_of_all_sections_meet_in_the_table(torch, torchvision, emula
     some = [case for case in sizes.tiny() if " in " not in case.op or case.op.endswith("tf32")]
     monkeypatch.setitem(sizes.LISTS, "tiny", lambda: some)
     monkeypatch.setattr(part("steps"), "PRECISIONS", {"tf32": "TF32"})
+    one = {"model": "resnet18", "batch_size": 2, "size": 4}
+    monkeypatch.setattr(part("steps"), "networks", lambda tiny, memory: [one])
     one_way = functools.partial(part("steps").items_of_torch, part("steps").WAYS[1:2])
     monkeypatch.setitem(sections.SECTIONS, "steps_torch", ("", 1, one_way))
     rows = {}
