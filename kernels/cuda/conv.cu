@@ -2,8 +2,8 @@
 //
 //   conv2d_direct    one thread for each output, the sum as the formula has it
 //   im2col           explicit: the windows as the columns of a matrix in memory, then a product (matmul.cu)
-//   conv2d_implicit  implicit: the products of minicnn/ops/conv.py, but the matrix is nowhere: a thread block gathers the
-//                    tile of it that it is about to multiply straight into shared memory
+//   conv2d_implicit  implicit: the products of minicnn/ops/conv.py, but the matrix is nowhere: a thread block gathers
+//                    the tile of it that it is about to multiply straight into shared memory
 //   conv2d_forward, conv2d_grad_x, conv2d_grad_weight
 //                    the same without divisions, from larger tiles. These are the ones that training runs, each in
 //                    three sizes of tiles. tensor_conv.cu has them once more with fewer digits, and winograd.cu 3 x 3
@@ -114,8 +114,8 @@ __global__ void conv2d_implicit(const T *__restrict__ x, const T *__restrict__ w
         }
 }
 
-// 4. What changed: each thread has one k of a tile and several columns, whose windows it looks up once, before the loop;
-//    in the loop (c, u, v) is counted up, digit by digit (conv.cuh). And the product is that of matmul_large: two
+// 4. What changed: each thread has one k of a tile and several columns, whose windows it looks up once, before the
+//    loop; in the loop (c, u, v) is counted up, digit by digit (conv.cuh). And the product is that of matmul_large: two
 //    buffers, 8 x 8 results of a thread. What it bought: no division in the loop, a quarter of the other work for each
 //    multiply-add, half of the bytes. What it costs: fewer thread blocks, so that small layers take the smaller tiles.
 //    Columns are as in rung 3; a warp fetches 32 neighbouring windows, and of the filters 4 rows of 8 neighbours.
@@ -142,9 +142,9 @@ __device__ void forward(const T *x, const T *weight, const T *bias, T *y, GEOMET
     store_tile(sum, place, store);
 }
 
-// grad_x: rows are a group's CG channels, columns pixels, k counts (o, u, v): which output saw this pixel with this tap?
-// With a stride, only one tap in SH * SW finds one, but which ones these are is the same for every SH-th row and SW-th
-// column of pixels. So there is a product for each of these phases, with its own pixels and its own taps, and no zero
+// grad_x: rows are a group's CG channels, columns pixels, k counts (o, u, v): which output saw this pixel with this
+// tap? With a stride, only one tap in SH * SW finds one, but which ones these are is the same for every SH-th row and
+// SW-th column of pixels. So there is a product for each of these phases, with its own pixels and its own taps, and no zero
 // is multiplied but those at the edges. In a phase, output and tap go as in a forward pass with stride 1 (Phase).
 //    Filters   a warp fetches weights of 8 k for 4 channels, which for 3 x 3 taps are 144 neighbouring bytes; of a
 //              single tap, 32 neighbouring channels
@@ -207,47 +207,59 @@ __device__ void grad_weight_of(const T *grad_out, const T *x, T *grad_weight, T 
 // The three sizes of tiles
 
 template <typename T>
-__global__ void __launch_bounds__(THREADS, RESIDENT<T>) conv2d_forward_128x128(const T *__restrict__ x, const T *__restrict__ weight, const T *__restrict__ bias, T *__restrict__ y, GEOMETRY) {
+__global__ void __launch_bounds__(THREADS, RESIDENT<T>) conv2d_forward_128x128(
+    const T *__restrict__ x, const T *__restrict__ weight, const T *__restrict__ bias, T *__restrict__ y, GEOMETRY) {
     forward<2, 2>(x, weight, bias, y, SIZES);
 }
 
 template <typename T>
-__global__ void __launch_bounds__(THREADS, RESIDENT<T>) conv2d_grad_x_128x128(const T *__restrict__ grad_out, const T *__restrict__ weight, T *__restrict__ grad_x, GEOMETRY) {
+__global__ void __launch_bounds__(THREADS, RESIDENT<T>) conv2d_grad_x_128x128(
+    const T *__restrict__ grad_out, const T *__restrict__ weight, T *__restrict__ grad_x, GEOMETRY) {
     grad_x_of<2, 2>(grad_out, weight, grad_x, SIZES);
 }
 
 template <typename T>
-__global__ void __launch_bounds__(THREADS, RESIDENT<T>) conv2d_grad_weight_128x128(const T *__restrict__ grad_out, const T *__restrict__ x, T *__restrict__ grad_weight, T *parts, unsigned *arrived, int splits, int length, GEOMETRY) {
+__global__ void __launch_bounds__(THREADS, RESIDENT<T>) conv2d_grad_weight_128x128(
+    const T *__restrict__ grad_out, const T *__restrict__ x, T *__restrict__ grad_weight, T *parts, unsigned *arrived,
+    int splits, int length, GEOMETRY) {
     grad_weight_of<2, 2>(grad_out, x, grad_weight, parts, arrived, splits, length, SIZES);
 }
 
 template <typename T>
-__global__ void __launch_bounds__(THREADS, RESIDENT<T>) conv2d_forward_64x128(const T *__restrict__ x, const T *__restrict__ weight, const T *__restrict__ bias, T *__restrict__ y, GEOMETRY) {
+__global__ void __launch_bounds__(THREADS, RESIDENT<T>) conv2d_forward_64x128(
+    const T *__restrict__ x, const T *__restrict__ weight, const T *__restrict__ bias, T *__restrict__ y, GEOMETRY) {
     forward<1, 2>(x, weight, bias, y, SIZES);
 }
 
 template <typename T>
-__global__ void __launch_bounds__(THREADS, RESIDENT<T>) conv2d_grad_x_64x128(const T *__restrict__ grad_out, const T *__restrict__ weight, T *__restrict__ grad_x, GEOMETRY) {
+__global__ void __launch_bounds__(THREADS, RESIDENT<T>) conv2d_grad_x_64x128(
+    const T *__restrict__ grad_out, const T *__restrict__ weight, T *__restrict__ grad_x, GEOMETRY) {
     grad_x_of<1, 2>(grad_out, weight, grad_x, SIZES);
 }
 
 template <typename T>
-__global__ void __launch_bounds__(THREADS, RESIDENT<T>) conv2d_grad_weight_64x128(const T *__restrict__ grad_out, const T *__restrict__ x, T *__restrict__ grad_weight, T *parts, unsigned *arrived, int splits, int length, GEOMETRY) {
+__global__ void __launch_bounds__(THREADS, RESIDENT<T>) conv2d_grad_weight_64x128(
+    const T *__restrict__ grad_out, const T *__restrict__ x, T *__restrict__ grad_weight, T *parts, unsigned *arrived,
+    int splits, int length, GEOMETRY) {
     grad_weight_of<1, 2>(grad_out, x, grad_weight, parts, arrived, splits, length, SIZES);
 }
 
 template <typename T>
-__global__ void __launch_bounds__(THREADS, RESIDENT<T>) conv2d_forward_64x64(const T *__restrict__ x, const T *__restrict__ weight, const T *__restrict__ bias, T *__restrict__ y, GEOMETRY) {
+__global__ void __launch_bounds__(THREADS, RESIDENT<T>) conv2d_forward_64x64(
+    const T *__restrict__ x, const T *__restrict__ weight, const T *__restrict__ bias, T *__restrict__ y, GEOMETRY) {
     forward<1, 1>(x, weight, bias, y, SIZES);
 }
 
 template <typename T>
-__global__ void __launch_bounds__(THREADS, RESIDENT<T>) conv2d_grad_x_64x64(const T *__restrict__ grad_out, const T *__restrict__ weight, T *__restrict__ grad_x, GEOMETRY) {
+__global__ void __launch_bounds__(THREADS, RESIDENT<T>) conv2d_grad_x_64x64(
+    const T *__restrict__ grad_out, const T *__restrict__ weight, T *__restrict__ grad_x, GEOMETRY) {
     grad_x_of<1, 1>(grad_out, weight, grad_x, SIZES);
 }
 
 template <typename T>
-__global__ void __launch_bounds__(THREADS, RESIDENT<T>) conv2d_grad_weight_64x64(const T *__restrict__ grad_out, const T *__restrict__ x, T *__restrict__ grad_weight, T *parts, unsigned *arrived, int splits, int length, GEOMETRY) {
+__global__ void __launch_bounds__(THREADS, RESIDENT<T>) conv2d_grad_weight_64x64(
+    const T *__restrict__ grad_out, const T *__restrict__ x, T *__restrict__ grad_weight, T *parts, unsigned *arrived,
+    int splits, int length, GEOMETRY) {
     grad_weight_of<1, 1>(grad_out, x, grad_weight, parts, arrived, splits, length, SIZES);
 }
 
@@ -259,7 +271,8 @@ __global__ void conv2d_grad_bias(const T *__restrict__ grad_out, T *__restrict__
     __shared__ T partial[THREADS];
     Sum<T> sum;
     Radices of_place = {1, area};
-    for (Digits at = of_place.of(threadIdx.x), step = of_place.of(THREADS); at.a < N; of_place.add(at, step))  // image at.a
+    Digits step = of_place.of(THREADS);
+    for (Digits at = of_place.of(threadIdx.x); at.a < N; of_place.add(at, step))  // a: the image, c: the place in it
         sum.add(grad_out[((long long)at.a * OC + blockIdx.x) * area + at.c]);
     partial[threadIdx.x] = sum.total;
     __syncthreads();

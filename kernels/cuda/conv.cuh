@@ -58,8 +58,8 @@ struct Windows : Share<DEEP, WIDTH> {
         int u = tap.b * seen.down, v = tap.c * seen.right;  // in pixels
         int offset = (tap.a * seen.H + u) * seen.W + v;
         for (int p = 0; p < COUNT; p++) {
-            bool inside = k < seen.last && unsigned(h[p] + u) < unsigned(seen.H) && unsigned(w[p] + v) < unsigned(seen.W);
-            numbers[p] = inside ? origin[p][offset] : T(0);
+            bool inside = unsigned(h[p] + u) < unsigned(seen.H) && unsigned(w[p] + v) < unsigned(seen.W);
+            numbers[p] = k < seen.last && inside ? origin[p][offset] : T(0);
         }
         k += DEEP;
         of_k.add(tap, step);
@@ -94,8 +94,8 @@ struct Taps : Share<DEEP, WIDTH> {
         int h = position.b * seen.stride_h + seen.top, w = position.c * seen.stride_w + seen.left;
         const T *origin = x + position.a * image + (h * seen.W + w);
         for (int p = 0; p < COUNT; p++) {
-            bool inside = k < seen.last && unsigned(h + u[p]) < unsigned(seen.H) && unsigned(w + v[p]) < unsigned(seen.W);
-            numbers[p] = inside ? origin[offset[p]] : T(0);
+            bool inside = unsigned(h + u[p]) < unsigned(seen.H) && unsigned(w + v[p]) < unsigned(seen.W);
+            numbers[p] = k < seen.last && inside ? origin[offset[p]] : T(0);
         }
         k += DEEP;
         of_k.add(position, step);
@@ -114,7 +114,8 @@ struct Positions : Share<DEEP, WIDTH> {
 
     __device__ Positions(int thread, const T *grad_out, int first, int count, int area, long long image, int first_k,
                          int last)
-        : Share<DEEP, WIDTH>(thread, true), n(first + this->column), count(count), k(first_k + this->Share<DEEP, WIDTH>::row),
+        : Share<DEEP, WIDTH>(thread, true), n(first + this->column), count(count),
+          k(first_k + this->Share<DEEP, WIDTH>::row),
           last(last), apart(APART * area), image(image), of_k{1, area} {
         row = grad_out + (long long)n * area;
         position = of_k.of(k), step = of_k.of(DEEP);
@@ -138,7 +139,8 @@ struct Filters : Share<DEEP, WIDTH> {
     Radices of_k;
     Digits tap, step;
 
-    __device__ Filters(int thread, const T *weight, int first_n, int count, int taps, int down, int right, const Seen &seen)
+    __device__ Filters(int thread, const T *weight, int first_n, int count, int taps, int down, int right,
+                       const Seen &seen)
         : Share<DEEP, WIDTH>(thread, taps > 1), n(first_n + this->column), count(count), k(this->row), last(seen.last),
           down(down), right(right), filter(count * taps), channel(taps), of_k{seen.KH, seen.KW} {
         first = weight + (long long)n * channel;
@@ -154,7 +156,7 @@ struct Filters : Share<DEEP, WIDTH> {
     }
 };
 
-// One axis of a phase of grad_x, with stride S, padding P and dilation D: every S-th pixel h from `pixel` on, in [0, S).
+// One axis of a phase of grad_x, with stride S, padding P and dilation D: every S-th pixel h from `pixel` (below S) on.
 // Its taps are those u with u * D % S == (pixel + P) % S, as output (h + P - u * D) / S saw pixel h with tap u.
 struct Phase {
     int pixel, pixels;      // the first one; how many there are, S apart

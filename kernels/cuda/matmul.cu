@@ -128,9 +128,10 @@ __device__ void write_four(T *to, const Four<T> &four, int count, bool aligned) 
         for (int s = 0; s < 4 && s < count; s++) to[s] = four.at[s];
 }
 
-// 5. What changed: a thread's rows are neighbours, and its columns too, so that it reads its 4 numbers of a (and of b)
-//    from shared memory in one instruction of 16 bytes. What it bought: a quarter of the instructions that are no
-//    multiply-adds; and results are written 16 bytes at a time, if J is a multiple of 4. The tiles begin at, and their rows are, a multiple of 16 bytes: else such a read is an error.
+// 5. What changed: a thread's rows are neighbours, and its columns too, so that it reads its 4 numbers of a (and of
+//    b) from shared memory in one instruction of 16 bytes. What it bought: a quarter of the instructions that are no
+//    multiply-adds; and results are written 16 bytes at a time, if J is a multiple of 4. The tiles begin at, and
+//    their rows are, a multiple of 16 bytes: else such a read is an error.
 //    Launch: as matmul_register
 template <typename T>
 __global__ void matmul_vector(PRODUCT) {

@@ -110,9 +110,10 @@ __device__ void store_tile(const T (&sum)[ROWS][COLUMNS], Place place, Store sto
 
 constexpr int FAN = 16;  // parts of a sum that one thread block adds up
 
-// Split-K: the sum over k is cut into splits, and each of these thread blocks has one part of the results in `sum`. The
-// last one to arrive (arrivals.cuh) gets the whole sum, and true; the others have nothing left to do. With more than FAN
-// parts this happens twice, for FAN of them and then for those sums. The order of the additions is always the same.
+// Split-K: the sum over k is cut into splits, and each of these thread blocks has one part of the results in `sum`.
+// The last one to arrive (arrivals.cuh) gets the whole sum, and true; the others have nothing left to do. With more
+// than FAN parts this happens twice, for FAN of them and then for those sums. The order of the additions is always
+// the same.
 //    parts     (splits, numbers of a thread, threads), the numbers in fours: coalesced, 16 bytes for each thread
 //    arrived   (splits) counters; the second time begins at counter 1, which is free as splits <= FAN * FAN
 template <typename T, int ROWS, int COLUMNS>

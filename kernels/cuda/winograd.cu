@@ -1,18 +1,18 @@
-// 3 x 3 convolutions of stride 1 with a quarter of the multiplications: Winograd's F(4 x 4, 3 x 3). What it is and why it
-// works: kernels/cpu/convolution/winograd.py, cook_toom.py; points and matrices are the same here. A tile is 4 x 4
+// 3 x 3 convolutions of stride 1 with a quarter of the multiplications: Winograd's F(4 x 4, 3 x 3). What it is and why
+// it works: kernels/cpu/convolution/winograd.py, cook_toom.py; points and matrices are the same here. A tile is 4 x 4
 // results, from 6 x 6 pixels. A pass is two launches:
 //
 //   spread     V (36, D, tiles) = B^T d B of each tile of each image, and U (36, D, I) = G g G^T of each filter
 //   multiply   at each of the 36 places M = U^T V, a product over the D channels in tiles as those of product.cuh; the
 //              last thread block of the 36 to arrive makes the results of their sums: y = A^T M A
 //
-// D is what is summed over, I the channels of the result: C and OC forward; OC and C for grad_x, whose filters are turned
-// by 180 degrees.
+// D is what is summed over, I the channels of the result: C and OC forward; OC and C for grad_x, whose filters are
+// turned by 180 degrees.
 //
 // Operations  2 * 36 * I * D * tiles, beside 2 * 9 * 16 * I * D * tiles of conv.cu
 // Bound by    arithmetic where D and I are large; V and M, 36 numbers for 16 pixels each, are written and read once
-// Rounding    errors are of a tile's largest number. Unlike on the processor, an image in which a number stands out is not
-//             worked out another way, and a NaN or an infinity reaches all results of the tiles that see it.
+// Rounding    errors are of a tile's largest number. Unlike on the processor, an image in which a number stands out is
+//             not worked out another way, and a NaN or an infinity reaches all results of the tiles that see it.
 
 #include "tiles.cuh"
 #include "divide.cuh"
@@ -57,7 +57,7 @@ __device__ void a_transposed(T *y, const T *m, int step) {
 //           neighbouring tiles, or neighbouring results' channels
 // Memory    what is written is coalesced. Pixels are read 16 bytes apart, six times from the same sectors, which the
 //           first cache holds; so are weights, which are few. No shared memory, no barrier
-// Launch    ceil(D * tiles / 256) thread blocks for images, and then ceil(D * I / 256) for filters, or none if U is there
+// Launch    ceil(D * tiles / 256) thread blocks for images, then ceil(D * I / 256) for filters, or none if U is there
 // x (N, D, H, W), weight (OC, CG, 3, 3); tiles = N * down * across; top, left: padding. turned: for grad_x
 template <typename T>
 __global__ void winograd_spread(const T *__restrict__ x, const T *__restrict__ weight, T *__restrict__ v,
@@ -104,8 +104,8 @@ __global__ void winograd_spread(const T *__restrict__ x, const T *__restrict__ w
 // The product at one place, and perhaps the results.
 //    Threads   block (16, 16), results as in product.cuh: rows are the result's channels, columns tiles
 //    Memory    a warp fetches 32 neighbouring numbers of U and of V, and writes M 16 bytes a thread. Whoever makes the
-//              results has one tile after the other, neighbours neighbouring tiles: M is read coalesced, 36 times, mostly
-//              from the second cache, as the 36 thread blocks are started together; y is written 16 bytes a thread
+//              results has one tile after the other, neighbours neighbouring tiles: M is read coalesced, 36 times,
+//              mostly from the second cache, as the 36 thread blocks start together; y is written 16 bytes at a time
 //    Launch    grid (36, tiles of the product along the columns, along the rows)
 //    sums      M (tiles of the product, 36, rows, columns); arrived: a counter for each tile of the product
 template <int R, int S, typename T>
