@@ -173,16 +173,15 @@ __device__ bool add_splits(Sums<COLUMNS> &sum, float *parts, unsigned *arrived, 
             vectors[(split * COUNT + e) * THREADS] = make_float4(from[0], from[1], from[2], from[3]);
         }
         if (!last_to_arrive(arrived + first + level, members)) return false;
+#pragma unroll 1
+        for (int member = 0; member < members; member++)  // a member's vectors are all fetched at once
 #pragma unroll
-        for (int e = 0; e < COUNT; e++) {
-            float4 total = vectors[(first * COUNT + e) * THREADS];
-            for (int member = 1; member < members; member++) {
+            for (int e = 0; e < COUNT; e++) {
                 float4 part = vectors[((first + member * apart) * COUNT + e) * THREADS];
-                total.x += part.x, total.y += part.y, total.z += part.z, total.w += part.w;
+                float(&to)[4] = sum.at[e / (COUNT / 4)][e % (COUNT / 4)];
+                to[0] = part.x + (member ? to[0] : 0.0f), to[1] = part.y + (member ? to[1] : 0.0f);
+                to[2] = part.z + (member ? to[2] : 0.0f), to[3] = part.w + (member ? to[3] : 0.0f);
             }
-            float(&to)[4] = sum.at[e / (COUNT / 4)][e % (COUNT / 4)];
-            to[0] = total.x, to[1] = total.y, to[2] = total.z, to[3] = total.w;
-        }
         split = first;
     }
     return true;
