@@ -297,6 +297,19 @@ def test_without_nvidias_compilers_and_disassemblers_the_rest_goes_on(monkeypatc
     assert "arithmetic was not counted: objdump is not installed" in said and "4.0   4.0   4" in said
 
 
+def test_the_lists(monkeypatch, capsys):
+    assert command.main(["--list"]) == 0
+    said = capsys.readouterr().out
+    assert "conv2d" in said and "matmul_naive" in said and "66.9 TFLOP/s" in said
+    monkeypatch.setattr(command, "cases", lambda: {"matmul_naive": cases()["matmul_naive"]})
+    takes = sass.Machine(32, 0, 0, 100.0, {"FFMA": 16, "LDG": 32}, "")
+    monkeypatch.setattr(command.sass, "machine", lambda *_: takes)
+    assert command.main(["--all"]) == 0
+    row = capsys.readouterr().out.splitlines()[1].split()
+    assert row[:5] == ["matmul_naive<float>", "5.67", "4.00", "1.00", "32.0"]
+    assert " ".join(row[-5:]) == "48: 16 FFMA, 32 LDG"
+
+
 def test_a_gpu_that_cannot_run_it(capsys):
     assert command.main(["product_pipelined", "--gpu", "T4"]) == 0
     assert "the T4 (sm_75) cannot run it: it is for sm_80 and newer" in capsys.readouterr().out
