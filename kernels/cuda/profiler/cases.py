@@ -105,7 +105,8 @@ def _conv_hopper():
 
 
 def _long_sums():
-    tensor_cores.multiply(_array(64, 1088), _array(1088, 64), None, "bfloat16")
+    factor = _array(1088, 64).astype(minicnn.bfloat16)
+    matmul.multiply(factor, factor, kernel="product_hopper", a_is_transposed=True)
 
 
 def _by_large_tiles(run):
@@ -163,7 +164,7 @@ def _rungs():
     found["conv2d_by_hopper"] = Case(_conv_hopper, ("hopper_conv",))
     found |= {f"conv2d_of_{channels}": Case(_conv_of(channels), ("conv",)) for channels in (64, 72)}
     found |= {f"winograd_of_{filters}": Case(_winograd(filters), ("winograd",)) for filters in (32, 64, 72)}
-    found["long_sums"] = Case(_long_sums, ("split", "tensor_cores"))
+    found["long_sums"] = Case(_long_sums, ("split", "hopper_product"))
     for function in (conv.conv2d_by_direct_sums, conv.conv2d_by_im2col, conv.conv2d_by_implicit_im2col):
         found[function.__name__] = Case(_conv_rung(function), ("conv",))
     return found
@@ -210,6 +211,9 @@ def _ops():
         "sync_batch_norm": Case(lambda: _batch_norm(F.sync_batch_norm), ("batchnorm", "batchnorm_channels")),
         "local_response_norm_of_many": Case(lambda: _op(F.local_response_norm, PICTURES, size=7), ("lrn",)),
         "conv2d_bfloat16_of_many_channels": Case(wide, ("tensor_conv",)),
+        "conv2d_of_pictures_bfloat16": Case(
+            _in("bfloat16", lambda: _op(F.conv2d, (2, 3, 11, 14), weights=((32, 3, 3, 3), (32,)))), ("tensor_conv",)
+        ),
         "cast": Case(_casts, ("cast",)),
         "max_pool2d_without_gradient": Case(_pool_without_gradient, ("max_pool",)),
         "max_pool2d_of_wide_windows": Case(lambda: _op(F.max_pool2d, PICTURES, kernel_size=17), ("max_pool",)),
