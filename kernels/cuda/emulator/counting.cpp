@@ -161,7 +161,10 @@ void count_request(AccessCounts &counts, const Request &request) {
 using namespace counting;
 
 void count_access(unsigned array, bool shared, uint64_t offset, size_t bytes, bool write, const void *code) {
-    for (; bytes > 16; offset += 16, bytes -= 16) count_access(array, shared, offset, 16, write, code);
+    // A struct of 12 bytes is copied by three instructions of 4: a GPU has them of 1, 2, 4, 8 and 16 bytes
+    size_t at_once = std::min<size_t>(bytes & -bytes, 16);
+    for (; bytes > at_once; offset += at_once, bytes -= at_once)
+        count_access(array, shared, offset, at_once, write, code);
     uint64_t key = reinterpret_cast<uint64_t>(code) << 2 | uint64_t{write} << 1 | uint64_t{shared};
     Instruction &instruction = instructions.at(key, code);
     instruction.counts.write = write, instruction.counts.shared = shared;

@@ -49,8 +49,9 @@ def known() -> Table:
 
 
 def update(table: Table) -> None:
-    """Write the table."""
-    TABLE.write_text(json.dumps(table, indent=1, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
+    """Write the table; kernels without such a line are left out."""
+    kept = {kernel: lines for kernel, lines in table.items() if lines}
+    TABLE.write_text(json.dumps(kept, indent=1, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def compare(table: Table, places: dict[tuple[str, str], str], held: Table) -> tuple[list[str], list[str]]:

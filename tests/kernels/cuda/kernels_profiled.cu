@@ -16,6 +16,19 @@ __global__ void reversed(const T *x, T *y) {
     y[threadIdx.y * 32 + threadIdx.x] = turned(tile);
 }
 
+struct Three {
+    float a, b, c;
+};
+
+template <typename T>
+__global__ void of_threes(const T *x, T *y) {
+    __shared__ Three tile[64];
+    Three three = {float(x[threadIdx.x]), 1, 2};
+    tile[threadIdx.x] = three;
+    __syncthreads();
+    y[threadIdx.x] = tile[63 - threadIdx.x].a;
+}
+
 template <typename T>
 __global__ void two_ways(const T *x, T *y) {
     T sum = x[threadIdx.x];

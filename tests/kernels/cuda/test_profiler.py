@@ -14,7 +14,7 @@ from minicnn.kernels.cuda.emulator.counting import counting
 from minicnn.kernels.cuda.matmul import LADDER
 from minicnn.kernels.cuda.profiler import arguments, gate, listing, machine_code, peaks, places, profiles, sass
 from minicnn.kernels.cuda.profiler.cases import cases
-from minicnn.kernels.cuda.source import FOLDER
+from minicnn.kernels.cuda.source import FOLDER, kernels
 
 FILE = Path(__file__).with_name("kernels_profiled.cu")
 H100 = peaks.gpu("H100")
@@ -149,6 +149,13 @@ def test_operations_and_lanes_are_counted():
     assert "lanes: 8.0 of 32" in few[places.Place(*line_of(FILE, "sum * T(3)"))]
 
 
+def test_a_struct_is_copied_by_several_instructions():
+    found = profiled(FILE, "of_threes", "x=64 y=64", block=(64,))
+    (stores,) = [work.shared for place, work in found.lines.items() if place == line_of(FILE, "] = three;")]
+    # two warps, three numbers; lanes that are 3 words apart have banks of their own
+    assert (stores.requests, stores.lanes, stores.pieces, stores.least, stores.written) == (6, 6 * 32, 6, 6, 64 * 12)
+
+
 def test_half_a_warp_is_not_there():
     assert profiled(FILE, "axpy", "x=16 y=16 a=2.0 size=16", (1,), (16,)).total.lanes == 16
 
@@ -263,8 +270,8 @@ def test_the_command(tmp_path, capsys):
         ([], ["An op, a kernel or a file", "--list"]),
         (["convolution"], ["'convolution'", "conv2d"]),
         (["absent.cu", "x"], ["absent.cu", "matmul.cu"]),
-        ([str(FILE)], ["which kernel?", "axpy, reversed, two_ways"]),
-        ([str(FILE), "scale"], ["no kernel 'scale'", "axpy, reversed, two_ways"]),
+        ([str(FILE)], ["which kernel?", "axpy, reversed, of_threes, two_ways"]),
+        ([str(FILE), "scale"], ["no kernel 'scale'", "axpy, reversed, of_threes, two_ways"]),
         ([str(FILE), "axpy"], ["x=SHAPE y=SHAPE a=NUMBER size=NUMBER"]),
         ([str(FILE), "axpy", "x=4"], ["T *y, T a, int size", "y=SHAPE a=NUMBER size=NUMBER"]),
         ([str(FILE), "axpy", "x=4", "y=4", "a=1", "size=4", "b=1"], ["no parameter b"]),
@@ -321,3 +328,20 @@ def test_the_gate_names_the_line_that_got_worse():
     worse, better = gate.compare(now, {("conv.cu conv<float>", "w[k]"): "conv.cu:193"}, held)
     assert worse == ["conv.cu:193: conv<float> reads: sectors for each needed 8, before 1: w[k]"]
     assert better == ["conv.cu: conv<float> reads: sectors for each needed 1, before 3: x[i]"]
+
+
+def test_the_gate_finds_what_is_planted(tmp_path):
+    table, where = gate.measure(["matmul_double"], without_padding(tmp_path))
+    held = {kernel: lines for kernel, lines in gate.known().items() if kernel in table}
+    (worse,), _ = gate.compare(table, where, held)
+    file, line = line_of(tmp_path / "product.cuh", "= numbers[p];")
+    assert worse.startswith(f"{file}:{line}: matmul_double<float> shared: wavefronts for each needed 9, before ")
+
+
+def test_no_line_of_a_shipped_kernel_is_worse_than_the_table_says():
+    table, where = gate.measure()
+    shipped = {f"{path.name} {kernel}" for path in FOLDER.glob("*.cu") for kernel in kernels(path)}
+    launched = {name.partition("<")[0] for name in table}
+    assert shipped == launched, "each kernel needs an op, or a rung, that launches it in kernels/cuda/profiler/cases.py"
+    worse, _ = gate.compare(table, where, gate.known())
+    assert not worse, "\n".join([*worse, "if that cannot be helped: python -m minicnn.kernels.profile --gate --update"])
