@@ -6,6 +6,7 @@ that takes more than the table says, or is not there, is worse. When one gets be
     python -m minicnn.kernels.profile --gate --update
 """
 
+import itertools
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -55,21 +56,36 @@ def update(table: Table) -> None:
 
 
 def compare(table: Table, places: dict[tuple[str, str], str], held: Table) -> tuple[list[str], list[str]]:
-    """(lines that got worse, lines that got better), each with its place and both ratios."""
+    """(lines that got worse, lines that got better), each with its place and both ratios.
+
+    A line whose text has changed is compared with one that is gone from the same kernel.
+    """
     worse, better = [], []
-    for kernel in sorted({*table, *held}):
-        now, before = table.get(kernel, {}), held.get(kernel, {})
-        for text in sorted({*now, *before}):
-            where = places.get((kernel, text), kernel.split()[0])
-            for what in ("reads", "writes", "shared"):
-                new, old = now.get(text, {}).get(what, 1.0), before.get(text, {}).get(what, 1.0)
-                pieces = f"{what}: {'wavefronts' if what == 'shared' else 'sectors'}"
-                said = f"{where}: {kernel.split()[1]} {pieces} for each needed {new:g}, before {old:g}: {text}"
-                if new > max(old, WASTE) * TOLERANCE:
-                    worse.append(said)
-                elif old > max(new, WASTE) * TOLERANCE:
-                    better.append(said)
+    for kernel, what in itertools.product(sorted({*table, *held}), ("reads", "writes", "shared")):
+        now, before = _ratios(table, kernel, what), _ratios(held, kernel, what)
+        gone = sorted(before[text] for text in before.keys() - now.keys())  # the least wasteful first
+        for text, new in sorted(now.items(), key=lambda each: (each[1], each[0])):
+            old = before.get(text)
+            if old is None:
+                fitting = [ratio for ratio in gone if new <= ratio * TOLERANCE]
+                old = fitting[0] if fitting else 1.0
+                gone = gone if not fitting else [*gone[: gone.index(old)], *gone[gone.index(old) + 1 :]]
+            said = _said(places.get((kernel, text), kernel.split()[0]), kernel, what, new, old) + f": {text}"
+            if new > max(old, WASTE) * TOLERANCE:
+                worse.append(said)
+            elif old > max(new, WASTE) * TOLERANCE:
+                better.append(said)
+        better += [_said(kernel.split()[0], kernel, what, 1.0, ratio) for ratio in gone]
     return worse, better
+
+
+def _ratios(table, kernel, what):
+    return {text: of[what] for text, of in table.get(kernel, {}).items() if what in of}
+
+
+def _said(place, kernel, what, new, old):
+    pieces = "wavefronts" if what == "shared" else "sectors"
+    return f"{place}: {kernel.split()[1]} {what}: {pieces} for each needed {new:g}, before {old:g}"
 
 
 def _wasteful(profile: Profile):

@@ -324,10 +324,23 @@ def test_a_gpu_that_cannot_run_it(capsys):
 
 def test_the_gate_names_the_line_that_got_worse():
     held = {"conv.cu conv<float>": {"y[i] = sum;": {"writes": 4.0}, "x[i]": {"reads": 3.0}}}
-    now = {"conv.cu conv<float>": {"y[i] = sum;": {"writes": 4.1}, "w[k]": {"reads": 8.0}, "s[t]": {"shared": 1.2}}}
+    now = {"conv.cu conv<float>": {"y[i] = sum;": {"writes": 4.1}, "w[k]": {"reads": 8.0}}}
     worse, better = gate.compare(now, {("conv.cu conv<float>", "w[k]"): "conv.cu:193"}, held)
     assert worse == ["conv.cu:193: conv<float> reads: sectors for each needed 8, before 1: w[k]"]
-    assert better == ["conv.cu: conv<float> reads: sectors for each needed 1, before 3: x[i]"]
+    assert better == ["conv.cu: conv<float> reads: sectors for each needed 1, before 3"]
+
+
+def test_a_line_that_is_written_anew_is_compared_with_the_one_that_is_gone():
+    def compared(now, before):
+        now, before = ({"a.cu a<float>": {t: {"reads": r} for t, r in lines.items()}} for lines in (now, before))
+        return tuple(map(len, gate.compare(now, {}, before)))
+
+    assert compared({"x[i]": 4.0}, {"x[j]": 4.0}) == (0, 0)
+    assert compared({"x[i]": 4.5}, {"x[j]": 4.0}) == (1, 1)
+    assert compared({"x[i]": 2.0}, {"x[j]": 4.0}) == (0, 1)
+    assert compared({"x[i]": 4.0, "y[i]": 4.0}, {"x[j]": 4.0}) == (1, 0)
+    assert compared({"x[i]": 2.0, "y[i]": 4.0}, {"x[j]": 4.0, "y[j]": 2.0}) == (0, 0)
+    assert compared({}, {"x[j]": 4.0}) == (0, 1)
 
 
 def test_the_gate_finds_what_is_planted(tmp_path):
