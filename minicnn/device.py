@@ -29,6 +29,7 @@ from .deviceerrors import OutOfMemoryError as OutOfMemoryError
 from .deviceerrors import naming_gpu_errors
 from .deviceerrors import naming_memory_errors as naming_memory_errors
 from .emulated import EmulatedArray, emulating, on_device
+from .precision import BFLOAT16
 from .switch import Block, PerThread
 from .tally import tally
 from .types import Array, Shape
@@ -258,11 +259,18 @@ def copy_to_host(*arrays: Array) -> list[Array]:
         return copies  # type: ignore[return-value]  # none of them is None
     cupy, (first, *others) = _cupy(), on_gpu
     with naming_gpu_errors():
-        pinned = {i: _start_copy(arrays[i]) for i in others}
-        copies[first] = cupy.asnumpy(arrays[first])  # the wait: for this copy, and all that was asked for before it
+        pinned = {i: _start_copy(_as_bits(arrays[i])) for i in others}
+        copies[first] = cupy.asnumpy(_as_bits(arrays[first]))  # the wait: for this copy, and all asked for before it
     for i, copy in pinned.items():
         copies[i] = np.array(copy)  # out of pinned memory, which is scarce and used again
+    for i in on_gpu:
+        copies[i] = copies[i].view(arrays[i].dtype)
     return copies  # type: ignore[return-value]
+
+
+def _as_bits(array):
+    """A bfloat16 array as whole numbers of 16 bits, for which CuPy's copies need no header of CUDA's."""
+    return array.view(np.uint16) if array.dtype == BFLOAT16 else array
 
 
 def _start_copy(array):

@@ -19,7 +19,7 @@ def channels_last(array):
     if is_channels_last(array):
         return array
     if array.strides[1] == array.itemsize and array.shape[1] > 1:  # some channels of images that are channels-last
-        return nchw_view(nhwc_view(array).copy(order="C"))
+        return nchw_view(contiguous(nhwc_view(array)))
     n, channels, *size = array.shape
     pixels, y = math.prod(size), empty_channels_last(array, array.shape)
     grid = math.ceil(pixels / TILE), math.ceil(channels / TILE), min(n, MOST_IMAGES)
