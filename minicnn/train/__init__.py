@@ -6,7 +6,8 @@ log.py          log.csv, TensorBoard                      trouble.py      what a
 interrupt.py    Ctrl-C, SIGTERM                           restore.py      a checkpoint's weights into a model
 exit.py         the exit code of a program that trains    environment.py, gpu.py  what the last bits depend on
 statistics.py   batch norm's, for changed weights         loss.py         cross entropy, auxiliary heads
-step.py         how a batch becomes a step                unreadable.py   pictures that cannot be read, told once
+step.py         how a batch becomes a step: in parts      unreadable.py   pictures that cannot be read, told once
+batch_step.py   what is done with one batch               one_step.py, graphed.py  all of it at once, on a GPU
 warmup.py       of the learning rate, batch by batch      folder.py       the files of a run: rank 0 writes
 
 Read in this order. Checkpoints are ``minicnn.storage``'s, the command line is ``minicnn.cli``'s.

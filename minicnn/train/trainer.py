@@ -1,6 +1,6 @@
 """The training loop: epochs of batches; after each epoch validation, schedule, log and checkpoints.
 
-    for each epoch:  for each batch:  forward, loss, backward, step          train_epoch, train_batch
+    for each epoch:  for each batch:  forward, loss, backward, step          train_epoch, train_batch (batch_step.py)
                      validation                                              validate
                      log, schedule, checkpoints                              log_epoch, schedule.step, save_epoch
 
@@ -10,7 +10,6 @@ the state below is everything that the rest of the run depends on, and it is sav
 which resuming takes back if need be, then the best checkpoint, then the last, which says that the epoch is over.
 """
 
-import functools
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -22,27 +21,22 @@ from .. import random
 from ..clock import Clock
 from ..console import say
 from ..data import Batch, DataLoader
-from ..data.errors import shown
-from ..device import to_device
-from ..distributed import DataParallel, Watchdog, world
+from ..distributed import Watchdog, world
 from ..distributed.agree import agree
 from ..nn import Module
 from ..optim import Optimizer
 from ..optim.lr_scheduler import LinearWarmup, Schedule
 from ..progress import Progress
-from ..tensor import Tensor
+from .batch_step import BatchStep, Feed
 from .environment import differences, environment, one_thread
 from .evaluate import Classifier, evaluate, show_on
 from .folder import RunFolder
-from .graphed import GraphedStep
 from .interrupt import Interrupt, Interrupted
 from .log import epoch_line
-from .loss import classification_loss, numbers_of
 from .meters import Scores
-from .one_step import one_step
 from .restore import add_parts, check_run, load_together
-from .step import ALL_AT_ONCE, Outcome, Steps, check_graph, check_steps, check_whole, parts_of
-from .trouble import Finite, explaining_single_pictures
+from .step import ALL_AT_ONCE, Outcome, Steps, check_graph, check_steps, check_whole
+from .trouble import Finite
 from .unreadable import Teller, share_unreadable
 from .warmup import Warmup
 
@@ -98,13 +92,11 @@ class Trainer:
         self.folder, self.epochs, self.schedule_each, self.device = Path(folder), epochs, schedule_each, device
         self.settings, self.classes, self.pictures = dict(settings or {}), list(classes), dict(pictures or {})
         self.print_every, self.checkpoint_every, self.tensorboard = print_every, checkpoint_every, tensorboard
-        self.world, self.steps, self.interrupt = world(), steps, Interrupt()
+        self.world, self.steps, self.graph, self.interrupt = world(), steps, graph, Interrupt()
         self.watchdog = Watchdog(steps.timeout, self.world)  # not watching yet
         check_whole(model)
         check_steps(steps, train_loader.batch_size, self.world.size, device)
         check_graph(graph, steps, self.world.size, device)
-        self.one_step = GraphedStep(model, optimizer) if graph else functools.partial(one_step, model, optimizer)
-        self.at_once = device == "cuda" and self.world.size == 1 and steps.parts(1) == 1 and steps.shards is None
         self.epoch = self.batch = 0  # how many epochs are over, and how many batches of the present one
         self.scores = Scores()  # of the present epoch
         self.best: dict[str, Any] | None = None  # {"epoch", "top1"}
@@ -135,8 +127,9 @@ class Trainer:
         with ExitStack() as stack:
             self.interrupt = stack.enter_context(Interrupt())
             agree("the run", self._in_common(), self.world)
-            self.parallel = DataParallel(self.model, self.steps.shards, self.steps.send)
-            stack.callback(self.parallel.close)
+            feed = Feed(self.train_loader, self.normalize, self.device)
+            step = BatchStep(self.model, self.optimizer, feed, self.steps, self.finite, self.graph)
+            self.step = stack.enter_context(step)
             stack.enter_context(self.files.taken(self.epoch, self.tensorboard))  # by ranks that agree
             if self.steps.shards is not None:
                 stack.enter_context(one_thread())  # on any number of ranks
@@ -173,59 +166,13 @@ class Trainer:
         self.images_per_second = self.epoch_clock.images_per_second  # validation is not to count
 
     def train_batch(self, batch: Batch) -> Outcome:
-        """One step downhill: on this rank's rows of the batch, with the sum of all ranks' gradients."""
-        if self.at_once:
-            return self.train_at_once(batch)
-        self.optimizer.zero_grad()  # now, so that memory holds no old gradients during the forward pass
-        parts = parts_of(batch, self.steps)  # one, unless --accumulate or --shards makes more
-        own_loss = 0.0
-        with self.parallel.in_parts([len(part.labels) for part in parts]) as count:
-            for number, part in enumerate(parts):
-                with self.parallel.part(number):
-                    loss, *others = self.train_part(part, count)
-                    self.parallel.report(loss, *others, self.interrupt.requested)
-                own_loss += loss
-        outcome = Outcome(count, *self.parallel.totals)  # sums over all ranks, as each .grad is now
-        self.check_loss(outcome.total, own_loss, batch)  # now, before the optimiser spoils the weights
-        if count:  # else no rank could read any picture, and it is no step: one process does not even get such a batch
-            self.optimizer.step()  # the weights, a little downhill
-            self.step_schedules()
+        """One step downhill, and the learning rate of the next one."""
+        outcome = self.step(batch, self._where(batch.position + 1), self.interrupt)
+        if outcome.pictures:
+            if self.schedule_each == "batch":  # ResNet's milestones are counted in steps
+                self.schedule.step()
+            self.warmup.step()
         return outcome
-
-    def train_at_once(self, batch: Batch) -> Outcome:
-        """The same of one process on a GPU. The whole step is asked for before the host waits for the loss, so that the
-        GPU never runs dry; where the loss is not finite, the optimiser's kernel leaves the weights as they are."""
-        images = self.normalize(to_device(batch.images, self.device))
-        with explaining_single_pictures(self.train_loader, batch, self._where(batch.position + 1)):
-            losses = self.one_step(images, batch.labels)
-        outcome = Outcome(len(batch.labels), *numbers_of(losses, batch.labels), self.interrupt.requested)
-        self.check_loss(outcome.total, outcome.total, batch)
-        self.step_schedules()
-        return outcome
-
-    def step_schedules(self) -> None:
-        """The learning rate of the next step."""
-        if self.schedule_each == "batch":  # ResNet's milestones are counted in steps
-            self.schedule.step()
-        self.warmup.step()
-
-    def check_loss(self, loss: float, own_loss: float, batch: Batch) -> None:
-        """TrainingError unless the loss of a batch is finite. own_loss: what this rank's rows add to it."""
-        where = self._where(batch.position + 1)
-        self.finite.check_loss(loss, own_loss, where, self.lr, lambda: self._rows(batch))
-
-    def train_part(self, part: Batch, count: int) -> tuple[float, float, int, int]:
-        """The gradients of some rows, of a batch of `count` on all ranks. Returns what they add to the batch's loss,
-        with auxiliary heads and without, and to the pictures whose label has the highest score, or one of the five."""
-        if not count:
-            return 0.0, 0.0, 0, 0
-        pixels = to_device(part.images, self.device)  # uint8 (N, 3, H, W): a quarter of the bytes to copy
-        images = Tensor(self.normalize(pixels))  # float32 (N, 3, H, W)
-        with explaining_single_pictures(self.train_loader, part, self._where(part.position + 1)):
-            outputs = self.model(images)  # forward: scores (N, classes); more of them if it has auxiliary heads
-        losses = classification_loss(outputs, part.labels, count)  # these rows' share of the mean: ()
-        losses.total.backward()  # the gradient of every parameter
-        return numbers_of(losses, part.labels)  # a GPU is waited for here, and nowhere else in the step
 
     def validate(self) -> Scores | None:
         """Loss, top-1 and top-5 of the validation set, or None without one."""
@@ -295,11 +242,6 @@ class Trainer:
         if ranks or (self.world.size == 1 and self.interrupt.requested):  # one process stops as soon as it can
             self.save(LAST)
             raise Interrupted(self.folder / LAST, self.interrupt.signal)  # the program prints how to go on
-
-    def _rows(self, batch):
-        """(this rank's pictures of a batch, normalised; what they are called): to find out what is wrong with them."""
-        names = [shown(self.train_loader.name(i)) for i in batch.indices]
-        return Tensor(self.normalize(to_device(batch.images, self.device))), names
 
     def _where(self, batch):
         return f"epoch {self.epoch + 1}, batch {batch}"

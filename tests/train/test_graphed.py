@@ -8,7 +8,7 @@ from kill_and_resume import repeated_part, small_trainer, weights
 from minicnn import optim, random
 from minicnn.errors import SettingError
 from minicnn.train import TrainingError, graphed, load_checkpoint
-from minicnn.train.graphed import PREPARATIONS, GraphedStep
+from minicnn.train.graphed import PREPARATIONS
 from minicnn.train.one_step import one_step
 from minicnn.train.step import Steps, check_graph
 from minicnn.train.trainer import LAST
@@ -27,10 +27,8 @@ def trainer_on_gpu(folder, graph, **options):
     """Eight batches an epoch, the last one smaller; dropout, batch norm, a rate that falls."""
     folder.mkdir(exist_ok=True)
     trainer = small_trainer(folder, width=4, **options)
-    trainer.device, trainer.at_once = "cuda", True
+    trainer.device, trainer.graph = "cuda", graph
     trainer.model.to("cuda")
-    if graph:
-        trainer.one_step = GraphedStep(trainer.model, trainer.optimizer)
     return trainer
 
 
@@ -43,7 +41,7 @@ def test_every_bit_is_that_of_a_run_without(tmp_path, adam):
         trainer.schedule, trainer.schedule_each = optim.lr_scheduler.StepLR(trainer.optimizer, 1, 0.95), "batch"
         trainer.fit()
         found.append(repeated_part(trainer.folder))
-    assert trainer.one_step._captured is not None
+    assert trainer.step.one_step._captured is not None
     assert found[0] == found[1]
 
 

@@ -17,7 +17,6 @@ ON_GPU = Place("cuda", "fast")
 def trainer_on(place, folder, **options):
     trainer = small_trainer(folder, width=4, epochs=1, **options)
     trainer.device = place.device
-    trainer.at_once = place.device == "cuda"
     trainer.model.to(place.device)
     return trainer
 
