@@ -208,7 +208,10 @@ def test_the_table_of_weights():
 
 
 def mirrors(stem):
-    return f"kernels/cpu/{stem}.py", f"kernels/numba_cuda/{stem}.py", f"kernels/cuda/{stem}.cu"
+    """The .cu, which has what is to be read; the .py, where it launches another page's kernels."""
+    own = f"kernels/cuda/{stem}.cu"
+    launcher = own if (ROOT / own).exists() else f"kernels/cuda/{stem}.py"
+    return f"kernels/cpu/{stem}.py", f"kernels/numba_cuda/{stem}.py", launcher
 
 
 OP_ROWS = re.findall(r"^\| `(\w+)`(.*)$", PAGES["docs/ops.md"], re.MULTILINE)
