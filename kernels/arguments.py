@@ -59,12 +59,11 @@ class CheckedKernel:
                     return (plan, values) if values else (None, None)
         return None, None
 
-    def plan(self, real, array):
-        """Make the plan for T = `real` and arrays of this kind, if they are CuPy's; it, or None."""
+    def plan(self, real, array, compiled=None):
+        """Make the plan for T = `real` and arrays of this kind, if they are CuPy's; compiled: what a launch calls."""
         ndarray = getattr(sys.modules.get("cupy"), "ndarray", None)
-        if type(array) is not ndarray:
-            return None
-        return self.plans.setdefault(real, Plan(self, real, ndarray, self.absent))
+        if type(array) is ndarray:
+            self.plans[real] = Plan(self, real, ndarray, self.absent, compiled)
 
     def sizes(self, grid, block):
         """Both as (x, y, z)."""

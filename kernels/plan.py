@@ -31,17 +31,17 @@ class Plan:
     """What the arguments of `kernel`, a CheckedKernel, must be, where T is `real` and arrays are of CuPy's `ndarray`.
 
     absent    what is handed over for an array that is None
-    compiled  the kernel as it is launched, set by whoever makes the plan
+    compiled  the kernel as it is launched
     """
 
-    def __init__(self, kernel, real, ndarray, absent):
+    def __init__(self, kernel, real, ndarray, absent, compiled):
         from cupy.cuda.runtime import getDevice  # an optional package: whoever comes here has an array of it
 
         self.ndarray, self.real, self.absent, self.current_gpu = ndarray, real, absent, getDevice
         # CuPy makes an object of its flags each time; what it asks itself is quicker
         quick = "_c_contiguous" if hasattr(ndarray, "_c_contiguous") else "flags.c_contiguous"
         self.is_contiguous = operator.attrgetter(quick)
-        self.compiled = None
+        self.compiled = compiled
         self.arrays, self.numbers = [], []
         for i, (p, what) in enumerate(kernel.named):
             if p.is_array:

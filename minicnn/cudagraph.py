@@ -48,7 +48,7 @@ class CudaGraph:
             import cupy  # an optional package: the device is there
 
             self._pool = cupy.cuda.MemoryPool()
-            self._stream = cupy.cuda.Stream()  # a capture needs one that is not the default; both wait for each other
+            self._stream = cupy.cuda.Stream()  # a capture needs one that is not the default; nothing runs on it
 
     @contextlib.contextmanager
     def capturing(self) -> Iterator[None]:
@@ -72,9 +72,9 @@ class CudaGraph:
             yield
 
     def replay(self) -> None:
-        """Run it. The host does not wait for its end."""
+        """Run it, on the current stream. The host does not wait for its end."""
         if self._graph is not None:
-            self._graph.launch(self._stream)
+            self._graph.launch()
         for launch in self._launches:
             launch()
 
@@ -102,7 +102,7 @@ class CudaGraph:
         self._stream.begin_capture()
         try:
             yield
-        except Exception as error:
+        except BaseException as error:  # Ctrl-C, too: a stream that goes on capturing would spoil the whole process
             with contextlib.suppress(Exception):  # what was begun must end, whatever state it is in
                 self._stream.end_capture()
             if isinstance(error, cupy.cuda.runtime.CUDARuntimeError):

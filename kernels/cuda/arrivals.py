@@ -1,6 +1,7 @@
 """Counters of thread blocks that have arrived (arrivals.cuh): 0 before each launch, and 0 again after it."""
 
 import functools
+import threading
 
 import numpy as np
 
@@ -9,6 +10,7 @@ from minicnn.device import array_module
 from minicnn.emulated import EmulatedArray, on_device
 
 COUNTERS = 4096  # how many a launch can have
+OF_THREAD = 2  # CUDA's name for a default stream that is another one in each thread
 
 
 def arrivals(like, count):
@@ -24,11 +26,12 @@ def arrivals(like, count):
     if graph := recording():
         return graph.once("arrivals", None, lambda: graph.upload(np.zeros(COUNTERS, np.uint32)))
     cuda = array_module(like).cuda
-    return _counters(like.device.id, cuda.get_current_stream().ptr)
+    stream = cuda.get_current_stream().ptr
+    return _counters(like.device.id, stream, threading.get_ident() if stream == OF_THREAD else None)
 
 
 @functools.cache
-def _counters(device, stream):
+def _counters(device, stream, thread):
     import cupy  # an optional package: whoever comes here has an array of it
 
     return cupy.zeros(COUNTERS, "uint32")

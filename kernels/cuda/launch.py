@@ -88,8 +88,7 @@ class Kernel(CheckedKernel):
     def _compiled(self, real, array):
         """CuPy's kernel for T = `real`; and a plan for the next launch with arrays like this one."""
         compiled = _gpu_kernel(self.path, f"{self.name}<{self.reals[real]}>")
-        if plan := self.plan(real, array):
-            plan.compiled = compiled
+        self.plan(real, array, compiled)
         return compiled
 
     def __str__(self):

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from .. import console
+from ..capture import CaptureError
 from ..console import complain, say
 from ..data import DataError
 from ..device import DeviceError, KernelError
@@ -23,10 +24,11 @@ from ..storage.checkpoint import CheckpointError
 from .interrupt import Ended, Interrupted, end
 from .trouble import TrainingError
 
-# what cannot be used: pictures, files, folders, arguments, devices, variables of the environment, several processes
+# what cannot be used: pictures, files, folders, arguments, devices, variables of the environment, several processes, a
+# step that cannot be captured
 UNUSABLE = (
     DataError, CheckpointError, LogError, OutputError, SettingError, DeviceError, EnvVarError, LaunchError, RanksDiffer,
-    OSError,
+    CaptureError, OSError,
 )  # fmt: skip
 
 

@@ -16,9 +16,10 @@ import numpy as np
 from .. import random
 from ..capture import write
 from ..cudagraph import CudaGraph
-from ..device import full, to_device
+from ..device import current_tier, full, to_device
 from ..nn import Module
 from ..optim import Optimizer
+from ..precision import current_precision
 from ..tensor import Tensor
 from ..types import Array
 from .loss import Losses
@@ -54,31 +55,43 @@ class Captured:
         self.optimizer, self.graph = optimizer, CudaGraph()
         self.images, self.labels = full(images, images.shape, 0), to_device(np.zeros(len(labels), np.int64), "cuda")
         self._put(images, labels)
-        self.key, self.first_call = random.dropout_key(), random.dropout_calls()
+        self.held, self.first_call = [*model.parameters(), *model.buffers()], random.dropout_calls()
         with self.graph.capturing():
             self.losses = one_step(model, optimizer, self.images, Tensor(self.labels))
         self.calls = random.dropout_calls() - self.first_call  # how often a step draws
         self.parameters = [p for p in model.parameters() if p.grad is not None]
-        self.memory = [(p.data, p.grad) for p in self.parameters]  # what the graph reads and writes
+        self.grads = [p.grad for p in self.parameters]  # what the graph writes
+        self.settings, self.state = self._settings(), self._state()
         self.graph.replay()
 
     def fits(self, images: Array) -> bool:
-        """Whether a replay is this batch's step: it is as large, and the weights lie where they lay."""
-        if images.shape != self.images.shape or self.key != random.dropout_key():
+        """Whether a replay is this batch's step: it is as large, what the model holds lies where it lay, and the same
+        of it is trained, in the same numbers."""
+        if images.shape != self.images.shape or self.settings != self._settings():
             return False
-        return all(p.data is data for p, (data, _) in zip(self.parameters, self.memory, strict=True))
+        pairs = zip(self._state(), self.state, strict=True)
+        return all(array is then and trained == was for (array, trained), (then, was) in pairs)
 
     def replay(self, images: Array, labels: np.ndarray) -> Losses:
         """This batch's step."""
         self._put(images, labels)
-        for parameter, (_, grad) in zip(self.parameters, self.memory, strict=True):
+        for parameter, grad in zip(self.parameters, self.grads, strict=True):
             parameter.grad = grad  # a batch of another size had others
-        write(self.graph.calls, [random.dropout_calls() - self.first_call])
+        write(
+            self.graph.calls, [(random.dropout_calls() - self.first_call) % 2**64]
+        )  # the count may have been set back
         with self.graph.renewing():
             self.optimizer.step(loss=self.losses.total)
         self.graph.replay()
         random.set_dropout_calls(random.dropout_calls() + self.calls)
         return self.losses
+
+    def _settings(self):
+        return random.dropout_key(), current_precision(), current_tier()
+
+    def _state(self):
+        """[(array, whether it is trained)] of parameters and buffers."""
+        return [(tensor.data, tensor.requires_grad) for tensor in self.held]
 
     def _put(self, images, labels):
         self.images[...] = images

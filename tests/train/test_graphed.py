@@ -1,13 +1,15 @@
 """Training by a CUDA graph: the bits of a run without one, whatever changes from step to step."""
 
+from contextlib import ExitStack
+
 import numpy as np
 import pytest
 from checks import Place, needs_compiler, raises
 from kill_and_resume import repeated_part, small_trainer, weights
 
-from minicnn import optim, random
+from minicnn import optim, precision, random
 from minicnn.errors import SettingError
-from minicnn.train import TrainingError, graphed, load_checkpoint
+from minicnn.train import TrainingError, exit_code, graphed, load_checkpoint
 from minicnn.train.graphed import PREPARATIONS
 from minicnn.train.one_step import one_step
 from minicnn.train.step import Steps, check_graph
@@ -93,6 +95,40 @@ def test_other_weights_are_captured_anew(tmp_path):
         np.testing.assert_array_equal(found[1][name], array, err_msg=name)
 
 
+def moved_buffers(trainer, stack):
+    for buffer in trainer.model.buffers():
+        buffer.data = buffer.data + 1
+
+
+def frozen_layer(trainer, stack):
+    next(trainer.model.parameters()).requires_grad_(False)
+
+
+def other_precision(trainer, stack):
+    stack.enter_context(precision("bfloat16"))
+
+
+def earlier_count(trainer, stack):
+    random.set_dropout_calls(0)
+
+
+@pytest.mark.parametrize("change", [moved_buffers, frozen_layer, other_precision, earlier_count])
+def test_a_step_that_is_another_is_no_replay(tmp_path, change):
+    """Statistics that lie elsewhere, a layer that is no longer trained, other numbers, dropout from the start again."""
+    found = []
+    for graph in (False, True):
+        trainer = trainer_on_gpu(tmp_path / str(graph), graph, validate=False)
+        batches = whole_batches(trainer)
+        with trainer.running(), ExitStack() as stack:
+            for i, batch in enumerate(batches[:5]):
+                if i == 4:
+                    change(trainer, stack)
+                trainer.train_batch(batch)
+        found.append(weights(trainer))
+    for name, array in found[0].items():
+        np.testing.assert_array_equal(found[1][name], array, err_msg=name)
+
+
 def test_a_loss_that_is_not_finite_is_found_behind_a_replay(tmp_path):
     trainer = trainer_on_gpu(tmp_path, True, validate=False)
     batches = whole_batches(trainer)
@@ -123,6 +159,15 @@ def test_what_has_no_graph_is_refused_before_the_run(options, part):
     check_graph(False, **{**usual, **options})
     with raises(SettingError, "--cuda-graph", part):
         check_graph(True, **{**usual, **options})
+
+
+def test_a_network_that_looks_at_a_value_ends_with_one_line(tmp_path, capsys):
+    trainer = trainer_on_gpu(tmp_path, True, epochs=1, validate=False)
+    forward = trainer.model.forward
+    trainer.model.forward = lambda x: (x.sum().item(), forward(x))[1]
+    assert exit_code(trainer.fit) == 2
+    told = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
+    assert len(told) == 1 and "cannot be part of a graph" in told[0]
 
 
 def test_numbas_kernels_have_no_graph():
