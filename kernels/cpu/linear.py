@@ -15,6 +15,8 @@ import math
 
 import numpy as np
 
+from minicnn.ops.linear import weight_as_factor as weight_as_factor
+
 from .gemm.sums import column_sums
 from .machine import memory, threads
 from .machine.blas import one_thread

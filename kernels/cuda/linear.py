@@ -13,6 +13,14 @@ cu = CudaFile("linear.cu")
 
 
 @takes_bfloat16
+def weight_as_factor(x, weight, may_be_filled):
+    """The weight beside bfloat16 x as the kernels of forward and of grad_x read it: rounded, channels-last."""
+    if x.dtype != BFLOAT16 or hopper.is_chosen(x):
+        return weight
+    return tensor_conv.weight_as_factor(x, weight, may_be_filled)
+
+
+@takes_bfloat16
 def linear_forward(x, weight, bias):
     """y (..., OC) = x @ weight^T + bias."""
     if x.dtype == BFLOAT16 and not hopper.is_chosen(x):  # which multiply knows

@@ -1,14 +1,14 @@
 """Launches tensor_conv.cu, for bfloat16 arrays, and tensor_conv_float.cu, for float32 arrays that are rounded first.
 
 bfloat16: activations and their gradients are channels-last in memory, whatever the order in which they are given;
-weights, biases and their gradients are float32, and weights are rounded. "tf32" and "float16": all arrays are float32,
-in the usual order.
+weights, biases and their gradients are float32. Weights are rounded, where it can be once for both passes
+(weight_as_factor). "tf32" and "float16": all arrays are float32, in the usual order.
 """
 
 import math
 from typing import NamedTuple
 
-from minicnn.kernels.arguments import as_rows, check_positions, empty_channels_last, nhwc_view
+from minicnn.kernels.arguments import as_rows, check_positions, empty_channels_last, nchw_view, nhwc_view
 from minicnn.ops.geometry import output_size
 
 from .arrivals import COUNTERS, arrivals
@@ -43,9 +43,11 @@ class Direct:
         return y
 
     def filters(self, weight):
-        """weight (OC, CG, KH, KW) as (OC, KH * KW, channels), rounded."""
+        """weight (OC, CG, KH, KW) as (OC, KH * KW, channels), rounded, as weight_as_factor's is."""
         filters, depth, *kernel = weight.shape
         taps, filled = math.prod(kernel), self.filled(depth)
+        if weight.dtype == self.dtype:
+            return self.images(weight, 1).reshape(filters, taps, filled)
         y = empty(weight, (filters, taps, filled), self.dtype)
         cu.pack_filters[filters, THREADS](weight, y, depth, taps, filled)
         return y
@@ -127,14 +129,25 @@ class Sums(NamedTuple):
     phases: int = 1
 
 
+def weight_as_factor(x, weight, may_be_filled):
+    """weight (OC, CG, KH, KW) or (OC, C), beside bfloat16 x: rounded and channels-last, for all kernels that multiply
+    it. Channels of zeros fill up whole vectors; where that may not be, it stays as it is, and each makes a copy."""
+    kind = _kind(x, "bfloat16")
+    filters, depth, *kernel = weight.shape
+    if depth != kind.filled(depth) and not may_be_filled:
+        return weight
+    y = kind.filters(weight.reshape(filters, depth, *(kernel or (1, 1))))
+    return nchw_view(y.reshape(filters, *kernel, -1)) if kernel else y.reshape(filters, -1)
+
+
 def conv2d_forward(x, weight, bias, stride, padding, dilation, groups, precision="bfloat16"):
     """y (N, OC, OH, OW)."""
     kind = _kind(x, precision)
     out_size = output_size("conv2d", x.shape[2:], weight.shape[2:], stride, padding, dilation)
     y, result = kind.result((len(x), len(weight), *out_size), x)
-    geometry = _geometry(x.shape, weight.shape, y.shape, stride, padding, dilation, groups)
+    geometry = _geometry(x.shape, _own_shape(weight, x.shape, groups), y.shape, stride, padding, dilation, groups)
     images = kind.images(x, groups)
-    terms = geometry.taps * kind.filled(weight.shape[1])
+    terms = geometry.taps * kind.filled(x.shape[1] // groups)
     sums = Sums(len(x) * math.prod(out_size), len(weight) // groups, terms, groups)
     numbers = geometry.numbers(kind.filled, images.shape[-1], 0)
     _launch(kind, "conv2d_forward", (images, kind.filters(weight), bias, result), sums, numbers)
@@ -143,13 +156,14 @@ def conv2d_forward(x, weight, bias, stride, padding, dilation, groups, precision
 
 def conv2d_grad_x(grad_out, x_shape, weight, stride, padding, dilation, groups, precision="bfloat16"):
     """grad_x (N, C, H, W)."""
-    geometry = _geometry(x_shape, weight.shape, grad_out.shape, stride, padding, dilation, groups)
+    own = _own_shape(weight, x_shape, groups)
+    geometry = _geometry(x_shape, own, grad_out.shape, stride, padding, dilation, groups)
     return _grad_x(grad_out, weight, None, geometry, precision)
 
 
 def conv_transpose2d_forward(x, weight, bias, y_shape, stride, padding, dilation, groups):
     """y of that shape, bfloat16: what conv2d_grad_x gives, and the bias before it is rounded."""
-    geometry = _geometry(y_shape, weight.shape, x.shape, stride, padding, dilation, groups)
+    geometry = _geometry(y_shape, _own_shape(weight, y_shape, groups), x.shape, stride, padding, dilation, groups)
     return _grad_x(x, weight, bias, geometry, "bfloat16")
 
 
@@ -214,6 +228,11 @@ def _kind(array, precision):
     return Rounded(precision) if array.dtype == "float32" else Direct(array)
 
 
+def _own_shape(weight, x_shape, groups):
+    """The weight's shape without the channels of zeros that weight_as_factor fills it up with."""
+    return len(weight), x_shape[1] // groups, *weight.shape[2:]
+
+
 def _geometry(x_shape, weight_shape, out_shape, *options):
     check_positions(x_shape, out_shape)
     for _, channels, *size in (x_shape, out_shape):
@@ -234,7 +253,7 @@ def _grad_x(grad_out, weight, bias, geometry, precision):
     taps = math.prod(math.ceil(k / step) for k, step in zip(weight.shape[2:], every, strict=True))  # at most
     terms = taps * kind.filled(len(weight) // geometry.groups)
     phases = math.prod(geometry.stride)
-    sums = Sums(n * math.prod(largest), weight.shape[1], terms, geometry.groups, phases)
+    sums = Sums(n * math.prod(largest), geometry.weight_shape[1], terms, geometry.groups, phases)
     numbers = *every, *geometry.numbers(kind.filled, 0, gradients.shape[-1])
     _launch(kind, "conv2d_grad_x", (gradients, kind.filters(weight), bias, result), sums, numbers)
     return grad_x

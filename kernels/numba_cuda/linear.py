@@ -3,6 +3,7 @@
 import math
 
 from minicnn.kernels.arguments import as_rows
+from minicnn.ops.linear import weight_as_factor as weight_as_factor
 
 from .launch import TILE, T, contiguous, cuda, empty, kernel
 from .matmul import multiply

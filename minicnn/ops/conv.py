@@ -19,7 +19,8 @@ matrices  y = weight @ col     grad_weight = grad_out @ col^T     grad_x = col2i
                                                                   tap (1, 1)   e f h i
           weight as (OC, 4) @ col gives (OC, 4): for each filter, its dot product with each window. Each row of col is x
           without a border, which is how im2col fills it: KH*KW slices, no loop over pixels.
-Saves     x, weight (col is made again in backward: it is up to KH*KW times larger than x)
+Saves     x, weight and what weight_as_factor makes of it, mostly itself (col is made again in backward: it is up to
+          KH*KW times larger than x)
 Mirrors   kernels/cpu/conv.py   kernels/numba_cuda/conv.py   kernels/cuda/conv.cu
 Test      tests/ops/test_conv.py
 Source    Chellapilla et al., "High performance convolutional neural networks for document processing", 2006;
@@ -40,6 +41,7 @@ from ..variable import V, Variable
 from .arguments import check_tensors
 from .cast import as_factor
 from .geometry import check_images, output_size, pair, tap
+from .linear import weight_of_passes
 from .summation import total
 
 COL_BYTES = 8 << 20  # bytes of col at a time: so many images are taken that it fits into a processor's cache
@@ -75,15 +77,16 @@ class Conv2d(Function):
     takes_bfloat16 = float32_weights = True
 
     def forward(self, x, weight, bias, stride, padding, dilation, groups):
-        self.save_for_backward(x, weight)  # never col, which is up to KH*KW times larger than x
+        factor = weight_of_passes(self, x, weight, may_be_filled=True)  # mostly itself
+        self.save_for_backward(x, weight, factor)  # never col, which is up to KH*KW times larger than x
         self.geometry = stride, padding, dilation, groups
-        return self.run(conv2d_forward, x, weight, bias, *self.geometry)
+        return self.run(conv2d_forward, x, factor, bias, *self.geometry)
 
     def backward(self, grad_out):
-        x, weight = self.saved
+        x, weight, factor = self.saved
         need_x, need_weight, need_bias = self.needs_input_grad  # the first layer's x, the images, needs none
         return (
-            self.run(conv2d_grad_x, grad_out, x.shape, weight, *self.geometry) if need_x else None,
+            self.run(conv2d_grad_x, grad_out, x.shape, factor, *self.geometry) if need_x else None,
             self.run(conv2d_grad_weight, grad_out, x, weight.shape, *self.geometry) if need_weight else None,
             self.run(conv2d_grad_bias, grad_out) if need_bias else None,
         )

@@ -42,6 +42,7 @@ from .arguments import check_tensors
 from .cast import as_factor
 from .conv import conv2d_forward, conv2d_grad_bias, conv2d_grad_weight, conv2d_grad_x
 from .geometry import check_images, pair
+from .linear import weight_of_passes
 from .pad import pad
 
 
@@ -89,15 +90,16 @@ class ConvTranspose2d(Function):
     takes_bfloat16 = float32_weights = True
 
     def forward(self, x, weight, bias, out_size, stride, padding, dilation, groups):
-        self.save_for_backward(x, weight)
+        factor = weight_of_passes(self, x, weight)  # mostly the weight itself
+        self.save_for_backward(x, weight, factor)
         self.geometry = stride, padding, dilation, groups
-        return self.run(conv_transpose2d_forward, x, weight, bias, out_size, *self.geometry)
+        return self.run(conv_transpose2d_forward, x, factor, bias, out_size, *self.geometry)
 
     def backward(self, grad_out):
-        x, weight = self.saved
+        x, weight, factor = self.saved
         need_x, need_weight, need_bias = self.needs_input_grad
         return (
-            self.run(conv2d_forward, grad_out, weight, None, *self.geometry) if need_x else None,
+            self.run(conv2d_forward, grad_out, factor, None, *self.geometry) if need_x else None,
             self.run(conv2d_grad_weight, x, grad_out, weight.shape, *self.geometry) if need_weight else None,
             self.run(conv2d_grad_bias, grad_out) if need_bias else None,
         )

@@ -7,7 +7,7 @@ Forward   linear  y = x @ weight^T + bias
 Backward  linear  grad_x = grad_out @ weight     grad_weight = grad_out^T @ x     grad_bias = sum grad_out
           matmul  grad_a = grad_out @ b^T        grad_b = a^T @ grad_out
           (all leading axes are summed over where a gradient does not have them)
-Saves     the two factors
+Saves     the two factors (of a weight also what weight_as_factor makes of it, here itself)
 Mirrors   kernels/cpu/linear.py   kernels/numba_cuda/linear.py   kernels/cuda/linear.cu
 Test      tests/ops/test_linear.py
 Source    Rumelhart et al., "Learning representations by back-propagating errors", Nature 323, 1986
@@ -18,7 +18,7 @@ from typing import Any
 
 from ..autograd import Function
 from ..device import plain_array
-from ..precision import ALL, float32
+from ..precision import ALL, float32, takes_bfloat16
 from ..types import Array
 from ..variable import V, Variable
 from .arguments import check_tensors
@@ -45,14 +45,15 @@ class Linear(Function):
     takes_bfloat16 = float32_weights = True
 
     def forward(self, x, weight, bias):
-        self.save_for_backward(x, weight)
-        return self.run(linear_forward, x, weight, bias)
+        factor = weight_of_passes(self, x, weight)  # mostly the weight itself
+        self.save_for_backward(x, weight, factor)
+        return self.run(linear_forward, x, factor, bias)
 
     def backward(self, grad_out):
-        x, weight = self.saved
+        x, _, factor = self.saved
         need_x, need_weight, need_bias = self.needs_input_grad  # a frozen weight needs none, nor do images
         return (
-            self.run(linear_grad_x, grad_out, weight) if need_x else None,
+            self.run(linear_grad_x, grad_out, factor) if need_x else None,
             self.run(linear_grad_weight, grad_out, x) if need_weight else None,
             self.run(linear_grad_bias, grad_out) if need_bias else None,
         )
@@ -84,6 +85,21 @@ def linear_grad_weight(grad_out: Array, x: Array) -> Array:
 def linear_grad_bias(grad_out: Array) -> Array:
     """grad_bias (OC,) = grad_out summed over the leading axes."""
     return total(grad_out, tuple(range(grad_out.ndim - 1)))  # all axes but the last
+
+
+def weight_of_passes(function: Function, x: Array, weight: Array, may_be_filled: bool = False) -> Array:
+    """The weight as `function` multiplies it, forward and for grad_x: made once, where both come.
+
+    may_be_filled: whether both know from x how many input channels it has, and need not be told by its shape
+    """
+    return function.run(weight_as_factor, x, weight, may_be_filled) if function.needs_input_grad[0] else weight
+
+
+@takes_bfloat16
+def weight_as_factor(x: Array, weight: Array, may_be_filled: bool) -> Array:
+    """What the products of a weight beside x are handed in its place: here itself, which each of them rounds; elsewhere
+    a bfloat16 copy in the order that the kernels read, with more channels, of zeros, if it `may_be_filled`."""
+    return weight
 
 
 def matmul(a: Any, b: Any) -> Any:

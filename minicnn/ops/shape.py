@@ -22,6 +22,7 @@ import numpy as np
 
 from ..autograd import Function
 from ..device import array_module, full, plain_array, to_device
+from ..precision import BFLOAT16, wide_dtype
 from ..settings import whole
 from ..types import Shape
 from ..variable import V, Variable
@@ -193,8 +194,10 @@ class Permute(Function):
 
 
 class GetItem(Function):
+    takes_bfloat16 = True
+
     def forward(self, x, index):
-        self.x_shape = x.shape
+        self.x_shape, self.channels_last = x.shape, _is_channels_last(x)
         self.index = tuple(
             part if isinstance(part, BASIC) else to_device(self.constant(part), self.device) for part in index
         )
@@ -204,13 +207,14 @@ class GetItem(Function):
             raise IndexError(f"x[...] of shape {x.shape}: {error}") from None
 
     def backward(self, grad_out):
-        grad_x = full(grad_out, self.x_shape, 0)
         if all(isinstance(part, BASIC) for part in self.index):  # no element is taken twice
-            grad_x[self.index] = grad_out
-            return grad_x
+            bits = _bits(grad_out)
+            grad_x = _zeros(bits, self.x_shape, self.channels_last)
+            grad_x[self.index] = bits
+            return grad_x.view(grad_out.dtype)
         most = max(part.size for part in self.index if not isinstance(part, BASIC))  # so often one may be taken
-        dtype = np.float64 if most > FEW_TIMES else grad_out.dtype  # a million times, float32 would lose a percent
-        sums = grad_x.astype(dtype, copy=False)
+        dtype = np.float64 if most > FEW_TIMES else wide_dtype(grad_out.dtype)  # float32 would lose a percent of 10^6
+        sums = full(grad_out, self.x_shape, 0).astype(dtype, copy=False)
         # sums[index] += ... would add only the last of several gradients for one element
         array_module(sums).add.at(sums, self.index, grad_out.astype(dtype, copy=False))
         return sums.astype(grad_out.dtype, copy=False)
@@ -222,7 +226,7 @@ class Cat(Function):
     def forward(self, *arrays, dim):
         self.dim, lengths = dim, [array.shape[dim] for array in arrays]
         self.cuts = np.cumsum(lengths)[:-1]  # lengths 2, 3, 4 -> cuts at 2 and 5
-        if all(map(_is_channels_last, arrays)):  # as NumPy does of itself, and CuPy does not
+        if all(map(_is_channels_last, arrays)) or _is_of_gpu(arrays[0], self.device):  # CuPy does not of itself
             last = [array.transpose(LAST) for array in arrays]  # (N, H, W, C)
             return np.concatenate(last, axis=LAST.index(dim)).transpose(BACK)
         return np.concatenate(arrays, axis=dim)
@@ -253,6 +257,21 @@ class ToDevice(Function):
 def _is_channels_last(array):
     """Whether images (N, C, H, W) lie in memory as (N, H, W, C), and not as their shape says."""
     return array.ndim == 4 and not array.flags.c_contiguous and array.transpose(LAST).flags.c_contiguous
+
+
+def _is_of_gpu(array, device):
+    """Whether these are images in bfloat16 on a GPU, which are channels-last there, however they come."""
+    return device == "cuda" and array.dtype == BFLOAT16 and array.ndim == 4
+
+
+def _bits(array):
+    """The array; of a bfloat16 one the same memory as integers, which CuPy copies without NVIDIA's headers."""
+    return array.view(np.uint16) if array.dtype == BFLOAT16 else array
+
+
+def _zeros(like, shape, channels_last):
+    """Zeros of that shape in either order of memory."""
+    return full(like, tuple(shape[i] for i in LAST), 0).transpose(BACK) if channels_last else full(like, shape, 0)
 
 
 def _parts(index):

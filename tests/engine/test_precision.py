@@ -116,6 +116,17 @@ def test_a_product_takes_its_weight_rounded_and_keeps_the_master(place):
     assert weight.grad.dtype == np.float32 and weight.grad.item() == 3
 
 
+@pytest.mark.parametrize("channels", [3, 8])  # some kernels keep a rounded copy of the weight
+def test_a_weight_that_changes_before_backward_is_an_error(place, channels):
+    x = place.tensor(np.ones((1, channels, 2, 2), BFLOAT16), requires_grad=True)
+    weight = place.tensor(np.ones((8, channels, 1, 1), "f"), requires_grad=True)
+    y = F.conv2d(x, weight)
+    with minicnn.no_grad():
+        weight += 1
+    with raises(RuntimeError, "Conv2d", "in place"):
+        y.backward(place.tensor(np.ones(y.shape, BFLOAT16)))
+
+
 def test_the_sums_of_gradients_are_float32(place):
     """4096 times 1/256: bfloat16 sums would stop at 1, where the next term is lost."""
     if place == PYTHON_GPU:
