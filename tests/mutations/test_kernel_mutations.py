@@ -21,6 +21,7 @@ import test_summation
 import test_tables
 import test_tensor_conv
 import test_tensor_cores
+import test_updates
 import test_winograd
 from checks import Place, check_close, needs_compiler
 from mutations import read
@@ -96,6 +97,15 @@ def run_check(name):
     assert cases, f"there is no check {name}"
     for reference, *arguments in cases:
         test_kernel_sizes.test_equals_the_reference(reference, arguments)
+
+
+def sgd_loss(stem="sgd"):
+    with FAST_GPU.active():
+        test_updates.test_a_loss_that_is_not_finite_changes_nothing(stem, FAST_GPU)
+
+
+def adam_loss():
+    sgd_loss("adam")
 
 
 def products():
