@@ -2,8 +2,8 @@
 
     python -m minicnn.kernels.profile conv2d                    every kernel of an op, forward and backward
     python -m minicnn.kernels.profile matmul_register           one rung of a ladder
-    python -m minicnn.kernels.profile FILE.cu matmul_register      that of a changed copy of matmul.cu
-    python -m minicnn.kernels.profile FILE.cu scale x=64x64 y=64x64 size=4096 --grid 16 --block 256
+    python -m minicnn.kernels.profile FILE.cu matmul_register   that of a changed copy of matmul.cu
+    python -m minicnn.kernels.profile FILE.cu scale x=64x64 y=64x64 size=4096 --grid 16 --block 256    one of your own
     python -m minicnn.kernels.profile --list
     python -m minicnn.kernels.profile --all                     a table of all shipped kernels
     python -m minicnn.kernels.profile --gate                    is a line of a shipped kernel worse than it was?
@@ -24,7 +24,9 @@ So the bounds rank kernels of different kinds; between neighbours a GPU decides.
 """
 
 import argparse
+import difflib
 import functools
+import itertools
 import json
 import os
 import sys
@@ -62,8 +64,8 @@ def _parser():
     parser.add_argument("what", nargs="?", help="an op, a kernel, or a file")
     parser.add_argument("words", nargs="*", help="of a file: the kernel, then NAME=VALUE for each of its parameters")
     parser.add_argument("--gpu", default="H100", help="whose peaks bound it (default H100); --list names them")
-    parser.add_argument("--grid", default="1", help="of a kernel of your own: 16, or 4,4,1")
-    parser.add_argument("--block", default="256", help="likewise")
+    parser.add_argument("--grid", default="1", help="of a kernel of your own: 16, or 4,4,1 (default 1)")
+    parser.add_argument("--block", default="256", help="likewise (default 256)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything there, too")
     parser.add_argument("--figure", type=Path, metavar="FILE", help="draw a roofline there")
     parser.add_argument("--list", action="store_true", help="the ops, the kernels and the GPUs that are known")
@@ -134,7 +136,10 @@ def _profiles(given):
     if wrong := [word for word in words if "=" not in word]:
         raise KernelError(f"{wrong[0]!r}: a parameter's value is given as NAME=VALUE, an array by its shape: x=128x64")
     with counting(options) as launches:
-        launch(path, name, words, _sizes("--grid", given.grid), _sizes("--block", given.block))
+        try:
+            launch(path, name, words, _sizes("--grid", given.grid), _sizes("--block", given.block))
+        except (TypeError, ValueError) as error:  # a block of too many threads, a number that is no int
+            raise KernelError(str(error)) from None
     return _nonempty(profiles(launches), name)
 
 
@@ -145,8 +150,10 @@ def _of_op(name, options):
         return _nonempty(profiles(launches), name)
     path = next((path for path, names in _shipped().items() if name in names), None)
     if path is None:
-        ops = ", ".join(cases())
-        raise KernelError(f"no op and no kernel is called {name!r}; --list names the kernels, the ops are {ops}")
+        known = sorted({*cases(), *itertools.chain(*_shipped().values())}, key=len)
+        near = [other for other in known if other[:4] == name[:4]][:3] or difflib.get_close_matches(name, known)
+        meant = f"; do you mean {' or '.join(near)}" if near else ""
+        raise KernelError(f"no op and no kernel is called {name!r}{meant}; --list names them all")
     return _of_file(path, name, options)
 
 
@@ -225,9 +232,8 @@ def _nonempty(found, name):
 
 
 def _list():
-    say("ops      " + ", ".join(cases()))
-    for path, names in _shipped().items():
-        say(f"{path.name:24} {', '.join(names)}")
+    for what, names in [("ops", cases()), *((path.name, names) for path, names in _shipped().items())]:
+        say(textwrap.fill(f"{what:24} {', '.join(names)}", 120, subsequent_indent=" " * 25))
     for gpu in peaks.GPUS.values():
         peak = f"{gpu.peak:6.1f} TFLOP/s float32, {gpu.tensor:6.1f} tensor, {gpu.bandwidth:5} GB/s"
         say(f"{gpu.name:12} {peak}: {gpu.source}")

@@ -123,7 +123,10 @@ ABSENT = (  # (names, what to write instead, or why)
     ("minicnn.use_deterministic_algorithms minicnn.backends", "leave it out: every op repeats bit for bit"),
     ("minicnn.seed minicnn.get_rng_state minicnn.set_rng_state minicnn.Generator",
      "minicnn.manual_seed(seed); minicnn.random.get_state() and set_state(state)"),
-    ("minicnn.amp cuda.amp minicnn.autocast cuda.synchronize cuda.empty_cache cuda.memory_allocated cuda.device_count "
+    ("minicnn.amp cuda.amp minicnn.autocast minicnn.set_float32_matmul_precision",
+     'with minicnn.precision("bfloat16"): ... or "tf32"; minicnn.set_precision is for good. Losses need no scaling'),
+    ("cuda.CUDAGraph cuda.graph", "minicnn.cudagraph.CudaGraph, or Trainer(graph=True): docs/gpu.md"),
+    ("cuda.synchronize cuda.empty_cache cuda.memory_allocated cuda.device_count "
      "cuda.current_device cuda.set_device cuda.get_device_name cuda.manual_seed_all cuda.manual_seed",
      "one GPU, whose kernels .numpy() waits for; MINICNN_EMULATE_GPU=1 is one on the processor"),
     ("minicnn.vmap minicnn.func", "gradients are first-order, and of one number: loss.backward()"),

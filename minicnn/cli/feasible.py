@@ -29,16 +29,16 @@ def as_setting_error() -> Iterator[None]:
 
 def check_feasible(args: Namespace, model: Module, count: int) -> None:
     """Whether the run can be what the arguments say, with `model` and so many training pictures. A ValueError, now."""
+    steps = steps_of(args)
+    check_steps(steps, args.batch_size, world().size, args.device)
+    check_precision(args.device, args.tier)
+    check_graph(args.cuda_graph, steps, world().size, args.device)
     for attempt, who in ((try_out, ""), (try_auxiliary, "the auxiliary heads of ")):
         try:
             attempt(model, args.image_size)
         except ValueError as error:
             what = f"{who}{args.arch} cannot be trained on pictures of --image-size {args.image_size}"
             raise ValueError(f"{what}; take larger ones: {error}") from error
-    steps = steps_of(args)
-    check_steps(steps, args.batch_size, world().size, args.device)
-    check_precision(args.device, args.tier)
-    check_graph(args.cuda_graph, steps, world().size, args.device)
     try_single_pictures(model, args.image_size, count, args.batch_size, args.drop_last, steps, args.sync_bn)
     if args.tensorboard:
         summary_writer()  # SettingError without the package

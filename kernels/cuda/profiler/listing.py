@@ -76,7 +76,8 @@ def summary(profile: Profile, on: GPU, notes: list[str]) -> Iterator[str]:
         f"{total.writes.ratio:.2f} in writing; {asked} bytes asked for, "
         f"{short(profile.distinct_bytes)} if caches are perfect"
     )
-    yield f"  shared memory: {total.shared.ratio:.2f} wavefronts for each that is needed"
+    shared = f"{total.shared.ratio:.2f} wavefronts for each that is needed" if total.shared.requests else "no requests"
+    yield f"  shared memory: {shared}"
     if profile.arithmetic:
         tensor = f", {short(total.tensor)} multiply-adds of tensor cores" if total.tensor else ""
         fmas, others = short(total.fmas) or "0", short(total.others) or "0"

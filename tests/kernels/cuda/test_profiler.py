@@ -120,10 +120,15 @@ def numberless(line):
 
 
 @pytest.mark.skipif(machine_code.disassembler() is None, reason="needs objdump")
-def test_the_page_shows_what_the_command_prints():
+def test_the_page_shows_what_the_command_prints(tmp_path):
     page = (Path(__file__).parents[3] / "docs" / "profiler.md").read_text()
     a100, said = peaks.gpu("A100"), set()
-    for found in (rung("matmul_naive"), rung("matmul_register")):
+    (own,) = re.findall(r"```cuda\n(.*?)```", page, re.S)
+    (words, grid, block) = re.findall(r"transpose\.cu transpose (.+) --grid (\S+) --block (\S+)", page)[0]
+    (tmp_path / "transpose.cu").write_text(own)
+    sizes = [tuple(map(int, text.split(","))) for text in (grid, block)]
+    transpose = profiled(tmp_path / "transpose.cu", "transpose", words, *sizes, machine_code.options())
+    for found in (rung("matmul_naive"), rung("matmul_register"), transpose):
         said.update(map(numberless, [*listing.listing(found), *listing.summary(found, a100, [])]))
     quoted = [line for block in re.findall(r"```text\n(.*?)```", page, re.S) for line in block.splitlines()]
     assert len(quoted) > 10
@@ -280,6 +285,9 @@ def test_the_command(tmp_path, capsys):
         ([str(FILE), "axpy", "x=4", "4"], ["'4'", "NAME=VALUE"]),
         ([str(FILE), "axpy", "x=4", "y=4", "a=1", "size=4", "--grid", "a"], ["--grid a"]),
         ([str(FILE), "axpy", "x=4", "y=4", "a=1", "size=8"], ["out of bounds", "kernels_profiled.cu:8"]),
+        ([str(FILE), "axpy", "x=4", "y=4", "a=1", "size=4", "--block", "2048"], ["block", "2048", "1024"]),
+        ([str(FILE), "axpy", "x=4", "y=4", "a=1", "size=4.5"], ["size", "whole number", "4.5"]),
+        (["convd"], ["convd", "do you mean conv2d", "--list"]),
         (["relu", "--gpu", "V100"], ["V100", "H100"]),
         (["relu", "--figure", "relu.nothing"], ["relu.nothing"]),
     ],
