@@ -1,6 +1,7 @@
 """The build gate: every kernel compiled for every generation of GPUs, on a machine that need not have one.
 
-    python -m minicnn.kernels.check
+    python -m minicnn.kernels.check                    everything: minutes
+    python -m minicnn.kernels.check lrn.cu conv.cu     these files alone, of kernels/cuda/ or your own
 
 NVRTC, NVIDIA's compiler as a library, turns each .cu file of ``kernels/cuda/`` into machine code for compute capability
 7.5, 8.0, 9.0 and 10.0 (or for what a line "// arch: sm_90a" says, and nothing else) and says what each kernel takes:
@@ -14,8 +15,10 @@ Needs what ``pip install 'numba-cuda[cu13]'`` brings along; neither driver nor G
 Source    NVIDIA, CUDA C++ Programming Guide, "Technical specifications per compute capability" (the limits below)
 """
 
+import argparse
 import re
 import sys
+from pathlib import Path
 from typing import NamedTuple
 
 from minicnn.console import complain, say
@@ -172,16 +175,27 @@ def table(usages):
         yield "{:20} {:43} {:8}".format(*names) + "".join(f" | {on.get(sm, '-'):>28}" for sm in ARCHITECTURES)
 
 
-def main():
-    """Print the table. Returns 1 if a kernel spills or does not compile, else 0."""
+def main(words=()):
+    """Print the table. Returns 1 if a kernel spills or does not compile, else 0. words: the command line's."""
+    parser = argparse.ArgumentParser("python -m minicnn.kernels.check", description=__doc__.partition("\n")[0])
+    parser.add_argument("files", nargs="*", metavar="FILE.cu", help="these alone, of kernels/cuda/ or your own")
+    given = parser.parse_args(words).files
+    files = [path if (path := Path(name)).is_file() else FOLDER / name for name in given] or sorted(FOLDER.glob("*.cu"))
+    if absent := [path.name for path in files if not path.is_file()]:
+        complain(f"error: there is no file {', '.join(absent)}, here or in kernels/cuda/")
+        return 1
+    usages = []
     try:
-        files = sorted(FOLDER.glob("*.cu"))
-        usages = [usage for path in files for sm in architectures(path) for usage in check_file(path, sm)]
-        usages += numba_usages()
+        compiler()  # before anything is said of files
+        for path in files:
+            complain(f"{path.name} ...")
+            usages += [usage for sm in architectures(path) for usage in check_file(path, sm)]
+        if not given:
+            complain("kernels/numba_cuda ...")
+            usages += numba_usages()
     except ImportError as error:
-        complain(
-            f"error: this needs NVIDIA's compilers ({error}): pip install nvidia-cuda-nvrtc 'numba-cuda[cu13]'; no GPU"
-        )
+        how = "pip install nvidia-cuda-nvrtc 'numba-cuda[cu13]'; no GPU is needed"
+        complain(f"error: this needs NVIDIA's compilers ({error}): {how}")
         return 1
     except RuntimeError as error:
         complain(f"error: {error}")
@@ -196,4 +210,4 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

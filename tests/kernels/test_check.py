@@ -122,7 +122,19 @@ def test_a_file_that_does_not_compile(tmp_path, monkeypatch, capsys):
         check_file(path, 90)
     monkeypatch.setattr(check, "FOLDER", tmp_path)
     assert check.main() == 1
-    assert capsys.readouterr().err.startswith("error: broken.cu, sm_75")
+    assert "\nerror: broken.cu, sm_75" in capsys.readouterr().err
+
+
+def test_one_file_alone(tmp_path, monkeypatch, capsys):
+    (tmp_path / "local.cu").write_text(LOCAL)
+    (tmp_path / "broken.cu").write_text("template <typename T>\n__global__ void broken(T *x) { x[0] = y; }\n")
+    monkeypatch.setattr(check, "FOLDER", tmp_path)
+    monkeypatch.setattr(check, "ARCHITECTURES", {80: ARCHITECTURES[80]})
+    assert check.main(["local.cu"]) == 1
+    said = capsys.readouterr()
+    assert "2 kernels compiled, 2 of them with spills" in said.out and said.err == "local.cu ...\n"
+    assert check.main(["lost.cu"]) == 1
+    assert capsys.readouterr().err == "error: there is no file lost.cu, here or in kernels/cuda/\n"
 
 
 @pytest.mark.parametrize(
