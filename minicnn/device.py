@@ -30,7 +30,7 @@ from .deviceerrors import naming_gpu_errors
 from .deviceerrors import naming_memory_errors as naming_memory_errors
 from .emulated import EmulatedArray, emulating, on_device
 from .precision import BFLOAT16
-from .switch import Block, PerThread
+from .switch import Block, Choice
 from .tally import tally
 from .types import Array, Shape
 
@@ -38,8 +38,7 @@ DEVICES = ("cpu", "cuda")
 TIERS = ("plain", "fast")
 MIRRORS = {("cpu", "fast"): "cpu", ("cuda", "plain"): "numba_cuda", ("cuda", "fast"): "cuda"}  # folders of kernels/
 
-_default_tier = "fast"
-_tier = PerThread(None)  # that of the `with tier(...)` blocks in this thread; None outside of them
+_tier = Choice("tier", TIERS, "fast")
 
 
 class Device(str):
@@ -63,7 +62,7 @@ class Device(str):
 
 def current_tier() -> str:
     """The tier that ops of this thread run on now: "plain" or "fast"."""
-    return _tier.value or _default_tier
+    return _tier.current()
 
 
 def set_tier(name: str) -> None:
@@ -71,22 +70,14 @@ def set_tier(name: str) -> None:
 
     Another thread's ``with tier(...)`` block keeps its own until its end.
     """
-    global _default_tier
-    _default_tier = _checked_tier("set_tier", name)
-    _tier.change(name)  # where this thread is inside a block
+    _tier.set("set_tier", name)
 
 
 class tier(Block):
     """``with tier("plain"): ...`` (or as a decorator) runs this thread's ops of the block on that tier."""
 
     def __init__(self, name: str) -> None:
-        super().__init__(_tier, _checked_tier("tier", name))
-
-
-def _checked_tier(what, name):
-    if name not in TIERS:
-        raise ValueError(f"{what}: unknown tier {name!r}; it is one of {', '.join(TIERS)}")
-    return name
+        super().__init__(*_tier.inside("tier", name))
 
 
 @functools.cache

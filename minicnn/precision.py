@@ -34,7 +34,7 @@ from typing import Any, NamedTuple, TypeVar
 import ml_dtypes
 import numpy as np
 
-from .switch import Block, PerThread
+from .switch import Block, Choice
 from .types import Array
 
 PRECISIONS = ("float32", "tf32", "float16", "bfloat16")
@@ -42,13 +42,12 @@ BFLOAT16 = np.dtype(ml_dtypes.bfloat16)  # 1 bit for the sign, 8 for the exponen
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_default_precision = "float32"
-_precision = PerThread(None)  # that of the `with precision(...)` blocks in this thread; None outside of them
+_precision = Choice("precision", PRECISIONS, "float32")
 
 
 def current_precision() -> str:
     """The precision that ops of this thread have now: one of PRECISIONS."""
-    return _precision.value or _default_precision
+    return _precision.current()
 
 
 def set_precision(name: str) -> None:
@@ -56,16 +55,14 @@ def set_precision(name: str) -> None:
 
     Another thread's ``with precision(...)`` block keeps its own until its end.
     """
-    global _default_precision
-    _default_precision = _checked("set_precision", name)
-    _precision.change(name)  # where this thread is inside a block
+    _precision.set("set_precision", name)
 
 
 class precision(Block):
     """``with precision("bfloat16"): ...`` (or as a decorator) computes in that precision inside, in this thread."""
 
     def __init__(self, name: str) -> None:
-        super().__init__(_precision, _checked("precision", name))
+        super().__init__(*_precision.inside("precision", name))
 
 
 def rounding(array: Array) -> str | None:
@@ -145,9 +142,3 @@ def widened(implementation: Callable[..., Any], reference: Callable[..., Any], a
             results = tuple(argument if result is copy else result for result in results)
     results = tuple(each if i in stays.results else narrow(each) for i, each in enumerate(results))
     return results if isinstance(found, tuple) else results[0]
-
-
-def _checked(what, name):
-    if name not in PRECISIONS:
-        raise ValueError(f"{what}: unknown precision {name!r}; it is one of {', '.join(PRECISIONS)}")
-    return name

@@ -1,6 +1,6 @@
 """Values that hold inside a block of code: in one thread, nested as one likes, and gone when the block is.
 
-``no_grad``, ``tier``, the GPU's ``precision`` and dropout's ``rows`` are such blocks. Each works in two ways:
+``no_grad``, ``tier``, ``precision`` and dropout's ``rows`` are such blocks. Each works in two ways:
 
     with no_grad(): ...          what runs inside
     @no_grad()                   what the function does, whoever calls it; of a generator, each of its steps
@@ -10,7 +10,7 @@
 import functools
 import inspect
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 
@@ -75,6 +75,35 @@ class Block:
                 return function(*args, **kwargs)
 
         return inside
+
+
+class Choice:
+    """One of several names: that of the innermost open block of this thread or, outside of all, that of the process.
+
+    kind  what it is called in errors: ValueError for a name that is not among `names`
+    """
+
+    def __init__(self, kind: str, names: Sequence[str], default: str) -> None:
+        self.kind, self.names, self._default = kind, names, default
+        self._of_thread = PerThread(None)
+
+    def current(self) -> str:
+        """The name that holds now."""
+        return self._of_thread.value or self._default
+
+    def set(self, caller: str, name: str) -> None:
+        """Another name for the process from now on and, inside a block, until its end. caller: begins the error."""
+        self._default = self._checked(caller, name)
+        self._of_thread.change(name)
+
+    def inside(self, caller: str, name: str) -> tuple[PerThread, str]:
+        """What a ``Block`` needs, in which that name holds."""
+        return self._of_thread, self._checked(caller, name)
+
+    def _checked(self, caller, name):
+        if name not in self.names:
+            raise ValueError(f"{caller}: unknown {self.kind} {name!r}; it is one of {', '.join(self.names)}")
+        return name
 
 
 def _each_step_inside(block, function):
