@@ -6,7 +6,7 @@ import time
 
 import numpy as np
 import pytest
-from gpu_benchmark import FakeEvents, part, program, result_of, table_rows
+from gpu_benchmark import FakeEvents, part, result_of, table_rows
 
 cases, checking, clock, report = map(part, ("cases", "checking", "clock", "report"))
 
@@ -140,14 +140,13 @@ def test_the_table_names_what_is_wrong_and_what_is_missing():
     assert report.wrong(result["sections"]) and not report.wrong(result_of(check_cuda=rows[:1])["sections"])
 
 
-def test_the_file_has_the_name_of_the_gpu():
+def test_the_table_has_the_name_of_the_gpu():
     gpu = {"name": "gpu", "missing": "nvidia-smi"}, {"name": "pytorch", "torch": "2.9", "gpu_name": "NVIDIA H200"}
     done = result_of(machine=list(gpu))["sections"]
-    assert program().file_name(done) == "gpu_nvidia_h200"
-    assert program().file_name([]) == "gpu_unknown"
+    assert report.gpu_name(done) == "NVIDIA H200" and report.gpu_name([]) is None
     assert "# benchmarks/gpu.py: NVIDIA H200" in report.table(result_of(machine=list(gpu)))
 
 
 def test_what_is_no_number_is_a_text_in_json():
-    text = program().as_json({"error": math.inf, "rows": [{"loss": math.nan}, {"loss": 1.5}], "ok": False})
+    text = part("run").as_json({"error": math.inf, "rows": [{"loss": math.nan}, {"loss": 1.5}], "ok": False})
     assert json.loads(text) == {"error": "inf", "rows": [{"loss": "nan"}, {"loss": 1.5}], "ok": False}
