@@ -22,7 +22,10 @@ def check_methods(function: Any) -> None:
 
 def check_inputs(function: Any, inputs: Sequence[Any]) -> None:
     """Variables of one dtype on one device, or None; what is not is named as ``forward`` names it."""
-    if _are_alike(inputs):  # quickly, for every op; what is wrong is only looked for where something is
+    beside_bfloat16 = function.float32_weights and isinstance(inputs[0], Variable) and inputs[0].data.dtype == BFLOAT16
+    if not beside_bfloat16 and _are_alike(
+        inputs
+    ):  # quickly, for every op; what is wrong is only looked for where something is
         return
     op, code = function.__name__, function.forward.__code__
     names = code.co_varnames[1 : code.co_argcount] or [f"input {i}" for i in range(len(inputs))]  # (self, *arrays)
@@ -32,19 +35,23 @@ def check_inputs(function: Any, inputs: Sequence[Any]) -> None:
     for name, v in named:
         if not isinstance(v, Variable):
             raise TypeError(f"{op}: {name} is a {kind_of(v)}, not a Tensor; wrap it in Tensor(...)")
-    if len({v.data.dtype for _, v in named}) > 1 and not _has_float32_weights(function, inputs):
-        # NumPy would mix them; here that is a mistake
-        dtypes = ", ".join(f"{name}: {v.data.dtype}" for name, v in named)
+    dtypes = ", ".join(f"{name}: {v.data.dtype}" for name, v in named)
+    if beside_bfloat16:
+        if not _has_float32_weights(inputs):
+            what = "beside a bfloat16 input, weight and bias are float32, and what else there is is bfloat16"
+            raise TypeError(f"{op}: {what}, not ({dtypes}); convert with .float() or .bfloat16()")
+    elif len({v.data.dtype for _, v in named}) > 1:  # NumPy would mix them; here that is a mistake
         raise TypeError(f"{op}: the inputs differ in dtype ({dtypes}); convert one with .astype(...)")
     if len({device_of(v.data) for _, v in named}) > 1:
         devices = ", ".join(f"{name}: {device_of(v.data)}" for name, v in named)
         raise DeviceError(f"{op}: the inputs are on different devices ({devices}); move one with .to(...)")
 
 
-def _has_float32_weights(function, inputs):
-    """Whether the inputs are bfloat16, and float32 where they are weights."""
-    first, *weights = (v.data.dtype for v in inputs if v is not None)
-    return function.float32_weights and first == BFLOAT16 and set(weights) <= {BFLOAT16, np.dtype(np.float32)}
+def _has_float32_weights(inputs):
+    """Whether the inputs are bfloat16, and float32 where they are weights: the second and the third."""
+    dtypes = [None if v is None else v.data.dtype for v in inputs]
+    weights, others = dtypes[1:3], [dtypes[0], *dtypes[3:]]
+    return set(weights) <= {np.dtype(np.float32), None} and set(others) <= {BFLOAT16, None}
 
 
 def _are_alike(inputs):

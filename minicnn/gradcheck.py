@@ -53,7 +53,9 @@ def gradcheck(
     arrays = [np.array(host_array(x)) for x in inputs]
     for i, array in enumerate(arrays):
         if array.dtype != np.float64:
-            raise TypeError(f"gradcheck: input {i} is {array.dtype}; finite differences need float64")
+            raise TypeError(
+                f"gradcheck: input {i} is {getattr(inputs[i], 'dtype', array.dtype)}; finite differences need float64"
+            )
     devices = [x.device if isinstance(x, Tensor) else device_of(plain_array(x)) for x in inputs]
     rng = np.random.default_rng(seed)
     tensors = [Tensor(to_device(x.copy(), d), requires_grad=True) for x, d in zip(arrays, devices, strict=True)]

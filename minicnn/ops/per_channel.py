@@ -53,5 +53,6 @@ def _checked(op, inputs, running, training):
             why = f"{name} must have shape ({shape[1]},), one for each channel of input {shape}, got {value.data.shape}"
             raise ValueError(f"{op}: {why}")
         if value is not None and value.data.dtype != dtype:
-            raise TypeError(f"{op}: {name} is {value.data.dtype}, input is {x.data.dtype}; convert one by .astype(...)")
+            wanted = "which takes float32 beside it" if x.data.dtype != dtype else "convert one by .astype(...)"
+            raise TypeError(f"{op}: {name} is {value.data.dtype}, input is {x.data.dtype}; {wanted}")
     return None if running_mean is None else (running_mean.data, running_var.data)

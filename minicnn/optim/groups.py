@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ..precision import BFLOAT16
 from ..settings import kind_of
 from ..variable import Variable
 
@@ -66,5 +67,9 @@ def _check_parameter(what, parameter):
         advice = "only leaves are trained: give the tensors that it was computed from"
         op = type(parameter.node).__name__
         raise ValueError(f"{what}, of shape {parameter.data.shape}, was computed by {op}; {advice}")
+    if parameter.data.dtype == BFLOAT16:
+        raise TypeError(
+            f"{what} is bfloat16; parameters are float32 or float64, and set_precision computes in bfloat16"
+        )
     if parameter.data.dtype.kind != "f":  # counters of batches, say
         raise TypeError(f"{what} is {parameter.data.dtype}, which has no gradient; leave it out")

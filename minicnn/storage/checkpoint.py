@@ -20,6 +20,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from ..device import is_array, plain_array, to_device
+from ..precision import BFLOAT16
 from ..variable import Variable
 from .files import NotLastingError, atomic_write, open_regular
 from .npz import KINDS, READ, Archive, ArchiveError
@@ -162,6 +163,8 @@ def _checked_array(name, array):
         array = plain_array(array)
     except TypeError as error:  # a mask would be lost
         raise TypeError(f"checkpoint: {name}: {error}") from None
+    if array.dtype == BFLOAT16:  # NumPy's files would call it bytes
+        raise TypeError(f"checkpoint: {name} is an array of bfloat16; float32 has all of its numbers: write .float()")
     if np.dtype(array.dtype).kind not in KINDS:
         raise TypeError(f"checkpoint: {name} is an array of {array.dtype}; only numbers can be written")
     return array
