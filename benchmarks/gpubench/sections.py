@@ -23,6 +23,7 @@ from .tests import Tests
 
 LATE = "no time left"  # of a row
 OFTEN = 5  # seconds between two looks at a section's rows
+WORTH = 5  # seconds below which nothing more is begun
 ENOUGH = 6  # times the same error, one after the other: it will not get better, and each time costs a new process
 
 
@@ -63,12 +64,36 @@ def run_all(names, tiny, seconds, folder, watch):
         # what the sections before did not use is shared out among those to come
         share = (end - time.monotonic()) * weight / sum(SECTIONS[n][1] for n in names[i:])
         complain(f"{title} (up to {max(0, share):.0f} s) ...")
-        result = run_section(name, tiny, share, folder, lambda section: watch([*done, section]))
-        done.append(result)
-        counted = f"{len(have_figures(result['rows']))} of {len(result['rows'])} rows, {result['seconds']:.0f} s"
-        complain(f"    {result['status']}, {counted}{': ' * bool(result['reason'])}{result['reason']}")
+        done.append(run_section(name, tiny, share, folder, lambda section: watch([*done, section])))
+        tell(done[-1])
+        watch(done)
+    unfinished = [i for i, section in enumerate(done) if section["status"] == "partly" and can_go_on(names[i])]
+    for place, i in enumerate(unfinished):  # time that later sections have left is for the first ones' rest
+        weights = [SECTIONS[names[k]][1] for k in unfinished[place:]]
+        share = (end - time.monotonic()) * weights[0] / sum(weights)
+        if share < WORTH:
+            break
+        complain(f"the rest of: {done[i]['title']} (up to {share:.0f} s) ...")
+        others = partial(_in_place_of, done, i)
+        done[i] = run_section(names[i], tiny, share, folder, lambda section, o=others: watch(o(section)), done[i])
+        tell(done[i])
         watch(done)
     return done
+
+
+def can_go_on(name):
+    """Whether a section can measure what it had no time for; pytest begins anew."""
+    return not isinstance(SECTIONS[name][2], Tests)
+
+
+def tell(section):
+    """Say how a section has ended."""
+    counted = f"{len(have_figures(section['rows']))} of {len(section['rows'])} rows, {section['seconds']:.0f} s"
+    complain(f"    {section['status']}, {counted}{': ' * bool(section['reason'])}{section['reason']}")
+
+
+def _in_place_of(sections, i, section):
+    return [*sections[:i], section, *sections[i + 1 :]]
 
 
 def have_figures(rows):
@@ -76,16 +101,17 @@ def have_figures(rows):
     return [row for row in rows if "error_text" not in row and "skipped" not in row]
 
 
-def run_section(name, tiny, seconds, folder=None, watch=lambda section: None):
+def run_section(name, tiny, seconds, folder=None, watch=lambda section: None, before=None):
     """The result of one section: {"section", "title", "status", "reason", "seconds", "rows", "clocks"}.
 
-    folder: for what a section writes itself. watch(the result so far) is called now and then.
+    folder: for what a section writes itself. watch(the result so far) is called now and then. before: the result of an
+    earlier run of it, of which only what came too late is measured.
     """
-    start, rows = time.monotonic(), {}
+    start, rows = time.monotonic(), {row["name"]: row for row in before["rows"]} if before else {}
     title, _, items = SECTIONS[name]
 
     def result(status, reason, clocks=None):
-        seconds = time.monotonic() - start
+        seconds = time.monotonic() - start + (before["seconds"] if before else 0)
         about = {"section": name, "title": title, "status": status, "reason": reason, "seconds": seconds}
         return {**about, "rows": list(rows.values()), "clocks": clocks}
 
@@ -98,19 +124,17 @@ def run_section(name, tiny, seconds, folder=None, watch=lambda section: None):
 
 
 def measure_all(items, tiny, end, rows, watch=lambda: None):
-    """Fill `rows`, {name: row}. Returns (status, reason). watch() is called every few seconds."""
-    errors, left, looked = (
-        [],
-        None,
-        time.monotonic(),
-    )  # names of what is still to be measured; the first process knows them
+    """Fill `rows`, {name: row}, with those that are not there or came too late. Returns (status, reason). watch() is
+    called every few seconds."""
+    errors, looked = [], time.monotonic()
+    left = None  # names of what is still to be measured; the first process knows them
     while left is None or (left and time.monotonic() < end):
         with process_of(items, tiny, end) as ask:
             begun = ask(None)
             if "names" not in begun:
                 return ("skipped", begun["skipped"]) if "skipped" in begun else ("failed", begun["error_text"])
             if left is None:
-                left = begun["names"]
+                left = [name for name in begun["names"] if name not in rows or is_late(rows[name])]
                 rows |= {name: {"name": name, "skipped": LATE} for name in left}
             row = {}  # a new process each time that one has failed
             while left and "error_text" not in row and time.monotonic() < end:
@@ -124,8 +148,13 @@ def measure_all(items, tiny, end, rows, watch=lambda: None):
         if left and len(errors) >= ENOUGH and len(set(errors[-ENOUGH:])) == 1:
             rows |= {name: {"name": name, "skipped": f"given up: {errors[-1]}"} for name in left}
             return "failed", f"the same error {ENOUGH} times: {errors[-1]}"
-    late = sum(row.get("skipped", "").startswith(LATE) for row in rows.values())
+    late = sum(map(is_late, rows.values()))
     return ("partly", f"{LATE} for {late} rows") if late else ("done", "")
+
+
+def is_late(row):
+    """Whether there was no time for a row."""
+    return row.get("skipped", "").startswith(LATE)
 
 
 @contextlib.contextmanager

@@ -18,7 +18,6 @@ from gpu_benchmark import (
     fake_items,
     hanging_items,
     missing_items,
-    named_items,
     part,
     result_of,
     table_rows,
@@ -222,6 +221,10 @@ def test_without_a_gpu_a_section_says_what_is_missing(monkeypatch):
     assert result["rows"] == [] and "device 'cuda'" in result["reason"]
 
 
+def letter_items(tiny):
+    return [(name, functools.partial(dict, value=name)) for name in "abc"]
+
+
 def run_fake(monkeypatch, items, seconds=60.0):
     """A section of those items, in processes."""
     monkeypatch.setitem(sections.SECTIONS, "fake", ("a fake", 1, items))
@@ -250,7 +253,7 @@ def test_a_measurement_that_hangs_is_stopped_and_what_there_is_no_time_for_is_na
 
 
 def test_a_row_keeps_its_name(monkeypatch):
-    assert [row["name"] for row in run_fake(monkeypatch, named_items)["rows"]] == ["gpu"]
+    assert [row["name"] for row in run_fake(monkeypatch, letter_items)["rows"]] == ["gpu"]
 
 
 @pytest.mark.parametrize(
@@ -282,6 +285,36 @@ def test_no_section_may_outlast_the_program(monkeypatch, used, given):
     monkeypatch.setattr(sections.time, "monotonic", lambda: now[0])
     assert len(sections.run_all(["first", "second"], TINY, 100, None, lambda done: None)) == 2
     assert asked == given
+
+
+def test_time_that_is_left_over_is_for_what_came_too_late(monkeypatch):
+    """The first section again, in the time that the second did not use; not pytest, which would begin anew."""
+    asked, now = [], [0.0]
+
+    def run(name, tiny, seconds, folder, watch, before=None):
+        asked.append((name, round(seconds), before and before["rows"]))
+        now[0] += {"first": 25.0, "second": 15.0, "tests": 10.0}[name]
+        status = "partly" if before is None and name != "second" else "done"
+        return {"title": name, "status": status, "reason": "", "seconds": 0.0, "rows": [{"name": name}]}
+
+    for name, weight, items in (("first", 1, None), ("second", 2, None), ("tests", 1, sections.Tests("fast"))):
+        monkeypatch.setitem(sections.SECTIONS, name, (name, weight, items))
+    monkeypatch.setattr(sections, "run_section", run)
+    monkeypatch.setattr(sections.time, "monotonic", lambda: now[0])
+    seen = []
+    done = sections.run_all(["first", "second", "tests"], TINY, 100, None, seen.append)
+    assert asked == [("first", 25, None), ("second", 50, None), ("tests", 60, None), ("first", 50, [{"name": "first"}])]
+    assert [section["status"] for section in done] == ["done", "done", "partly"] and seen[-1] is done
+
+
+def test_a_section_that_goes_on_measures_what_came_too_late(monkeypatch):
+    result = run_fake(monkeypatch, letter_items)
+    assert [row["value"] for row in result["rows"]] == ["a", "b", "c"]
+    result["rows"][1] = {"name": "b", "skipped": "no time left"}
+    result["rows"][2] = {"name": "c", "value": "kept", "seconds": 1.0}
+    again = sections.run_section("fake", TINY, 60.0, before=result)
+    assert (again["status"], [row["value"] for row in again["rows"]]) == ("done", ["a", "b", "kept"])
+    assert again["seconds"] > result["seconds"]
 
 
 def test_a_section_without_any_time_is_skipped():
