@@ -79,7 +79,7 @@ class CheckedKernel:
             whole = type(x) is int and type(y) is int and type(z) is int
             if whole and 0 <= x <= limits[0] and 0 <= y <= limits[1] and 0 <= z <= limits[2] and given:
                 return sizes
-        size = (size,) if isinstance(size, numbers.Integral) else tuple(size)
+        size = tuple(size) if isinstance(size, (tuple, list)) else (size,)
         if not 1 <= len(size) <= 3 or not all(isinstance(n, numbers.Integral) for n in size):
             raise TypeError(f"{self}: {what} must be one to three whole numbers, got {size}")
         size = tuple(int(n) for n in size) + (1,) * (3 - len(size))

@@ -85,6 +85,9 @@ def _main(given):
     if given.what is None:
         raise KernelError("what is to be profiled? An op, a kernel or a file; --list names them")
     on = peaks.gpu(given.gpu)
+    for flag, file in (("--json", given.json), ("--figure", given.figure)):  # before the work that it would lose
+        if file and (file.is_dir() or not os.access(file.parent, os.W_OK)):
+            raise KernelError(f"{flag} {file}: this cannot be written; name a file in a folder that can")
     found = _profiles(given)
     documents = []
     for profile in found:

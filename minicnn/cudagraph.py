@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 
 from .capture import CaptureError, Recording, current, recording, refuse_while_capturing
-from .device import check_available, to_device
+from .device import check_available, current_tier, to_device
 from .emulated import emulating, on_device
 from .switch import Block
 from .tally import Tally
@@ -42,6 +42,7 @@ class CudaGraph:
         check_available("cuda")
         self.calls = to_device(np.zeros(1, np.uint64), "cuda")
         self._emulated = emulating()
+        self._recording: Recording | None = None
         self._graph: Any = None
         self._launches: list[Callable[[], None]] = []
         if not self._emulated:
@@ -56,27 +57,40 @@ class CudaGraph:
         graph is empty."""
         if recording() is not None:
             raise CaptureError("CudaGraph: a graph is being captured in this thread already; one at a time")
-        self._recording = found = Recording(self.calls, _empty)
+        if current_tier() != "fast":
+            raise CaptureError("CudaGraph: kernels in CUDA C++ are captured, Numba's are not: choose tier 'fast'")
+        self._graph, self._launches, self._recording = None, [], None
+        found = Recording(self.calls, _empty)
         capture = self._emulated_capture() if self._emulated else self._stream_capture()
         with self._own_memory(), Block(current, found), capture:
             yield
         found.finish()
+        self._recording = found
 
     @contextlib.contextmanager
     def renewing(self) -> Iterator[None]:
         """Around ``optimizer.step()`` before a replay. It launches nothing: the numbers of this step (learning rates,
         Adam's corrections) are written to where the captured launch reads them. CaptureError if its arrays are others.
         """
-        self._recording.replayed = True
-        with Block(current, self._recording):
+        found = self._captured("renewing")
+        found.replayed = True
+        with Block(current, found):
             yield
 
     def replay(self) -> None:
-        """Run it, on the current stream. The host does not wait for its end."""
+        """Run it, on the current stream. The host does not wait for its end. CaptureError where nothing is captured."""
+        self._captured("replay")
+        refuse_while_capturing("the replay of another one")
         if self._graph is not None:
             self._graph.launch()
         for launch in self._launches:
             launch()
+
+    def _captured(self, method):
+        """The Recording of what is captured; CaptureError if there is none."""
+        if self._recording is None:
+            raise CaptureError(f"CudaGraph.{method}: nothing is captured; `with graph.capturing(): ...` comes first")
+        return self._recording
 
     @contextlib.contextmanager
     def _own_memory(self):
@@ -102,13 +116,14 @@ class CudaGraph:
         self._stream.begin_capture()
         try:
             yield
-        except BaseException as error:  # Ctrl-C, too: a stream that goes on capturing would spoil the whole process
-            with contextlib.suppress(Exception):  # what was begun must end, whatever state it is in
+            self._graph = self._stream.end_capture()  # an error, too, if one of the calls has broken the capture
+        except BaseException as error:  # Ctrl-C as well: what was begun must end, whatever state it is in
+            with contextlib.suppress(Exception):
                 self._stream.end_capture()
-            if isinstance(error, cupy.cuda.runtime.CUDARuntimeError):
+            refused = isinstance(error, RuntimeError) and "is capturing" in str(error)  # by CuPy itself
+            if refused or isinstance(error, cupy.cuda.runtime.CUDARuntimeError):
                 raise CaptureError(f"CudaGraph: this cannot be captured: {error}") from error
             raise
-        self._graph = self._stream.end_capture()
 
 
 class Kept(Tally):

@@ -1,5 +1,5 @@
 """The variables of the environment that minicnn looks at: MINICNN_THREADS, MINICNN_AWAKE, MINICNN_EMULATE_GPU,
-MINICNN_SYNC.
+MINICNN_SYNC, MINICNN_HOPPER.
 
 An empty one counts as not set. (MINICNN_CACHE, a folder, is cache.py's.)
 """

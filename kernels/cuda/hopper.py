@@ -7,10 +7,10 @@ MINICNN_HOPPER=1.
 """
 
 import math
-import os
 
 from minicnn.device import DeviceError, array_module
 from minicnn.emulated import EmulatedArray, on_device
+from minicnn.envvars import switch
 
 from .cast import cast_forward
 from .launch import CudaFile, contiguous, empty
@@ -27,7 +27,7 @@ UNIT = 8  # numbers of 16 bytes: rows begin at multiples of it
 
 def is_chosen(array):
     """Whether MINICNN_HOPPER asks for these kernels, and this is a bfloat16 array where they can run."""
-    chosen = os.environ.get("MINICNN_HOPPER", "") not in ("", "0") and array.dtype == BFLOAT16
+    chosen = array.dtype == BFLOAT16 and switch("MINICNN_HOPPER", default=False)
     return chosen and (isinstance(array, EmulatedArray) or array.device.compute_capability == "90")
 
 

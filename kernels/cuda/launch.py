@@ -2,6 +2,7 @@
 
 import functools
 import math
+import numbers
 from pathlib import Path
 
 import numpy as np
@@ -48,6 +49,8 @@ class Kernel(CheckedKernel):
     def launch(self, grid, block, *arguments, shared=0, reaches=()):
         """``self[grid, block](*arguments, shared=shared, reaches=reaches)``."""
         grid, block = self.sizes(grid, block)
+        if type(shared) is not int and not isinstance(shared, numbers.Integral):
+            raise TypeError(f"{self}: shared is a whole number of bytes, got {shared!r}")
         if not 0 <= shared <= MAX_SHARED:
             raise ValueError(f"{self}: {shared} bytes of shared memory; a block can have 0 to {MAX_SHARED}")
         plan, values = self.planned(arguments, reaches)

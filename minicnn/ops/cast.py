@@ -43,6 +43,7 @@ class Cast(Function):
         """x in that dtype."""
         if BFLOAT16 not in (x.dtype, dtype) or x.dtype == dtype:  # either array library does it as it should
             return x.astype(dtype)
+        x = x.astype(np.float32) if x.dtype.kind in "iub" else x
         return self.run(cast_forward, x, dtype)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..device import DeviceError, device_of, full, plain_array
+from ..precision import BFLOAT16
 from ..types import Array
 from ..variable import V, Variable, is_float
 from .arguments import check_tensors
@@ -32,6 +33,8 @@ def operands(op: str, a: Any, b: Any) -> tuple[Any, Any]:
 
 def as_constant(op: str, value: Any, array: Array) -> Array:
     """The array that a number or an array is beside a Tensor of this `array`; TypeError for what does not fit it."""
+    if isinstance(value, BFLOAT16.type):  # a number, though none of numbers.Real
+        value = float(value)
     if not isinstance(value, numbers.Real):
         constant = plain_array(value)
         if constant.dtype.kind not in "iub" and not is_float(constant.dtype):

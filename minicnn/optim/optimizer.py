@@ -18,7 +18,7 @@ from ..settings import flag
 from ..types import Array
 from ..variable import Variable
 from .groups import as_groups, checked_group
-from .state import belong_together, checked_state, unequal
+from .state import belong_together, check_loss, checked_state, unequal
 
 
 class Optimizer:
@@ -88,6 +88,8 @@ class Optimizer:
                         if not belong_together(*arrays):  # a kernel would read beyond the shorter one
                             raise unequal(self, f"parameter {i} of group {number}", *arrays)
                         together.setdefault((device_of(w), w.dtype), []).append((parameter, state, arrays, row))
+        if loss is not None:
+            check_loss(f"{self._name}.step", loss, [device for device, _ in together])
         # all is looked at, and nothing is changed yet
         for (device, _), members in together.items():
             parameters, states, arrays, rows = zip(*members, strict=True)

@@ -1,14 +1,14 @@
 """What an optimiser keeps for its parameters, looked at before each step, and when it is loaded."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from ..device import device_of
-from ..settings import whole
+from ..settings import kind_of, whole
 from ..types import Array
-from ..variable import Variable
+from ..variable import Variable, is_float
 
 MOST_STEPS = 1 << 53  # what floats count to
 
@@ -38,6 +38,18 @@ def unequal(optimizer: Any, where: str, *arrays: Array | None) -> ValueError:
     advice = "Where parameters are exchanged, make a new optimiser"
     what = f"{type(optimizer).__name__}.step: {where} cannot be changed"
     return ValueError(f"{what}: {', '.join(has)}; {rule}. {advice}")
+
+
+def check_loss(what: str, loss: Any, devices: Sequence[str]) -> None:
+    """TypeError or ValueError, beginning with `what`, for a loss that no kernel can look at beside parameters there."""
+    if not isinstance(loss, Variable):
+        raise TypeError(f"{what}: loss is a {kind_of(loss)}, not a Tensor")
+    if loss.data.shape != () or not is_float(loss.data.dtype):
+        has = f"shape {loss.data.shape}, {loss.data.dtype}"
+        raise ValueError(f"{what}: loss must be a single number, a float Tensor of shape (); it has {has}")
+    if others := {device for device in devices if device != device_of(loss.data)}:
+        where = f"loss is on {device_of(loss.data)!r}, a parameter on {min(others)!r}"
+        raise ValueError(f"{what}: {where}; move one with .to(...)")
 
 
 def checked_state(optimizer: Any, state: Any) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:

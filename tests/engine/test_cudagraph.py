@@ -126,5 +126,25 @@ def test_an_error_inside_leaves_nothing_behind():
     with pytest.raises(ZeroDivisionError), graph.capturing():
         F.relu(x)
         raise ZeroDivisionError
-    graph.replay()  # it is empty
     assert recording() is None
+    with raises(CaptureError, "replay: nothing is captured"):
+        graph.replay()
+    with graph.capturing():
+        y = F.relu(x)
+    with pytest.raises(KeyboardInterrupt), graph.capturing():
+        raise KeyboardInterrupt
+    with raises(CaptureError, "nothing is captured"):
+        graph.replay()  # not what was captured before
+    assert y.shape == (2,)
+
+
+def test_what_has_no_place_in_a_graph_is_refused():
+    x, first, second = on_device(1, 2), CudaGraph(), CudaGraph()
+    with raises(CaptureError, "renewing: nothing is captured"), first.renewing():
+        pass
+    with first.capturing():
+        F.relu(x)
+    with raises(CaptureError, "the replay of another one"), second.capturing():
+        first.replay()
+    with raises(CaptureError, "tier 'fast'"), Place("cuda", "plain").active(), first.capturing():
+        pass

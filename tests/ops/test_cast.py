@@ -90,3 +90,10 @@ def test_the_weights_of_a_layer_stay_float32():
         minicnn.nn.Linear(2, 2).to(minicnn.bfloat16)
     with raises(TypeError, "bfloat16", "float32", "astype"):
         F.residual_add(Tensor(np.ones(2, BFLOAT16)), Tensor(np.ones(2, "f")))
+
+
+def test_integers_and_numbers_of_ml_dtypes_become_bfloat16(place):
+    whole = Tensor(np.array([1, -2, 257])).to(place.device).astype(BFLOAT16)
+    assert whole.tolist() == [1, -2, 256]
+    assert (whole * BFLOAT16.type(3)).tolist() == [3, -6, 768]
+    assert (Tensor(np.array([True, False])).to(place.device).astype(BFLOAT16)).tolist() == [1, 0]

@@ -4,10 +4,10 @@ import copy
 
 import numpy as np
 import pytest
-from checks import raises
+from checks import Place, raises
 from test_sgd import leaf, parameters, take_steps
 
-from minicnn import optim
+from minicnn import Tensor, nn, optim
 from minicnn.optim import SGD, Optimizer
 
 
@@ -77,3 +77,22 @@ def test_a_state_of_the_first_version_is_read():
     assert {key: group[key] for key in settings} == settings
     first, second = group["params"]
     assert (optimizer.state[first]["velocity"] == 2).all() and "velocity" not in optimizer.state[second]
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_a_loss_that_a_kernel_cannot_look_at_is_refused(device):
+    """And nothing is changed."""
+    with Place(device, "fast").active():
+        parameter = nn.Parameter(Tensor(np.ones(2, np.float32)).to(device))
+        parameter.sum().backward()
+        optimizer = optim.SGD([parameter], 0.1)
+        wrong = [(1.0, TypeError, "a float"), (np.ones(()), TypeError, "a ndarray")]
+        wrong += [(Tensor(np.ones(2, np.float32)).to(device), ValueError, "shape (2,)")]
+        wrong += [(Tensor(np.ones(0, np.float32)).to(device), ValueError, "shape (0,)")]
+        wrong += [(Tensor(np.array(1)).to(device), ValueError, "int64")]
+        if device == "cuda":
+            wrong += [(Tensor(np.float32(1)), ValueError, "is on 'cpu', a parameter on 'cuda'")]
+        for loss, error, part in wrong:
+            with raises(error, "SGD.step: loss", part):
+                optimizer.step(loss=loss)
+        assert parameter.tolist() == [1, 1]

@@ -1,5 +1,6 @@
 """Training by a CUDA graph: the bits of a run without one, whatever changes from step to step."""
 
+import functools
 from contextlib import ExitStack
 
 import numpy as np
@@ -7,10 +8,14 @@ import pytest
 from checks import Place, needs_compiler, raises
 from kill_and_resume import repeated_part, small_trainer, weights
 
-from minicnn import optim, precision, random
+import minicnn
+from minicnn import nn, optim, precision, random
+from minicnn.capture import CaptureError
+from minicnn.cudagraph import CudaGraph
+from minicnn.device import to_device
 from minicnn.errors import SettingError
 from minicnn.train import TrainingError, exit_code, graphed, load_checkpoint
-from minicnn.train.graphed import PREPARATIONS
+from minicnn.train.graphed import PREPARATIONS, GraphedStep
 from minicnn.train.one_step import one_step
 from minicnn.train.step import Steps, check_graph
 from minicnn.train.trainer import LAST
@@ -173,3 +178,100 @@ def test_a_network_that_looks_at_a_value_ends_with_one_line(tmp_path, capsys):
 def test_numbas_kernels_have_no_graph():
     with Place("cuda", "plain").active(), raises(SettingError, "--tier fast"):
         check_graph(True, Steps(), 1, "cuda")
+
+
+class Counting(nn.Module):
+    """Its forward pass counts, in Python."""
+
+    def __init__(self):
+        super().__init__()
+        self.linear, self.calls = nn.Linear(4, 3), 0
+
+    def forward(self, x):
+        self.calls += 1
+        return self.linear(x) * float(self.calls)
+
+
+class Looking(Counting):
+    """Its forward pass looks at a value."""
+
+    def forward(self, x):
+        return self.linear(x) if float(x.data[0, 0]) > 0 else self.linear(-x)
+
+
+def steps(model, count, change=None, graph=True):
+    """(weights, optimizer) after so many steps, by a graph or not; change(model, optimizer) comes before the fifth."""
+    minicnn.manual_seed(1)
+    model = model().to("cuda")
+    optimizer = optim.SGD([model.linear.weight], 0.1)
+    step = GraphedStep(model, optimizer) if graph else functools.partial(one_step, model, optimizer)
+    numbers = np.random.default_rng(0)
+    for i in range(count):
+        if i == 4 and change:
+            change(model, optimizer)
+        step(to_device(numbers.standard_normal((2, 4)).astype(np.float32), "cuda"), np.array([0, 2]))
+    return [p.numpy() for p in model.parameters()], optimizer
+
+
+class Plain(Counting):
+    def forward(self, x):
+        return self.linear(x)
+
+
+CHANGES = {
+    "momentum": lambda model, optimizer: optimizer.param_groups[0].update(momentum=0.9),
+    "frozen": lambda model, optimizer: model.linear.weight.requires_grad_(False),
+    "trained, too": lambda model, optimizer: optimizer.add_param_group({"params": [model.linear.bias]}),
+    "same seed": lambda model, optimizer: minicnn.manual_seed(1),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_change_in_the_middle_is_that_of_a_run_without(name):
+    (found, _), (expected, _) = (steps(Plain, 8, CHANGES[name], graph) for graph in (True, False))
+    for each, wanted in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(each, wanted)
+
+
+@pytest.mark.parametrize(("model", "part"), [(Counting, "sets Counting.calls from 2 to 3"), (Looking, "looks at")])
+def test_a_step_that_cannot_be_captured_says_so_and_the_way_out(model, part):
+    assert len(steps(model, PREPARATIONS)[0]) == 2
+    with raises(CaptureError, part, "leave out graph=True, --cuda-graph"):
+        steps(model, PREPARATIONS + 1)
+
+
+def test_a_capture_that_fails_changes_nothing():
+    """Not even what the optimiser counts; and the run goes on."""
+    minicnn.manual_seed(1)
+    model = Plain().to("cuda")
+    optimizer = optim.Adam(model.parameters(), 0.1)
+    step, images = GraphedStep(model, optimizer), to_device(np.ones((2, 4), np.float32), "cuda")
+    for _ in range(PREPARATIONS):
+        step(images, np.array([0, 2]))
+    before, calls = [p.numpy() for p in model.parameters()], random.dropout_calls()
+    counts = [state["step"] for state in optimizer.state.values()]
+    with raises(IndexError, "label 7"):
+        step(images, np.array([0, 7]))
+    assert [state["step"] for state in optimizer.state.values()] == counts
+    assert random.dropout_calls() == calls
+    for parameter, array in zip(model.parameters(), before, strict=True):
+        assert parameter.grad is None
+        np.testing.assert_array_equal(parameter.numpy(), array)
+    step(images, np.array([0, 2]))
+    with raises(IndexError, "label 3"):  # of a replay: seen before it runs
+        step(images, np.array([3, 0]))
+    with raises(TypeError, "target must hold integer"):
+        step(images, np.array([1.0, 0.0]))
+    assert [state["step"] for state in optimizer.state.values()] == [count + 1 for count in counts]
+
+
+def test_batches_of_two_sizes_in_turn_do_not_exchange_graphs(monkeypatch):
+    made = []
+    monkeypatch.setattr(graphed, "CudaGraph", lambda: (made.append(1), CudaGraph())[1])
+    minicnn.manual_seed(1)
+    model = Plain().to("cuda")
+    step = GraphedStep(model, optim.SGD(model.parameters(), 0.1))
+    for i in range(14):
+        rows = 2 + i % 2
+        step(to_device(np.ones((rows, 4), np.float32), "cuda"), np.zeros(rows, np.int64))
+    assert len(made) == 1

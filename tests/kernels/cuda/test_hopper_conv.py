@@ -10,6 +10,7 @@ from test_hopper import Array, exactly, for_hopper  # noqa: F401 (a fixture for 
 
 import minicnn.functional as F
 from minicnn.device import DeviceError, KernelError
+from minicnn.envvars import EnvVarError
 from minicnn.kernels.cuda import conv, hopper, hopper_conv
 from minicnn.ops import conv as reference
 from minicnn.ops.geometry import pair
@@ -116,6 +117,12 @@ def test_layers_take_them_where_they_are_chosen(monkeypatch):
     for ours, others in zip(results[2:], results[:2], strict=True):
         for mine, other in zip(ours, others, strict=True):
             np.testing.assert_array_equal(mine, other)
+
+
+def test_the_switch_is_one_or_zero(monkeypatch):
+    monkeypatch.setenv("MINICNN_HOPPER", "sm_90")
+    with raises(EnvVarError, "MINICNN_HOPPER must be 1 or 0"):
+        hopper.is_chosen(numbers(0, 1).astype(BFLOAT16))
 
 
 @pytest.mark.emulator

@@ -366,3 +366,12 @@ def test_no_line_of_a_shipped_kernel_is_worse_than_the_table_says():
     assert shipped == launched, "each kernel needs an op, or a rung, that launches it in kernels/cuda/profiler/cases.py"
     worse, _ = gate.compare(table, where, gate.known())
     assert not worse, "\n".join([*worse, "if that cannot be helped: python -m minicnn.kernels.profile --gate --update"])
+
+
+@pytest.mark.parametrize("flag", ["--json", "--figure"])
+def test_a_file_that_cannot_be_written_is_told_before_the_work(tmp_path, capsys, flag):
+    for file in (tmp_path, tmp_path / "none" / "x.json"):
+        assert command.main(["relu", flag, str(file)]) == 1
+        told = capsys.readouterr()
+        assert f"{flag} {file}: this cannot be written" in told.err
+        assert not told.out
