@@ -1,6 +1,6 @@
 """The parts of benchmarks/gpu.py and benchmarks/first_gpu.py, one idea each.
 
-cases.py      what a kernel is called with, family by family;  sizes.py: the lists of sizes
+case.py       an op with arguments;  cases.py: those of every family of ops;  sizes.py: the lists of sizes
 checking.py   every kernel against the float64 reference
 clock.py      times on the GPU, by CUDA events
 timing.py     every kernel's time, and the copy's, and cuBLAS's and cuDNN's on the same sizes

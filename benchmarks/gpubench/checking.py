@@ -14,7 +14,7 @@ from minicnn.optim import SGD
 from minicnn.precision import BFLOAT16, NONE
 from minicnn.variable import is_float
 
-from .cases import outcome
+from .case import outcome
 from .clock import our_kernels
 from .sizes import LISTS
 

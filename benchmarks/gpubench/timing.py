@@ -10,7 +10,7 @@ import numpy as np
 
 from minicnn.device import array_module, to_device
 
-from .cases import arrays_of, normal, outcome
+from .case import arrays_of, normal, outcome
 from .clock import our_kernels, pytorch
 from .sizes import LISTS
 
