@@ -86,6 +86,17 @@ def disassembler() -> str | None:
 
 def main_loop(text: str) -> dict[str, int]:
     """{class: instructions} of the main loop in what nvdisasm said of one kernel; {} if there is none."""
+    found = [loop for _, _, loop in loops(text)]
+    if not found:
+        return {}
+    multiplies = any(loop["tensor"] or loop["FFMA"] for loop in found)
+    best = max(found, key=lambda loop: (*_work(loop, multiplies), -loop.total()))
+    return {name: best[name] for name, _ in CLASSES if best[name]}
+
+
+def loops(text: str) -> list[tuple[int, int, Counter[str]]]:
+    """(number of its first instruction, of that behind its last, {class: instructions}) of each loop in what nvdisasm
+    said of one kernel."""
     kinds, labels, branches = [], {}, []
     for line in text.splitlines():
         if label := _LABEL.match(line):
@@ -94,12 +105,8 @@ def main_loop(text: str) -> dict[str, int]:
             kinds.append(next(name for name, pattern in CLASSES if pattern.fullmatch(found[2])))
             if target := re.search(r"`\((\.L_\w+)\)", found[3]):
                 branches.append((target[1], len(kinds)))
-    loops = [Counter(kinds[labels[to] : end]) for to, end in branches if labels.get(to, end) < end - 1]
-    if not loops:
-        return {}
-    multiplies = any(loop["tensor"] or loop["FFMA"] for loop in loops)
-    best = max(loops, key=lambda loop: (*_work(loop, multiplies), -loop.total()))
-    return {name: best[name] for name, _ in CLASSES if best[name]}
+    spans = [(labels[to], end) for to, end in branches if labels.get(to, end) < end - 1]
+    return [(first, end, Counter(kinds[first:end])) for first, end in spans]
 
 
 def _work(loop, multiplies):
