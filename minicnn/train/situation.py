@@ -4,7 +4,7 @@ A graph replays launches. It does not see that a layer is frozen or in evaluatio
 precision or a hook is another one, or that the optimiser has new parameters. So all this is compared before each step.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from .. import random
@@ -24,12 +24,18 @@ def situation(model: Module, optimizer: Optimizer) -> list[Any]:
     """All of it, for ``is_same``. Of the optimiser's settings only which are 0: their values are renewed each step."""
     found = [current_precision(), current_tier(), random.dropout_key(), random.first_row(), is_grad_enabled()]
     for module in model.modules():
-        found += [module, type(module), *_parts(vars(module))]
+        found += (module, type(module))
+        _add(found, vars(module))
     trained = {p for group in optimizer.param_groups for p in group["params"]}
-    found += [grad for p in model.parameters() if p not in trained for grad in _parts(p.grad)]  # they are added to
+    for p in model.parameters():
+        if p not in trained:
+            _add(found, p.grad)  # a step adds to it
     for group in optimizer.param_groups:
         for name, value in group.items():
-            found += _parts(value) if name == "params" else [name, bool(value)]
+            if name == "params":
+                _add(found, value)
+            else:
+                found += (name, bool(value))
         found += [optimizer.state.get(p, {}).get(name) for p in group["params"] for name in optimizer.kept]
     return found
 
@@ -53,19 +59,21 @@ def _equal(a, b):
     return type(a) is type(b) and type(a) in PLAIN and a == b
 
 
-def _parts(value: Any, depth: int = DEPTH) -> Iterator[Any]:
-    """A value, or what is in it: of a Tensor, what a step sees of it."""
-    if isinstance(value, Variable):
-        yield from (value, value.data, value.requires_grad, *value.grad_hooks.values())
+def _add(found: list[Any], value: Any, depth: int = DEPTH) -> None:
+    """To `found`: a value, or what is in it; of a Tensor, what a step sees of it."""
+    if type(value) in PLAIN:  # most are
+        found.append(value)
+    elif isinstance(value, Variable):
+        found += (value, value.data, value.requires_grad, *value.grad_hooks.values())
     elif isinstance(value, dict) and depth:
         for key, part in value.items():
-            yield key
-            yield from _parts(part, depth - 1)
+            found.append(key)
+            _add(found, part, depth - 1)
     elif isinstance(value, (list, tuple)) and depth:
-        yield len(value)
+        found.append(len(value))
         for part in value:
-            yield from _parts(part, depth - 1)
+            _add(found, part, depth - 1)
     elif isinstance(value, Hooks):
-        yield from (value, *value.before, *value.after)
+        found += (value, *value.before, *value.after)
     else:
-        yield value
+        found.append(value)
