@@ -121,7 +121,7 @@ def cpu_cores() -> list[int]:
 
 def is_array(value: object) -> bool:
     """Whether `value` is an array of one of the two libraries: NumPy's, or CuPy's on the GPU."""
-    return isinstance(value, np.ndarray) or hasattr(value, "__cuda_array_interface__")
+    return isinstance(value, np.ndarray) or on_real_gpu(value)
 
 
 def plain_array(value: Any) -> Array:
@@ -136,7 +136,7 @@ def plain_array(value: Any) -> Array:
         raise TypeError("a masked array would lose its mask; give its .filled(...) values")
     if isinstance(value, EmulatedArray):
         return value
-    if hasattr(value, "__cuda_array_interface__"):
+    if on_real_gpu(value):
         return _cupy().asarray(value)  # itself where it is CuPy's
     if _lists_gpu_arrays(value):
         raise TypeError("a list of arrays on the GPU is no array; put them together first: cupy.stack makes one array")
@@ -156,14 +156,21 @@ def host_array(value: Any) -> Array:
 def _lists_gpu_arrays(value):
     if isinstance(value, (list, tuple)):
         return any(map(_lists_gpu_arrays, value))  # lists within lists
-    return isinstance(value, EmulatedArray) or hasattr(value, "__cuda_array_interface__")
+    return isinstance(value, EmulatedArray) or on_real_gpu(value)
+
+
+def on_real_gpu(value: object) -> bool:
+    """Whether `value` is an array on a GPU, CuPy's or another library's. Its class is asked first: each op asks often,
+    and of an array CuPy would make the whole description."""
+    name = "__cuda_array_interface__"
+    return hasattr(type(value), name) or hasattr(value, name)
 
 
 def array_module(array: object) -> Any:
     """The array library of `array`: numpy, or cupy for an array on the GPU (an emulated one is NumPy's)."""
     if isinstance(array, (np.ndarray, np.generic)):  # an emulated array is a NumPy array, too
         return np
-    if hasattr(array, "__cuda_array_interface__"):
+    if on_real_gpu(array):
         return _cupy()
     raise TypeError(f"a {type(array).__name__} is no array; np.asarray makes one of numbers")
 
@@ -175,7 +182,13 @@ def share_memory(a: Array, b: Array) -> bool:
     if type(a) is type(b) is np.ndarray:
         owners = a.base is None and b.base is None  # each of memory of its own
         return not owners and np.may_share_memory(a, b)
-    return device_of(a) == device_of(b) and array_module(a).may_share_memory(a, b)
+    if device_of(a) != device_of(b):
+        return False
+    if isinstance(a, np.ndarray):
+        return np.may_share_memory(a, b)
+    mine, other = a.data.mem, b.data.mem  # what the pool has handed out: mostly that tells, and soon
+    apart = mine.ptr + mine.size <= other.ptr or other.ptr + other.size <= mine.ptr
+    return not apart and _cupy().may_share_memory(a, b)
 
 
 def full(like: Array, shape: Shape, value: Any) -> Array:

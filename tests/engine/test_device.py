@@ -11,7 +11,7 @@ from checks import raises
 import minicnn.functional as F
 from minicnn import Tensor, set_tier, tier
 from minicnn.autograd import Function
-from minicnn.device import MIRRORS, DeviceError, OutOfMemoryError, _cupy, current_tier, implementation
+from minicnn.device import MIRRORS, DeviceError, OutOfMemoryError, _cupy, current_tier, implementation, share_memory
 from minicnn.ops.conv import conv2d_forward
 
 NAME = "minicnn.kernels.cpu.conv"
@@ -159,3 +159,23 @@ def test_out_of_memory_names_the_op_and_the_bytes_and_leaves_the_rest_usable():
 def test_importing_minicnn_imports_no_gpu_library():
     program = "import sys, minicnn; sys.exit(any(name.partition('.')[0] in ('cupy', 'numba') for name in sys.modules))"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+class OnGpu:
+    """As far as ``share_memory`` looks at an array of CuPy's: what the pool has handed out for it."""
+
+    __cuda_array_interface__ = property(lambda self: {})
+
+    def __init__(self, ptr, size):
+        self.data = types.SimpleNamespace(mem=types.SimpleNamespace(ptr=ptr, size=size))
+
+
+def test_arrays_whose_memory_a_pool_has_handed_out_apart_are_told_apart_at_once(monkeypatch):
+    """Only where it is the same, or overlaps, CuPy has to look into the arrays."""
+    asked = []
+    cupy = types.SimpleNamespace(may_share_memory=lambda a, b: (asked.append((a, b)), True)[1])
+    monkeypatch.setattr(sys.modules["minicnn.device"], "_cupy", lambda: cupy)
+    first, second, part = OnGpu(0, 100), OnGpu(100, 50), OnGpu(99, 1)
+    assert not share_memory(first, second) and not share_memory(second, first) and not asked
+    assert share_memory(first, part) and share_memory(part, first) and len(asked) == 2
+    assert not share_memory(first, np.ones(3)) and share_memory(first, first) and len(asked) == 2
