@@ -17,8 +17,8 @@
 // Bound by  memory: 3 to 10 operations a number
 //
 // Statistics in one pass: a thread adds up the distances d from the first number that it sees, and d^2. So it knows the
-// mean and the squared distances from it, of its own numbers, and these are merged. A large mean costs no digits, as it
-// would in E[x^2] - E[x]^2: means are kept as distances from the channel's first number, too.
+// mean and the squared distances from it, of its own numbers, and these are merged, in float64. A large mean costs no
+// digits, as it would in E[x^2] - E[x]^2, and neither does a number that is far from all others.
 //
 // T: float, double, bfloat16
 
@@ -27,6 +27,7 @@
 #include "divide.cuh"
 #include "merging.cuh"
 #include "running.cuh"
+#include "sum.cuh"
 #include "batchnorm.cuh"
 
 // How x lies in memory (batchnorm.py):  channels  C;  count  the numbers of a channel;  inner  H * W, for planes
@@ -55,9 +56,7 @@ __device__ bool mean_and_variance(const T *x, At at, int count, int columns, wid
                                   wide<T> (&mean)[At::CHANNELS], wide<T> (&var)[At::CHANNELS]) {
     using W = wide<T>;
     constexpr int V = At::WIDTH, K = At::CHANNELS;
-    W first[K] = {}, pivot[V], sum[V] = {}, squares[V] = {}, values[V];
-    for (int k = 0; k < K; k++)
-        if (count && at.has(at.channel + k)) first[k] = x[at.begins(at.channel + k)];
+    W pivot[V], sum[V] = {}, squares[V] = {}, values[V];
     int seen = 0;
     if (at.more()) {
         load(x + at.where(), pivot);
@@ -70,17 +69,17 @@ __device__ bool mean_and_variance(const T *x, At at, int count, int columns, wid
             }
         }
     }
-    Moments<W> found[K] = {};
+    Moments<double> found[K] = {};  // few are merged, so that float64 costs little: no digit is lost between them
     if (seen)
         for (int v = 0; v < V; v++) {
-            W rest = sum[v] / W(seen);  // the mean is that far from the pivot
-            found[v % K].merge({W(seen), pivot[v] - first[v % K] + rest, squares[v] - sum[v] * rest});
+            double all = sum[v], rest = all / seen;  // the mean is that far from the pivot
+            found[v % K].merge({double(seen), pivot[v] + rest, squares[v] - all * rest});
         }
-    if (!merge_blocks(found, columns, reinterpret_cast<Moments<W> *>(parts), arrivals) || threadIdx.x >= columns)
+    if (!merge_blocks(found, columns, reinterpret_cast<Moments<double> *>(parts), arrivals) || threadIdx.x >= columns)
         return false;
     for (int k = 0; k < K; k++) {
-        mean[k] = first[k] + found[k].mean;
-        var[k] = count ? found[k].squares / W(count) : W(0);
+        mean[k] = W(found[k].mean);
+        var[k] = count ? W(found[k].squares / count) : W(0);
         if (var[k] != var[k] && mean[k] - mean[k] == W(0))
             var[k] = W(__int_as_float(0x7f800000));  // infinity: squares beyond the largest number, less such squares
     }
@@ -166,7 +165,7 @@ __global__ void batch_norm_grad_weight_bias(const T *__restrict__ grad_out, cons
         Channel<W> of[K];
         for (int k = 0; k < K; k++)
             if (at.has(at.channel + k)) of[k].fetch(at.channel + k, mean, inv_std, weight, bias);
-        Sums<W> sums[K] = {};
+        Sum<W> along[K], plain[K];
         for (; at.more(); at.next()) {
             W g[V], values[V], results[V];
             load(grad_out + at.where(), g);
@@ -174,8 +173,13 @@ __global__ void batch_norm_grad_weight_bias(const T *__restrict__ grad_out, cons
             if (y) load(y + at.where(), results);
             behind_relu(g, values, results, y, relu, of);
             if (behind) store(behind + at.where(), g);
-            for (int v = 0; v < V; v++) sums[v % K].merge({g[v] * (values[v] - of[v % K].mean), g[v]});
+            for (int v = 0; v < V; v++) {
+                along[v % K].add(g[v] * (values[v] - of[v % K].mean));
+                plain[v % K].add(g[v]);
+            }
         }
+        Sums<W> sums[K];
+        for (int k = 0; k < K; k++) sums[k] = {along[k].total, plain[k].total};
         if (!merge_blocks(sums, columns, reinterpret_cast<Sums<W> *>(parts), arrivals) || threadIdx.x >= columns)
             return;
         for (int k = 0; k < K; k++)

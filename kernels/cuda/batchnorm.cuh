@@ -56,7 +56,6 @@ struct Planes {
         place = int(number) % inner;
     }
     __device__ bool has(int c) const { return true; }
-    __device__ long long begins(int c) const { return static_cast<long long>(c) * inner; }
     __device__ bool more() const { return number < end; }
     __device__ long long where() const { return static_cast<long long>(image * channels + channel) * inner + place; }
     __device__ void next() {
@@ -79,7 +78,6 @@ struct Rows {
         : channel((blockIdx.x * columns + threadIdx.x % columns) * V), channels(channels), rows(THREADS / columns),
           row(blockIdx.y * each + threadIdx.x / columns), end(min(blockIdx.y * each + each, unsigned(count))) {}
     __device__ bool has(int c) const { return c < channels; }
-    __device__ long long begins(int c) const { return c; }
     __device__ bool more() const { return row < end && channel < channels; }
     __device__ long long where() const { return static_cast<long long>(row) * channels + channel; }
     __device__ void next() { row += rows; }

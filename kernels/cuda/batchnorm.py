@@ -31,7 +31,7 @@ def batch_norm_statistics(x, running, momentum, eps):
     found, x_ = (of_channels_of(x), of_channels_of(x)), _as_it_lies(x)
     with in_place(running) as moving:
         results = *found, *moving, momentum, 1 - momentum, eps
-        _launch_sum(cu.batch_norm_statistics, 3, x, [x_], [x_], results)
+        _launch_sum(cu.batch_norm_statistics, _moments_of(found[0]), x, [x_], [x_], results)
     return found
 
 
@@ -90,8 +90,13 @@ def moments(x):
     """(3, C): how many values the channels have, their means, their biased variances; zeros for an empty batch."""
     found = of_channels_of(x, 3)
     x_ = _as_it_lies(x)
-    _launch_sum(cu.batch_norm_moments, 3, x, [x_], [x_], [found])
+    _launch_sum(cu.batch_norm_moments, _moments_of(found), x, [x_], [x_], [found])
     return found
+
+
+def _moments_of(statistics):
+    """How many numbers of the statistics' dtype three of float64 take: a part's count, mean and squares."""
+    return 3 * 8 // statistics.itemsize
 
 
 def _forward(x, weight, bias, mean, inv_std, residual, relu):

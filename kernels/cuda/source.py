@@ -118,10 +118,10 @@ def without_comments(text):
     return _COMMENT.sub(lambda comment: "\n" * comment[0].count("\n") or " ", text)
 
 
-def text(path, folders=(FOLDER,)):
+def text(path, folders=None):
     """The file, with the .cuh files that it includes, and those that these include, each once: from the first of the
-    folders that has it."""
-    return _with_included(path, folders, set())
+    folders that has it; by default its own, then this one."""
+    return _with_included(path, folders or (path.parent, FOLDER), set())
 
 
 def _with_included(path, folders, done):

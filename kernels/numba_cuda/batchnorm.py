@@ -12,7 +12,7 @@ Bound by  memory: 1 to 3 reads and at most 1 write a number, for 3 to 10 operati
 
 Statistics in one pass: a block adds up the distances d from its first number, and d^2. So it knows the mean and the
 squared distances from it, and parts are merged (Chan, Golub and LeVeque; minicnn/ops/sync_batchnorm.py). A large mean
-costs no digits, as it would in E[x^2] - E[x]^2: means are kept as distances from the channel's first number.
+costs no digits, as it would in E[x^2] - E[x]^2: what is added up are distances, from a number or from a mean.
 """
 
 import math
@@ -33,6 +33,7 @@ from .launch import (
     device,
     empty,
     folded,
+    int64,
     kernel,
     optional,
     sqrt,
@@ -96,9 +97,9 @@ def moments(x):
     """(3, C): how many numbers the channels have, their means, their biased variances; zeros for an empty batch."""
     x = folded(x, 3)
     grid = _grid(x)
-    parts, found = empty(x, (3, *reversed(grid))), empty(x, (3, x.shape[1]))
+    parts, found = empty(x, (4, *reversed(grid))), empty(x, (3, x.shape[1]))
     batch_norm_parts_kernel[grid, THREADS](x, parts)
-    batch_norm_moments_kernel[blocks(x.shape[1]), THREADS](x, parts, found)
+    batch_norm_moments_kernel[blocks(x.shape[1]), THREADS](parts, x.size // x.shape[1], found)
     return found
 
 
@@ -132,8 +133,8 @@ def step(n, i, images, places, inner):
 
 @kernel
 def batch_norm_parts_kernel(x: T3, parts: T3):
-    """Of each part of a channel, parts (3, parts, C): how many numbers, the distance of their mean from the channel's
-    first number, and the sum of their squared distances from that mean."""
+    """Of each part of a channel, parts (4, parts, C): how many numbers, one of them, the distance of their mean from
+    it, and the sum of their squared distances from that mean."""
     N, _, inner = x.shape
     real = x.dtype.type
     partial = cuda.shared.array(THREADS, x.dtype)
@@ -150,29 +151,31 @@ def batch_norm_parts_kernel(x: T3, parts: T3):
         n, i = step(n, i, images, places, inner)
     total, squares, count = block_sum(total, partial), block_sum(squares, partial), block_sum(real(seen), partial)
     if cuda.threadIdx.x == 0:
-        parts[0, part, c] = count
-        parts[1, part, c] = pivot - x[0, c, 0] + total / count
-        parts[2, part, c] = squares - total * (total / count)
+        parts[0, part, c], parts[1, part, c] = count, pivot
+        parts[2, part, c], parts[3, part, c] = total / count, squares - total * (total / count)
 
 
 @kernel
-def batch_norm_moments_kernel(x: T3, parts: T3, moments: T[:, :]):
-    """moments (3, C): count, mean and biased variance, of all parts of a channel; a thread for each channel."""
-    real = x.dtype.type
+def batch_norm_moments_kernel(parts: T3, count: int64, moments: T[:, :]):
+    """moments (3, C): count, mean and biased variance, of all parts of a channel; a thread for each channel.
+
+    First a mean that is right but for its last digits, then how far from it the mean and each number are."""
+    zero, one = parts.dtype.type(0), parts.dtype.type(1)
+    numbers = parts.dtype.type(count)
     for c in range(cuda.grid(1), parts.shape[2], cuda.gridsize(1)):
-        count, mean, squares = real(0), real(0), real(0)
+        middle, apart, squares, lost, lost_apart, lost_squares = zero, zero, zero, zero, zero, zero
+        every = numbers if count > 0 else one
         for part in range(parts.shape[1]):
-            more, apart = parts[0, part, c], parts[1, part, c] - mean
-            share = more / (count + more)
-            mean += apart * share
-            squares += parts[2, part, c] + apart * (count * share) * apart
-            count += more
-        moments[0, c], moments[1, c], moments[2, c] = count, real(0), real(0)
-        if count > real(0):
-            mean += x[0, c, 0]
-            var = squares / count
-            # NaN of a finite mean: squares beyond the largest number, less such squares
-            moments[1, c], moments[2, c] = mean, real(np.inf) if var != var and mean - mean == real(0) else var
+            middle, lost = add(middle, lost, parts[0, part, c] / every * (parts[1, part, c] + parts[2, part, c]))
+        for part in range(parts.shape[1]):
+            share, distance = parts[0, part, c] / every, parts[1, part, c] - middle + parts[2, part, c]
+            apart, lost_apart = add(apart, lost_apart, share * distance)
+            spread = parts[3, part, c] / every + share * distance * distance
+            squares, lost_squares = add(squares, lost_squares, spread)
+        mean, var = middle + apart, squares - apart * apart
+        # NaN of a finite mean: squares beyond the largest number, less such squares
+        moments[0, c], moments[1, c] = numbers, mean
+        moments[2, c] = parts.dtype.type(np.inf) if var != var and mean - mean == zero else var
 
 
 @kernel

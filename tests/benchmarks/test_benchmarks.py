@@ -18,6 +18,7 @@ from gpu_benchmark import (
     fake_items,
     hanging_items,
     missing_items,
+    named_items,
     part,
     result_of,
     table_rows,
@@ -159,7 +160,7 @@ def test_sections_of_our_kernels_run_on_the_emulated_gpu(emulated, name):
     assert not any(row.get("ms") for row in rows)  # nothing is timed
 
 
-@pytest.mark.parametrize("name", ["time_torch", "steps_torch", "steps_compiled"])
+@pytest.mark.parametrize("name", ["time_torch", pytest.param("steps_torch", marks=pytest.mark.slow), "steps_compiled"])
 def test_sections_of_pytorch_run_without_a_gpu(torch, torchvision, emulated, name):
     rows = section_rows(name)
     assert [row for row in rows if "error_text" in row] == []
@@ -253,7 +254,7 @@ def test_a_measurement_that_hangs_is_stopped_and_what_there_is_no_time_for_is_na
 
 
 def test_a_row_keeps_its_name(monkeypatch):
-    assert [row["name"] for row in run_fake(monkeypatch, letter_items)["rows"]] == ["gpu"]
+    assert [row["name"] for row in run_fake(monkeypatch, named_items)["rows"]] == ["gpu"]
 
 
 @pytest.mark.parametrize(

@@ -134,6 +134,7 @@ def test_pictures_are_tested_whole(folder):
     assert model.training
 
 
+@pytest.mark.slow
 def test_full_mode(folder, tmp_path, monkeypatch):
     """With a small network in VGG-16's place, and one epoch for each of the three nets."""
     monkeypatch.setattr(voc.pretrained, "load", lambda weights: segmenting.backbone(0).freeze())

@@ -36,7 +36,14 @@ pytestmark = needs_compiler
 
 MUTATIONS = read("kernel_mutations.txt")
 FAST_GPU = Place("cuda", "fast")
-TRIED = {  # of tensor cores' kernels, those of every run; each of the others compiles for some seconds, too
+TRIED = {  # of products' and convolutions' kernels, those of every run; each of the others compiles for seconds, too
+    "a number beyond the edge",
+    "another power of a point",
+    "tiles too near to each other",
+    "an arrival without its fence",
+    "phases in the wrong order",
+    "a phase without its padding",
+    "the buffer that is being read is written",
     "results in the wrong vectors of a row",
     "a descriptor with the wrong stride",
     "results that TMA does not see",
@@ -57,7 +64,8 @@ TRIED = {  # of tensor cores' kernels, those of every run; each of the others co
 
 def _is_slow(mutation):
     """Whether only ``pytest -m slow`` tries it."""
-    return mutation.check.startswith(("hopper", "tensor", "bfloat16", "bank")) and mutation.name not in TRIED
+    kinds = "hopper", "tensor", "bfloat16", "bank", "products", "winograd", "convolution", "implicit", "parts_of_sums"
+    return mutation.check.startswith(kinds) and mutation.name not in TRIED
 
 
 LISTED = [pytest.param(m, marks=[pytest.mark.slow] if _is_slow(m) else []) for m in MUTATIONS]
