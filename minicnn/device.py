@@ -160,10 +160,10 @@ def _lists_gpu_arrays(value):
 
 
 def on_real_gpu(value: object) -> bool:
-    """Whether `value` is an array on a GPU, CuPy's or another library's. Its class is asked first: each op asks often,
-    and of an array CuPy would make the whole description."""
-    name = "__cuda_array_interface__"
-    return hasattr(type(value), name) or hasattr(value, name)
+    """Whether `value` is an array on a GPU, CuPy's or another library's. CuPy's is known by its class: each op asks
+    often, and it would make the whole description. (PyTorch's class has one too, of which a tensor in memory has none.)
+    """
+    return type(value).__module__.startswith("cupy.") or hasattr(value, "__cuda_array_interface__")
 
 
 def array_module(array: object) -> Any:

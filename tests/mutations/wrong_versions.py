@@ -19,7 +19,7 @@ from numba.extending import intrinsic
 from paths import ROOT
 
 from minicnn import gradmode
-from minicnn.device import _tier, current_tier, set_tier
+from minicnn.device import _tier
 from minicnn.kernels.cuda import emulator, source
 
 CPU = ROOT / "kernels" / "cpu"
@@ -59,7 +59,7 @@ def exchanged(mutation, text):
     assert changed, "no function is changed"
     unreached = {code.co_qualname for code in wrongs.keys() - set(changed.values()) if "<" not in code.co_qualname}
     assert not unreached, f"these functions are changed, but nobody has them: {unreached}"
-    tier_before = current_tier()
+    tier_before = _tier._default  # the process's: this may be inside a block of another
     blocks_before = [
         (setting, setting.value, list(setting._open)) for setting in (gradmode._grad_mode, _tier._of_thread)
     ]
@@ -79,7 +79,7 @@ def exchanged(mutation, text):
                 function.__code__ = code
             for setting, value, blocks in blocks_before:  # a wrong version may leave one open
                 setting.value, setting._open = value, blocks
-            set_tier(tier_before)
+            _tier._default = tier_before
 
 
 def module_of(file):
