@@ -80,8 +80,6 @@ __device__ bool mean_and_variance(const T *x, At at, int count, int columns, wid
     for (int k = 0; k < K; k++) {
         mean[k] = W(found[k].mean);
         var[k] = count ? W(found[k].squares / count) : W(0);
-        if (var[k] != var[k] && mean[k] - mean[k] == W(0))
-            var[k] = W(__int_as_float(0x7f800000));  // infinity: squares beyond the largest number, less such squares
     }
     return true;
 }

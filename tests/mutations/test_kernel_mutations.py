@@ -223,10 +223,6 @@ def nan_through_batch_norm_relu():
     test_cuda_batchnorm.test_nan_stays_and_an_infinite_pixel_has_a_finite_gradient(np.float32)
 
 
-def infinite_variance():
-    test_cuda_batchnorm.test_a_variance_beyond_the_largest_number_is_infinite()
-
-
 def tables():
     test_tables.test_what_a_table_says_of_other_arrays_is_written_anew()
 
