@@ -60,8 +60,10 @@ def write(array: Any, values: Any) -> None:
     values = np.ascontiguousarray(values, array.dtype).reshape(array.shape)
     if isinstance(array, np.ndarray):  # an emulated one
         array.view(np.ndarray)[...] = values
-    else:
-        array.set(values)
+        return
+    import cupy  # an optional package: it is an array of CuPy's
+
+    array.set(values, stream=cupy.cuda.get_current_stream())  # without a stream the host would wait for the GPU first
 
 
 current = PerThread(None)  # the Recording, within ``CudaGraph.capturing`` and ``renewing``

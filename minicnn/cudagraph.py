@@ -13,7 +13,7 @@ And what is not work of the GPU cannot be captured: a value that the host looks 
 a CaptureError that says what it was. Tables that a kernel needs are written when the capture is over (``upload``).
 
 Arrays made while a graph is captured have memory of its own, which nobody else gets as long as the graph lives. On the
-emulated GPU launches are kept and run again; functions of the array library are refused there (CuPy's are captured).
+emulated GPU the launches are kept, and the calls of the array library, and all are made again.
 Source: CUDA C++ Programming Guide, "CUDA Graphs"
 """
 

@@ -1,5 +1,8 @@
 """CUDA graphs: what is captured runs again, in its order, on what lies in memory then; the rest is refused by name."""
 
+import sys
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from checks import Place, needs_compiler, raises
@@ -148,3 +151,13 @@ def test_what_has_no_place_in_a_graph_is_refused():
         first.replay()
     with raises(CaptureError, "tier 'fast'"), Place("cuda", "plain").active(), first.capturing():
         pass
+
+
+def test_what_is_written_goes_by_the_stream(monkeypatch):
+    """Without a stream CuPy's copy would wait for what the GPU still has to do."""
+    given, cupy = [], SimpleNamespace(cuda=SimpleNamespace(get_current_stream=lambda: "current"))
+    monkeypatch.setitem(sys.modules, "cupy", cupy)
+    array = SimpleNamespace(dtype=np.dtype("f"), shape=(2,), set=lambda values, stream: given.append((values, stream)))
+    write(array, [1, 2])
+    ((values, stream),) = given
+    assert values.tolist() == [1, 2] and values.dtype == np.float32 and stream == "current"
