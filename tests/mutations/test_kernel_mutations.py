@@ -4,6 +4,9 @@
 a barrier under a guard: linear returned        the check below, and a word of the emulator's report, if it is one
 -     __syncthreads();                          what stands there, exactly once
 +     if (column < columns) __syncthreads();    what takes its place
+
+Of several words one must be in the report: what lies beyond an array's end may belong to another array, whose results
+are being written (bounds, or race).
 """
 
 import types
@@ -74,11 +77,12 @@ CHECKS = sorted({mutation.check.split()[0] for mutation in MUTATIONS})
 
 @pytest.mark.parametrize("mutation", LISTED, ids=lambda mutation: mutation.name)
 def test_is_noticed(tmp_path, mutation):
-    check, *report = mutation.check.split()
+    check, *reports = mutation.check.split()
     with in_force(mutation, tmp_path), pytest.raises((KernelError, AssertionError)) as caught:
         run_check(check)
     assert "does not compile" not in str(caught.value)
-    assert not report or (caught.type is KernelError and report[0] in str(caught.value)), caught.value
+    if reports:
+        assert caught.type is KernelError and any(report in str(caught.value) for report in reports), caught.value
 
 
 @pytest.mark.parametrize("check", CHECKS)
