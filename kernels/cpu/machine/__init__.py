@@ -6,4 +6,5 @@ memory.py    arrays out of blocks that are used again, so that a training step a
 blas.py      BLAS on one thread, for the time of a call
 layout.py    channels-last and flat views of arrays
 jit.py       how functions are compiled
+bfloat16.py  loops that are right for bfloat16 arrays as well
 """

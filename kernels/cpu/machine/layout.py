@@ -12,6 +12,7 @@ import math
 import numpy as np
 
 from . import memory, threads
+from .bfloat16 import bits
 from .jit import jit
 
 SQUARE = 32  # numbers: 32 x 32 of them, read along one axis and written along the other, are 4 KB of the first cache
@@ -25,7 +26,8 @@ def channels_last(x):
     if x.flags.c_contiguous and x.flags.aligned:  # NCHW in memory, which is usual: squares at a time
         return _transposed(x, moved.shape)
     y = memory.empty(moved.shape, x.dtype)
-    threads.run_chunks(lambda start, stop: np.copyto(y[start:stop], moved[start:stop]), len(y))
+    out, given = bits(y), bits(moved)  # NumPy copies bfloat16 numbers one by one
+    threads.run_chunks(lambda start, stop: np.copyto(out[start:stop], given[start:stop]), len(y))
     return y
 
 
@@ -58,7 +60,7 @@ def contiguous(x):
     if x is None or _is_plain(x):
         return x
     y = memory.empty(x.shape, x.dtype)
-    y[...] = x
+    bits(y)[...] = bits(x)
     return y
 
 
@@ -70,7 +72,8 @@ def _transposed(x, shape):
     """A copy of x (N, C, ...), C-contiguous, as (N, ..., C)."""
     n, channels, pixels = len(x), x.shape[1], math.prod(x.shape[2:])
     y = memory.empty(shape, x.dtype)
-    images, out = contiguous(x).reshape(n, channels, pixels), y.reshape(n, pixels, channels)  # (N, C, P), (N, P, C)
+    images = bits(contiguous(x)).reshape(n, channels, pixels)  # (N, C, P)
+    out = bits(y).reshape(n, pixels, channels)  # (N, P, C)
     threads.run_chunks(lambda start, stop: _transpose(images[start:stop], out[start:stop]), n)
     return y
 

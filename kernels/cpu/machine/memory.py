@@ -113,7 +113,8 @@ def empty(shape, dtype):
     size = math.prod(shape) * dtype.itemsize
     if size < SMALL:
         return np.empty(shape, dtype)
-    return np.asarray(Block(_heap, _heap.take(size + -size % PAGE), shape, dtype))  # whole pages
+    array = np.asarray(Block(_heap, _heap.take(size + -size % PAGE), shape, dtype))  # whole pages
+    return array if array.dtype == dtype else array.view(dtype)  # bfloat16 is 2 bytes of anything to NumPy's interface
 
 
 def empty_images(shape, dtype):

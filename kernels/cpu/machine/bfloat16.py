@@ -1,0 +1,91 @@
+"""bfloat16 in compiled loops: one loop for float32, float64 and bfloat16 arrays.
+
+Numba has no bfloat16. Kernels get such an array as what it is in memory, whole numbers of 16 bits (``bits``), each the
+upper half of a float32 number:
+
+    float32     seeeeeee emmmmmmm mmmmmmmm mmmmmmmm     1 bit for the sign, 8 for the exponent, 23 digits
+    bfloat16    seeeeeee emmmmmmm                       the same exponent, 7 digits
+
+A loop names what it reads and what it writes, and is then right for all three kinds of arrays:
+
+    for i in range(x.size):
+        v = widened(x[i])                               # float32 of 16 bits; any other number is itself
+        y[i] = narrowed(0 if v <= 0 else v, y)          # rounded once, where y holds 16 bits
+
+    real(x)             the type to compute in: np.float32 of a bfloat16 array, else x's own; np.empty(n, real(x))
+    widened(element)    the number that an array's element stands for, exactly
+    narrowed(v, y)      the number v as an element of the array y
+    rounded(v)          the float32 number v as the 16 bits of a bfloat16 one
+
+These are instructions in the loop, no calls: vectors of 16 numbers take one for ``widened`` after the load, and some
+eight for ``rounded``, so a loop over large arrays waits for memory. Written as a Numba function, ``rounded`` would take
+1.5 times as long: Numba adds whole numbers of 32 bits in 64.
+"""
+
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+from minicnn.precision import BFLOAT16
+
+WORD, HALF, REAL = ir.IntType(32), ir.IntType(16), ir.FloatType()
+
+
+def bits(array):
+    """A bfloat16 array as whole numbers of 16 bits, a view; any other, or None, as it is."""
+    return array.view(np.uint16) if array is not None and array.dtype == BFLOAT16 else array
+
+
+@intrinsic
+def real(context, array):
+    """The type in which a loop computes with the numbers of `array`."""
+    return types.NumberClass(_real(array.dtype))(array), lambda context, *of_call: context.get_dummy_value()
+
+
+@intrinsic
+def widened(context, element):
+    """float32 of the 16 bits of a bfloat16 number; a number of any other type is itself."""
+    if element != types.uint16:
+        return element(element), lambda context, builder, signature, arguments: arguments[0]
+    return types.float32(element), lambda context, builder, signature, arguments: _widened(builder, *arguments)
+
+
+@intrinsic
+def rounded(context, number):
+    """The 16 bits of the bfloat16 number nearest to a float32 one, of two as near the even one.
+
+    NaN stays NaN; what is nearer to 2^128 than to the largest number becomes infinite.
+    """
+    signature = types.uint16(types.float32)  # another number is made float32 first
+    return signature, lambda context, builder, signature, arguments: _rounded(builder, *arguments)
+
+
+@intrinsic
+def narrowed(context, number, array):
+    """`number` as an element of `array`."""
+
+    def emit(context, builder, signature, arguments):
+        return _rounded(builder, arguments[0]) if array.dtype == types.uint16 else arguments[0]
+
+    return array.dtype(_real(array.dtype), array), emit
+
+
+def _real(dtype):
+    return types.float32 if dtype == types.uint16 else dtype
+
+
+def _widened(builder, half):
+    word = builder.shl(builder.zext(half, WORD), WORD(16))
+    return builder.bitcast(word, REAL)
+
+
+def _rounded(builder, number):
+    given = builder.bitcast(number, WORD)
+    upper = builder.lshr(given, WORD(16))  # what is kept, not rounded yet
+    odd = builder.and_(upper, WORD(1))
+    # half of the last digit kept is added, a little less if that one is even: a carry reaches it where it should
+    nearest = builder.lshr(builder.add(given, builder.add(odd, WORD(0x7FFF))), WORD(16))
+    quiet = builder.or_(upper, WORD(0x40))  # of a NaN: its digits must not all be cut off, or it would be infinite
+    is_nan = builder.fcmp_unordered("uno", number, number)
+    return builder.trunc(builder.select(is_nan, quiet, nearest), HALF)
