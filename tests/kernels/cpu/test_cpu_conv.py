@@ -10,7 +10,7 @@ from numba.types import NamedTuple, NamedUniTuple
 from paths import SUPPORT
 
 from minicnn.kernels.cpu import conv
-from minicnn.kernels.cpu.convolution import depthwise, im2col, pointwise, stem, winograd, winograd_tiles
+from minicnn.kernels.cpu.convolution import depthwise, im2col, pointwise, stem, windows, winograd, winograd_tiles
 from minicnn.kernels.cpu.convolution.cook_toom import cook_toom
 from minicnn.kernels.cpu.machine import threads
 from minicnn.kernels.cpu.machine.layout import behind_channels, channels_last
@@ -102,7 +102,7 @@ def test_compiled_code_is_handed_plain_tuples():
     for name in ("pointwise", "winograd", "stem of ResNet", "strided", "depthwise"):
         _, x_shape, weight_shape, *geometry = CASES[name]
         passes(conv, *inputs(x_shape, weight_shape, geometry), geometry)
-    modules = depthwise, im2col, pointwise, stem, winograd_tiles
+    modules = depthwise, pointwise, stem, windows, winograd_tiles
     compiled = [value for module in modules for value in vars(module).values() if getattr(value, "signatures", ())]
     types_given = [(f.__name__, given) for f in compiled for signature in f.signatures for given in signature]
     assert len(types_given) > 100
