@@ -114,6 +114,11 @@ def set_cpu_threads(count: int) -> None:
     importlib.import_module("minicnn.kernels.cpu.machine.threads").set_threads(count)
 
 
+def cpu_unit() -> str:
+    """Which unit of the processor multiplies in the fast tier. EnvVarError if $MINICNN_CPU names none that is there."""
+    return importlib.import_module("minicnn.kernels.cpu.machine.unit").unit()
+
+
 def cpu_cores() -> list[int]:
     """The numbers of the cores that this process may run on."""
     return importlib.import_module("minicnn.kernels.cpu.machine.cores").usable()

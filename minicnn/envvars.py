@@ -1,5 +1,5 @@
-"""The variables of the environment that minicnn looks at: MINICNN_THREADS, MINICNN_AWAKE, MINICNN_EMULATE_GPU,
-MINICNN_SYNC, MINICNN_HOPPER.
+"""The variables of the environment that minicnn looks at: MINICNN_THREADS, MINICNN_AWAKE, MINICNN_CPU,
+MINICNN_EMULATE_GPU, MINICNN_SYNC, MINICNN_HOPPER.
 
 An empty one counts as not set. (MINICNN_CACHE, a folder, is cache.py's.)
 """
@@ -31,3 +31,11 @@ def whole(name: str, most: int) -> int | None:
     if not value.isdecimal() or not 1 <= int(value[:20]) <= most:
         raise EnvVarError(f"{name} must be a whole number from 1 to {most}, got {os.environ[name]!r}")
     return int(value)
+
+
+def one_of(name: str, choices: tuple[str, ...]) -> str | None:
+    """The one of `choices` that the variable is, in upper or lower case; None if it is not set. EnvVarError."""
+    value = os.environ.get(name, "").strip().lower()
+    if value and value not in choices:
+        raise EnvVarError(f"{name} must be one of {', '.join(choices)}, got {os.environ[name]!r}")
+    return value or None

@@ -14,7 +14,7 @@ import numpy as np
 import PIL
 from threadpoolctl import threadpool_limits
 
-from ..device import cpu_cores, cpu_threads, current_tier, set_cpu_threads
+from ..device import cpu_cores, cpu_threads, cpu_unit, current_tier, set_cpu_threads
 from ..distributed import world
 from ..distributed.start import BLAS_VARIABLES
 from ..precision import current_precision
@@ -32,6 +32,7 @@ def environment(device: str = "cpu") -> dict[str, str]:
         "threads": _threads(),
         "ranks": str(world().size),
         "processor": cpu_name(),  # BLAS chooses its kernels by it
+        "unit": cpu_unit(),  # of the processor, that multiplies in the fast tier
         "device": f"{device}, tier {current_tier()}",
         "precision": current_precision(),
     }
@@ -40,7 +41,8 @@ def environment(device: str = "cpu") -> dict[str, str]:
 
 def differences(before: dict[str, str], now: dict[str, str]) -> str:
     """What has changed, as text, such as "numpy 2.1 then, 2.2 now"; empty if nothing has."""
-    before = {"ranks": "1", "precision": "float32", **before}  # of a checkpoint from when there were no others
+    # of a checkpoint from when there were no others, or nobody was told
+    before = {"ranks": "1", "precision": "float32", "unit": now.get("unit", ""), **before}
     asked = [key for key in now if key in before or key not in ASKED]  # no GPU then: "device" says so
     return "; ".join(f"{key} {before.get(key)} then, {now[key]} now" for key in asked if before.get(key) != now[key])
 

@@ -7,6 +7,7 @@ for the emulated GPU. Of a CUDA file, the emulator compiles the wrong text in it
 """
 
 import contextlib
+import functools
 import importlib
 import inspect
 import itertools
@@ -134,7 +135,8 @@ def compiled_anew(changed, modules):
     while len(stale) > count:
         count = len(stale)
         stale |= {plain(part) for part in parts if not stale.isdisjoint(used_by(plain(part)))}
-    old = [part for part in parts if plain(part) in stale and not isinstance(part, types.FunctionType)]
+    python = types.FunctionType, functools._lru_cache_wrapper
+    old = [part for part in parts if plain(part) in stale and not isinstance(part, python)]
     spaces = {function.__module__: dict(function.__globals__) for function in map(plain, old)}
     new = [compiled(part, spaces[part.__module__]) for part in old]
     for space in spaces.values():  # they find each other by name, when they are compiled, at the first call

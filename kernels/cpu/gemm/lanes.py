@@ -8,8 +8,8 @@ it would first have to prove that no two of them overlap, and gives up. So the t
     e = B(d)                              linear combinations of them, where B = linear_map([[1, -3/2, -2, ...], ...])
     store(y, start, step, 0, 6, e)        and back to memory
 
-A vector holds `lanes(x)` numbers of x's dtype, as many as fill a register of the processor this runs on: 64 bytes with
-AVX-512, 32 with AVX2, else 16. Arrays are 1-D here, and nobody checks an index.
+A vector holds `lanes(x)` numbers of x's dtype, as many as fill a register of the unit that multiplies (unit.py): 64
+bytes with AVX-512, 32 with AVX2, else 16. Arrays are 1-D here, and nobody checks an index.
 
 These are *intrinsics*: Numba does not compile their Python. It runs it, once for each kind of arguments: the function
 says what types go in and come out, and its `emit` writes the instructions, by calls of a `builder`, in the language of
@@ -23,10 +23,10 @@ from numba.core import cgutils, errors
 from numba.extending import intrinsic, models, register_model
 
 from ..machine.jit import jit
+from ..machine.unit import VECTOR_BYTES, unit
 
-_FEATURES = get_host_cpu_features()
-REGISTER = 64 if _FEATURES.get("avx512f") else 32 if _FEATURES.get("avx2") else 16  # bytes of a vector
-REGISTERS = 16 if _FEATURES.get("sse2") and REGISTER < 64 else 32  # how many of them there are
+REGISTER = VECTOR_BYTES.get(unit(), 64)  # bytes of a vector
+REGISTERS = 16 if get_host_cpu_features().get("sse2") and REGISTER < 64 else 32  # how many of them there are
 
 
 class Vector(types.Type):

@@ -30,9 +30,9 @@ rows, or come out of a transform in that order (winograd.py), and a is read as i
 small products, such as the 36 of a Winograd convolution.
 
 Rounding: shorter sums round less, so a long one is cut into sums of SUMMANDS (256) products, which are then added up.
-Not so in multiply_windows, nor in `multiply` for a last panel with fewer than 32 columns: its register tiles, for which
-c has no room, are worked out beside it from end to end, and then copied in part. How rows are shared among threads
-changes nothing: each number is the sum of the same products in the same order.
+Not so in multiply_windows. For a last panel with fewer than 32 columns c has no room: its register tiles are worked out
+beside it, and then copied in part. How rows are shared among threads changes nothing: each number is the sum of the
+same products in the same order.
 
 The sizes are for first caches of 48 KB and second ones of 2 MB; in smaller ones results are the same, and come later.
 
@@ -143,13 +143,15 @@ def _times_panel(a, runs, b, rows, depth, c, more):
 
 
 @jit(forceinline=True)
-def _times_partial_panel(a, runs, b, size, c, edge):
+def _times_partial_panel(a, runs, b, size, c, edge, summands):
     """The same for a last panel that c has fewer columns of; edge: a register tile; size: (rows, depth, columns)."""
     (x, at, row), (y, c_at, c_row), (rows, depth, columns) = a, c, size
     wide = 2 * lanes(x)
     for i in range(0, rows, TILE_ROWS):
         height = min(TILE_ROWS, rows - i)
-        _times_panel((x, at + i * row, row), runs, b, height, depth, (edge, 0, wide), False)
+        for k in range(0, max(1, depth), summands):
+            a_k, b_k, some = (x, at + i * row + k, row), (b[0], b[1] + k * wide), min(summands, depth - k)
+            _times_panel(a_k, runs, b_k, height, some, (edge, 0, wide), k > 0)
         for k in range(height):
             copy(edge, k * wide, y, c_at + (i + k) * c_row, columns)
 
@@ -172,7 +174,7 @@ def multiply(a, b, c, size, summands):
             a_i, b_j, to = at + start * row, b_at + j * depth, c_at + start * c_row + j  # of block `start` and panel j
             if j + wide > columns:  # c ends inside this panel: a whole register tile would overwrite its next row
                 sizes = count, depth, columns - j
-                _times_partial_panel((x, a_i, row), (1, 0), (packed, b_j), sizes, (y, to, c_row), edge)
+                _times_partial_panel((x, a_i, row), (1, 0), (packed, b_j), sizes, (y, to, c_row), edge, summands)
                 continue
             for k in range(0, max(1, depth), summands):
                 some = min(summands, depth - k)  # rows of the panel: at most 32 KB of it
@@ -197,7 +199,7 @@ def multiply_windows(frame, distances, b, c, counts):
             if j + wide <= columns:
                 _times_panel(a_i, (runs, run), b_j, rows, depth, c_i, False)
             else:
-                _times_partial_panel(a_i, (runs, run), b_j, (rows, depth, columns - j), c_i, edge)
+                _times_partial_panel(a_i, (runs, run), b_j, (rows, depth, columns - j), c_i, edge, max(1, depth))
 
 
 def transposing_space(dtype):
@@ -206,7 +208,7 @@ def transposing_space(dtype):
 
 
 @jit(forceinline=True)
-def _transposed_times(a, runs, panel, rows, depth, c, more):
+def transposed_times(a, runs, panel, rows, depth, c, more):
     """c (+)= a^T @ panel, for a: (array, at, group, step).
 
     The rows of a register tile are side by side in a; register tiles are `group` apart, and steps of the sum `step`.
@@ -244,9 +246,9 @@ def multiply_transposed(a, b, c, size, more, space):
                 to, add = (y, c_at + i * c_row + j, c_row), more or k > 0
                 if columns >= FEW_COLUMNS:
                     packed = tiles, 0, TILE_ROWS * height, TILE_ROWS  # (height, TILE_ROWS) one behind the other
-                    _transposed_times(packed, (1, 0), panel, count, height, to, add)
+                    transposed_times(packed, (1, 0), panel, count, height, to, add)
                 else:
-                    _transposed_times((x, start, TILE_ROWS, a_row), (1, 0), panel, count, height, to, add)
+                    transposed_times((x, start, TILE_ROWS, a_row), (1, 0), panel, count, height, to, add)
 
 
 @jit
@@ -262,7 +264,7 @@ def multiply_windows_transposed(frame, distances, b, c, counts, panel):
         for i in range(runs):
             # the sum goes over the windows of a line, `row` apart, and over the lines: those are the runs here
             a_i, to = (frame, i * run, TILE_ROWS, row), (y, i * depth * c_row + j, c_row)
-            _transposed_times(a_i, (lines, line), panel, depth, rows, to, True)
+            transposed_times(a_i, (lines, line), panel, depth, rows, to, True)
 
 
 @jit(forceinline=True)

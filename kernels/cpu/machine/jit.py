@@ -25,6 +25,8 @@ from minicnn.console import complain
 from minicnn.device import DeviceError
 from minicnn.kernels import compiled
 
+from .unit import unit
+
 if numba.config.DISABLE_JIT:
     raise DeviceError(
         "NUMBA_DISABLE_JIT=1: the fast tier of device 'cpu' is compiled code, not all of which Python can run; take "
@@ -38,13 +40,13 @@ SETTINGS += ["DEBUGINFO_DEFAULT", "ENABLE_AVX", "DISABLE_INTEL_SVML"]
 
 
 def _stamp():
-    """What all compiled code depends on: the text of kernels/cpu, versions, processor and settings.
+    """What all compiled code depends on: the text of kernels/cpu, versions, processor, its unit and settings.
 
     Numba itself would look at the function's own file alone, but the code of what it calls, from other files, is in it.
     """
     texts = [file.read_bytes() for file in _files(resources.files(PACKAGE)) if file.name.endswith((".py", ".pyc"))]
     versions = platform.python_version(), numba.__version__, llvmlite.__version__, numpy.__version__, sys.flags.optimize
-    machine = platform.machine(), get_host_cpu_name(), get_host_cpu_features().flatten()
+    machine = platform.machine(), get_host_cpu_name(), get_host_cpu_features().flatten(), unit()
     settings = [(name, getattr(numba.config, name, None)) for name in SETTINGS]
     return compiled.digest(repr((versions, machine, settings)).encode(), *texts).hex()[:20]
 

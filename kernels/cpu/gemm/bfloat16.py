@@ -1,0 +1,60 @@
+"""The product of matrices of bfloat16 numbers: factors bfloat16, sums float32.
+
+    multiply16              c (rows, columns) = a (rows, depth) @ b (depth, columns)
+    multiply_transposed16   c (rows, columns) (+)= a (depth, rows)^T @ b (depth, columns)
+
+A product of two bfloat16 numbers has 16 digits at most: exact in float32. Long sums are cut as in matmul.py. What
+multiplies is the processor's best unit (machine/unit.py), or the one that $MINICNN_CPU names:
+
+    avx512, avx2, baseline    widened.py   factors made float32 in the caches, and the products of float32
+
+A number is given as its 16 bits (machine/bfloat16.py: ``bits``), a matrix of them as a tuple (1-D array, where it
+begins, how far its rows are apart), as in matmul.py. Panels of b are packed by panels16() in the order that the unit
+reads them in: nobody else looks inside.
+"""
+
+from minicnn.precision import wide
+
+from ..machine.bfloat16 import rounded
+from ..machine.jit import jit
+from . import widened as unit
+
+PANEL = 32  # columns of c that are worked out together, whatever the unit
+
+
+def padded16(columns):
+    """`columns` rounded up to whole panels."""
+    return columns + -columns % PANEL
+
+
+def panels16(name, weight, start, counts, steps, columns, column_step):
+    """Scratch panels of the matrix b (depth, columns), as matmul.py's panels(), of `weight` rounded to bfloat16.
+
+    weight: flat, float32 (or bfloat16). A 1-D array; multiply16() gets it whole.
+    """
+    return unit.panels(name, wide(weight), start, counts, steps, columns, column_step)
+
+
+def multiply16(a, b, c, size):
+    """c = a @ b; a: bits of bfloat16, read as it lies; b: panels16(...); c: float32; size: (rows, depth, columns)."""
+    unit.multiply(a, (b, 0), c, size, unit.space_of_product(size[1]))
+
+
+def multiply_transposed16(a, b, c, size, more):
+    """c (rows, columns) = (c if `more`) + a^T @ b for a (depth, rows) and b (depth, columns), both bits of bfloat16.
+
+    size: (depth, rows, columns); c: float32, whose rows are at least padded16(columns) apart.
+    """
+    unit.multiply_transposed(a, b, c, size, more, unit.space_of_transposed())
+
+
+@jit
+def store_rows16(c, bias, y, size):
+    """y = c + bias, rounded to bfloat16, once; c: float32; y: bits; size: (rows, columns); bias: (columns,) or None."""
+    (x, at, row), (z, to, y_row), (rows, columns) = c, y, size
+    for i in range(rows):
+        for j in range(columns):
+            number = x[at + i * row + j]
+            if bias is not None:
+                number += bias[j]
+            z[to + i * y_row + j] = rounded(number)

@@ -1,0 +1,98 @@
+"""kernels/cpu/machine/unit.py: which unit of the processor multiplies."""
+
+import errno
+import os
+import subprocess
+import sys
+
+import pytest
+from checks import raises
+
+from minicnn.envvars import EnvVarError
+from minicnn.kernels.cpu.machine import unit as page
+from minicnn.kernels.cpu.machine.unit import UNITS, unit, why_not
+
+ALL = {feature: True for needed in UNITS.values() for feature in needed}
+
+
+@pytest.fixture
+def processor(monkeypatch):
+    """A function that has the processor have these features, and the system this answer to who asks for tiles."""
+
+    def be(features, answer=0, platform="linux"):
+        monkeypatch.setattr(page, "get_host_cpu_features", lambda: features)
+        monkeypatch.setattr(page, "_ask", lambda: answer)
+        monkeypatch.setattr(page.sys, "platform", platform)
+        forget()
+
+    def forget():
+        unit.cache_clear()
+        why_not.cache_clear()
+
+    monkeypatch.delenv("MINICNN_CPU", raising=False)
+    yield be
+    forget()
+
+
+@pytest.mark.parametrize("name", UNITS)
+def test_the_best_there_is(processor, name):
+    names = list(UNITS)
+    features = {feature for lower in names[names.index(name) :] for feature in UNITS[lower]}
+    processor(dict.fromkeys(features, True))
+    assert unit() == name
+
+
+def test_without_the_systems_permission_the_next_one_multiplies(processor):
+    processor(ALL, answer=errno.EPERM)
+    assert unit() == "avx512bf16"
+    assert os.strerror(errno.EPERM) in why_not("amx")
+
+
+def test_other_systems_are_not_asked(processor):
+    processor(ALL, platform="win32")
+    assert unit() == "avx512bf16" and "Linux" in why_not("amx")
+
+
+@pytest.mark.parametrize(("value", "expected"), [("avx2", "avx2"), (" AVX512 ", "avx512"), ("", "amx")])
+def test_a_unit_can_be_named(processor, monkeypatch, value, expected):
+    processor(ALL)
+    monkeypatch.setenv("MINICNN_CPU", value)
+    assert unit() == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "features", "answer", "parts"),
+    [
+        ("amx", {**ALL, "amx-bf16": False}, 0, ["no amx-bf16", "avx512bf16"]),
+        ("amx", ALL, errno.EPERM, ["refuses", os.strerror(errno.EPERM), "avx512bf16"]),
+        ("avx512", {"avx2": True}, 0, ["no avx512f", "what there is: avx2"]),
+        ("sse9", ALL, 0, ["one of amx, avx512bf16, avx512, avx2, baseline", "'sse9'"]),
+    ],
+)
+def test_one_that_is_not_there_is_an_error_that_names_the_way_out(
+    processor, monkeypatch, value, features, answer, parts
+):
+    processor(features, answer)
+    monkeypatch.setenv("MINICNN_CPU", value)
+    with raises(EnvVarError, "MINICNN_CPU", *parts):
+        unit()
+
+
+def test_the_system_is_asked_as_it_wants_to_be():
+    if reason := why_not("avx512"):
+        pytest.skip(reason)
+    if sys.platform != "linux":
+        pytest.skip("only Linux is asked for tiles")
+    answer = page._ask()  # no tiles, or no such call in a kernel that is old or has none to give
+    assert answer == 0 if why_not("amx") is None else answer in (errno.EINVAL, errno.EOPNOTSUPP, errno.EPERM)
+
+
+def test_a_program_ends_with_one_line_before_it_begins():
+    code = (
+        "import sys\nfrom minicnn.train import exit_code\nfrom minicnn.train.environment import environment\n"
+        "sys.exit(exit_code(environment))"
+    )
+    variables = {**os.environ, "MINICNN_CPU": "abacus"}
+    done = subprocess.run([sys.executable, "-c", code], env=variables, capture_output=True, text=True, check=False)
+    assert done.returncode == 2 and done.stderr.count("\n") == 1
+    assert done.stderr.startswith("error: MINICNN_CPU") and "'abacus'" in done.stderr
