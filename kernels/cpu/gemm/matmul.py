@@ -14,6 +14,9 @@ zeros:
                 for i in range(start, min(start + block, rows), 12):  # 12 KB of a, in the first; micro_kernel.py
                     c[i : i + 12, j : j + 32] += a[i : i + 12, k : k + 256] @ b[k : k + 256, j : j + 32]
 
+Where a has more than 1024 columns, its cache block is 256 rows by 256 columns, and the loop over k goes round that over
+j: else a cache block would have few rows, and b, which is then too large for a cache, come out of memory for each.
+
 b is *packed* into *panels* of 32 columns (2 vectors), each in the order in which the micro-kernel reads it: row by row,
 (depth, 32). In multiply_transposed `depth` counts the pixels of all images; c, a gradient of weights, is small beside a
 and b. So k comes first, and both are packed slice by slice:
@@ -53,6 +56,7 @@ from .micro_kernel import TILE_ROWS, copy_row, tile_of_1, tile_of_4, tile_of_man
 
 CACHE_BLOCK = 1 << 13  # numbers of a: 32 KB. All of b passes by for each, out of the second cache
 SMALL_B = 1 << 18  # numbers of b that stay there, 1 MB: for more, or for few of a, cache blocks are 8 times as large
+DEEP = 1 << 10  # products in a sum: for longer ones, cache blocks are cut along k, too
 SUMMANDS = 256  # of a sum, and rows of a panel that are used together: 256 * 32 numbers are 32 KB
 PACKED_ROWS = 504  # of c, for which multiply_transposed() packs a: 42 register tiles, 504 * 256 numbers or 504 KB
 FEW_COLUMNS = 96  # columns of c; with fewer, each number of a is used too seldom to pack it, and a is read as it lies
@@ -165,21 +169,24 @@ def multiply(a, b, c, size, summands):
     (x, at, row), (packed, b_at), (y, c_at, c_row), (rows, depth, columns) = a, b, c, size
     wide = 2 * lanes(x)
     edge = np.empty(TILE_ROWS * wide, x.dtype)  # a register tile: 1.5 KB
+    # few rows of a deep a would fill a cache block, and all of b pass by for them: SUMMANDS numbers at a time
+    slice_ = max(1, depth if depth <= DEEP else summands)
     # a small b comes out of the second cache each time: then a's cache block may be small, and stay in the first
     block = CACHE_BLOCK if depth * columns <= SMALL_B and depth * rows > 8 * CACHE_BLOCK else 8 * CACHE_BLOCK
-    block = max(TILE_ROWS, block // max(1, depth) // TILE_ROWS * TILE_ROWS)  # rows, whole register tiles
+    block = max(TILE_ROWS, block // slice_ // TILE_ROWS * TILE_ROWS)  # rows, whole register tiles
     for start in range(0, rows, block):
         count = min(block, rows - start)  # rows of this cache block
-        for j in range(0, columns, wide):
-            a_i, b_j, to = at + start * row, b_at + j * depth, c_at + start * c_row + j  # of block `start` and panel j
-            if j + wide > columns:  # c ends inside this panel: a whole register tile would overwrite its next row
-                sizes = count, depth, columns - j
-                _times_partial_panel((x, a_i, row), (1, 0), (packed, b_j), sizes, (y, to, c_row), edge, summands)
-                continue
-            for k in range(0, max(1, depth), summands):
-                some = min(summands, depth - k)  # rows of the panel: at most 32 KB of it
-                b_k = packed, b_j + k * wide
-                _times_panel((x, a_i + k, row), (1, 0), b_k, count, some, (y, to, c_row), k > 0)
+        for first in range(0, max(1, depth), slice_):
+            for j in range(0, columns, wide):
+                a_i, b_j, to = at + start * row, b_at + j * depth, c_at + start * c_row + j  # of block `start`, panel j
+                if j + wide <= columns:
+                    for k in range(first, max(1, min(first + slice_, depth)), summands):
+                        some = min(summands, depth - k)  # rows of the panel: at most 32 KB of it
+                        b_k = packed, b_j + k * wide
+                        _times_panel((x, a_i + k, row), (1, 0), b_k, count, some, (y, to, c_row), k > 0)
+                elif first == 0:  # c ends inside this panel: a whole register tile would overwrite its next row
+                    sizes = count, depth, columns - j
+                    _times_partial_panel((x, a_i, row), (1, 0), (packed, b_j), sizes, (y, to, c_row), edge, summands)
 
 
 @jit

@@ -21,6 +21,7 @@ ONE, NONE = (1, 1), ((0, 0), (0, 0))
 CASES = {  # module, x (N, C, H, W), weight (OC, C/groups, KH, KW), stride, padding, dilation, groups
     "pointwise": (pointwise, (3, 40, 5, 7), (35, 40, 1, 1), ONE, NONE, ONE, 1),
     "pointwise, deep": (pointwise, (1, 600, 3, 2), (64, 600, 1, 1), ONE, NONE, ONE, 1),
+    "pointwise, deeper": (pointwise, (1, 1100, 15, 18), (70, 1100, 1, 1), ONE, NONE, ONE, 1),
     "pointwise, few": (pointwise, (1, 2, 1, 3), (3, 2, 1, 1), ONE, NONE, ONE, 1),
     "pointwise, many pixels": (pointwise, (2, 100, 31, 23), (520, 100, 1, 1), ONE, NONE, ONE, 1),
     "pointwise with other padding": (im2col, (2, 20, 5, 7), (24, 20, 1, 1), ONE, ((0, 1), (0, 0)), ONE, 1),
