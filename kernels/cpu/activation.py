@@ -6,59 +6,70 @@ element, which NumPy works out for a whole vector register at once, over blocks 
 
 import numpy as np
 
+from minicnn.precision import takes_bfloat16, wide_dtype
+
 from .machine import memory, threads
-from .machine.elementwise import elementwise
+from .machine.bfloat16 import bits, narrowed, widened
+from .machine.elementwise import AT_ONCE, by_blocks, elementwise
 from .machine.jit import jit
 from .machine.layout import flat
 
-AT_ONCE = 1 << 13  # elements that go through every step of the sigmoid: 32 KB of float32 in each of 3 arrays
 
-
+@takes_bfloat16
 def relu_forward(x, out):
     """y = max(x, 0), written into `out` if that is not None."""
     return _forward(_relu, _relu_in_place, x, out)
 
 
+@takes_bfloat16
 def relu_backward(grad_out, y):
     """grad_x = grad_out where y > 0 (or NaN)."""
     return elementwise(_relu_backward, y, grad_out)
 
 
+@takes_bfloat16
 def leaky_relu_forward(x, slope, out):
     """y = x where x > 0, else slope * x; written into `out` if that is not None."""
-    return _forward(_leaky_relu, _leaky_relu_in_place, x, out, x.dtype.type(slope))
+    return _forward(_leaky_relu, _leaky_relu_in_place, x, out, wide_dtype(x.dtype).type(slope))
 
 
+@takes_bfloat16
 def leaky_relu_backward(grad_out, y, slope):
     """grad_x = grad_out where y > 0, else slope * grad_out."""
-    return elementwise(_leaky_relu_backward, y, grad_out, numbers=(y.dtype.type(slope),))
+    return elementwise(_leaky_relu_backward, y, grad_out, numbers=(wide_dtype(y.dtype).type(slope),))
 
 
+@takes_bfloat16
 def relu6_forward(x, out):
     """y = min(max(x, 0), 6), written into `out` if that is not None."""
     return _forward(_relu6, _relu6_in_place, x, out)
 
 
+@takes_bfloat16
 def relu6_backward(grad_out, y):
     """grad_x = grad_out where 0 < y < 6 (or NaN)."""
     return elementwise(_relu6_backward, y, grad_out)
 
 
+@takes_bfloat16
 def sigmoid_forward(x):
     """y = 1 / (1 + e^-x), in the form whose exponential cannot overflow."""
-    return elementwise(_sigmoid, x)
+    return elementwise(by_blocks(_sigmoid), x)
 
 
+@takes_bfloat16
 def sigmoid_backward(grad_out, y):
     """grad_x = grad_out * y * (1 - y)."""
     return elementwise(_sigmoid_backward, y, grad_out)
 
 
+@takes_bfloat16
 def tanh_forward(x):
     """y = tanh(x)."""
-    return elementwise(np.tanh, x)
+    return elementwise(by_blocks(np.tanh), x)
 
 
+@takes_bfloat16
 def tanh_backward(grad_out, y):
     """grad_x = grad_out * (1 - y^2)."""
     return elementwise(_tanh_backward, y, grad_out)
@@ -70,7 +81,8 @@ def _forward(kernel, in_place, x, out, *numbers):
         return elementwise(kernel, x, numbers=numbers)
     (view,) = flat(out)  # a copy, if out has gaps
     if out is x and np.may_share_memory(view, x):
-        threads.run_chunks(lambda start, stop: in_place(view[start:stop], *numbers), view.size, threads.LEAST)
+        given = bits(view)
+        threads.run_chunks(lambda start, stop: in_place(given[start:stop], *numbers), given.size, threads.LEAST)
     else:  # its memory has gaps
         out[...] = elementwise(kernel, x, numbers=numbers)
     return out
@@ -96,64 +108,74 @@ def _quotient(x, e, y):
 @jit
 def _relu(x, y):
     for i in range(x.size):
-        y[i] = 0 if x[i] <= 0 else x[i]  # NaN stays
+        v = widened(x[i])
+        y[i] = narrowed(0 if v <= 0 else v, y)  # NaN stays
 
 
 @jit
 def _relu_in_place(y):  # a loop over x and y would have to expect that they overlap, one number at a time
     for i in range(y.size):
-        y[i] = 0 if y[i] <= 0 else y[i]
+        v = widened(y[i])
+        y[i] = narrowed(0 if v <= 0 else v, y)
 
 
 @jit
 def _relu_backward(y, grad_out, grad_x):
     for i in range(y.size):
-        grad_x[i] = 0 if y[i] <= 0 else grad_out[i]
+        grad_x[i] = 0 if widened(y[i]) <= 0 else grad_out[i]  # bfloat16 as well: the bits of 0 are 0
 
 
 @jit
 def _leaky_relu(x, y, slope):
     for i in range(x.size):
-        y[i] = x[i] if x[i] > 0 else slope * x[i]
+        v = widened(x[i])
+        y[i] = narrowed(v if v > 0 else slope * v, y)
 
 
 @jit
 def _leaky_relu_in_place(y, slope):
     for i in range(y.size):
-        y[i] = y[i] if y[i] > 0 else slope * y[i]
+        v = widened(y[i])
+        y[i] = narrowed(v if v > 0 else slope * v, y)
 
 
 @jit
 def _leaky_relu_backward(y, grad_out, grad_x, slope):
     for i in range(y.size):
-        grad_x[i] = grad_out[i] if y[i] > 0 else slope * grad_out[i]
+        g = widened(grad_out[i])
+        grad_x[i] = narrowed(g if widened(y[i]) > 0 else slope * g, grad_x)
 
 
 @jit
 def _relu6(x, y):
     for i in range(x.size):
-        y[i] = 0 if x[i] <= 0 else 6 if x[i] >= 6 else x[i]  # NaN stays
+        v = widened(x[i])
+        y[i] = narrowed(0 if v <= 0 else 6 if v >= 6 else v, y)  # NaN stays
 
 
 @jit
 def _relu6_in_place(y):
     for i in range(y.size):
-        y[i] = 0 if y[i] <= 0 else 6 if y[i] >= 6 else y[i]
+        v = widened(y[i])
+        y[i] = narrowed(0 if v <= 0 else 6 if v >= 6 else v, y)
 
 
 @jit
 def _relu6_backward(y, grad_out, grad_x):
     for i in range(y.size):
-        grad_x[i] = 0 if y[i] <= 0 or y[i] >= 6 else grad_out[i]
+        v = widened(y[i])
+        grad_x[i] = 0 if v <= 0 or v >= 6 else grad_out[i]
 
 
 @jit
 def _sigmoid_backward(y, grad_out, grad_x):
     for i in range(y.size):
-        grad_x[i] = grad_out[i] * y[i] * (1 - y[i])
+        v = widened(y[i])
+        grad_x[i] = narrowed(widened(grad_out[i]) * v * (1 - v), grad_x)
 
 
 @jit
 def _tanh_backward(y, grad_out, grad_x):
     for i in range(y.size):
-        grad_x[i] = grad_out[i] * (1 - y[i] * y[i])
+        v = widened(y[i])
+        grad_x[i] = narrowed(widened(grad_out[i]) * (1 - v * v), grad_x)

@@ -24,8 +24,7 @@ from minicnn.device import _tier
 from minicnn.kernels.cuda import emulator, source
 
 CPU = ROOT / "kernels" / "cpu"
-# cast.py has nothing of its own: it imports the page's function
-CPU_FILES = [path.relative_to(ROOT).as_posix() for path in sorted(CPU.rglob("[!_]*.py")) if path.name != "cast.py"]
+CPU_FILES = [path.relative_to(ROOT).as_posix() for path in sorted(CPU.rglob("[!_]*.py"))]
 INTRINSIC = type(intrinsic(lambda context: None))
 
 

@@ -29,6 +29,8 @@ from numba.extending import intrinsic
 
 from minicnn.precision import BFLOAT16
 
+from .jit import jit
+
 WORD, HALF, REAL = ir.IntType(32), ir.IntType(16), ir.FloatType()
 
 
@@ -69,6 +71,13 @@ def narrowed(context, number, array):
         return _rounded(builder, arguments[0]) if array.dtype == types.uint16 else arguments[0]
 
     return array.dtype(_real(array.dtype), array), emit
+
+
+@jit
+def convert(x, y):
+    """y = x, 1-D arrays of any two of the dtypes, rounded where y has fewer digits."""
+    for i in range(x.size):
+        y[i] = narrowed(widened(x[i]), y)
 
 
 def _real(dtype):

@@ -50,9 +50,10 @@ def flat(first, *others):
     return [view(array).reshape(-1) for array in (first, *others)]
 
 
-def empty_like(x):
-    """An uninitialised array of x's shape and dtype, in the order that ``flat(x)`` has."""
-    return memory.empty(x.shape, x.dtype) if x.ndim < 3 or _is_plain(x) else memory.empty_images(x.shape, x.dtype)
+def empty_like(x, dtype=None):
+    """An uninitialised array of x's shape, and its dtype or another, in the order that ``flat(x)`` has."""
+    make = memory.empty if x.ndim < 3 or _is_plain(x) else memory.empty_images
+    return make(x.shape, dtype or x.dtype)
 
 
 def contiguous(x):
