@@ -12,6 +12,8 @@ from minicnn.emulated import EmulatedArray, on_device
 COUNTERS = 4096  # how many a launch can have
 OF_THREAD = 2  # CUDA's name for a default stream that is another one in each thread
 
+_lock = threading.Lock()
+
 
 def arrivals(like, count):
     """At least `count` counters, on the device of `like`; ValueError if that is more than COUNTERS.
@@ -27,7 +29,8 @@ def arrivals(like, count):
         return graph.once("arrivals", None, lambda: graph.upload(np.zeros(COUNTERS, np.uint32)))
     cuda = array_module(like).cuda
     stream = cuda.get_current_stream().ptr
-    return _counters(like.device.id, stream, threading.get_ident() if stream == OF_THREAD else None)
+    with _lock:  # a cache alone may call its function twice, for two threads that ask at once
+        return _counters(like.device.id, stream, threading.get_ident() if stream == OF_THREAD else None)
 
 
 @functools.cache

@@ -1,6 +1,7 @@
 """The counters of arrivals.py."""
 
 import threading
+import time
 
 import fake_cupy
 import numpy as np
@@ -33,9 +34,10 @@ def stream():
 
 
 @pytest.mark.parametrize(("number", "shared"), [(0, True), (1, True), (arrivals.OF_THREAD, False), (1 << 40, True)])
-def test_two_threads_share_the_counters_of_one_stream(stream, number, shared):
+def test_two_threads_share_the_counters_of_one_stream(stream, monkeypatch, number, shared):
     """CUDA has one name for the default streams of all threads, which run side by side."""
     stream.ptr, both, found = number, threading.Barrier(2), []
+    monkeypatch.setattr("cupy.zeros", lambda *kind: (time.sleep(0.05), np.zeros(*kind))[1])  # both are in there, or one
 
     def ask():
         both.wait(60)  # two threads that live at the same time, so that they differ
