@@ -31,7 +31,9 @@ def test_number_of_parameters():
     assert counts == [13_004_888, 6_624_904, 27_161_264, 23_834_568]
 
 
-@pytest.mark.parametrize(("name", "size"), [("googlenet", 64), ("inception_v3", 299)])
+@pytest.mark.parametrize(
+    ("name", "size"), [("googlenet", 64), pytest.param("inception_v3", 299, marks=pytest.mark.slow)]
+)
 def test_auxiliary_scores_are_torchvisions(torch, torchvision, name, size):
     """In training, with batch norm as in evaluation, so that rounding is not magnified; and the pictures' scale."""
     options = {"dropout_aux": 0.0} if name == "googlenet" else {}

@@ -16,7 +16,11 @@ SMALL = dict.fromkeys(VGGS, (32, 41)) | {"inception_v3": (75, 84)}  # pixels, wh
 DTYPES = [(np.float32, 1e-4), (np.float64, 1e-9)]
 
 
-@pytest.mark.parametrize("name", NETS)
+FEW = {"alexnet", "resnet18", "resnet50", "vgg11_bn", "googlenet", "inception_v3", "mobilenet_v2", "shufflenet_v2_x1_0"}
+
+
+# in every run one of each family; the others are the same code, with more layers
+@pytest.mark.parametrize("name", [pytest.param(n, marks=[] if n in FEW else [pytest.mark.slow]) for n in NETS])
 def test_the_output_of_every_layer(torch, torchvision, name):
     """Within 1e-4 (float32) or 1e-9 (float64) of the layer's largest number; the logits within 1e-4 or 1e-9."""
     ours, theirs = twins(torch, torchvision, name)

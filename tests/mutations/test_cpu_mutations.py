@@ -13,9 +13,19 @@ from wrong_versions import CPU_FILES, in_force
 
 MUTATIONS = read("cpu_mutations.txt")
 CHECKS = sorted({mutation.check for mutation in MUTATIONS})
+TRIED = "kernels/cpu/gemm/", "kernels/cpu/convolution/"  # in every run: the first of each file there
 
 
-@pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: f"{mutation.file}: {mutation.name}")
+def _is_slow(mutation):
+    """Whether only ``pytest -m slow`` tries it: each compiles for seconds."""
+    first = next(other for other in MUTATIONS if other.file == mutation.file)
+    return mutation is not first or not mutation.file.startswith(TRIED)
+
+
+LISTED = [pytest.param(m, marks=[pytest.mark.slow] if _is_slow(m) else []) for m in MUTATIONS]
+
+
+@pytest.mark.parametrize("mutation", LISTED, ids=lambda mutation: f"{mutation.file}: {mutation.name}")
 def test_is_rejected(mutation, tmp_path):
     with pytest.MonkeyPatch.context() as monkeypatch, in_force(mutation, tmp_path):
         monkeypatch.setattr(test_cpu_jit, "FOLDER", tmp_path / "kernels/cpu")  # its tests start programs with a file
@@ -26,6 +36,7 @@ def test_is_rejected(mutation, tmp_path):
     assert not isinstance(error, (NameError, SyntaxError, NumbaError)), f"the mutation is no program: {error}"
 
 
+@pytest.mark.slow  # every run has them already, as tests
 def test_the_checks_themselves_pass():
     errors = errors_of(CHECKS)
     assert len(errors) == len(CHECKS)

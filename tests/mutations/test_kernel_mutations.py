@@ -39,7 +39,7 @@ pytestmark = needs_compiler
 
 MUTATIONS = read("kernel_mutations.txt")
 FAST_GPU = Place("cuda", "fast")
-TRIED = {  # in every run, besides the first of each check
+TRIED = {  # in every run; each compiles for seconds, so the others are for `pytest -m slow`
     "a number beyond the edge",
     "another power of a point",
     "tiles too near to each other",
@@ -65,13 +65,7 @@ TRIED = {  # in every run, besides the first of each check
 }
 
 
-def _is_slow(mutation):
-    """Whether only ``pytest -m slow`` tries it: each compiles for seconds. Every run tries the first of each check."""
-    first = next(other for other in MUTATIONS if other.check == mutation.check)
-    return mutation is not first and mutation.name not in TRIED
-
-
-LISTED = [pytest.param(m, marks=[pytest.mark.slow] if _is_slow(m) else []) for m in MUTATIONS]
+LISTED = [pytest.param(m, marks=[] if m.name in TRIED else [pytest.mark.slow]) for m in MUTATIONS]
 CHECKS = sorted({mutation.check.split()[0] for mutation in MUTATIONS})
 
 

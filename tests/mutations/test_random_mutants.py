@@ -184,6 +184,7 @@ def mutant(root, old, new):
     return random_mutants.Mutant("minicnn/sums.py", "kind", line, [lines[line - 1]], [changed], line, line)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "old, new, kind, text",
     [

@@ -117,7 +117,10 @@ def earlier_count(trainer, stack):
     random.set_dropout_calls(0)
 
 
-@pytest.mark.parametrize("change", [moved_buffers, frozen_layer, other_precision, earlier_count])
+@pytest.mark.parametrize(
+    "change",
+    [moved_buffers, frozen_layer, *(pytest.param(c, marks=pytest.mark.slow) for c in (other_precision, earlier_count))],
+)
 def test_a_step_that_is_another_is_no_replay(tmp_path, change):
     """Statistics that lie elsewhere, a layer that is no longer trained, other numbers, dropout from the start again."""
     found = []
