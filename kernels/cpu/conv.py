@@ -7,6 +7,8 @@ winograd.py     3x3 windows, stride 1, at least   a quarter of the multiplicatio
 stem.py         larger windows of few channels    a matrix product that copies next to nothing      1e-6
 depthwise.py    a filter for each channel         nothing to multiply as matrices                   3e-7
 im2col.py       everything else                   windows are copied together in the cache          6e-7
+bfloat16.py     all of it in bfloat16, but        products alone: Winograd's numbers in between     (before results
+                depthwise.py's                    need more digits, and products cost little there  are rounded)
 
 Rounding: the largest difference of float32 to float64 over the largest result, in any pass of layers like those of
 AlexNet and ResNet, by `python benchmarks/cpu.py rounding`; test_cpu_conv.py keeps it below 1e-5. winograd.py
@@ -17,35 +19,44 @@ no window that does not see them. All but depthwise.py stand on the matrix produ
 multiplications: benchmarks/results/cpu/.
 """
 
-from minicnn.ops.geometry import output_size
+import numpy as np
 
-from .convolution import depthwise, im2col, pointwise, stem, winograd
+from minicnn.ops.geometry import output_size
+from minicnn.precision import BFLOAT16, takes_bfloat16, wide
+
+from .convolution import bfloat16, depthwise, im2col, pointwise, stem, winograd
 from .convolution.geometry import Geometry
 from .gemm.sums import column_sums
 from .machine.layout import behind_channels, channels_last, contiguous, rows
 
 
+@takes_bfloat16
 def conv2d_forward(x, weight, bias, stride, padding, dilation, groups):
     """y (N, OC, OH, OW)."""
     out_size = output_size("conv2d", x.shape[2:], weight.shape[2:], stride, padding, dilation)
     geometry = geometry_of(x.shape, weight.shape, out_size, stride, padding, dilation, groups)
-    algorithm = choose(len(x), geometry)  # a module: it has the same functions, for channels-last arrays
-    return behind_channels(algorithm.conv2d_forward(channels_last(x), contiguous(weight), contiguous(bias), geometry))
+    algorithm = choose(len(x), geometry, x.dtype)  # a module: it has the same functions, for channels-last arrays
+    return behind_channels(
+        algorithm.conv2d_forward(channels_last(x), contiguous(weight), contiguous(wide(bias)), geometry)
+    )
 
 
+@takes_bfloat16
 def conv2d_grad_x(grad_out, x_shape, weight, stride, padding, dilation, groups):
     """grad_x (N, C, H, W)."""
     geometry = geometry_of(x_shape, weight.shape, grad_out.shape[2:], stride, padding, dilation, groups)
-    algorithm = choose(len(grad_out), geometry)
+    algorithm = choose(len(grad_out), geometry, grad_out.dtype)
     return behind_channels(algorithm.conv2d_grad_x(channels_last(grad_out), contiguous(weight), geometry))
 
 
+@takes_bfloat16
 def conv2d_grad_weight(grad_out, x, weight_shape, stride, padding, dilation, groups):
     """grad_weight (OC, C/groups, KH, KW)."""
     geometry = geometry_of(x.shape, weight_shape, grad_out.shape[2:], stride, padding, dilation, groups)
-    return choose(len(x), geometry).conv2d_grad_weight(channels_last(grad_out), channels_last(x), geometry)
+    return choose(len(x), geometry, x.dtype).conv2d_grad_weight(channels_last(grad_out), channels_last(x), geometry)
 
 
+@takes_bfloat16
 def conv2d_grad_bias(grad_out):
     """grad_bias (OC,) = grad_out summed over images and positions."""
     return column_sums(rows(grad_out))  # (N*OH*OW, OC) -> (OC,)
@@ -58,13 +69,16 @@ def geometry_of(x_shape, weight_shape, out_size, stride, padding, dilation, grou
     return Geometry(size, out_size, taps, stride, before, dilation, x_shape[1], weight_shape[0], groups)
 
 
-def choose(images, geometry):
-    """The module for a geometry and so many images.
+def choose(images, geometry, dtype=np.float32):
+    """The module for a geometry and so many images of that dtype.
 
     winograd wins wherever it saves work at all (`pays`); the least for many channels of small pictures, where few tiles
     share the transformed filters.
     stem: faster than im2col on AlexNet's first layer, above all for grad_weight. From 16 channels on im2col is ahead.
     """
+    is_depthwise = 1 < geometry.groups == geometry.filters == geometry.channels  # a filter for each channel
+    if dtype == BFLOAT16:
+        return depthwise if is_depthwise else bfloat16
     if geometry.stride == geometry.dilation == (1, 1) and geometry.groups == 1:
         if geometry.taps == (1, 1) and geometry.before == geometry.after == (0, 0):
             return pointwise
@@ -72,6 +86,4 @@ def choose(images, geometry):
             return winograd
     if stem.suits(geometry):  # few channels and a window of several taps; any stride
         return stem
-    if 1 < geometry.groups == geometry.filters == geometry.channels:  # a filter for each channel
-        return depthwise
-    return im2col
+    return depthwise if is_depthwise else im2col

@@ -1,14 +1,23 @@
 """Transposed convolution: conv.py's gradient with respect to x, and a bias; mirrors minicnn/ops/conv_transpose.py."""
 
-from .conv import conv2d_grad_x
+from minicnn.precision import BFLOAT16, takes_bfloat16, wide
+
+from .conv import choose, conv2d_grad_x, geometry_of
 from .machine import threads
 from .machine.jit import jit
-from .machine.layout import contiguous, rows
+from .machine.layout import behind_channels, channels_last, contiguous, rows
 
 
+@takes_bfloat16
 def conv_transpose2d_forward(x, weight, bias, out_size, stride, padding, dilation, groups):
     """y (N, OC, OH, OW)."""
     y_shape = len(x), weight.shape[1] * groups, *out_size
+    if x.dtype == BFLOAT16:  # the bias is added before the only rounding
+        geometry = geometry_of(y_shape, weight.shape, x.shape[2:], stride, padding, dilation, groups)
+        algorithm = choose(len(x), geometry, x.dtype)
+        return behind_channels(
+            algorithm.conv2d_grad_x(channels_last(x), contiguous(weight), geometry, contiguous(wide(bias)))
+        )
     y = conv2d_grad_x(x, y_shape, weight, stride, padding, dilation, groups)
     if bias is not None:
         bias, matrix = contiguous(bias), rows(y)  # (N*OH*OW, OC), a view: y is channels-last

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from checks import (
+    FAST_CPU,
     FAST_GPU,
     check_bfloat16,
     check_close,
@@ -45,6 +46,13 @@ def test_equals_seven_loops(place, case):
 @given(case=convolutions())
 def test_float32(place, case):
     check_float32(place, F.conv2d, case.arrays(), **case.options)
+
+
+@settings(max_examples=30)
+@given(case=convolutions())
+def test_bfloat16(case):
+    with FAST_CPU.active():
+        check_bfloat16(FAST_CPU, F.conv2d, case.arrays(), **case.options)
 
 
 @needs_compiler

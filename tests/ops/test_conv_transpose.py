@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from checks import (
+    FAST_CPU,
     FAST_GPU,
     check_bfloat16,
     check_close,
@@ -70,6 +71,13 @@ def test_equals_loops(place, case):
 @given(case=transposed())
 def test_float32(place, case):
     check_float32(place, F.conv_transpose2d, case.arrays(), **case.options)
+
+
+@settings(max_examples=30)
+@given(case=transposed())
+def test_bfloat16(case):
+    with FAST_CPU.active():
+        check_bfloat16(FAST_CPU, F.conv_transpose2d, case.arrays(), **case.options)
 
 
 @needs_compiler

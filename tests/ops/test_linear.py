@@ -5,6 +5,7 @@ import operator
 import numpy as np
 import pytest
 from checks import (
+    FAST_CPU,
     FAST_GPU,
     check_bfloat16,
     check_close,
@@ -36,6 +37,13 @@ def test_equals_torch(place, torch, case):
 @given(case=dense_layers())
 def test_float32(place, case):
     check_float32(place, F.linear, case.arrays())
+
+
+@settings(max_examples=30)
+@given(case=dense_layers())
+def test_bfloat16(case):
+    with FAST_CPU.active():
+        check_bfloat16(FAST_CPU, F.linear, case.arrays())
 
 
 @needs_compiler

@@ -44,9 +44,10 @@ class Place(NamedTuple):
 
 NUMBA_CUDA = "minicnn.kernels.numba_cuda"
 PYTHON_GPU = Place("cuda", "plain")  # Numba's kernels
+FAST_CPU = Place("cpu", "fast")
 FAST_GPU = Place("cuda", "fast")  # CUDA C++
 # a test with an argument `place` runs once on each of these
-PLACES = [Place("cpu", "plain"), Place("cpu", "fast"), PYTHON_GPU, FAST_GPU]
+PLACES = [Place("cpu", "plain"), FAST_CPU, PYTHON_GPU, FAST_GPU]
 
 
 @contextlib.contextmanager

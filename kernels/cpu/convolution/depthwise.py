@@ -3,7 +3,8 @@
     y[n, i, j, c] = sum_{u,v} x[n, i*stride + u*dilation - padding, ..., c] * weight[c, u, v]
 
 The same numbers for all channels of a pixel side by side: the innermost loop of all three passes runs along memory.
-2*KH*KW operations for each number, which lies in the first cache while the taps are gone through.
+2*KH*KW operations for each number, which lies in the first cache while the taps are gone through. Of bfloat16 images
+the sums are float32, a band of an image at a time in scratch, and rounded as they leave it.
 
 Source    Howard et al., "MobileNets", 2017; Sifre 2014
 """
@@ -12,39 +13,65 @@ import math
 
 import numpy as np
 
+from minicnn.precision import BFLOAT16, narrow, wide, wide_dtype
+
+from ..gemm.bfloat16 import store_rows16
 from ..machine import memory, threads
+from ..machine.bfloat16 import bits, widened
 from ..machine.jit import jit
 
 FORWARD, GRAD_X, GRAD_WEIGHT = range(3)
-LEAST_NUMBERS = 1 << 16  # of an image, below which a band of it is not worth waking a thread for
+LEAST_NUMBERS = 1 << 16  # of an image, below which a band of it is not worth waking a thread for; 256 KB of float32
 
 
 def conv2d_forward(x, weight, bias, geometry):
     """y (N, OH, OW, C) for x (N, H, W, C) and weight (C, 1, KH, KW)."""
     y = memory.empty((len(x), *geometry.out_size, geometry.channels), x.dtype)
-    y[...] = 0 if bias is None else bias  # the sums begin there
-    bands = _bands(y)
-    _walk(FORWARD, x, y, [_by_taps(weight)] * len(bands), bands, geometry)
+    _convolve(FORWARD, y, x, weight, bias, geometry)
     return y
 
 
-def conv2d_grad_x(grad_out, weight, geometry):
-    """grad_x (N, H, W, C) from grad_out (N, OH, OW, C)."""
+def conv2d_grad_x(grad_out, weight, geometry, bias=None):
+    """grad_x (N, H, W, C) from grad_out (N, OH, OW, C); plus bias (C,), for conv_transpose.py."""
     grad_x = memory.empty((len(grad_out), *geometry.size, geometry.channels), grad_out.dtype)
-    grad_x[...] = 0
-    bands = _bands(grad_x)
-    _walk(GRAD_X, grad_x, grad_out, [_by_taps(weight)] * len(bands), bands, geometry)
+    _convolve(GRAD_X, grad_x, grad_out, weight, bias, geometry)
     return grad_x
 
 
 def conv2d_grad_weight(grad_out, x, geometry):
     """grad_weight (C, 1, KH, KW): a sum for each band, then theirs."""
     bands, channels = _bands(grad_out), geometry.channels
-    sums = memory.empty((len(bands), math.prod(geometry.taps) * channels), x.dtype)
+    sums = memory.empty((len(bands), math.prod(geometry.taps) * channels), wide_dtype(x.dtype))
     sums[...] = 0
-    _walk(GRAD_WEIGHT, x, grad_out, sums, bands, geometry)
+
+    def work(first, last):
+        for (image, start, stop), weight in zip(bands[first:last], sums[first:last], strict=True):
+            _pass(GRAD_WEIGHT, x[image], grad_out[image, start:stop], weight, start, geometry)
+
+    threads.run_chunks(work, len(bands))
     # (bands, KH*KW*C) -> (C, KH*KW)
     return np.ascontiguousarray(sums.sum(axis=0).reshape(-1, channels).T).reshape(channels, 1, *geometry.taps)
+
+
+def _convolve(which, results, images, weight, bias, geometry):
+    """Fill the results: y from x, or grad_x from grad_out."""
+    bands, rounds = _bands(results), results.dtype == BFLOAT16
+    weight = _by_taps(wide(narrow(weight)) if rounds else weight)
+
+    def work(first, last):
+        for image, start, stop in bands[first:last]:
+            band = results[image, start:stop]
+            sums = memory.scratch("depthwise.sums", band.shape, np.float32) if rounds else band
+            sums[...] = 0 if bias is None else bias  # they begin there
+            if which == FORWARD:
+                _pass(FORWARD, images[image], sums, weight, start, geometry)
+            else:
+                _grad_of_rows(sums, images[image], weight, start, geometry)
+            if rounds:
+                c, size = (sums.reshape(-1), 0, sums[0].size), (len(sums), sums[0].size)
+                store_rows16(c, None, (bits(band).reshape(-1), 0, size[1]), size)
+
+    threads.run_chunks(work, len(bands))
 
 
 def _by_taps(weight):
@@ -53,27 +80,35 @@ def _by_taps(weight):
 
 
 def _bands(images):
-    """[(image, first row, row behind the last)]: whole images, or bands of them where there are fewer than threads."""
+    """[(image, first row, row behind the last)]: whole images, or bands of them where there are fewer than threads.
+
+    Of bfloat16 ones, bands whose sums stay in the second cache.
+    """
     n, height, width, channels = images.shape
-    bands = max(1, min(-(-threads.threads() // max(1, n)), height * width * channels // LEAST_NUMBERS, height))
+    most = height * width * channels // LEAST_NUMBERS  # bands of an image
+    wanted = most if images.dtype == BFLOAT16 else min(-(-threads.threads() // max(1, n)), most)
+    bands = max(1, min(wanted, height))
     return [(image, i * height // bands, (i + 1) * height // bands) for image in range(n) for i in range(bands)]
 
 
-def _walk(which, x, y, weights, bands, geometry):
-    """One of the three passes, for bands of the images that are summed into: of y, or of x for GRAD_X."""
+def _pass(which, pixels, outputs, weight, start, geometry):
+    """FORWARD or GRAD_WEIGHT, for the rows of outputs (rows, OW, C) of an image (H, W, C) from `start` on."""
+    # the outputs begin further down: seen from there, less padding is above the image
     (top, left), down = geometry.before, geometry.stride[0]
+    band = geometry._replace(out_size=outputs.shape[:2], before=(top - start * down, left))
+    _image(which, bits(pixels).reshape(-1), bits(outputs).reshape(-1), weight, tuple(band))
 
-    def work(first, last):
-        for (image, start, stop), weight in zip(bands[first:last], weights[first:last], strict=True):
-            # the band begins further down: seen from there, more padding is above the other array's rows, or less
-            if which == GRAD_X:
-                pixels, outputs, above = x[image, start:stop], y[image], top + start
-            else:
-                pixels, outputs, above = x[image], y[image, start:stop], top - start * down
-            band = geometry._replace(size=pixels.shape[:2], out_size=outputs.shape[:2], before=(above, left))
-            _image(which, pixels.reshape(-1), outputs.reshape(-1), weight, tuple(band))
 
-    threads.run_chunks(work, len(bands))
+def _grad_of_rows(pixels, outputs, weight, start, geometry):
+    """GRAD_X, for the rows of pixels (rows, W, C) from `start` on, of an image's outputs (OH, OW, C)."""
+    # the outputs whose windows reach into these rows
+    (top, left), down, reach = geometry.before, geometry.stride[0], (geometry.taps[0] - 1) * geometry.dilation[0]
+    first = max(0, -(-(start + top - reach) // down))
+    outputs = outputs[first : max(first, (start + len(pixels) - 1 + top) // down + 1)]
+    band = geometry._replace(
+        size=pixels.shape[:2], out_size=outputs.shape[:2], before=(top + start - first * down, left)
+    )
+    _image(GRAD_X, pixels.reshape(-1), bits(outputs).reshape(-1), weight, tuple(band))
 
 
 @jit
@@ -95,10 +130,10 @@ def _image(which, x, y, weight, geometry):
                     at, w = (row * width + column) * channels, (u * taps_w + v) * channels  # of the first channel
                     if which == FORWARD:
                         for c in range(channels):
-                            y[to + c] += x[at + c] * weight[w + c]
+                            y[to + c] += widened(x[at + c]) * weight[w + c]
                     elif which == GRAD_X:
                         for c in range(channels):
-                            x[at + c] += y[to + c] * weight[w + c]
+                            x[at + c] += widened(y[to + c]) * weight[w + c]
                     else:
                         for c in range(channels):
-                            weight[w + c] += x[at + c] * y[to + c]
+                            weight[w + c] += widened(x[at + c]) * widened(y[to + c])

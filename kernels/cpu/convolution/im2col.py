@@ -17,7 +17,7 @@ import math
 
 from ..gemm.matmul import SUMMANDS, add_rows, multiply, multiply_transposed, padded, panels, transposing_space
 from ..machine import memory, threads
-from .windows import filters_of, phases, windows_of
+from .windows import filters_gradient, filters_of, phases, windows_of
 
 
 def conv2d_forward(x, weight, bias, geometry):
@@ -29,9 +29,9 @@ def conv2d_forward(x, weight, bias, geometry):
 
     def work(start, stop):  # of the places
         for first, last in windows.blocks(start, stop):
-            col = windows.copy(first, last, group)
+            col = windows.rows(first, last, group)
             c = results, first * filters + group * count, filters  # this group's columns of y (N*OH*OW, OC)
-            multiply((col, 0, depth), (b, 0), c, (last - first, depth, count), SUMMANDS)
+            multiply(col, (b, 0), c, (last - first, depth, count), SUMMANDS)
             if bias is not None:
                 add_rows(c, last - first, bias[group * count : (group + 1) * count])
 
@@ -61,14 +61,14 @@ def _grad_of_phase(grad_out, grad_x, weight, phase):
 
     def work(start, stop):  # of the phase's pixels
         for begin, end in windows.blocks(start, stop):
-            col = windows.copy(begin, end, group)
+            col = windows.rows(begin, end, group)
             sizes = end - begin, depth, channels
             if seen.out_size == phase.geometry.size:  # stride 1, the only phase: its pixels are all there are, in order
                 c = pixels, begin * total + group * channels, total
-                multiply((col, 0, depth), (b, 0), c, sizes, SUMMANDS)
+                multiply(col, (b, 0), c, sizes, SUMMANDS)
             else:
                 rows = memory.scratch("im2col.rows", ((end - begin) * channels,), grad_x.dtype)
-                multiply((col, 0, depth), (b, 0), (rows, 0, channels), sizes, SUMMANDS)
+                multiply(col, (b, 0), (rows, 0, channels), sizes, SUMMANDS)
                 phase.spread(rows, pixels, begin, end, group)
 
     for group in range(seen.groups):
@@ -78,7 +78,7 @@ def _grad_of_phase(grad_out, grad_x, weight, phase):
 
 def conv2d_grad_weight(grad_out, x, geometry):
     """grad_weight (OC, C/groups, KH, KW) from grad_out (N, OH, OW, OC) and x (N, H, W, C)."""
-    filters, channels, taps = geometry.filters, geometry.channels // geometry.groups, geometry.taps
+    filters = geometry.filters
     windows, count = windows_of(x, geometry), filters // geometry.groups  # count: filters of a group
     chunks, depth = threads.chunks(math.prod(grad_out.shape[:3])), windows.depth
     wide, gradients = padded(depth, x.dtype), grad_out.reshape(-1)
@@ -91,14 +91,9 @@ def conv2d_grad_weight(grad_out, x, geometry):
         for group in range(geometry.groups):
             c = total, group * count * wide, wide  # this group's rows
             for begin, end in windows.blocks(*chunks[chunk]):
-                col = windows.copy(begin, end, group)
+                col = windows.rows(begin, end, group)
                 a, more = (gradients, begin * filters + group * count, filters), begin > chunks[chunk][0]
-                multiply_transposed(a, (col, 0, depth), c, (end - begin, count, depth), more, space)
+                multiply_transposed(a, col, c, (end - begin, count, depth), more, space)
 
     threads.run(work, len(chunks))
-    for more in sums[1:]:
-        sums[0] += more  # in the order of the chunks
-    # (OC, KH, KW, C/groups) -> (OC, C/groups, KH, KW)
-    grad_weight = memory.empty((filters, channels, *taps), x.dtype)
-    grad_weight[...] = sums[0, :, :depth].reshape(filters, *taps, channels).transpose(0, 3, 1, 2)
-    return grad_weight
+    return filters_gradient(sums, geometry)

@@ -19,7 +19,8 @@ from typing import NamedTuple
 import numpy as np
 
 from ..gemm.lanes import clear, copy
-from ..machine import memory
+from ..machine import memory, threads
+from ..machine.bfloat16 import bits
 from ..machine.jit import jit
 from .geometry import Geometry
 
@@ -30,26 +31,35 @@ LEAST_WINDOWS = 192  # copied together, however large they are, so that the weig
 class Windows(NamedTuple):
     """What a geometry sees of images (N, H, W, C): a window for each of the N*OH*OW places, of one group's channels."""
 
-    images: np.ndarray  # flat
+    images: np.ndarray  # flat; of bfloat16 numbers their 16 bits
     geometry: tuple  # a Geometry as a plain tuple
     depth: int  # numbers of a window: KH*KW*C/groups
+    is_plain: bool  # whether each window is a pixel, and they follow one another
 
-    def blocks(self, start, stop):
-        """Cut the places start ... stop into (start, stop) of about BLOCK_NUMBERS each."""
-        count = max(LEAST_WINDOWS, BLOCK_NUMBERS // max(1, self.depth))  # windows in a block
+    def blocks(self, start, stop, beside=0):
+        """Cut the places start ... stop into (start, stop) of about BLOCK_NUMBERS each.
+
+        beside: how many numbers of each place are kept in the same cache, beside its window
+        """
+        count = max(LEAST_WINDOWS, BLOCK_NUMBERS // max(1, self.depth + beside))  # windows in a block
         return [(first, min(first + count, stop)) for first in range(start, stop, count)]
 
-    def copy(self, start, stop, group):
-        """The windows at those places, of that group, as rows (stop - start, depth): scratch, flat."""
+    def rows(self, start, stop, group):
+        """The windows at those places, of that group, as the rows of a matrix (stop - start, depth), as matmul.py has
+        them: (array, where it begins, how far rows are apart). Pixels are where they lie, windows copied to scratch."""
+        if self.is_plain:
+            channels = self.geometry[6]  # of a pixel
+            return self.images, start * channels + group * self.depth, channels
         col = memory.scratch("windows.col", ((stop - start) * self.depth,), self.images.dtype)
         _copy_windows(self.images, col, start, stop, group, self.geometry)
-        return col
+        return col, 0, self.depth
 
 
 def windows_of(images, geometry):
     """The Windows of images (N, H, W, C)."""
     depth = math.prod(geometry.taps) * (geometry.channels // geometry.groups)
-    return Windows(images.reshape(-1), tuple(geometry), depth)
+    is_plain = geometry.taps == geometry.stride == (1, 1) and geometry.before == geometry.after == (0, 0)
+    return Windows(bits(images).reshape(-1), tuple(geometry), depth, is_plain)
 
 
 def filters_of(geometry, group):
@@ -112,6 +122,30 @@ class Phase(NamedTuple):
     def spread(self, rows, grad_x, start, stop, group):
         """Write a matrix (stop - start, C/groups), these pixels' gradients, to where they lie in grad_x; both flat."""
         _spread(rows, grad_x, start, stop, group, self.corner, tuple(self.geometry))
+
+
+def filters_gradient(sums, geometry):
+    """grad_weight (OC, C/groups, KH, KW) from sums (chunks, OC, at least KH*KW*C/groups), added up in that order."""
+    channels, area = geometry.channels // geometry.groups, math.prod(geometry.taps)
+    grad_weight = memory.empty((geometry.filters, channels, *geometry.taps), sums.dtype)
+    flat = grad_weight.reshape(-1)
+    least = threads.LEAST // max(1, channels * area)  # filters
+    threads.run_chunks(lambda *some: _collect_filters(sums, flat, some, (channels, area)), geometry.filters, least)
+    return grad_weight
+
+
+@jit
+def _collect_filters(sums, grad_weight, numbers, size):
+    """The filters of these numbers (start, stop); size: (channels, taps)."""
+    channels, area = size
+    for k in range(numbers[0], numbers[1]):
+        total = sums[0, k]
+        for i in range(1, len(sums)):
+            for j in range(channels * area):
+                total[j] += sums[i, k, j]
+        for c in range(channels):  # (KH*KW, C/groups) -> (C/groups, KH*KW)
+            for u in range(area):
+                grad_weight[(k * channels + c) * area + u] = total[u * channels + c]
 
 
 def phases(geometry):

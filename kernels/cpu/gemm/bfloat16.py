@@ -53,8 +53,6 @@ def store_rows16(c, bias, y, size):
     """y = c + bias, rounded to bfloat16, once; c: float32; y: bits; size: (rows, columns); bias: (columns,) or None."""
     (x, at, row), (z, to, y_row), (rows, columns) = c, y, size
     for i in range(rows):
+        sums, out = x[at + i * row :], z[to + i * y_row :]  # so LLVM sees that a row's numbers follow one another
         for j in range(columns):
-            number = x[at + i * row + j]
-            if bias is not None:
-                number += bias[j]
-            z[to + i * y_row + j] = rounded(number)
+            out[j] = rounded(sums[j] if bias is None else sums[j] + bias[j])

@@ -39,6 +39,7 @@ CASES = {  # module, x (N, C, H, W), weight (OC, C/groups, KH, KW), stride, padd
     "dilated": (im2col, (2, 20, 19, 17), (40, 20, 3, 3), (3, 2), ((2, 2), (4, 4)), (2, 3), 1),
     "dilated like the stride": (im2col, (1, 20, 15, 17), (24, 20, 3, 3), (2, 4), ((2, 2), (1, 3)), (2, 2), 1),
     "groups": (im2col, (2, 96, 13, 13), (64, 48, 3, 3), ONE, ((1, 1), (1, 1)), ONE, 2),
+    "groups of pixels": (im2col, (2, 48, 9, 7), (40, 24, 1, 1), ONE, NONE, ONE, 2),
     "padding beyond the window": (im2col, (1, 32, 6, 5), (32, 32, 3, 3), ONE, ((3, 3), (4, 4)), ONE, 1),
     "no pixels but padding": (im2col, (1, 256, 0, 60), (48, 256, 3, 3), ONE, ((2, 2), (2, 2)), ONE, 1),
     "depthwise": (depthwise, (3, 40, 12, 9), (40, 1, 3, 3), (2, 1), ((1, 1), (1, 1)), ONE, 40),
@@ -115,7 +116,7 @@ def test_equals_the_reference(name):
     module, x_shape, weight_shape, *geometry = CASES[name]
     arrays = inputs(x_shape, weight_shape, geometry)
     seen = conv.geometry_of(x_shape, weight_shape, arrays[3].shape[2:], *geometry)
-    assert conv.choose(x_shape[0], seen) is module
+    assert conv.choose(x_shape[0], seen, arrays[0].dtype) is module
     for value, expected in zip(passes(conv, *arrays, geometry), passes(reference, *arrays, geometry), strict=True):
         assert value.ndim != 4 or value.shape[1:] == weight_shape[1:] or value.transpose(0, 2, 3, 1).flags.c_contiguous
         check_close(value, expected, 1e-10)

@@ -1,0 +1,113 @@
+"""Convolution of bfloat16 images, whatever the geometry: products of windows with a float32 cache block of sums.
+
+    forward       sums (windows, OC) float32 = col @ weight          then plus bias, and rounded once into y
+    grad_x        the same of grad_out, for each phase of the stride (windows.py)
+    grad_weight   (OC, KH*KW*C/groups) float32 += grad_out^T @ col   never rounded
+
+Images are read as they lie: 1x1 windows of stride 1 are their pixels, larger ones are copied together as in im2col.py,
+at half the bytes. Weights are rounded as they are packed, sums stay float32 in the cache until they are complete.
+
+Only products, and no Winograd: its numbers in between need more digits than bfloat16 has, and units that multiply
+bfloat16 many times as fast as float32 make multiplications the cheaper part. (gemm/bfloat16.py says which unit it is.)
+Nor is there anything of its own for the first layer: its windows are few numbers, and copied soon.
+"""
+
+import math
+
+import numpy as np
+
+from minicnn.precision import narrow
+
+from ..gemm.bfloat16 import multiply16, multiply_transposed16, padded16, panels16, store_rows16
+from ..machine import memory, threads
+from ..machine.bfloat16 import bits
+from .windows import filters_gradient, filters_of, phases, windows_of
+
+
+def conv2d_forward(x, weight, bias, geometry):
+    """y (N, OH, OW, OC) for x (N, H, W, C) and weight (OC, C/groups, KH, KW) float32."""
+    filters = geometry.filters
+    y = memory.empty((len(x), *geometry.out_size, filters), x.dtype)
+    windows, results, count = windows_of(x, geometry), bits(y).reshape(-1), filters // geometry.groups  # of a group
+
+    def store(sums, first, last):
+        own = None if bias is None else bias[group * count : (group + 1) * count]
+        store_rows16(sums, own, (results, first * filters + group * count, filters), (last - first, count))
+
+    for group in range(geometry.groups):
+        b = panels16("bfloat16.b", weight.reshape(-1), *filters_of(geometry, group))
+        _multiply(windows, group, b, count, math.prod(y.shape[:3]), store)
+    return y
+
+
+def conv2d_grad_x(grad_out, weight, geometry, bias=None):
+    """grad_x (N, H, W, C) from grad_out (N, OH, OW, OC); plus bias (C,), for conv_transpose.py."""
+    every = phases(geometry)
+    grad_x = memory.empty((len(grad_out), *geometry.size, geometry.channels), grad_out.dtype)
+    if not all(phase.is_seen for phase in every):  # pixels that no window saw
+        threads.run_chunks(lambda start, stop: _fill(grad_x[start:stop], bias), len(grad_x))
+    for phase in every:
+        if phase.is_seen:
+            _grad_of_phase(grad_out, grad_x, weight, bias, phase)
+    return grad_x
+
+
+def _grad_of_phase(grad_out, grad_x, weight, bias, phase):
+    """Write the pixels of a phase of grad_x."""
+    seen, total, pixels = phase.seen, grad_x.shape[3], bits(grad_x).reshape(-1)
+    windows, channels = windows_of(grad_out, seen), total // seen.groups
+
+    def store(sums, first, last):
+        size, own = (last - first, channels), None if bias is None else bias[group * channels : (group + 1) * channels]
+        if seen.out_size == phase.geometry.size:  # stride 1, the only phase: its pixels are all there are, in order
+            store_rows16(sums, own, (pixels, first * total + group * channels, total), size)
+        else:
+            rows = memory.scratch("bfloat16.rows", (math.prod(size),), np.uint16)
+            store_rows16(sums, own, (rows, 0, channels), size)
+            phase.spread(rows, pixels, first, last, group)
+
+    for group in range(seen.groups):
+        b = panels16("bfloat16.b", weight.reshape(-1), *phase.filters_of(group))
+        _multiply(windows, group, b, channels, len(grad_x) * math.prod(seen.out_size), store)
+
+
+def _fill(grad_x, bias):
+    grad_x[...] = 0 if bias is None else narrow(bias)
+
+
+def _multiply(windows, group, b, columns, places, store):
+    """``store(sums, first, last)`` for cache blocks of the places: sums (last - first, columns) = windows @ b."""
+
+    def work(start, stop):
+        for first, last in windows.blocks(start, stop, beside=2 * columns):  # float32: two numbers' bytes
+            sums = memory.scratch("bfloat16.sums", ((last - first) * columns,), np.float32), 0, columns
+            multiply16(windows.rows(first, last, group), b, sums, (last - first, windows.depth, columns))
+            store(sums, first, last)
+
+    threads.run_chunks(work, places)
+
+
+def conv2d_grad_weight(grad_out, x, geometry):
+    """grad_weight (OC, C/groups, KH, KW) float32 from grad_out (N, OH, OW, OC) and x (N, H, W, C).
+
+    Each thread adds up its places, and then come the sums of the threads, in their order.
+    """
+    filters, windows, gradients = geometry.filters, windows_of(x, geometry), bits(grad_out).reshape(-1)
+    chunks, depth, count = threads.chunks(math.prod(grad_out.shape[:3])), windows.depth, filters // geometry.groups
+    wide = padded16(depth)
+    sums = memory.scratch("bfloat16.gradients", (max(1, len(chunks)), filters, wide), np.float32)
+    if not chunks:
+        sums[...] = 0
+
+    def work(chunk):
+        start, stop = chunks[chunk]
+        for group in range(geometry.groups):
+            c = sums[chunk].reshape(-1), group * count * wide, wide  # this group's rows
+            for first, last in windows.blocks(start, stop, beside=count):
+                a = gradients, first * filters + group * count, filters
+                multiply_transposed16(
+                    a, windows.rows(first, last, group), c, (last - first, count, depth), first > start
+                )
+
+    threads.run(work, len(chunks))
+    return filters_gradient(sums, geometry)
