@@ -15,6 +15,7 @@ from .ops.arithmetic import residual_add
 from .ops.avg_pool import avg_pool2d
 from .ops.batchnorm import batch_norm, batch_norm_relu
 from .ops.conv import conv2d
+from .ops.conv_relu import conv2d_relu
 from .ops.conv_transpose import conv_transpose2d
 from .ops.cross_entropy import cross_entropy
 from .ops.dropout import dropout
@@ -33,9 +34,9 @@ from .ops.sync_batchnorm import sync_batch_norm
 
 __all__ = [
     "adaptive_avg_pool2d", "all_gather", "all_reduce", "avg_pool2d", "batch_norm", "batch_norm_relu", "conv2d",
-    "conv_transpose2d", "cross_entropy", "dropout", "flatten", "interpolate", "l1_loss", "leaky_relu", "linear",
-    "local_response_norm", "log_softmax", "max_pool2d", "mse_loss", "nll_loss", "pad", "reduce_scatter", "relu",
-    "relu6", "residual_add", "sigmoid", "smooth_l1_loss", "softmax", "sync_batch_norm", "tanh",
+    "conv2d_relu", "conv_transpose2d", "cross_entropy", "dropout", "flatten", "interpolate", "l1_loss", "leaky_relu",
+    "linear", "local_response_norm", "log_softmax", "max_pool2d", "mse_loss", "nll_loss", "pad", "reduce_scatter",
+    "relu", "relu6", "residual_add", "sigmoid", "smooth_l1_loss", "softmax", "sync_batch_norm", "tanh",
 ]  # fmt: skip
 
 

@@ -26,7 +26,7 @@ SHAPE = 'shape=cds, fillcolor="#ffffff"'
 LOSS = 'shape=doubleoctagon, fillcolor="#eba9a9"'
 OWN = 'shape=component, fillcolor="#d9c2e9"'  # an op from outside of minicnn
 STYLES = {  # what is not among them is ARITHMETIC
-    "conv": PRODUCT, "conv_transpose": PRODUCT, "linear": PRODUCT, "batchnorm": NORMALISATION,
+    "conv": PRODUCT, "conv_relu": PRODUCT, "conv_transpose": PRODUCT, "linear": PRODUCT, "batchnorm": NORMALISATION,
     "sync_batchnorm": NORMALISATION, "lrn": NORMALISATION,
     "activation": ACTIVATION, "softmax": ACTIVATION, "dropout": ACTIVATION,
     "max_pool": POOLING, "avg_pool": POOLING, "adaptive_avg_pool": POOLING, "interpolate": POOLING,

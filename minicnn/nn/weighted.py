@@ -77,7 +77,11 @@ class Conv2d(Convolution):
         _add_weight_and_bias(self, shape, self.out_channels, bias)
 
     def forward(self, x):
-        return F.conv2d(x, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
+        return F.conv2d(x, *self.options())
+
+    def options(self) -> tuple[Any, ...]:
+        """The arguments of ``F.conv2d`` behind the input."""
+        return self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups
 
 
 class ConvTranspose2d(Convolution):

@@ -63,14 +63,20 @@ def conv2d(
     large as the input; only at stride 1). groups: C and OC are cut into that many groups which do not see each
     other; groups=C is a depthwise convolution. Returns (N, OC, OH, OW).
     """
-    check_tensors("conv2d", {"input": input, "weight": weight}, {"bias": bias})
-    groups = whole("conv2d", "groups", groups)
-    _check_shapes(input, weight, bias, groups)  # from here on groups divides C and OC
-    stride, dilation = pair("conv2d", "stride", stride, 1), pair("conv2d", "dilation", dilation, 1)
-    padding = _padding_of_sides(padding, weight.data.shape[2:], stride, dilation)
-    output_size("conv2d", input.data.shape[2:], weight.data.shape[2:], stride, padding, dilation)
-    input = as_factor(input)
-    return Conv2d.apply(input, weight, bias, stride=stride, padding=padding, dilation=dilation, groups=groups)
+    geometry = checked_geometry("conv2d", (input, weight, bias), stride, padding, dilation, groups)
+    return Conv2d.apply(as_factor(input), weight, bias, **geometry)
+
+
+def checked_geometry(op: str, inputs: Any, stride: Any, padding: Any, dilation: Any, groups: Any) -> dict[str, Any]:
+    """The options of a convolution's node, after a look at all arguments; inputs: (input, weight, bias)."""
+    input, weight, bias = inputs
+    check_tensors(op, {"input": input, "weight": weight}, {"bias": bias})
+    groups = whole(op, "groups", groups)
+    _check_shapes(op, input, weight, bias, groups)  # from here on groups divides C and OC
+    stride, dilation = pair(op, "stride", stride, 1), pair(op, "dilation", dilation, 1)
+    padding = _padding_of_sides(op, padding, weight.data.shape[2:], stride, dilation)
+    output_size(op, input.data.shape[2:], weight.data.shape[2:], stride, padding, dilation)
+    return {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
 
 
 class Conv2d(Function):
@@ -83,8 +89,8 @@ class Conv2d(Function):
         return self.run(conv2d_forward, x, factor, bias, *self.geometry)
 
     def backward(self, grad_out):
-        x, weight, factor = self.saved
-        need_x, need_weight, need_bias = self.needs_input_grad  # the first layer's x, the images, needs none
+        x, weight, factor, *_ = self.saved
+        need_x, need_weight, need_bias, *_ = self.needs_input_grad  # the first layer's x, the images, needs none
         return (
             self.run(conv2d_grad_x, grad_out, x.shape, factor, *self.geometry) if need_x else None,
             self.run(conv2d_grad_weight, grad_out, x, weight.shape, *self.geometry) if need_weight else None,
@@ -184,33 +190,33 @@ def _to_images(matrix, shape):
     return matrix.reshape(channels, n, height, width).swapaxes(0, 1)  # from (OC, N, OH, OW)
 
 
-def _padding_of_sides(padding, kernel, stride, dilation):
+def _padding_of_sides(op, padding, kernel, stride, dilation):
     """The padding as ((top, bottom), (left, right))."""
     if padding == "valid":
         return (0, 0), (0, 0)
     if padding == "same":
         if stride != (1, 1):
-            raise ValueError(f'conv2d: padding="same" needs stride 1, got {stride}; give the padding in numbers')
+            raise ValueError(f'{op}: padding="same" needs stride 1, got {stride}; give the padding in numbers')
         totals = [d * (k - 1) for k, d in zip(kernel, dilation, strict=True)]  # by which the output would be smaller
         return tuple((total // 2, total - total // 2) for total in totals)  # if odd, one more behind
     if isinstance(padding, str):
-        raise ValueError(f'conv2d: padding must be numbers, "same" or "valid", got {padding!r}')
-    return tuple((p, p) for p in pair("conv2d", "padding", padding, 0))  # as much before as behind
+        raise ValueError(f'{op}: padding must be numbers, "same" or "valid", got {padding!r}')
+    return tuple((p, p) for p in pair(op, "padding", padding, 0))  # as much before as behind
 
 
-def _check_shapes(x, weight, bias, groups):
+def _check_shapes(op, x, weight, bias, groups):
     """ValueError unless the Variables are (N, C, H, W), (OC, C/groups, KH, KW) and (OC,) with the same C and OC."""
-    check_images("conv2d", x)
+    check_images(op, x)
     if weight.data.ndim != 4 or 0 in (weight.data.shape[0], *weight.data.shape[2:]):
-        raise ValueError(f"conv2d: weight must be (OC, C/groups, KH, KW), none of them 0, got {weight.data.shape}")
+        raise ValueError(f"{op}: weight must be (OC, C/groups, KH, KW), none of them 0, got {weight.data.shape}")
     channels, out_channels = x.data.shape[1], weight.data.shape[0]
     if channels % groups or out_channels % groups:
         both = f"the {channels} input and the {out_channels} output channels"
-        raise ValueError(f"conv2d: groups must divide {both}, got {groups}")
+        raise ValueError(f"{op}: groups must divide {both}, got {groups}")
     if weight.data.shape[1] != channels // groups:
         what = f"weight of shape {weight.data.shape} takes {weight.data.shape[1]} channels in each of {groups} group(s)"
         last = x.data.shape[3] == weight.data.shape[1] * groups  # as other libraries have them
         advice = "; pictures (N, H, W, C) want x.permute(0, 3, 1, 2)" if last else ""
-        raise ValueError(f"conv2d: {what}, but input of shape {x.data.shape} has {channels // groups}{advice}")
+        raise ValueError(f"{op}: {what}, but input of shape {x.data.shape} has {channels // groups}{advice}")
     if bias is not None and bias.data.shape != (out_channels,):
-        raise ValueError(f"conv2d: bias must have shape ({out_channels},), one for each filter, got {bias.data.shape}")
+        raise ValueError(f"{op}: bias must have shape ({out_channels},), one for each filter, got {bias.data.shape}")

@@ -45,9 +45,15 @@ def normalised(x, residual, weight, bias):
     return F.batch_norm_relu(x, None, None, weight, bias, training=True, residual=residual)
 
 
+def convolved(x, residual, weight, bias):
+    return F.conv2d_relu(x, weight, bias, stride=2, padding=1, residual=residual)
+
+
 OPS = {
     "conv2d": (lambda x, w, b: F.conv2d(x, w, b, stride=2, padding=1), (2, 3, 7, 6), (4, 3, 3, 3), (4,)),
     "conv2d in groups": (lambda x, w: F.conv2d(x, w, groups=2, dilation=2), (2, 4, 7, 6), (6, 2, 3, 2)),
+    "conv2d_relu": (convolved, (2, 3, 7, 6), (2, 4, 4, 3), (4, 3, 3, 3), (4,)),
+    "conv2d_relu alone": (lambda x, w: F.conv2d_relu(x, w, groups=2), (2, 4, 7, 6), (6, 2, 3, 2)),
     "conv_transpose2d": (lambda x, w, b: F.conv_transpose2d(x, w, b, stride=2), (2, 3, 4, 3), (3, 2, 3, 3), (2,)),
     "linear": (F.linear, (5, 7), (3, 7), (3,)),
     "batch_norm": (lambda x, w, b: F.batch_norm(x, None, None, w, b, training=True), (3, 4, 3, 2), (4,), (4,)),
@@ -74,7 +80,8 @@ OPS = {
     "x[index]": (lambda x: x[:, 1:, ::2], (2, 3, 4)),
     "number beside it": (lambda x: 2 * x + 0.5, (3, 4)),
 }
-WEIGHTS = {"conv2d", "conv2d in groups", "conv_transpose2d", "linear", "batch_norm", "batch_norm_relu"}
+TWO_ACTIVATIONS = {"batch_norm_relu", "conv2d_relu"}  # in front of the weights
+ONE = {"conv2d", "conv2d in groups", "conv2d_relu alone", "conv_transpose2d", "linear", "batch_norm"}
 
 
 @pytest.mark.parametrize("name", OPS)
@@ -82,7 +89,7 @@ def test_every_op_rounds_once(place, name):
     """As exactly as the plain tier of the processor does, which computes in float32 and rounds what it gives back."""
     function, *shapes = OPS[name]
     rng = np.random.default_rng(5)
-    count = len(shapes) if name not in WEIGHTS else 2 if name == "batch_norm_relu" else 1  # arrays that are activations
+    count = 2 if name in TWO_ACTIVATIONS else 1 if name in ONE else len(shapes)  # arrays that are activations
     arrays = [rounded(rng, *shape) for shape in shapes[:count]]
     arrays += [rng.standard_normal(shape).astype("f") for shape in shapes[count:]]
     check_bfloat16(place, function, arrays, activations=count)

@@ -50,7 +50,11 @@ def conv2d(draw, make):
     weight = make(draw.array(filters, channels // groups, *kernel), True)
     bias = make(draw.array(filters), True) if draw.perhaps(0.6) else None
     options = window(draw) | {"dilation": draw.number(draw.one_of(1, 1, 1, 2)), "groups": draw.number(groups)}
-    return backward(draw, make, F.conv2d(x, weight, bias, **options), x, weight, bias)
+    if draw.perhaps(0.8):
+        return backward(draw, make, F.conv2d(x, weight, bias, **options), x, weight, bias)
+    residual = make(draw.array(*F.conv2d(x, weight, bias, **options).shape), True) if draw.perhaps() else None
+    y = F.conv2d_relu(x, weight, bias, **options, residual=residual)
+    return backward(draw, make, y, x, weight, bias, residual)
 
 
 def conv_transpose2d(draw, make):
