@@ -27,7 +27,7 @@ import numpy as np
 
 from .. import functional as F
 from .. import nn
-from ..nn.fused import chain  # layer after layer; batch norm and a ReLU behind it as one op
+from ..nn.fused import chain  # layer after layer; a ReLU as one op with the layer before it
 from ..ops.shape import cat
 from ..tensor import Tensor
 from ..types import Size

@@ -23,7 +23,7 @@ from collections.abc import Mapping, Sequence
 
 from .. import nn
 from ..device import full
-from ..nn.fused import chain  # layer after layer; batch norm and a ReLU behind it as one op
+from ..nn.fused import chain  # layer after layer; a ReLU as one op with the layer before it
 from ..ops.shape import cat
 from ..tensor import Tensor
 from .trunk import Trunk
@@ -48,7 +48,7 @@ class BasicBlock(nn.Module):
 
     def forward(self, x):
         y = chain(x, self.conv1, self.bn1, self.relu)  # (N, channels, H / stride, W / stride)
-        return chain(self.conv2(y), self.bn2, self.relu, residual=_shortcut_of(self, x))
+        return chain(y, self.conv2, self.bn2, self.relu, residual=_shortcut_of(self, x))
 
 
 class Bottleneck(nn.Module):
@@ -75,7 +75,7 @@ class Bottleneck(nn.Module):
     def forward(self, x):
         y = chain(x, self.conv1, self.bn1, self.relu)
         y = chain(y, self.conv2, self.bn2, self.relu)
-        return chain(self.conv3(y), self.bn3, self.relu, residual=_shortcut_of(self, x))  # (N, 4 channels, ...)
+        return chain(y, self.conv3, self.bn3, self.relu, residual=_shortcut_of(self, x))  # (N, 4 channels, ...)
 
 
 class ZeroPad(nn.Module):

@@ -1,34 +1,45 @@
-"""Layers one after the other, of which batch norm and a ReLU behind it run as one op."""
+"""Layers one after the other, of which a ReLU runs as one op with the batch norm or the convolution before it."""
 
+from collections.abc import Callable
 from typing import Any, TypeGuard, TypeVar
 
 from .. import functional as F
 from ..tensor import Tensor
-from .layers import BatchNorm2d, ReLU
+from .layers import BatchNorm2d, Identity, ReLU
 from .module import Module
 from .watch import is_looked_at
+from .weighted import Conv2d
 
 M = TypeVar("M", bound=Module)
+
+WITH_RELU: dict[type[Module], Callable[..., Any]] = {BatchNorm2d: F.batch_norm_relu, Conv2d: F.conv2d_relu}
 
 
 def chain(x: Tensor, *layers: Module, residual: Tensor | None = None) -> Any:
     """x through the layers; `residual`, if there is one, is added before the last of them.
 
-    Batch norm and a ReLU become ``F.batch_norm_relu``, one pass over memory, unless somebody looks at what passes
-    between them: layers that have hooks (``nn.watch`` gives them some), are of classes of a user's own, or have another
-    ``forward``, are called. So is a SyncBatchNorm, whose statistics are not those of x alone.
+    Batch norm, or a convolution, and a ReLU behind it become one op, which adds the residual, too, and saves passes
+    over memory: unless somebody looks at what passes between them. Layers that have hooks (``nn.watch`` gives them
+    some), are of classes of a user's own, or have another ``forward``, are called. So is a SyncBatchNorm, whose
+    statistics are not those of x alone. An Identity is passed over: ``fuse`` leaves one where a batch norm was.
     """
-    waiting: list[Any] = list(layers)
+    waiting: list[Any] = [layer for layer in layers[:-1] if not _is_plain(layer, Identity)]
+    waiting += layers[-1:]  # whatever it is, the residual comes before it
     while waiting:
         layer = waiting.pop(0)
-        if waiting and _is_plain(layer, BatchNorm2d) and _is_plain(waiting[0], ReLU):
+        if waiting and _is_plain(waiting[0], ReLU) and (op := _with_relu(layer)):
             del waiting[0]  # the ReLU: done by the fused op
-            x = F.batch_norm_relu(x, *layer.options(), residual=None if waiting else residual)
+            x = op(x, *layer.options(), residual=None if waiting else residual)
             continue
         if residual is not None and not waiting:  # layer is the last one
             x = F.residual_add(x, residual)
         x = layer(x)
     return x
+
+
+def _with_relu(layer):
+    """The op of the layer and a ReLU behind it; None if there is none."""
+    return next((op for kind, op in WITH_RELU.items() if _is_plain(layer, kind)), None)
 
 
 def _is_plain(layer: Any, kind: type[M]) -> TypeGuard[M]:
