@@ -6,6 +6,7 @@
 A product of two bfloat16 numbers has 16 digits at most: exact in float32. Long sums are cut as in matmul.py. What
 multiplies is the processor's best unit (machine/unit.py), or the one that $MINICNN_CPU names:
 
+    avx512bf16                vdpbf16.py   an instruction for pairs of numbers (dot.py)
     avx512, avx2, baseline    widened.py   factors made float32 in the caches, and the products of float32
 
 A number is given as its 16 bits (machine/bfloat16.py: ``bits``), a matrix of them as a tuple (1-D array, where it
@@ -17,9 +18,11 @@ from minicnn.precision import wide
 
 from ..machine.bfloat16 import rounded
 from ..machine.jit import jit
-from . import widened as unit
+from ..machine.unit import unit
+from . import vdpbf16, widened
 
 PANEL = 32  # columns of c that are worked out together, whatever the unit
+way = {"avx512bf16": vdpbf16}.get(unit(), widened)
 
 
 def padded16(columns):
@@ -32,12 +35,12 @@ def panels16(name, weight, start, counts, steps, columns, column_step):
 
     weight: flat, float32 (or bfloat16). A 1-D array; multiply16() gets it whole.
     """
-    return unit.panels(name, wide(weight), start, counts, steps, columns, column_step)
+    return way.panels(name, wide(weight), start, counts, steps, columns, column_step)
 
 
 def multiply16(a, b, c, size):
     """c = a @ b; a: bits of bfloat16, read as it lies; b: panels16(...); c: float32; size: (rows, depth, columns)."""
-    unit.multiply(a, (b, 0), c, size, unit.space_of_product(size[1]))
+    way.multiply(a, b, c, size)
 
 
 def multiply_transposed16(a, b, c, size, more):
@@ -45,7 +48,7 @@ def multiply_transposed16(a, b, c, size, more):
 
     size: (depth, rows, columns); c: float32, whose rows are at least padded16(columns) apart.
     """
-    unit.multiply_transposed(a, b, c, size, more, unit.space_of_transposed())
+    way.multiply_transposed(a, b, c, size, more)
 
 
 @jit

@@ -168,7 +168,7 @@ def multiply(a, b, c, size, summands):
     """
     (x, at, row), (packed, b_at), (y, c_at, c_row), (rows, depth, columns) = a, b, c, size
     wide = 2 * lanes(x)
-    edge = np.empty(TILE_ROWS * wide, x.dtype)  # a register tile: 1.5 KB
+    edge = np.empty(TILE_ROWS * wide, y.dtype)  # a register tile: 1.5 KB
     # few rows of a deep a would fill a cache block, and all of b pass by for them: SUMMANDS numbers at a time
     slice_ = max(1, depth if depth <= DEEP else summands)
     # a small b comes out of the second cache each time: then a's cache block may be small, and stay in the first

@@ -18,7 +18,8 @@ than 14, more sums than registers: 12 rows take 24 + 2 + 1 = 27 of 32. Where a p
 rows and takes 12 + 2 + 1 = 15.
 
 Numba has no vectors, and no registers to promise: an *intrinsic* builds the instructions one by one, in the language of
-LLVM (lanes.py).
+LLVM (lanes.py). Of matrices of words, which are pairs of bfloat16 numbers (pairs.py), a step takes two numbers of each
+row: both products are added to the sum (dot.py).
 
 Source    Goto, van de Geijn, "Anatomy of high-performance matrix multiplication", 2008; Van Zee, van de Geijn, "BLIS: a
           framework for rapidly instantiating BLAS functionality", 2015
@@ -29,6 +30,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from .dot import add_products
 from .lanes import REGISTERS, Vector, indices, multiply_add, pointer, prefetch
 
 TILE_ROWS = 12 if REGISTERS == 32 else 6  # rows of a register tile; each is two vectors
@@ -60,8 +62,9 @@ def _micro_kernel(rows):
             ]
             (a, at, row, step), (runs, run), (b, b_at, b_next), (depth,), (c, c_at, c_row), (more,) = elements
             a_kind, b_kind, c_kind = (signature.args[i].types[0] for i in (0, 2, 4))
-            vector = context.get_value_type(Vector(a_kind.dtype))
+            vector, sum_vector = (context.get_value_type(Vector(kind.dtype)) for kind in (a_kind, c_kind))
             count, size = vector.count, a_kind.dtype.bitwidth // 8  # lanes; bytes of a number
+            add = add_products if isinstance(a_kind.dtype, types.Integer) else multiply_add
 
             def plus(start, number, factor):
                 factor = factor if isinstance(factor, ir.Value) else ir.Constant(at.type, factor)
@@ -75,15 +78,15 @@ def _micro_kernel(rows):
 
             def place_in_c(i, j):
                 index = plus(plus(c_at, c_row, i), ir.Constant(at.type, j), 1)
-                return pointer(context, builder, c_kind, c, index, vector)
+                return pointer(context, builder, c_kind, c, index, sum_vector)
 
             # the sums begin at 0, and c is fetched meanwhile: it is not needed before the last step
             places = [place_in_c(i, j) for i in range(rows) for j in (0, count)]
             for place in places:
                 prefetch(builder, place, for_writing=True)
-            sums = [cgutils.alloca_once(builder, vector) for _ in places]  # LLVM makes registers of them
+            sums = [cgutils.alloca_once(builder, sum_vector) for _ in places]  # LLVM makes registers of them
             for total in sums:
-                builder.store(ir.Constant(vector, None), total)
+                builder.store(ir.Constant(sum_vector, None), total)
             with cgutils.for_range(builder, runs) as outer:
                 a_run, passed = _hidden(builder, plus(at, outer.index, run)), builder.mul(outer.index, depth)
                 behind = plus(a_run, row, rows)  # the first row of a below this register tile
@@ -98,14 +101,14 @@ def _micro_kernel(rows):
                         a_ik = builder.load(place_in_a(plus(at_k, row, i)), typ=vector.element)
                         a_ik = _in_all_lanes(builder, a_ik, vector)  # 1 register, for two multiply-adds
                         for total, value in zip(sums[2 * i : 2 * i + 2], b_k, strict=True):
-                            old = builder.load(total, typ=vector)
-                            builder.store(multiply_add(builder, a_ik, value, old), total)
+                            old = builder.load(total, typ=sum_vector)
+                            builder.store(add(builder, a_ik, value, old), total)
             with builder.if_then(more):  # c += sums: old ones are added
                 for total, place in zip(sums, places, strict=True):
-                    old = builder.load(place, align=size, typ=vector)
-                    builder.store(builder.fadd(old, builder.load(total, typ=vector)), total)
+                    old = builder.load(place, align=size, typ=sum_vector)
+                    builder.store(builder.fadd(old, builder.load(total, typ=sum_vector)), total)
             for total, place in zip(sums, places, strict=True):
-                builder.store(builder.load(total, typ=vector), place, align=size)
+                builder.store(builder.load(total, typ=sum_vector), place, align=size)
             return context.get_dummy_value()
 
         return types.none(a, runs, b, types.intp, c, types.boolean), emit

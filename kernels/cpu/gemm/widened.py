@@ -40,14 +40,14 @@ def _round(x):
         bits[i] = np.uint32(rounded(x[i])) << np.uint32(16)
 
 
-def space_of_product(depth):
-    """This thread's work space for multiply() with such a depth."""
-    return memory.scratch("widened.rows", (max(WIDENED, TILE_ROWS * depth),), np.float32)
+def multiply(a, b, c, size):
+    """As in bfloat16.py."""
+    space = memory.scratch("widened.rows", (max(WIDENED, TILE_ROWS * size[1]),), np.float32)  # a cache block of a
+    _multiply(a, (b, 0), c, size, space)
 
 
 @jit
-def multiply(a, b, c, size, space):
-    """As in bfloat16.py; space: space_of_product(depth)."""
+def _multiply(a, b, c, size, space):
     (x, at, row), (y, c_at, c_row), (rows, depth, columns) = a, c, size
     block = len(space) // max(1, depth) // TILE_ROWS * TILE_ROWS  # rows, whole register tiles
     for start in range(0, rows, block):
@@ -60,14 +60,13 @@ def multiply(a, b, c, size, space):
         matmul.multiply((space, 0, depth), b, (y, c_at + start * c_row, c_row), (count, depth, columns), SUMMANDS)
 
 
-def space_of_transposed():
-    """This thread's work space for multiply_transposed()."""
-    return matmul.transposing_space(np.dtype(np.float32))
+def multiply_transposed(a, b, c, size, more):
+    """As in bfloat16.py, by the walk of matmul.py's."""
+    _multiply_transposed(a, b, c, size, more, matmul.transposing_space(np.dtype(np.float32)))
 
 
 @jit
-def multiply_transposed(a, b, c, size, more, space):
-    """As in bfloat16.py, by the walk of matmul.py's; space: space_of_transposed()."""
+def _multiply_transposed(a, b, c, size, more, space):
     (x, at, a_row), (z, b_at, b_row), (y, c_at, c_row), (depth, rows, columns) = a, b, c, size
     wide = 2 * lanes(space)
     panel, tiles = space[: SUMMANDS * wide], space[SUMMANDS * wide :]

@@ -6,6 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ml_dtypes import bfloat16
 
+from minicnn.kernels.cpu.gemm import bfloat16 as page
+from minicnn.kernels.cpu.gemm import vdpbf16, widened
 from minicnn.kernels.cpu.gemm.bfloat16 import (
     multiply16,
     multiply_transposed16,
@@ -14,8 +16,17 @@ from minicnn.kernels.cpu.gemm.bfloat16 import (
     store_rows16,
 )
 
+WAYS = {"widened": widened, "vdpbf16": vdpbf16}  # where there is no vdpbf16ps, what it does is spelled out
 SIZES = st.tuples(st.integers(1, 70), st.integers(1, 600), st.integers(1, 70))
 NAN = 0x7FC0  # what lies between the rows of a matrix
+
+
+@pytest.fixture(params=WAYS, scope="module", autouse=True)
+def way(request):
+    """Each way to multiply, whatever the processor's unit is."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr(page, "way", WAYS[request.param])
+        yield
 
 
 def matrix(rng, rows, columns, gap):
