@@ -87,20 +87,20 @@ def fuse(model: M, input_shape: Shape | list[Shape] | None = None) -> M:
     result.zero_grad()
     layers = {name: m for name, m in result.named_modules() if isinstance(m, (Conv2d, Linear, BatchNorm2d))}
     norms = [name for name, layer in layers.items() if isinstance(layer, BatchNorm2d)]
+    trial = Trial(result, list(layers), input_shape) if norms else None
     folded, left = {}, {}
-    if norms:
-        trial = Trial(result, list(layers), input_shape)
-        for name in norms:
-            try:
-                folded[name] = _layer_before(name, layers, trial)
-            except _Stays as reason:
-                left[name] = str(reason)
-        for name, before in folded.items():
-            _fold(before, layers[before], name, layers[name])
-        _check_results(trial)
+    for name in norms:
+        try:
+            folded[name] = _layer_before(name, layers, trial)
+        except _Stays as reason:
+            left[name] = str(reason)
+    for name, before in folded.items():
+        _fold(before, layers[before], name, layers[name])
     for module in result.modules():
         if type(module) is Sequential and "forward" not in vars(module):
             module.__class__ = Chain
+    if trial:
+        _check_results(trial)
     vars(result)["fusion_report"] = FusionReport(folded, left)
     return result
 

@@ -4,6 +4,7 @@ Names and the order of attributes do not tell that; the graph does (autograd.py)
 like. Every op on what has come out of the picture is a node of it, which knows the nodes and the parameters it takes.
 """
 
+import itertools
 from collections import Counter
 from typing import Any, NamedTuple
 
@@ -90,7 +91,7 @@ class Trial:
         return [[tuple(whole("fuse", "a size of input_shape", size) for size in shape) for shape in shapes]]
 
     def _inputs(self, in_graph):
-        like = next(self.model.parameters())
+        like = next(itertools.chain(self.model.parameters(), self.model.buffers()))
         tensors = [Tensor(array.astype(like.dtype)).to(like.device) for array in self.pictures]
         # no leaves of the graph, which a model could not write over
         return [tensor.requires_grad_() * 1 for tensor in tensors] if in_graph else tensors

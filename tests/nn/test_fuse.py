@@ -240,6 +240,11 @@ def test_layers_that_do_something_of_their_own_stay(name):
     assert fused.fusion_report.folded == {"b": "third"} and reason in fused.fusion_report.left["a"]
 
 
+def test_a_batch_norm_alone():
+    model = with_statistics(nn.Sequential(nn.BatchNorm2d(3, affine=False)))
+    assert "not what a Conv2d" in minicnn.fuse(model, PICTURE).fusion_report.left["0"]
+
+
 def test_a_network_of_several_inputs():
     class Two(nn.Module):
         def __init__(self):
