@@ -3,7 +3,8 @@
 import chainer
 import chainer.functions as F
 import numpy as np
-from nets import EPSILON, LEARNING_RATE, MOMENTUM, VELOCITY_KEPT, WEIGHT_DECAY
+
+from .nets import EPSILON, LEARNING_RATE, MOMENTUM, VELOCITY_KEPT, WEIGHT_DECAY
 
 chainer.global_config.use_ideep = "auto"
 

@@ -1,9 +1,12 @@
 """Each convolution of the three nets alone: forward, gradient of the input, gradient of the weights.
 
-    python layers.py '{"side": "minicnn fast", "threads": 2, "repeats": 5}'       one side, prints JSON
+    cd benchmarks
+    python -m cpubench.layers '{"side": "minicnn float32 fast", "threads": 2, "repeats": 5}'       one side, prints JSON
 
 "of GEMM" is the time of a matrix product with as many multiplications, at the speed at which np.matmul multiplies
-2048 x 2048 matrices on as many threads: a convolution that beats it has multiplied less (Winograd).
+2048 x 2048 float32 matrices on as many threads: a convolution that beats it has multiplied less (Winograd), or has
+multiplied bfloat16 numbers by instructions of their own. In bfloat16, arrays are bfloat16 and weights float32 with
+minicnn, and both are bfloat16 with PyTorch, as in a training step.
 """
 
 import json
@@ -14,10 +17,20 @@ from collections import namedtuple
 from functools import partial
 
 import numpy as np
+from threadpoolctl import threadpool_limits
+
+from minicnn.console import say
+from minicnn.ops import conv
+from minicnn.precision import narrow
+
+from .arrays import called, channels_last, normal
+from .sides import chosen
+from .turns import run_one, write
 
 WARM_UP = 0.15  # seconds
 PASSES = ("forward", "grad_x", "grad_weight")
-SIDES = ("minicnn plain", "minicnn fast", "torch", "torch channels-last")
+WAYS = "minicnn {} plain", "minicnn {} fast", "torch {} NCHW", "torch {} channels-last"
+SIDES = [way.format(precision) for precision in ("float32", "bfloat16") for way in WAYS]
 
 
 class Layer(namedtuple("Layer", "net n c size oc k stride padding")):
@@ -51,14 +64,13 @@ LAYERS = [Layer(net, n, *sizes) for net, (n, convolutions) in SIZES.items() for 
 
 def compare_layers(args):
     """Run every side in turns and print a line for each layer and pass. args: sides, rounds, threads, steps, out."""
-    from minicnn.console import say  # not above: this file is a worker's program as well
-
-    from .turns import run_one, write
-
-    runs = {side: [] for side in args.sides if side in SIDES}
+    runs = {side: [] for side in SIDES if side in chosen(args.sides, "train")}
     for side in args.rounds * list(runs):
-        runs[side].append(run_one(side, program=__file__, threads=args.threads, repeats=args.steps))
-    say("\n".join(layer_table(runs)))
+        runs[side].append(run_one(side, program="cpubench.layers", threads=args.threads, repeats=args.steps))
+    for precision in ("float32", "bfloat16"):
+        if of_one := {side: found for side, found in runs.items() if precision in side}:
+            say(f"\n{precision}")
+            say("\n".join(layer_table(of_one)))
     write(args.out, f"layers_t{args.threads}", {"threads": args.threads, "runs": runs})
 
 
@@ -66,13 +78,13 @@ def layer_table(runs):
     """Lines: milliseconds of each side, and how many times as fast as the faster PyTorch and as the matrix product."""
     sides = list(runs)
     gemm = statistics.median(run["gemm_flops"] for side in runs for run in runs[side])
-    yield f"{'':56}" + "".join(f"{side:>21}" for side in sides) + f"{'of PyTorch':>12}{'of GEMM':>9}"
+    yield f"{'':56}" + "".join(f"{side:>30}" for side in sides) + f"{'of PyTorch':>12}{'of GEMM':>9}"
     for i, layer in enumerate(LAYERS):
         for name in PASSES:
             times = {s: statistics.median(t for run in runs[s] for t in run["seconds"][i][name]) for s in sides}
             theirs = min((times[side] for side in sides if side.startswith("torch")), default=float("nan"))
-            ours = times.get("minicnn fast", times[sides[0]])
-            cells = "".join(f"{1000 * times[side]:>18.2f} ms" for side in sides)
+            ours = next((times[side] for side in sides if side.endswith("fast")), times[sides[0]])
+            cells = "".join(f"{1000 * times[side]:>27.2f} ms" for side in sides)
             yield f"{layer!s:44}{name:12}{cells}{theirs / ours:>12.2f}{layer.flops / gemm / ours:>9.2f}"
 
 
@@ -88,16 +100,12 @@ def measure(side, threads, repeats):
 
 def minicnn_passes(layer, side, threads):
     """The three passes, as functions without arguments."""
-    from minicnn.device import implementation
-    from minicnn.ops import conv
-
-    x, weight, grad_out = arrays(layer)
-    padding = ((layer.padding, layer.padding),) * 2
-    geometry = (layer.stride, layer.stride), padding, (1, 1), 1
-    tier = side.removeprefix("minicnn ")
-    if tier == "fast":  # as the layers around it hand them over
-        x, grad_out = (np.moveaxis(np.ascontiguousarray(np.moveaxis(a, 1, -1)), -1, 1) for a in (x, grad_out))
-    functions = [implementation(getattr(conv, f"conv2d_{name}"), "cpu", tier) for name in PASSES]
+    _, precision, tier = side.split()
+    x, weight, grad_out = inputs(layer)
+    x, grad_out = (channels_last(a) if tier == "fast" else a for a in (x, grad_out))
+    x, grad_out = (narrow(a) if precision == "bfloat16" else a for a in (x, grad_out))
+    geometry = (layer.stride, layer.stride), ((layer.padding, layer.padding),) * 2, (1, 1), 1
+    functions = [called(getattr(conv, f"conv2d_{name}"), tier) for name in PASSES]
     given = (x, weight, None), (grad_out, x.shape, weight), (grad_out, x, weight.shape)
     return [partial(function, *each, *geometry) for function, each in zip(functions, given, strict=True)]
 
@@ -106,8 +114,10 @@ def torch_passes(layer, side, threads):
     import torch
 
     torch.set_num_threads(threads)
-    layout = torch.channels_last if side.endswith("channels-last") else torch.contiguous_format
-    x, weight, grad_out = (torch.from_numpy(a).contiguous(memory_format=layout) for a in arrays(layer))
+    _, precision, layout = side.split()
+    as_side = {"dtype": getattr(torch, precision)}
+    as_side["memory_format"] = torch.channels_last if layout == "channels-last" else torch.contiguous_format
+    x, weight, grad_out = (torch.from_numpy(a).to(**as_side) for a in inputs(layer))
     pairs = [layer.stride] * 2, [layer.padding] * 2, [1, 1], False, [0, 0], 1
 
     forward = partial(torch.nn.functional.conv2d, x, weight, None, layer.stride, layer.padding)
@@ -115,22 +125,14 @@ def torch_passes(layer, side, threads):
     return forward, partial(gradients, [True, False, False]), partial(gradients, [False, True, False])
 
 
-def arrays(layer):
-    """x, weight and grad_out."""
+def inputs(layer):
+    """x, weight and grad_out, float32."""
     kernels = (layer.oc, layer.c, layer.k, layer.k)
     return normal((layer.n, layer.c, *[layer.size] * 2), kernels, (layer.n, layer.oc, *[layer.out_size] * 2))
 
 
-def normal(*shapes):
-    """An array of each shape, float32, N(0, 1)."""
-    rng = np.random.default_rng(0)
-    return [rng.standard_normal(shape, dtype=np.float32) for shape in shapes]
-
-
 def gemm_flops(threads, repeats):
     """FLOP/s of np.matmul on float32 matrices of 2048 x 2048, with as many of BLAS's threads."""
-    from threadpoolctl import threadpool_limits
-
     a, b = np.random.default_rng(0).standard_normal((2, 2048, 2048), dtype=np.float32)
     with threadpool_limits(threads, "blas"):
         return 2 * 2048**3 / statistics.median(_times(lambda: a @ b, repeats))

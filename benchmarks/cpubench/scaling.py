@@ -13,7 +13,8 @@ import numpy as np
 
 from minicnn.console import say
 
-from .turns import peak, rate, run_one, write
+from .figures import peak, rate
+from .turns import run_one, write
 
 BATCHES = (1, 2, 4, 8, 16, 32, 64, 128)
 DEPTHS = (18, 34, 50, 101, 152)
@@ -50,7 +51,7 @@ def scale(args):
 def one(model, batch_size, args):
     """(images/s, peak MiB) of one process that trains."""
     settings = {"task": "train", "model": model, "batch_size": batch_size, "threads": args.threads, "steps": args.steps}
-    runs = [run_one("minicnn fast", **settings)]
+    runs = [run_one("minicnn float32 fast", **settings)]
     return rate(runs, batch_size), peak(runs)
 
 

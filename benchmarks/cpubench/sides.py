@@ -1,17 +1,70 @@
-"""A step of each side, on the same random pictures N(0, 1) and labels, without dropout.
+"""The sides of a comparison, and what their steps share: random pictures N(0, 1) and labels, no dropout.
 
-    step, versions = SIDES[name](settings)        step() trains on one batch, or predicts one; returns a number
+A side is a library, in a precision, in one of its ways: SIDES["torch bfloat16 channels-last compiled"]. Its module has
 
-settings: model, batch_size, threads, task ("train" or "infer"), and size, where the pictures are not 224 x 224.
-A library is imported by its own side only.
+    step = prepare(settings, **options)      step() trains on one batch, or predicts one; returns a number
+    texts = describe(settings)               {name: text}: versions, and the settings that speed depends on
+
+settings: model, batch_size, threads, task ("train" or "infer"), and size, where the pictures are not 224 x 224; for
+describe(), threads and library. A module imports its library, and is imported by its own side only (worker.py).
 """
 
-import importlib
-import importlib.metadata
+import contextlib
+import importlib.util
+import os
+import shutil
+from typing import NamedTuple
 
 import numpy as np
 
+TASKS = ("train", "infer")
 SGD = {"lr": 0.01, "momentum": 0.9, "weight_decay": 5e-4}
+ENVIRONMENT = ("ONEDNN_", "DNNL_", "OMP_", "KMP_", "MKL_", "OPENBLAS_", "ATEN_", "TORCH", "MINICNN_", "XLA_")
+
+
+class LeftOut(Exception):
+    """A side cannot run here; the text says why, and the others go on."""
+
+
+class Side(NamedTuple):
+    """Where a side's functions are, and how they are called."""
+
+    module: str
+    options: dict  # of prepare()
+    library: str  # what must be installed
+    tasks: tuple[str, ...] = TASKS
+
+
+def _sides():
+    for precision in ("float32", "bfloat16"):
+        for way, tasks in (("fast", TASKS), ("fused", TASKS[1:]), ("plain", TASKS)):
+            options = {"precision": precision, "way": way}
+            yield f"minicnn {precision} {way}", Side("minicnn_side", options, "minicnn", tasks)
+        for layout in ("NCHW", "channels-last"):
+            for compiled in (False, True):
+                options = {"precision": precision, "layout": layout, "compiled": compiled}
+                name = f"torch {precision} {layout}{' compiled' if compiled else ''}"
+                yield name, Side("torch_side", options, "torch")
+    yield "onnxruntime float32", Side("onnxruntime_side", {}, "onnxruntime", TASKS[1:])
+    for library in ("jax", "tinygrad", "chainer"):
+        yield f"{library} float32", Side("described_side", {"library": library}, library)
+
+
+SIDES = dict(_sides())
+
+
+def there_is(library):
+    """Whether a library is installed, and the compiler that it calls."""
+    found = importlib.util.find_spec(library) is not None
+    return found and (library != "tinygrad" or shutil.which("clang") is not None)
+
+
+def chosen(words, task):
+    """The names of the sides for `task` that have every word of one of `words` ("minicnn fast": in each precision)."""
+    wanted = [set(each.split()) for each in words]
+    return [
+        name for name, side in SIDES.items() if task in side.tasks and any(each <= set(name.split()) for each in wanted)
+    ]
 
 
 def batch(settings):
@@ -22,74 +75,26 @@ def batch(settings):
     return images, rng.integers(0, 1000, settings["batch_size"])
 
 
-def minicnn_step(settings, tier):
-    import minicnn
-
-    minicnn.set_tier(tier)
-    minicnn.manual_seed(0)
-    images, labels = batch(settings)
-    model = created(minicnn.models, settings)
-    optimizer, cross_entropy = minicnn.optim.SGD(model.parameters(), **SGD), minicnn.functional.cross_entropy
-    step = step_of(settings, model, optimizer, cross_entropy, minicnn.Tensor(images), labels, minicnn.no_grad)
-    return step, {"minicnn": minicnn.__version__, "numpy": np.__version__}
-
-
-def torch_step(settings, layout):
-    import torch
-    import torchvision
-
-    torch.set_num_threads(settings["threads"])
-    torch.manual_seed(0)
-    images, labels = (torch.from_numpy(array) for array in batch(settings))
-    layout = {"memory_format": getattr(torch, layout)}
-    model = created(torchvision.models, settings).to(**layout)
-    optimizer, loss = torch.optim.SGD(model.parameters(), **SGD), torch.nn.functional.cross_entropy
-    step = step_of(settings, model, optimizer, loss, images.to(**layout), labels, torch.inference_mode)
-    return step, {"torch": torch.__version__, "torchvision": torchvision.__version__}
-
-
 def created(models, settings):
-    """The model, without dropout, of either library."""
+    """The model, without dropout, of minicnn or torchvision."""
     options = {"dropout": 0.0} if settings["model"] == "alexnet" else {}
     return getattr(models, settings["model"])(**options)
 
 
-def step_of(settings, model, optimizer, cross_entropy, images, labels, without_gradients):
-    """The step that minicnn and PyTorch write alike."""
+def training_step(model, optimizer, cross_entropy, images, labels, forward=contextlib.nullcontext):
+    """The step that minicnn and PyTorch write alike; `forward`: what the network and the loss run inside of."""
 
     def train():
         optimizer.zero_grad()
-        loss = cross_entropy(model(images), labels)
+        with forward():
+            loss = cross_entropy(model(images), labels)
         loss.backward()
         optimizer.step()
         return loss.item()
 
-    @without_gradients()
-    def infer():
-        return model(images).max().item()
-
-    return train if settings["task"] == "train" else model.eval() and infer
+    return train
 
 
-def described_step(settings, library):
-    """The net as nets.py describes it, in the layers of <library>_nets.py."""
-    from nets import NETS, random_weights
-
-    module = importlib.import_module(f"{library}_nets")
-    net, weights, (images, labels) = NETS[settings["model"]], random_weights(settings["model"]), batch(settings)
-    versions = {name: importlib.metadata.version(name) for name in (library, "numpy")}
-    if settings["task"] == "train":
-        return module.trainer(net, *weights, images, labels), versions
-    predict = module.predictor(net, *weights, images)
-    return lambda: float(predict().max()), versions
-
-
-SIDES = {
-    "minicnn plain": lambda settings: minicnn_step(settings, "plain"),
-    "minicnn fast": lambda settings: minicnn_step(settings, "fast"),
-    "torch": lambda settings: torch_step(settings, "contiguous_format"),
-    "torch channels-last": lambda settings: torch_step(settings, "channels_last"),
-    "jax": lambda settings: described_step(settings, "jax"),
-    "tinygrad": lambda settings: described_step(settings, "tinygrad"),
-    "chainer": lambda settings: described_step(settings, "chainer"),
-}
+def variables():
+    """{name: value} of the environment's variables that the libraries read."""
+    return {name: value for name, value in sorted(os.environ.items()) if name.startswith(ENVIRONMENT)}

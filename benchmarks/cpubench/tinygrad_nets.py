@@ -1,8 +1,9 @@
 """The nets of nets.py in tinygrad: a step that TinyJit records; its CPU backend (DEV=CPU) compiles with clang."""
 
-from nets import EPSILON, LEARNING_RATE, MOMENTUM, VELOCITY_KEPT, WEIGHT_DECAY
 from tinygrad import Context, Tensor, TinyJit
 from tinygrad.nn import BatchNorm, optim
+
+from .nets import EPSILON, LEARNING_RATE, MOMENTUM, VELOCITY_KEPT, WEIGHT_DECAY
 
 
 class Layers:

@@ -12,55 +12,115 @@ from paths import ROOT
 RESULTS = ROOT / "benchmarks" / "results" / "cpu"
 SPEED = (ROOT / "docs" / "speed.md").read_text(encoding="utf-8")
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-SIDES = ("minicnn fast", "minicnn plain", "torch", "jax", "chainer", "tinygrad")  # in the order of the columns
+OTHERS = {"minicnn, fast": "minicnn float32 fast", "minicnn, plain": "minicnn float32 plain"}
+OTHERS |= {"JAX": "jax float32", "Chainer": "chainer float32", "tinygrad": "tinygrad float32"}
 
 
-def measured(task, model, batch):
-    """{side: (images per second, those of its best step, peak memory)}; of PyTorch's layouts, the faster one."""
-    raw = json.loads((RESULTS / f"{task}_{model}_b{batch}_t2.json").read_text())
+def measured(task, model, batch, folder=RESULTS):
+    """{side: (images per second, those of its best step, peak memory)}."""
+    raw = json.loads((folder / f"{task}_{model}_b{batch}_t2.json").read_text())
     found = {}
     for side, runs in raw["runs"].items():
         seconds = [second for run in runs for second in run["seconds"]]
-        figures = batch / median(seconds), batch / min(seconds), median(run["peak_mib"] for run in runs)
-        name = "torch" if side.startswith("torch") else side
-        found[name] = max(found.get(name, figures), figures)
+        found[side] = batch / median(seconds), batch / min(seconds), median(run["peak_mib"] for run in runs)
     return found
 
 
-def rows(text):
-    """(model, batch, cells) of the tables of networks."""
-    for model, batch, rest in re.findall(r"^\| (\w+(?:-\d+)?), batch (\d+) \| (.+) \|$", text, re.M):
-        yield model.lower().replace("-", ""), int(batch), rest.split(" | ")
+def tables(text):
+    """{"speed train float32": [[(title of a column, cell), ...] of each row]} of the tables that a page has."""
+    found = {}
+    for name, table in re.findall(r"<!-- table: ([\w ]+) -->\n(.*?)<!-- end of table -->", text, re.S):
+        head, _, *rows = [line.strip("| ").split(" | ") for line in table.splitlines()] or [(), ()]
+        found[name] = [list(zip(["case", *head[1:]], row, strict=True)) for row in rows]
+    return found
 
 
-def stated(cells):
-    return [[float(number) for number in re.findall(r"[\d.]+", cell)] for cell in cells]
+def stated(row):
+    """(model, batch) of a row."""
+    model, batch = re.fullmatch(r"(\w+(?:-\d+)?), batch (\d+)", row[0][1]).groups()
+    return model.lower().replace("-", ""), int(batch)
 
 
-def ratios(figures):
-    (rate, best, peak), (torch_rate, torch_best, torch_peak) = figures["minicnn fast"], figures["torch"]
-    return [[pytest.approx(rate / torch_rate, abs=0.0051), pytest.approx(best / torch_best, abs=0.0051)],
-            [pytest.approx(peak / torch_peak, abs=0.0051)]]  # fmt: skip
+def numbers(cell):
+    return [float(number) for number in re.findall(r"\d+(?:\.\d+)?", cell)]
+
+
+def near(value):
+    return pytest.approx(value, abs=0.0051 if value < 1 else 0.051)
+
+
+def check_speed(row, figures, precision):
+    """Each cell of a row of images per second, by the title of its column."""
+    ways = {side: figures[side] for side in figures if side.startswith(f"torch {precision}")}
+    theirs = max(ways, key=ways.get, default=None)
+    ours, fused = (f"minicnn {precision} {way}" for way in ("fast", "fused"))
+    best_of_ours = fused if fused in figures else ours
+    in_float32 = best_of_ours.replace("bfloat16", "float32")
+    rivals = {"PyTorch": theirs, "onnxruntime": "onnxruntime float32", "float32": in_float32}
+    for title, cell in row[1:]:
+        title = title.removeprefix(f"{precision}: ")
+        if title in ("minicnn", "fused"):
+            assert numbers(cell) == [near(figures[{"minicnn": ours, "fused": fused}[title]][0])]
+        elif title.startswith("PyTorch"):
+            assert cell.partition(" ")[2] == f"({theirs.partition(precision)[2].strip()})"
+            assert numbers(cell.partition(" ")[0]) == [near(figures[theirs][0])]
+        elif title.startswith("onnxruntime"):
+            assert numbers(cell) == [near(figures["onnxruntime float32"][0])]
+        elif title.startswith("memory"):
+            assert numbers(cell) == [pytest.approx(figures[ours][2] / figures[theirs][2], abs=0.0051)]
+        else:  # "fused / PyTorch", "ratio"
+            rival = rivals[title.partition(" / ")[2] or "PyTorch"]
+            ratios = [figures[best_of_ours][i] / figures[rival][i] for i in range(2)]
+            assert numbers(cell) == [pytest.approx(ratio, abs=0.0051) for ratio in ratios]
 
 
 @pytest.mark.parametrize("task", ["train", "infer"])
-def test_tables_of_speed(task):
-    table = SPEED.partition("| training step,")[2].partition("| inference,")[0 if task == "train" else 2]
-    found = list(rows(table))
-    assert len(found) == len(list(RESULTS.glob(f"{task}_*.json")))
-    for model, batch, cells in found:
-        figures = measured(task, model, batch)
-        rates = [[pytest.approx(figures[side][0], abs=0.051 if figures[side][0] > 1 else 0.0051)] for side in SIDES]
-        assert stated(cells) == [*rates, *ratios(figures)], (model, batch)
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_tables_of_speed(task, precision):
+    files = list(RESULTS.glob(f"{task}_*.json"))
+    was_measured = all(f"minicnn {precision} fast" in json.loads(path.read_text())["runs"] for path in files)
+    rows = tables(SPEED)[f"speed {task} {precision}"]
+    assert len(rows) == (len(files) if was_measured else 0)
+    for row in rows:
+        assert len(row) >= 5
+        check_speed(row, measured(task, *stated(row)), precision)
+
+
+def test_tables_of_memory_and_of_other_libraries():
+    rows = tables(SPEED)["memory train"]
+    assert len(rows) == len(list(RESULTS.glob("train_*.json")))
+    for row in rows:
+        figures = measured("train", *stated(row))
+        for title, cell in row[1:]:
+            library, precision = title.split(", ")
+            sides = [side for side in figures if side.startswith(f"torch {precision}")]
+            side = f"minicnn {precision} fast" if library == "minicnn" else max(sides, key=figures.get)
+            assert numbers(cell)[0] == pytest.approx(figures[side][2], abs=0.51)
+    for task in ("train", "infer"):
+        rows = tables(SPEED)[f"libraries {task}"]
+        assert len(rows) == len(list((RESULTS / "libraries").glob(f"{task}_*.json")))
+        for row in rows:
+            figures = measured(task, *stated(row), RESULTS / "libraries")
+            assert {title: numbers(cell) for title, cell in row[1:]} == {
+                title: [near(figures[side][0])] for title, side in OTHERS.items()
+            }
 
 
 def test_the_front_door_quotes_them():
-    found = list(rows(README))
-    assert len(found) == 3
-    for model, batch, cells in found:
-        figures = measured("train", model, batch)
-        ours, torch = ([pytest.approx(figures[side][0], abs=0.051)] for side in ("minicnn fast", "torch"))
-        assert stated([cell.removesuffix("of PyTorch's") for cell in cells]) == [ours, torch, *ratios(figures)]
+    rows = tables(README)["front"]
+    assert len(rows) == 3
+    for row in rows:
+        assert len(row) in (5, 9)  # the networks' names, and four columns of each precision
+        for precision, cells in (("float32", row[1:5]), ("bfloat16", row[5:])):
+            check_speed([row[0], *cells], measured("train", *stated(row)), precision)
+
+
+def test_tables_are_those_that_the_program_writes(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    from cpubench.documents import filled
+
+    for page in (SPEED, README):
+        assert filled(page, RESULTS) == page, "python benchmarks/cpu.py tables"
 
 
 def last_epoch(run):
