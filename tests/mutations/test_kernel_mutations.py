@@ -20,6 +20,7 @@ import test_hopper
 import test_hopper_conv
 import test_kernel_sizes
 import test_ladder
+import test_precision
 import test_summation
 import test_tables
 import test_tensor_conv
@@ -177,6 +178,11 @@ def bfloat16_convolutions():
 def bfloat16_strides():
     geometry, normal = ((3, 2), ((2, 1), (1, 0)), (2, 1), 1), test_tensor_conv.normal
     test_tensor_conv.check_convolution(normal(1, 8, 9, 8), normal(8, 8, 3, 3), None, *geometry)
+
+
+def bfloat16_residuals():
+    with FAST_GPU.active():
+        test_precision.test_every_op_rounds_once(FAST_GPU, "conv2d_relu")
 
 
 def bfloat16_parts():
