@@ -43,6 +43,7 @@ from .functions import cat, stack
 from .gradcheck import gradcheck
 from .gradmode import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
 from .nn.fuse import fuse
+from .nn.seal import seal
 from .nn.summary import summary
 from .precision import precision, set_precision
 from .random import manual_seed
@@ -63,8 +64,8 @@ __all__ = [  # without bool, int, sum and their like: after `from minicnn import
     "empty_like", "enable_grad", "eye", "float32", "float64", "from_numpy", "full", "full_like", "functional", "fuse",
     "gradcheck", "int8", "int16", "int32", "int64", "is_grad_enabled", "linspace", "load", "long", "manual_seed",
     "models", "nn", "no_grad", "ones", "ones_like", "optim", "precision", "rand", "rand_like", "randint", "randn",
-    "randn_like", "randperm", "save", "set_grad_enabled", "set_precision", "set_tier", "short", "stack", "summary",
-    "tensor", "tier", "uint8", "zeros", "zeros_like",
+    "randn_like", "randperm", "save", "seal", "set_grad_enabled", "set_precision", "set_tier", "short", "stack",
+    "summary", "tensor", "tier", "uint8", "zeros", "zeros_like",
 ]  # fmt: skip
 
 

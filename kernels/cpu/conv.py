@@ -21,13 +21,15 @@ multiplications: benchmarks/results/cpu/.
 
 import numpy as np
 
+from minicnn.immutable import is_immutable
 from minicnn.ops.geometry import output_size
 from minicnn.precision import BFLOAT16, takes_bfloat16, wide
 
 from .convolution import bfloat16, depthwise, im2col, pointwise, stem, winograd
 from .convolution.geometry import Geometry
 from .gemm.sums import column_sums
-from .machine.layout import behind_channels, channels_last, contiguous, rows
+from .machine.kept import plain, readable
+from .machine.layout import behind_channels, channels_last, rows
 
 
 @takes_bfloat16
@@ -35,18 +37,18 @@ def conv2d_forward(x, weight, bias, stride, padding, dilation, groups):
     """y (N, OC, OH, OW)."""
     out_size = output_size("conv2d", x.shape[2:], weight.shape[2:], stride, padding, dilation)
     geometry = geometry_of(x.shape, weight.shape, out_size, stride, padding, dilation, groups)
-    algorithm = choose(len(x), geometry, x.dtype)  # a module: it has the same functions, for channels-last arrays
-    return behind_channels(
-        algorithm.conv2d_forward(channels_last(x), contiguous(weight), contiguous(wide(bias)), geometry)
-    )
+    algorithm = choose(len(x), geometry, x.dtype, is_immutable(weight))  # a module, for channels-last arrays
+    y = algorithm.conv2d_forward(channels_last(x), readable(weight), plain(wide(bias)), geometry)
+    return behind_channels(y)
 
 
 @takes_bfloat16
 def conv2d_grad_x(grad_out, x_shape, weight, stride, padding, dilation, groups):
     """grad_x (N, C, H, W)."""
     geometry = geometry_of(x_shape, weight.shape, grad_out.shape[2:], stride, padding, dilation, groups)
-    algorithm = choose(len(grad_out), geometry, grad_out.dtype)
-    return behind_channels(algorithm.conv2d_grad_x(channels_last(grad_out), contiguous(weight), geometry))
+    algorithm = choose(len(grad_out), geometry, grad_out.dtype, is_immutable(weight))
+    grad_x = algorithm.conv2d_grad_x(channels_last(grad_out), readable(weight), geometry)
+    return behind_channels(grad_x)
 
 
 @takes_bfloat16
@@ -69,8 +71,8 @@ def geometry_of(x_shape, weight_shape, out_size, stride, padding, dilation, grou
     return Geometry(size, out_size, taps, stride, before, dilation, x_shape[1], weight_shape[0], groups)
 
 
-def choose(images, geometry, dtype=np.float32):
-    """The module for a geometry and so many images of that dtype.
+def choose(images, geometry, dtype=np.float32, weight_is_kept=False):
+    """The module for a geometry and so many images of that dtype; weight_is_kept: packed or transformed (kept.py).
 
     winograd wins wherever it saves work at all (`pays`); the least for many channels of small pictures, where few tiles
     share the transformed filters.
@@ -82,7 +84,7 @@ def choose(images, geometry, dtype=np.float32):
     if geometry.stride == geometry.dilation == (1, 1) and geometry.groups == 1:
         if geometry.taps == (1, 1) and geometry.before == geometry.after == (0, 0):
             return pointwise
-        if images and 0 not in geometry.size and winograd.pays(images, geometry):
+        if images and 0 not in geometry.size and winograd.pays(images, geometry, weight_is_kept):
             return winograd
     if stem.suits(geometry):  # few channels and a window of several taps; any stride
         return stem

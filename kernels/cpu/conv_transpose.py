@@ -5,7 +5,8 @@ from minicnn.precision import BFLOAT16, takes_bfloat16, wide
 from .conv import choose, conv2d_grad_x, geometry_of
 from .machine import threads
 from .machine.jit import jit
-from .machine.layout import behind_channels, channels_last, contiguous, rows
+from .machine.kept import plain, readable
+from .machine.layout import behind_channels, channels_last, rows
 
 
 @takes_bfloat16
@@ -15,12 +16,10 @@ def conv_transpose2d_forward(x, weight, bias, out_size, stride, padding, dilatio
     if x.dtype == BFLOAT16:  # the bias is added before the only rounding
         geometry = geometry_of(y_shape, weight.shape, x.shape[2:], stride, padding, dilation, groups)
         algorithm = choose(len(x), geometry, x.dtype)
-        return behind_channels(
-            algorithm.conv2d_grad_x(channels_last(x), contiguous(weight), geometry, contiguous(wide(bias)))
-        )
+        return behind_channels(algorithm.conv2d_grad_x(channels_last(x), readable(weight), geometry, plain(wide(bias))))
     y = conv2d_grad_x(x, y_shape, weight, stride, padding, dilation, groups)
     if bias is not None:
-        bias, matrix = contiguous(bias), rows(y)  # (N*OH*OW, OC), a view: y is channels-last
+        bias, matrix = plain(bias), rows(y)  # (N*OH*OW, OC), a view: y is channels-last
         least = threads.LEAST // matrix.shape[1]  # rows
         threads.run_chunks(lambda start, stop: _add_bias(bias, matrix[start:stop]), len(matrix), least)
     return y

@@ -29,6 +29,7 @@ from .machine import memory, threads
 from .machine.bfloat16 import bits, rounded
 from .machine.blas import one_thread
 from .machine.jit import jit
+from .machine.kept import plain
 from .machine.layout import contiguous
 
 LEAST_MULTIPLICATIONS = 1 << 18  # below which a chunk is not worth waking a thread for
@@ -42,10 +43,8 @@ PIXELS = (1, 1), ((0, 0), (0, 0)), (1, 1), 1  # stride, padding, dilation and gr
 def linear_forward(x, weight, bias):
     """y (..., OC) = x @ weight^T + bias."""
     if x.dtype == BFLOAT16:
-        return _forward16(_as_rows(x), contiguous(wide(weight)), contiguous(wide(bias))).reshape(
-            *x.shape[:-1], len(weight)
-        )
-    transposed = _product(contiguous(weight), _as_rows(x).T)  # y^T (OC, N)
+        return _forward16(_as_rows(x), plain(wide(weight)), plain(wide(bias))).reshape(*x.shape[:-1], len(weight))
+    transposed = _product(plain(weight), _as_rows(x).T)  # y^T (OC, N)
     y = memory.empty(transposed.shape[::-1], x.dtype)
     np.add(transposed.T, x.dtype.type(0) if bias is None else bias, out=y)  # turned round, with the bias
     return y.reshape(*x.shape[:-1], len(weight))
@@ -55,8 +54,8 @@ def linear_forward(x, weight, bias):
 def linear_grad_x(grad_out, weight):
     """grad_x (..., C) = grad_out @ weight."""
     if grad_out.dtype == BFLOAT16:
-        return _grad_x16(_as_rows(grad_out), contiguous(wide(weight))).reshape(*grad_out.shape[:-1], weight.shape[1])
-    return _product(_as_rows(grad_out), contiguous(weight)).reshape(*grad_out.shape[:-1], weight.shape[1])
+        return _grad_x16(_as_rows(grad_out), plain(wide(weight))).reshape(*grad_out.shape[:-1], weight.shape[1])
+    return _product(_as_rows(grad_out), plain(weight)).reshape(*grad_out.shape[:-1], weight.shape[1])
 
 
 @takes_bfloat16

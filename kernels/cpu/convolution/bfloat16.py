@@ -35,7 +35,7 @@ def conv2d_forward(x, weight, bias, geometry):
         store_rows16(sums, own, (results, first * filters + group * count, filters), (last - first, count))
 
     for group in range(geometry.groups):
-        b = panels16("bfloat16.b", weight.reshape(-1), *filters_of(geometry, group))
+        b = panels16("bfloat16.b", weight, *filters_of(geometry, group))
         _multiply(windows, group, b, count, math.prod(y.shape[:3]), store)
     return y
 
@@ -67,7 +67,7 @@ def _grad_of_phase(grad_out, grad_x, weight, bias, phase):
             phase.spread(rows, pixels, first, last, group)
 
     for group in range(seen.groups):
-        b = panels16("bfloat16.b", weight.reshape(-1), *phase.filters_of(group))
+        b = panels16("bfloat16.b", weight, *phase.filters_of(group))
         _multiply(windows, group, b, channels, len(grad_x) * math.prod(seen.out_size), store)
 
 

@@ -19,6 +19,7 @@ from ..gemm.bfloat16 import store_rows16
 from ..machine import memory, threads
 from ..machine.bfloat16 import bits, widened
 from ..machine.jit import jit
+from ..machine.kept import kept
 
 FORWARD, GRAD_X, GRAD_WEIGHT = range(3)
 LEAST_NUMBERS = 1 << 16  # of an image, below which a band of it is not worth waking a thread for; 256 KB of float32
@@ -76,7 +77,7 @@ def _convolve(which, results, images, weight, bias, geometry):
 
 def _by_taps(weight):
     """(KH*KW*C,): the weights of a tap side by side, as the channels of a pixel are."""
-    return np.ascontiguousarray(weight.reshape(len(weight), -1).T).reshape(-1)
+    return kept(weight, "depthwise", lambda space: np.array(weight.reshape(len(weight), -1).T, order="C").reshape(-1))
 
 
 def _bands(images):

@@ -36,7 +36,7 @@ def conv2d_forward(x, weight, bias, geometry):
                 add_rows(c, last - first, bias[group * count : (group + 1) * count])
 
     for group in range(geometry.groups):
-        b = panels("im2col.b", weight.reshape(-1), *filters_of(geometry, group))  # b (KH*KW*C, OC)
+        b = panels("im2col.b", weight, *filters_of(geometry, group))  # b (KH*KW*C, OC)
         threads.run_chunks(work, math.prod(y.shape[:3]))
     return y
 
@@ -72,7 +72,7 @@ def _grad_of_phase(grad_out, grad_x, weight, phase):
                 phase.spread(rows, pixels, begin, end, group)
 
     for group in range(seen.groups):
-        b = panels("im2col.b", weight.reshape(-1), *phase.filters_of(group))  # b (some taps * OC/groups, C/groups)
+        b = panels("im2col.b", weight, *phase.filters_of(group))  # b (some taps * OC/groups, C/groups)
         threads.run_chunks(work, len(grad_x) * math.prod(seen.out_size))
 
 

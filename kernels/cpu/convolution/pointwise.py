@@ -20,7 +20,7 @@ def conv2d_forward(x, weight, bias, geometry):
     """y (N, H, W, OC) for x (N, H, W, C) and weight (OC, C, 1, 1)."""
     filters, channels = geometry.filters, geometry.channels
     # row k of b = weight^T is channel k: neighbouring weights of a filter; filters are `channels` numbers apart
-    b = panels("pointwise.b", weight.reshape(-1), 0, (1, 1, channels), (1, 1, 1), filters, channels)
+    b = panels("pointwise.b", weight, 0, (1, 1, channels), (1, 1, 1), filters, channels)
     return _rows_times(x, b, bias, channels, filters)
 
 
@@ -28,7 +28,7 @@ def conv2d_grad_x(grad_out, weight, geometry):
     """grad_x (N, H, W, C) from grad_out (N, H, W, OC)."""
     filters, channels = geometry.filters, geometry.channels
     # row k of b = weight is filter k, as it lies
-    b = panels("pointwise.b", weight.reshape(-1), 0, (1, 1, filters), (1, 1, channels), channels, 1)
+    b = panels("pointwise.b", weight, 0, (1, 1, filters), (1, 1, channels), channels, 1)
     return _rows_times(grad_out, b, None, filters, channels)
 
 

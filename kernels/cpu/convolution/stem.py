@@ -88,7 +88,7 @@ def conv2d_forward(x, weight, bias, geometry):
     area, line, results = math.prod(taps), width * filters, y.reshape(-1)  # line: numbers of a row of outputs
     frames, channels = _Frames(x, geometry), geometry.channels
     # b (KH*KW*C, OC): rows are counted (u, v, c) as pixels lie, in a filter (c, u, v)
-    b = panels("stem.b", weight.reshape(-1), 0, (*taps, channels), (taps[1], 1, area), filters, channels * area)
+    b = panels("stem.b", weight, 0, (*taps, channels), (taps[1], 1, area), filters, channels * area)
     rows = max(1, BAND_NUMBERS // (frames.distances[1] + line))  # of outputs, in a band
 
     def work(start, stop):  # of the rows of outputs, of all images

@@ -49,6 +49,7 @@ import numpy as np
 from ..gemm.lanes import REGISTER
 from ..gemm.matmul import add_rows, padded, transposing_space, width
 from ..machine import memory, threads
+from ..machine.kept import kept, plain
 from . import im2col
 from .outliers import mark_outliers
 from .winograd_tiles import TILE, Tiling, collect_filters, cut, join, multiply_places, spread_filters, sum_places
@@ -56,9 +57,10 @@ from .winograd_tiles import TILE, Tiling, collect_filters, cut, join, multiply_p
 BLOCK_BYTES = 3 << 19  # of V and M, 1.5 MB, for the bands of a cache block: they stay in the second cache
 LEAST_TILES = 112  # but no fewer than that in a cache block, as U is read once for each
 WORTH = 24  # multiplications that take as long as transforming a number, writing and reading it
+READING = 10  # multiplications that take as long as reading one of U from memory
 
 
-def pays(images, geometry):
+def pays(images, geometry, u_is_kept=False):
     """Whether this is possible, and less work than multiplying every window; for stride 1 and no dilation."""
     taps, channels, filters = geometry.taps, geometry.channels, geometry.filters
     # a vector of channels must be full; a tile that sees nothing but padding would be cut from outside the image
@@ -66,8 +68,9 @@ def pays(images, geometry):
         return False
     tiles = images * math.prod(_grid(geometry.out_size))  # of all images
     places = (taps[0] + TILE - 1) ** 2  # 36 or 64
-    moved = tiles * (channels + filters) + channels * filters  # numbers at each place, of V and M, and of U
-    work = places * (tiles * channels * filters + WORTH * moved)
+    # at each place: the products, and what it takes to make and move the numbers of V and M, and of U
+    moved = WORTH * tiles * (channels + filters) + (READING if u_is_kept else WORTH) * channels * filters
+    work = places * (tiles * channels * filters + moved)
     return work < images * math.prod(geometry.out_size) * math.prod(taps) * channels * filters
 
 
@@ -169,22 +172,26 @@ def _convolve(x, weight, bias, size, corner, turned):
 def _transformed_filters(weight, turned):
     """U: at each place the panels (matmul.py) of a matrix (C, K), or of (K, C) for the filters `turned` around.
 
-    None if a weight stands out.
+    None if a weight stands out. Of an immutable weight it is kept (machine/kept.py).
     """
     filters, channels, taps, _ = weight.shape
     depth, columns = (filters, channels) if turned else (channels, filters)
     steps = (channels * taps * taps, taps * taps) if turned else (taps * taps, channels * taps * taps)
     wide, side = width(weight.dtype), taps + TILE - 1
-    count, flat = padded(columns, weight.dtype) // wide, weight.reshape(-1)  # panels; the weights as a 1-D array
-    u = memory.scratch("winograd.u", (side * side * count * depth * wide,), weight.dtype)
-    peaks = _peaks(count, weight.dtype)
+    count = padded(columns, weight.dtype) // wide  # panels
 
-    def work(start, stop):  # of the panels
-        buffer = memory.scratch("winograd.buffer", ((taps * (taps + side) + wide) * wide,), weight.dtype)
-        spread_filters(flat, steps, u, buffer, peaks, (start, stop), (depth, columns, taps), turned)
+    def make(space):
+        flat = plain(weight).reshape(-1)
+        u, peaks = space("winograd.u", (side * side * count * depth * wide,), weight.dtype), _peaks(count, weight.dtype)
 
-    threads.run_chunks(work, count)
-    return None if mark_outliers(flat, peaks, np.zeros(1, bool)) else u
+        def work(start, stop):  # of the panels
+            buffer = memory.scratch("winograd.buffer", ((taps * (taps + side) + wide) * wide,), weight.dtype)
+            spread_filters(flat, steps, u, buffer, peaks, (start, stop), (depth, columns, taps), turned)
+
+        threads.run_chunks(work, count)
+        return None if mark_outliers(flat, peaks, np.zeros(1, bool)) else u
+
+    return kept(weight, ("winograd.u", turned), make)
 
 
 def _grid(size):

@@ -16,8 +16,10 @@ reads them in: nobody else looks inside.
 
 from minicnn.precision import wide
 
+from ..machine import memory
 from ..machine.bfloat16 import rounded
 from ..machine.jit import jit
+from ..machine.kept import kept, plain
 from ..machine.unit import unit
 from . import vdpbf16, widened
 
@@ -31,11 +33,16 @@ def padded16(columns):
 
 
 def panels16(name, weight, start, counts, steps, columns, column_step):
-    """Scratch panels of the matrix b (depth, columns), as matmul.py's panels(), of `weight` rounded to bfloat16.
-
-    weight: flat, float32 (or bfloat16). A 1-D array; multiply16() gets it whole.
+    """Scratch panels of the matrix b (depth, columns), as matmul.py's panels(), of `weight` rounded to bfloat16; of an
+    immutable weight, they are kept. A 1-D array; multiply16() gets it whole. weight: float32 (or bfloat16).
     """
-    return way.panels(name, wide(weight), start, counts, steps, columns, column_step)
+    matrix = start, counts, steps, columns, column_step
+
+    def make(space):
+        found = way.panels(name, plain(wide(weight)).reshape(-1), *matrix)
+        return found if space is memory.scratch else found.copy()
+
+    return kept(weight, (name, *matrix), make)
 
 
 def multiply16(a, b, c, size):

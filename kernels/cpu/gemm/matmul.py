@@ -51,6 +51,7 @@ from numba import types
 
 from ..machine import memory, threads
 from ..machine.jit import jit
+from ..machine.kept import kept, plain
 from .lanes import Vector, clear, copy, lanes, load, store, transpose
 from .micro_kernel import TILE_ROWS, copy_row, tile_of_1, tile_of_4, tile_of_many
 
@@ -74,20 +75,26 @@ def padded(columns, dtype):
 
 
 def panels(name, weight, start, counts, steps, columns, column_step):
-    """Scratch panels of the matrix b (depth, columns) whose rows are numbered by three indices.
+    """Scratch panels of the matrix b (depth, columns) whose rows are numbered by three indices; of an immutable weight,
+    they are kept (machine/kept.py).
 
     b[(i, j, k), l] = weight[start + (i, j, k) @ steps + l*column_step] for (i, j, k) in range(counts), of weight flat;
     a row of panels (columns/width, depth, width), where zeros fill up the last.
     """
     depth, wide = math.prod(counts), width(weight.dtype)
-    out = memory.scratch(name, (padded(columns, weight.dtype) * depth,), weight.dtype)
+    count = padded(columns, weight.dtype) // wide  # panels
 
-    def work(first, last):  # of the panels
-        square = memory.scratch("matmul.square", (wide * wide // 2,), weight.dtype)
-        _fill_panels((weight, start, column_step), counts, steps, columns, square, out, (first, last))
+    def make(space):
+        out, flat = space(name, (count * depth * wide,), weight.dtype), plain(weight).reshape(-1)
 
-    threads.run_chunks(work, padded(columns, weight.dtype) // wide, least=max(1, threads.LEAST // max(1, depth * wide)))
-    return out
+        def work(first, last):  # of the panels
+            square = memory.scratch("matmul.square", (wide * wide // 2,), weight.dtype)
+            _fill_panels((flat, start, column_step), counts, steps, columns, square, out, (first, last))
+
+        threads.run_chunks(work, count, least=max(1, threads.LEAST // max(1, depth * wide)))
+        return out
+
+    return kept(weight, (name, start, counts, steps, columns, column_step), make)
 
 
 @jit

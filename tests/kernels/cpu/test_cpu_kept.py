@@ -1,0 +1,131 @@
+"""What is kept of arrays that cannot change: right in every pass of every algorithm, made once, gone with the array."""
+
+import copy
+import gc
+import pickle
+import threading
+
+import numpy as np
+import pytest
+from test_cpu_conv import CASES, inputs
+
+from minicnn.immutable import immutable, is_immutable
+from minicnn.kernels.cpu import conv, conv_transpose, linear
+from minicnn.kernels.cpu.machine import kept, memory
+
+SOME = [name for name in CASES if "many" not in name]
+
+
+@pytest.fixture
+def makes(monkeypatch):
+    """The keys for which something has been made, of immutable arrays."""
+    made, original = [], kept._space
+
+    def space(name, shape, dtype):
+        made.append(name)
+        return original(name, shape, dtype)
+
+    monkeypatch.setattr(kept, "_space", space)
+    return made
+
+
+@pytest.mark.parametrize("name", SOME)
+def test_convolutions(name, makes):
+    """Forward and for grad_x, an immutable weight gives what another one gives, for one picture after the other."""
+    _, x_shape, weight_shape, *geometry = CASES[name]
+    x, weight, bias, grad_out = inputs(x_shape, weight_shape, geometry)
+    fixed, fixed_bias = immutable(weight), immutable(bias)
+    for factor in (1.0, -3.0):  # what was kept does not depend on the picture
+        y = conv.conv2d_forward(factor * x, fixed, fixed_bias, *geometry)
+        expected = conv.conv2d_forward(factor * x, weight, bias, *geometry)
+        np.testing.assert_allclose(y, expected, atol=1e-10 * np.abs(expected).max(initial=1))
+        grad_x = conv.conv2d_grad_x(factor * grad_out, x.shape, fixed, *geometry)
+        expected = conv.conv2d_grad_x(factor * grad_out, x.shape, weight, *geometry)
+        np.testing.assert_allclose(grad_x, expected, atol=1e-10 * np.abs(expected).max(initial=1))
+        if factor == 1.0:
+            made = len(makes)
+    assert len(makes) == made  # nothing at the second picture
+
+
+def test_weights_that_winograd_leaves_alone(makes):
+    """One of them stands out: that is found out once, and im2col's panels are kept, too."""
+    _, x_shape, weight_shape, *geometry = CASES["winograd"]
+    x, weight, bias, _ = inputs(x_shape, weight_shape, geometry, np.float32)
+    weight[1, 2, 0, 1] = 1e9
+    fixed = immutable(weight)
+    first = conv.conv2d_forward(x, fixed, bias, *geometry)
+    np.testing.assert_array_equal(first, conv.conv2d_forward(x, weight, bias, *geometry))
+    made = len(makes)
+    np.testing.assert_array_equal(first, conv.conv2d_forward(x, fixed, bias, *geometry))
+    assert len(makes) == made
+
+
+def test_others_that_take_weights():
+    rng = np.random.default_rng(0)
+    x, weight, bias = rng.standard_normal((5, 7)), rng.standard_normal((3, 7)), rng.standard_normal(3)
+    arguments = (immutable(array) for array in (weight, bias))
+    np.testing.assert_array_equal(linear.linear_forward(x, *arguments), linear.linear_forward(x, weight, bias))
+    x, weight = rng.standard_normal((2, 4, 5, 6)), rng.standard_normal((4, 3, 3, 3))
+    geometry = (11, 13), (2, 2), ((0, 0), (0, 0)), (1, 1), 1
+    y = conv_transpose.conv_transpose2d_forward(x, immutable(weight), immutable(bias), *geometry)
+    np.testing.assert_array_equal(y, conv_transpose.conv_transpose2d_forward(x, weight, bias, *geometry))
+
+
+def test_what_is_no_immutable_array(makes):
+    """Read-only is not enough: there may be a view that is not, and the flag can be lifted. Nor is a view of one."""
+    _, x_shape, weight_shape, *geometry = CASES["pointwise"]
+    x, weight, _, _ = inputs(x_shape, weight_shape, geometry)
+    view = weight[:]
+    weight.flags.writeable = False
+    for factor in (1, 2):
+        view *= factor
+        y = conv.conv2d_forward(x, weight, None, *geometry)
+        np.testing.assert_array_equal(y, conv.conv2d_forward(x, view, None, *geometry))
+    fixed = immutable(view)
+    others = weight, view, fixed[:], fixed.copy(), copy.deepcopy(fixed), pickle.loads(pickle.dumps(fixed))
+    assert [is_immutable(array) for array in others] == [False] * len(others)
+    assert is_immutable(fixed) and immutable(fixed) is fixed
+    assert not makes
+    assert kept.kept(weight, "a", lambda space: space) is memory.scratch
+
+
+def test_it_goes_with_the_array():
+    _, x_shape, weight_shape, *geometry = CASES["winograd"]
+    x, weight, bias, _ = inputs(x_shape, weight_shape, geometry)
+    gc.collect()
+    before = set(kept._made)
+    fixed = immutable(weight)
+    conv.conv2d_forward(x, fixed, bias, *geometry)
+    assert set(kept._made) - before == {id(fixed)}
+    del fixed
+    assert set(kept._made) <= before
+
+
+def test_an_array_in_the_place_of_another():
+    """The call that an array has gone may come when another one lies there already: that one's is not forgotten."""
+    array = immutable(np.ones(3))
+    assert kept.kept(array, "a", lambda space: 1) == 1
+    kept._forget(id(array), reference=None)
+    assert kept.kept(array, "a", lambda space: 2) == 1
+
+
+def test_two_threads():
+    """Both make it at once, or one finds what the other has made: all results are the same."""
+    _, x_shape, weight_shape, *geometry = CASES["winograd"]
+    x, weight, bias, _ = inputs(x_shape, weight_shape, geometry, np.float32)
+    expected = conv.conv2d_forward(x, weight, bias, *geometry)
+    for _ in range(5):
+        fixed, results, start = immutable(weight), [], threading.Barrier(2)
+
+        def work(fixed=fixed, results=results, start=start):
+            start.wait()
+            results.extend(conv.conv2d_forward(x, fixed, bias, *geometry) for _ in range(3))
+
+        both = [threading.Thread(target=work) for _ in range(2)]
+        for thread in both:
+            thread.start()
+        for thread in both:
+            thread.join()
+        assert len(results) == 6
+        for result in results:
+            np.testing.assert_array_equal(result, expected)
