@@ -2,14 +2,18 @@
 
 import numpy as np
 
+from minicnn.precision import takes_bfloat16
+
 from .avg_pool import average, average_backward
 
 
+@takes_bfloat16
 def adaptive_avg_pool2d_forward(x, out_size):
     """y (N, C, OH, OW): the averages of windows that divide the image evenly."""
     return average(x, *_extents(x.shape[2:], out_size))
 
 
+@takes_bfloat16
 def adaptive_avg_pool2d_backward(grad_out, x_shape):
     """grad_x (N, C, H, W): each pixel sums what it receives from the windows that it is in."""
     return average_backward(grad_out, x_shape, *_extents(x_shape[2:], grad_out.shape[2:]))

@@ -14,7 +14,10 @@ import math
 
 import numpy as np
 
+from minicnn.precision import takes_bfloat16, wide_dtype
+
 from .machine import threads
+from .machine.bfloat16 import bits, narrowed, real, widened
 from .machine.jit import jit
 from .machine.layout import contiguous
 from .machine.memory import empty
@@ -22,12 +25,13 @@ from .machine.memory import empty
 LANES = 64  # counters that go through the rounds together
 
 
+@takes_bfloat16
 def dropout_forward(x, p, key, call, start, out):
     """y = x * mask / (1 - p), written into `out` if that is not None; x[0] gets number `start` of the stream."""
     y = out if out is not None and out.flags.carray else empty(x.shape, x.dtype)
-    scale = x.dtype.type(0 if p == 1 else 1 / (1 - p))
+    scale = wide_dtype(x.dtype).type(0 if p == 1 else 1 / (1 - p))
     threshold = math.ceil(float(np.float32(p)) * 2**24)  # of 24 random bits
-    values, result = contiguous(x).reshape(-1), y.reshape(-1)  # 1-D, in C order
+    values, result = bits(contiguous(x)).reshape(-1), bits(y).reshape(-1)  # 1-D, in C order
     counter, skip = divmod(start, 4)
 
     def work(first, stop):  # in units of LANES counters, four numbers each
@@ -51,7 +55,7 @@ def _drop(x, y, key, call, counter, skip, threshold, scale):
     low, high = np.uint64(0xFFFFFFFF), np.uint64(32)
     c0, c1 = np.empty(LANES, np.uint32), np.empty(LANES, np.uint32)
     c2, c3 = np.empty(LANES, np.uint32), np.empty(LANES, np.uint32)
-    zero = x.dtype.type(0)
+    zero = real(x)(0)
     for start in range(-skip, x.size, 4 * LANES):  # x[start], were it there, gets the first of these counters' numbers
         for i in range(LANES):
             own = np.uint64(counter + i)
@@ -68,12 +72,12 @@ def _drop(x, y, key, call, counter, skip, threshold, scale):
         if stop - first == 4 * LANES:  # four numbers of each counter, written out
             few, out = x[first:stop], y[first:stop]
             for i in range(LANES):
-                out[4 * i] = few[4 * i] * (scale if c0[i] >> 8 >= threshold else zero)
-                out[4 * i + 1] = few[4 * i + 1] * (scale if c1[i] >> 8 >= threshold else zero)
-                out[4 * i + 2] = few[4 * i + 2] * (scale if c2[i] >> 8 >= threshold else zero)
-                out[4 * i + 3] = few[4 * i + 3] * (scale if c3[i] >> 8 >= threshold else zero)
+                out[4 * i] = narrowed(widened(few[4 * i]) * (scale if c0[i] >> 8 >= threshold else zero), y)
+                out[4 * i + 1] = narrowed(widened(few[4 * i + 1]) * (scale if c1[i] >> 8 >= threshold else zero), y)
+                out[4 * i + 2] = narrowed(widened(few[4 * i + 2]) * (scale if c2[i] >> 8 >= threshold else zero), y)
+                out[4 * i + 3] = narrowed(widened(few[4 * i + 3]) * (scale if c3[i] >> 8 >= threshold else zero), y)
         else:
             for i in range(first, stop):
                 lane, word = (i - start) // 4, (i - start) % 4
                 drawn = c0[lane] if word == 0 else c1[lane] if word == 1 else c2[lane] if word == 2 else c3[lane]
-                y[i] = x[i] * (scale if drawn >> 8 >= threshold else zero)
+                y[i] = narrowed(widened(x[i]) * (scale if drawn >> 8 >= threshold else zero), y)

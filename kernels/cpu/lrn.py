@@ -12,17 +12,22 @@ import math
 
 import numpy as np
 
+from minicnn.precision import takes_bfloat16, wide_dtype
+
 from .machine import threads
+from .machine.bfloat16 import bits, narrowed, real, widened
 from .machine.jit import jit
 from .machine.layout import behind_channels, channels_last
 from .machine.memory import empty
 
 
+@takes_bfloat16
 def local_response_norm_forward(x, size, alpha, beta, k, groups):
     """y = x * s^-beta."""
     return _run(_forward, x, (), size, alpha, beta, k, groups)
 
 
+@takes_bfloat16
 def local_response_norm_backward(grad_out, x, size, alpha, beta, k, groups):
     """grad_x: what passes straight through, minus x times what it did to its neighbours."""
     return _run(_backward, x, (grad_out,), size, alpha, beta, k, groups)
@@ -33,12 +38,13 @@ def _run(kernel, x, others, size, alpha, beta, k, groups):
     out = empty(last.shape, x.dtype)
     channels = x.shape[1] // groups
     rows = math.prod(last.shape[:-1]) * groups
-    arrays = [a.reshape(rows, channels) for a in (last, *map(channels_last, others), out)]  # (N*H*W*groups, C/groups)
+    arrays = last, *map(channels_last, others), out
+    matrices = [bits(array).reshape(rows, channels) for array in arrays]  # (N*H*W*groups, C/groups)
     before, after = min(size // 2, channels), min((size - 1) // 2, channels)  # a longer window sees no more than all
-    number = x.dtype.type
+    number = wide_dtype(x.dtype).type
     constants = before, after, number(alpha / size), number(beta), number(k)
     threads.run_chunks(
-        lambda start, stop: kernel(*(a[start:stop] for a in arrays), *constants),
+        lambda start, stop: kernel(*(m[start:stop] for m in matrices), *constants),
         rows,
         threads.LEAST // max(1, 8 * channels),
     )
@@ -48,34 +54,34 @@ def _run(kernel, x, others, size, alpha, beta, k, groups):
 @jit
 def _forward(x, y, before, after, alpha, beta, k):
     channels = x.shape[1]
-    squares = np.zeros(before + channels + after, x.dtype)  # zeros at both ends stay
-    s, power = np.empty(channels, x.dtype), np.empty(channels, x.dtype)  # s, and s^-beta
+    squares = np.zeros(before + channels + after, real(x))  # zeros at both ends stay
+    s, power = np.empty(channels, real(x)), np.empty(channels, real(x))  # s, and s^-beta
     for i in range(len(x)):
         for c in range(channels):
-            squares[before + c] = x[i, c] * x[i, c]
+            squares[before + c] = widened(x[i, c]) * widened(x[i, c])
         _window_sum(squares, before + after + 1, s)
         _powers(s, alpha, beta, k, power)
         for c in range(channels):
-            y[i, c] = x[i, c] * power[c]
+            y[i, c] = narrowed(widened(x[i, c]) * power[c], y)
 
 
 @jit
 def _backward(x, grad_out, grad_x, before, after, alpha, beta, k):
     channels = x.shape[1]
-    squares, passed = np.zeros(before + channels + after, x.dtype), np.zeros(before + channels + after, x.dtype)
-    s, power = np.empty(channels, x.dtype), np.empty(channels, x.dtype)
+    squares, passed = np.zeros(before + channels + after, real(x)), np.zeros(before + channels + after, real(x))
+    s, power = np.empty(channels, real(x)), np.empty(channels, real(x))
     factor = 2 * alpha * beta
     for i in range(len(x)):
         for c in range(channels):
-            squares[before + c] = x[i, c] * x[i, c]
+            squares[before + c] = widened(x[i, c]) * widened(x[i, c])
         _window_sum(squares, before + after + 1, s)
         _powers(s, alpha, beta, k, power)
         for c in range(channels):
-            power[c] *= grad_out[i, c]  # what passes straight through
-            passed[after + c] = power[c] * x[i, c] / s[c]  # what it did to its neighbours
+            power[c] *= widened(grad_out[i, c])  # what passes straight through
+            passed[after + c] = power[c] * widened(x[i, c]) / s[c]  # what it did to its neighbours
         _window_sum(passed, before + after + 1, s)  # the mirrored window: `after` channels before, `before` after
         for c in range(channels):
-            grad_x[i, c] = power[c] - factor * x[i, c] * s[c]
+            grad_x[i, c] = narrowed(power[c] - factor * widened(x[i, c]) * s[c], grad_x)
 
 
 @jit

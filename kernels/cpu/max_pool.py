@@ -8,18 +8,22 @@ writes grad_x: a pixel gets its gradients through the winner's number, without l
 
 import numpy as np
 
-from .machine import threads
+from minicnn.precision import takes_bfloat16
+
+from .machine.bfloat16 import bits, narrowed, widened
 from .machine.jit import jit
 from .machine.layout import behind_channels, channels_last
 from .machine.memory import empty
-from .windows import by_rows
+from .windows import by_images, by_rows
 
 
+@takes_bfloat16
 def max_pool2d_forward(x, windows):
     """y (N, C, OH, OW): the maximum of each window."""
     return _forward(x, None, windows)[0]
 
 
+@takes_bfloat16
 def max_pool2d_forward_and_winners(x, windows):
     """(y, winners): in the same pass, the tap u*KW + v that won each window; uint8 if that fits, else int32."""
     return _forward(x, np.uint8 if windows.kernel[0] * windows.kernel[1] <= 256 else np.int32, windows)
@@ -29,16 +33,15 @@ def _forward(x, winners_dtype, windows):
     x = channels_last(x)  # (N, H, W, C)
     y = empty((len(x), *windows.out_size, x.shape[3]), x.dtype)
     winners = None if winners_dtype is None else empty(y.shape, winners_dtype)
-    by_rows(_max, x, (y, winners), tuple(windows))  # a plain tuple is sooner looked at by Numba than a named one
+    # a plain tuple is sooner looked at by Numba than a named one
+    by_rows(_max, bits(x), (bits(y), winners), tuple(windows))
     return behind_channels(y), None if winners is None else behind_channels(winners)
 
 
+@takes_bfloat16
 def max_pool2d_backward(grad_out, winners, x_shape, windows):
     """grad_x (N, C, H, W): each pixel collects the gradients of the windows that it won."""
-    grad_out, winners, windows = channels_last(grad_out), channels_last(winners), tuple(windows)
-    grad_x = empty((x_shape[0], *x_shape[2:], x_shape[1]), grad_out.dtype)
-    threads.run_chunks(lambda i, j: _max_backward(grad_out[i:j], winners[i:j], grad_x[i:j], windows), len(grad_x))
-    return behind_channels(grad_x)
+    return by_images(_max_backward, x_shape, (grad_out, winners), tuple(windows))
 
 
 @jit
@@ -64,7 +67,7 @@ def _max(x, y, winners, start, stop, windows):
                     _max_with(x[n, h, w], tap, best, winner, not seen)
                     seen = True
             if not seen:  # nothing but padding
-                best[:] = -np.inf
+                best[:] = narrowed(-np.inf, best)
                 if winner is not None:
                     winner[:] = 0
 
@@ -84,7 +87,7 @@ def _max_of_nine(r0, r1, r2, best, winner):
         b, w = _larger(r2[0, c], 6, b, w)
         b, w = _larger(r2[1, c], 7, b, w)
         b, w = _larger(r2[2, c], 8, b, w)
-        best[c] = b
+        best[c] = b  # one of x's elements: nothing is rounded
         if winner is not None:  # known when this is compiled: no test is left in the loop
             winner[c] = w
 
@@ -102,7 +105,8 @@ def _max_with(pixel, tap, best, winner, first):
 @jit
 def _larger(value, tap, best, winner):
     """(value, tap) if it is larger than the best so far, or NaN; else (best, winner): the first of equals stays."""
-    takes = value > best or value != value
+    number = widened(value)
+    takes = number > widened(best) or number != number
     return value if takes else best, tap if takes else winner
 
 
@@ -125,9 +129,9 @@ def _max_backward(grad_out, winners, grad_x, windows):
                 first = (h0 * width + w0) * channels  # of the window, in `image`
                 if h0 >= 0 and w0 >= 0 and h0 + (kh - 1) * dh < height and w0 + (kw - 1) * dw < width:
                     for c in range(channels):
-                        image[first + offsets[winner[c]] + c] += g[c]
+                        image[first + offsets[winner[c]] + c] += widened(g[c])
                 else:  # a window may see nothing but padding, and then the padding has won
                     for c in range(channels):
                         h, w = h0 + winner[c] // kw * dh, w0 + winner[c] % kw * dw
                         if 0 <= h < height and 0 <= w < width:
-                            image[first + offsets[winner[c]] + c] += g[c]
+                            image[first + offsets[winner[c]] + c] += widened(g[c])
