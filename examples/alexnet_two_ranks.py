@@ -16,7 +16,7 @@ import sys
 import time
 from statistics import median
 
-from minicnn import cli, data, manual_seed, models, optim
+from minicnn import cli, data, manual_seed, models, optim, set_precision
 from minicnn import functional as F
 from minicnn.cli.pictures import RandomPictures
 from minicnn.console import say
@@ -36,6 +36,7 @@ def arguments():
     parser.add_argument("--width", type=cli.whole(1), default=4096, help="neurons in fc6 and in fc7 (default: 4096)")
     parser.add_argument("--lr", type=cli.number(0), default=0.001, help="(default: 0.001)")
     parser.add_argument("--dummy", action="store_true", help="noise, of 1,000 classes, instead of drawn pictures")
+    cli.add_precision(parser)
     parser.add_argument("--seed", type=cli.whole(0), default=0, help="(default: 0)")
     return parser
 
@@ -84,6 +85,7 @@ def count_bytes():
 
 def main(argv=None):
     args = arguments().parse_args(argv)
+    set_precision(args.precision)
     manual_seed(args.seed)
     folder = None if args.dummy else world().on_rank_0(data.draw_sample)  # one of them draws
     pictures = RandomPictures(1000, args.seed) if args.dummy else data.ImageFolder(folder / "train")

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from minicnn import models, pretrained
-from minicnn.cli.arguments import Parser, whole
+from minicnn import models, pretrained, set_precision
+from minicnn.cli.arguments import Parser, add_precision, whole
 from minicnn.cli.feasible import as_setting_error
 from minicnn.console import complain, say
 from minicnn.data import CenterCrop, Compose, DataError, ResizeShorter, to_array
@@ -34,6 +34,7 @@ def arguments():
     parser.add_argument("-a", "--arch", choices=archs, default="resnet50", help="default: resnet50")
     which = "IMAGENET1K_V1, IMAGENET1K_V2, a .pth, a .safetensors, an .npz or a checkpoint of minicnn"
     parser.add_argument("--weights", metavar="NAME|FILE", default="DEFAULT", help=which)
+    add_precision(parser)
     parser.add_argument("--top", type=whole(1), default=5, help="classes to print (default: 5)")
     return parser
 
@@ -82,6 +83,7 @@ def classify(classifier, transform, image):
 def name_pictures(argv=None):
     """The exit code: 0, or 2 with a line on stderr for each picture that cannot be used."""
     args = arguments().parse_args(argv)
+    set_precision(args.precision)
     return world().on_rank_0(classify_each, args)  # a few pictures are no work for several processes
 
 

@@ -15,8 +15,8 @@ taken for such as PyTorch's users have trained: whole pictures of 32 pixels, nor
 import sys
 from pathlib import Path
 
-from minicnn import pretrained
-from minicnn.cli.arguments import Parser, whole
+from minicnn import pretrained, set_precision
+from minicnn.cli.arguments import Parser, add_precision, whole
 from minicnn.cli.feasible import as_setting_error
 from minicnn.cli.known import check_seen_by_all
 from minicnn.cli.pictures import test_loaders
@@ -46,6 +46,7 @@ def arguments():
     sides.add_argument("--shorter-side", metavar="PIXELS", type=whole(1), help=side)
     parser.add_argument("-b", "--batch-size", type=whole(1), default=32, help="pictures to a batch (default: 32)")
     parser.add_argument("-j", "--workers", type=whole(0), default=4, help="threads that decode pictures (default: 4)")
+    add_precision(parser)
     parser.set_defaults(seed=0, max_bad_fraction=0.001)
     return parser
 
@@ -84,6 +85,7 @@ def classifier(text, weights, file, tta, pictures, path):
 def test(argv=None):
     """What the command line asks for."""
     args = arguments().parse_args(argv)
+    set_precision(args.precision)
     with as_setting_error():
         found = [(text, *find(text)) for text in args.weights]
         _, first, file = found[0]

@@ -7,7 +7,7 @@ output.py      the folder of a run                  recipes.py     what programs
 scaling.py     large batches, several processes
 """
 
-from .arguments import make_parser, number, parse, trainer_options, whole
+from .arguments import add_precision, make_parser, number, parse, trainer_options, whole
 from .feasible import as_setting_error, check_feasible
 from .known import known_pictures
 from .output import introduce, output_folder, write_arguments, write_results
@@ -27,9 +27,9 @@ from .scaling import for_training, scaled_lr, warmup
 from .testing import as_dense, test_checkpoints
 
 __all__ = [
-    "ALEXNET_SAMPLE", "add_recipe_flags", "as_dense", "as_setting_error", "check_feasible", "chosen_pictures",
-    "crop_and_flip", "fit_normalizer", "for_training", "initialise", "introduce", "known_pictures", "loaders",
-    "make_parser", "normalizer", "number", "on_sample", "open_pictures", "output_folder", "parse", "sample_note",
-    "scaled_lr", "shift_and_flip", "test_checkpoints", "test_loaders", "trainer_options", "val_transform",
-    "warmup", "whole", "write_arguments", "write_results",
+    "ALEXNET_SAMPLE", "add_precision", "add_recipe_flags", "as_dense", "as_setting_error", "check_feasible",
+    "chosen_pictures", "crop_and_flip", "fit_normalizer", "for_training", "initialise", "introduce", "known_pictures",
+    "loaders", "make_parser", "normalizer", "number", "on_sample", "open_pictures", "output_folder", "parse",
+    "sample_note", "scaled_lr", "shift_and_flip", "test_checkpoints", "test_loaders", "trainer_options",
+    "val_transform", "warmup", "whole", "write_arguments", "write_results",
 ]  # fmt: skip

@@ -14,7 +14,7 @@ from typing import Any
 
 from .. import console
 from ..data.subset import PictureSet
-from ..device import DEVICES, TIERS, current_tier, set_tier
+from ..device import DEVICES, TIERS, cpu_unit, current_tier, set_tier
 from ..distributed import world
 from ..distributed.agree import agree
 from ..precision import PRECISIONS, current_precision, set_precision
@@ -75,8 +75,7 @@ def make_parser(description: str, archs: Sequence[str]) -> ArgumentParser:
     run = parser.add_argument_group("the run")
     run.add_argument("--device", choices=DEVICES, default="cpu", help="where the network is")
     run.add_argument("--tier", choices=TIERS, default=current_tier(), help="written to be read, or to be run")
-    digits = "bfloat16: activations in half the bytes; tf32, float16: only factors of products, on a GPU"
-    run.add_argument("--precision", choices=PRECISIONS, default=current_precision(), help=digits)
+    add_precision(run, PRECISIONS)
     graph = "on a GPU: capture the third step as a CUDA graph, and replay it from then on"
     run.add_argument("--cuda-graph", action="store_true", help=graph)
     run.add_argument("--no-cuda-graph", action="store_false", dest="cuda_graph", default=False, help="or no longer")
@@ -108,6 +107,17 @@ def make_parser(description: str, archs: Sequence[str]) -> ArgumentParser:
     testing.add_argument("--tta", choices=("10crop", "dense"), help="test on ten crops, or on whole pictures")
     testing.add_argument("--scales", metavar="PIXELS", type=whole(1), nargs="+", help="test on several shorter sides")
     return parser
+
+
+ON_A_PROCESSOR = ("float32", "bfloat16")
+
+
+def add_precision(group: Any, choices: Sequence[str] = ON_A_PROCESSOR) -> None:
+    """The flag --precision, for a parser or one of its groups; a program without --device has those of a processor."""
+    digits = "bfloat16: activations in half the bytes"
+    if choices == PRECISIONS:
+        digits += "; tf32, float16: only factors of products, on a GPU"
+    group.add_argument("--precision", choices=choices, default=current_precision(), help=digits)
 
 
 class Parser(ArgumentParser):
@@ -175,9 +185,12 @@ def parse(
 
 
 def use(args: Namespace) -> None:
-    """Have ops run in the tier and the precision that the arguments name."""
+    """Have ops run in the tier and the precision that the arguments name. EnvVarError if $MINICNN_CPU names a unit that
+    the processor has not, or that the system refuses: now, and not from the first product."""
     set_tier(args.tier)
     set_precision(args.precision)
+    if (args.device, args.tier) == ("cpu", "fast"):
+        cpu_unit()
 
 
 def check_settings(

@@ -1,12 +1,16 @@
 """--precision: what a run computes in, what its checkpoint says of it, and what is refused."""
 
+import importlib
 import re
 import sys
 
+import numpy as np
 import pytest
 from paths import EXAMPLES
+from PIL import Image
 from programs import load_example, run
 
+from minicnn import models
 from minicnn.precision import current_precision
 from minicnn.runlog import read_log
 from minicnn.train import load_checkpoint
@@ -55,6 +59,45 @@ def test_it_changes_the_numbers_but_little(folder, tmp_path):
         assert run(folder, SMALL, f"--precision {name} --output-dir", out, program=example) == 0
         losses.append([float(row["train_loss"]) for row in read_log(out / "log.csv")])
     assert losses[0] != losses[1] and losses[1] == pytest.approx(losses[0], rel=0.05)
+
+
+PROGRAMS = ("alexnet_imagenet", "alexnet_two_ranks", "classify", "evaluate_weights", "resnet_cifar10")
+PROGRAMS += ("train_imagenet", "transfer_flowers102")
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_every_program_has_the_flag(name):
+    program = load_example(EXAMPLES / f"{name}.py")
+    flags = {action.dest: action for action in program.arguments()._actions}
+    assert flags["precision"].default == "float32" and "bfloat16" in flags["precision"].choices
+    assert ("tf32" in flags["precision"].choices) == ("device" in flags)
+
+
+def test_a_picture_is_named_in_bfloat16(tmp_path, capsys):
+    classify = load_example(EXAMPLES / "classify.py")
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 40, 3), np.uint8)).save(tmp_path / "a.png")
+    np.savez(tmp_path / "resnet20.npz", **{k: v.numpy() for k, v in models.create("resnet20", 10).state_dict().items()})
+    words = [str(tmp_path / "a.png"), "--arch", "resnet20", "--weights", str(tmp_path / "resnet20.npz"), "--top", "10"]
+    found = []
+    for precision in ("float32", "bfloat16"):
+        assert classify.main([*words, "--precision", precision]) == 0 and current_precision() == precision
+        lines = capsys.readouterr().out.splitlines()[1:]
+        found.append(sorted((line.split("%")[1], float(line.split("%")[0])) for line in lines))
+    (names, exact), (others, rounded) = (zip(*each, strict=True) for each in found)
+    assert names == others and rounded == pytest.approx(exact, abs=2)
+
+
+@pytest.mark.parametrize("words", ["", "--precision bfloat16"])
+def test_a_unit_that_the_system_refuses_ends_the_run_before_it_begins(folder, tmp_path, capsys, monkeypatch, words):
+    unit = importlib.import_module("minicnn.kernels.cpu.machine.unit")
+    monkeypatch.setenv("MINICNN_CPU", "amx")
+    monkeypatch.setattr(unit, "why_not", lambda name: "the system refuses its tiles" if name == "amx" else None)
+    monkeypatch.setattr(unit, "unit", unit.unit.__wrapped__)  # what it has found before is no answer
+    out = tmp_path / "run"
+    assert run(folder, SMALL, words, "--output-dir", out, program=example) == 2
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1 and err.startswith("error: MINICNN_CPU=amx: the system refuses its tiles; take the")
+    assert not out.exists()
 
 
 def test_what_only_a_gpu_has_is_refused_before_the_run(folder, tmp_path, capsys):
