@@ -6,6 +6,7 @@
 A product of two bfloat16 numbers has 16 digits at most: exact in float32. Long sums are cut as in matmul.py. What
 multiplies is the processor's best unit (machine/unit.py), or the one that $MINICNN_CPU names:
 
+    amx                       amx.py       an instruction for tiles of 16 x 32 numbers (tiles.py)
     avx512bf16                vdpbf16.py   an instruction for pairs of numbers (dot.py)
     avx512, avx2, baseline    widened.py   factors made float32 in the caches, and the products of float32
 
@@ -21,10 +22,10 @@ from ..machine.bfloat16 import rounded
 from ..machine.jit import jit
 from ..machine.kept import kept, plain
 from ..machine.unit import unit
-from . import vdpbf16, widened
+from . import amx, vdpbf16, widened
 
 PANEL = 32  # columns of c that are worked out together, whatever the unit
-way = {"avx512bf16": vdpbf16}.get(unit(), widened)
+way = {"amx": amx, "avx512bf16": vdpbf16}.get(unit(), widened)
 
 
 def padded16(columns):
