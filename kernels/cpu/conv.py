@@ -7,13 +7,16 @@ winograd.py     3x3 windows, stride 1, at least   a quarter of the multiplicatio
 stem.py         larger windows of few channels    a matrix product that copies next to nothing      1e-6
 depthwise.py    a filter for each channel         nothing to multiply as matrices                   3e-7
 im2col.py       everything else                   windows are copied together in the cache          6e-7
-bfloat16.py     all of it in bfloat16, but        products alone: Winograd's numbers in between     (before results
-                depthwise.py's                    need more digits, and products cost little there  are rounded)
+bfloat16.py     all of it in bfloat16, but        products alone: units that multiply bfloat16 do   3e-7
+                depthwise.py's                    so sooner than Winograd's way is gone
+winograd16.py   winograd.py's in bfloat16, where  Winograd's way, in float32                        9e-6
+                no unit multiplies bfloat16
 
-Rounding: the largest difference of float32 to float64 over the largest result, in any pass of layers like those of
-AlexNet and ResNet, by `python benchmarks/cpu.py rounding`; test_cpu_conv.py keeps it below 1e-5. winograd.py
-leaves images with a NaN, an infinity or a number far larger than their others to im2col.py (outliers.py): those change
-no window that does not see them. All but depthwise.py stand on the matrix product of gemm/matmul.py.
+Rounding: the largest difference to float64 over the largest result, in any pass of layers like those of AlexNet and
+ResNet, by `python benchmarks/cpu.py rounding`; test_cpu_conv.py keeps it below 1e-5. In bfloat16 it is that to float64
+of the rounded factors, before results are rounded (test_cpu_conv16.py). winograd.py leaves images with a NaN, an
+infinity or a number far larger than their others to im2col.py (outliers.py): those change no window that does not see
+them. All but depthwise.py stand on the matrix product of gemm/matmul.py, or of gemm/bfloat16.py.
 
 `python benchmarks/cpu.py layers` times each pass of such layers beside PyTorch's and beside a matrix product of as many
 multiplications: benchmarks/results/cpu/.
@@ -25,7 +28,7 @@ from minicnn.immutable import is_immutable
 from minicnn.ops.geometry import output_size
 from minicnn.precision import BFLOAT16, takes_bfloat16, wide
 
-from .convolution import bfloat16, depthwise, im2col, pointwise, stem, winograd
+from .convolution import bfloat16, depthwise, im2col, pointwise, stem, winograd, winograd16
 from .convolution.geometry import Geometry
 from .gemm.sums import column_sums
 from .machine.kept import plain, readable
@@ -80,7 +83,7 @@ def choose(images, geometry, dtype=np.float32, weight_is_kept=False):
     """
     is_depthwise = 1 < geometry.groups == geometry.filters == geometry.channels  # a filter for each channel
     if dtype == BFLOAT16:
-        return depthwise if is_depthwise else bfloat16
+        return depthwise if is_depthwise else winograd16 if winograd16.pays(images, geometry) else bfloat16
     if geometry.stride == geometry.dilation == (1, 1) and geometry.groups == 1:
         if geometry.taps == (1, 1) and geometry.before == geometry.after == (0, 0):
             return pointwise

@@ -7,9 +7,10 @@
 Images are read as they lie: 1x1 windows of stride 1 are their pixels, larger ones are copied together as in im2col.py,
 at half the bytes. Weights are rounded as they are packed, sums stay float32 in the cache until they are complete.
 
-Only products, and no Winograd: its numbers in between need more digits than bfloat16 has, and units that multiply
-bfloat16 many times as fast as float32 make multiplications the cheaper part. (gemm/bfloat16.py says which unit it is.)
-Nor is there anything of its own for the first layer: its windows are few numbers, and copied soon.
+Only products, and no Winograd: a unit that multiplies bfloat16 many times as fast as float32 (gemm/bfloat16.py) makes
+multiplications the cheaper part, and the numbers in the transform domain need more digits than bfloat16 has. Where
+there is no such unit, winograd16.py comes first. Nor is there anything of its own for a network's first layer: its
+windows are few numbers, and soon copied.
 """
 
 import math
@@ -79,7 +80,7 @@ def _multiply(windows, group, b, columns, places, store):
     """``store(sums, first, last)`` for cache blocks of the places: sums (last - first, columns) = windows @ b."""
 
     def work(start, stop):
-        for first, last in windows.blocks(start, stop, beside=2 * columns):  # float32: two numbers' bytes
+        for first, last in windows.blocks(start, stop, beside=4 * columns):  # sums
             sums = memory.scratch("bfloat16.sums", ((last - first) * columns,), np.float32), 0, columns
             multiply16(windows.rows(first, last, group), b, sums, (last - first, windows.depth, columns))
             store(sums, first, last)
@@ -103,7 +104,7 @@ def conv2d_grad_weight(grad_out, x, geometry):
         start, stop = chunks[chunk]
         for group in range(geometry.groups):
             c = sums[chunk].reshape(-1), group * count * wide, wide  # this group's rows
-            for first, last in windows.blocks(start, stop, beside=count):
+            for first, last in windows.blocks(start, stop, beside=2 * count):  # gradients
                 a = gradients, first * filters + group * count, filters
                 multiply_transposed16(
                     a, windows.rows(first, last, group), c, (last - first, count, depth), first > start

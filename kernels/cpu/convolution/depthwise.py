@@ -119,7 +119,7 @@ def _image(which, x, y, weight, geometry):
     (stride_h, stride_w), (top, left), (step_h, step_w) = stride, before, step
     for i in range(out_h):
         for j in range(out_w):
-            to = (i * out_w + j) * channels  # output (i, j), its first channel
+            output = y[(i * out_w + j) * channels :]  # (i, j), from its first channel on
             for u in range(taps_h):
                 row = i * stride_h + u * step_h - top  # the row of pixels that taps (u, ...) see
                 if row < 0 or row >= height:  # padding, which adds 0
@@ -129,12 +129,13 @@ def _image(which, x, y, weight, geometry):
                     if column < 0 or column >= width:
                         continue
                     at, w = (row * width + column) * channels, (u * taps_w + v) * channels  # of the first channel
+                    pixel, tap = x[at:], weight[w:]  # so LLVM sees that their channels follow one another
                     if which == FORWARD:
                         for c in range(channels):
-                            y[to + c] += widened(x[at + c]) * weight[w + c]
+                            output[c] += widened(pixel[c]) * tap[c]
                     elif which == GRAD_X:
                         for c in range(channels):
-                            x[at + c] += widened(y[to + c]) * weight[w + c]
+                            pixel[c] += widened(output[c]) * tap[c]
                     else:
                         for c in range(channels):
-                            weight[w + c] += widened(x[at + c]) * widened(y[to + c])
+                            tap[c] += widened(pixel[c]) * widened(output[c])

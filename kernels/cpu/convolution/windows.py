@@ -18,13 +18,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..gemm.lanes import clear, copy
+from ..gemm.lanes import clear, copy, lanes, load, store
 from ..machine import memory, threads
 from ..machine.bfloat16 import bits
 from ..machine.jit import jit
 from .geometry import Geometry
 
-BLOCK_NUMBERS = 1 << 17  # of windows copied together: 512 KB of float32, a quarter of the second cache
+BLOCK_BYTES = 1 << 19  # of windows copied together: 512 KB, a quarter of the second cache
 LEAST_WINDOWS = 192  # copied together, however large they are, so that the weights are read for many of them
 
 
@@ -37,11 +37,12 @@ class Windows(NamedTuple):
     is_plain: bool  # whether each window is a pixel, and they follow one another
 
     def blocks(self, start, stop, beside=0):
-        """Cut the places start ... stop into (start, stop) of about BLOCK_NUMBERS each.
+        """Cut the places start ... stop into (start, stop) of about BLOCK_BYTES each.
 
-        beside: how many numbers of each place are kept in the same cache, beside its window
+        beside: how many bytes are kept in the same cache for each place, beside its window
         """
-        count = max(LEAST_WINDOWS, BLOCK_NUMBERS // max(1, self.depth + beside))  # windows in a block
+        size = self.depth * self.images.itemsize + beside  # bytes for a place
+        count = max(LEAST_WINDOWS, BLOCK_BYTES // max(1, size))  # windows in a block
         return [(first, min(first + count, stop)) for first in range(start, stop, count)]
 
     def rows(self, start, stop, group):
@@ -190,16 +191,26 @@ def _copy_windows(x, col, start, stop, group, geometry):
             if y < 0 or y >= height:  # a row of padding
                 clear(col, to, run)
             elif inside:  # KW*C numbers at once
-                copy(x, ((image + y) * width + x0) * total, col, to, run)
+                _append(x, ((image + y) * width + x0) * total, col, to, run)
             else:  # tap by tap
                 for v in range(taps_w):
                     z = x0 + v * step_w  # the column that tap (u, v) sees
                     at = ((image + y) * width + z) * total + group * channels
                     if 0 <= z < width:
-                        copy(x, at, col, to + v * channels, channels)
+                        _append(x, at, col, to + v * channels, channels)
                     else:
                         clear(col, to + v * channels, channels)
             to += run
+
+
+@jit(forceinline=True)
+def _append(x, at, col, to, count):
+    """copy(), for a col that is written from its beginning on: of a few numbers a whole vector, if there is room.
+    What is behind them is written over by what is appended next."""
+    if count < lanes(x) and at + lanes(x) <= len(x) and to + lanes(x) <= len(col):
+        store(col, to, 0, 0, 1, load(x, at, 0, 1, 0, 1))
+    else:
+        copy(x, at, col, to, count)
 
 
 @jit

@@ -1,0 +1,53 @@
+"""winograd.py for bfloat16 images, where the processor multiplies them as float32 anyway: widened, and rounded behind.
+
+Without an instruction for bfloat16 (machine/unit.py) a multiplication costs as much as in float32, and that three of
+four are saved is worth two more passes over images and results. What multiplies bfloat16 itself is sooner done with all
+of them.
+
+Rounding is that of winograd.py, at most 9e-6 of the largest result, before each result is rounded to 8 digits.
+"""
+
+import numpy as np
+
+from minicnn.precision import BFLOAT16, narrow, wide
+
+from ..machine import memory, threads
+from ..machine.bfloat16 import bits, convert
+from ..machine.unit import unit
+from . import winograd
+
+FLOAT32 = np.dtype(np.float32)
+
+
+def pays(images, geometry):
+    """Whether this is possible, and less work than multiplying every window."""
+    every_place = geometry.stride == geometry.dilation == (1, 1) and geometry.groups == 1
+    if unit() in ("amx", "avx512bf16") or not (every_place and images and 0 not in geometry.size):
+        return False
+    return winograd.pays(images, geometry)
+
+
+def conv2d_forward(x, weight, bias, geometry):
+    """y (N, OH, OW, K) for x (N, H, W, C) and weight (K, C, R, R) float32, R 3 or 5."""
+    return _to(BFLOAT16, winograd.conv2d_forward(_to(FLOAT32, x), wide(narrow(weight)), bias, geometry))
+
+
+def conv2d_grad_x(grad_out, weight, geometry, bias=None):
+    """grad_x (N, H, W, C) from grad_out (N, OH, OW, K); plus bias (C,), for conv_transpose.py."""
+    grad_x = winograd.conv2d_grad_x(_to(FLOAT32, grad_out), wide(narrow(weight)), geometry)
+    if bias is not None:
+        grad_x += bias
+    return _to(BFLOAT16, grad_x)
+
+
+def conv2d_grad_weight(grad_out, x, geometry):
+    """grad_weight (K, C, R, R) float32."""
+    return winograd.conv2d_grad_weight(_to(FLOAT32, grad_out), _to(FLOAT32, x), geometry)
+
+
+def _to(dtype, array):
+    """A copy in that dtype."""
+    y = memory.empty(array.shape, dtype)
+    given, out = bits(array).reshape(-1), bits(y).reshape(-1)
+    threads.run_chunks(lambda start, stop: convert(given[start:stop], out[start:stop]), out.size, threads.LEAST)
+    return y
