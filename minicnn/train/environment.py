@@ -32,10 +32,11 @@ def environment(device: str = "cpu") -> dict[str, str]:
         "threads": _threads(),
         "ranks": str(world().size),
         "processor": cpu_name(),  # BLAS chooses its kernels by it
-        "unit": cpu_unit(),  # of the processor, that multiplies in the fast tier
         "device": f"{device}, tier {current_tier()}",
         "precision": current_precision(),
     }
+    if current_tier() == "fast":
+        own["unit"] = cpu_unit()  # what multiplies, of the processor
     return own | (gpu_environment() if device == "cuda" else {})
 
 

@@ -21,11 +21,12 @@ import os
 import platform
 import sys
 
-from llvmlite.binding import get_host_cpu_features
+from numba import config
+from numba.core.codegen import get_host_cpu_features
 
 from minicnn.envvars import EnvVarError, one_of
 
-UNITS = {  # from the best down: what llvmlite must say that the processor has
+UNITS = {  # from the best down: the features of a processor, by LLVM's names, that each needs
     "amx": ("amx-bf16", "amx-tile", "avx512bw"),
     "avx512bf16": ("avx512bf16", "avx512bw"),
     "avx512": ("avx512f",),
@@ -55,11 +56,16 @@ def unit():
 @functools.cache
 def why_not(name):
     """Why unit `name` cannot be used here, as text; None if it can. Asks the system for tiles."""
-    features = get_host_cpu_features()
-    missing = [feature for feature in UNITS[name] if not features.get(feature)]
+    missing = [feature for feature in UNITS[name] if feature not in _features()]
     if missing:
-        return f"this processor ({platform.machine()}) has no {', '.join(missing)}"
+        return f"this processor ({platform.machine()}) has no {', '.join(missing)}, or Numba is to leave it alone"
     return _refused() if name == "amx" else None
+
+
+def _features():
+    """What Numba compiles for: what the processor has, unless its settings say otherwise (NUMBA_ENABLE_AVX=0)."""
+    text = get_host_cpu_features() if config.CPU_FEATURES is None else config.CPU_FEATURES
+    return {name[1:] for name in text.split(",") if name.startswith("+")}
 
 
 def _refused():

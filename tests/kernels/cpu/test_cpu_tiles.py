@@ -177,11 +177,10 @@ def test_a_machine_notices_what_a_processor_would_not_forgive(machine):
 
 
 COMPILE = """
-import re, sys
+import re
 import numba, numpy as np
 from minicnn.kernels.cpu.machine import unit
 
-unit.get_host_cpu_features = lambda: {name[1:]: True for name in sys.argv[1].split(",")}
 unit._ask = lambda: 0
 from minicnn.kernels.cpu.gemm import amx, matmul
 
@@ -203,12 +202,13 @@ for function, arguments in [
 @pytest.mark.slow
 def test_numba_compiles_the_products(tmp_path):
     variables = {"NUMBA_CPU_NAME": "sapphirerapids", "NUMBA_CPU_FEATURES": FEATURES, "NUMBA_CACHE_DIR": str(tmp_path)}
-    command = [sys.executable, "-c", COMPILE, FEATURES]
+    command = [sys.executable, "-c", COMPILE]
     done = subprocess.run(command, env={**os.environ, **variables}, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     amx, transposed, pairs = (tuple(map(int, line.split())) for line in done.stdout.splitlines())
-    # with room in c and without; register tiles of 12, 4 and 1 rows, of two vectors each, likewise
-    assert amx == transposed == (8, 0) and pairs == (0, 2 * (12 + 4 + 1) * 2)
+    # LLVM may write a loop's body more than once, but never part of it: 2 x 2 tiles; 12, 4 and 1 rows of two vectors
+    assert all(found > 0 and found % 4 == 0 and other == 0 for found, other in (amx, transposed))
+    assert pairs[0] == 0 and pairs[1] > 0 and pairs[1] % (2 * (12 + 4 + 1)) == 0
 
 
 @pytest.mark.slow
