@@ -1,19 +1,22 @@
 """Convolution, residual and ReLU on the processor; mirrors minicnn/ops/conv_relu.py. The sum and the ReLU are one pass
 over the convolution's result, in place: it reads e and the residual's e, and writes e (e: the bytes of one array).
 
-In bfloat16 the sum with a residual has to be rounded once, behind it: there the convolution is float32, of the same
-numbers, and the pass writes bfloat16. Without a residual its result is rounded already, and a ReLU changes no digit.
+In bfloat16 the sum with a residual has to be rounded once, behind it. convolution/bfloat16.py adds it to its float32
+sums; elsewhere the convolution is float32, of the same numbers, and the pass writes bfloat16. Without a residual its
+result is rounded already, and a ReLU changes no digit.
 """
 
 from minicnn.precision import BFLOAT16, narrow, takes_bfloat16, wide
 
 from .activation import relu_forward
-from .conv import conv2d_forward
+from .conv import choose, conv2d_forward, geometry_of
+from .convolution import bfloat16
 from .machine import threads
 from .machine.bfloat16 import narrowed, widened
 from .machine.elementwise import elementwise
 from .machine.jit import jit
-from .machine.layout import flat
+from .machine.kept import plain, readable
+from .machine.layout import behind_channels, channels_last, flat
 
 
 @takes_bfloat16
@@ -24,7 +27,7 @@ def conv2d_relu_forward(x, weight, bias, stride, padding, dilation, groups, resi
         y = conv2d_forward(x, weight, bias, *geometry)  # an array of its own, channels-last
         return relu_forward(y, y)
     if x.dtype == BFLOAT16:
-        return elementwise(_add_relu, residual, conv2d_forward(wide(x), wide(narrow(weight)), wide(bias), *geometry))
+        return _rounded_once(x, weight, bias, geometry, residual)
     y = conv2d_forward(x, weight, bias, *geometry)
     views = flat(y, residual)
 
@@ -33,6 +36,15 @@ def conv2d_relu_forward(x, weight, bias, stride, padding, dilation, groups, resi
 
     threads.run_chunks(work, y.size, threads.LEAST)
     return y
+
+
+def _rounded_once(x, weight, bias, geometry, residual):
+    """y of bfloat16 x and residual."""
+    shared = geometry_of(x.shape, weight.shape, residual.shape[2:], *geometry)
+    if choose(len(x), shared, x.dtype) is bfloat16:  # whose sums are float32 as they are stored
+        arrays = channels_last(x), readable(weight), plain(wide(bias)), shared, channels_last(residual)
+        return behind_channels(bfloat16.conv2d_forward(*arrays))
+    return elementwise(_add_relu, residual, conv2d_forward(wide(x), wide(narrow(weight)), wide(bias), *geometry))
 
 
 @jit

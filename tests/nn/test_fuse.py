@@ -351,6 +351,13 @@ def test_it_can_be_trained_without_statistics_of_the_batch():
     assert losses[-1].item() < losses[0].item()
 
 
+def test_of_a_sealed_network_and_sealed_itself():
+    model = minicnn.seal(small())
+    fused = minicnn.seal(minicnn.fuse(model, PICTURE))
+    check_same(model, fused, noise(1, *PICTURE))
+    assert fused.fusion_report.folded == {"1": "0", "4": "3"} and not any(p.requires_grad for p in fused.parameters())
+
+
 def test_what_was_frozen_stays_so():
     model = small()
     model[:3].freeze()

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from checks import (
+    check_bfloat16,
     check_close,
     check_float32,
     check_gradients,
@@ -120,6 +121,26 @@ def test_its_result_must_not_change_before_backward(place):
         y += 1
     with raises(RuntimeError, "Conv2dReLU", "in place"):
         y.backward(place.tensor(np.ones((1, 1, 2, 2))))
+
+
+@pytest.mark.parametrize(
+    "images, weight, options",
+    [
+        ((2, 16, 6, 8), (16, 16, 1, 1), {}),
+        ((2, 16, 6, 8), (24, 8, 3, 2), {"stride": 2, "padding": 1, "groups": 2}),
+        ((2, 32, 12, 12), (32, 32, 3, 3), {"padding": 1}),  # Winograd's, if no unit multiplies bfloat16
+        ((2, 4, 6, 8), (4, 1, 3, 3), {"padding": 1, "groups": 4}),
+    ],
+    ids=["pointwise", "groups", "winograd", "depthwise"],
+)
+def test_bfloat16_is_rounded_once(place, images, weight, options):
+    if place.simulated and images[2] > 6:
+        pytest.skip("it has one way for all shapes; this one takes Python long, thread by thread")
+    rng = np.random.default_rng(0)
+    x, w = rng.standard_normal(images), rng.standard_normal(weight) / weight[1]
+    shape = F.conv2d(Tensor(x), Tensor(w), **options).shape
+    arrays = [x, rng.standard_normal(shape), w, rng.standard_normal(weight[0])]
+    check_bfloat16(place, lambda x, r, w, b: in_one(x, w, b, r, **options), arrays, activations=2)
 
 
 def test_mixed_dtypes(place):

@@ -21,24 +21,42 @@ from minicnn.precision import narrow
 
 from ..gemm.bfloat16 import multiply16, multiply_transposed16, padded16, panels16, store_rows16
 from ..machine import memory, threads
-from ..machine.bfloat16 import bits
+from ..machine.bfloat16 import bits, widened
+from ..machine.jit import jit
 from .windows import filters_gradient, filters_of, phases, windows_of
 
 
-def conv2d_forward(x, weight, bias, geometry):
-    """y (N, OH, OW, OC) for x (N, H, W, C) and weight (OC, C/groups, KH, KW) float32."""
+def conv2d_forward(x, weight, bias, geometry, residual=None):
+    """y (N, OH, OW, OC) for x (N, H, W, C) and weight (OC, C/groups, KH, KW) float32; with a residual like y it is
+    max(y + residual, 0), for conv_relu.py: rounded once, behind the sum."""
     filters = geometry.filters
     y = memory.empty((len(x), *geometry.out_size, filters), x.dtype)
     windows, results, count = windows_of(x, geometry), bits(y).reshape(-1), filters // geometry.groups  # of a group
+    added = None if residual is None else bits(residual).reshape(-1)
 
     def store(sums, first, last):
         own = None if bias is None else bias[group * count : (group + 1) * count]
-        store_rows16(sums, own, (results, first * filters + group * count, filters), (last - first, count))
+        at, size = first * filters + group * count, (last - first, count)
+        if added is not None:  # in the cache
+            _add_relu(sums, own, (added, at, filters), size)
+            own = None
+        store_rows16(sums, own, (results, at, filters), size)
 
     for group in range(geometry.groups):
         b = panels16("bfloat16.b", weight, *filters_of(geometry, group))
         _multiply(windows, group, b, count, math.prod(y.shape[:3]), store)
     return y
+
+
+@jit
+def _add_relu(sums, bias, residual, size):
+    """sums = max(sums + bias + residual, 0), float32; residual: bits; bias: (columns,) or None."""
+    (x, at, row), (z, to, z_row), (rows, columns) = sums, residual, size
+    for i in range(rows):
+        total, added = x[at + i * row :], z[to + i * z_row :]
+        for j in range(columns):
+            v = total[j] + widened(added[j]) if bias is None else total[j] + bias[j] + widened(added[j])
+            total[j] = 0 if v <= 0 else v  # NaN stays
 
 
 def conv2d_grad_x(grad_out, weight, geometry, bias=None):
