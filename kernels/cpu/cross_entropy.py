@@ -17,13 +17,13 @@ from .machine.bfloat16 import bits, narrowed
 from .machine.jit import jit
 from .machine.layout import behind_channels, channels_last
 from .machine.memory import empty
-from .softmax import wide_log_softmax
+from .softmax import log_softmax_forward
 
 
 @takes_bfloat16
 def cross_entropy_forward(x, target, weight, ignore_index, label_smoothing):
     """(loss of each target, logp like x, the sum of the targets' weights)."""
-    logp, dtype = wide_log_softmax(x, 1), wide_dtype(x.dtype)
+    logp, dtype = log_softmax_forward(x, 1), wide_dtype(x.dtype)
     loss = np.empty(target.shape, dtype)
     labels, classes = as_labels(target), class_weights(weight, x.shape[1], dtype)
     smooth = label_smoothing / x.shape[1]  # of each class

@@ -6,17 +6,22 @@ channels-last pictures only have their axes in another order.
 
 import math
 
+import numpy as np
+
 from minicnn.kernels.padding import by_fours
+from minicnn.precision import takes_bfloat16
 
 from .machine import threads
+from .machine.bfloat16 import bits
 from .machine.jit import jit
 from .machine.layout import behind_channels, channels_last, contiguous
 from .machine.memory import empty
 
 
+@takes_bfloat16
 def pad_forward(x, padding, value):
     """y, of x's shape and (before, after) more on each axis."""
-    value = x.dtype.type(value)
+    value = bits(np.asarray(value, x.dtype))[()]  # as an element of the arrays that the loop gets
     if x.ndim < 3 or x.flags.c_contiguous:
         return by_fours(_pad_four, contiguous(x), padding, value)
     images, channels, *sizes = padding
@@ -25,8 +30,9 @@ def pad_forward(x, padding, value):
 
 def _pad_four(x, shape, befores, value):
     y = empty(shape, x.dtype)
+    given, out = bits(x), bits(y)
     rows, length = math.prod(y.shape[:-1]), y.shape[-1]
-    threads.run_chunks(lambda i, j: _pad_rows(x, y, befores, value, i, j), rows, threads.LEAST // max(1, length))
+    threads.run_chunks(lambda i, j: _pad_rows(given, out, befores, value, i, j), rows, threads.LEAST // max(1, length))
     return y
 
 

@@ -9,51 +9,39 @@ import math
 
 import numpy as np
 
-from minicnn.precision import takes_bfloat16, wide_dtype
+from minicnn.precision import wide_dtype
 
 from .machine import threads
-from .machine.bfloat16 import bits, narrowed, real, widened
+from .machine.bfloat16 import bits, real, widened
 from .machine.jit import jit
 from .machine.layout import contiguous
 from .machine.memory import empty
 
 
-@takes_bfloat16
 def softmax_forward(x, dim):
     """y = e^(x - max) / sum e^(x - max)."""
     return _run(_softmax, dim, x)
 
 
-@takes_bfloat16
 def softmax_backward(grad_out, y, dim):
     """grad_x = y * (grad_out - sum grad_out * y)."""
     return _run(_softmax_backward, dim, y, grad_out)
 
 
-@takes_bfloat16
 def log_softmax_forward(x, dim):
-    """y = x - max - log sum e^(x - max)."""
+    """y = x - max - log sum e^(x - max), in float32 of bfloat16 scores, too."""
     return _run(_log_softmax, dim, x)
 
 
-def wide_log_softmax(x, dim):
-    """The same, in float32 of bfloat16 scores."""
-    return _run(_log_softmax, dim, x, dtype=wide_dtype(x.dtype))
-
-
-@takes_bfloat16
 def log_softmax_backward(grad_out, y, dim):
     """grad_x = grad_out - softmax * sum grad_out."""
     return _run(_log_softmax_backward, dim, y, grad_out)
 
 
-def _run(kernel, dim, *arrays, dtype=None):
-    """A kernel over matrices (rows, classes); the result has its classes last in memory, too.
-
-    dtype: the result's, if it is not the arrays'.
-    """
+def _run(kernel, dim, *arrays):
+    """A kernel over matrices (rows, classes); the result has its classes last in memory, too."""
     moved = [contiguous(np.moveaxis(array, dim, -1)) for array in arrays]  # (..., classes), C-contiguous
-    out = empty(moved[0].shape, dtype or moved[0].dtype)
+    out = empty(moved[0].shape, wide_dtype(moved[0].dtype))
     classes = moved[0].shape[-1]
     matrices = [bits(array).reshape(math.prod(array.shape[:-1]), classes) for array in (*moved, out)]  # (rows, classes)
     threads.run_chunks(
@@ -64,16 +52,15 @@ def _run(kernel, dim, *arrays, dtype=None):
 
 @jit
 def _softmax(x, y):
-    powers = np.empty(x.shape[1], real(x))
     for i in range(len(x)):
         row, result = x[i], y[i]
         largest, total = _largest(row), 0.0
         for c in range(len(row)):
-            powers[c] = np.exp(widened(row[c]) - largest)  # at most 1: no overflow
-            total += powers[c]
-        divisor = real(x)(total)  # the sum was in float64
+            result[c] = np.exp(row[c] - largest)  # at most 1: no overflow
+            total += result[c]
+        divisor = x.dtype.type(total)  # the sum was in float64
         for c in range(len(row)):
-            result[c] = narrowed(powers[c] / divisor, y)
+            result[c] /= divisor
 
 
 @jit
@@ -83,9 +70,9 @@ def _log_softmax(x, y):
         largest, total = _largest(row), 0.0
         for c in range(len(row)):
             total += np.exp(widened(row[c]) - largest)
-        log_total = real(x)(np.log(total))
+        log_total = y.dtype.type(np.log(total))
         for c in range(len(row)):
-            result[c] = narrowed(widened(row[c]) - largest - log_total, y)
+            result[c] = widened(row[c]) - largest - log_total
 
 
 @jit
@@ -93,10 +80,10 @@ def _softmax_backward(y, grad_out, grad_x):
     for i in range(len(y)):
         total = 0.0
         for c in range(y.shape[1]):
-            total += widened(grad_out[i, c]) * widened(y[i, c])
-        dot = real(y)(total)  # sum grad_out * y
+            total += grad_out[i, c] * y[i, c]
+        dot = y.dtype.type(total)  # sum grad_out * y
         for c in range(y.shape[1]):
-            grad_x[i, c] = narrowed(widened(y[i, c]) * (widened(grad_out[i, c]) - dot), grad_x)
+            grad_x[i, c] = y[i, c] * (grad_out[i, c] - dot)
 
 
 @jit
@@ -104,10 +91,10 @@ def _log_softmax_backward(y, grad_out, grad_x):
     for i in range(len(y)):
         total = 0.0
         for c in range(y.shape[1]):
-            total += widened(grad_out[i, c])
-        scale = real(y)(total)  # sum grad_out
-        for c in range(y.shape[1]):  # e^y is the softmax
-            grad_x[i, c] = narrowed(widened(grad_out[i, c]) - np.exp(widened(y[i, c])) * scale, grad_x)
+            total += grad_out[i, c]
+        scale = y.dtype.type(total)  # sum grad_out
+        for c in range(y.shape[1]):
+            grad_x[i, c] = grad_out[i, c] - np.exp(y[i, c]) * scale  # e^y is the softmax
 
 
 @jit

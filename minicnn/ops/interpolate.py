@@ -81,6 +81,8 @@ def interpolate(
 
 
 class Interpolate(Function):
+    takes_bfloat16 = True
+
     def forward(self, x, rows, columns):
         self.x_shape, self.rows, self.columns = x.shape, rows, columns
         return self.run(interpolate_forward, x, rows, columns)

@@ -50,6 +50,8 @@ def pad(input: V, pad: Sequence[int], mode: str = "constant", value: float | Non
 
 
 class Pad(Function):
+    takes_bfloat16 = True
+
     def forward(self, x, padding, value):
         self.padding = padding
         if not is_float(x.dtype):  # they have no gradient, and kernels take floats: either array library does it

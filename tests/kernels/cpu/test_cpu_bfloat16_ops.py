@@ -10,6 +10,7 @@ import pytest
 import minicnn
 from minicnn.kernels.cpu.machine import elementwise
 from minicnn.ops.cast import cast_forward
+from minicnn.ops.interpolate import axis
 from minicnn.ops.max_pool import max_pool2d_forward_and_winners
 from minicnn.ops.windows import Windows
 from minicnn.precision import BFLOAT16, wide, widened
@@ -18,6 +19,7 @@ SHAPE = 3, 40, 7, 6
 WEIGHT, BIAS, MEAN, INV_STD = np.random.default_rng(1).uniform(0.5, 2, (4, SHAPE[1])).astype("f")
 
 OVERLAPPING = Windows((3, 3), (2, 2), ((1, 1), (1, 1)), (1, 1), (4, 3))  # every pixel but a few is in several
+TWICE = [axis(7, 14, None, "bilinear", False, "f"), axis(6, 11, None, "bilinear", False, "f")]  # or nearly so
 
 # of each function, the stem of its page and its arguments for images x, g, r of one shape
 CASES = {
@@ -50,10 +52,9 @@ CASES = {
     "adaptive_avg_pool2d_forward": ("adaptive_avg_pool", lambda x, g, r: (x[1:], (3, 4))),
     "adaptive_avg_pool2d_backward": ("adaptive_avg_pool", lambda x, g, r: (pooled(g), x.shape)),
     "dropout_forward": ("dropout", lambda x, g, r: (x, 0.3, 5, 6, 7, None)),
-    "softmax_forward": ("softmax", lambda x, g, r: (x, 1)),
-    "softmax_backward": ("softmax", lambda x, g, r: (g, x, 1)),
-    "log_softmax_forward": ("softmax", lambda x, g, r: (x, 1)),
-    "log_softmax_backward": ("softmax", lambda x, g, r: (g, x, 1)),
+    "pad_forward": ("pad", lambda x, g, r: (x, [(0, 0), (1, 0), (-1, 2), (0, 3)], 0.3)),
+    "interpolate_forward": ("interpolate", lambda x, g, r: (x, *TWICE)),
+    "interpolate_backward": ("interpolate", lambda x, g, r: (np.tile(g, (1, 1, 2, 2))[..., :11], g.shape, *TWICE)),
     "cross_entropy_forward": ("cross_entropy", lambda x, g, r: (x, targets(x), WEIGHT, -100, 0.1)),
     "cross_entropy_total": ("cross_entropy", lambda x, g, r: (x[1:], targets(x)[1:], None, -100, 0.0, None)),
     "cross_entropy_backward": (
@@ -66,9 +67,9 @@ CASES = {
 
 # Functions that get float32 copies of bfloat16 arrays: the list may only become shorter.
 WIDENED = {
-    "interpolate_backward", "interpolate_forward",
-    "mse_loss_backward", "mse_loss_forward", "mse_loss_sum", "nll_loss_backward", "nll_loss_forward", "pad_forward",
-    "smooth_l1_loss_backward", "smooth_l1_loss_forward",
+    "log_softmax_backward", "log_softmax_forward",
+    "mse_loss_backward", "mse_loss_forward", "mse_loss_sum", "nll_loss_backward", "nll_loss_forward",
+    "smooth_l1_loss_backward", "smooth_l1_loss_forward", "softmax_backward", "softmax_forward",
 }  # fmt: skip
 OF_CHANNELS = {"batch_norm_running_statistics", "sync_batch_norm_statistics"}  # whose arrays are float32 in any case
 
