@@ -20,11 +20,11 @@ from numba import types
 from numba.extending import intrinsic
 
 from ..machine import memory, threads
-from ..machine.bfloat16 import rounded
 from ..machine.jit import jit
 from . import matmul
 from .lanes import Vector, clear, indices, lanes, pointer
 from .micro_kernel import TILE_ROWS
+from .widened import round_in_place
 
 
 def panels(name, matrix, wide, height):
@@ -42,26 +42,25 @@ def panels(name, matrix, wide, height):
     def work(first, last):  # of the panels
         for panel in range(first, last):
             here = numbers[panel * wide * depth : (panel + 1) * wide * depth]
-            _round_to_words(here, (depth, narrow), out[panel * size : (panel + 1) * size], (height, wide))
+            round_in_place(here)
+            _pair_panels(here.view(np.uint32), (depth, narrow), out[panel * size : (panel + 1) * size], (height, wide))
 
     threads.run_chunks(work, count, least=max(1, threads.LEAST // max(1, depth * wide)))
     return out
 
 
 @jit
-def _round_to_words(numbers, shape, words, words_shape):
-    """words (height, panel) from float32 panels (depth, wide), one behind the other, which may be too few."""
+def _pair_panels(numbers, shape, words, words_shape):
+    """words (height, panel) from panels (depth, wide) of bfloat16 numbers as float32, which may be too few."""
     (depth, wide), (height, panel) = shape, words_shape
-    for k in range(height):
-        lower, both = 2 * k * wide, 2 * k + 1 < depth
-        for j in range(0, panel, wide):
-            to, at = k * panel + j, j * depth + lower
-            if 2 * k >= depth or j * depth >= len(numbers):
-                clear(words, to, wide)
-                continue
-            for i in range(wide):
-                upper = rounded(numbers[at + wide + i]) if both else np.uint16(0)
-                words[to + i] = np.uint32(rounded(numbers[at + i])) | np.uint32(upper) << np.uint32(16)
+    for j in range(0, panel, wide):
+        at = j * depth  # where the panel of these columns begins
+        there = depth if at < len(numbers) else 0  # its rows
+        for k in range(height):
+            if 2 * k < there:
+                _pair_rows(numbers, (at + 2 * k * wide, wide, 2 * k + 1 < there), words, k * panel + j, wide)
+            else:
+                clear(words, k * panel + j, wide)
 
 
 @jit(forceinline=True)
@@ -105,20 +104,26 @@ def _pairing(count):
 
     @intrinsic
     def apply(context, x, at, row, below, y, to):
-        """y[to+i] = (x[at+i], x[at+row+i]), or (x[at+i], 0) unless `below`: then nothing there is read."""
+        """y[to+i] = (x[at+i], x[at+row+i]), or (x[at+i], 0) unless `below`: then nothing there is read.
+
+        x has the bits of bfloat16 numbers, or of float32 numbers whose lower ones are 0.
+        """
 
         def emit(context, builder, signature, arguments):
             x_kind, y_kind = signature.args[0], signature.args[4]
             x_array, at, row, below, y_array, to = indices(context, builder, signature.args, arguments)
-            half, word = (ir.VectorType(ir.IntType(size), count) for size in (16, 32))
+            bits = x_kind.dtype.bitwidth
+            kind, word = (ir.VectorType(ir.IntType(size), count) for size in (bits, 32))
+            half = ir.Constant(word, [16] * count)
 
             def row_at(index):
-                place = pointer(context, builder, x_kind, x_array, index, half)
-                return builder.zext(builder.load(place, align=2, typ=half), word)
+                place = pointer(context, builder, x_kind, x_array, index, kind)
+                value = builder.load(place, align=bits // 8, typ=kind)
+                return builder.lshr(value, half) if bits == 32 else builder.zext(value, word)
 
             second = row_at(builder.add(at, builder.select(below, row, ir.Constant(row.type, 0))))
             second = builder.select(below, second, ir.Constant(word, None))
-            value = builder.or_(row_at(at), builder.shl(second, ir.Constant(word, [16] * count)))
+            value = builder.or_(row_at(at), builder.shl(second, half))
             builder.store(value, pointer(context, builder, y_kind, y_array, to, word), align=4)
             return context.get_dummy_value()
 

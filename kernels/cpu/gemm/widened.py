@@ -28,12 +28,12 @@ WIDENED = 1 << 16  # numbers of a that are widened together: 256 KB, in the seco
 def panels(name, weight, start, counts, steps, columns, column_step):
     """As matmul.py's, of float32 `weight` rounded to bfloat16: the same panels of float32 numbers."""
     out = matmul.panels(name, weight, start, counts, steps, columns, column_step)
-    threads.run_chunks(lambda first, last: _round(out[first:last]), out.size, threads.LEAST)
+    threads.run_chunks(lambda first, last: round_in_place(out[first:last]), out.size, threads.LEAST)
     return out
 
 
 @jit
-def _round(x):
+def round_in_place(x):
     """Each number of x (float32) to the nearest bfloat16 one, as float32."""
     bits = x.view(np.uint32)
     for i in range(len(x)):
