@@ -2,7 +2,7 @@
 
     python benchmarks/cpu.py                            training steps and inference, the tables of docs/speed.md
     python benchmarks/cpu.py steps --sides "minicnn fast" torch --models resnet18 --rounds 5
-    python benchmarks/cpu.py steps --sides "minicnn bfloat16" "torch bfloat16 compiled"
+    python benchmarks/cpu.py steps --sides bfloat16 --without plain "torch NCHW compiled"
     python benchmarks/cpu.py rounding                   float32 and bfloat16 beside float64, each convolution algorithm
     python benchmarks/cpu.py layers                     each convolution alone, all three passes
     python benchmarks/cpu.py scaling                    speed and memory against batch size and depth, as a figure
@@ -18,7 +18,7 @@ has an environment of its own, whose interpreter --python names.
 
 Printed are the settings that speed depends on, medians over all timed steps, ratios of images per second, and the peak
 resident memory of each process in its timed steps. The raw figures go to --out as JSON. A side that is slow enough to
-reach --limit has fewer steps than the others there.
+reach --limit has fewer steps than the others there. torch.compile takes its time once: it keeps what it has compiled.
 """
 
 import argparse
@@ -52,6 +52,7 @@ def main():
     parser.add_argument("--batch-sizes", type=int, nargs="+", metavar="PICTURES", help=usual)
     words = "those whose names have these words, such as 'minicnn fast' (default: all whose library is installed)"
     parser.add_argument("--sides", nargs="+", type=known_words, default=[""], metavar="WORDS", help=words)
+    parser.add_argument("--without", nargs="+", type=known_words, default=[], metavar="WORDS", help="leave these out")
     parser.add_argument(
         "--python", nargs="+", type=library_and_path, default=[], metavar="LIBRARY=PATH", help=OTHER_PYTHON
     )
@@ -88,9 +89,8 @@ def library_and_path(text):
 
 
 def compare(args, task, cases):
-    sides = [
-        side for side in chosen(args.sides, task) if SIDES[side].library in args.python or there_is(SIDES[side].library)
-    ]
+    asked = [side for side in chosen(args.sides, task) if side not in chosen(args.without, task)]
+    sides = [side for side in asked if SIDES[side].library in args.python or there_is(SIDES[side].library)]
     settings_then = settings_of(sides, args.python, args.threads)
     for library, texts in settings_then.items():
         say(f"\n{library}")

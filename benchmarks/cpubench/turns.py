@@ -26,17 +26,17 @@ BEHIND = 1.25  # so many times as slow in its first turn, and a way of PyTorch's
 def take_turns(sides, rounds, limit, pythons, **settings):
     """({side: [what worker.py prints, of each round]}, {side: why it was left out}).
 
-    limit: seconds, after which a side has no further turn. pythons: {library: interpreter} of those that need another.
+    limit: seconds for all turns of a side; there is none after that. pythons: {library: its interpreter}.
     A way of PyTorch's that is far behind another one of the same precision has its first turn only.
     """
     runs, left_out = {side: [] for side in sides}, {}
     left = dict.fromkeys(sides, limit)
     going = list(sides)
-    for _ in range(rounds):
+    for turns_left in range(rounds, 0, -1):
         for side in going:
             start = time.perf_counter()
             try:
-                found = run_one(side, python_of(side, pythons), limit=left[side], **settings)
+                found = run_one(side, python_of(side, pythons), limit=left[side] / turns_left, **settings)
             except subprocess.CalledProcessError as error:  # the terminal has its reason; the others' figures count
                 found = {"left_out": f"its process ended with status {error.returncode}"}
             left[side] -= time.perf_counter() - start

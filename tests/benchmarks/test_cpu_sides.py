@@ -151,7 +151,7 @@ def test_a_slow_side_has_fewer_turns(monkeypatch):
     seconds, pythons = {quick: 1.0, slow: 7.0}, {"chainer": "old/python"}
     runs, left_out, calls = turns_of(monkeypatch, seconds, 10.0, pythons)
     assert runs == {quick: [{"seconds": [1.0]}] * 3, slow: [{"seconds": [7.0]}] * 2} and left_out == {}
-    assert [limit for side, _, limit in calls if side == slow] == [10.0, 3.0]
+    assert [limit for side, _, limit in calls if side == slow] == [10 / 3, 3 / 2]  # what is left, for what is left
     assert {side: python for side, python, _ in calls} == {quick: sys.executable, slow: "old/python"}
 
 
@@ -171,6 +171,20 @@ def test_a_side_that_cannot_run_loses_nothing_of_the_others(monkeypatch):
         "torch float32 NCHW compiled": "no compiler",
         "jax float32": "its process ended with status -9",
     }
+
+
+def test_sides_can_be_left_out_by_words_of_their_names(monkeypatch, tmp_path):
+    import cpu
+
+    asked = []
+    monkeypatch.setattr(cpu, "settings_of", lambda sides, pythons, threads: asked.extend(sides) or {})
+    monkeypatch.setattr(cpu, "take_turns", lambda *args, **settings: ({}, {}))
+    words = ["steps", "--sides", "minicnn", "torch", "--without", "plain", "NCHW compiled", "--out", str(tmp_path)]
+    monkeypatch.setattr(sys, "argv", ["cpu.py", *words])
+    monkeypatch.setattr(cpu, "there_is", lambda library: True)
+    cpu.main()
+    assert "torch float32 NCHW" in asked and "torch bfloat16 channels-last compiled" in asked and len(asked) == 2 + 6
+    assert not [side for side in asked if "plain" in side or "NCHW compiled" in side]
 
 
 def test_another_interpreter_is_named_with_its_library():
