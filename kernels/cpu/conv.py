@@ -36,12 +36,12 @@ from .machine.layout import behind_channels, channels_last, rows
 
 
 @takes_bfloat16
-def conv2d_forward(x, weight, bias, stride, padding, dilation, groups):
-    """y (N, OC, OH, OW)."""
+def conv2d_forward(x, weight, bias, stride, padding, dilation, groups, **more):
+    """y (N, OC, OH, OW); more: residual and relu, of conv_relu.py."""
     out_size = output_size("conv2d", x.shape[2:], weight.shape[2:], stride, padding, dilation)
     geometry = geometry_of(x.shape, weight.shape, out_size, stride, padding, dilation, groups)
     algorithm = choose(len(x), geometry, x.dtype, is_immutable(weight))  # a module, for channels-last arrays
-    y = algorithm.conv2d_forward(channels_last(x), readable(weight), plain(wide(bias)), geometry)
+    y = algorithm.conv2d_forward(channels_last(x), readable(weight), plain(wide(bias)), geometry, **more)
     return behind_channels(y)
 
 

@@ -20,22 +20,23 @@ from ..machine import memory, threads
 from ..machine.bfloat16 import bits, widened
 from ..machine.jit import jit
 from ..machine.kept import kept
+from .epilogue import Epilogue
 
 FORWARD, GRAD_X, GRAD_WEIGHT = range(3)
 LEAST_NUMBERS = 1 << 16  # of an image, below which a band of it is not worth waking a thread for; 256 KB of float32
 
 
-def conv2d_forward(x, weight, bias, geometry):
+def conv2d_forward(x, weight, bias, geometry, residual=None, relu=False):
     """y (N, OH, OW, C) for x (N, H, W, C) and weight (C, 1, KH, KW)."""
     y = memory.empty((len(x), *geometry.out_size, geometry.channels), x.dtype)
-    _convolve(FORWARD, y, x, weight, bias, geometry)
+    _convolve(FORWARD, y, x, weight, Epilogue.of(bias, residual, relu), geometry)
     return y
 
 
 def conv2d_grad_x(grad_out, weight, geometry, bias=None):
     """grad_x (N, H, W, C) from grad_out (N, OH, OW, C); plus bias (C,), for conv_transpose.py."""
     grad_x = memory.empty((len(grad_out), *geometry.size, geometry.channels), grad_out.dtype)
-    _convolve(GRAD_X, grad_x, grad_out, weight, bias, geometry)
+    _convolve(GRAD_X, grad_x, grad_out, weight, Epilogue(bias), geometry)
     return grad_x
 
 
@@ -54,21 +55,24 @@ def conv2d_grad_weight(grad_out, x, geometry):
     return np.ascontiguousarray(sums.sum(axis=0).reshape(-1, channels).T).reshape(channels, 1, *geometry.taps)
 
 
-def _convolve(which, results, images, weight, bias, geometry):
+def _convolve(which, results, images, weight, epilogue, geometry):
     """Fill the results: y from x, or grad_x from grad_out."""
     bands, rounds = _bands(results), results.dtype == BFLOAT16
-    weight = _by_taps(wide(narrow(weight)) if rounds else weight)
+    weight, behind = _by_taps(wide(narrow(weight)) if rounds else weight), epilogue._replace(bias=None)
 
     def work(first, last):
         for image, start, stop in bands[first:last]:
             band = results[image, start:stop]
             sums = memory.scratch("depthwise.sums", band.shape, np.float32) if rounds else band
-            sums[...] = 0 if bias is None else bias  # they begin there
+            sums[...] = 0 if epilogue.bias is None else epilogue.bias  # they begin there
             if which == FORWARD:
                 _pass(FORWARD, images[image], sums, weight, start, geometry)
             else:
                 _grad_of_rows(sums, images[image], weight, start, geometry)
-            if rounds:
+            if not rounds:
+                channels, above = band.shape[2], (image * results.shape[1] + start) * band[0].size
+                behind.apply((results.reshape(-1), above, channels), band.size // max(1, channels), channels)
+            else:
                 c, size = (sums.reshape(-1), 0, sums[0].size), (len(sums), sums[0].size)
                 store_rows16(c, None, (bits(band).reshape(-1), 0, size[1]), size)
 

@@ -15,25 +15,25 @@ Source        Chellapilla et al. 2006; Jia, "Learning semantic image representat
 
 import math
 
-from ..gemm.matmul import SUMMANDS, add_rows, multiply, multiply_transposed, padded, panels, transposing_space
+from ..gemm.matmul import SUMMANDS, multiply, multiply_transposed, padded, panels, transposing_space
 from ..machine import memory, threads
+from .epilogue import Epilogue
 from .windows import filters_gradient, filters_of, phases, windows_of
 
 
-def conv2d_forward(x, weight, bias, geometry):
+def conv2d_forward(x, weight, bias, geometry, residual=None, relu=False):
     """y (N, OH, OW, OC) for x (N, H, W, C) and weight (OC, C/groups, KH, KW)."""
     filters = geometry.filters
     y = memory.empty((len(x), *geometry.out_size, filters), x.dtype)
     windows, results, count = windows_of(x, geometry), y.reshape(-1), filters // geometry.groups  # count: of a group
-    depth = windows.depth
+    depth, epilogue = windows.depth, Epilogue.of(bias, residual, relu)
 
     def work(start, stop):  # of the places
         for first, last in windows.blocks(start, stop):
             col = windows.rows(first, last, group)
             c = results, first * filters + group * count, filters  # this group's columns of y (N*OH*OW, OC)
             multiply(col, (b, 0), c, (last - first, depth, count), SUMMANDS)
-            if bias is not None:
-                add_rows(c, last - first, bias[group * count : (group + 1) * count])
+            epilogue.apply(c, last - first, count, group * count)
 
     for group in range(geometry.groups):
         b = panels("im2col.b", weight, *filters_of(geometry, group))  # b (KH*KW*C, OC)

@@ -12,16 +12,20 @@ Source    Lin, Chen, Yan, "Network in network", ICLR 2014; He et al. 2015 (bottl
 
 import math
 
-from ..gemm.matmul import SUMMANDS, add_rows, multiply, multiply_transposed, padded, panels, transposing_space
+from ..gemm.matmul import SUMMANDS, multiply, multiply_transposed, padded, panels, transposing_space
 from ..machine import memory, threads
+from .epilogue import Epilogue
+
+BLOCK_NUMBERS = 1 << 17  # of y, 512 KB, which are in the second cache when the epilogue comes
+LEAST_ROWS = 252  # of y in a block, whole register tiles, so that the weights are read for many of them
 
 
-def conv2d_forward(x, weight, bias, geometry):
+def conv2d_forward(x, weight, bias, geometry, residual=None, relu=False):
     """y (N, H, W, OC) for x (N, H, W, C) and weight (OC, C, 1, 1)."""
     filters, channels = geometry.filters, geometry.channels
     # row k of b = weight^T is channel k: neighbouring weights of a filter; filters are `channels` numbers apart
     b = panels("pointwise.b", weight, 0, (1, 1, channels), (1, 1, 1), filters, channels)
-    return _rows_times(x, b, bias, channels, filters)
+    return _rows_times(x, b, Epilogue.of(bias, residual, relu), channels, filters)
 
 
 def conv2d_grad_x(grad_out, weight, geometry):
@@ -29,7 +33,7 @@ def conv2d_grad_x(grad_out, weight, geometry):
     filters, channels = geometry.filters, geometry.channels
     # row k of b = weight is filter k, as it lies
     b = panels("pointwise.b", weight, 0, (1, 1, filters), (1, 1, channels), channels, 1)
-    return _rows_times(grad_out, b, None, filters, channels)
+    return _rows_times(grad_out, b, Epilogue(None), filters, channels)
 
 
 def conv2d_grad_weight(grad_out, x, geometry):
@@ -51,16 +55,18 @@ def conv2d_grad_weight(grad_out, x, geometry):
     return total.reshape(filters, channels, 1, 1)  # (OC, C) -> (OC, C, 1, 1)
 
 
-def _rows_times(x, b, bias, depth, columns):
-    """The pixels of x (N, H, W, depth) times b (depth, columns), plus bias: (N, H, W, columns)."""
+def _rows_times(x, b, epilogue, depth, columns):
+    """The pixels of x (N, H, W, depth) times b (depth, columns), with the epilogue: (N, H, W, columns)."""
     y = memory.empty((*x.shape[:3], columns), x.dtype)
     rows, results = x.reshape(-1), y.reshape(-1)  # (N*H*W, depth), (N*H*W, columns): matrices in 1-D arrays
 
     def work(start, stop):  # of the pixels
-        c = results, start * columns, columns  # the array, where the chunk begins, how far rows are apart
-        multiply((rows, start * depth, depth), (b, 0), c, (stop - start, depth, columns), SUMMANDS)
-        if bias is not None:
-            add_rows(c, stop - start, bias)
+        step = max(LEAST_ROWS, BLOCK_NUMBERS // max(1, columns))
+        for first in range(start, stop, step):
+            count = min(step, stop - first)
+            c = results, first * columns, columns  # the array, where the block begins, how far rows are apart
+            multiply((rows, first * depth, depth), (b, 0), c, (count, depth, columns), SUMMANDS)
+            epilogue.apply(c, count, columns)
 
     threads.run_chunks(work, math.prod(x.shape[:3]))
     return y

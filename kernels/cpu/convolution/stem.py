@@ -35,9 +35,10 @@ from typing import NamedTuple
 import numpy as np
 
 from ..gemm.lanes import clear, copy
-from ..gemm.matmul import SUMMANDS, add_rows, multiply, multiply_windows, multiply_windows_transposed, padded, panels
+from ..gemm.matmul import SUMMANDS, multiply, multiply_windows, multiply_windows_transposed, padded, panels
 from ..machine import memory, threads
 from ..machine.jit import jit
+from .epilogue import Epilogue
 from .geometry import Geometry
 
 BAND_NUMBERS = 1 << 17  # of a band's pixels and results: 512 KB of float32, a quarter of the second cache
@@ -81,12 +82,12 @@ def _bands(start, stop, height, most):
         start += last - first
 
 
-def conv2d_forward(x, weight, bias, geometry):
+def conv2d_forward(x, weight, bias, geometry, residual=None, relu=False):
     """y (N, OH, OW, OC) for x (N, H, W, C) and weight (OC, C, KH, KW)."""
     (height, width), taps, filters = geometry.out_size, geometry.taps, geometry.filters
     y = memory.empty((len(x), height, width, filters), x.dtype)
     area, line, results = math.prod(taps), width * filters, y.reshape(-1)  # line: numbers of a row of outputs
-    frames, channels = _Frames(x, geometry), geometry.channels
+    frames, channels, epilogue = _Frames(x, geometry), geometry.channels, Epilogue.of(bias, residual, relu)
     # b (KH*KW*C, OC): rows are counted (u, v, c) as pixels lie, in a filter (c, u, v)
     b = panels("stem.b", weight, 0, (*taps, channels), (taps[1], 1, area), filters, channels * area)
     rows = max(1, BAND_NUMBERS // (frames.distances[1] + line))  # of outputs, in a band
@@ -96,8 +97,7 @@ def conv2d_forward(x, weight, bias, geometry):
             frame, at = frames.copy(image, first, last), (image * height + first) * line
             counts = taps[0], last - first, width, taps[1] * channels, filters  # named in multiply_windows
             multiply_windows(frame, frames.distances, b, (results, at, filters, line), counts)
-            if bias is not None:
-                add_rows((results, at, filters), (last - first) * width, bias)
+            epilogue.apply((results, at, filters), (last - first) * width, filters)
 
     threads.run_chunks(work, len(x) * height)
     return y

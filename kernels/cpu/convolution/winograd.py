@@ -47,10 +47,11 @@ import math
 import numpy as np
 
 from ..gemm.lanes import REGISTER
-from ..gemm.matmul import add_rows, padded, transposing_space, width
+from ..gemm.matmul import padded, transposing_space, width
 from ..machine import memory, threads
 from ..machine.kept import kept, plain
 from . import im2col
+from .epilogue import Epilogue
 from .outliers import mark_outliers
 from .winograd_tiles import TILE, Tiling, collect_filters, cut, join, multiply_places, spread_filters, sum_places
 
@@ -74,11 +75,13 @@ def pays(images, geometry, u_is_kept=False):
     return work < images * math.prod(geometry.out_size) * math.prod(taps) * channels * filters
 
 
-def conv2d_forward(x, weight, bias, geometry):
+def conv2d_forward(x, weight, bias, geometry, residual=None, relu=False):
     """y (N, OH, OW, K) for x (N, H, W, C) and weight (K, C, R, R), R 3 or 5."""
-    y, found = _convolve(x, weight, bias, geometry.out_size, geometry.before, turned=False)
-    if found.any():  # a number stands out in these images
-        y[found] = im2col.conv2d_forward(x[found], weight, bias, geometry)  # these images once more
+    epilogue = Epilogue.of(bias, residual, relu)
+    y, found = _convolve(x, weight, epilogue, geometry.out_size, geometry.before, turned=False)
+    if found.any():  # a number stands out in these images: once more
+        residual = None if residual is None else residual[found]
+        y[found] = im2col.conv2d_forward(x[found], weight, bias, geometry, residual, relu)
     return y
 
 
@@ -87,7 +90,7 @@ def conv2d_grad_x(grad_out, weight, geometry):
     # a pixel at the edge was seen through the last tap by the output `last - before` beyond it
     last = weight.shape[-1] - 1
     corner = last - geometry.before[0], last - geometry.before[1]
-    grad_x, found = _convolve(grad_out, weight, None, geometry.size, corner, turned=True)
+    grad_x, found = _convolve(grad_out, weight, Epilogue(None), geometry.size, corner, turned=True)
     if found.any():
         grad_x[found] = im2col.conv2d_grad_x(grad_out[found], weight, geometry)
     return grad_x
@@ -137,7 +140,7 @@ def conv2d_grad_weight(grad_out, x, geometry):
     return grad_weight
 
 
-def _convolve(x, weight, bias, size, corner, turned):
+def _convolve(x, weight, epilogue, size, corner, turned):
     """(The results (N, *size, K), in which images a number stands out: their results are wrong)."""
     n, depth, columns, taps = len(x), x.shape[3], weight.shape[1 if turned else 0], weight.shape[-1]
     tiling, side, wide = Tiling(x.shape[1:], _grid(size), corner, taps), taps + TILE - 1, padded(columns, x.dtype)
@@ -149,6 +152,7 @@ def _convolve(x, weight, bias, size, corner, turned):
         return y, found
     images, results = x.reshape(-1), y.reshape(-1)  # (N, H, W, depth) and (N, *size, columns) as 1-D arrays
     peaks = _peaks(n * grid[0], x.dtype)
+    at_one, behind = Epilogue(epilogue.bias), epilogue._replace(bias=None)
 
     def work(start, stop):  # of the bands
         step = min(stop - start, _bands_in_block(places * (depth + wide) * x.itemsize, grid))  # bands at once
@@ -160,9 +164,11 @@ def _convolve(x, weight, bias, size, corner, turned):
             tiles = (last - first) * grid[1]
             cut(images, v, buffer, peaks, (first, last, 0, side), tuple(tiling), False)  # V = B^T d B
             multiply_places(v, u, (m, m_apart), places, (tiles, depth, wide))  # M = V @ U
-            if bias is not None:  # the points (1, 1) are second in both directions
-                add_rows((m, (side + 1) * m_apart, wide), tiles, bias)
+            # the points (1, 1) are second in both directions
+            at_one.apply((m, (side + 1) * m_apart, wide), tiles, columns)
             join((m, m_apart, wide), results, buffer, (first, last), tuple(of_results))  # y = A^T M A
+            top, bottom = (of_results.row_of_band(s) for s in (first, last))  # rows of y, counted through all images
+            behind.apply((results, top * size[1] * columns, columns), (bottom - top) * size[1], columns)
 
     threads.run_chunks(work, n * grid[0])
     mark_outliers(images, peaks, found)

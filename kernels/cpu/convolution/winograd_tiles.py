@@ -50,6 +50,10 @@ class Tiling(NamedTuple):
     corner: tuple  # (rows, columns) of padding before it, where its first tile begins
     taps: int
 
+    def row_of_band(self, band):
+        """The row where that band's results begin, both counted through all images."""
+        return band // self.grid[0] * self.size[0] + band % self.grid[0] * TILE
+
 
 # One transform along one axis: of a few vectors into a few others; at, to: (where the first is, numbers between them)
 

@@ -304,12 +304,3 @@ def _pack_panel(b, panel, height, count):
     clear(panel, 0, height * 2 * high)
     for i in range(height):
         copy(x, at + i * row, panel, i * 2 * high, count)
-
-
-@jit
-def add_rows(c, rows, bias):
-    """Matrix c (rows, columns) += bias (columns,)."""
-    x, at, row = c
-    for i in range(rows):
-        for j in range(len(bias)):
-            x[at + i * row + j] += bias[j]

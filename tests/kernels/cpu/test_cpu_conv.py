@@ -9,7 +9,7 @@ from checks import check_close, raises
 from numba.types import NamedTuple, NamedUniTuple
 from paths import SUPPORT
 
-from minicnn.kernels.cpu import conv
+from minicnn.kernels.cpu import conv, conv_relu
 from minicnn.kernels.cpu.convolution import depthwise, im2col, pointwise, stem, windows, winograd, winograd_tiles
 from minicnn.kernels.cpu.convolution.cook_toom import cook_toom
 from minicnn.kernels.cpu.machine import threads
@@ -135,6 +135,21 @@ def test_number_of_threads(name):
             np.testing.assert_array_equal(value, again)
         for value, expected in zip(results[count], results[1], strict=True):
             check_close(value, expected, 1e-5 * np.abs(expected).max(initial=0))
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_epilogue(name):
+    """Residual and ReLU give the bits that they give behind the convolution, with a bias and without, also where a
+    number stands out."""
+    _, x_shape, weight_shape, *geometry = CASES[name]
+    x, weight, bias, residual = inputs(x_shape, weight_shape, geometry, np.float32)
+    for number in (1.0, 1e9):
+        x.flat[:1] = number
+        for given, more in ((bias, residual), (None, residual), (bias, None), (None, None)):
+            y = conv.conv2d_forward(x, weight, given, *geometry)
+            expected = y if more is None else y + more
+            value = conv_relu.conv2d_relu_forward(x, weight, given, *geometry, more)
+            np.testing.assert_array_equal(value, np.where(expected <= 0, 0, expected))
 
 
 @pytest.mark.parametrize("name", SIZES)
