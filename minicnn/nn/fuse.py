@@ -85,18 +85,18 @@ def fuse(model: M, input_shape: Shape | list[Shape] | None = None) -> M:
         raise TypeError(f"fuse: takes a Module, not a {kind_of(model)}")
     result = copy.deepcopy(model).eval()
     result.zero_grad()
-    layers = {name: m for name, m in result.named_modules() if isinstance(m, (Conv2d, Linear, BatchNorm2d))}
-    norms = [name for name, layer in layers.items() if isinstance(layer, BatchNorm2d)]
-    trial = Trial(result, list(layers), input_shape) if norms else None
+    modules = dict(result.named_modules())
+    norms = [name for name, module in modules.items() if isinstance(module, BatchNorm2d)]
+    trial = Trial(result, input_shape) if norms else None
     folded, left = {}, {}
     for name in norms:
         try:
-            folded[name] = _layer_before(name, layers, trial)
+            folded[name] = _layer_before(name, modules, trial)
         except _Stays as reason:
             left[name] = str(reason)
     for name, before in folded.items():
-        _fold(before, layers[before], name, layers[name])
-    for module in result.modules():
+        _fold(before, modules[before], name, modules[name])
+    for module in modules.values():
         if type(module) is Sequential and "forward" not in vars(module):
             module.__class__ = Chain
     if trial:
@@ -109,23 +109,25 @@ class _Stays(Exception):
     """Why a batch norm cannot be folded."""
 
 
-def _layer_before(name, layers, trial):
+def _layer_before(name, modules, trial):
     """The name of the layer that does the batch norm's work in future; _Stays if there is none."""
-    call = _only_call(name, layers[name], trial)
+    call = _only_call(name, modules[name], trial)
     if type(call.y) is not BatchNorm or not trial.uses(call.y):
         raise _Stays(f"since the network's result does not depend on what {name} makes")
     if call.y.training:
         raise _Stays("since it takes the mean and variance of the batch")
-    before = next((each.name for each in trial.calls if each.y is call.x and each.y is not None), None)
-    if before is None or before == name:
+    # the first call that ended with its input: a Sequential has handed on what a layer in it had made
+    before = next((each.name for each in trial.calls if each.y is call.x and each.y is not None), name)
+    layer = modules[before]
+    if not isinstance(layer, (Conv2d, Linear)):
         raise _Stays("since its input is not what a Conv2d or a Linear has made")
-    layer, made = layers[before], _only_call(before, layers[before], trial)
-    if isinstance(layer, BatchNorm2d) or (
-        isinstance(layer, Linear) and made.axes != 2
-    ):  # of (N, L, C), L are normalised
-        raise _Stays("since its input is not what a Conv2d or a Linear has made channel by channel")
+    made = _only_call(before, layer, trial)
+    if isinstance(layer, Linear) and made.axes != 2:  # of (N, L, C), each of L is normalised
+        raise _Stays(f"since {before} does not make one number for each of its channels")
     if trial.uses(made.y) > 1:
         raise _Stays(f"since what {before} makes is used elsewhere, too")
+    if looking := [each.name for each in trial.calls if made.y in each.passing and is_looked_at(modules[each.name])]:
+        raise _Stays(f"since {looking[0] or 'the network'} has hooks, which see what {before} makes")
     if any(trial.uses(parameter) > 1 for parameter in layer.parameters()):
         raise _Stays(f"since the parameters of {before} are used elsewhere, too")
     return before

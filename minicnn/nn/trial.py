@@ -26,22 +26,24 @@ SIDES = 64, 224, 300  # pixels of the pictures that are tried: one of them fits 
 
 
 class Call(NamedTuple):
-    """y = layer(x): of both, the node of the graph that they came out of, or None."""
+    """y = module(x): the nodes of the graph that both came out of, None where it is not one Tensor."""
 
-    name: str  # the layer's
+    name: str  # the module's
     x: Any
     y: Any
     axes: int  # of y
+    passing: list[Any]  # the nodes of all Tensors that went in or came out
 
 
 class Trial:
     """The run, in evaluation mode, in float32 or float64 as the parameters are, of a model that is left as it is.
 
-    names: of the layers whose calls are kept. input_shape: as of ``fuse``; ValueError if the model cannot be run.
+    calls: of all its modules, in the order in which they ended. input_shape: as of ``fuse``; ValueError if the model
+    cannot be run.
     """
 
-    def __init__(self, model: Module, names: list[str], input_shape: Shape | list[Shape] | None) -> None:
-        self.model, self.names, self.calls = model, names, list[Call]()
+    def __init__(self, model: Module, input_shape: Shape | list[Shape] | None) -> None:
+        self.model, self.calls = model, list[Call]()
         results = self._first_run(input_shape)
         self.results = to_host(*(tensor.data for tensor in results))
         ends = [tensor.node for tensor in results if tensor.node is not None]
@@ -69,7 +71,7 @@ class Trial:
         for shapes in self._shapes(input_shape):
             self.pictures = [np.random.default_rng(0).standard_normal((1, *shape)) for shape in shapes]
             self.calls.clear()
-            watching = watch(self.model, self._look, self.names)
+            watching = watch(self.model, self._look, [name for name, _ in self.model.named_modules()])
             try:
                 with evaluating(self.model), enable_grad(), precision("float32"), watching, np.errstate(all="ignore"):
                     return tensors_in(self.model(*self._inputs(True)))
@@ -96,6 +98,7 @@ class Trial:
         # no leaves of the graph, which a model could not write over
         return [tensor.requires_grad_() * 1 for tensor in tensors] if in_graph else tensors
 
-    def _look(self, name, layer, x, y):
+    def _look(self, name, module, x, y):
         x_node, y_node = (tensor.node if isinstance(tensor, Tensor) else None for tensor in (x, y))
-        self.calls.append(Call(name, x_node, y_node, getattr(y, "ndim", 0)))
+        passing = [tensor.node for tensor in tensors_in([x, y])]
+        self.calls.append(Call(name, x_node, y_node, getattr(y, "ndim", 0), passing))

@@ -190,10 +190,10 @@ LEFT = {  # what runs; what is said of `a`, or of `b`
     "two convolutions, one batch norm": (lambda m, x: m.a(m.first(x)) + m.a(m.third(x)), "a", "a runs 2 times"),
     "a sum of two convolutions": (lambda m, x: m.a(m.first(x) + m.third(x)), "a", "not what a Conv2d"),
     "batch norm first": (lambda m, x: m.second(m.a(F.pad(x, (0, 0, 0, 0, 0, 1)))), "a", "not what a Conv2d"),
-    "two batch norms": (lambda m, x: m.b(m.a(m.first(x))), "b", "channel by channel"),
+    "two batch norms": (lambda m, x: m.b(m.a(m.first(x))), "b", "not what a Conv2d"),
     "a ReLU between": (lambda m, x: m.a(m.relu(m.first(x))), "a", "not what a Conv2d"),
     "rows of a linear layer": (lambda m, x: m.a(m.linear(x)[:, [0, 1, 2, 0]]), "a", "not what a Conv2d"),
-    "another channel axis": (lambda m, x: m.b(m.linear(x.mean(dim=1)[:, :4])), "b", "channel by channel"),
+    "another channel axis": (lambda m, x: m.b(m.linear(x.mean(dim=1)[:, :4])), "b", "for each of its channels"),
     "the weight is used, too": (lambda m, x: m.a(m.first(x)) * m.first.weight.sum(), "a", "parameters of first"),
     "it is not run": (lambda m, x: m.first(x), "a", "a does not run in evaluation"),
     "its result is thrown away": (lambda m, x: (m.a(m.first(x)), m.third(x))[1], "a", "does not depend on what a"),
@@ -238,6 +238,21 @@ def test_layers_that_do_something_of_their_own_stay(name):
     change, reason = CHANGES[name]
     _, fused = fused_of(lambda m, x: m.b(m.third(x)) + m.a(m.first(x)), change)
     assert fused.fusion_report.folded == {"b": "third"} and reason in fused.fusion_report.left["a"]
+
+
+@pytest.mark.parametrize("name", ["0", "1"])
+def test_hooks_of_a_block_may_see_what_a_convolution_makes(name):
+    seen = []
+    model = with_statistics(nn.Sequential(nn.Sequential(nn.Conv2d(3, 4, 1)), nn.Sequential(nn.BatchNorm2d(4))))
+    model[int(name)].register_forward_hook(lambda layer, inputs, y: seen.append((inputs[0].numpy(), y.numpy())))
+    fused = minicnn.fuse(model, PICTURE)
+    assert fused.fusion_report.left == {"1.0": f"since {name} has hooks, which see what 0.0 makes"}
+    seen.clear()
+    for each in (model, fused):
+        each(noise(1, *PICTURE))
+    for expected, found in zip(*seen, strict=True):
+        np.testing.assert_array_equal(found, expected)
+    assert minicnn.fuse(nn.Sequential(*model[0], *model[1]).eval(), PICTURE).fusion_report.folded == {"1": "0"}
 
 
 def test_a_batch_norm_alone():
