@@ -144,9 +144,11 @@ def _collect_filters(sums, grad_weight, numbers, size):
         for i in range(1, len(sums)):
             for j in range(channels * area):
                 total[j] += sums[i, k, j]
-        for c in range(channels):  # (KH*KW, C/groups) -> (C/groups, KH*KW)
-            for u in range(area):
-                grad_weight[(k * channels + c) * area + u] = total[u * channels + c]
+        gradients = grad_weight[k * channels * area :]
+        for u in range(area):  # (KH*KW, C/groups) -> (C/groups, KH*KW)
+            tap = total[u * channels :]
+            for c in range(channels):
+                gradients[c * area + u] = tap[c]
 
 
 def phases(geometry):
