@@ -1,6 +1,7 @@
-"""The algorithms that conv.py chooses from: pointwise.py, stem.py, im2col.py, depthwise.py, winograd.py; bfloat16.py.
+"""The algorithms that conv.py chooses from: pointwise.py, stem.py, im2col.py, depthwise.py and winograd.py.
 
 winograd.py stands on winograd_tiles.py and cook_toom.py; outliers.py finds the images that it must leave to im2col.py.
-geometry.py: the sizes of a convolution, as all of them are given them. windows.py: what im2col.py and bfloat16.py
-copy together.
+Of bfloat16 images: bfloat16.py, depthwise.py and winograd16.py, which has float32's way in in_float32.py.
+geometry.py: the sizes of a convolution, as all of them are given them. windows.py: what im2col.py and bfloat16.py copy
+together.
 """

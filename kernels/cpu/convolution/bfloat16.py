@@ -10,7 +10,7 @@ at half the bytes. Weights are rounded as they are packed, sums stay float32 in 
 Only products, and no Winograd: a unit that multiplies bfloat16 many times as fast as float32 (gemm/bfloat16.py) makes
 multiplications the cheaper part, and the numbers in the transform domain need more digits than bfloat16 has. Where
 there is no such unit, winograd16.py comes first. Nor is there anything of its own for a network's first layer: its
-windows are few numbers, and soon copied.
+windows are few numbers, and soon copied; but for its images' gradient, for which hardly anybody asks.
 """
 
 import math
@@ -23,6 +23,7 @@ from ..gemm.bfloat16 import multiply16, multiply_transposed16, padded16, panels1
 from ..machine import memory, threads
 from ..machine.bfloat16 import bits, widened
 from ..machine.jit import jit
+from . import in_float32, stem
 from .windows import filters_gradient, filters_of, phases, windows_of
 
 
@@ -61,6 +62,8 @@ def _add_relu(sums, bias, residual, size):
 
 def conv2d_grad_x(grad_out, weight, geometry, bias=None):
     """grad_x (N, H, W, C) from grad_out (N, OH, OW, OC); plus bias (C,), for conv_transpose.py."""
+    if stem.suits(geometry):  # few channels are a small part of a panel, which would be multiplied all the same
+        return in_float32.grad_x(stem, grad_out, weight, bias, geometry)
     every = phases(geometry)
     grad_x = memory.empty((len(grad_out), *geometry.size, geometry.channels), grad_out.dtype)
     if not all(phase.is_seen for phase in every):  # pixels that no window saw

@@ -1,4 +1,4 @@
-"""winograd.py for bfloat16 images, where the processor multiplies them as float32 anyway: widened, and rounded behind.
+"""winograd.py for bfloat16 images, where the processor multiplies them as float32 anyway (in_float32.py).
 
 Without an instruction for bfloat16 (machine/unit.py) a multiplication costs as much as in float32, and that three of
 four are saved is worth two more passes over images and results. What multiplies bfloat16 itself is sooner done with all
@@ -7,16 +7,8 @@ of them.
 Rounding is that of winograd.py, at most 9e-6 of the largest result, before each result is rounded to 8 digits.
 """
 
-import numpy as np
-
-from minicnn.precision import BFLOAT16, narrow, wide
-
-from ..machine import memory, threads
-from ..machine.bfloat16 import bits, convert
 from ..machine.unit import unit
-from . import winograd
-
-FLOAT32 = np.dtype(np.float32)
+from . import in_float32, winograd
 
 
 def pays(images, geometry):
@@ -29,25 +21,14 @@ def pays(images, geometry):
 
 def conv2d_forward(x, weight, bias, geometry):
     """y (N, OH, OW, K) for x (N, H, W, C) and weight (K, C, R, R) float32, R 3 or 5."""
-    return _to(BFLOAT16, winograd.conv2d_forward(_to(FLOAT32, x), wide(narrow(weight)), bias, geometry))
+    return in_float32.forward(winograd, x, weight, bias, geometry)
 
 
 def conv2d_grad_x(grad_out, weight, geometry, bias=None):
     """grad_x (N, H, W, C) from grad_out (N, OH, OW, K); plus bias (C,), for conv_transpose.py."""
-    grad_x = winograd.conv2d_grad_x(_to(FLOAT32, grad_out), wide(narrow(weight)), geometry)
-    if bias is not None:
-        grad_x += bias
-    return _to(BFLOAT16, grad_x)
+    return in_float32.grad_x(winograd, grad_out, weight, bias, geometry)
 
 
 def conv2d_grad_weight(grad_out, x, geometry):
     """grad_weight (K, C, R, R) float32."""
-    return winograd.conv2d_grad_weight(_to(FLOAT32, grad_out), _to(FLOAT32, x), geometry)
-
-
-def _to(dtype, array):
-    """A copy in that dtype."""
-    y = memory.empty(array.shape, dtype)
-    given, out = bits(array).reshape(-1), bits(y).reshape(-1)
-    threads.run_chunks(lambda start, stop: convert(given[start:stop], out[start:stop]), out.size, threads.LEAST)
-    return y
+    return in_float32.grad_weight(winograd, grad_out, x, geometry)
