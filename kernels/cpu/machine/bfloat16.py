@@ -32,6 +32,9 @@ from minicnn.precision import BFLOAT16
 from .jit import jit
 
 WORD, HALF, REAL = ir.IntType(32), ir.IntType(16), ir.FloatType()
+# LLVM takes vectors of 256 bits where a processor has 512, too, lest its clock slow down; but a loop that rounds is of
+# many instructions for each number in memory, and is sooner done with half as many
+VECTORS = '"prefer-vector-width"="512"'
 
 
 def bits(array):
@@ -90,6 +93,7 @@ def _widened(builder, half):
 
 
 def _rounded(builder, number):
+    set.add(builder.function.attributes, VECTORS)  # llvmlite's own `add` takes none that a processor defines
     given = builder.bitcast(number, WORD)
     upper = builder.lshr(given, WORD(16))  # what is kept, not rounded yet
     odd = builder.and_(upper, WORD(1))

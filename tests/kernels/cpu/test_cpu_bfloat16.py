@@ -1,7 +1,11 @@
 """bfloat16 numbers in compiled loops: what they are made of, how they are rounded, and where such arrays lie."""
 
+import re
+
+import numba
 import numpy as np
 import pytest
+from llvmlite.binding import get_host_cpu_features
 
 from minicnn.kernels.cpu.machine import layout, memory
 from minicnn.kernels.cpu.machine.bfloat16 import bits, narrowed, real, rounded, widened
@@ -59,6 +63,15 @@ def test_one_loop_is_right_for_every_dtype(dtype):
     x[0] = 2.0**-12 if dtype == np.float64 else 0.125  # float64 keeps it, beside 1000
     _sums(bits(x), bits(y))
     np.testing.assert_array_equal(y, np.cumsum(x, dtype="d").astype(dtype))
+
+
+def test_a_loop_that_rounds_takes_the_widest_vectors():
+    if not get_host_cpu_features().get("avx512bw"):
+        pytest.skip("this processor has no vectors of 512 bits")
+    fresh = numba.njit(_round.py_func)  # what has been loaded from disk shows no instructions
+    fresh(np.ones(4, "f"), np.empty(4, np.uint16))
+    (text,) = fresh.inspect_asm().values()
+    assert re.search(r"vpmovdw\s+%zmm", text)  # sixteen words become sixteen halves
 
 
 def test_bits_are_a_view():

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import minicnn
-from minicnn.kernels.cpu.machine import elementwise
+from minicnn.kernels.cpu.machine import elementwise, threads
 from minicnn.ops.cast import cast_forward
 from minicnn.ops.interpolate import axis
 from minicnn.ops.max_pool import max_pool2d_forward_and_winners
@@ -72,6 +72,16 @@ WIDENED = {
     "smooth_l1_loss_backward", "smooth_l1_loss_forward", "softmax_backward", "softmax_forward",
 }  # fmt: skip
 OF_CHANNELS = {"batch_norm_running_statistics", "sync_batch_norm_statistics"}  # whose arrays are float32 in any case
+
+
+@pytest.fixture(autouse=True)
+def three_threads(monkeypatch):
+    """Each with a chunk of its own."""
+    before = threads.threads()
+    monkeypatch.setattr(threads, "LEAST", 1 << 9)
+    threads.set_threads(3)
+    yield
+    threads.set_threads(before)
 
 
 def images(seed, shape=SHAPE):
