@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from paths import SUPPORT
 from test_cpu_conv import CASES, NONE, ONE, inputs, passes
+from ways import WAYS, multiplying
 
 from minicnn.kernels.cpu import conv, conv_transpose, linear
 from minicnn.kernels.cpu.convolution import bfloat16, depthwise, windows, winograd16
@@ -108,6 +109,20 @@ def test_the_weights_may_be_bfloat16_and_lie_anyhow(name):
     for factor, images, gradients in ((narrow(weight), x, grad_out), (last, *channels_last)):
         for value, other in zip(passes(conv, images, factor, bias, gradients, geometry), expected, strict=True):
             np.testing.assert_array_equal(wide(value), wide(other))
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("name", ["pointwise", "strided", "groups of pixels", "stem, wider padding than taps"])
+def test_every_way_to_multiply(name, way, monkeypatch):
+    multiplied_by("amx", monkeypatch)  # no Winograd
+    (x, weight, bias, grad_out), geometry = arrays_of(name)
+    with multiplying(way):
+        values = passes(conv, x, weight, bias, grad_out, geometry)
+        layers = passes_of_linear(linear, *layer("one"))
+    exact = passes(reference, *(exactly(array) for array in (x, narrow(weight), bias, grad_out)), geometry)
+    check_rounded(values, exact)
+    x, weight, bias, grad_out = layer("one")
+    check_rounded(layers, passes_of_linear(reference_of_linear, *map(exactly, (x, narrow(weight), bias, grad_out))))
 
 
 @pytest.mark.parametrize("value", [-np.inf, np.nan])

@@ -5,10 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from ml_dtypes import bfloat16
-from tiles import Machine
+from ways import WAYS, multiplying
 
-from minicnn.kernels.cpu.gemm import amx, vdpbf16, widened
-from minicnn.kernels.cpu.gemm import bfloat16 as page
 from minicnn.kernels.cpu.gemm.bfloat16 import (
     multiply16,
     multiply_transposed16,
@@ -16,27 +14,15 @@ from minicnn.kernels.cpu.gemm.bfloat16 import (
     panels16,
     store_rows16,
 )
-from minicnn.kernels.cpu.machine.unit import why_not
 
-# Where there is no vdpbf16ps, what it does is spelled out; where there are no tiles, a machine in Python has them.
-WAYS = {"widened": widened, "vdpbf16": vdpbf16, "amx": amx}
 SIZES = st.tuples(st.integers(1, 70), st.integers(1, 600), st.integers(1, 70))
 NAN = 0x7FC0  # what lies between the rows of a matrix
 
 
 @pytest.fixture(params=WAYS, scope="module", autouse=True)
 def way(request):
-    """Each way to multiply, whatever the processor's unit is."""
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        monkeypatch.setattr(page, "way", WAYS[request.param])
-        machine = Machine()
-        if request.param == "amx" and why_not("amx"):
-            for name in ("_multiply", "_multiply_transposed", "_multiply_into"):
-                monkeypatch.setattr(amx, name, getattr(amx, name).py_func)  # Python's own, which finds these by name:
-            for name in ("configure", "release", "multiply_tiles"):
-                monkeypatch.setattr(amx, name, getattr(machine, name))
+    with multiplying(request.param):
         yield
-        assert machine.tiles is None, "tiles are not released"
 
 
 def matrix(rng, rows, columns, gap):

@@ -1,0 +1,29 @@
+"""Each way to multiply bfloat16 numbers (kernels/cpu/gemm/bfloat16.py), whatever the processor's unit is."""
+
+import contextlib
+
+import pytest
+from tiles import Machine
+
+from minicnn.kernels.cpu.gemm import amx, vdpbf16, widened
+from minicnn.kernels.cpu.gemm import bfloat16 as page
+from minicnn.kernels.cpu.machine.unit import why_not
+
+WAYS = {"widened": widened, "vdpbf16": vdpbf16, "amx": amx}
+
+
+@contextlib.contextmanager
+def multiplying(name):
+    """Products inside go that way. Where there is no vdpbf16ps, what it does is spelled out; where are no tiles, a
+    machine in Python has them."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr(page, "way", WAYS[name])
+        machine = Machine()
+        if name == "amx" and why_not("amx"):
+            for function in ("_multiply", "_multiply_transposed", "_multiply_into"):
+                # Python's own, which finds these by name:
+                monkeypatch.setattr(amx, function, getattr(amx, function).py_func)
+            for function in ("configure", "release", "multiply_tiles"):
+                monkeypatch.setattr(amx, function, getattr(machine, function))
+        yield
+        assert machine.tiles is None, "tiles are not released"
