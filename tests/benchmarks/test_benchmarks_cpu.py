@@ -151,7 +151,7 @@ def test_rounding_is_that_of_the_algorithm_chosen():
         chosen, float32, rounded, exact = rounding.rounding(case)
         assert chosen == algorithm
         assert all(1e-8 < error < 1e-5 for error in float32)
-        assert all(error < 1e-5 for error in rounded) and all(5e-4 < error < 1e-2 for error in exact)
+        assert all(error < 1e-6 for error in rounded) and all(5e-4 < error < 1e-2 for error in exact)
 
 
 def test_errors_of_a_bfloat16_result_are_those_before_it_was_rounded():

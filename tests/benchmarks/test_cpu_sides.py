@@ -42,16 +42,18 @@ def test_each_side_times_its_steps(torchvision, task):
     from cpubench.turns import run_one
 
     results = {}
-    for side in sides_of("minicnn", "torch", "onnxruntime", task=task):
-        if side.startswith("onnx") and not (there_is("onnxruntime") and there_is("onnx")):
-            continue
+    sides = [side for side in sides_of("minicnn", "torch", task=task) if "compiled" not in side]
+    sides.append("torch bfloat16 channels-last compiled")
+    if task == "infer" and there_is("onnxruntime") and there_is("onnx"):
+        sides.append("onnxruntime float32")
+    for side in sides:
         run = run_one(side, task=task, **SMALL)
         assert len(run["seconds"]) == 2 and min(run["seconds"]) > 0 and run["peak_mib"] > run["library_mib"] > 20
         results[side] = run["result"]
     assert all(np.isfinite(result) for result in results.values())
     if task == "infer":  # several steps of training on two pictures multiply every rounding
         pytorch = [result for side, result in results.items() if side.startswith("torch")]
-        assert pytorch == pytest.approx([pytorch[0]] * 8, rel=0.05)  # of one seed
+        assert pytorch == pytest.approx([pytorch[0]] * 5, rel=0.05)  # of one seed
 
 
 def test_pytorch_computes_in_the_precision_that_is_asked_for(torchvision):
@@ -115,7 +117,7 @@ def test_settings_that_speed_depends_on_are_recorded(torchvision, monkeypatch):
     assert "at::get_num_threads() : 1" in torch["parallel_info"] and "Build settings" in torch["config"]
     assert torch["ONEDNN_MAX_CPU_ISA"] == "AVX2"
     if torch["oneDNN"] == "on":
-        assert "isa:Intel AVX2" in torch["oneDNN says"] and "src:bf16" in torch["oneDNN says"]
+        assert "isa:Intel AVX2" in torch["oneDNN says"] and "convolution_direct" in torch["oneDNN says"]
 
 
 def test_a_slow_side_has_fewer_steps():
