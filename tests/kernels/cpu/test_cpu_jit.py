@@ -11,6 +11,7 @@ import pytest
 from paths import ROOT
 
 from minicnn.kernels import compiled
+from minicnn.kernels.cpu.machine.unit import unit
 
 FOLDER = ROOT / "kernels" / "cpu"
 INNER = "from ..machine.jit import jit\n\n\n@jit\ndef inner(x):\n    return x + {}\n"
@@ -43,7 +44,8 @@ def package(tmp_path):
     for room in (package, package / "machine", package / "gemm"):
         room.mkdir()
         (room / "__init__.py").touch()
-    shutil.copy(FOLDER / "machine" / "jit.py", package / "machine")
+    shutil.copy(FOLDER / "machine" / "jit.py", package / "machine")  # which a mutation may be in
+    shutil.copy(ROOT / "kernels" / "cpu" / "machine" / "unit.py", package / "machine")
     (package / "gemm" / "inner.py").write_text(INNER.format(1))
     (package / "outer.py").write_text(OUTER)
     return package
@@ -96,10 +98,13 @@ def test_a_damaged_file_means_compiling_anew(tmp_path, package):
     assert done.stdout.split() == ["2.0", "0"] and "cannot be kept" in done.stderr
 
 
-def test_a_setting_of_numba_that_changes_the_code_has_code_of_its_own(tmp_path, package):
+@pytest.mark.parametrize("setting", [{"NUMBA_BOUNDSCHECK": "1"}, {"MINICNN_CPU": "baseline"}], ids=["numba", "unit"])
+def test_a_setting_that_changes_the_code_has_code_of_its_own(tmp_path, package, setting):
+    if "MINICNN_CPU" in setting and unit() == "baseline":
+        pytest.skip("this processor has no other unit")
     assert result(tmp_path) == COMPILED
-    assert result(tmp_path, NUMBA_BOUNDSCHECK="1") == COMPILED
-    assert result(tmp_path, NUMBA_BOUNDSCHECK="1") == FOUND
+    assert result(tmp_path, **setting) == COMPILED
+    assert result(tmp_path, **setting) == FOUND
     assert result(tmp_path) == FOUND
 
 
