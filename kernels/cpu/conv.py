@@ -36,8 +36,14 @@ from .machine.layout import behind_channels, channels_last, rows
 
 
 @takes_bfloat16
-def conv2d_forward(x, weight, bias, stride, padding, dilation, groups, **more):
-    """y (N, OC, OH, OW); more: residual and relu, of conv_relu.py."""
+def conv2d_forward(x, weight, bias, stride, padding, dilation, groups):
+    """y (N, OC, OH, OW)."""
+    return convolved(x, weight, bias, (stride, padding, dilation, groups))
+
+
+def convolved(x, weight, bias, numbers, **more):
+    """The same; numbers: (stride, padding, dilation, groups); more: residual and relu, of conv_relu.py."""
+    stride, padding, dilation, groups = numbers
     out_size = output_size("conv2d", x.shape[2:], weight.shape[2:], stride, padding, dilation)
     geometry = geometry_of(x.shape, weight.shape, out_size, stride, padding, dilation, groups)
     algorithm = choose(len(x), geometry, x.dtype, is_immutable(weight))  # a module, for channels-last arrays

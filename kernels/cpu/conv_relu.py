@@ -9,7 +9,7 @@ result is rounded already, and a ReLU changes no digit.
 from minicnn.precision import BFLOAT16, narrow, takes_bfloat16, wide
 
 from .activation import relu_forward
-from .conv import choose, conv2d_forward, geometry_of
+from .conv import choose, conv2d_forward, convolved, geometry_of
 from .convolution import bfloat16
 from .machine.bfloat16 import narrowed, widened
 from .machine.elementwise import elementwise
@@ -24,7 +24,7 @@ def conv2d_relu_forward(x, weight, bias, stride, padding, dilation, groups, resi
     geometry = stride, padding, dilation, groups
     if x.dtype != BFLOAT16:
         residual = None if residual is None else channels_last(residual)
-        return conv2d_forward(x, weight, bias, *geometry, residual=residual, relu=True)
+        return convolved(x, weight, bias, geometry, residual=residual, relu=True)
     if residual is None:
         y = conv2d_forward(x, weight, bias, *geometry)  # an array of its own, channels-last
         return relu_forward(y, y)
