@@ -8,7 +8,10 @@ import numpy as np
 import pytest
 
 import minicnn
+import minicnn.functional as F
+from minicnn import Tensor, autograd, contract, nn, precision, tier
 from minicnn.kernels.cpu.machine import elementwise, threads
+from minicnn.models.resnet import BasicBlock, Bottleneck
 from minicnn.ops.cast import cast_forward
 from minicnn.ops.interpolate import axis
 from minicnn.ops.max_pool import max_pool2d_forward_and_winners
@@ -201,3 +204,20 @@ def test_which_functions_get_float32_copies():
     mirrors = [mirror(function.__module__.rpartition(".")[2], function.__name__) for function in homes]
     unmarked = {function.__name__ for function in mirrors if not hasattr(function, "takes_bfloat16")}
     assert unmarked - OF_CHANNELS == WIDENED
+
+
+def test_a_training_step_copies_no_array_into_float32(monkeypatch):
+    """Of a net with all that AlexNet's and ResNet's layers are made of."""
+    net = nn.Sequential(
+        nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(inplace=True), nn.LocalResponseNorm(5), nn.MaxPool2d(3, 2),
+        BasicBlock(8, 8, 1, "B", True, False), Bottleneck(8, 4, 2, "B", True, False), nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(), nn.Dropout(0.5), nn.Linear(16, 5),
+    )  # fmt: skip
+    dtypes = []
+    monkeypatch.setattr(autograd, "widened", lambda implementation, reference, arguments: pytest.fail(reference))
+    for module in (autograd, contract):
+        monkeypatch.setattr(module, "wide", lambda array: dtypes.append(array.dtype) or array)
+    with tier("fast"), precision("bfloat16"):
+        scores = net(Tensor(np.random.default_rng(0).standard_normal((2, 3, 16, 16)).astype("f"), requires_grad=True))
+        F.cross_entropy(scores, np.array([1, 2])).backward()
+    assert scores.dtype == BFLOAT16 and BFLOAT16 not in dtypes
