@@ -1,8 +1,8 @@
 """How much the fast tier's products round, on layers like those of the nets: beside the pages' NumPy in float64.
 
 float32     the largest difference over the largest result, of each pass, and the algorithm that was chosen
-bfloat16    the same, twice. "rounded": from the exact product of the rounded factors, before the result itself is
-            rounded to bfloat16. "exact": all roundings together, from the product of the float32 numbers
+bfloat16    both again, the differences twice: from the exact product of the rounded factors, before the result itself
+            is rounded to bfloat16; and all roundings together, from the exact product of the float32 numbers
 
 What a bfloat16 result was before it was rounded is not known, but between which two numbers it was: those halfway to
 its neighbours. An exact product between these is no difference; one beyond differs from the nearer of the two.
@@ -45,9 +45,9 @@ class Case(namedtuple("Case", "n c size oc k stride groups", defaults=(1, 1))):
         return (self.stride,) * 2, ((self.k // 2,) * 2,) * 2, (1, 1), self.groups
 
     def algorithm(self, x, weight, grad_out):
-        """The name of the fast tier's algorithm in float32."""
+        """The name of the fast tier's algorithm for arrays of that dtype."""
         geometry = kernels.geometry_of(x.shape, weight.shape, grad_out.shape[2:], *self.geometry)
-        return kernels.choose(self.n, geometry).__name__.rpartition(".")[2]
+        return kernels.choose(self.n, geometry, x.dtype).__name__.rpartition(".")[2]
 
     def passes(self, tier, x, weight, grad_out):
         """The results of the three passes."""
@@ -88,28 +88,31 @@ CASES = [Case(*sizes) for sizes in SIZES] + [Linear(64, 4096, 4096), Linear(16, 
 def measure_rounding(args):
     """Print a line for each case, and write. args: out."""
     columns = "".join(f"{name:>22}" for name in PASSES)
-    say(f"{'':60}{'float32':>36}{'bfloat16, rounded factors / exact ones':>69}")
-    say(f"{'':60}" + "".join(f"{name:>12}" for name in PASSES) + columns)
+    say(f"{'':60}{'float32':>36}{'bfloat16, rounded factors / exact ones':>81}")
+    say(f"{'':60}" + "".join(f"{name:>12}" for name in PASSES) + f"{'':12}{columns}")
     rows = []
     for case in CASES:
-        algorithm, float32, rounded, exact = rounding(case)
+        algorithms, float32, rounded, exact = rounding(case)
         pairs = "".join(f"{f'{a:.1e} / {b:.1e}':>22}" for a, b in zip(rounded, exact, strict=True))
-        say(f"{case!s:48}{algorithm:12}" + "".join(f"{error:>12.1e}" for error in float32) + pairs)
+        first = "".join(f"{error:>12.1e}" for error in float32)
+        say(f"{case!s:48}{algorithms[0]:12}{first}  {algorithms[1]:10}{pairs}")
         named = {"float32": float32, "bfloat16, rounded factors": rounded, "bfloat16, exact factors": exact}
         errors = {name: dict(zip(PASSES, each, strict=True)) for name, each in named.items()}
-        rows.append({"case": str(case), "algorithm": algorithm, **errors})
+        rows.append({"case": str(case), "algorithms": algorithms, **errors})
     write(args.out, "rounding", {"rows": rows})
 
 
 def rounding(case):
-    """(algorithm, errors of the three passes in float32, in bfloat16 with rounded factors, with exact ones)."""
+    """(the algorithms in float32 and in bfloat16, errors of the three passes in float32, in bfloat16 with rounded
+    factors, with exact ones)."""
     arrays = case.arrays()
     exact = in_float64(case, arrays)
     float32 = errors(case.passes("fast", *arrays), exact)
     x, weight, grad_out = (narrow(array) for array in arrays)
     of_rounded = in_float64(case, (x, weight, grad_out))
     results = list(case.passes("fast", x, arrays[1], grad_out))  # the weight is float32, and rounded by the product
-    return case.algorithm(*arrays), float32, errors(results, of_rounded, before_rounding), errors(results, exact)
+    algorithms = [case.algorithm(*each) for each in (arrays, (x, weight, grad_out))]
+    return algorithms, float32, errors(results, of_rounded, before_rounding), errors(results, exact)
 
 
 def in_float64(case, arrays):
