@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import PIL
 import pytest
 
-from minicnn.device import cpu_threads, set_cpu_threads
+from minicnn.device import cpu_threads, cpu_unit, set_cpu_threads, tier
 from minicnn.train import gpu
 from minicnn.train.environment import cpu_name, differences, environment, one_thread
 
@@ -38,6 +38,15 @@ def test_differences():
     now = environment()
     assert differences(now, now) == ""
     assert differences(now | {"processor": "slow"}, now) == f"processor slow then, {now['processor']} now"
+
+
+def test_the_unit_that_multiplies_in_the_fast_tier():
+    now = environment()
+    assert now["unit"] == cpu_unit()
+    assert differences(now | {"unit": "abacus"}, now) == f"unit abacus then, {now['unit']} now"
+    assert differences({name: text for name, text in now.items() if name != "unit"}, now) == ""  # nobody was told
+    with tier("plain"):
+        assert "unit" not in environment()
 
 
 class FakeRuntime:
