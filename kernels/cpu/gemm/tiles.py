@@ -8,8 +8,9 @@ A tile holds 16 x 16 float32 numbers, or 16 x 16 words, each a pair of bfloat16 
 
     tdpbf16ps %tmm6, %tmm4, %tmm0        sums[m, n] += sum over k of a[m,2k] * b[2k,n] + a[m,2k+1] * b[2k+1,n]
 
-That is 8192 multiplications in an instruction, which a core begins every 16 cycles. Loading a tile takes 8. So four
-tiles of sums, 2 x 2, are kept, for which each tile of a and of b is used twice: 4 loads for 4 products, c (32, 32).
+That is 8192 multiplications in an instruction. By Intel's figures a core begins one every 16 cycles, and a load of a
+tile every 8. So four tiles of sums, 2 x 2, are kept, for which each tile of a and of b is used twice: 4 loads for 4
+products, c (32, 32).
 
     tileloadd 64(x, row), %tmm4          16 rows of 64 bytes, the first at address x + 64, `row` bytes apart
     tilestored, tilezero                 back to memory; all zeros
