@@ -35,7 +35,7 @@ from .machine.layout import contiguous
 LEAST_MULTIPLICATIONS = 1 << 18  # below which a chunk is not worth waking a thread for
 ROWS_AT_ONCE = 1 << 12  # that a product is summed over: BLAS adds a narrow one's up one by one, which costs digits
 BLOCK_NUMBERS = 1 << 18  # weights that are rounded at a time: 512 KB of bfloat16, a quarter of the second cache
-ROWS, RUN = 256, 512  # weights of so many filters and channels, for grad_x: runs of 2 KB in memory
+ROWS, RUN = 256, 1024  # weights of so many filters and channels, for grad_x: runs of 4 KB in memory
 PIXELS = (1, 1), ((0, 0), (0, 0)), (1, 1), 1  # stride, padding, dilation and groups of a convolution of pixels
 
 

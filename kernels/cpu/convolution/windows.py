@@ -181,11 +181,10 @@ def _copy_windows(x, col, start, stop, group, geometry):
     # the taps of a row of the window follow one another in x where they are neighbours and all channels are wanted
     together = step_w == 1 and channels == total
     run = taps_w * channels  # numbers of a row of the window
+    # output (i, j); rows of pixels before its image. They are counted on: to divide takes as long as to copy a row
+    j, i, image = start % out_w, start // out_w % out_h, start // out_w // out_h * height
     to = 0
-    for place in range(start, stop):
-        j = place % out_w
-        i = place // out_w % out_h
-        image = place // out_w // out_h * height  # rows of pixels before this image
+    for _ in range(start, stop):
         x0 = j * stride_w - left  # the window's first column
         inside = together and x0 >= 0 and x0 + taps_w <= width
         for u in range(taps_h):
@@ -203,6 +202,11 @@ def _copy_windows(x, col, start, stop, group, geometry):
                     else:
                         clear(col, to + v * channels, channels)
             to += run
+        j += 1
+        if j == out_w:
+            j, i = 0, i + 1
+            if i == out_h:
+                i, image = 0, image + height
 
 
 @jit(forceinline=True)
