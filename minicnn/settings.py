@@ -19,6 +19,8 @@ OTHERS = {"torch", "jax", "jaxlib", "tensorflow", "cupy"}  # libraries whose Ten
 
 def whole(owner: Any, name: str, value: Any, at_least: float = 1, at_most: float = math.inf) -> int:
     """A whole number; at_least=ANY: also a negative one."""
+    if type(value) is int and at_least <= value <= at_most:  # soon: each op has some
+        return value
     try:
         number = operator.index(value)
     except TypeError:
@@ -39,8 +41,8 @@ def whole_or_pair(
         return whole(owner, name, values, at_least, at_most)
     if len(values) != 2:
         raise TypeError(f"{_name(owner)}: {name} must be a whole number or a pair of them, got {_shown(value)}")
-    height, width = (whole(owner, name, each, at_least, at_most) for each in values)
-    return height, width
+    height, width = values
+    return whole(owner, name, height, at_least, at_most), whole(owner, name, width, at_least, at_most)
 
 
 def both(value: int | tuple[int, int]) -> tuple[int, int]:

@@ -22,6 +22,8 @@ them. All but depthwise.py stand on the matrix product of gemm/matmul.py, or of 
 multiplications: benchmarks/results/cpu/.
 """
 
+import functools
+
 import numpy as np
 
 from minicnn.immutable import is_immutable
@@ -43,10 +45,7 @@ def conv2d_forward(x, weight, bias, stride, padding, dilation, groups):
 
 def convolved(x, weight, bias, numbers, **more):
     """The same; numbers: (stride, padding, dilation, groups); more: residual and relu, of conv_relu.py."""
-    stride, padding, dilation, groups = numbers
-    out_size = output_size("conv2d", x.shape[2:], weight.shape[2:], stride, padding, dilation)
-    geometry = geometry_of(x.shape, weight.shape, out_size, stride, padding, dilation, groups)
-    algorithm = choose(len(x), geometry, x.dtype, is_immutable(weight))  # a module, for channels-last arrays
+    geometry, algorithm = _plan(x.shape, weight.shape, numbers, x.dtype, is_immutable(weight))
     y = algorithm.conv2d_forward(channels_last(x), readable(weight), plain(wide(bias)), geometry, **more)
     return behind_channels(y)
 
@@ -71,6 +70,14 @@ def conv2d_grad_weight(grad_out, x, weight_shape, stride, padding, dilation, gro
 def conv2d_grad_bias(grad_out):
     """grad_bias (OC,) = grad_out summed over images and positions."""
     return column_sums(rows(grad_out))  # (N*OH*OW, OC) -> (OC,)
+
+
+@functools.lru_cache(1024)  # a network asks the same again with each batch
+def _plan(x_shape, weight_shape, numbers, dtype, weight_is_kept):
+    """(The geometry, the module that takes channels-last arrays); numbers: (stride, padding, dilation, groups)."""
+    out_size = output_size("conv2d", x_shape[2:], weight_shape[2:], *numbers[:3])
+    geometry = geometry_of(x_shape, weight_shape, out_size, *numbers)
+    return geometry, choose(x_shape[0], geometry, dtype, weight_is_kept)
 
 
 def geometry_of(x_shape, weight_shape, out_size, stride, padding, dilation, groups):

@@ -31,9 +31,9 @@ def with_numpys_words(function: Callable[P, R]) -> Callable[P, R]:
 
 def check_tensors(op: str, required: dict[str, Any], optional: dict[str, Any] | None = None) -> None:
     """TypeError, by name, for an argument of `op` that is no Tensor; an optional one may be None."""
-    given = {name: value for name, value in (optional or {}).items() if value is not None}
-    for name, value in {**required, **given}.items():
-        if not isinstance(value, Variable):
+    given = {**required, **optional} if optional else required
+    for name, value in given.items():
+        if not isinstance(value, Variable) and not (value is None and name not in required):
             several = isinstance(value, (tuple, list)) and any(isinstance(each, Variable) for each in value)
             way_out = "give one of the Tensors in it" if several else "wrap it in minicnn.Tensor(...)"
             raise TypeError(f"{op}: {name} is a {kind_of(value)}, not a Tensor; {way_out}")

@@ -207,16 +207,17 @@ def _padding_of_sides(op, padding, kernel, stride, dilation):
 def _check_shapes(op, x, weight, bias, groups):
     """ValueError unless the Variables are (N, C, H, W), (OC, C/groups, KH, KW) and (OC,) with the same C and OC."""
     check_images(op, x)
-    if weight.data.ndim != 4 or 0 in (weight.data.shape[0], *weight.data.shape[2:]):
-        raise ValueError(f"{op}: weight must be (OC, C/groups, KH, KW), none of them 0, got {weight.data.shape}")
-    channels, out_channels = x.data.shape[1], weight.data.shape[0]
+    shape, filters = x.data.shape, weight.data.shape  # (N, C, H, W), (OC, C/groups, KH, KW)
+    if len(filters) != 4 or 0 in (filters[0], *filters[2:]):
+        raise ValueError(f"{op}: weight must be (OC, C/groups, KH, KW), none of them 0, got {filters}")
+    channels, out_channels = shape[1], filters[0]
     if channels % groups or out_channels % groups:
         both = f"the {channels} input and the {out_channels} output channels"
         raise ValueError(f"{op}: groups must divide {both}, got {groups}")
-    if weight.data.shape[1] != channels // groups:
-        what = f"weight of shape {weight.data.shape} takes {weight.data.shape[1]} channels in each of {groups} group(s)"
-        last = x.data.shape[3] == weight.data.shape[1] * groups  # as other libraries have them
+    if filters[1] != channels // groups:
+        what = f"weight of shape {filters} takes {filters[1]} channels in each of {groups} group(s)"
+        last = shape[3] == filters[1] * groups  # as other libraries have them
         advice = "; pictures (N, H, W, C) want x.permute(0, 3, 1, 2)" if last else ""
-        raise ValueError(f"{op}: {what}, but input of shape {x.data.shape} has {channels // groups}{advice}")
+        raise ValueError(f"{op}: {what}, but input of shape {shape} has {channels // groups}{advice}")
     if bias is not None and bias.data.shape != (out_channels,):
         raise ValueError(f"{op}: bias must have shape ({out_channels},), one for each filter, got {bias.data.shape}")

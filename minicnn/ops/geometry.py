@@ -10,6 +10,7 @@ division drops its remainder.) With ``ceil_mode`` it is rounded up instead, exce
 inside the image or its leading padding.
 """
 
+import functools
 import math
 from typing import Any
 
@@ -39,6 +40,11 @@ def output_size(
     op: str, size: Any, kernel: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool = False
 ) -> tuple[int, int]:
     """(OH, OW) for images of `size` (H, W); padding is ((top, bottom), (left, right)). ValueError if nothing fits."""
+    return _output_size(op, tuple(size), tuple(kernel), tuple(stride), tuple(padding), tuple(dilation), ceil_mode)
+
+
+@functools.lru_cache(1024)  # a network asks the same again with each batch
+def _output_size(op, size, kernel, stride, padding, dilation, ceil_mode):
     height, width = (
         _positions(op, axis, ceil_mode, *geometry)
         for axis, *geometry in zip(("height", "width"), size, kernel, stride, padding, dilation, strict=True)

@@ -16,6 +16,7 @@ Source        Chellapilla et al. 2006; Jia, "Learning semantic image representat
 import math
 
 from ..gemm.matmul import SUMMANDS, multiply, multiply_transposed, padded, panels, transposing_space
+from ..gemm.shares import share
 from ..machine import memory, threads
 from .epilogue import Epilogue
 from .windows import filters_gradient, filters_of, phases, windows_of
@@ -28,16 +29,16 @@ def conv2d_forward(x, weight, bias, geometry, residual=None, relu=False):
     windows, results, count = windows_of(x, geometry), y.reshape(-1), filters // geometry.groups  # count: of a group
     depth, epilogue = windows.depth, Epilogue.of(bias, residual, relu)
 
-    def work(start, stop):  # of the places
+    def work(start, stop, left, right):  # of the places, and of the group's filters
         for first, last in windows.blocks(start, stop):
-            col = windows.rows(first, last, group)
-            c = results, first * filters + group * count, filters  # this group's columns of y (N*OH*OW, OC)
-            multiply(col, (b, 0), c, (last - first, depth, count), SUMMANDS)
-            epilogue.apply(c, last - first, count, group * count)
+            col, column = windows.rows(first, last, group), group * count + left
+            c = results, first * filters + column, filters  # these columns of y (N*OH*OW, OC)
+            multiply(col, (b, left * depth), c, (last - first, depth, right - left), SUMMANDS)
+            epilogue.apply(c, last - first, right - left, column)
 
     for group in range(geometry.groups):
         b = panels("im2col.b", weight, *filters_of(geometry, group))  # b (KH*KW*C, OC)
-        threads.run_chunks(work, math.prod(y.shape[:3]))
+        share(work, math.prod(y.shape[:3]), count, x.dtype)
     return y
 
 

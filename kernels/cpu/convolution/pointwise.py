@@ -13,6 +13,7 @@ Source    Lin, Chen, Yan, "Network in network", ICLR 2014; He et al. 2015 (bottl
 import math
 
 from ..gemm.matmul import SUMMANDS, multiply, multiply_transposed, padded, panels, transposing_space
+from ..gemm.shares import share
 from ..machine import memory, threads
 from .epilogue import Epilogue
 
@@ -60,13 +61,14 @@ def _rows_times(x, b, epilogue, depth, columns):
     y = memory.empty((*x.shape[:3], columns), x.dtype)
     rows, results = x.reshape(-1), y.reshape(-1)  # (N*H*W, depth), (N*H*W, columns): matrices in 1-D arrays
 
-    def work(start, stop):  # of the pixels
-        step = max(LEAST_ROWS, BLOCK_NUMBERS // max(1, columns))
-        for first in range(start, stop, step):
-            count = min(step, stop - first)
-            c = results, first * columns, columns  # the array, where the block begins, how far rows are apart
-            multiply((rows, first * depth, depth), (b, 0), c, (count, depth, columns), SUMMANDS)
-            epilogue.apply(c, count, columns)
+    def work(start, stop, first, last):  # of the pixels, and of the columns
+        some = last - first
+        step = max(LEAST_ROWS, BLOCK_NUMBERS // max(1, some))
+        for i in range(start, stop, step):
+            count = min(step, stop - i)
+            c = results, i * columns + first, columns  # the array, where the block begins, how far rows are apart
+            multiply((rows, i * depth, depth), (b, first * depth), c, (count, depth, some), SUMMANDS)
+            epilogue.apply(c, count, some, first)
 
-    threads.run_chunks(work, math.prod(x.shape[:3]))
+    share(work, math.prod(x.shape[:3]), columns, x.dtype)
     return y

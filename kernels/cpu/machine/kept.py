@@ -48,15 +48,16 @@ def readable(array):
 
 def plain(array):
     """``contiguous(array)``, as compiled loops take it, without a copy of an immutable one: they only read weights."""
-    return _alias(array) if is_immutable(array) else contiguous(array)
+    return kept(array, "plain", lambda space: _alias(array)) if is_immutable(array) else contiguous(array)
 
 
 class _Memory:
     """That of an array, as NumPy asks for it, who need not know that it is read-only."""
 
     def __init__(self, array):
-        self.array = array  # as long as there is an alias of it
-        self.__array_interface__ = array.__array_interface__ | {"data": (array.ctypes.data, False)}
+        self.bytes = array.base  # not the array, which what is kept of it must not hold
+        interface = array.__array_interface__
+        self.__array_interface__ = interface | {"data": (interface["data"][0], False)}
 
 
 def _alias(array):

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from paths import SUPPORT
 from minicnn.kernels.cpu import conv, conv_relu
 from minicnn.kernels.cpu.convolution import depthwise, im2col, pointwise, stem, windows, winograd, winograd_tiles
 from minicnn.kernels.cpu.convolution.cook_toom import cook_toom
+from minicnn.kernels.cpu.gemm import matmul, shares
 from minicnn.kernels.cpu.machine import threads
 from minicnn.kernels.cpu.machine.layout import behind_channels, channels_last
 from minicnn.ops import conv as reference
@@ -150,6 +152,22 @@ def test_epilogue(name):
             expected = y if more is None else y + more
             value = conv_relu.conv2d_relu_forward(x, weight, given, *geometry, more)
             np.testing.assert_array_equal(value, np.where(expected <= 0, 0, expected))
+
+
+@pytest.mark.parametrize("name", ["pointwise, deep", "pointwise, deeper", "strided"])
+def test_threads_share_filters_where_pixels_are_few(name, monkeypatch):
+    """Each works out the numbers, bit for bit, that it would if they shared the pixels."""
+    _, x_shape, weight_shape, *geometry = CASES[name]
+    x, weight, bias, grad_out = inputs(x_shape, weight_shape, geometry, np.float32)
+    threads.set_threads(2)
+    shared, results = [], []
+    run_chunks = lambda work, n: (shared.append(n), threads.run_chunks(work, n))  # noqa: E731
+    monkeypatch.setattr(shares, "threads", SimpleNamespace(threads=threads.threads, run_chunks=run_chunks))
+    for few in (shares.FEW_ROWS, 0):
+        monkeypatch.setattr(shares, "FEW_ROWS", few)
+        results.append(conv.conv2d_forward(x, weight, bias, *geometry))
+    np.testing.assert_array_equal(*results)
+    assert shared == [-(-weight_shape[0] // matmul.width(x.dtype)), grad_out[:, 0].size]  # panels, pixels
 
 
 @pytest.mark.parametrize("name", SIZES)
