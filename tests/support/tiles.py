@@ -6,6 +6,8 @@ rightly.
 """
 
 import ctypes
+import functools
+import itertools
 import re
 import struct
 
@@ -42,19 +44,16 @@ class Machine:
         """Execute instructions, with these numbers in registers."""
         self.registers, self.zero = dict(registers), False
         self.arrays = [(_address(array), _address(array) + array.nbytes) for array in arrays]
-        lines = [line.strip() for line in text.strip().splitlines()]
-        labels = {line[:-1]: i for i, line in enumerate(lines) if line.endswith(":")}
+        lines, labels = _parsed(text)
         at = 0
         while at < len(lines):
-            name, _, rest = lines[at].partition(" ")
+            name, operands = lines[at]
             at += 1
-            if name.endswith(":"):
-                continue
-            operands = re.findall(r"-?\d*\(.*?\)|[^,\s]+", rest)
             if name in ("jz", "jmp", "jnz"):
+                to, direction = labels[operands[0][:-1]], operands[0][-1]
+                assert direction == ("f" if to >= at else "b"), "a jump looks for its label on the other side"
                 if {"jz": self.zero, "jmp": True, "jnz": not self.zero}[name]:
-                    at = labels[operands[0][:-1]]
-                    assert (labels[operands[0][:-1]] >= at) == (operands[0][-1] in "bf")
+                    at = to
             else:
                 getattr(self, name)(*operands)
 
@@ -90,27 +89,23 @@ class Machine:
         self.tile(tile)[:] = 0
 
     def tileloadd(self, address, tile):
-        start, row = self.address(address)
-        for i, numbers in enumerate(self.tile(tile)):
-            numbers[:] = self.memory(start + i * row, len(numbers))
+        self.tile(tile)[:] = self.rows(address)
 
     def tilestored(self, tile, address):
-        start, row = self.address(address)
-        for i, numbers in enumerate(self.tile(tile)):
-            self.memory(start + i * row, len(numbers))[:] = numbers
+        self.rows(address)[:] = self.tile(tile)
 
     def tdpbf16ps(self, b, a, sums):
         """TDPBF16PS of Intel's reference: even and odd products apart, then both, then to the sums."""
         self.executed += 1
         a, b = (_flushed(self.tile(tile).view(np.uint16).astype(np.uint32) << 16) for tile in (a, b))
-        parts = np.zeros((2, 16, 16), np.float32)
+        a, b = a.reshape(16, 16, 2).transpose(1, 2, 0), b.reshape(16, 16, 2).transpose(0, 2, 1)  # (k, even and odd, 16)
         with np.errstate(invalid="ignore", over="ignore"):
-            for k in range(16):
-                pairs = a[:, 2 * k : 2 * k + 2].T[:, :, None], b[k].reshape(16, 2).T[:, None]  # even ones, odd ones
-                # products are exact in float32: rounding comes with the sum, as in a fused multiply-add
-                parts = _flushed(parts + pairs[0] * pairs[1])
+            products = a[..., None] * b[:, :, None]  # exact: rounding comes with the sum, as in a fused multiply-add
+            parts = np.add.accumulate(products)  # over k, one after the other
+            if (_flushed(parts) != parts).any():  # some part of a sum counts as zero, and changes what comes next
+                parts = list(itertools.accumulate(products, lambda total, more: _flushed(total + more)))
             total = self.tile(sums).view(np.float32)
-            total[...] = _flushed(total + _flushed(parts[0] + parts[1]))
+            total[...] = _flushed(total + _flushed(parts[-1][0] + parts[-1][1]))
 
     # Operands
 
@@ -132,11 +127,31 @@ class Machine:
         assert self.tiles, "a tile is used before ldtilecfg"
         return self.tiles[int(operand.removeprefix("%tmm"))]
 
+    def rows(self, operand):
+        """The 16 rows of 64 bytes at (where the first is, how far they are apart)."""
+        start, row = self.address(operand)
+        assert row >= 64, "rows overlap"
+        span = self.memory(start, 15 * row + 64)
+        return np.lib.stride_tricks.as_strided(span, (16, 64), (row, 1))
+
     def memory(self, start, size):
         """Bytes at an address, as an array."""
         inside = any(first <= start and start + size <= last for first, last in self.arrays)
         assert inside, f"{size} bytes at {start:#x} are in none of the arrays"
         return np.frombuffer((ctypes.c_uint8 * size).from_address(start), np.uint8)
+
+
+@functools.cache
+def _parsed(text):
+    """([(instruction, operands)], {label: the number of what comes behind it})."""
+    lines, labels = [], {}
+    for line in map(str.strip, text.strip().splitlines()):
+        if line.endswith(":"):
+            labels[line[:-1]] = len(lines)
+        else:
+            name, _, rest = line.partition(" ")
+            lines.append((name, re.findall(r"-?\d*\(.*?\)|[^,\s]+", rest)))
+    return lines, labels
 
 
 def _bytes(array, at, *row):

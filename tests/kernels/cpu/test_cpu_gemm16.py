@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from ml_dtypes import bfloat16
 from ways import WAYS, multiplying
@@ -51,7 +51,6 @@ def assert_close(found, expected, depth):
     assert np.abs(found - expected).max() <= 1e-6 * max(np.abs(expected).max(), depth**0.5)
 
 
-@settings(max_examples=60, deadline=None)
 @given(SIZES, st.integers(0, 3), st.integers(0, 99))
 def test_a_product_is_that_of_the_rounded_factors(size, gap, seed):
     (rows, depth, columns), rng = size, np.random.default_rng(seed)
@@ -63,7 +62,6 @@ def test_a_product_is_that_of_the_rounded_factors(size, gap, seed):
     np.testing.assert_array_equal(c, product(a, weight, columns, gap))
 
 
-@settings(max_examples=60, deadline=None)
 @given(SIZES, st.integers(0, 3), st.booleans(), st.integers(0, 99))
 def test_a_transposed_product_is_that_of_the_factors(size, gap, more, seed):
     (rows, depth, columns), rng = size, np.random.default_rng(seed)
