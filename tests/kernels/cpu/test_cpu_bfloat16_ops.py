@@ -160,6 +160,25 @@ def test_as_the_page_rounded_once(name, layout, monkeypatch):
         assert all(np.moveaxis(y, 1, -1).flags.c_contiguous for y in results), "it lies otherwise"
 
 
+IN_PLACE = {
+    "relu_forward": ("activation", ()),
+    "leaky_relu_forward": ("activation", (0.3,)),
+    "relu6_forward": ("activation", ()),
+    "dropout_forward": ("dropout", (0.3, 5, 6, 7)),
+}
+
+
+@every_layout
+@pytest.mark.parametrize("name", IN_PLACE)
+def test_in_place(name, layout):
+    """The same bits as in memory of its own, where the array lies."""
+    stem, numbers = IN_PLACE[name]
+    x, function = LAYOUTS[layout](images(2)), mirror(stem, name)
+    expected, strides = function(x, *numbers, None), x.strides
+    assert function(x, *numbers, x) is x and x.strides == strides
+    np.testing.assert_array_equal(wide(x), wide(expected))
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_no_images(name):
     stem, arguments = CASES[name]
