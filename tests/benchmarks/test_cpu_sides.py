@@ -3,6 +3,7 @@
 import argparse
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -120,12 +121,31 @@ def test_settings_that_speed_depends_on_are_recorded(torchvision, monkeypatch):
         assert "isa:Intel AVX2" in torch["oneDNN says"] and "convolution_direct" in torch["oneDNN says"]
 
 
-def test_a_slow_side_has_fewer_steps():
-    from cpubench.turns import run_one
+def test_what_a_compiler_needed_is_not_a_steps_memory():
+    from cpubench import worker
 
-    common = {**SMALL, "task": "infer", "steps": 3}
-    assert len(run_one("minicnn float32 fast", limit=0, **common)["seconds"]) == 1
-    assert len(run_one("minicnn float32 fast", limit=100, **common)["seconds"]) == 3
+    if not worker.FORGET.exists():
+        pytest.skip("only Linux can forget the peak of a process's memory")
+    np.ones(25_000_000)  # 191 MiB, given back at once
+    before = worker.resident_mib("VmHWM")
+    worker.forget_peak()
+    after = worker.resident_mib("VmHWM")
+    assert after < before - 150 and after >= worker.resident_mib("VmRSS") - 1
+
+
+def test_a_slow_side_has_fewer_steps(monkeypatch):
+    from cpubench import worker
+
+    calls = []
+    module = SimpleNamespace(prepare=lambda settings, **options: lambda: calls.append(options) or len(calls))
+    monkeypatch.setattr(worker.importlib, "import_module", lambda *name: module)
+    settings = {"side": "minicnn bfloat16 plain", "steps": 3}
+    run = worker.timed({**settings, "limit": 100})
+    assert len(run["seconds"]) == 3 and run["result"] == len(calls) == worker.UNTIMED + 3
+    assert calls[0] == {"precision": "bfloat16", "way": "plain"}
+    calls.clear()
+    run = worker.timed({**settings, "limit": 0})
+    assert len(run["seconds"]) == 1 and len(calls) == 2  # the first is never timed
 
 
 def turns_of(monkeypatch, seconds, limit=1000.0, pythons={}, rounds=3):  # noqa: B006  (nobody changes it)
