@@ -9,7 +9,7 @@ depthwise.py    a filter for each channel         nothing to multiply as matrice
 im2col.py       everything else                   windows are copied together in the cache          6e-7
 bfloat16.py     all of it in bfloat16, but        products alone: units that multiply bfloat16 do   3e-7
                 depthwise.py's                    so sooner than Winograd's way is gone
-winograd16.py   winograd.py's in bfloat16, where  Winograd's way, in float32                        9e-6
+winograd16.py   winograd.py's in bfloat16, where  Winograd's way, in float32                        8e-6
                 no unit multiplies bfloat16
 
 Rounding: the largest difference to float64 over the largest result, in any pass of layers like those of AlexNet and
