@@ -18,7 +18,7 @@ from .collectives import Cluster, Link
 from .networks import layers
 from .step import How, Work, efficiency, step_seconds
 
-CPU_RESULTS = Path(__file__).parents[1] / "results" / "cpu"
+CPU_RESULTS = Path(__file__).parents[1] / "results" / "cpu" / "libraries"  # not measured anew with every kernel
 
 
 class Case(NamedTuple):
@@ -109,7 +109,7 @@ def on_processors(ethernet: str) -> Case:
 
     Sums begin after backward: MPI gets on with them only while it is called.
     """
-    runs = json.loads((CPU_RESULTS / "train_alexnet_b64_t2.json").read_text())["runs"]["minicnn fast"]
+    runs = json.loads((CPU_RESULTS / "train_alexnet_b64_t2.json").read_text())["runs"]["minicnn float32 fast"]
     seconds = statistics.median(second for run in runs for second in run["seconds"])
     cluster = Cluster(1, Link(0.0, float("inf")), sources.network(ethernet, hop=sources.HOP_TCP))
     how = How(overlap=False, bucket_bytes=float("inf"), jitter=fitted()[1])

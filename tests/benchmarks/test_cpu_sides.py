@@ -72,6 +72,7 @@ def test_pytorch_computes_in_the_precision_that_is_asked_for(torchvision):
     assert rounded != pytest.approx(exact, rel=1e-4) and rounded == pytest.approx(exact, rel=0.05)
 
 
+@pytest.mark.slow
 def test_minicnn_computes_in_the_precision_that_is_asked_for():
     from cpubench.turns import run_one
 
