@@ -1,4 +1,4 @@
-"""A step of minicnn, in either precision: on tier "fast", on tier "plain", or "fused", by ``minicnn.fuse``."""
+"""A step of minicnn, in either precision: on tier "fast", "plain", or "fused", by ``minicnn.fuse`` and ``seal``."""
 
 import numpy as np
 
@@ -13,7 +13,8 @@ def prepare(settings, precision, way):
     minicnn.manual_seed(0)
     images, labels = batch(settings)
     model, images = created(minicnn.models, settings), minicnn.Tensor(images)
-    model = minicnn.fuse(model, images.shape[1:]) if way == "fused" else model  # folded in float32
+    if way == "fused":
+        model = minicnn.seal(minicnn.fuse(model, images.shape[1:]))  # folded in float32
     minicnn.set_precision(precision)
     if settings["task"] == "train":
         optimizer = minicnn.optim.SGD(model.parameters(), **SGD)
