@@ -141,6 +141,12 @@ def convolutions(label, x_shape, weight_shape, stride=1, padding=0, dilation=1, 
     return found + [found[0]._replace(op=way.__name__, kernel=way) for way in slow]
 
 
+def with_relu(label, *sizes):
+    """The convolution of these sizes with the residual and the ReLU behind it, as one op."""
+    first, *_ = convolutions(label, *sizes)
+    return cases("conv_relu", label, {**first.values, "residual": first.values["grad_out"]}, first.operations)
+
+
 def transposed(label, x_shape, weight_shape, stride, padding, groups=1):
     """Transposed convolutions, without output padding."""
     n, _, *size = x_shape

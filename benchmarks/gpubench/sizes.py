@@ -11,6 +11,7 @@ from . import cases
 def tiny():
     products = cases.linears(2, 3, 4)
     grouped = cases.convolutions("grouped", (1, 4, 4, 5), (4, 2, 2, 3), padding=1, groups=2, rungs=True)
+    fused = cases.with_relu("padded", (1, 2, 4, 5), (4, 2, 2, 3), 1, 1)
     images = [
         *cases.elementwise((1, 2, 3, 3)), *cases.batch_norms((2, 8, 2, 2)),
         *cases.pools((1, 2, 4, 5), (2, 3), (2, 1), (1, 1)),
@@ -27,7 +28,8 @@ def tiny():
         *products, *cases.ladder(3, 4, 5), *grouped, *cases.transposed("doubled", (1, 2, 2, 3), (2, 3, 2, 2), 2, 0),
         *[case for case in many_positions if case.op == "conv2d_grad_weight"],
         *cases.rounded(products, ["tf32"]), *cases.rounded(grouped, ["float16"]), *cases.updates([(3,), (2, 2)]),
-        *cases.casts((1, 2, 3, 4)), *cases.casts((3, 5)), *cases.in_bfloat16([*products, *grouped, *images]),
+        *fused, *cases.casts((1, 2, 3, 4)), *cases.casts((3, 5)),
+        *cases.in_bfloat16([*products, *grouped, *fused, *images]),
         *cases.on_hopper(grouped), *cases.in_bfloat16(many_channels),
     ]  # fmt: skip
 
@@ -37,6 +39,7 @@ def check():
     layers = [
         *cases.convolutions("AlexNet conv1", (2, 3, 224, 224), (64, 3, 11, 11), 4, 2, rungs=True),
         *cases.convolutions("ResNet 3x3 stride 2", (3, 64, 29, 29), (128, 64, 3, 3), 2, 1, rungs=True),
+        *cases.with_relu("ResNet 3x3", (3, 64, 15, 13), (72, 64, 3, 3), 1, 1),
         *cases.convolutions("groups, dilation", (2, 6, 17, 23), (10, 3, 3, 2), 1, ((2, 0), (1, 3)), 2, 2, rungs=True),
     ]
     images = [
@@ -67,6 +70,7 @@ def timed():
     layers = [
         *cases.convolutions("AlexNet conv3", (128, 192, 13, 13), (384, 192, 3, 3), 1, 1),
         *cases.convolutions("ResNet 3x3, 64 of 56x56", (64, 64, 56, 56), (64, 64, 3, 3), 1, 1),
+        *cases.with_relu("ResNet 3x3, 64 of 56x56", (64, 64, 56, 56), (64, 64, 3, 3), 1, 1),
         *cases.convolutions("ResNet 3x3, 256 of 14x14", (64, 256, 14, 14), (256, 256, 3, 3), 1, 1),
         *cases.convolutions("ResNet 1x1, 256 to 64 of 56x56", (64, 256, 56, 56), (64, 256, 1, 1)),
         *cases.linears(128, 9216, 4096),

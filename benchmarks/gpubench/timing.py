@@ -63,6 +63,7 @@ TWINS = {  # PyTorch's functions, {name of ours: one that does the same}
     "linear_grad_x": lambda torch, grad_out, weight: grad_out @ weight,
     "linear_grad_weight": lambda torch, grad_out, x: grad_out.T @ x,
     "conv2d_forward": lambda torch, *given: torch.nn.functional.conv2d(*given),
+    "conv2d_relu_forward": lambda torch, *given: torch.nn.functional.conv2d(*given[:-1]).add_(given[-1]).relu_(),
     "conv2d_grad_x": lambda torch, grad, shape, weight, *rest: torch.nn.grad.conv2d_input(shape, weight, grad, *rest),
     "conv_transpose2d_forward": lambda torch, x, weight, bias, out_size, stride, padding, dilation, groups: (
         torch.nn.functional.conv_transpose2d(x, weight, bias, stride, padding, 0, groups, dilation)
