@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from .device import DeviceError, as_array, device_of, is_array
+from .immutable import is_immutable, is_writeable
 from .precision import BFLOAT16, narrow, wide
 from .settings import kind_of
 from .types import Array
@@ -71,8 +72,9 @@ def _are_alike(inputs):
 
 def check_writeable(op: str, array: Array) -> None:
     """ValueError for an array that an op shall write into and that cannot be."""
-    if not getattr(array.flags, "writeable", True):  # CuPy's arrays all are, and have no such flag
-        raise ValueError(f"{op}: the memory of shape {array.shape} is read-only; .clone() makes a writeable copy")
+    if not is_writeable(array):
+        way_out = "minicnn.seal(model, False) ends that" if is_immutable(array) else ".clone() makes a writeable copy"
+        raise ValueError(f"{op}: the memory of shape {array.shape} is read-only; {way_out}")
 
 
 def checked_result(op: str, array: Any, needs_grad: bool) -> Array:

@@ -26,6 +26,11 @@ def immutable(array: Array) -> Array:
     return np.ndarray(array.shape, array.dtype, Fixed(array.tobytes()))  # in C order
 
 
+def is_writeable(array: Array) -> bool:
+    """Whether an array can be written into."""
+    return getattr(array.flags, "writeable", True)  # those of a GPU all are, and CuPy's have no such flag
+
+
 def is_immutable(array: Any) -> bool:
     """Whether `array` is one that ``immutable`` has made: a view of one is not."""
     return type(array) is np.ndarray and type(array.base) is Fixed

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ..contract import check_writeable
 from ..types import Array
 from ..variable import FLOATS
 from .sums import Sum
@@ -56,5 +57,6 @@ def running_statistics(model: Any, parts: int, ranks: int) -> list[Any]:
 
 def put(tensor: Any, array: Array) -> None:
     """Write into a tensor's own memory; a graph that has saved it will notice."""
+    check_writeable("DataParallel", tensor.data)
     tensor.data[...] = array
     tensor.version.count += 1

@@ -112,6 +112,8 @@ class _Stays(Exception):
 def _layer_before(name, modules, trial):
     """The name of the layer that does the batch norm's work in future; _Stays if there is none."""
     call = _only_call(name, modules[name], trial)
+    if is_looked_at(modules[name]):
+        raise _Stays(f"since {name} has hooks, which may look at what it makes, or change it")
     if type(call.y) is not BatchNorm or not trial.uses(call.y):
         raise _Stays(f"since the network's result does not depend on what {name} makes")
     if call.y.training:
@@ -128,8 +130,9 @@ def _layer_before(name, modules, trial):
         raise _Stays(f"since what {before} makes is used elsewhere, too")
     if looking := [each.name for each in trial.calls if made.y in each.passing and is_looked_at(modules[each.name])]:
         raise _Stays(f"since {looking[0] or 'the network'} has hooks, which see what {before} makes")
-    if any(trial.uses(parameter) > 1 for parameter in layer.parameters()):
-        raise _Stays(f"since the parameters of {before} are used elsewhere, too")
+    for owner in before, name:
+        if any(trial.uses(parameter) > 1 for parameter in modules[owner].parameters()):
+            raise _Stays(f"since the parameters of {owner} are used elsewhere, too")
     return before
 
 
@@ -174,7 +177,13 @@ def _fold(before: str, layer: Any, name: str, norm: Any) -> None:
 
 def _check_results(trial):
     """RuntimeError unless the model still gives what it gave, but for rounding."""
-    for before, now in zip(trial.results, trial.again(), strict=True):
+    try:
+        results = trial.again()
+    except Exception as error:  # a network's own code, of which a batch norm is gone
+        what = f"the copy does not run any more ({type(error).__name__}: {error})"
+        why = "does its forward look at a batch norm's tensors?"
+        raise RuntimeError(f"fuse: {what}; {why} Such a network cannot be fused") from error
+    for before, now in zip(trial.results, results, strict=True):
         if before.dtype.kind != "f":
             continue
         largest = np.abs(before[np.isfinite(before)]).max(initial=0)

@@ -4,7 +4,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from ..immutable import immutable, is_immutable
+from ..immutable import immutable, is_writeable
 from ..settings import flag, kind_of
 from .module import Module
 
@@ -25,11 +25,19 @@ def seal(model: M, sealed: bool = True) -> M:
 
     Whatever would change a weight is an error, but ``weight.data = array`` gives it another one. Copies
     (``copy.deepcopy``, pickle) and networks that are moved or converted (``to``) are frozen, but no longer sealed.
-    sealed=False: the weights can be changed again; ``freeze(False)`` has them trained. On a GPU nothing is kept, and
-    arrays there stay as they are. Returns the model.
+    sealed=False: every array that is read-only becomes one that can be written to; ``freeze(False)`` has them trained.
+    On a GPU nothing is kept, and arrays there stay as they are. Returns the model.
     """
     if not isinstance(model, Module):
         raise TypeError(f"seal: takes a Module, not a {kind_of(model)}")
     if flag("seal", "sealed", sealed):
-        return model.freeze()._convert(immutable)
-    return model._convert(lambda array: np.array(array) if is_immutable(array) else array)
+        return _exchange(model.freeze(), immutable)
+    return _exchange(model, lambda array: array if is_writeable(array) else np.array(array))
+
+
+def _exchange(model, convert):
+    """The model with other arrays, all made before the first one is exchanged. Gradients are no part of its state."""
+    tensors = [*model.parameters(), *model.buffers()]
+    for tensor, array in [(tensor, convert(tensor.data)) for tensor in tensors]:
+        tensor.data = array
+    return model

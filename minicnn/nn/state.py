@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..device import host_array
+from ..immutable import is_writeable
 from ..tensor import Tensor
 
 
@@ -41,7 +42,7 @@ def load_state(model: str, own: Mapping[str, Tensor], state: Mapping[str, Any], 
         raise ValueError(f"load_state_dict: {len(wrong)} shapes differ from this {model}'s{_some(wrong)}")
     if wrong := _torn(own, arrays):
         raise ValueError(f"load_state_dict: of one tensor of this {model} the state has two values{_some(wrong)}")
-    if sealed := [key for key in arrays if not getattr(own[key].data.flags, "writeable", True)]:  # on the GPU all are
+    if sealed := [key for key in arrays if not is_writeable(own[key].data)]:
         what = f"{len(sealed)} tensors of this {model} cannot be written to{_some(sealed)}"
         raise ValueError(f"load_state_dict: {what}; minicnn.seal(model, False) ends that")
     new = {key: Tensor(a.astype(own[key].dtype)).to(own[key].device) for key, a in arrays.items()}

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from ..contract import check_writeable
 from ..precision import wide_dtype
 from ..settings import real
 from ..variable import Variable
@@ -55,4 +56,9 @@ def _checked(op, inputs, running, training):
         if value is not None and value.data.dtype != dtype:
             wanted = "which takes float32 beside it" if x.data.dtype != dtype else "convert one by .astype(...)"
             raise TypeError(f"{op}: {name} is {value.data.dtype}, input is {x.data.dtype}; {wanted}")
-    return None if running_mean is None else (running_mean.data, running_var.data)
+    if running_mean is None:
+        return None
+    running_arrays = running_mean.data, running_var.data
+    for array in running_arrays if training else ():  # before one of them has changed
+        check_writeable(f"{op}: running statistics", array)
+    return running_arrays

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from ..device import device_of
+from ..immutable import is_immutable, is_writeable
 from ..settings import kind_of, whole
 from ..types import Array
 from ..variable import Variable, is_float
@@ -16,13 +17,9 @@ MOST_STEPS = 1 << 53  # what floats count to
 def belong_together(w: Array, grad: Array, *kept: Array | None) -> bool:
     """Whether a kernel may be handed a parameter with its gradient and what is kept for it (or None), and reads by one
     index: they are of one shape and dtype, on one device, and all but the gradient can be written into."""
-    if w.dtype.char not in "fd" or not _is_writeable(w):  # float32, float64
+    if w.dtype.char not in "fd" or not is_writeable(w):  # float32, float64
         return False
-    return _are_alike(w, grad) and all(a is None or (_are_alike(w, a) and _is_writeable(a)) for a in kept)
-
-
-def _is_writeable(array):
-    return getattr(array.flags, "writeable", True)  # on the GPU all are
+    return _are_alike(w, grad) and all(a is None or (_are_alike(w, a) and is_writeable(a)) for a in kept)
 
 
 def _are_alike(a, b):
@@ -36,6 +33,8 @@ def unequal(optimizer: Any, where: str, *arrays: Array | None) -> ValueError:
     has = [f"{name} has shape {a.shape}, {a.dtype} on {device_of(a)}" for name, a in named if a is not None]
     rule = "all must be alike, float32 or float64, and writeable, but for the gradient"
     advice = "Where parameters are exchanged, make a new optimiser"
+    if is_immutable(arrays[0]):
+        advice = "The network is sealed: minicnn.seal(model, False) ends that"
     what = f"{type(optimizer).__name__}.step: {where} cannot be changed"
     return ValueError(f"{what}: {', '.join(has)}; {rule}. {advice}")
 

@@ -195,6 +195,7 @@ LEFT = {  # what runs; what is said of `a`, or of `b`
     "rows of a linear layer": (lambda m, x: m.a(m.linear(x)[:, [0, 1, 2, 0]]), "a", "not what a Conv2d"),
     "another channel axis": (lambda m, x: m.b(m.linear(x.mean(dim=1)[:, :4])), "b", "for each of its channels"),
     "the weight is used, too": (lambda m, x: m.a(m.first(x)) * m.first.weight.sum(), "a", "parameters of first"),
+    "its own weight is used, too": (lambda m, x: m.b(m.third(x)) * m.b.weight.sum(), "b", "parameters of b are"),
     "it is not run": (lambda m, x: m.first(x), "a", "a does not run in evaluation"),
     "its result is thrown away": (lambda m, x: (m.a(m.first(x)), m.third(x))[1], "a", "does not depend on what a"),
     "no gradient is recorded": (no_grad()(lambda m, x: m.a(m.first(x))), "a", "does not depend on what a"),
@@ -223,6 +224,7 @@ class Own(nn.Conv2d):
 CHANGES = {
     "a hook of the convolution": (lambda m: m.first.register_forward_hook(lambda *args: None), "first has hooks"),
     "a hook of the batch norm": (lambda m: m.a.register_forward_pre_hook(lambda *args: None), "a has hooks"),
+    "a hook that doubles": (lambda m: m.a.register_forward_hook(lambda layer, x, y: y * 2), "a has hooks"),
     "another forward": (
         lambda m: setattr(m.first, "forward", lambda x: F.conv2d(x, m.first.weight, None, 1, 1)),
         "own",
@@ -473,6 +475,8 @@ def test_what_the_graph_does_not_know_is_found_by_the_result():
         fused_of(hidden)
     with raises(RuntimeError, "fuse", "random"):
         fused_of(lambda m, x: F.dropout(m.a(m.first(x)), 0.5))
+    with raises(RuntimeError, "fuse", "does not run any more", "running_var", "a batch norm's tensors"):
+        fused_of(lambda m, x: m.a(m.first(x)) * m.a.running_var.sum())
 
 
 def test_it_prints_as_what_it_is():

@@ -8,7 +8,8 @@ import pytest
 
 import minicnn
 from minicnn import Tensor, nn, optim
-from minicnn.immutable import is_immutable
+from minicnn.distributed.running import put
+from minicnn.immutable import immutable, is_immutable
 
 
 def network():
@@ -115,6 +116,48 @@ def test_optimisers_leave_it_alone():
     head(model(Tensor(np.ones((2, 3, 16, 16), np.float32)))).sum().backward()
     optimizer.step()
     np.testing.assert_array_equal(scores(model), before)
+
+
+def test_whoever_trains_it_all_the_same_is_told_the_way_out():
+    model, x = minicnn.seal(network()).freeze(False), Tensor(np.ones((2, 3, 16, 16), np.float32))
+    model.eval()(x).sum().backward()
+    before = [np.array(tensor.data) for tensor in (*model.parameters(), *model.buffers())]
+    for train in (
+        optim.SGD(model.parameters(), lr=0.1).step,
+        optim.Adam(model.parameters()).step,
+        lambda: model.train()(x),  # running statistics
+        lambda: nn.init.zeros_(model[0].weight),
+        lambda: put(model[0].weight, np.zeros((16, 3, 5, 5), np.float32)),  # what another rank has
+    ):
+        with pytest.raises(ValueError, match=r"minicnn\.seal\(model, False\) ends that"):
+            train()
+    for tensor, expected in zip((*model.parameters(), *model.buffers()), before, strict=True):
+        np.testing.assert_array_equal(tensor.data, expected)
+
+
+def test_running_statistics_of_which_one_is_read_only_stay_as_they_are():
+    norm, x = nn.BatchNorm2d(3), Tensor(np.ones((2, 3, 4, 4), np.float32))
+    norm.running_var.data = immutable(norm.running_var.data)
+    for tier in ("plain", "fast"):
+        with minicnn.tier(tier), pytest.raises(ValueError, match=r"batch_norm: running statistics.*read-only"):
+            norm(x)
+        assert not norm.running_mean.numpy().any()
+
+
+def test_gradients_can_be_written_to():
+    model = network()
+    model(Tensor(np.ones((2, 3, 16, 16), np.float32))).sum().backward()
+    minicnn.seal(model).zero_grad(set_to_none=False)
+    assert not model[0].weight.grad.numpy().any()
+
+
+def test_weights_that_were_read_only_without_it():
+    """What load_state_dict advises helps for these, too."""
+    layer = nn.Linear(3, 2)
+    layer.weight.data.flags.writeable = False
+    with pytest.raises(ValueError, match=r"1 tensors of this Linear.*minicnn\.seal\(model, False\)"):
+        layer.load_state_dict(nn.Linear(3, 2).state_dict())
+    minicnn.seal(layer, False).load_state_dict(nn.Linear(3, 2).state_dict())
 
 
 def test_another_array():
