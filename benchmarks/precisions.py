@@ -140,10 +140,9 @@ def summarise(folder):
     for name, logs in found.items():
         ends = {precision: [each[-1] for each in seeds] for precision, seeds in logs.items()}
         parts = [f"{key} {min(v):.1f} to {max(v):.1f} %, mean {mean(v):.1f}" for key, v in ends.items()]
-        least, most = min(ends["float32"]), max(ends["float32"])
-        within = least <= mean(ends["bfloat16"]) <= most
-        verdict = "ends within float32's spread" if within else "does NOT end within float32's spread"
-        say(f"{name}: {'; '.join(parts)}: bfloat16's mean {verdict}")
+        end, float32 = mean(ends["bfloat16"]), ends["float32"]
+        where = "BELOW" if end < min(float32) else "above" if end > max(float32) else "within"
+        say(f"{name}: {'; '.join(parts)}: bfloat16's mean ends {where} float32's spread")
     if found:
         draw(folder / "curves.png", found)
         say(f"figure: {folder / 'curves.png'}")

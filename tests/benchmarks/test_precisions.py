@@ -74,10 +74,11 @@ def test_what_is_there_is_not_run_again(precisions, called, monkeypatch, tmp_pat
     assert len(calls) == 5 and calls[-1][1].precision == "bfloat16"
 
 
-def test_a_worse_end_is_said(precisions, called, monkeypatch, tmp_path, capsys):
-    called[1]["by"] = 2.0
+@pytest.mark.parametrize(("worse", "where"), [(2.0, "BELOW"), (0.5, "within"), (-2.0, "above")])
+def test_where_bfloat16_ends_is_said(precisions, called, monkeypatch, tmp_path, capsys, worse, where):
+    called[1]["by"] = worse
     main(precisions, monkeypatch, "--seeds", 0, 1, 2, "--out", tmp_path)
-    assert "bfloat16's mean does NOT end within float32's spread" in capsys.readouterr().out
+    assert f"bfloat16's mean ends {where} float32's spread" in capsys.readouterr().out
 
 
 def test_pictures_are_asked_for(precisions, monkeypatch, tmp_path, capsys):
