@@ -42,14 +42,12 @@ _ARCH_PRCTL, _ASK_FOR_STATE, _TILES = 158, 0x1023, 18  # Linux, x86-64: ARCH_REQ
 def unit():
     """Its name. EnvVarError if $MINICNN_CPU names one that is not there, or that the system refuses."""
     name = one_of("MINICNN_CPU", tuple(UNITS))
+    there = (each for each in UNITS if why_not(each) is None)  # the best first; the system is asked only if need be
     if name is None:
-        return next(name for name in UNITS if why_not(name) is None)
+        return next(there)
     if reason := why_not(name):
-        best = next(name for name in UNITS if why_not(name) is None)
-        raise EnvVarError(
-            f"MINICNN_CPU={name}: {reason}; take the variable away, or name what there is: {best}, or a unit below it "
-            f"({', '.join(UNITS)})"
-        )
+        way_out = f"take the variable away, or name what there is: {', '.join(there)}"
+        raise EnvVarError(f"MINICNN_CPU={name}: {reason}; {way_out}")
     return name
 
 
