@@ -2,8 +2,8 @@
 
 Of a Python file, the functions that a mutation changes exchange their code, which reaches every module that has
 imported them. What Numba has compiled of them for the processor is compiled again, and so is what calls them, and
-nothing else: without a cache, and under the same names in all modules. Kernels of Numba CUDA are loaded anew before,
-for the emulated GPU. Of a CUDA file, the emulator compiles the wrong text in its place.
+nothing else: without a cache, and under the same names in all modules, those of the tests included. Kernels of Numba
+CUDA are loaded anew before, for the emulated GPU. Of a CUDA file, the emulator compiles the wrong text in its place.
 """
 
 import contextlib
@@ -11,6 +11,7 @@ import functools
 import importlib
 import inspect
 import itertools
+import sys
 import types
 
 import numba
@@ -67,19 +68,33 @@ def exchanged(mutation, text):
         try:
             for function, code in changed.items():
                 function.__code__ = wrongs[code]
+            forget()
             if mutation.file in CPU_FILES:
-                modules = list(map(module_of, CPU_FILES))
-                for old, new in compiled_anew(changed, modules):
-                    for module in modules:
+                for old, new in compiled_anew(changed, list(map(module_of, CPU_FILES))):
+                    for module in loaded():
                         for name in [name for name, value in vars(module).items() if value is old]:
                             monkeypatch.setattr(module, name, new)
             yield
         finally:
             for function, code in changed.items():
                 function.__code__ = code
+            forget()
             for setting, value, blocks in blocks_before:  # a wrong version may leave one open
                 setting.value, setting._open = value, blocks
             _tier._default = tier_before
+
+
+def loaded():
+    """The modules of the checkout, the tests' included, that are loaded."""
+    return [m for m in list(sys.modules.values()) if str(getattr(m, "__file__", None) or "").startswith(f"{ROOT}/")]
+
+
+def forget():
+    """No function keeps results of earlier calls: they may be those of a wrong version, or of the right one."""
+    for module in loaded():
+        for value in vars(module).values():
+            if isinstance(value, functools._lru_cache_wrapper) and value.cache_parameters()["maxsize"] is not None:
+                value.cache_clear()
 
 
 def module_of(file):

@@ -1,6 +1,7 @@
 """Each way to multiply bfloat16 numbers (kernels/cpu/gemm/bfloat16.py), whatever the processor's unit is."""
 
 import contextlib
+import threading
 
 import pytest
 from tiles import Machine
@@ -18,12 +19,22 @@ def multiplying(name):
     machine in Python has them."""
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.setattr(page, "way", WAYS[name])
-        machine = Machine()
+        of_thread, machines = threading.local(), []  # each thread has tiles of its own
+
+        def standing_for(name):
+            def function(*arguments):
+                if not hasattr(of_thread, "machine"):
+                    of_thread.machine = Machine()
+                    machines.append(of_thread.machine)
+                return getattr(of_thread.machine, name)(*arguments)
+
+            return function
+
         if name == "amx" and why_not("amx"):
             for function in ("_multiply", "_multiply_transposed", "_multiply_into"):
                 # Python's own, which finds these by name:
                 monkeypatch.setattr(amx, function, getattr(amx, function).py_func)
             for function in ("configure", "release", "multiply_tiles"):
-                monkeypatch.setattr(amx, function, getattr(machine, function))
+                monkeypatch.setattr(amx, function, standing_for(function))
         yield
-        assert machine.tiles is None, "tiles are not released"
+        assert all(machine.tiles is None for machine in machines), "tiles are not released"
