@@ -81,7 +81,8 @@ def test_a_killed_rank_takes_the_others_along():
     began = time.monotonic()
     code, said, by_mpiexec = ended(job)
     assert time.monotonic() - began < 5
-    assert code != 0 and said == "" and "9" in by_mpiexec
+    assert code != 0 and said == ""
+    assert "9" in by_mpiexec or code == -signal.SIGPIPE  # mpiexec itself may end before it can say so
 
 
 @pytest.mark.slow

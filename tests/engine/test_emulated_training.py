@@ -95,7 +95,13 @@ def two_steps(place, make, size):
 
 
 @pytest.mark.emulator
-@pytest.mark.parametrize("make", [small_alexnet, lambda: cifar_resnet(8)], ids=["alexnet", "resnet"])
+@pytest.mark.parametrize(
+    "make",
+    [
+        pytest.param(small_alexnet, id="alexnet"),
+        pytest.param(lambda: cifar_resnet(8), id="resnet", marks=pytest.mark.slow),
+    ],
+)
 def test_a_step_does_not_wait_for_the_gpu(monkeypatch, make):
     """Nothing is copied to the host, and no value is looked at, before the loss is asked for."""
 

@@ -30,8 +30,16 @@ template <typename T> __global__ void __launch_bounds__(1024) many(T *x) {
 
 
 USUAL = 90  # what every run compiles for; the others take a minute, too
-ONE_BY_ONE = [  # a file that is for one GPU alone is always compiled for it
-    pytest.param(path, sm, marks=[pytest.mark.slow] if sm != USUAL and architecture(path) is None else [])
+LONG = "conv.cu", "tensor_conv.cu", "tensor_conv_float.cu"  # half of the time of them all
+
+
+def _is_slow(path, sm):
+    """A file that is for one GPU alone is always compiled for it."""
+    return path.name in LONG or (sm != USUAL and architecture(path) is None)
+
+
+ONE_BY_ONE = [
+    pytest.param(path, sm, marks=[pytest.mark.slow] if _is_slow(path, sm) else [])
     for path in FILES
     for sm in architectures(path)
 ]

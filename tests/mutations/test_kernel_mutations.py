@@ -80,6 +80,7 @@ def test_is_noticed(tmp_path, mutation):
         assert caught.type is KernelError and any(report in str(caught.value) for report in reports), caught.value
 
 
+@pytest.mark.slow  # every run has most of them already, as tests
 @pytest.mark.parametrize("check", CHECKS)
 def test_the_check_itself_runs(check):
     run_check(check)

@@ -28,6 +28,7 @@ def test_is_rejected(mutation, tmp_path):
     assert not isinstance(caught.value, (NameError, SyntaxError)), "the mutation is no program"
 
 
+@pytest.mark.slow  # every run has them already, as tests
 @pytest.mark.parametrize("check", sorted({mutation.check for mutation in MUTATIONS}))
 def test_the_check_itself_runs(check):
     """Else everything would be "rejected"."""

@@ -5,6 +5,7 @@ import pytest
 from checks import (
     FAST_CPU,
     FAST_GPU,
+    Place,
     check_bfloat16,
     check_close,
     check_equals_torch,
@@ -113,7 +114,8 @@ def test_without_input_channels_the_bias_remains(place):
     assert grad_x.shape == (2, 0, 4, 5) and grad_weight.shape == (3, 0, 2, 2) and grad_bias.all()
 
 
-def test_images_taken_one_at_a_time_give_the_same(place, monkeypatch):
+def test_images_taken_one_at_a_time_give_the_same(monkeypatch):
+    place = Place("cpu", "plain")
     rng = np.random.default_rng(0)
     arrays = [rng.standard_normal(shape) for shape in ((5, 4, 6, 7), (6, 2, 3, 2), (6,))]
     y, grads = run(place, F.conv2d, arrays, groups=2)

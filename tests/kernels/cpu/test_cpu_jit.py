@@ -66,6 +66,7 @@ def test_a_change_of_a_function_that_is_inlined_reaches_its_callers(tmp_path, pa
     assert result(tmp_path) == FOUND  # the code of the former text is still there
 
 
+@pytest.mark.slow
 def test_a_function_from_elsewhere_is_compiled_anew(tmp_path, package):
     """In a notebook, say: its text is not that of kernels/cpu, and a constant is not in its bytecode."""
     own = "from package.machine.jit import jit\n@jit\ndef own(x):\n    return x + {}\nprint(own(1.0))"
@@ -98,6 +99,7 @@ def test_a_damaged_file_means_compiling_anew(tmp_path, package):
     assert done.stdout.split() == ["2.0", "0"] and "cannot be kept" in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("setting", [{"NUMBA_BOUNDSCHECK": "1"}, {"MINICNN_CPU": "baseline"}], ids=["numba", "unit"])
 def test_a_setting_that_changes_the_code_has_code_of_its_own(tmp_path, package, setting):
     if "MINICNN_CPU" in setting and unit() == "baseline":
@@ -108,6 +110,7 @@ def test_a_setting_that_changes_the_code_has_code_of_its_own(tmp_path, package, 
     assert result(tmp_path) == FOUND
 
 
+@pytest.mark.slow
 def test_processes_that_compile_at_the_same_time(tmp_path, package):
     """Each with a type of its own, and all with the same one, as the first step of several runs does."""
     code = (
@@ -141,6 +144,7 @@ def test_a_kill_between_compiling_and_renaming_leaves_nothing_that_is_run(tmp_pa
 
 
 @unix
+@pytest.mark.slow
 def test_without_a_folder_to_write_to_all_runs_and_says_so(tmp_path, package):
     (tmp_path / "file").touch()  # a file: not even an administrator can write below it
     nowhere = str(tmp_path / "file" / "folder")
