@@ -39,8 +39,8 @@ def test_is_rejected(mutation, tmp_path):
 @pytest.mark.slow  # every run has them already, as tests
 def test_the_checks_themselves_pass():
     errors = errors_of(CHECKS)
-    assert len(errors) == len(CHECKS)
     assert all(error is None or isinstance(error, pytest.skip.Exception) for error in errors.values()), errors
+    assert len(errors) == len(CHECKS), errors
 
 
 def test_every_file_has_a_mutation():
@@ -71,8 +71,7 @@ def errors_of(checks):
     for file, _, test in (check.partition("::") for check in checks):
         tests.append(f"{next(TESTS.rglob(file))}::{test}")
     with contextlib.redirect_stdout(io.StringIO()) as output:
-        code = pytest.main(
-            ["-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:faulthandler", *tests], plugins=[plugin]
-        )
+        options = ["-x", "-q", "-m", "", "-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:faulthandler"]
+        code = pytest.main([*options, *tests], plugins=[plugin])
     assert code in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED), output.getvalue()
     return plugin.found
