@@ -2,6 +2,7 @@
 the check is a test, by the name that pytest gives it."""
 
 import contextlib
+import importlib
 import io
 
 import pytest
@@ -27,6 +28,7 @@ LISTED = [pytest.param(m, marks=[pytest.mark.slow] if _is_slow(m) else []) for m
 
 @pytest.mark.parametrize("mutation", LISTED, ids=lambda mutation: f"{mutation.file}: {mutation.name}")
 def test_is_rejected(mutation, tmp_path):
+    importlib.import_module(mutation.check.partition(".")[0])  # or it would get, and keep, the wrong version
     with pytest.MonkeyPatch.context() as monkeypatch, in_force(mutation, tmp_path):
         monkeypatch.setattr(test_cpu_jit, "FOLDER", tmp_path / "kernels/cpu")  # its tests start programs with a file
         (error,) = errors_of([mutation.check]).values()

@@ -18,7 +18,7 @@ import numba
 import pytest
 from checks import loaded_anew
 from numba.extending import intrinsic
-from paths import ROOT
+from paths import ROOT, TESTS
 
 from minicnn import gradmode
 from minicnn.device import _tier
@@ -70,7 +70,8 @@ def exchanged(mutation, text):
                 function.__code__ = wrongs[code]
             forget()
             if mutation.file in CPU_FILES:
-                for old, new in compiled_anew(changed, list(map(module_of, CPU_FILES))):
+                modules = [*map(module_of, CPU_FILES), *(m for m in loaded() if is_of_tests(m.__name__))]
+                for old, new in compiled_anew(changed, modules):
                     for module in loaded():
                         for name in [name for name, value in vars(module).items() if value is old]:
                             monkeypatch.setattr(module, name, new)
@@ -127,7 +128,14 @@ def functions_of(module):
 
 
 def is_function(value):
-    return isinstance(plain(value), types.FunctionType) and plain(value).__module__.startswith("minicnn.")
+    if not isinstance(plain(value), types.FunctionType):
+        return False
+    module = plain(value).__module__
+    return module.startswith("minicnn.") or is_of_tests(module)
+
+
+def is_of_tests(name):
+    return str(getattr(sys.modules.get(name), "__file__", None) or "").startswith(f"{TESTS}/")
 
 
 def plain(value):
@@ -149,14 +157,17 @@ def compiled_anew(changed, modules):
     while len(stale) > count:
         count = len(stale)
         stale |= {plain(part) for part in parts if not stale.isdisjoint(used_by(plain(part)))}
-    python = types.FunctionType, functools._lru_cache_wrapper
-    old = [part for part in parts if plain(part) in stale and not isinstance(part, python)]
+    old = [part for part in parts if plain(part) in stale and is_compiled(part)]
     spaces = {function.__module__: dict(function.__globals__) for function in map(plain, old)}
     new = [compiled(part, spaces[part.__module__]) for part in old]
     for space in spaces.values():  # they find each other by name, when they are compiled, at the first call
         for name, value in space.items():
             space[name] = next((after for before, after in zip(old, new, strict=True) if before is value), value)
     return list(zip(old, new, strict=True))
+
+
+def is_compiled(part):
+    return isinstance(part, INTRINSIC) or hasattr(part, "targetoptions")
 
 
 def compiled(part, names):
