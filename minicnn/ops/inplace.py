@@ -70,6 +70,8 @@ def setitem(x: Variable, index: Any, value: Any) -> None:
         raise RuntimeError(f"x[index] = value is not recorded, and value requires a gradient; {advice}")
     device = device_of(x.data)
     value = _written(value, device)  # a number or an array
+    if getattr(value, "size", 0) == 1:
+        value = value.reshape(())  # for a single element NumPy takes no array that has axes
     check_writeable("x[index] = value", x.data)
     try:
         x.data[index_parts(index, device)] = value  # NumPy's, or CuPy's, own assignment

@@ -38,6 +38,14 @@ def test_numbers_that_do_not_fit_are_not_assigned():
     assert x.tolist() == [3, 4]
 
 
+@pytest.mark.parametrize("value", [np.array([5.0]), [[5.0]], Tensor([5.0]), Tensor(5.0)], ids=repr)
+def test_one_element_takes_an_array_of_one(place, value):
+    """As in PyTorch; NumPy's own arrays refuse it."""
+    x = place.tensor(np.zeros(4))
+    x[1] = value.to(x.device) if isinstance(value, Tensor) else value
+    np.testing.assert_array_equal(x.numpy(), [0, 5, 0, 0])
+
+
 def test_what_is_assigned_is_on_the_same_device(place):
     x = place.tensor(np.zeros(3, np.float32))
     x[[0, 2]] = [5.0, 6.0]
