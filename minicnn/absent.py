@@ -142,6 +142,7 @@ ABSENT = (  # (names, what to write instead, or why)
     ("data.ToTensor data.PILToTensor data.ConvertImageDtype",
      "leave it out: DataLoader makes Tensors of pictures, float32 from 0 to 1"),
     ("data.RandomHorizontalFlip", "RandomFlip(p)"),
+    ("data.AutoAugment data.AugMix data.RandomApply", "RandAugment and TrivialAugmentWide draw operations from a list"),
     ("data.Resize", "ResizeShorter(size), and a crop after it"),
     ("data.Sampler data.RandomSampler data.SequentialSampler data.SubsetRandomSampler data.WeightedRandomSampler "
      "data.BatchSampler", "DataLoader(shuffle=True), or Subset(dataset, order) in an order of your own"),

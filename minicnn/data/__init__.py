@@ -10,7 +10,10 @@ package, one file per step:
     subset.py     some classes, some pictures of each; a split by a seed
     augment.py    resize, crop, flip, pad, per picture          PIL image     -> PIL image
     distort.py    shift, turn, stretch, shear, bend
-    color.py      brightness, contrast, colours, cutout
+    color.py      brightness, contrast, colours
+    erase.py      a part of it taken away
+    policy.py     operations drawn from a list: RandAugment and its kind
+    adapt.py      other libraries' transforms
     transform.py  the end of them; masks and boxes, too         PIL image     -> uint8 (3, H, W)
     loader.py     the order of an epoch, batches, bad files     many pictures -> uint8 (N, 3, H, W)
     normalize.py  mean and scale, on the whole batch            uint8 batch   -> float32 batch
@@ -40,6 +43,7 @@ Needs NumPy and Pillow only (published.py: torchvision), and of minicnn nothing 
 from typing import TYPE_CHECKING
 
 from ..absent import absent
+from .adapt import Adapt
 from .augment import (
     CenterCrop,
     Pad,
@@ -52,25 +56,27 @@ from .augment import (
     WithMirror,
 )
 from .batch import Batch
-from .color import ColorJitter, ColorNoise, Cutout
+from .color import ColorJitter, ColorNoise
 from .datasets import Dataset, Subset, TensorDataset
 from .distort import LensDistortion, RandomAffine, RandomRotation, RandomStretch
+from .erase import Cutout, RandomErasing
 from .errors import BadImage, DataError
 from .folder import ImageFolder, train_and_val
 from .loader import DataLoader, TooManyBadImages
 from .normalize import ChannelMean, ChannelMeanStd, MeanImage, Normalize, ZeroToOne
+from .policy import RandAugment, TrivialAugmentWide
 from .sample import draw_sample
 from .subset import only_classes, random_split, some_per_class
 from .transform import Compose, to_array
 from .whiten import PCA, ZCA, Whitening
 
 __all__ = [
-    "PCA", "ZCA", "BadImage", "Batch", "CenterCrop", "ChannelMean", "ChannelMeanStd", "ColorJitter", "ColorNoise",
-    "Compose", "Cutout", "DataError", "DataLoader", "Dataset", "ImageFolder", "LensDistortion", "MeanImage",
-    "Normalize", "Pad", "RandomAffine", "RandomCrop", "RandomFlip", "RandomResizedCrop", "RandomRotation",
-    "RandomShorterSide", "RandomStretch", "ResizeShorter", "Subset", "TenCrop", "TensorDataset", "TooManyBadImages",
-    "Whitening", "WithMirror", "ZeroToOne", "draw_sample", "only_classes", "random_split", "some_per_class",
-    "to_array", "train_and_val",
+    "PCA", "ZCA", "Adapt", "BadImage", "Batch", "CenterCrop", "ChannelMean", "ChannelMeanStd", "ColorJitter",
+    "ColorNoise", "Compose", "Cutout", "DataError", "DataLoader", "Dataset", "ImageFolder", "LensDistortion",
+    "MeanImage", "Normalize", "Pad", "RandAugment", "RandomAffine", "RandomCrop", "RandomErasing", "RandomFlip",
+    "RandomResizedCrop", "RandomRotation", "RandomShorterSide", "RandomStretch", "ResizeShorter", "Subset", "TenCrop",
+    "TensorDataset", "TooManyBadImages", "TrivialAugmentWide", "Whitening", "WithMirror", "ZeroToOne", "draw_sample",
+    "only_classes", "random_split", "some_per_class", "to_array", "train_and_val",
 ]  # fmt: skip
 
 

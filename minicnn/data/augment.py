@@ -19,9 +19,9 @@ from typing import Any
 
 import numpy as np
 
-from ..settings import whole
+from ..settings import one_of, whole
 from .errors import BadImage
-from .geometry import Mirror, Resize, Window
+from .geometry import FILTERS, Mirror, Resize, Window
 from .ranges import color, interval, pixel_class
 from .transform import Geometric, Transform, image_alone, to_array
 
@@ -32,13 +32,14 @@ TRIES = 10  # of RandomResizedCrop
 class ResizeShorter(Geometric):
     """Resize so that the shorter side has `size` pixels and the aspect ratio stays (the longer side rounds down).
 
-    Pillow's antialiased bilinear filter, as torchvision on PIL images; without antialiasing trained nets lose
-    accuracy. BadImage for a picture so long and thin that it would have more than MAX_RESIZED pixels: 2 x 30,000,
-    a file of some kB, would become 256 x 3,840,000.
+    interpolation: "bilinear", "bicubic" or "nearest"; the first two are antialiased, as torchvision's of PIL images:
+    without, trained nets lose accuracy. BadImage for a picture so long and thin that it would have more than
+    MAX_RESIZED pixels: 2 x 30,000, a file of some kB, would become 256 x 3,840,000.
     """
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, interpolation: str = "bilinear") -> None:
         self.size = whole(self, "size", size)
+        self.interpolation = one_of(self, "interpolation", interpolation, FILTERS)
 
     def moves(self, size, rng=None):
         width, height = size
@@ -47,20 +48,19 @@ class ResizeShorter(Geometric):
             return []
         new_size = (self.size * width // shorter, self.size * height // shorter)
         if new_size[0] * new_size[1] > max(MAX_RESIZED, width * height):
-            raise BadImage(
-                f"a picture of {width} x {height} pixels",
-                f"too long and thin for {self}: {new_size[0]} x {new_size[1]} are more than {MAX_RESIZED:,} pixels",
-            )
+            what = f"too long and thin for ResizeShorter({self.size}): {new_size[0]} x {new_size[1]}"
+            raise BadImage(f"a picture of {width} x {height} pixels", f"{what} are more than {MAX_RESIZED:,} pixels")
         return [Resize(size, new_size)]
 
 
 class RandomShorterSide(Geometric):
     """Resize to a shorter side drawn uniformly from low, ..., high: ResNet's scale jitter [256, 480]."""
 
-    def __init__(self, low: int = 256, high: int = 480) -> None:
+    def __init__(self, low: int = 256, high: int = 480, interpolation: str = "bilinear") -> None:
         if not 1 <= low <= high:
             raise ValueError(f"RandomShorterSide: needs 1 <= low <= high, not low={low}, high={high}")
         self.low, self.high = low, high
+        self.interpolation = one_of(self, "interpolation", interpolation, FILTERS)
 
     def moves(self, size, rng):
         return ResizeShorter(int(rng.integers(self.low, self.high + 1))).moves(size)
@@ -100,10 +100,13 @@ class RandomResizedCrop(Geometric):
     Source: Szegedy et al. 2015, "Going deeper with convolutions", section 6. As torchvision's.
     """
 
-    def __init__(self, size: int, scale: Any = (0.08, 1.0), ratio: Any = (3 / 4, 4 / 3)) -> None:
+    def __init__(
+        self, size: int, scale: Any = (0.08, 1.0), ratio: Any = (3 / 4, 4 / 3), interpolation: str = "bilinear"
+    ) -> None:
         self.size = whole(self, "size", size)
         self.scale = interval(self, "scale", scale, above=0, at_most=1)
         self.ratio = interval(self, "ratio", ratio, above=0)
+        self.interpolation = one_of(self, "interpolation", interpolation, FILTERS)
 
     def moves(self, size, rng):
         window = self._window(size, rng)

@@ -1,8 +1,7 @@
-"""What changes the values of pixels and not their places: brightness, contrast, colours; a square cut out.
+"""What changes the values of pixels and not their places: brightness, contrast, colours.
 
 Source: Krizhevsky et al. 2012, section 4.1 (ColorNoise); Howard 2013, "Some improvements on deep convolutional neural
-network based image classification" (ColorJitter); DeVries and Taylor 2017, "Improved regularization of convolutional
-neural networks with cutout".
+network based image classification" (ColorJitter).
 """
 
 from collections.abc import Iterable
@@ -10,11 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from ..settings import whole
 from ..types import Array
 from .covariance import Covariance, principal_axes
-from .ranges import around, color
-from .transform import Photometric, color_for
+from .ranges import around
+from .transform import Photometric
 
 
 class ColorJitter(Photometric):
@@ -33,26 +31,7 @@ class ColorJitter(Photometric):
 
     def change(self, image, rng):
         for name in rng.permutation(["brightness", "contrast", "saturation", "hue"]):
-            image = _changed(image, name, rng.uniform(*getattr(self, name)))
-        return image
-
-
-class Cutout(Photometric):
-    """A square of `length` pixels set to `fill`, its middle on any pixel of the picture, so that near an edge a part of
-    it lies outside. The network must not rely on one part of an object; mask and boxes still say what is hidden.
-
-    The paper uses 16 pixels for CIFAR-10 and 8 for CIFAR-100, and cuts out after the mean has been subtracted: its zero
-    is the mean colour, fill=(125, 123, 114) there. Here it is black unless said otherwise.
-    """
-
-    def __init__(self, length: int, fill: Any = 0) -> None:
-        self.length, self.fill = whole(self, "length", length), color(self, "fill", fill)
-
-    def change(self, image, rng):
-        x, y = rng.integers(0, image.size) - self.length // 2
-        image = image.copy()
-        box = (int(x), int(y), int(x) + self.length, int(y) + self.length)
-        image.paste(color_for(self, self.fill, image), box)
+            image = changed(image, name, rng.uniform(*getattr(self, name)))
         return image
 
 
@@ -139,11 +118,13 @@ class ColorNoise(Photometric):
         return f"ColorNoise(sigma={self.sigma}, sqrt={self.sqrt}{fitted})"
 
 
-def _changed(image, name, amount):
+def changed(image: Any, name: str, amount: float) -> Any:
+    """The PIL image with this much "brightness", "contrast", "saturation" or "sharpness" (1: as it is), or with its
+    "hue" turned by so much of the colour wheel."""
     from PIL import Image, ImageEnhance
 
     if name != "hue":
-        enhance = {"brightness": "Brightness", "contrast": "Contrast", "saturation": "Color"}[name]
+        enhance = "Color" if name == "saturation" else name.capitalize()
         return image if amount == 1 else getattr(ImageEnhance, enhance)(image).enhance(amount)
     if amount == 0 or image.mode != "RGB":  # a grey picture has no hue
         return image

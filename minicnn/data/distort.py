@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..settings import one_of
+from ..types import Array
 from .geometry import Affine, Lens
 from .ranges import around, color, interval, pair, pixel_class
 from .transform import Geometric
@@ -53,7 +54,7 @@ class RandomAffine(_Distortion):
         self._set_reading(interpolation, fill, mask_fill)
 
     def moves(self, size, rng):
-        turned = _turn(rng.uniform(*self.degrees))
+        turned = turn(rng.uniform(*self.degrees))
         farthest = np.multiply(self.translate, size)
         shift = np.rint(rng.uniform(-farthest, farthest))
         scale = rng.uniform(*self.scale)
@@ -73,7 +74,7 @@ class RandomRotation(_Distortion):
         self._set_reading(interpolation, fill, mask_fill)
 
     def moves(self, size, rng):
-        return [Affine.around(np.array(size) / 2, _turn(-rng.uniform(*self.degrees)))]
+        return [Affine.around(np.array(size) / 2, turn(-rng.uniform(*self.degrees)))]
 
 
 class RandomStretch(_Distortion):
@@ -103,7 +104,7 @@ class LensDistortion(_Distortion):
         return [Lens(rng.uniform(*self.bend), size)]
 
 
-def _turn(degrees):
-    """Clockwise: y points downwards."""
-    cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+def turn(degrees: float) -> Array:
+    """The matrix of a turn, clockwise: y points downwards."""
+    cos, sin = (round(f(math.radians(degrees)), 15) for f in (math.cos, math.sin))  # a quarter turn is one exactly
     return np.array([[cos, -sin], [sin, cos]])

@@ -16,6 +16,7 @@ import numpy as np
 from ..types import Array
 
 THINNEST = 0.01  # pixels: a box that is thinner has nothing in it
+FILTERS = ("bilinear", "bicubic", "nearest")  # how a picture is resized; a moved one is read by the first or the last
 BAND = 2**12  # pixels that a lens works on at a time: their numbers stay in the cache
 
 
@@ -23,14 +24,14 @@ class Move(Protocol):
     """What a geometric transform has drawn for one picture."""
 
     def image(self, image: Any, interpolation: str, fill: Any) -> Any:
-        """The moved PIL image; interpolation: "nearest" or "bilinear"; fill: for pixels where nothing has been."""
+        """The moved PIL image; interpolation: one of FILTERS; fill: for pixels where nothing has been."""
 
     def points(self, points: Array) -> Array:
         """Where points (..., 2), x and y in pixels, go."""
 
 
 class Resize(NamedTuple):
-    """From one size, (width, height), to another; Pillow's bilinear filter, antialiased."""
+    """From one size, (width, height), to another; bilinear and bicubic are Pillow's, antialiased."""
 
     old: tuple[int, int]
     size: tuple[int, int]
@@ -177,7 +178,7 @@ def moved_boxes(boxes: Array, move: Move, size: tuple[int, int], new_size: tuple
 def _filter(interpolation):
     from PIL import Image
 
-    return Image.Resampling.NEAREST if interpolation == "nearest" else Image.Resampling.BILINEAR
+    return Image.Resampling[interpolation.upper()]
 
 
 def _nearest(pixels, x, y, fill):

@@ -37,6 +37,7 @@ from .empty import EmptyBatches
 from .errors import BadImage, DataError, shown
 from .normalize import ZeroToOne
 from .sources import Arrays, source_of
+from .transform import check_takes_rng
 
 ORDER, AUGMENT = 1, 2  # the purposes of the generators
 
@@ -114,6 +115,8 @@ class DataLoader:
         for name, function in (("transform", transform), ("normalize", normalize), ("collate_fn", collate_fn)):
             if not (function is None or callable(function)):
                 raise TypeError(f"DataLoader: {name} must be a function {takes[name]}, not {function!r:.60}")
+        if transform is not None:
+            check_takes_rng("DataLoader", transform)
         self._source = source_of(dataset, transform)
         if collate_fn is not None and isinstance(self._source, Arrays):
             what = "DataLoader: collate_fn= takes a list of items, and arrays are cut into whole batches"

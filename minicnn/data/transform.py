@@ -15,6 +15,7 @@ values, and leaves both alone. A moved box is the smallest upright one around th
 edges of the picture; it is dropped when nothing of it is left.
 """
 
+import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -48,6 +49,8 @@ class Compose(Transform):
 
     def __init__(self, transforms: Iterable[Callable]) -> None:
         self.transforms = list(transforms)
+        for transform in self.transforms:
+            check_takes_rng("Compose", transform)
 
     def __call__(self, picture, rng):
         for transform in self.transforms:
@@ -70,15 +73,7 @@ class Geometric(Transform, ABC):
     def __call__(self, picture, rng=None):
         sample = sample_of(self, picture)
         for move in self.moves(sample["image"].size, rng):
-            size = sample["image"].size
-            fill = color_for(self, self.fill, sample["image"])
-            sample["image"] = move.image(sample["image"], self.interpolation, fill)
-            if "mask" in sample:
-                sample["mask"] = moved_mask(sample["mask"], move, self.mask_fill)
-            if "boxes" in sample:
-                sample["boxes"], kept = moved_boxes(sample["boxes"], move, size, sample["image"].size)
-                if "labels" in sample:
-                    sample["labels"] = sample["labels"][kept]
+            move_sample(self, sample, move)
         return sample if isinstance(picture, dict) else sample["image"]
 
 
@@ -93,6 +88,22 @@ class Photometric(Transform, ABC):
         sample = sample_of(self, picture)
         sample["image"] = self.change(sample["image"], rng)
         return sample if isinstance(picture, dict) else sample["image"]
+
+
+def check_takes_rng(owner: str, transform: Any) -> None:
+    """TypeError unless transform(picture, rng) can be called: of a function of one argument, or PyTorch's module."""
+    of_torch = any(kind.__module__.partition(".")[0] == "torch" for kind in type(transform).__mro__)
+    try:
+        if not of_torch:  # a module of PyTorch takes anything, and so says nothing
+            inspect.signature(transform).bind(None, None)
+            return
+    except ValueError:  # it is written in C, and has no signature
+        return
+    except TypeError:
+        if not callable(transform):
+            raise TypeError(f"{owner}: a transform is a function of (picture, rng), not {transform!r:.60}") from None
+    name = getattr(transform, "__name__", type(transform).__name__)
+    raise TypeError(f"{owner}: {name} takes no random-number generator beside the picture; Adapt({name}) does")
 
 
 def sample_of(transform: Transform, picture: Any) -> dict[str, Any]:
@@ -119,11 +130,23 @@ def sample_of(transform: Transform, picture: Any) -> dict[str, Any]:
     return sample
 
 
+def move_sample(transform: Any, sample: dict[str, Any], move: Move) -> None:
+    """Put in place of a sample's image, mask and boxes the moved ones; read and filled as the transform says."""
+    image = sample["image"]
+    sample["image"] = move.image(image, transform.interpolation, color_for(transform, transform.fill, image))
+    if "mask" in sample:
+        sample["mask"] = moved_mask(sample["mask"], move, transform.mask_fill)
+    if "boxes" in sample:
+        sample["boxes"], kept = moved_boxes(sample["boxes"], move, image.size, sample["image"].size)
+        if "labels" in sample:
+            sample["labels"] = sample["labels"][kept]
+
+
 def image_alone(transform: Transform, picture: Any) -> Any:
-    """The picture. TypeError if it is a sample: several views of it would need several masks."""
+    """The picture. TypeError if it is a sample, for transforms that mask and boxes cannot follow."""
     if isinstance(picture, dict):
         name = type(transform).__name__
-        raise TypeError(f"{name} makes several views of a picture, and takes it without mask or boxes: {name}(image)")
+        raise TypeError(f"{name} takes a picture alone, as mask and boxes could not follow it: {name}(image)")
     return sample_of(transform, picture)["image"]
 
 

@@ -57,6 +57,21 @@ def test_to_array_of_other_modes(mode, channels):
             to_array(image.convert("L").convert(other))
 
 
+@pytest.mark.parametrize("filter", ["bilinear", "bicubic", "nearest"])
+def test_filters_are_torchvisions(filter):
+    transforms, image = pytest.importorskip("torchvision.transforms"), random_image(50, 31)
+    expected = transforms.Resize(21, transforms.InterpolationMode[filter.upper()])(image)
+    assert np.array_equal(to_array(ResizeShorter(21, filter)(image)), to_array(expected))
+    assert np.array_equal(to_array(RandomShorterSide(21, 21, filter)(image, generator())), to_array(expected))
+    whole = RandomResizedCrop(24, (1, 1), (50 / 31, 50 / 31), filter)(image, generator())
+    assert np.array_equal(
+        to_array(whole), to_array(transforms.Resize((24, 24), transforms.InterpolationMode[filter.upper()])(image))
+    )
+    for transform in (ResizeShorter, RandomResizedCrop):
+        with pytest.raises(ValueError, match=f"{transform.__name__}: interpolation must be 'bilinear' or 'bicubic'"):
+            transform(21, interpolation="lanczos")
+
+
 @pytest.mark.parametrize("size", SIZES)
 def test_resize_and_crops_equal_torchvisions(size):
     transforms = pytest.importorskip("torchvision.transforms")
@@ -176,7 +191,8 @@ def test_compose_repeats_with_the_same_generator_and_prints_itself():
     assert np.array_equal(results[0], results[1])
     assert not np.array_equal(results[0], results[2])
     assert repr(recipe) == (
-        "Compose([RandomShorterSide(24, 40), RandomCrop(20), RandomFlip(0.5), ColorNoise(sigma=0.1, sqrt=False)])"
+        "Compose([RandomShorterSide(24, 40, bilinear), RandomCrop(20), RandomFlip(0.5), "
+        "ColorNoise(sigma=0.1, sqrt=False)])"
     )
 
 

@@ -1,4 +1,4 @@
-"""Colours: exact arithmetic for colour noise, torchvision as the oracle for brightness and its kind; cutout."""
+"""Colours: exact arithmetic for colour noise, torchvision as the oracle for brightness and its kind."""
 
 import re
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from minicnn.data import ColorJitter, ColorNoise, Cutout, to_array
+from minicnn.data import ColorJitter, ColorNoise, to_array
 
 
 def generator(seed=0):
@@ -53,34 +53,6 @@ def test_jitter_that_cannot_be():
     for settings in ({"brightness": -0.1}, {"hue": 0.6}, {"contrast": (2, 1)}, {"saturation": (-1, 1)}, {"hue": "x"}):
         with pytest.raises((ValueError, TypeError), match=f"ColorJitter: {next(iter(settings))} must be"):
             ColorJitter(**settings)
-
-
-# Cutout
-
-
-def test_cutout_sets_a_square_and_nothing_else():
-    rng, white = generator(), Image.new("RGB", (9, 7), (255, 255, 255))
-    seen = set()
-    for _ in range(1000):
-        array = to_array(Cutout(4, fill=(1, 2, 3))(white, rng))
-        rows, columns = np.nonzero(array[0] == 1)
-        top, bottom, left, right = rows.min(), rows.max() + 1, columns.min(), columns.max() + 1
-        assert (array[:, top:bottom, left:right] == np.array([1, 2, 3])[:, None, None]).all()
-        assert (array == 255).all(axis=0).sum() == 63 - (bottom - top) * (right - left)
-        seen.add((left, right, top, bottom))
-    spans = [{(max(0, i - 2), min(size, i + 2)) for i in range(size)} for size in (9, 7)]  # as in the authors' code
-    assert seen == {(*x, *y) for x in spans[0] for y in spans[1]}
-    assert (np.asarray(white) == 255).all()
-
-
-def test_cutout_of_grey_pictures_and_large_squares():
-    grey = Image.new("L", (9, 7), 50)
-    assert (to_array(Cutout(40)(grey, generator())) == 0).all()
-    with pytest.raises(ValueError, match=r"Cutout: fill=\(1, 2, 3\) has 3 numbers, and the picture 1 channels"):
-        Cutout(4, (1, 2, 3))(grey, generator())
-    for settings in ((0,), (2.5,), (4, 256), (4, (0, 0, -1)), (4, "black")):
-        with pytest.raises((ValueError, TypeError), match=r"Cutout: (length|fill) must be"):
-            Cutout(*settings)
 
 
 # ColorNoise

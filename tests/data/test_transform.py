@@ -245,7 +245,7 @@ def test_what_is_no_picture_is_named():
         LensDistortion()(Image.new("P", (9, 9)), generator())
     for transform in (TenCrop(9), WithMirror()):
         name = type(transform).__name__
-        with pytest.raises(TypeError, match=f"{name} makes several views of a picture, and takes it without mask"):
+        with pytest.raises(TypeError, match=f"{name} takes a picture alone, as mask and boxes"):
             transform(sample(), generator())
 
 
