@@ -1,6 +1,6 @@
 """What PyTorch has and minicnn has not, on purpose, and what to write instead: so say the errors, and docs/pytorch.md.
 
-minicnn.  the package    autograd.  nn.  F.  init.  optim.  lr_scheduler.  cuda.  data.  distributed.  its parts
+minicnn.  the package    autograd.  nn.  F.  init.  utils.  optim.  lr_scheduler.  cuda.  data.  distributed.  its parts
 Tensor.   methods of a Tensor    Module.   methods of a Module    Conv2d(padding_mode=)   a keyword
 """
 
@@ -39,8 +39,10 @@ ABSENT = (  # (names, what to write instead, or why)
      "distributed.get_rank distributed.get_world_size distributed.all_reduce distributed.barrier",
      "mpiexec -n 4 starts four processes; distributed.world() knows them, distributed.DataParallel(model) is what goes "
      "around a step (docs/scale.md)"),
-    ("nn.utils", "clip gradients by hand: norm = minicnn.stack([p.grad.norm() for p in model.parameters()]).norm(), "
-     "then for p in model.parameters(): p.grad *= min(1.0, most / norm.item())"),
+    ("utils.parameters_to_vector utils.vector_to_parameters",
+     "minicnn.cat([p.reshape(-1) for p in model.parameters()])"),
+    ("utils.clip_grad_norm utils.weight_norm utils.spectral_norm utils.prune utils.parametrize utils.parametrizations",
+     "nn.utils has clip_grad_norm_ and clip_grad_value_"),
     ("nn.LazyLinear nn.LazyConv2d", "sizes are given when a layer is made"),
     ("init.trunc_normal_ init.orthogonal_ init.eye_ init.dirac_ init.sparse_",
      "nn.init has normal_, uniform_, constant_, zeros_, ones_, xavier_*, kaiming_*, bilinear_; others: "
@@ -150,18 +152,22 @@ ABSENT = (  # (names, what to write instead, or why)
     ("data.IterableDataset data.ChainDataset", "a data set has __len__ and __getitem__"),
     ("data.ConcatDataset", "np.concatenate the arrays, or write a Dataset whose __getitem__ looks into both"),
     ("minicnn.onnx minicnn.hub", "minicnn.pretrained reads weights of torch.save and torchvision"),
-    ("SGD(maximize=) Adam(maximize=) AdamW(maximize=)", "(-loss).backward()"),
+    ("SGD(maximize=) Adam(maximize=) AdamW(maximize=) RMSprop(maximize=)", "(-loss).backward()"),
     ("SGD(foreach=) Adam(foreach=) AdamW(foreach=) SGD(fused=) Adam(fused=) AdamW(fused=) Adam(capturable=) "
-     "AdamW(capturable=) SGD(differentiable=) Adam(differentiable=) AdamW(differentiable=)",
+     "AdamW(capturable=) SGD(differentiable=) Adam(differentiable=) AdamW(differentiable=) RMSprop(foreach=) "
+     "RMSprop(capturable=) RMSprop(differentiable=)",
      "leave it out: a step is always one pass over all parameters"),
-    ("optim.RMSprop optim.Adagrad optim.Adadelta optim.Adamax optim.NAdam optim.LBFGS optim.Rprop optim.ASGD",
-     "optim.SGD, Adam and AdamW are here; one of your own only needs param_groups, step() and zero_grad()"),
-    ("lr_scheduler.OneCycleLR lr_scheduler.ExponentialLR lr_scheduler.LambdaLR lr_scheduler.CyclicLR "
+    ("optim.Adagrad optim.Adadelta optim.Adamax optim.NAdam optim.LBFGS optim.Rprop optim.ASGD",
+     "optim.SGD, Adam, AdamW, RMSprop and LARS are here; one of your own only needs param_groups, step() and "
+     "zero_grad()"),
+    ("lr_scheduler.ExponentialLR lr_scheduler.LambdaLR lr_scheduler.CyclicLR "
      "lr_scheduler.PolynomialLR lr_scheduler.CosineAnnealingWarmRestarts",
-     'StepLR, MultiStepLR, CosineAnnealingLR, ReduceLROnPlateau and warm-up are here; others set group["lr"] by hand'),
+     'StepLR, MultiStepLR, CosineAnnealingLR, OneCycleLR, ReduceLROnPlateau and warm-up are here; others set '
+     'group["lr"] by hand'),
 )  # fmt: skip
 
 PLACES = {"autograd": "minicnn.autograd", "nn": "minicnn.nn", "F": "minicnn.functional", "init": "minicnn.nn.init",
+          "utils": "minicnn.nn.utils",
           "optim": "minicnn.optim", "lr_scheduler": "minicnn.optim.lr_scheduler", "cuda": "minicnn.cuda",
           "data": "minicnn.data", "distributed": "minicnn.distributed"}  # fmt: skip
 INSTEAD = {name: instead for names, instead in ABSENT for name in names.split()}

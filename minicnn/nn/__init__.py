@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from ..absent import absent
-from . import functional, init
+from . import functional, init, utils
 from .containers import ModuleDict, ModuleList, ParameterDict, ParameterList, Sequential
 from .layers import (
     AdaptiveAvgPool2d,
@@ -38,7 +38,7 @@ __all__ = [
     "LogSoftmax", "MSELoss", "MaxPool2d", "Module", "ModuleDict", "ModuleList", "NLLLoss", "Parameter",
     "ParameterDict", "ParameterList", "ReLU", "ReLU6", "ReduceScatter", "Sequential", "Sigmoid", "SmoothL1Loss",
     "Softmax", "SplitLinear", "SyncBatchNorm", "Tanh", "Upsample", "ZeroPad2d", "functional", "gather_state", "init",
-    "input_of", "output_of", "split_state", "watch",
+    "input_of", "output_of", "split_state", "utils", "watch",
 ]  # fmt: skip
 
 

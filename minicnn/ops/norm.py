@@ -12,7 +12,7 @@ import numpy as np
 
 from ..autograd import Function
 from ..device import full
-from ..types import Shape
+from ..types import Array, Shape
 from ..variable import V, is_float
 from .arguments import check_tensors
 from .reduction import Dim, axes_of
@@ -30,10 +30,7 @@ def norm(x: V, dim: Dim = None, keepdim: bool = False) -> V:
 class Norm(Function):
     def forward(self, x, axes: Shape, keepdim):
         self.axes = axes
-        kept = tuple(1 if d in axes else n for d, n in enumerate(x.shape))
-        largest = np.abs(x).max(axis=axes, keepdims=True) if x.size else full(x, kept, 0)  # the length of nothing
-        scale = np.where((largest == 0) | ~np.isfinite(largest), x.dtype.type(1), largest)
-        y = scale * np.sqrt(total((x / scale) ** 2, axes, keepdims=True))
+        y = length(x, axes)
         self.save_for_backward(x, y)
         return y if keepdim else y.squeeze(axes)
 
@@ -41,3 +38,11 @@ class Norm(Function):
         x, y = self.saved
         grad = grad_out.reshape(y.shape) / np.where(y == 0, y.dtype.type(np.inf), y)  # x / inf: 0
         return grad * x
+
+
+def length(x: Array, axes: Shape) -> Array:
+    """The norm over these axes, each of which stays, with length 1."""
+    kept = tuple(1 if d in axes else n for d, n in enumerate(x.shape))
+    largest = np.abs(x).max(axis=axes, keepdims=True) if x.size else full(x, kept, 0)  # the length of nothing
+    scale = np.where((largest == 0) | ~np.isfinite(largest), x.dtype.type(1), largest)
+    return scale * np.sqrt(total((x / scale) ** 2, axes, keepdims=True))

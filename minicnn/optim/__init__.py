@@ -6,10 +6,12 @@ from ..absent import absent
 from . import lr_scheduler
 from .adam import Adam, AdamW
 from .groups import weights_and_biases
+from .lars import LARS
 from .optimizer import Optimizer
+from .rmsprop import RMSprop
 from .sgd import SGD
 
-__all__ = ["SGD", "Adam", "AdamW", "Optimizer", "lr_scheduler", "weights_and_biases"]
+__all__ = ["LARS", "SGD", "Adam", "AdamW", "Optimizer", "RMSprop", "lr_scheduler", "weights_and_biases"]
 
 
 if not TYPE_CHECKING:  # a type checker would take every name for one that is there

@@ -9,6 +9,8 @@ multiply; this is PyTorch's "chainable form". Every schedule can be saved and re
     ReduceLROnPlateau   `factor` after `patience` periods without improvement     AlexNet: "divided by 10 when the
                         validation error rate stopped improving" (Krizhevsky et al., NIPS 2012, section 5)
     CosineAnnealingLR   half a cosine from 1 to eta_min/lr (Loshchilov and Hutter, ICLR 2017, eq. 5)
+    OneCycleLR          up to a large rate, and down to nearly nothing (Smith and Topin, arXiv 1708.07120, 2017)
+    OneCycleLR          up to a large rate, and down to nearly nothing (Smith and Topin, arXiv 1708.07120, 2017)
     LinearWarmup        from a small factor up to 1, then another schedule (Goyal et al., arXiv 1706.02677, section 2.2)
 """
 
@@ -17,7 +19,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..absent import absent
-from ..settings import one_of, real, whole
+from ..settings import flag, one_of, real, whole
 
 
 class Schedule:
@@ -111,6 +113,78 @@ class CosineAnnealingLR(Schedule):
         # lr(t) - eta_min is proportional to 1 + cos(pi t / T_max): a step multiplies it by the quotient of two of them
         before, now = (1 + math.cos(math.pi * count / self.T_max) for count in (self.count - 1, self.count))
         return now / before * (lr - self.eta_min) + self.eta_min  # multiplied is what is above eta_min
+
+
+class OneCycleLR(Schedule):
+    """From max_lr / div_factor up to max_lr, and down to the beginning's part 1 / final_div_factor, in `total_steps`
+    steps, each way along half a cosine; beyond the last of them the rate is left alone.
+
+    max_lr           a number, or one for each group
+    pct_start        the part of the steps in which the rate rises
+    cycle_momentum   the momentum, beta1 of Adam, falls meanwhile from MAX_MOMENTUM to BASE_MOMENTUM, and rises again
+    """
+
+    BASE_MOMENTUM, MAX_MOMENTUM = 0.85, 0.95
+
+    def __init__(
+        self,
+        optimizer: Any,
+        max_lr: float | Iterable[float],
+        total_steps: int,
+        pct_start: float = 0.3,
+        cycle_momentum: bool = True,
+        div_factor: float = 25.0,
+        final_div_factor: float = 1e4,
+    ) -> None:
+        super().__init__(optimizer)
+        self.total_steps = whole("OneCycleLR", "total_steps", total_steps)
+        pct_start = real("OneCycleLR", "pct_start", pct_start, at_least=0, at_most=1)
+        self.top = pct_start * self.total_steps - 1  # the step with the largest rate; it need not be a whole number
+        self.first = 1 / real("OneCycleLR", "div_factor", div_factor, above=0)  # of max_lr
+        self.last = self.first / real("OneCycleLR", "final_div_factor", final_div_factor, above=0)
+        self.cycle_momentum = flag("OneCycleLR", "cycle_momentum", cycle_momentum)
+        groups = optimizer.param_groups
+        if self.cycle_momentum and not all("momentum" in group or "betas" in group for group in groups):
+            raise ValueError("OneCycleLR: the optimiser has no momentum; cycle_momentum=False leaves it alone")
+        rates = list(max_lr) if isinstance(max_lr, Iterable) else [max_lr] * len(groups)
+        if len(rates) != len(groups):
+            raise ValueError(f"OneCycleLR: max_lr has {len(rates)} numbers for {len(groups)} groups")
+        for group, rate in zip(groups, rates, strict=True):
+            group["lr"] = real("OneCycleLR", "max_lr", rate, above=0) * self._between(self.first, 1, self.last)
+        self._set_momentum()
+
+    def next_lr(self, lr: float) -> float:
+        if self.count >= self.total_steps:
+            return lr
+        now = self._between(self.first, 1, self.last)
+        return lr * (now / self._between(self.first, 1, self.last, self.count - 1))
+
+    def _change(self):
+        super()._change()
+        self._set_momentum()
+
+    def _set_momentum(self):
+        if not self.cycle_momentum:
+            return
+        momentum = self._between(self.MAX_MOMENTUM, self.BASE_MOMENTUM, self.MAX_MOMENTUM)
+        for group in self.optimizer.param_groups:
+            changed = {"betas": (momentum, group["betas"][1])} if "betas" in group else {"momentum": momentum}
+            group.update(changed)
+
+    def _between(self, first, top, last, count=None):
+        """What goes from `first` to `top` to `last`, after `count` steps, or those so far."""
+        count = min(self.count if count is None else count, self.total_steps - 1)
+        if count <= self.top:
+            return _along_cosine(first, top, count / self.top if self.top else 0.0)
+        return _along_cosine(top, last, (count - self.top) / (self.total_steps - 1 - self.top))
+
+    def load_state_dict(self, state: Any) -> None:
+        super().load_state_dict(state)
+        self._set_momentum()
+
+
+def _along_cosine(start, end, part):
+    return end + (start - end) * (1 + math.cos(math.pi * part)) / 2
 
 
 class ReduceLROnPlateau(Schedule):

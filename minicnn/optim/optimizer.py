@@ -32,6 +32,7 @@ class Optimizer:
     update: ClassVar[Callable[..., None]]  # (parameters, gradients, a list for each of `kept`, settings), in place
     kept: ClassVar[dict[str, str]]  # names of arrays in a parameter's state: names of their lists in ``state_dict``
     counted: ClassVar[dict[str, str]] = {}  # likewise of whole numbers from 1 on
+    replayed: ClassVar[bool] = True  # whether a step on a GPU is launches alone, which a CUDA graph can replay
 
     def __new__(cls, *args: Any, **keywords: Any) -> Self:
         refuse_keywords(cls, keywords)  # PyTorch's maximize=, for instance
@@ -57,6 +58,10 @@ class Optimizer:
 
     def check_kept(self, what: str, kept: Mapping[str, Any]) -> None:
         """ValueError, beginning with `what`, if this cannot have been kept for one parameter."""
+
+    def change(self, device: str, lists: list[list[Any]], rows: list[Any], loss: Array | None) -> None:
+        """``update`` of arrays of one dtype on one device: lists of parameters, gradients, and each of `kept`."""
+        implementation(self.update, device, current_tier())(*lists, rows, loss)
 
     # What is done with any
 
@@ -94,8 +99,8 @@ class Optimizer:
         for (device, _), members in together.items():
             parameters, states, arrays, rows = zip(*members, strict=True)
             with np.errstate(under="ignore"):  # too small a number is 0, as it should
-                update = implementation(self.update, device, current_tier())
-                update(*map(list, zip(*arrays, strict=True)), list(rows), None if loss is None else loss.data)
+                lists = list(map(list, zip(*arrays, strict=True)))
+                self.change(device, lists, list(rows), None if loss is None else loss.data)
             for parameter, state in zip(parameters, states, strict=True):
                 parameter.version.count += 1  # a graph that has saved it will notice
                 self.state[parameter].update(state)

@@ -4,10 +4,17 @@ import numpy as np
 
 from minicnn import nn
 from minicnn.optim import SGD
-from minicnn.optim.lr_scheduler import CosineAnnealingLR, LinearWarmup, MultiStepLR, ReduceLROnPlateau, StepLR
+from minicnn.optim.lr_scheduler import (
+    CosineAnnealingLR,
+    LinearWarmup,
+    MultiStepLR,
+    OneCycleLR,
+    ReduceLROnPlateau,
+    StepLR,
+)
 
 METRICS = [5, 4, 4.1, 4.2, 3.9999, 4, 4.3, 3, 2, 2.5, 2.5, 2.4, 2.6, 2.2]
-KINDS = {c.__name__: c for c in (StepLR, MultiStepLR, CosineAnnealingLR, ReduceLROnPlateau, LinearWarmup)}
+KINDS = {c.__name__: c for c in (StepLR, MultiStepLR, CosineAnnealingLR, OneCycleLR, ReduceLROnPlateau, LinearWarmup)}
 
 
 def optimizer(lrs=(0.5, 0.2)):

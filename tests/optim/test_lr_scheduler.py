@@ -8,14 +8,24 @@ import pytest
 from checks import raises
 from schedules import KINDS, METRICS, optimizer, rates, warmup, warmup_then_plateau, warmup_then_steps
 
-from minicnn import Tensor
-from minicnn.optim.lr_scheduler import CosineAnnealingLR, LinearWarmup, MultiStepLR, ReduceLROnPlateau, StepLR
+from minicnn import Tensor, nn
+from minicnn.optim import Adam
+from minicnn.optim.lr_scheduler import (
+    CosineAnnealingLR,
+    LinearWarmup,
+    MultiStepLR,
+    OneCycleLR,
+    ReduceLROnPlateau,
+    StepLR,
+)
 
 PERIODS = 14
 SCHEDULES = {
     "StepLR": {"step_size": 3, "gamma": 0.5},
     "MultiStepLR": {"milestones": [2, 7, 7], "gamma": 0.1},
     "CosineAnnealingLR": {"T_max": PERIODS, "eta_min": 0.01},
+    "OneCycleLR": {"max_lr": [0.5, 0.2], "total_steps": PERIODS + 1, "pct_start": 0.4},
+    "OneCycleLR alone": {"max_lr": 0.5, "total_steps": PERIODS + 1, "cycle_momentum": False, "div_factor": 4.0},
     "ReduceLROnPlateau": {"factor": 0.5, "patience": 1, "min_lr": 0.03},
     "ReduceLROnPlateau max": {"mode": "max", "factor": 0.1, "patience": 2, "threshold": 0.1},
 }
@@ -34,6 +44,20 @@ def test_equals_torch(torch, name):
         schedule.step(metric) if "Plateau" in kind else schedule.step()
         expected.append([group["lr"] for group in theirs.param_groups])
     np.testing.assert_allclose(rates(ours, make_schedule(name, ours)), expected, rtol=1e-12)
+    assert [group["momentum"] for group in ours.param_groups] == pytest.approx(
+        [g["momentum"] for g in theirs.param_groups]
+    )
+
+
+def test_one_cycle_begins_low_and_stays_at_its_end():
+    """Of Adam, beta1 is the momentum."""
+    opt = Adam([nn.Parameter(np.ones(1))], lr=9.0)
+    schedule = OneCycleLR(opt, 1.0, total_steps=4, pct_start=0.5)
+    (group,) = opt.param_groups
+    assert group["lr"] == pytest.approx(0.04) and group["betas"] == pytest.approx((0.95, 0.999))
+    found = rates(opt, schedule, METRICS[:6])[:, 0]
+    np.testing.assert_allclose(found[[0, 2, 3, 5]], [1, 4e-6, 4e-6, 4e-6], rtol=1e-9)
+    assert group["betas"] == pytest.approx((0.95, 0.999))
 
 
 def test_warmup_rises_linearly_then_stays():
