@@ -30,7 +30,7 @@ STYLES = {  # what is not among them is ARITHMETIC
     "sync_batchnorm": NORMALISATION, "lrn": NORMALISATION,
     "activation": ACTIVATION, "softmax": ACTIVATION, "dropout": ACTIVATION,
     "max_pool": POOLING, "avg_pool": POOLING, "adaptive_avg_pool": POOLING, "interpolate": POOLING,
-    "shape": SHAPE, "pad": SHAPE, "cross_entropy": LOSS, "mse_loss": LOSS, "nll_loss": LOSS,
+    "shape": SHAPE, "pad": SHAPE, "cross_entropy": LOSS, "soft_cross_entropy": LOSS, "mse_loss": LOSS, "nll_loss": LOSS,
     "smooth_l1_loss": LOSS, "all_gather": SHAPE, "reduce_scatter": SHAPE, "all_reduce": ARITHMETIC,
 }  # fmt: skip
 TRAINED, CONSTANT = 'shape=box, fillcolor="#ffffff"', 'shape=box, style="filled,dashed", fillcolor="#ffffff"'

@@ -24,7 +24,7 @@ class NLLLoss(Module):
 
 
 class CrossEntropyLoss(NLLLoss):
-    """``F.cross_entropy`` of scores and integer labels. weight, of each class: None, or a buffer (C,)."""
+    """``F.cross_entropy`` of scores and integer labels, or probabilities. weight, of each class: None or a buffer."""
 
     def __init__(
         self, weight: Any = None, *, ignore_index: int = -100, reduction: str = "mean", label_smoothing: float = 0.0

@@ -1,4 +1,4 @@
-"""Cross-entropy: how many nats a prediction is away from the label.
+"""Cross-entropy: how many nats a prediction is away from the label. Of probabilities instead: soft_cross_entropy.py.
 
 Shapes    logits x (N, C) or (N, C, d1, d2, ...), target (N,) or (N, d1, d2, ...): integers in [0, C)
           ->   loss (), or the shape of target with reduction="none"
@@ -31,7 +31,8 @@ from ..precision import ALL, BFLOAT16, float32, narrow
 from ..settings import real
 from ..types import Array
 from ..variable import V
-from .labels import checked_labels
+from .labels import are_probabilities, checked_labels, checked_probabilities
+from .soft_cross_entropy import soft_cross_entropy
 from .softmax import log_softmax_forward
 from .summation import total
 
@@ -48,15 +49,21 @@ def cross_entropy(
     """The loss of classification, as ``torch.nn.functional.cross_entropy`` defines it.
 
     input           scores ("logits") (N, C, ...), not probabilities
-    target          integer labels (N, ...): an array or a Tensor, each in [0, C) or equal to ignore_index
+    target          integer labels (N, ...): an array or a Tensor, each in [0, C) or equal to ignore_index; or
+                    probabilities of all classes, of the scores' shape and dtype (of bfloat16 scores float32)
     weight          (C,) weights of the classes, an array or a constant Tensor
     reduction       "mean", "sum" or "none"
     IndexError for a label out of range, TypeError for labels that are not integers, ValueError for an empty batch
-    or one whose every label is ignored; RuntimeError in backward() if labels or weights were changed after the call.
+    or one whose every label is ignored, or for rows that are no probabilities; RuntimeError in backward() if target or
+    weights were changed after the call.
     Labels that are on the GPU already are not waited for: one out of range makes the loss NaN and is an IndexError when
-    a value is next copied to the host, and with all ignored the mean is NaN.
+    a value is next copied to the host, and with all ignored the mean is NaN. So is the loss of rows that are no
+    probabilities.
     """
     label_smoothing = real("cross_entropy", "label_smoothing", label_smoothing, at_least=0, at_most=1)
+    if are_probabilities(input, target):
+        options = checked_probabilities("cross_entropy", input, target, weight, ignore_index, reduction)
+        return soft_cross_entropy(input, label_smoothing=label_smoothing, count=None, **options)
     options = checked_labels("cross_entropy", input, target, weight, ignore_index, reduction)
     count = 1 if options["reduction"] == "sum" else None
     return CrossEntropy.apply(input, **options, label_smoothing=label_smoothing, count=count)
@@ -64,6 +71,9 @@ def cross_entropy(
 
 def cross_entropy_of_rows(input: V, target: Any, count: int) -> V:
     """What the rows `input` of a batch of `count` add to its mean loss: the sum of their losses, divided by `count`."""
+    if are_probabilities(input, target):
+        options = checked_probabilities("cross_entropy", input, target, None, -100, "sum")
+        return soft_cross_entropy(input, label_smoothing=0.0, count=count, **options)
     options = checked_labels("cross_entropy", input, target, None, -100, "sum")
     return CrossEntropy.apply(input, **options, label_smoothing=0.0, count=count)
 

@@ -1,4 +1,4 @@
-"""Labels and class weights, looked at before a loss (``cross_entropy.py``, ``nll_loss.py``) is worked out.
+"""Labels, probabilities and class weights, looked at before a loss (``cross_entropy``, ``nll_loss``) is worked out.
 
 A label says which element of the scores is read, and written on the way back: one out of range must not come that far.
 Labels on the processor are looked at here; those on the GPU by the kernel, since here one would wait for them.
@@ -8,14 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from ..device import device_of, plain_array
+from ..device import array_module, device_of, plain_array
 from ..precision import wide_dtype
 from ..settings import one_of, whole
-from ..variable import Variable
+from ..variable import Variable, is_float
 from .arguments import check_tensors
 
 INT64 = np.iinfo(np.int64)  # what kernels take labels as
 REDUCTIONS = ("mean", "sum", "none")
+OFF_ONE = 1e-3  # how far the probabilities of a row may be from a sum of 1: they may have been rounded to 16 bits
 
 
 def checked_labels(op: str, x: Variable, target: Any, weight: Any, ignore_index: int, reduction: str) -> dict[str, Any]:
@@ -36,12 +37,56 @@ def checked_labels(op: str, x: Variable, target: Any, weight: Any, ignore_index:
     return {"target": target, "weight": weight, "ignore_index": ignore_index, "reduction": reduction}
 
 
+def are_probabilities(x: Variable, target: Any) -> bool:
+    """Whether `target` is no label for each row of the scores x, but a number for each class of each row."""
+    array: Any = target.data if isinstance(target, Variable) else target
+    dtype = getattr(array, "dtype", None)
+    return isinstance(x, Variable) and dtype is not None and is_float(dtype) and array.shape == x.data.shape
+
+
+def checked_probabilities(
+    op: str, x: Variable, target: Any, weight: Any, ignore_index: int, reduction: str
+) -> dict[str, Any]:
+    """The arguments behind the scores x (N, C, ...), by name: target, of the same shape, and weight as Variables or
+    arrays.
+
+    ValueError for rows that are no probabilities (those on the GPU are not waited for: they become NaN), where there
+    are no rows to average over, or for an ignore_index from 0 up; TypeError for a target that requires a gradient or
+    has another dtype.
+    """
+    reduction = one_of(op, "reduction", reduction, REDUCTIONS)
+    if whole(op, "ignore_index", ignore_index, INT64.min, INT64.max) >= 0:
+        raise ValueError(f"{op}: ignore_index={ignore_index} goes with labels, and target holds probabilities")
+    target, weight = _variable_or_array(target), _checked_weight(op, x, weight)
+    array = target.data if isinstance(target, Variable) else target
+    if isinstance(target, Variable) and target.requires_grad:
+        raise TypeError(f"{op}: target requires a gradient, but gets none here; pass target.detach()")
+    if array.dtype != wide_dtype(x.data.dtype):  # beside bfloat16 scores they are float32
+        raise TypeError(f"{op}: target is {array.dtype}, input is {x.data.dtype}; convert one by .astype(...)")
+    if array.ndim < 2:
+        raise ValueError(f"{op}: input must be (N, C, ...), got {array.shape}")
+    if not array.size and reduction == "mean":
+        raise ValueError(f"{op}: no rows to average over, target has shape {array.shape}")
+    sums = array.sum(axis=1, keepdims=True)  # (N, 1, ...)
+    good = (array >= 0).all(axis=1, keepdims=True) & (abs(sums - 1) <= OFF_ONE)  # NaN is never good
+    if device_of(array) == "cuda":  # nobody waits for it
+        target = array_module(array).where(good, array, np.nan)
+    elif not good.all():
+        n, _, *place = np.argwhere(~good)[0].tolist()
+        row, where = array[(n, slice(None), *place)], f"row {n}" + f" at {tuple(place)}" * bool(place)
+        wrong = f"sums to {row.sum():g}" if row.min() >= 0 else f"has {row.min():g}"
+        raise ValueError(f"{op}: target must hold probabilities, none below 0 and 1 in all; {where} {wrong}")
+    return {"target": target, "weight": weight, "reduction": reduction}
+
+
 def _checked_target(op, x, target):
     """target as a Variable or an array, wherever it lies."""
     target = _variable_or_array(target)
     array = target.data if isinstance(target, Variable) else target
     if array.dtype.kind not in "iu":
-        raise TypeError(f"{op}: target must hold integer class numbers, got dtype {array.dtype}")
+        or_all = "" if op == "nll_loss" else f", or probabilities of input's shape {x.data.shape}"
+        got = f"got {array.dtype} {array.shape}"
+        raise TypeError(f"{op}: target must hold integer class numbers{or_all}; {got}")
     shape = x.data.shape
     if x.data.ndim < 2 or array.shape != (shape[0], *shape[2:]):
         what = f"{op}: input must be (N, C, ...) and target (N, ...), one label for each row of C scores"
