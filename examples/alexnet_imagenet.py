@@ -92,7 +92,7 @@ def main(argv=None):
 
         # The loop; each step (forward, loss, backward, step) is Trainer.train_batch
         with trainer.running():  # log.csv is open, and Ctrl-C leaves a checkpoint
-            while trainer.epoch < args.epochs:  # from where the checkpoint stands
+            while not trainer.is_over:  # from where the checkpoint stands
                 trainer.train_epoch()  # all training pictures once
                 val = trainer.validate()  # loss, top-1, top-5
                 top1 = trainer.log_epoch(val)  # in %, of validation if there is any

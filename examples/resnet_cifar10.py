@@ -94,7 +94,7 @@ def main(argv=None):
 
         # The loop; each step (forward, loss, backward, step) is Trainer.train_batch
         with trainer.running():
-            while trainer.epoch < args.epochs:  # from where the checkpoint stands
+            while not trainer.is_over:  # from where the checkpoint stands
                 trainer.train_epoch()  # steps the schedule after each batch: it counts batches
                 val = trainer.validate()
                 top1 = trainer.log_epoch(val)  # in %, of validation if there is any

@@ -205,7 +205,7 @@ def train(argv=None):
 
         # The loop; each step (forward, loss, backward, step) is Trainer.train_batch
         with trainer.running():
-            while trainer.epoch < args.epochs:  # from where the checkpoint stands
+            while not trainer.is_over:  # from where the checkpoint stands
                 trainer.train_epoch()
                 val = trainer.validate()
                 top1 = trainer.log_epoch(val)  # in %, of validation if there is any

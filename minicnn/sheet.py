@@ -50,6 +50,21 @@ def sheet(pictures: Array, zoom: int = 1, labels: Iterable[str] | None = None, t
     return image
 
 
+def as_pictures(images: Array) -> Array | None:
+    """uint8 (N, 3, H, W) of the pictures that a loader hands over: of several views the first; of one channel
+    three alike, of more than three their mean; of floats each picture stretched to the full range of brightness. None
+    of what are no pictures, such as features."""
+    images = images[:, 0] if images.ndim == 5 else images
+    if images.ndim != 4 or not images.size:
+        return None
+    if images.dtype != np.uint8:
+        low, high = (bound(images, axis=(1, 2, 3), keepdims=True) for bound in (np.min, np.max))
+        images = np.rint(255.0 * (images - low) / np.maximum(high - low, 1e-12)).astype(np.uint8)
+    if images.shape[1] != 3:
+        images = np.repeat(images.mean(axis=1, keepdims=True).astype(np.uint8), 3, axis=1)
+    return images
+
+
 def fitting(texts: Sequence[str], width: int) -> tuple[list[str], Any]:
     """(the texts, shortened to `width` pixels, the font in which that is their width)."""
     if not any(texts):

@@ -19,8 +19,10 @@ from ..distributed import world
 from ..distributed.agree import agree
 from ..precision import PRECISIONS, current_precision, set_precision
 from ..storage.checkpoint import CheckpointError, State
+from ..train.callbacks import Callback
 from ..train.restore import load_run, unusable
 from ..train.step import Steps
+from ..train.tensorboard import TensorBoard
 
 # what a checkpoint does not remember
 OF_THIS_CALL = ("resume", "evaluate", "ensemble", "tta", "scales", "output_dir", "other_pictures")
@@ -241,9 +243,14 @@ def trainer_options(args: Namespace, folder: Path, train: PictureSet, known: Sta
     return {
         "folder": folder, "epochs": args.epochs, "device": args.device, "settings": settings(args),
         "classes": train.classes, "pictures": known, "print_every": args.print_freq,
-        "checkpoint_every": args.checkpoint_every, "tensorboard": args.tensorboard,
+        "checkpoint_every": args.checkpoint_every, "callbacks": callbacks_of(args),
         "steps": steps_of(args), "graph": args.cuda_graph,
     }  # fmt: skip
+
+
+def callbacks_of(args: Namespace) -> list[Callback]:
+    """What watches the run."""
+    return [TensorBoard()] if args.tensorboard else []
 
 
 def steps_of(args: Namespace) -> Steps:

@@ -13,7 +13,7 @@ from ..errors import SettingError
 from ..gradmode import no_grad
 from ..nn import Module
 from ..tensor import Tensor
-from ..train.log import summary_writer
+from ..train.eventfile import event_package
 from ..train.step import ALL_AT_ONCE, Steps, check_graph, check_precision, check_steps
 from .arguments import steps_of
 
@@ -41,7 +41,7 @@ def check_feasible(args: Namespace, model: Module, count: int) -> None:
             raise ValueError(f"{what}; take larger ones: {error}") from error
     try_single_pictures(model, args.image_size, count, args.batch_size, args.drop_last, steps, args.sync_bn)
     if args.tensorboard:
-        summary_writer()  # SettingError without the package
+        event_package()  # SettingError without the package
 
 
 @no_grad()

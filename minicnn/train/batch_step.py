@@ -19,7 +19,7 @@ from ..optim import Optimizer
 from ..tensor import Tensor
 from .graphed import GraphedStep
 from .interrupt import Interrupt
-from .loss import classification_loss, numbers_of
+from .loss import LossFunction, classification_loss, numbers_of
 from .one_step import one_step
 from .step import Outcome, Steps, parts_of
 from .trouble import Finite, explaining_single_pictures
@@ -47,17 +47,27 @@ class BatchStep:
 
     steps    in which parts a batch is worked on (step.py)
     finite   what holds the losses to finite numbers
+    loss     in place of cross entropy (loss.py)
     graph    replay the step as a CUDA graph (graphed.py)
     """
 
     def __init__(
-        self, model: Module, optimizer: Optimizer, feed: Feed, steps: Steps, finite: Finite, graph: bool = False
+        self,
+        model: Module,
+        optimizer: Optimizer,
+        feed: Feed,
+        steps: Steps,
+        finite: Finite,
+        loss: LossFunction | None = None,
+        graph: bool = False,
     ) -> None:
         self.model, self.optimizer, self.feed, self.steps, self.finite = model, optimizer, feed, steps, finite
+        self.loss = loss
         self.parallel = DataParallel(model, steps.shards, steps.send)
         whole = world().size == 1 and steps.parts(1) == 1 and steps.shards is None
         self.at_once = feed.device == "cuda" and whole
-        self.one_step = GraphedStep(model, optimizer) if graph else functools.partial(one_step, model, optimizer)
+        together = model, optimizer, loss
+        self.one_step = GraphedStep(*together) if graph else functools.partial(one_step, *together)
 
     def __enter__(self) -> "BatchStep":
         return self
@@ -105,7 +115,7 @@ class BatchStep:
         images = self.feed.images(part)
         with explaining_single_pictures(self.feed.loader, part, where):
             outputs = self.model(images)  # forward: scores (N, classes); more of them if it has auxiliary heads
-        losses = classification_loss(outputs, part.labels, count)  # these rows' share of the mean: ()
+        losses = classification_loss(outputs, part.labels, count, self.loss)  # these rows' share of the mean: ()
         losses.total.backward()  # the gradient of every parameter
         return numbers_of(losses, part.labels)  # a GPU is waited for here, and nowhere else in the step
 

@@ -48,13 +48,14 @@ def evaluate(
     device: str = "cpu",
     after_batch: Callable[[int, Scores], bool | None] | None = None,
     part: tuple[int, int] | None = None,
+    each: Callable[[Batch, Array], object] | None = None,
 ) -> Scores:
     """Test one classifier, or the mean of several, on every picture of a loader; or of several, one for each scale.
 
     loaders: a ``DataLoader``, or several of them, of the same pictures in the same batches. Their batches are uint8
     (N, C, H, W), or (N, views, C, H, W). after_batch(position, scores), if given, is called after each of them; if it
-    returns True, the test ends there. Returns ``Scores``: loss (of the mean probabilities, in nats), top1 and top5 in
-    %, count.
+    returns True, the test ends there. each(batch, log_p), if given, is called before that: log-probabilities
+    (N, classes). Returns ``Scores``: loss (of the mean probabilities, in nats), top1 and top5 in %, count.
 
     Of several ranks each takes every size-th batch, and all return the scores of all pictures, and know all unreadable
     ones. after_batch sees the rank's own scores, and must not wait for other ranks, some of which have a batch less. A
@@ -76,6 +77,8 @@ def evaluate(
         log_p = log_mean([view for pair in pairs for view in log_probabilities(*pair, device)])
         loss = -np.take_along_axis(log_p, batch.labels[:, None], axis=1).mean()  # (N, 1): each label's
         result.update(float(loss), log_p, batch.labels)
+        if each is not None:
+            each(batch, log_p)
         if after_batch is not None and after_batch(batch.position, result):
             break
     try:

@@ -19,17 +19,17 @@ class RunFolder:
         self.path, self.world = path, world
 
     @contextmanager
-    def taken(self, epochs: int, tensorboard: bool) -> Iterator[None]:
+    def taken(self, epochs: int) -> Iterator[None]:
         """``with files.taken(...):`` no other run has the folder, and log.csv is open, with the rows of so many epochs:
         those that will be repeated go."""
         with ExitStack() as stack:
-            self.world.on_rank_0(self._take, stack, epochs, tensorboard)
+            self.world.on_rank_0(self._take, stack, epochs)
             yield
 
-    def _take(self, stack, epochs, tensorboard):
+    def _take(self, stack, epochs):
         stack.enter_context(locked(self.path))
         sweep(self.path)  # what a killed run was about to write
-        self.log = Log(self.path, epochs, tensorboard)
+        self.log = Log(self.path, epochs)
 
     def add_row(self, row: dict[str, Any]) -> None:
         """Add a row to log.csv."""

@@ -24,7 +24,7 @@ from ..ops.labels import checked_labels
 from ..optim import Optimizer
 from ..tensor import Tensor
 from ..types import Array
-from .loss import Losses
+from .loss import Losses, LossFunction
 from .one_step import one_step
 from .situation import is_same, numbers_on_the_host, situation
 
@@ -32,10 +32,10 @@ PREPARATIONS = 2  # steps before one is captured
 
 
 class GraphedStep:
-    """``one_step`` of one model and optimiser on device "cuda", by a graph from the third batch of a size on."""
+    """``one_step`` of one model, optimiser and loss on device "cuda", by a graph from the third batch of a size on."""
 
-    def __init__(self, model: Module, optimizer: Optimizer) -> None:
-        self.model, self.optimizer = model, optimizer
+    def __init__(self, model: Module, optimizer: Optimizer, loss: LossFunction | None = None) -> None:
+        self.model, self.optimizer, self.loss = model, optimizer, loss
         self._steps_of: dict[Any, int] = {}  # {shape of a batch: how many there were in this situation}
         self._situation: list[Any] | None = None  # behind the last step
         self._captured: Captured | None = None
@@ -52,10 +52,10 @@ class GraphedStep:
             return self._captured.replay(images, labels)
         if done > PREPARATIONS and key == max(self._steps_of, key=self._steps_of.__getitem__):
             self._captured = None  # before another one needs memory
-            self._captured = Captured(self.model, self.optimizer, images, labels)
+            self._captured = Captured(self.model, self.optimizer, self.loss, images, labels)
             losses = self._captured.losses
         else:
-            losses = one_step(self.model, self.optimizer, images, labels)
+            losses = one_step(self.model, self.optimizer, self.loss, images, labels)
         self._situation = situation(self.model, self.optimizer)
         return losses
 
@@ -63,14 +63,16 @@ class GraphedStep:
 class Captured:
     """A step that is captured, for batches of one size, and has run once."""
 
-    def __init__(self, model: Module, optimizer: Optimizer, images: Array, labels: np.ndarray) -> None:
+    def __init__(
+        self, model: Module, optimizer: Optimizer, loss: LossFunction | None, images: Array, labels: np.ndarray
+    ) -> None:
         self.key, self.optimizer, self.graph = (images.shape, images.dtype), optimizer, CudaGraph()
         self.images, self.labels = full(images, images.shape, 0), to_device(np.zeros(len(labels), np.int64), "cuda")
         self.first_call = random.dropout_calls()
         before, kept = numbers_on_the_host(model), {p: dict(state) for p, state in optimizer.state.items()}
         try:
             with self.graph.capturing():
-                self.losses = one_step(model, optimizer, self.images, Tensor(self.labels))
+                self.losses = one_step(model, optimizer, loss, self.images, Tensor(self.labels))
             _check_host(before, numbers_on_the_host(model))
             self._put(images, labels)
         except BaseException as error:  # nothing has run: what the host has counted and kept of it goes, too

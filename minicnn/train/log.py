@@ -1,29 +1,27 @@
-"""What a run writes down: log.csv (a row an epoch), a line an epoch, TensorBoard's files for those who want them."""
+"""What a run writes down: log.csv, a row an epoch, and a line an epoch on the screen."""
 
 import contextlib
 import csv
 import io
 from itertools import count
 from pathlib import Path
-from typing import Any
 
 from .. import console
 from ..clock import duration
-from ..errors import SettingError
-from ..runlog import COLUMNS, LogError, parse_log, read_bytes
+from ..runlog import COLUMNS, TIME_COLUMNS, LogError, parse_log, read_bytes
 from ..storage.files import atomic_write, sync
 from .meters import Scores
 
 
 class Log:
-    """log.csv in `folder`, and a TensorBoard event file beside it on request.
+    """log.csv in `folder`.
 
     epochs_done: rows of later epochs are left out, for a run that was killed may have gone past its checkpoint. If
     anything else is left out, because the file is damaged or far ahead, it is kept beside the new one.
     LogError if the file cannot be read or written.
     """
 
-    def __init__(self, folder: Path | str, epochs_done: int = 0, tensorboard: bool = False) -> None:
+    def __init__(self, folder: Path | str, epochs_done: int = 0) -> None:
         self.path = Path(folder) / "log.csv"
         content = read_bytes(self.path)
         rows, problem = parse_log(content, COLUMNS)
@@ -38,7 +36,6 @@ class Log:
                 self._keep(content, f"{problem}; {len(kept)} of its epochs are taken over")
             with atomic_write(self.path) as file:
                 file.write("".join(map(_line, [dict(zip(COLUMNS, COLUMNS, strict=True)), *kept])).encode())
-        self.board = summary_writer()(str(folder)) if tensorboard else None
 
     def add(self, row: dict[str, float]) -> None:
         """Append a row, {column: value}, so that it stands on the disk before this returns."""
@@ -46,10 +43,6 @@ class Log:
         with self._writing(), open(self.path, "ab") as file:
             file.write(_line(texts).encode())
             sync(file)
-        if self.board:
-            for name, value in row.items():
-                self.board.add_scalar(name.replace("_", "/", 1), value, row["epoch"])
-            self.board.flush()
 
     def _keep(self, content, why):
         """Put aside what stood in the file."""
@@ -74,6 +67,16 @@ def _line(row):
     return text.getvalue()
 
 
+def log_row(
+    epoch: int, lr: float, train: Scores, val: Scores | None, times: tuple[float, float, float]
+) -> dict[str, float]:
+    """The row of an epoch, {column: value}; without validation, without its columns. times: TIME_COLUMNS."""
+    scores = {f"train_{name}": value for name, value in train.values().items()}
+    if val is not None:
+        scores |= {f"val_{name}": value for name, value in val.values().items()}
+    return {"epoch": epoch, "lr": lr, **scores, **dict(zip(TIME_COLUMNS, times, strict=True))}
+
+
 def epoch_line(title: str, train: Scores, val: Scores | None, lr: float, seconds: float) -> str:
     """What an epoch came to, in one line; where the terminal is too narrow for that, in two."""
     end = f"   lr {lr:.3g}  {duration(seconds)}"
@@ -81,13 +84,3 @@ def epoch_line(title: str, train: Scores, val: Scores | None, lr: float, seconds
     if val and console.interactive() and len(line) >= console.columns():
         return f"{title}  train: {train}{end}\n{' ' * len(title)}  val:   {val}"
     return line
-
-
-def summary_writer() -> Any:
-    """tensorboardX's class, from a package that need not be there; SettingError without it."""
-    try:
-        from tensorboardX import SummaryWriter
-    except ImportError:
-        advice = "pip install 'minicnn[tensorboard]', or go without it: --no-tensorboard"
-        raise SettingError(f"--tensorboard needs the package tensorboardX; {advice}") from None
-    return SummaryWriter

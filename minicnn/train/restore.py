@@ -17,8 +17,8 @@ from ..storage.checkpoint import CheckpointError, State, load_checkpoint
 
 PARTS: dict[str, Any] = {"settings": dict, "classes": list, "environment": dict, "position": dict}
 PARTS |= {"best": (dict, type(None)), "scores": dict, "bad_pictures": dict, "pictures": dict, "random": dict}
-PARTS |= {"schedule": dict, "warmup": dict, "normalize": dict, "model": dict, "optimizer": dict}
-ADDED = ("pictures", "warmup")  # which earlier checkpoints lack: they knew no pictures, and there was no warm-up
+PARTS |= {"schedule": dict, "warmup": dict, "normalize": dict, "model": dict, "optimizer": dict, "callbacks": dict}
+ADDED = ("pictures", "warmup", "callbacks")  # which earlier checkpoints lack: there were none of these
 CHECKED = ("position", "scores", "random", "schedule", "warmup", "normalize", "optimizer")  # before any is loaded
 
 

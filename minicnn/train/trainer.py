@@ -5,19 +5,18 @@
                      log, schedule, checkpoints                              log_epoch, schedule.step, save_epoch
 
 A run that is killed at any moment and resumed from ``checkpoint_last.npz`` ends in the same bits as one that was not:
-the state below is everything that the rest of the run depends on, and it is saved at the end of every epoch, every
+its state (state.py) is everything that the rest of the run depends on, and it is saved at the end of every epoch, every
 `checkpoint_every` batches and when the run is asked to stop. The order of writing matters: the row of the log first,
 which resuming takes back if need be, then the best checkpoint, then the last, which says that the epoch is over.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from .. import random
 from ..clock import Clock
 from ..console import say
 from ..data import Batch, DataLoader
@@ -28,19 +27,20 @@ from ..optim import Optimizer
 from ..optim.lr_scheduler import LinearWarmup, Schedule
 from ..progress import Progress
 from .batch_step import BatchStep, Feed
-from .environment import differences, environment, one_thread
+from .callbacks import Callback, Callbacks
+from .environment import one_thread
 from .evaluate import Classifier, evaluate, show_on
 from .folder import RunFolder
 from .interrupt import Interrupt, Interrupted
-from .log import epoch_line
+from .log import epoch_line, log_row
+from .loss import LossFunction, check_loss
 from .meters import Scores
-from .restore import add_parts, check_run, load_together
+from .state import go_on, order_of, state_of
 from .step import ALL_AT_ONCE, Outcome, Steps, check_graph, check_steps, check_whole
 from .trouble import Finite
 from .unreadable import Teller, share_unreadable
 from .warmup import Warmup
 
-LOADED = ("optimizer", "schedule", "warmup", "normalize", "scores")  # by methods of their own
 LAST, BEST = "checkpoint_last.npz", "checkpoint_best.npz"
 
 
@@ -52,6 +52,9 @@ class Trainer:
     warmup                        stepped after each batch besides: the two multiply (warmup.py)
     train_loader, val_loader      ``minicnn.data.DataLoader``s; without val_loader (None) the training error is watched
     normalize                     fitted; uint8 batch -> float32 batch
+    loss                          what is minimised: loss(scores, targets), of Tensors, is the mean over pictures; None:
+                                  cross entropy, which validation's always is. Of auxiliary heads, too (loss.py)
+    callbacks                     what else happens at certain moments, ``Callback``s (callbacks.py)
     folder                        an existing folder that log.csv and the checkpoints are written into
     settings, classes, pictures   kept in the checkpoints: plain values (the architecture and its settings), names, and
                                   ``minicnn.data.record.record`` of the pictures
@@ -77,13 +80,14 @@ class Trainer:
         epochs: int,
         schedule_each: str = "epoch",
         warmup: LinearWarmup | None = None,
+        loss: LossFunction | None = None,
+        callbacks: Sequence[Callback] = (),
         device: str = "cpu",
         settings: dict[str, Any] | None = None,
         classes: Iterable[str] = (),
         pictures: dict[str, Any] | None = None,
         print_every: int = 10,
         checkpoint_every: int = 0,
-        tensorboard: bool = False,
         steps: Steps = ALL_AT_ONCE,
         graph: bool = False,
     ) -> None:
@@ -91,15 +95,18 @@ class Trainer:
         self.train_loader, self.val_loader, self.normalize = train_loader, val_loader, normalize
         self.folder, self.epochs, self.schedule_each, self.device = Path(folder), epochs, schedule_each, device
         self.settings, self.classes, self.pictures = dict(settings or {}), list(classes), dict(pictures or {})
-        self.print_every, self.checkpoint_every, self.tensorboard = print_every, checkpoint_every, tensorboard
+        self.print_every, self.checkpoint_every, self.loss = print_every, checkpoint_every, loss
         self.world, self.steps, self.graph, self.interrupt = world(), steps, graph, Interrupt()
         self.watchdog = Watchdog(steps.timeout, self.world)  # not watching yet
+        self.callbacks = Callbacks(callbacks, self.world)
         check_whole(model)
+        check_loss(loss)
         check_steps(steps, train_loader.batch_size, self.world.size, device)
         check_graph(graph, steps, self.world.size, device)
         self.epoch = self.batch = 0  # how many epochs are over, and how many batches of the present one
         self.scores = Scores()  # of the present epoch
         self.best: dict[str, Any] | None = None  # {"epoch", "top1"}
+        self.stop_reason: str | None = None  # why no further epoch is wanted, if that is so
         self.files = RunFolder(self.folder, self.world)
         self.finite, self.teller = Finite(model, self.files, LAST), Teller()  # of numbers; of unreadable pictures
 
@@ -112,7 +119,7 @@ class Trainer:
         Ctrl-C or SIGTERM, with a new checkpoint to go on from.
         """
         with self.running():
-            while self.epoch < self.epochs:
+            while not self.is_over:
                 self.train_epoch()
                 val = self.validate()
                 top1 = self.log_epoch(val)  # in %
@@ -128,22 +135,28 @@ class Trainer:
             self.interrupt = stack.enter_context(Interrupt())
             agree("the run", self._in_common(), self.world)
             feed = Feed(self.train_loader, self.normalize, self.device)
-            step = BatchStep(self.model, self.optimizer, feed, self.steps, self.finite, self.graph)
+            step = BatchStep(self.model, self.optimizer, feed, self.steps, self.finite, self.loss, self.graph)
             self.step = stack.enter_context(step)
-            stack.enter_context(self.files.taken(self.epoch, self.tensorboard))  # by ranks that agree
+            stack.enter_context(self.files.taken(self.epoch))  # by ranks that agree
             if self.steps.shards is not None:
                 stack.enter_context(one_thread())  # on any number of ranks
             part, self.train_loader.part = self.train_loader.part, self.world.part
             stack.callback(setattr, self.train_loader, "part", part)
             stack.enter_context(self.watchdog)
             self.clock = Clock()
-            yield
+            try:
+                self._call("on_fit_start")
+                yield
+                self._call("on_fit_end")
+            except BaseException as error:
+                self.callbacks.broken_down(self, error)
+                raise
 
     def _in_common(self):
         """What every rank's run must have in common, beside the model."""
         position = {"epoch": self.epoch, "batch": self.batch, "epochs": self.epochs, "steps": self.steps, "lr": self.lr}
         validated = {"validation pictures": len(self.val_loader.dataset) if self.val_loader else 0}
-        return {**self.settings, **self.order(), **validated, "device": self.device, **position}
+        return {**self.settings, **order_of(self.train_loader), **validated, "device": self.device, **position}
 
     def train_epoch(self) -> None:
         """The present epoch from `self.batch` on: a step for each batch."""
@@ -159,6 +172,7 @@ class Trainer:
                 for clock in (self.epoch_clock, self.clock):  # the epoch's, and that of the time left
                     clock.update(outcome.pictures)
                 progress.update(self.batch, *self.describe())
+                self._call("on_batch_end", batch, outcome)
                 self.stop_if_asked(outcome.stop)  # between two steps: a checkpoint of now is whole
                 if self.checkpoint_every and self.batch % self.checkpoint_every == 0:
                     self.save(LAST)
@@ -187,7 +201,11 @@ class Trainer:
                 self.watchdog.step(f"validation after batch {position + 1}")
                 return self.interrupt.requested
 
-            scores = evaluate([Classifier(self.model, self.normalize)], self.val_loader, self.device, after_batch)
+            def each(batch, log_p):
+                self._call("on_validation_batch", batch, log_p)
+
+            classifier = Classifier(self.model, self.normalize)
+            scores = evaluate([classifier], self.val_loader, self.device, after_batch, each=each)
         asked = self.world.sum(np.array(float(self.interrupt.requested)))  # how many ranks
         self.stop_if_asked(float(asked))  # a run that is stopped here validates again
         return scores
@@ -199,13 +217,12 @@ class Trainer:
         share_unreadable(self.loaders, self.world)
         watched = (self.scores if val is None else val).values()  # what the schedule and the best checkpoint go by
         self.finite.check(self._where(self.batch), self.lr, watched["loss"])  # before it is in the log
-        row = {"epoch": self.epoch + 1, "lr": self.lr}
-        for name, scores in (("train", self.scores), ("val", val)):
-            row |= {f"{name}_{key}": value for key, value in scores.values().items()} if scores else {}
-        row |= {"seconds": self.epoch_clock.seconds, "data_seconds": self.train_loader.wait_seconds}
-        self.files.add_row(row | {"images_per_second": self.images_per_second})
+        times = self.epoch_clock.seconds, self.train_loader.wait_seconds, self.images_per_second
+        row = log_row(self.epoch + 1, self.lr, self.scores, val, times)
+        self.files.add_row(row)
         say(epoch_line(f"epoch {self.epoch + 1}/{self.epochs}", self.scores, val, self.lr, row["seconds"]))
         self.teller.tell(self.loaders)
+        self._call("on_epoch_end", row)
         return watched["top1"]
 
     def save_epoch(self, top1: float) -> None:
@@ -235,7 +252,22 @@ class Trainer:
         # waiting: in %; if it is large, decoding pictures takes longer than the steps
         return left, speed, *self.scores.texts(), f"lr {self.lr:.3g}", f"waiting for data {waiting:.0f} %"
 
+    def _call(self, moment, *details):
+        self.callbacks(moment, self, *details)
+
     # Stopping
+
+    def stop(self, why: str) -> None:
+        """Begin no further epoch; for callbacks. Of several ranks, rank 0's word counts for all, from the end of the
+        epoch on. ``stop_reason`` keeps why."""
+        if self.stop_reason is None:
+            self.stop_reason = why
+            say(f"this was the last epoch: {why}")
+
+    @property
+    def is_over(self) -> bool:
+        """Whether no epoch is left: all are over, or a callback has stopped the run."""
+        return self.epoch >= self.epochs or self.stop_reason is not None
 
     def stop_if_asked(self, ranks: float) -> None:
         """If a signal has come to some ranks: a checkpoint, and Interrupted, on all of them."""
@@ -256,22 +288,7 @@ class Trainer:
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that the rest of the run depends on, and what it was made with; no times, so that it repeats."""
-        return {
-            "settings": self.settings,
-            "classes": self.classes,
-            "environment": environment(self.device),
-            "position": {"epoch": self.epoch, "batch": self.batch, "order": self.order()},
-            "best": self.best,
-            "scores": self.scores.state_dict(),
-            "bad_pictures": self.train_loader.bad,
-            "pictures": self.pictures,
-            "random": random.get_state(),
-            "schedule": self.schedule.state_dict(),
-            "warmup": self.warmup.state_dict(),
-            "normalize": self.normalize.state_dict(),
-            "model": self.model.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-        }
+        return state_of(self)
 
     def load_state_dict(self, state: dict[str, Any], source: Path | str = "the checkpoint") -> None:
         """Continue where the run stood whose state this is. source: its path.
@@ -279,18 +296,4 @@ class Trainer:
         Raises CheckpointError, and nothing is changed, if a part of it is missing or built otherwise than this
         trainer's, or if it is of another model, of other classes or, within an epoch, of other batches.
         """
-        add_parts(state)
-        own = self.state_dict()  # to compare with, and to go back to
-        check_run(state, own, self.model, len(self.train_loader), source)
-        load_together({part: getattr(self, part) for part in LOADED}, state, own, source)
-        self.model.load_state_dict(state["model"])  # it fits: check_run has compared it
-        random.set_state(state["random"])
-        self.train_loader.bad = dict(state["bad_pictures"])
-        self.epoch, self.batch, self.best = state["position"]["epoch"], state["position"]["batch"], state["best"]
-        if changed := differences(state["environment"], own["environment"]):
-            say(f"note: the last bits may differ from an uninterrupted run's: {changed}")
-
-    def order(self) -> dict[str, int]:
-        """What the order of the training pictures depends on."""
-        loader = self.train_loader
-        return {"pictures": len(loader.dataset), "batch_size": loader.batch_size, "seed": loader.seed}
+        go_on(self, state, source)

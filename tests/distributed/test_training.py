@@ -161,19 +161,6 @@ def test_shards_have_the_same_bits_on_any_number_of_ranks(tmp_path):
 
 @pytest.mark.slow
 @mpi.skip_without_mpi
-def test_tensorboard_has_one_writer(tmp_path):
-    (folder, packages) = folders(tmp_path, "run", "packages")
-    writer = "class SummaryWriter:\n    def __init__(self, folder): open(folder + '/board', 'a').write('one ')\n"
-    (packages / "tensorboardX.py").write_text(
-        writer + "    def add_scalar(self, *args): pass\n    flush = add_scalar\n"
-    )
-    path = os.pathsep.join([str(packages), mpi.ENVIRONMENT["PYTHONPATH"]])
-    on_ranks(2, run(folder, tensorboard=True, epochs=1, tier="plain"), PYTHONPATH=path)
-    assert (folder / "board").read_text() == "one "
-
-
-@pytest.mark.slow
-@mpi.skip_without_mpi
 def test_on_emulated_gpus(tmp_path):
     folder, own = folders(tmp_path, "ranks", "one")
     options = {"epochs": 1, "count": 17, "bad": [3]}

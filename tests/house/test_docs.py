@@ -7,6 +7,7 @@ import shlex
 import sys
 import textwrap
 import tomllib
+import types
 from pathlib import Path
 from typing import NamedTuple
 
@@ -119,8 +120,23 @@ def an_emulated_gpu(folder, monkeypatch):
     monkeypatch.setenv("MINICNN_EMULATE_GPU", "1")
 
 
+def a_stand_in_for_wandb(folder, monkeypatch):
+    """That takes what the real one takes."""
+
+    class Run:
+        def log(self, data, step=None):
+            assert data["epoch"] == step and 0 <= data["val_top1"] <= 100
+
+        def finish(self, exit_code=None):
+            assert exit_code is None
+
+    module = types.ModuleType("wandb")
+    module.init = lambda project=None, config=None, dir=None: Run()
+    monkeypatch.setitem(sys.modules, "wandb", module)
+
+
 NEEDED = {  # what a page's reader has beside what it says
-    "docs/loop.md": (pictures_in_folders,),
+    "docs/loop.md": (pictures_in_folders, a_stand_in_for_wandb),
     "docs/weights.md": (random_weights, a_photograph),
     "docs/transfer.md": (random_weights,),
     "kernels/README.md": (an_emulated_gpu,),

@@ -28,10 +28,10 @@ from minicnn.train import Trainer, load_checkpoint
 from minicnn.train.trainer import BEST, LAST
 
 
-def small_trainer(folder, width=8, batch_size=8, epochs=6, validate=True, pictures=None, adam=False):
+def small_trainer(folder, width=8, batch_size=8, epochs=6, validate=True, pictures=None, adam=False, **options):
     """A trainer of a small network on random pictures, or those of a class like it; the same one every time.
 
-    adam: AdamW with amsgrad in place of SGD
+    adam: AdamW with amsgrad in place of SGD; options: of ``Trainer``
     """
     minicnn.manual_seed(1)
     model = nn.Sequential(
@@ -60,6 +60,7 @@ def small_trainer(folder, width=8, batch_size=8, epochs=6, validate=True, pictur
         epochs=epochs,
         classes=train.dataset.classes,
         checkpoint_every=3,
+        **options,
     )
 
 

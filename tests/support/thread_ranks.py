@@ -18,6 +18,7 @@ import pytest
 from minicnn import random, tier
 from minicnn.device import current_tier
 from minicnn.distributed import World, world
+from minicnn.distributed.ending import on_all_ranks
 
 PATIENCE = 60  # seconds for which a rank waits for the others
 
@@ -119,6 +120,18 @@ class ThreadRank(World):
 
     def share(self, value):
         return pickle.loads(self.team.exchange(self.rank, "share", pickle.dumps(value))[0])
+
+    def on_rank_0(self, function, *args, **keywords):
+        result = error = None
+        if self.is_main:
+            try:
+                result = function(*args, **keywords)
+            except Exception as raised:
+                error = raised
+        result, error = self.team.exchange(self.rank, "on_rank_0", (result, error))[0]
+        if error is not None:
+            raise on_all_ranks(error)
+        return result
 
     def gather_values(self, value):
         return self.team.exchange(self.rank, "gather_values", value)

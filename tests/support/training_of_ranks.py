@@ -106,7 +106,7 @@ def make(
     folder: Any, net: str = "dropout", *, bits: int = 64, count: int = 25, bad: Any = (), white: bool = False,
     batch_size: int = 8, val: int = 13, val_bad: Any = (), drop_last: bool = False, max_bad: float = 0.9,
     epochs: int = 2, schedule_each: str = "epoch", device: str = "cpu", lr: float = 0.05, checkpoint_every: int = 0,
-    tensorboard: bool = False, **steps: Any,
+    callbacks: Any = (), loss: Any = None, **steps: Any,
 ) -> Trainer:  # fmt: skip
     """The trainer of one run; steps: those of ``Steps``."""
     minicnn.manual_seed(1)
@@ -124,7 +124,7 @@ def make(
     return Trainer(
         model, optimizer, schedule, train, val_loader, Scale(np.float64 if bits == 64 else np.float32),
         folder=folder, epochs=epochs, schedule_each=schedule_each, device=device, classes=pictures.classes,
-        checkpoint_every=checkpoint_every, tensorboard=tensorboard, steps=Steps(**steps),
+        checkpoint_every=checkpoint_every, callbacks=callbacks, loss=loss, steps=Steps(**steps),
     )  # fmt: skip
 
 

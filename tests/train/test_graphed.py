@@ -207,7 +207,7 @@ def steps(model, count, change=None, graph=True):
     minicnn.manual_seed(1)
     model = model().to("cuda")
     optimizer = optim.SGD([model.linear.weight], 0.1)
-    step = GraphedStep(model, optimizer) if graph else functools.partial(one_step, model, optimizer)
+    step = GraphedStep(model, optimizer) if graph else functools.partial(one_step, model, optimizer, None)
     numbers = np.random.default_rng(0)
     for i in range(count):
         if i == 4 and change:

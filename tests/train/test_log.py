@@ -1,8 +1,7 @@
-"""log.csv through kills and resumes; TensorBoard only if it is there."""
+"""log.csv through kills and resumes."""
 
 import errno
 import os
-import sys
 
 import numpy as np
 import pytest
@@ -195,29 +194,3 @@ def test_an_epochs_line_is_two_in_a_narrow_terminal(monkeypatch):
         ]
         assert epoch_line("epoch 3/15", scores, scores, 0.005, 63).splitlines() == lines
     assert "\n" not in epoch_line("epoch 3/15", scores, None, 0.005, 63)
-
-
-def test_tensorboard_missing(tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "tensorboardX", None)
-    with pytest.raises(ValueError, match=r"needs the package tensorboardX; pip install .*--no-tensorboard"):
-        Log(tmp_path, tensorboard=True)
-
-
-def test_tensorboard(tmp_path, monkeypatch):
-    scalars = []
-
-    class Board:
-        def __init__(self, folder):
-            assert folder == str(tmp_path)
-
-        def add_scalar(self, *args):
-            scalars.append(args)
-
-        def flush(self):
-            pass
-
-    monkeypatch.setitem(sys.modules, "tensorboardX", type(sys)("tensorboardX"))
-    monkeypatch.setattr(sys.modules["tensorboardX"], "SummaryWriter", Board, raising=False)
-    Log(tmp_path, tensorboard=True).add({"epoch": 4, **ROW})
-    assert ("val/top1", 40.0, 4) in scalars
-    assert ("lr", 0.01, 4) in scalars
