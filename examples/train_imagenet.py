@@ -17,7 +17,7 @@
     source           Krizhevsky et al., NIPS 2012, sections 4.1 and 5   He et al., CVPR 2016, section 3.4
 
 He et al. divide the lr "when the error plateaus". Here the epochs are fixed, so that networks which are compared are
-cut at the same moment, and not when a curve happens to waver; --schedule plateau is the other way. They subtract a mean
+cut at the same moment, and not when a curve happens to waver; --sched plateau is the other way. They subtract a mean
 picture, here a mean and a deviation of each colour (--preprocess), which fit a picture of any size. There is no
 dropout: ResNets have none. Lecture notes that print weight decay 1e-5 and "Xavier" for ResNets are wrong: it is 1e-4,
 and He's initial weights, as models/resnet.py has them. GoogLeNet, Inception v3, MobileNet and ShuffleNet were trained
@@ -36,8 +36,8 @@ from minicnn.train import Trainer, exit_code
 
 ARCHS = ["resnet18", *(arch for arch in {**names.IMAGENET, **names.PLAIN} if arch != "resnet18")]
 RECIPES = {
-    "alexnet": {"batch_size": 128, "lr": 0.01, "wd": 5e-4, "schedule": "plateau", "scale_jitter": 1.0},
-    "resnet": {"batch_size": 256, "lr": 0.1, "wd": 1e-4, "schedule": "steps", "scale_jitter": 480 / 256},
+    "alexnet": {"batch_size": 128, "lr": 0.01, "wd": 5e-4, "sched": "plateau", "scale_jitter": 1.0},
+    "resnet": {"batch_size": 256, "lr": 0.1, "wd": 1e-4, "sched": "multistep", "scale_jitter": 480 / 256},
 }
 SIZES = {"alexnet_2012": (227, 256), "inception_v3": (299, 342)}  # pixels, cropped and before; the others: 224, 256
 # settings of networks, and what stands for having none of the kind
@@ -60,11 +60,10 @@ def arguments():
     parser.set_defaults(batch_size=None, lr=None, wd=None)  # the recipe's; the help shows none of another one
     recipe = cli.add_recipe_flags(parser, "recipe")
     recipe.add_argument("--recipe", choices=list(RECIPES), help="how to train (default: the arch's); see below")
-    recipe.add_argument("--schedule", choices=("steps", "plateau"), help="how lr / 10 comes (default: the recipe's)")
-    epochs = {"type": whole(1), "nargs": "+", "default": [30, 60]}
-    recipe.add_argument("--milestones", metavar="EPOCH", help="of --schedule steps: lr / 10 there", **epochs)
     jitter = "the shorter side is drawn from --shorter-side to so many times that (default: the recipe's; 1: it is not)"
     recipe.add_argument("--scale-jitter", metavar="FACTOR", type=number(1), help=jitter)
+    cli.add_schedule_flags(recipe)
+    cli.add_optimizer_flags(parser)
     network = parser.add_argument_group("network")
     network.add_argument("--dropout", type=number(0, 1), help="probability to drop a neuron (default: the arch's)")
     network.add_argument("--width", type=whole(0), help="neurons in AlexNet's and VGG's hidden fully connected layers")
@@ -85,6 +84,7 @@ def defaults(args):
     chosen["preprocess"] = "mean_image" if args.arch == "alexnet_2012" else "mean_std"
     if cli.on_sample(args):
         chosen |= sample(args.arch, recipe)
+    chosen["lr"] = cli.OWN_LR.get(args.opt, chosen["lr"])
     return chosen | {name: NONE[name] for name in NONE if not has(args.arch, name)}  # what is given goes before them
 
 
@@ -101,17 +101,10 @@ def has(arch, name):
 
 def describe(args):
     """The recipe in a line, as it is after all flags."""
-    milestones = ", ".join(str(epoch) for epoch in args.milestones if epoch < args.epochs)
-    if args.schedule == "steps":
-        falls = f"after epochs {milestones} of {args.epochs}" if milestones else f"never in {args.epochs} epochs"
-    else:
-        falls = f"after {args.patience} epochs without improvement"
     sides = f"{args.shorter_side} to {largest_side(args)}" if largest_side(args) else str(args.shorter_side)
     heads = "; auxiliary heads count, too" if args.aux_logits else ""
-    return (
-        f"recipe {args.recipe}: batches of {args.batch_size}, lr {cli.scaled_lr(args):g}, / 10 {falls}; momentum "
-        f"{args.momentum:g}, weight decay {args.wd:g}; shorter side {sides}, cut to {args.image_size}{heads}"
-    )
+    said = f"recipe {args.recipe}: batches of {args.batch_size}, {cli.describe_optimizer(args)}"
+    return f"{said}; shorter side {sides}, cut to {args.image_size}{heads}"
 
 
 def note(args):
@@ -133,12 +126,8 @@ def build_model(args, num_classes):
 
 
 def build_optimizer(args, model):
-    lr = cli.scaled_lr(args)
-    params = optim.weights_and_biases(model, lr, args.wd) if args.recipe == "alexnet" else model.parameters()
-    optimizer = optim.SGD(params, lr, args.momentum, weight_decay=args.wd)
-    if args.schedule == "steps":
-        return optimizer, optim.lr_scheduler.MultiStepLR(optimizer, args.milestones)
-    return optimizer, optim.lr_scheduler.ReduceLROnPlateau(optimizer, factor=0.1, patience=args.patience)
+    own = optim.weights_and_biases(model, cli.scaled_lr(args), args.wd) if args.recipe == "alexnet" else None
+    return cli.build_optimizer(args, model, own)
 
 
 def augment(args):
@@ -153,6 +142,8 @@ def main(argv=None):
     if args.evaluate or args.ensemble:
         return cli.test_checkpoints(args, state, build_model, cli.open_pictures, "sample")
 
+    cli.check_length(args, state)
+
     # Pictures, in batches: uint8 (N, 3, H, W) and N labels
     train_set, val_set, known = cli.known_pictures(args, cli.open_pictures, state)
     random.manual_seed(args.seed)  # of initial weights and dropout
@@ -162,7 +153,8 @@ def main(argv=None):
         # Model, optimiser, schedule
         model = cli.for_training(args, build_model(args, len(train_set.classes)))
         cli.check_feasible(args, model, len(train_set))
-        optimizer, schedule = build_optimizer(args, model)  # the schedule changes its lr
+        optimizer = build_optimizer(args, model)
+        schedule = cli.build_schedule(args, optimizer, train_loader)  # which changes its lr
 
     with cli.output_folder(args, "sample") as folder:
         tell(describe(args))
@@ -170,6 +162,7 @@ def main(argv=None):
         normalize = cli.normalizer(args, train_set, state)  # fitted on training pictures, or the checkpoint's
         options = cli.trainer_options(args, folder, train_set, known)
         options["warmup"] = cli.warmup(args, optimizer, train_loader)
+        options["schedule_each"] = cli.schedule_each(args)
         trainer = Trainer(model, optimizer, schedule, train_loader, val_loader, normalize, **options)
         if state:
             trainer.load_state_dict(state, args.resume)
@@ -182,7 +175,8 @@ def main(argv=None):
                 trainer.train_epoch()  # all training pictures once
                 val = trainer.validate()  # loss, top-1, top-5
                 top1 = trainer.log_epoch(val)  # in %, of validation if there is any
-                schedule.step(100 - top1)  # its metric: the error
+                if trainer.schedule_each == "epoch":
+                    schedule.step(100 - top1)  # its metric: the error
                 trainer.save_epoch(top1)  # checkpoint_best.npz, checkpoint_last.npz
         cli.write_results(args, trainer, train_loader, "sample")
 

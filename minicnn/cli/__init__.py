@@ -4,12 +4,23 @@ arguments.py   the flags that the programs share    known.py       whether a run
 pictures.py    which pictures, how changed          testing.py     testing checkpoints instead of training
 feasible.py    whether the settings can work        leftovers.py   what a run has left that never came to anything
 output.py      the folder of a run                  recipes.py     what programs for ImageNet's networks share
-scaling.py     large batches, several processes
+scaling.py     large batches, several processes             optimizing.py  optimisers, schedules
+config.py      a file of settings                           remembered.py  what a checkpoint remembers of them
 """
 
 from .arguments import add_precision, make_parser, number, parse, trainer_options, whole
 from .feasible import as_setting_error, check_feasible
 from .known import known_pictures
+from .optimizing import (
+    OWN_LR,
+    add_optimizer_flags,
+    add_schedule_flags,
+    build_optimizer,
+    build_schedule,
+    check_length,
+    describe_optimizer,
+    schedule_each,
+)
 from .output import introduce, output_folder, write_arguments, write_results
 from .pictures import (
     chosen_pictures,
@@ -27,9 +38,44 @@ from .scaling import for_training, scaled_lr, warmup
 from .testing import as_dense, test_checkpoints
 
 __all__ = [
-    "ALEXNET_SAMPLE", "add_precision", "add_recipe_flags", "as_dense", "as_setting_error", "check_feasible",
-    "chosen_pictures", "crop_and_flip", "fit_normalizer", "for_training", "initialise", "introduce", "known_pictures",
-    "loaders", "make_parser", "normalizer", "number", "on_sample", "open_pictures", "output_folder", "parse",
-    "sample_note", "scaled_lr", "shift_and_flip", "test_checkpoints", "test_loaders", "trainer_options",
-    "val_transform", "warmup", "whole", "write_arguments", "write_results",
+    "ALEXNET_SAMPLE",
+    "OWN_LR",
+    "add_optimizer_flags",
+    "add_precision",
+    "add_recipe_flags",
+    "add_schedule_flags",
+    "as_dense",
+    "as_setting_error",
+    "build_optimizer",
+    "build_schedule",
+    "check_feasible",
+    "check_length",
+    "chosen_pictures",
+    "crop_and_flip",
+    "describe_optimizer",
+    "fit_normalizer",
+    "for_training",
+    "initialise",
+    "introduce",
+    "known_pictures",
+    "loaders",
+    "make_parser",
+    "normalizer",
+    "number",
+    "on_sample",
+    "open_pictures",
+    "output_folder",
+    "parse",
+    "sample_note",
+    "scaled_lr",
+    "schedule_each",
+    "shift_and_flip",
+    "test_checkpoints",
+    "test_loaders",
+    "trainer_options",
+    "val_transform",
+    "warmup",
+    "whole",
+    "write_arguments",
+    "write_results",
 ]  # fmt: skip

@@ -1,12 +1,10 @@
 """The command line that the training examples share, with the names of PyTorch's ImageNet example.
 
-A setting comes from the first of these that has it: the command line; the checkpoint given to --resume; what the
-program sets for its architecture and data; the default below.
+A setting comes from the first of these that has it: the command line; the checkpoint given to --resume, or the file
+given to --config; what the program sets for its architecture and data; the default below.
 """
 
 import argparse
-import contextlib
-import io
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -23,15 +21,9 @@ from ..train.callbacks import Callback
 from ..train.restore import load_run, unusable
 from ..train.step import Steps
 from ..train.tensorboard import TensorBoard
+from .config import load_config
+from .remembered import OF_THIS_CALL, check_settings, flag, settings
 
-# what a checkpoint does not remember
-OF_THIS_CALL = ("resume", "evaluate", "ensemble", "tta", "scales", "output_dir", "other_pictures")
-# settings that earlier checkpoints lack, and what they had
-ADDED = {"drop_last": False, "zero_padding": "behind", "norm_across_halves": True}
-ADDED |= {"accumulate": 1, "shards": None, "send": "float32", "step_timeout": 0.0}
-ADDED |= {"sync_bn": False, "lr_for_batch": None, "warmup": 0.0, "precision": "float32"}
-ADDED |= {"cuda_graph": False}
-RENAMED = {"warmup_steps": "warmup"}  # what earlier checkpoints call them, in programs that have these
 # when a run is resumed; anything else would make it another run
 WATCHING = ("workers", "print_freq", "checkpoint_every", "tensorboard", "max_bad_fraction", "step_timeout")
 COMPUTING = ("device", "tier", "precision", "cuda_graph", "accumulate", "send")
@@ -81,6 +73,8 @@ def make_parser(description: str, archs: Sequence[str]) -> ArgumentParser:
     graph = "on a GPU: capture the third step as a CUDA graph, and replay it from then on"
     run.add_argument("--cuda-graph", action="store_true", help=graph)
     run.add_argument("--no-cuda-graph", action="store_false", dest="cuda_graph", default=False, help="or no longer")
+    config = "settings to begin with: args.json of another run, or one written by hand; the command line goes before it"
+    run.add_argument("--config", metavar="FILE", type=path, help=config)
     run.add_argument("--resume", metavar="CHECKPOINT", help="go on with its run, with its settings")
     run.add_argument("--other-pictures", action="store_true", help="resume although DIR holds others than before")
     usual = "a new folder (default: runs/<arch>-<data>-<number>)"
@@ -161,8 +155,13 @@ def parse(
     if args.sync_bn and args.shards:
         parser.error("--sync-bn depends on how many processes there are, and --shards must not; leave one out")
     source = args.ensemble[0] if args.ensemble else args.resume
+    if args.config and source:
+        parser.error("a checkpoint goes on with its own settings; leave --config out")
     if source is None:
-        parser.set_defaults(**choose_defaults(args))
+        chosen = world().on_rank_0(load_config, args.config, parser, args) if args.config else {}
+        parser.set_defaults(**chosen)
+        args = parser.parse_args(argv)
+        parser.set_defaults(**{**choose_defaults(args), **chosen})
         args = parser.parse_args(argv)
         use(args)
         return args, None
@@ -195,49 +194,6 @@ def use(args: Namespace) -> None:
         cpu_unit()
 
 
-def check_settings(
-    saved: dict[str, Any], args: Namespace, source: Path | str, parser: ArgumentParser | None = None
-) -> None:
-    """CheckpointError if the settings of a checkpoint are not all there, or, given the parser, not what it takes."""
-    for name, before in RENAMED.items():
-        if name in vars(args) and name not in saved and before in saved:
-            saved[name] = saved.pop(before)
-    for name, value in ADDED.items():
-        saved.setdefault(name, value)
-    missing = [name for name in settings(args) if name not in saved]
-    if missing:
-        raise unusable(source, "settings", f"they lack {', '.join(missing)}")
-    for name in settings(args) if parser else ():
-        if not _takes(parser, name, saved[name]):
-            raise unusable(source, "settings", f"{name} is {saved[name]!r}")
-
-
-def _takes(parser, name, value):
-    """Whether the command line can set `name` to this value, or cannot set `name` at all. Tried out: the words that
-    would do so are parsed."""
-    default = parser.get_default(name)
-    if isinstance(default, dict):  # which the program sets itself, and no flag does
-        return isinstance(value, dict)
-    if value is None or isinstance(value, bool):  # a flag has no value
-        return value is default or (isinstance(value, bool) and isinstance(default, bool))
-    if name == "dir":
-        words = ["--", str(value)]
-    elif isinstance(value, list):
-        words = [flag(name), *map(str, value)]
-    else:
-        words = [f"{flag(name)}={value}"]
-    silent = io.StringIO()
-    with contextlib.suppress(SystemExit), contextlib.redirect_stderr(silent), contextlib.redirect_stdout(silent):
-        args, unknown = parser.parse_known_args(words)
-        return unknown == words or getattr(args, name) == value
-    return False
-
-
-def settings(args: Namespace) -> dict[str, Any]:
-    """What a checkpoint remembers of the arguments."""
-    return {name: value for name, value in vars(args).items() if name not in OF_THIS_CALL}
-
-
 def trainer_options(args: Namespace, folder: Path, train: PictureSet, known: State) -> dict[str, Any]:
     """What a ``Trainer`` needs to know of the arguments and of the pictures, whose record is `known`: its keywords."""
     return {
@@ -256,11 +212,6 @@ def callbacks_of(args: Namespace) -> list[Callback]:
 def steps_of(args: Namespace) -> Steps:
     """How a batch becomes a step."""
     return Steps(args.accumulate, args.shards, args.send, args.step_timeout)
-
-
-def flag(name: str) -> str:
-    """How the command line calls the setting of this name."""
-    return "--" + name.replace("_", "-")
 
 
 def path(text: str) -> str:

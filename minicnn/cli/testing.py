@@ -18,11 +18,11 @@ from ..storage.checkpoint import CheckpointError, State
 from ..storage.files import write_json
 from ..train.evaluate import Classifier, evaluate, show_on
 from ..train.restore import load_model, load_normalizer, load_run, reading
-from .arguments import check_settings
 from .feasible import as_setting_error, try_out
 from .known import check_unseen, open_test_pictures, say_notes
 from .output import output_folder
 from .pictures import Source, test_loaders
+from .remembered import check_settings
 
 Build: TypeAlias = Callable[[Namespace, int], Module]  # (arguments, number of classes) -> a new model
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ..nn import BatchNorm2d
 from ..precision import BFLOAT16
 from ..settings import kind_of
 from ..variable import Variable
@@ -46,6 +47,30 @@ def weights_and_biases(
         {"params": [p for p in parameters if p.ndim > 1], "lr": lr, "weight_decay": weight_decay},
         {"params": [p for p in parameters if p.ndim <= 1], "lr": lr * bias_lr, "weight_decay": bias_decay},
     ]
+
+
+def by_weight_decay(
+    model: Any, weight_decay: float, norm_weight_decay: float | None = None, bias_weight_decay: float | None = None
+) -> list[dict[str, Any]]:
+    """Groups with a weight decay of their own for the parameters of batch norms, and for the biases of other layers
+    (He et al., "Bag of tricks for image classification with convolutional neural networks", CVPR 2019, section 3.1).
+
+    None: that of the weights. Frozen parameters are left out, and so are groups without any.
+    """
+    decays = {
+        "weights": weight_decay,
+        "norms": weight_decay if norm_weight_decay is None else norm_weight_decay,
+        "biases": weight_decay if bias_weight_decay is None else bias_weight_decay,
+    }
+    if len(set(decays.values())) == 1:
+        return [{"params": [p for p in model.parameters() if p.requires_grad], "weight_decay": weight_decay}]
+    norms = {id(p) for module in model.modules() if isinstance(module, BatchNorm2d) for p in module.parameters()}
+    members: dict[str, list[Any]] = {kind: [] for kind in decays}
+    for name, p in model.named_parameters():
+        if p.requires_grad:
+            is_bias = name.rpartition(".")[2] == "bias"
+            members["norms" if id(p) in norms else "biases" if is_bias else "weights"].append(p)
+    return [{"params": members[kind], "weight_decay": decay} for kind, decay in decays.items() if members[kind]]
 
 
 def _listed(what, params):

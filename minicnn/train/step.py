@@ -17,6 +17,7 @@ from ..device import current_tier
 from ..errors import SettingError
 from ..nn import Module
 from ..nn.split import is_split
+from ..optim import Optimizer
 from ..precision import current_precision
 
 
@@ -74,15 +75,17 @@ def check_steps(steps: Steps, batch_size: int, ranks: int, device: str) -> None:
         raise SettingError(f"--shards {steps.shards} cannot be made of a batch of {batch_size}; choose fewer")
 
 
-def check_graph(graph: bool, steps: Steps, ranks: int, device: str) -> None:
-    """SettingError where a step that is worked on like this cannot be captured as a CUDA graph."""
+def check_graph(graph: bool, steps: Steps, ranks: int, device: str, optimizer: Optimizer | None = None) -> None:
+    """SettingError where a step that is worked on like this, of this optimiser, cannot be captured as a CUDA graph."""
     if not graph:
         return
+    by, replayed = type(optimizer).__name__, optimizer is None or optimizer.replayed
     reasons = {
         "it is the GPU's work that is captured: choose --device cuda": device != "cuda",
         "kernels in CUDA C++ are captured, Numba's are not: choose --tier fast": current_tier() != "fast",
         "a graph is captured in one process; start one": ranks > 1,
         "a graph is of a batch as a whole; leave --accumulate and --shards out": steps.parts(1) > 1 or steps.shards,
+        f"a step of {by} is more than launches; take SGD, Adam or AdamW": not replayed,
     }
     for reason, holds in reasons.items():
         if holds:

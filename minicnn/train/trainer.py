@@ -102,7 +102,7 @@ class Trainer:
         check_whole(model)
         check_loss(loss)
         check_steps(steps, train_loader.batch_size, self.world.size, device)
-        check_graph(graph, steps, self.world.size, device)
+        check_graph(graph, steps, self.world.size, device, optimizer)
         self.epoch = self.batch = 0  # how many epochs are over, and how many batches of the present one
         self.scores = Scores()  # of the present epoch
         self.best: dict[str, Any] | None = None  # {"epoch", "top1"}

@@ -3,7 +3,7 @@
 import pytest
 
 from minicnn.cli import make_parser, parse, whole
-from minicnn.cli.arguments import check_settings, settings
+from minicnn.cli.remembered import check_settings, settings
 from minicnn.train import CheckpointError
 
 

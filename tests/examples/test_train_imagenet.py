@@ -8,7 +8,7 @@ from parity import without_initial_weights
 from paths import EXAMPLES
 from programs import fails, load_example, run
 
-from minicnn import models, nn
+from minicnn import cli, models, nn
 from minicnn.cli.arguments import parse
 from minicnn.data import ColorNoise, RandomCrop, RandomFlip, RandomShorterSide, ResizeShorter
 from minicnn.models import names
@@ -24,6 +24,11 @@ def settings(*words):
     return parse(example.arguments(), list(words), example.defaults)[0]
 
 
+def built(args, model):
+    optimizer = example.build_optimizer(args, model)
+    return optimizer, cli.build_schedule(args, optimizer, range(10))  # of ten batches
+
+
 def train(folder, out, *words):
     assert run(folder, *words, "--output-dir", out, program=example) == 0
     return load_checkpoint(out / "checkpoint_last.npz"), read_log(out / "log.csv")
@@ -35,19 +40,20 @@ def train(folder, out, *words):
 def test_the_help_has_both_recipes_and_no_default_of_one_alone():
     help_text = example.arguments().format_help()
     assert "Krizhevsky et al." in help_text and "He et al." in help_text
-    assert not re.search(r"\(default:\s+(128|0\.01|0\.0005|True)\)", help_text)
+    assert not re.search(r"\(default:\s+(128|0\.0005|True)\)", help_text)
+    assert example.arguments().get_default("lr") is None
 
 
 def test_the_resnet_recipe_is_the_papers():
     args = settings("DIR", "-a", "resnet34")
     assert (args.recipe, args.batch_size, args.lr, args.momentum, args.wd) == ("resnet", 256, 0.1, 0.9, 1e-4)
-    assert (args.schedule, args.milestones, args.epochs, args.dropout) == ("steps", [30, 60], 90, 0)
+    assert (args.sched, args.milestones, args.epochs, args.dropout) == ("multistep", [30, 60], 90, 0)
     resize, crop, flip, noise = example.augment(args).transforms
     assert isinstance(resize, RandomShorterSide) and (resize.low, resize.high) == (256, 480)
     assert isinstance(crop, RandomCrop) and crop.size == 224 and isinstance(flip, RandomFlip)
     assert isinstance(noise, ColorNoise)
     model = nn.Sequential(nn.Conv2d(3, 2, 3), nn.BatchNorm2d(2))
-    optimizer, schedule = example.build_optimizer(args, model)
+    optimizer, schedule = built(args, model)
     (group,) = optimizer.param_groups
     assert (group["lr"], group["weight_decay"], len(group["params"])) == (0.1, 1e-4, 4)  # every parameter
     rates = []
@@ -60,9 +66,9 @@ def test_the_resnet_recipe_is_the_papers():
 def test_the_alexnet_recipe():
     args = settings("DIR", "-a", "vgg16")
     assert (args.recipe, args.batch_size, args.lr, args.momentum, args.wd) == ("alexnet", 128, 0.01, 0.9, 5e-4)
-    assert (args.schedule, args.dropout, args.width) == ("plateau", 0.5, 4096)
+    assert (args.sched, args.dropout, args.width) == ("plateau", 0.5, 4096)
     assert isinstance(example.augment(args).transforms[0], ResizeShorter)
-    optimizer, schedule = example.build_optimizer(args, nn.Linear(2, 2))
+    optimizer, schedule = built(args, nn.Linear(2, 2))
     assert [(g["lr"], g["weight_decay"]) for g in optimizer.param_groups] == [(0.01, 5e-4), (0.02, 0.0)]
     assert (type(schedule).__name__, schedule.factor, schedule.patience) == ("ReduceLROnPlateau", 0.1, 5)
 
@@ -85,7 +91,7 @@ def test_all_of_imagenets_networks_are_there():
 def test_flags_go_before_the_recipe():
     args = settings("DIR", "--recipe", "alexnet", "--schedule", "steps", "--lr", "0.3", "--scale-jitter", "1.5")
     assert (args.lr, args.wd, args.batch_size) == (0.3, 5e-4, 128)
-    assert type(example.build_optimizer(args, nn.Linear(2, 2))[1]).__name__ == "MultiStepLR"
+    assert type(built(args, nn.Linear(2, 2))[1]).__name__ == "MultiStepLR"
     assert example.augment(args).transforms[0].high == 384
     assert "lr 0.3, / 10 after epochs 30, 60 of 90" in example.describe(args)
 
