@@ -15,8 +15,9 @@ Source        Chellapilla et al. 2006; Jia, "Learning semantic image representat
 
 import math
 
-from ..gemm.matmul import SUMMANDS, multiply, multiply_transposed, padded, panels, transposing_space
+from ..gemm.matmul import SUMMANDS, multiply, padded, panels
 from ..gemm.shares import share
+from ..gemm.transposed import multiply_transposed, transposing_space
 from ..machine import memory, threads
 from .epilogue import Epilogue
 from .windows import filters_gradient, filters_of, phases, windows_of

@@ -10,14 +10,18 @@ Only the weights, small next to the images, are packed first (matmul.py). Bound 
 Source    Lin, Chen, Yan, "Network in network", ICLR 2014; He et al. 2015 (bottlenecks)
 """
 
+import functools
 import math
 
-from ..gemm.matmul import SUMMANDS, multiply, multiply_transposed, padded, panels, transposing_space
+from ..gemm.matmul import SUMMANDS, multiply, padded, panels, width
 from ..gemm.shares import share
+from ..gemm.transposed import multiply_transposed, transposing_space
 from ..machine import memory, threads
 from .epilogue import Epilogue
+from .windows import filters_gradient
 
 BLOCK_NUMBERS = 1 << 17  # of y, 512 KB, which are in the second cache when the epilogue comes
+MANY = 4  # pixels for each filter, or channel: then it costs less to add up sums of threads than to read a factor twice
 LEAST_ROWS = 252  # of y in a block, whole register tiles, so that the weights are read for many of them
 
 
@@ -38,22 +42,35 @@ def conv2d_grad_x(grad_out, weight, geometry):
 
 
 def conv2d_grad_weight(grad_out, x, geometry):
-    """grad_weight (OC, C, 1, 1) from grad_out (N, H, W, OC) and x (N, H, W, C)."""
+    """grad_weight (OC, C, 1, 1) from grad_out (N, H, W, OC) and x (N, H, W, C).
+
+    Threads share the pixels where these are many: each reads its part of both factors, and then their sums are added
+    up. Else they share the longer side of grad_weight: no partial sums, but each reads all of one factor.
+    """
     filters, channels = geometry.filters, geometry.channels
     wide, pixels = padded(channels, x.dtype), math.prod(x.shape[:3])  # C as whole panels; N*H*W
-    total = memory.empty((filters, wide), x.dtype)  # whole panels
-    b, c = (x.reshape(-1), 0, channels), total.reshape(-1)  # x (N*H*W, C); total (OC, wide)
-    a = grad_out.reshape(-1)  # (N*H*W, OC), of which columns start ... stop count
+    chunks = threads.chunks(pixels) if pixels >= MANY * max(filters, channels) else [(0, pixels)]
+    is_result = len(chunks) == 1 and wide == channels  # nothing is to be added up, nor to be cut off
+    make = memory.empty if is_result else functools.partial(memory.scratch, "pointwise.sums")
+    sums = make((max(1, len(chunks)), filters, wide), x.dtype)
+    a, b, c = grad_out.reshape(-1), x.reshape(-1), sums.reshape(-1)  # (N*H*W, OC), (N*H*W, C), (chunks, OC, wide)
 
-    def work(start, stop):  # of the filters, not the pixels: there are no partial sums to be added
-        size, space = (pixels, stop - start, channels), transposing_space(x.dtype)
-        multiply_transposed((a, start, filters), b, (c, start * wide, wide), size, False, space)
+    def work(chunk, start, stop, left, right):  # of the pixels; of the filters; of the channels
+        first, last = chunks[chunk]
+        factors = (a, first * filters + start, filters), (b, first * channels + left, channels)
+        total, size = (c, (chunk * filters + start) * wide + left, wide), (last - first, stop - start, right - left)
+        multiply_transposed(*factors, total, size, False, transposing_space(x.dtype))
 
-    threads.run_chunks(work, filters)
-    if wide > channels:  # cut off the last panel's columns that are no channels
-        total, whole = memory.empty((filters, channels), x.dtype), total
-        total[...] = whole[:, :channels]
-    return total.reshape(filters, channels, 1, 1)  # (OC, C) -> (OC, C, 1, 1)
+    def work_on_panels(first, last):  # of the channels
+        work(0, 0, filters, first * width(x.dtype), min(last * width(x.dtype), channels))
+
+    if len(chunks) > 1:
+        threads.run(lambda chunk: work(chunk, 0, filters, 0, channels), len(chunks))
+    elif filters >= channels:
+        threads.run_chunks(lambda start, stop: work(0, start, stop, 0, channels), filters)
+    else:
+        threads.run_chunks(work_on_panels, wide // width(x.dtype))
+    return sums.reshape(filters, channels, 1, 1) if is_result else filters_gradient(sums, geometry)
 
 
 def _rows_times(x, b, epilogue, depth, columns):

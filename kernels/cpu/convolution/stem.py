@@ -35,7 +35,8 @@ from typing import NamedTuple
 import numpy as np
 
 from ..gemm.lanes import clear, copy
-from ..gemm.matmul import SUMMANDS, multiply, multiply_windows, multiply_windows_transposed, padded, panels
+from ..gemm.matmul import SUMMANDS, multiply, multiply_windows, padded, panels
+from ..gemm.transposed import multiply_windows_transposed
 from ..machine import memory, threads
 from ..machine.jit import jit
 from .epilogue import Epilogue

@@ -47,7 +47,8 @@ import math
 import numpy as np
 
 from ..gemm.lanes import REGISTER
-from ..gemm.matmul import padded, transposing_space, width
+from ..gemm.matmul import padded, width
+from ..gemm.transposed import transposing_space
 from ..machine import memory, threads
 from ..machine.kept import kept, plain
 from . import im2col

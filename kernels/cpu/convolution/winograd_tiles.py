@@ -29,7 +29,8 @@ way back with A: 6 places of a tile are 4 pixels in a row of the buffer, 6 rows 
 from typing import NamedTuple
 
 from ..gemm.lanes import clear, lanes, larger, linear_map, load, nothing, store, transpose
-from ..gemm.matmul import multiply, multiply_transposed
+from ..gemm.matmul import multiply
+from ..gemm.transposed import multiply_transposed
 from ..machine.jit import jit
 from .cook_toom import cook_toom, transposed
 

@@ -1,8 +1,9 @@
 """GEMM, the product of matrices that lie as convolutions have them: the walk around the micro-kernel.
 
-    multiply              c (rows, columns) = a (rows, depth) @ b (depth, columns)
-    multiply_transposed   c (rows, columns) (+)= a (depth, rows)^T @ b (depth, columns)
-    ..._windows(...)      the same for windows of an image that are nowhere copied together (stem.py)
+    multiply           c (rows, columns) = a (rows, depth) @ b (depth, columns)
+    multiply_windows   the same for windows of an image that are nowhere copied together (stem.py)
+
+transposed.py multiplies by the transpose of a.
 
 A product that goes through all of a or b for every few results waits for memory. So both are cut into slices as large
 as a cache (*cache blocks*), which are used as often as possible while they are there. `multiply`, in NumPy, for a c of
@@ -18,15 +19,7 @@ Where a has more than 1024 columns, its cache block is 256 rows by 256 columns, 
 j: else a cache block would have few rows, and b, which is then too large for a cache, come out of memory for each.
 
 b is *packed* into *panels* of 32 columns (2 vectors), each in the order in which the micro-kernel reads it: row by row,
-(depth, 32). In multiply_transposed `depth` counts the pixels of all images; c, a gradient of weights, is small beside a
-and b. So k comes first, and both are packed slice by slice:
-
-    for k in range(0, depth, 256):
-        for i in range(0, rows, 504):
-            tiles = a[k : k + 256, i : i + 504].T.copy()       # 504 KB, in the second cache
-            for j in range(0, columns, 32):
-                panel = b[k : k + 256, j : j + 32].copy()      # 32 KB, in the first cache
-                c[i : i + 504, j : j + 32] += tiles @ panel    # 12 rows at a time
+(depth, 32).
 
 Why not BLAS? It must pack both operands at every call, as it cannot know them. Here weights are packed once for many
 rows, or come out of a transform in that order (winograd.py), and a is read as it lies. What that saves counts most in
@@ -52,15 +45,13 @@ from numba import types
 from ..machine import memory, threads
 from ..machine.jit import jit
 from ..machine.kept import kept, plain
-from .lanes import Vector, clear, copy, lanes, load, store, transpose
-from .micro_kernel import TILE_ROWS, copy_row, tile_of_1, tile_of_4, tile_of_many
+from .lanes import Vector, clear, copy, lanes, transpose
+from .micro_kernel import TILE_ROWS, tile_of_1, tile_of_4, tile_of_many
 
 CACHE_BLOCK = 1 << 13  # numbers of a: 32 KB. All of b passes by for each, out of the second cache
 SMALL_B = 1 << 18  # numbers of b that stay there, 1 MB: for more, or for few of a, cache blocks are 8 times as large
 DEEP = 1 << 10  # products in a sum: for longer ones, cache blocks are cut along k, too
 SUMMANDS = 256  # of a sum, and rows of a panel that are used together: 256 * 32 numbers are 32 KB
-PACKED_ROWS = 504  # of c, for which multiply_transposed() packs a: 42 register tiles, 504 * 256 numbers or 504 KB
-FEW_COLUMNS = 96  # columns of c; with fewer, each number of a is used too seldom to pack it, and a is read as it lies
 
 
 @functools.cache
@@ -214,93 +205,3 @@ def multiply_windows(frame, distances, b, c, counts):
                 _times_panel(a_i, (runs, run), b_j, rows, depth, c_i, False)
             else:
                 _times_partial_panel(a_i, (runs, run), b_j, (rows, depth, columns - j), c_i, edge, max(1, depth))
-
-
-def transposing_space(dtype):
-    """Scratch for multiply_transposed: SUMMANDS rows of a panel of b, and as many of a, packed."""
-    return memory.scratch("matmul.space", (SUMMANDS * (width(dtype) + PACKED_ROWS),), dtype)
-
-
-@jit(forceinline=True)
-def transposed_times(a, runs, panel, rows, depth, c, more):
-    """c (+)= a^T @ panel, for a: (array, at, group, step).
-
-    The rows of a register tile are side by side in a; register tiles are `group` apart, and steps of the sum `step`.
-    """
-    (x, at, group, step), (y, c_at, c_row), b = a, c, (panel, 0, 0)
-    for i in range(0, rows, TILE_ROWS):
-        left, tile, to = min(TILE_ROWS, rows - i), at + i // TILE_ROWS * group, c_at + i * c_row
-        if left == TILE_ROWS:
-            tile_of_many((x, tile, 1, step), runs, b, depth, (y, to, c_row), more)
-            continue
-        for n in range(0, left - left % 4, 4):
-            tile_of_4((x, tile + n, 1, step), runs, b, depth, (y, to + n * c_row, c_row), more)
-        for n in range(left - left % 4, left):
-            tile_of_1((x, tile + n, 1, step), runs, b, depth, (y, to + n * c_row, c_row), more)
-
-
-@jit(forceinline=True)
-def multiply_transposed(a, b, c, size, more, space):
-    """c (rows, columns) = (c if `more`) + a^T @ b for a (depth, rows) and b (depth, columns).
-
-    size: (depth, rows, columns); space: transposing_space(dtype). Rows of c are at least padded(columns) apart.
-    """
-    (x, at, a_row), (z, b_at, b_row), (y, c_at, c_row), (depth, rows, columns) = a, b, c, size
-    wide = 2 * lanes(x)
-    panel, tiles = space[: SUMMANDS * wide], space[SUMMANDS * wide :]  # 32 KB, first cache; 504 KB, second cache
-    for k in range(0, max(1, depth), SUMMANDS):
-        height = min(SUMMANDS, depth - k)  # rows of both factors
-        for i in range(0, rows, PACKED_ROWS):
-            count = min(PACKED_ROWS, rows - i)  # rows of c
-            start = at + k * a_row + i  # where this slice of a begins
-            if columns >= FEW_COLUMNS:  # the packed slice serves at least 96/32 = 3 panels
-                _pack_tiles((x, start, a_row), tiles, height, count)
-            for j in range(0, columns, wide):
-                _pack_panel((z, b_at + k * b_row + j, b_row), panel, height, min(wide, columns - j))
-                to, add = (y, c_at + i * c_row + j, c_row), more or k > 0
-                if columns >= FEW_COLUMNS:
-                    packed = tiles, 0, TILE_ROWS * height, TILE_ROWS  # (height, TILE_ROWS) one behind the other
-                    transposed_times(packed, (1, 0), panel, count, height, to, add)
-                else:
-                    transposed_times((x, start, TILE_ROWS, a_row), (1, 0), panel, count, height, to, add)
-
-
-@jit
-def multiply_windows_transposed(frame, distances, b, c, counts, panel):
-    """c (runs*depth, columns) += windows^T @ b (lines*rows, columns), for windows as in multiply_windows.
-
-    c: (array, how far its rows are apart); panel: scratch for lines * rows * width numbers.
-    """
-    (runs, lines, rows, depth, columns), (row, line, run), (y, c_row) = counts, distances, c
-    wide = 2 * lanes(frame)
-    for j in range(0, columns, wide):
-        _pack_panel((b, j, columns), panel, lines * rows, min(wide, columns - j))
-        for i in range(runs):
-            # the sum goes over the windows of a line, `row` apart, and over the lines: those are the runs here
-            a_i, to = (frame, i * run, TILE_ROWS, row), (y, i * depth * c_row + j, c_row)
-            transposed_times(a_i, (lines, line), panel, depth, rows, to, True)
-
-
-@jit(forceinline=True)
-def _pack_tiles(a, tiles, height, count):
-    """a (height, count) as a row of register tiles' (height, TILE_ROWS), each in the order in which it is read."""
-    x, at, row = a
-    whole = count - count % TILE_ROWS  # rows of full register tiles
-    for k in range(height):
-        for i in range(0, whole, TILE_ROWS):
-            copy_row(x, at + k * row + i, tiles, i * height + k * TILE_ROWS)
-        copy(x, at + k * row + whole, tiles, whole * height + k * TILE_ROWS, count - whole)
-
-
-@jit(forceinline=True)
-def _pack_panel(b, panel, height, count):
-    """The panel (height, width) of `count` columns of b, and zeros."""
-    x, at, row = b
-    high = lanes(x)
-    if count == 2 * high:  # a full panel: two vectors a row, no zeros
-        for i in range(height):
-            store(panel, i * 2 * high, high, 0, 2, load(x, at + i * row, high, 2, 0, 2))
-        return
-    clear(panel, 0, height * 2 * high)
-    for i in range(height):
-        copy(x, at + i * row, panel, i * 2 * high, count)

@@ -15,9 +15,10 @@ from ..machine import memory
 from ..machine.jit import jit
 from . import matmul, pairs
 from .lanes import copy, lanes
-from .matmul import PACKED_ROWS, SUMMANDS, transposed_times
+from .matmul import SUMMANDS
 from .micro_kernel import TILE_ROWS
 from .pairs import pack_panel, pack_tiles
+from .transposed import PACKED_ROWS, transposed_times
 
 COPIED = 1 << 16  # numbers of a that are copied together: 128 KB, in the second cache
 
@@ -64,7 +65,7 @@ def multiply_transposed(a, b, c, size, more):
 def _multiply_transposed(a, b, c, size, more, space):
     (x, at, a_row), (z, b_at, b_row), (y, c_at, c_row), (depth, rows, columns) = a, b, c, size
     wide = 2 * lanes(space)
-    panel, tiles = space[: SUMMANDS * wide], space[SUMMANDS * wide :]  # 32 KB, first cache; 504 KB, second cache
+    panel, tiles = space[: SUMMANDS * wide], space[SUMMANDS * wide :]  # 32 KB, first cache; 516 KB, second cache
     for k in range(0, max(1, depth), 2 * SUMMANDS):
         height = min(2 * SUMMANDS, depth - k)  # rows of both factors
         steps = (height + 1) // 2  # rows of words

@@ -17,10 +17,11 @@ from numba.extending import intrinsic
 from ..machine import memory, threads
 from ..machine.bfloat16 import rounded
 from ..machine.jit import jit
-from . import matmul
+from . import matmul, transposed
 from .lanes import Vector, clear, indices, lanes, pointer
-from .matmul import PACKED_ROWS, SUMMANDS, transposed_times
+from .matmul import SUMMANDS
 from .micro_kernel import TILE_ROWS
+from .transposed import PACKED_ROWS, transposed_times
 
 WIDENED = 1 << 16  # numbers of a that are widened together: 256 KB, in the second cache
 
@@ -62,7 +63,7 @@ def _multiply(a, b, c, size, space):
 
 def multiply_transposed(a, b, c, size, more):
     """As in bfloat16.py, by the walk of matmul.py's."""
-    _multiply_transposed(a, b, c, size, more, matmul.transposing_space(np.dtype(np.float32)))
+    _multiply_transposed(a, b, c, size, more, transposed.transposing_space(np.dtype(np.float32)))
 
 
 @jit

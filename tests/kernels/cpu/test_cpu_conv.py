@@ -26,6 +26,7 @@ CASES = {  # module, x (N, C, H, W), weight (OC, C/groups, KH, KW), stride, padd
     "pointwise, deeper": (pointwise, (1, 1100, 15, 18), (70, 1100, 1, 1), ONE, NONE, ONE, 1),
     "pointwise, few": (pointwise, (1, 2, 1, 3), (3, 2, 1, 1), ONE, NONE, ONE, 1),
     "pointwise, many pixels": (pointwise, (2, 100, 31, 23), (520, 100, 1, 1), ONE, NONE, ONE, 1),
+    "pointwise, most pixels": (pointwise, (2, 20, 13, 17), (33, 20, 1, 1), ONE, NONE, ONE, 1),
     "pointwise with other padding": (im2col, (2, 20, 5, 7), (24, 20, 1, 1), ONE, ((0, 1), (0, 0)), ONE, 1),
     "pointwise with padding": (im2col, (2, 20, 5, 7), (24, 20, 1, 1), ONE, ((1, 0), (0, 2)), ONE, 1),
     "winograd": (winograd, (2, 33, 13, 18), (50, 33, 3, 3), ONE, ((1, 1), (1, 1)), ONE, 1),
