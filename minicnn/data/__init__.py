@@ -17,6 +17,7 @@ package, one file per step:
     transform.py  the end of them; masks and boxes, too         PIL image     -> uint8 (3, H, W)
     loader.py     the order of an epoch, batches, bad files     many pictures -> uint8 (N, 3, H, W)
     normalize.py  mean and scale, on the whole batch            uint8 batch   -> float32 batch
+    mix.py        pictures of a batch mixed with one another    float32 batch -> float32 batch
     whiten.py     PCA, whitening, ZCA: the covariance of whole pictures
 
 Beneath them:
@@ -63,6 +64,7 @@ from .erase import Cutout, RandomErasing
 from .errors import BadImage, DataError
 from .folder import ImageFolder, train_and_val
 from .loader import DataLoader, TooManyBadImages
+from .mix import CutMix, MixUp, RandomChoice
 from .normalize import ChannelMean, ChannelMeanStd, MeanImage, Normalize, ZeroToOne
 from .policy import RandAugment, TrivialAugmentWide
 from .sample import draw_sample
@@ -72,11 +74,12 @@ from .whiten import PCA, ZCA, Whitening
 
 __all__ = [
     "PCA", "ZCA", "Adapt", "BadImage", "Batch", "CenterCrop", "ChannelMean", "ChannelMeanStd", "ColorJitter",
-    "ColorNoise", "Compose", "Cutout", "DataError", "DataLoader", "Dataset", "ImageFolder", "LensDistortion",
-    "MeanImage", "Normalize", "Pad", "RandAugment", "RandomAffine", "RandomCrop", "RandomErasing", "RandomFlip",
-    "RandomResizedCrop", "RandomRotation", "RandomShorterSide", "RandomStretch", "ResizeShorter", "Subset", "TenCrop",
-    "TensorDataset", "TooManyBadImages", "TrivialAugmentWide", "Whitening", "WithMirror", "ZeroToOne", "draw_sample",
-    "only_classes", "random_split", "some_per_class", "to_array", "train_and_val",
+    "ColorNoise", "Compose", "CutMix", "Cutout", "DataError", "DataLoader", "Dataset", "ImageFolder", "LensDistortion",
+    "MeanImage", "MixUp", "Normalize", "Pad", "RandAugment", "RandomAffine", "RandomChoice", "RandomCrop",
+    "RandomErasing", "RandomFlip", "RandomResizedCrop", "RandomRotation", "RandomShorterSide", "RandomStretch",
+    "ResizeShorter", "Subset", "TenCrop", "TensorDataset", "TooManyBadImages", "TrivialAugmentWide", "Whitening",
+    "WithMirror", "ZeroToOne", "draw_sample", "only_classes", "random_split", "some_per_class", "to_array",
+    "train_and_val",
 ]  # fmt: skip
 
 

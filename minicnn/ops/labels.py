@@ -39,9 +39,8 @@ def checked_labels(op: str, x: Variable, target: Any, weight: Any, ignore_index:
 
 def are_probabilities(x: Variable, target: Any) -> bool:
     """Whether `target` is no label for each row of the scores x, but a number for each class of each row."""
-    array: Any = target.data if isinstance(target, Variable) else target
-    dtype = getattr(array, "dtype", None)
-    return isinstance(x, Variable) and dtype is not None and is_float(dtype) and array.shape == x.data.shape
+    array = target.data if isinstance(target, Variable) else plain_array(target)
+    return isinstance(x, Variable) and is_float(array.dtype) and array.shape == x.data.shape
 
 
 def checked_probabilities(
