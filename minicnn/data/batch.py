@@ -19,6 +19,7 @@ class Batch(NamedTuple):
     images: np.ndarray  # uint8 (N, C, H, W), or what the arrays of the data set are; (N, views, C, H, W) after TenCrop
     labels: np.ndarray  # int64 (N,)
     indices: np.ndarray  # int64 (N,): which items of the data set these are
+    epoch: int  # 0, 1, ...
     position: int  # 0, 1, ...: which batch of the epoch this is
     rows: np.ndarray  # int64 (N,), ascending: which rows of the whole batch these are
     size: int  # rows of the whole batch, those included that could not be read

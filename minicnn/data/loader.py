@@ -39,7 +39,7 @@ from .normalize import ZeroToOne
 from .sources import Arrays, source_of
 from .transform import check_takes_rng
 
-ORDER, AUGMENT = 1, 2  # the purposes of the generators
+ORDER, AUGMENT, MIX = 1, 2, 6  # the purposes of the generators
 
 NOT_HERE = {  # PyTorch's other settings, and what to do instead
     "sampler": "give the items in an order of your own, arrays[order], or shuffle=True; to ranks, part=world().part",
@@ -185,6 +185,11 @@ class DataLoader:
         positions = range(start, len(self), whole(self, "stride", stride))
         return self._handed_over(epoch, positions, as_batch)
 
+    def mixing_rng(self, batch: Batch) -> np.random.Generator:
+        """The generator for the mixing of a batch (mix.py): it depends on seed, epoch and position alone, so that all
+        parts of the batch have the same."""
+        return np.random.default_rng([self.seed, MIX, batch.epoch, batch.position])
+
     def add_bad(self, pictures: Mapping[str, str]) -> None:
         """Enter these into `.bad`, {path: reason}: what other parts' loaders have met. May raise TooManyBadImages."""
         for path, reason in pictures.items():
@@ -220,7 +225,15 @@ class DataLoader:
                 batch, good = next(found)
                 self.wait_seconds += time.perf_counter() - asked
                 if len(good) or self._is_part:
-                    yield batch, indices[good], position, np.arange(mine.start, mine.stop)[good], len(whole_batch), part
+                    yield (
+                        batch,
+                        indices[good],
+                        epoch,
+                        position,
+                        np.arange(mine.start, mine.stop)[good],
+                        len(whole_batch),
+                        part,
+                    )
 
     def _rows(self, cuts):
         for indices in cuts:

@@ -35,15 +35,15 @@ class _Mix(Transform, ABC):
         self.num_classes = None if num_classes is None else whole(self, "num_classes", num_classes)
 
     def __call__(self, images: Any, labels: Any, rng: np.random.Generator) -> tuple[Any, Any]:
-        """(mixed images, float32 probabilities (N, num_classes)): Tensors of Tensors, arrays of arrays.
+        """(mixed images, probabilities (N, num_classes) of their dtype): Tensors of Tensors, arrays of arrays.
 
-        images   float32 (N, C, H, W)
+        images   float32 or float64 (N, C, H, W)
         labels   whole numbers (N,), or probabilities (N, classes)
         TypeError or ValueError for others.
         """
         pixels, own = (part.data if isinstance(part, Tensor) else part for part in (images, labels))
         self._check(images, pixels, own)
-        targets = self._probabilities(to_device(own, "cpu"))
+        targets = self._probabilities(to_device(own, "cpu"), pixels.dtype)
         mixed, share = self.mix(pixels, rng)
         targets = share * targets + (1 - share) * np.roll(targets, 1, axis=0)
         targets = to_device(targets, device_of(own))
@@ -67,11 +67,11 @@ class _Mix(Transform, ABC):
             what = f"{name}: {len(pixels)} images have labels (N,), or probabilities (N, classes)"
             raise ValueError(f"{what}, not {labels.shape}")
 
-    def _probabilities(self, labels):
-        """float32 (N, classes) of labels, or of what are probabilities already."""
+    def _probabilities(self, labels, dtype):
+        """(N, classes) of labels, or of what are probabilities already."""
         name = type(self).__name__
         if labels.ndim == 2:
-            return labels.astype(np.float32)
+            return labels.astype(dtype)
         if self.num_classes is None:
             raise ValueError(f"{name}: give num_classes=, as the labels are whole numbers")
         if labels.dtype.kind not in "iu":
@@ -79,7 +79,7 @@ class _Mix(Transform, ABC):
         if labels.size and not 0 <= labels.min() <= labels.max() < self.num_classes:
             wrong = labels.min() if labels.min() < 0 else labels.max()
             raise ValueError(f"{name}: label {wrong} is none of num_classes={self.num_classes}, which count from 0")
-        return np.eye(self.num_classes, dtype=np.float32)[labels]
+        return np.eye(self.num_classes, dtype=dtype)[labels]
 
 
 class MixUp(_Mix):

@@ -7,8 +7,11 @@ the optimiser's step                                   kernel has left the weigh
 """
 
 import functools
+from collections.abc import Callable
 from types import TracebackType
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from ..data import Batch, DataLoader, Normalize
 from ..data.errors import shown
@@ -31,11 +34,21 @@ class Feed(NamedTuple):
     loader: DataLoader
     normalize: Normalize
     device: str
+    mix: Callable[..., Any] | None = None  # mix(images, labels, rng) -> (images, targets): data/mix.py
 
     def images(self, batch: Batch) -> Tensor:
         """A batch as the network takes it: float32 (N, 3, H, W) on the device."""
         pixels = to_device(batch.images, self.device)  # uint8 (N, 3, H, W): a quarter of the bytes to copy
         return Tensor(self.normalize(pixels))
+
+    def training(self, batch: Batch) -> tuple[Tensor, np.ndarray]:
+        """What the network is trained on: the pictures, and labels (N,), or probabilities (N, classes) where pictures
+        are mixed: with others of these rows, by the same draw for all parts of the batch."""
+        images = self.images(batch)
+        if self.mix is None:
+            return images, batch.labels
+        mixed, targets = self.mix(images.data, batch.labels, self.loader.mixing_rng(batch))
+        return Tensor(mixed), targets
 
     def with_names(self, batch: Batch) -> tuple[Tensor, list[str]]:
         """The same, and what its pictures are called."""
@@ -100,10 +113,10 @@ class BatchStep:
 
     def _at_once(self, batch, where, interrupt):
         """The whole step is asked for before the host waits for the loss, so that the GPU never runs dry."""
-        images = self.feed.images(batch)
+        images, targets = self.feed.training(batch)
         with explaining_single_pictures(self.feed.loader, batch, where):
-            losses = self.one_step(images.data, batch.labels)
-        outcome = Outcome(len(batch.labels), *numbers_of(losses, batch.labels), interrupt.requested)
+            losses = self.one_step(images.data, targets)
+        outcome = Outcome(len(targets), *numbers_of(losses, targets), interrupt.requested)
         self._check_loss(outcome.total, outcome.total, batch, where)
         return outcome
 
@@ -112,12 +125,12 @@ class BatchStep:
         with auxiliary heads and without, and to the pictures whose label has the highest score, or one of the five."""
         if not count:
             return 0.0, 0.0, 0, 0
-        images = self.feed.images(part)
+        images, targets = self.feed.training(part)
         with explaining_single_pictures(self.feed.loader, part, where):
             outputs = self.model(images)  # forward: scores (N, classes); more of them if it has auxiliary heads
-        losses = classification_loss(outputs, part.labels, count, self.loss)  # these rows' share of the mean: ()
+        losses = classification_loss(outputs, targets, count, self.loss)  # these rows' share of the mean: ()
         losses.total.backward()  # the gradient of every parameter
-        return numbers_of(losses, part.labels)  # a GPU is waited for here, and nowhere else in the step
+        return numbers_of(losses, targets)  # a GPU is waited for here, and nowhere else in the step
 
     def _check_loss(self, loss, own_loss, batch, where):
         """TrainingError unless the loss of a batch is finite. own_loss: what this rank's rows add to it."""

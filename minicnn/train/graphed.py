@@ -20,7 +20,7 @@ from ..capture import CaptureError, write
 from ..cudagraph import CudaGraph
 from ..device import full, to_device
 from ..nn import Module
-from ..ops.labels import checked_labels
+from ..ops.labels import checked_labels, checked_probabilities
 from ..optim import Optimizer
 from ..tensor import Tensor
 from ..types import Array
@@ -67,7 +67,7 @@ class Captured:
         self, model: Module, optimizer: Optimizer, loss: LossFunction | None, images: Array, labels: np.ndarray
     ) -> None:
         self.key, self.optimizer, self.graph = (images.shape, images.dtype), optimizer, CudaGraph()
-        self.images, self.labels = full(images, images.shape, 0), to_device(np.zeros(len(labels), np.int64), "cuda")
+        self.images, self.labels = full(images, images.shape, 0), to_device(np.zeros_like(labels), "cuda")
         self.first_call = random.dropout_calls()
         before, kept = numbers_on_the_host(model), {p: dict(state) for p, state in optimizer.state.items()}
         try:
@@ -101,7 +101,8 @@ class Captured:
         return self.losses
 
     def _put(self, images, labels):
-        of_rows = checked_labels("cross_entropy", self.losses.scores, labels, None, -100, "sum")  # not too late here
+        check = checked_labels if labels.ndim == 1 else checked_probabilities
+        of_rows = check("cross_entropy", self.losses.scores, labels, None, -100, "sum")  # not too late here
         self.images[...] = images
         write(self.labels, of_rows["target"])
 

@@ -36,7 +36,8 @@ class Losses(NamedTuple):
 def classification_loss(
     outputs: Any, labels: Any, count: int | None = None, loss: LossFunction | None = None
 ) -> Losses:
-    """The losses of what a network has returned in training for N pictures with these labels (N,), whole numbers.
+    """The losses of what a network has returned in training for N pictures with these labels (N,), whole numbers, or
+    probabilities (N, classes).
 
     count: of how many pictures, on all processes together, these are some: the losses are sums divided by it, so that
     those of all processes add up to the batch's mean. None: of N.
@@ -69,7 +70,8 @@ def check_loss(loss: Any) -> None:
 
 def numbers_of(losses: Losses, labels: np.ndarray) -> tuple[float, float, int, int]:
     """(total, main, how many pictures have the highest score at their label, how many have it among the first five).
-    A GPU is waited for, once."""
+    Of probabilities (N, classes) the label is the most probable class. A GPU is waited for, once."""
+    labels = labels.argmax(axis=1) if labels.ndim == 2 else labels
     total, main, scores = to_host(*(each.data for each in losses))
     scores = wide(scores)
     return float(total), float(main), correct_at(scores, labels, 1), correct_at(scores, labels, 5)

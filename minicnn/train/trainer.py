@@ -10,7 +10,7 @@ its state (state.py) is everything that the rest of the run depends on, and it i
 which resuming takes back if need be, then the best checkpoint, then the last, which says that the epoch is over.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -54,6 +54,9 @@ class Trainer:
     normalize                     fitted; uint8 batch -> float32 batch
     loss                          what is minimised: loss(scores, targets), of Tensors, is the mean over pictures; None:
                                   cross entropy, which validation's always is. Of auxiliary heads, too (loss.py)
+    mix                           mixes a batch's pictures and labels in training, behind the normaliser: mix(images,
+                                  labels, rng) -> (images, probabilities), such as ``minicnn.data.MixUp``. Pictures are
+                                  mixed with others of their part of the batch (step.py)
     callbacks                     what else happens at certain moments, ``Callback``s (callbacks.py)
     folder                        an existing folder that log.csv and the checkpoints are written into
     settings, classes, pictures   kept in the checkpoints: plain values (the architecture and its settings), names, and
@@ -81,6 +84,7 @@ class Trainer:
         schedule_each: str = "epoch",
         warmup: LinearWarmup | None = None,
         loss: LossFunction | None = None,
+        mix: Callable[..., Any] | None = None,
         callbacks: Sequence[Callback] = (),
         device: str = "cpu",
         settings: dict[str, Any] | None = None,
@@ -95,7 +99,7 @@ class Trainer:
         self.train_loader, self.val_loader, self.normalize = train_loader, val_loader, normalize
         self.folder, self.epochs, self.schedule_each, self.device = Path(folder), epochs, schedule_each, device
         self.settings, self.classes, self.pictures = dict(settings or {}), list(classes), dict(pictures or {})
-        self.print_every, self.checkpoint_every, self.loss = print_every, checkpoint_every, loss
+        self.print_every, self.checkpoint_every, self.loss, self.mix = print_every, checkpoint_every, loss, mix
         self.world, self.steps, self.graph, self.interrupt = world(), steps, graph, Interrupt()
         self.watchdog = Watchdog(steps.timeout, self.world)  # not watching yet
         self.callbacks = Callbacks(callbacks, self.world)
@@ -134,7 +138,7 @@ class Trainer:
         with ExitStack() as stack:
             self.interrupt = stack.enter_context(Interrupt())
             agree("the run", self._in_common(), self.world)
-            feed = Feed(self.train_loader, self.normalize, self.device)
+            feed = Feed(self.train_loader, self.normalize, self.device, self.mix)
             step = BatchStep(self.model, self.optimizer, feed, self.steps, self.finite, self.loss, self.graph)
             self.step = stack.enter_context(step)
             stack.enter_context(self.files.taken(self.epoch))  # by ranks that agree

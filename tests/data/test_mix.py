@@ -85,6 +85,7 @@ def test_tensors_give_tensors_and_probabilities_are_mixed_once_more(kind):
     again = kind()(images, np.eye(4)[labels], generator())
     for one, two, three in zip(arrays, tensors, again, strict=True):
         assert isinstance(two, Tensor) and np.array_equal(one, two.numpy()) and np.array_equal(one, three)
+    assert [part.dtype for part in kind(num_classes=4)(images.astype(float), labels, generator())] == [np.float64] * 2
 
 
 @pytest.fixture(params=[pytest.param(p, marks=needs_compiler) for p in PLACES if p.device == "cuda"], ids=str)

@@ -12,6 +12,7 @@ import minicnn
 from minicnn import nn, optim, precision, random
 from minicnn.capture import CaptureError
 from minicnn.cudagraph import CudaGraph
+from minicnn.data import CutMix, MixUp, RandomChoice
 from minicnn.device import to_device
 from minicnn.errors import SettingError
 from minicnn.train import TrainingError, exit_code, graphed, load_checkpoint
@@ -39,12 +40,16 @@ def trainer_on_gpu(folder, graph, **options):
     return trainer
 
 
-@pytest.mark.parametrize("adam", [False, pytest.param(True, marks=pytest.mark.slow)])
-def test_every_bit_is_that_of_a_run_without(tmp_path, adam):
+MIXED = {"mix": RandomChoice([MixUp(num_classes=3), CutMix(num_classes=3)])}
+SLOW = [pytest.param(options, marks=pytest.mark.slow) for options in ({"adam": True}, MIXED)]
+
+
+@pytest.mark.parametrize("options", [{}, *SLOW], ids=["sgd", "adam", "mixed"])
+def test_every_bit_is_that_of_a_run_without(tmp_path, options):
     """Log and checkpoints of two epochs, with a rate that changes in each step."""
     found = []
     for graph in (False, True):
-        trainer = trainer_on_gpu(tmp_path / str(graph), graph, epochs=2, adam=adam)
+        trainer = trainer_on_gpu(tmp_path / str(graph), graph, epochs=2, **options)
         trainer.schedule, trainer.schedule_each = optim.lr_scheduler.StepLR(trainer.optimizer, 1, 0.95), "batch"
         trainer.fit()
         found.append(repeated_part(trainer.folder))
