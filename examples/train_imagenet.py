@@ -64,6 +64,7 @@ def arguments():
     recipe.add_argument("--scale-jitter", metavar="FACTOR", type=number(1), help=jitter)
     cli.add_schedule_flags(recipe)
     cli.add_optimizer_flags(parser)
+    cli.add_step_flags(parser)
     network = parser.add_argument_group("network")
     network.add_argument("--dropout", type=number(0, 1), help="probability to drop a neuron (default: the arch's)")
     network.add_argument("--width", type=whole(0), help="neurons in AlexNet's and VGG's hidden fully connected layers")
@@ -142,7 +143,7 @@ def main(argv=None):
     if args.evaluate or args.ensemble:
         return cli.test_checkpoints(args, state, build_model, cli.open_pictures, "sample")
 
-    cli.check_length(args, state)
+    cli.check_resumed(args, state)
 
     # Pictures, in batches: uint8 (N, 3, H, W) and N labels
     train_set, val_set, known = cli.known_pictures(args, cli.open_pictures, state)
@@ -155,6 +156,7 @@ def main(argv=None):
         cli.check_feasible(args, model, len(train_set))
         optimizer = build_optimizer(args, model)
         schedule = cli.build_schedule(args, optimizer, train_loader)  # which changes its lr
+        callbacks = cli.step_callbacks(args, model)  # an average of the weights, an early end
 
     with cli.output_folder(args, "sample") as folder:
         tell(describe(args))
@@ -162,7 +164,8 @@ def main(argv=None):
         normalize = cli.normalizer(args, train_set, state)  # fitted on training pictures, or the checkpoint's
         options = cli.trainer_options(args, folder, train_set, known)
         options["warmup"] = cli.warmup(args, optimizer, train_loader)
-        options["schedule_each"] = cli.schedule_each(args)
+        options["schedule_each"], options["loss"] = cli.schedule_each(args), cli.loss_of(args)
+        options["callbacks"] = [*callbacks, *options["callbacks"]]
         trainer = Trainer(model, optimizer, schedule, train_loader, val_loader, normalize, **options)
         if state:
             trainer.load_state_dict(state, args.resume)

@@ -5,10 +5,12 @@ pictures.py    which pictures, how changed          testing.py     testing check
 feasible.py    whether the settings can work        leftovers.py   what a run has left that never came to anything
 output.py      the folder of a run                  recipes.py     what programs for ImageNet's networks share
 scaling.py     large batches, several processes             optimizing.py  optimisers, schedules
+around.py      what goes on around a step
 config.py      a file of settings                           remembered.py  what a checkpoint remembers of them
 """
 
 from .arguments import add_precision, make_parser, number, parse, trainer_options, whole
+from .around import add_step_flags, loss_of, step_callbacks
 from .feasible import as_setting_error, check_feasible
 from .known import known_pictures
 from .optimizing import (
@@ -17,7 +19,7 @@ from .optimizing import (
     add_schedule_flags,
     build_optimizer,
     build_schedule,
-    check_length,
+    check_resumed,
     describe_optimizer,
     schedule_each,
 )
@@ -43,13 +45,13 @@ __all__ = [
     "add_optimizer_flags",
     "add_precision",
     "add_recipe_flags",
-    "add_schedule_flags",
+    "add_schedule_flags", "add_step_flags",
     "as_dense",
     "as_setting_error",
     "build_optimizer",
     "build_schedule",
     "check_feasible",
-    "check_length",
+    "check_resumed",
     "chosen_pictures",
     "crop_and_flip",
     "describe_optimizer",
@@ -58,7 +60,7 @@ __all__ = [
     "initialise",
     "introduce",
     "known_pictures",
-    "loaders",
+    "loaders", "loss_of",
     "make_parser",
     "normalizer",
     "number",
@@ -69,7 +71,7 @@ __all__ = [
     "sample_note",
     "scaled_lr",
     "schedule_each",
-    "shift_and_flip",
+    "shift_and_flip", "step_callbacks",
     "test_checkpoints",
     "test_loaders",
     "trainer_options",

@@ -25,7 +25,8 @@ from .config import load_config
 from .remembered import OF_THIS_CALL, check_settings, flag, settings
 
 # when a run is resumed; anything else would make it another run
-WATCHING = ("workers", "print_freq", "checkpoint_every", "tensorboard", "max_bad_fraction", "step_timeout")
+WATCHING = ("workers", "print_freq", "checkpoint_every", "tensorboard", "max_bad_fraction")
+WATCHING += ("step_timeout", "early_stop")
 COMPUTING = ("device", "tier", "precision", "cuda_graph", "accumulate", "send")
 MAY_CHANGE = (*OF_THIS_CALL, *WATCHING, *COMPUTING, "dir", "epochs")
 MAY_CHANGE_IN_A_TEST = (*MAY_CHANGE, "batch_size", "shorter_side")
@@ -97,6 +98,8 @@ def make_parser(description: str, archs: Sequence[str]) -> ArgumentParser:
     hang = "end the job, and say where it hangs, if a step takes longer; 0: never"
     ranks.add_argument("--step-timeout", metavar="SECONDS", type=number(0), default=0.0, help=hang)
 
+    parser.set_defaults(clip_grad_norm=None)  # the flag of some programs (around.py)
+
     testing = parser.add_argument_group("testing")
     testing.add_argument("-e", "--evaluate", action="store_true", help="test the checkpoint given to --resume, and end")
     testing.add_argument("--ensemble", metavar="CHECKPOINT", nargs="+", help="test several together, and end")
@@ -152,8 +155,6 @@ def parse(
         parser.error("--tta and --scales go with --evaluate or --ensemble")
     if args.dir and args.dummy:
         parser.error("--dummy takes no DIR")
-    if args.sync_bn and args.shards:
-        parser.error("--sync-bn depends on how many processes there are, and --shards must not; leave one out")
     source = args.ensemble[0] if args.ensemble else args.resume
     if args.config and source:
         parser.error("a checkpoint goes on with its own settings; leave --config out")
@@ -163,6 +164,8 @@ def parse(
         args = parser.parse_args(argv)
         parser.set_defaults(**{**choose_defaults(args), **chosen})
         args = parser.parse_args(argv)
+        if args.sync_bn and args.shards:
+            parser.error("--sync-bn depends on how many processes there are, and --shards must not; leave one out")
         use(args)
         return args, None
 
@@ -211,7 +214,7 @@ def callbacks_of(args: Namespace) -> list[Callback]:
 
 def steps_of(args: Namespace) -> Steps:
     """How a batch becomes a step."""
-    return Steps(args.accumulate, args.shards, args.send, args.step_timeout)
+    return Steps(args.accumulate, args.shards, args.send, args.step_timeout, args.clip_grad_norm)
 
 
 def path(text: str) -> str:

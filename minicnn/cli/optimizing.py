@@ -144,8 +144,12 @@ def schedule_each(args: Namespace) -> str:
     return "batch" if args.sched == "onecycle" else "epoch"
 
 
-def check_length(args: Namespace, state: State | None) -> None:
-    """CheckpointError where a run goes on that is to become longer or shorter, and whose rate ends with it."""
+def check_resumed(args: Namespace, state: State | None) -> None:
+    """CheckpointError where a run cannot go on: its file holds an average of weights alone; or it is to become longer
+    or shorter, and its rate comes down with its end."""
+    if state and not state["optimizer"]:
+        what = f"{args.resume} holds an average of weights, to be tested and used, and not to go on from"
+        raise CheckpointError(f"{what}; give checkpoint_last.npz of that run")
     then = state["settings"]["epochs"] if state else args.epochs
     if args.sched in TO_THE_END and then != args.epochs:
         what = f"{args.resume} is of a run of {then} epochs, at whose end --sched {args.sched} comes down"

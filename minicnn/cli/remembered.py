@@ -20,6 +20,8 @@ ADDED |= {"accumulate": 1, "shards": None, "send": "float32", "step_timeout": 0.
 ADDED |= {"sync_bn": False, "lr_for_batch": None, "warmup": 0.0, "precision": "float32"}
 ADDED |= {"cuda_graph": False}
 ADDED |= {"opt": "sgd", "nesterov": False, "norm_weight_decay": None, "bias_weight_decay": None}
+ADDED |= {"label_smoothing": 0.0, "clip_grad_norm": None, "early_stop": None}
+ADDED |= {"model_ema": False, "model_ema_steps": 32, "model_ema_decay": 0.99998}
 ADDED |= {"step_size": 30, "gamma": 0.1, "lr_min": 0.0, "warmup_epochs": 0, "warmup_decay": 0.01}
 # what earlier checkpoints call them, in programs that have these
 RENAMED = {"warmup_steps": "warmup", "sched": "schedule"}

@@ -10,7 +10,7 @@ step.py         how a batch becomes a step: in parts      unreadable.py   pictur
 batch_step.py   what is done with one batch               one_step.py, graphed.py  all of it at once, on a GPU
 warmup.py       of the learning rate, batch by batch      folder.py       the files of a run: rank 0 writes
 callbacks.py    what else is to happen, and when          tensorboard.py, eventfile.py  TensorBoard's files
-state.py        what is saved of a run
+state.py        what is saved of a run                    ema.py          an average of the weights, tested beside them
 
 Read in this order. Checkpoints are ``minicnn.storage``'s, the command line is ``minicnn.cli``'s.
 """
@@ -18,6 +18,7 @@ Read in this order. Checkpoints are ``minicnn.storage``'s, the command line is `
 from ..errors import SettingError
 from ..storage.checkpoint import CheckpointError, is_checkpoint, load_checkpoint, save_checkpoint
 from .callbacks import Callback, EarlyStop
+from .ema import ModelEma
 from .evaluate import Classifier, evaluate
 from .exit import exit_code
 from .interrupt import Interrupted
@@ -27,6 +28,7 @@ from .trainer import Trainer
 from .trouble import TrainingError
 
 __all__ = [
-    "Callback", "CheckpointError", "Classifier", "EarlyStop", "Interrupted", "SettingError", "TensorBoard", "Trainer",
-    "TrainingError", "evaluate", "exit_code", "is_checkpoint", "load_checkpoint", "save_checkpoint", "update_bn",
+    "Callback", "CheckpointError", "Classifier", "EarlyStop", "Interrupted", "ModelEma", "SettingError", "TensorBoard",
+    "Trainer", "TrainingError", "evaluate", "exit_code", "is_checkpoint", "load_checkpoint", "save_checkpoint",
+    "update_bn",
 ]  # fmt: skip

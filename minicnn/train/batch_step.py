@@ -18,6 +18,7 @@ from ..data.errors import shown
 from ..device import to_device
 from ..distributed import DataParallel, world
 from ..nn import Module
+from ..nn.utils import clip_grad_norm_
 from ..optim import Optimizer
 from ..tensor import Tensor
 from .graphed import GraphedStep
@@ -80,7 +81,8 @@ class BatchStep:
         whole = world().size == 1 and steps.parts(1) == 1 and steps.shards is None
         self.at_once = feed.device == "cuda" and whole
         together = model, optimizer, loss
-        self.one_step = GraphedStep(*together) if graph else functools.partial(one_step, *together)
+        one = functools.partial(one_step, *together, clip_grad_norm=steps.clip_grad_norm)
+        self.one_step = GraphedStep(*together) if graph else one
 
     def __enter__(self) -> "BatchStep":
         return self
@@ -108,6 +110,8 @@ class BatchStep:
         outcome = Outcome(count, *self.parallel.totals)  # sums over all ranks, as each .grad is now
         self._check_loss(outcome.total, own_loss, batch, where)  # now, before the optimiser spoils the weights
         if count:  # else no rank could read any picture, and it is no step: one process does not even get such a batch
+            if self.steps.clip_grad_norm is not None:
+                clip_grad_norm_(self.model.parameters(), self.steps.clip_grad_norm)
             self.optimizer.step()  # the weights, a little downhill
         return outcome
 

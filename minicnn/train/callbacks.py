@@ -28,6 +28,7 @@ from ..data import Batch
 from ..distributed import World
 from ..settings import kind_of, whole
 from ..types import Array
+from .interrupt import Interrupted
 from .step import Outcome
 from .trouble import TrainingError
 
@@ -125,6 +126,8 @@ class Callbacks:
     def _call(self, callback, moment, *arguments):
         try:
             getattr(callback, moment)(*arguments)
+        except Interrupted:  # of one that has tested something meanwhile; the checkpoint is written
+            raise
         except Exception as error:
             what = f"{_failure(callback, moment, error)}; mend it or leave it out"
             raise TrainingError(f"{what}, and go on from the last checkpoint") from error

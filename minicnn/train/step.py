@@ -28,6 +28,7 @@ class Steps(NamedTuple):
     shards: int | None = None  # a power of two: the parts of every batch, on however many ranks (distributed/sums.py)
     send: str = "float32"  # or "bfloat16": gradients on their way between GPUs
     timeout: float = 0.0  # seconds that a step may take before the job ends; 0: any time
+    clip_grad_norm: float | None = None  # the most that the norm of all gradients together may be
 
     def parts(self, ranks: int) -> int:
         """In how many parts each of so many ranks works on its rows."""
@@ -85,6 +86,7 @@ def check_graph(graph: bool, steps: Steps, ranks: int, device: str, optimizer: O
         "kernels in CUDA C++ are captured, Numba's are not: choose --tier fast": current_tier() != "fast",
         "a graph is captured in one process; start one": ranks > 1,
         "a graph is of a batch as a whole; leave --accumulate and --shards out": steps.parts(1) > 1 or steps.shards,
+        "clipped gradients come between two launches; leave --clip-grad-norm out": steps.clip_grad_norm is not None,
         f"a step of {by} is more than launches; take SGD, Adam or AdamW": not replayed,
     }
     for reason, holds in reasons.items():

@@ -7,8 +7,8 @@ from paths import EXAMPLES
 from programs import load_example
 
 from minicnn import cli, nn, optim
+from minicnn.cli import remembered
 from minicnn.cli.arguments import parse
-from minicnn.cli.remembered import check_settings
 from minicnn.errors import SettingError
 from minicnn.storage.checkpoint import CheckpointError
 
@@ -86,6 +86,7 @@ def test_the_schedules():
         ("--recipe alexnet --norm-weight-decay 0", ["recipe", "--norm-weight-decay"]),
         ("--opt adam --nesterov", ["--nesterov", "adam"]),
         ("--opt lars --device cuda --cuda-graph", ["--cuda-graph", "LARS", "SGD, Adam or AdamW"]),
+        ("--clip-grad-norm 1 --device cuda --cuda-graph", ["--cuda-graph", "--clip-grad-norm"]),
         ("--sched onecycle --warmup 1", ["onecycle", "--warmup"]),
         ("--sched onecycle --warmup-epochs 1", ["onecycle", "--warmup-epochs"]),
         ("--sched step --warmup-epochs 1 --warmup 1", ["--warmup and --warmup-epochs"]),
@@ -101,17 +102,33 @@ def test_flags_that_do_not_go_together(words, parts):
 
 def test_a_rate_that_ends_with_the_run_ends_with_that_run():
     args = settings("--sched cosine --epochs 5")
-    cli.check_length(args, None)
-    cli.check_length(args, {"settings": {"epochs": 5}})
+    cli.check_resumed(args, None)
+    cli.check_resumed(args, {"settings": {"epochs": 5}, "optimizer": {"groups": []}})
     with raises(CheckpointError, "4 epochs", "cosine", "--epochs"):
-        cli.check_length(args, {"settings": {"epochs": 4}})
-    cli.check_length(settings("--epochs 5"), {"settings": {"epochs": 4}})
+        cli.check_resumed(args, {"settings": {"epochs": 4}, "optimizer": {"groups": []}})
+    cli.check_resumed(settings("--epochs 5"), {"settings": {"epochs": 4}, "optimizer": {"groups": []}})
+
+
+def test_around_a_step():
+    words = "--model-ema --model-ema-steps 8 --model-ema-decay 0.99 --early-stop 3 --epochs 32 -b 4 --warmup-epochs 2"
+    args = settings(words + " --label-smoothing 0.1")
+    ema, stop = cli.step_callbacks(args, MODEL)
+    assert ema.decay == pytest.approx(1 - 0.01 * 4 * 8 / 32) and (ema.every, ema.copied_epochs) == (8, 2)
+    assert stop.patience == 3 and cli.loss_of(args).label_smoothing == 0.1
+    assert not cli.step_callbacks(settings(""), MODEL) and cli.loss_of(settings("")) is None
+    with raises(ValueError, "ModelEma", "decay"):
+        cli.step_callbacks(settings("--model-ema --model-ema-decay 1"), MODEL)
+
+
+def test_an_average_is_not_gone_on_from():
+    with raises(CheckpointError, "average", "checkpoint_last.npz"):
+        cli.check_resumed(settings(""), {"settings": {"epochs": 90}, "optimizer": {}})
 
 
 def test_settings_of_earlier_checkpoints_are_taken():
     args = settings("")
-    added = ("opt", "nesterov", "norm_weight_decay", "bias_weight_decay", "step_size", "gamma", "lr_min", "sched")
-    saved = {name: value for name, value in vars(args).items() if name not in (*added, "warmup_epochs", "warmup_decay")}
+    new = remembered.ADDED.keys() | {"sched"}
+    saved = {name: value for name, value in vars(args).items() if name not in new}
     saved["schedule"] = "steps"
-    check_settings(saved, args, "file", example.arguments())
+    remembered.check_settings(saved, args, "file", example.arguments())
     assert (saved["sched"], saved["opt"], saved["gamma"]) == ("multistep", "sgd", 0.1) and "schedule" not in saved

@@ -125,14 +125,16 @@ def test_alexnet_is_trained_as_by_its_own_program(pictures, trained, tmp_path):
 
 
 def test_goes_on_with_the_same_bits_and_is_tested(folder, tmp_path, capsys):
-    whole, rows = train(folder, tmp_path / "whole", TINY, "--epochs 2 --milestones 1")
+    around = "--milestones 1 --label-smoothing 0.1 --clip-grad-norm 5 --early-stop 9 --model-ema --model-ema-steps 1"
+    around += " --model-ema-decay 0.5"  # of more epochs the average keeps more; here nothing, in one epoch or two
+    whole, rows = train(folder, tmp_path / "whole", TINY, "--epochs 2", around)
     assert [float(row["lr"]) for row in rows] == pytest.approx([0.1, 0.01])
     assert "recipe resnet: batches of 4, lr 0.1, / 10 after epochs 1 of 2" in capsys.readouterr().out
-    train(folder, tmp_path / "parts", TINY, "--epochs 1 --milestones 1")
+    train(folder, tmp_path / "parts", TINY, "--epochs 1", around)
     last = tmp_path / "parts" / "checkpoint_last.npz"
     assert run("--epochs 2 --resume", last, program=example) == 0
     again, rows_again = load_checkpoint(last), read_log(tmp_path / "parts" / "log.csv")
-    for part in ("model", "optimizer", "schedule", "random"):
+    for part in ("model", "optimizer", "schedule", "random", "callbacks"):
         np.testing.assert_equal(again[part], whole[part])
     timeless = [
         [{k: v for k, v in row.items() if k not in TIME_COLUMNS} for row in each] for each in (rows, rows_again)
@@ -141,6 +143,12 @@ def test_goes_on_with_the_same_bits_and_is_tested(folder, tmp_path, capsys):
     for tta in ("10crop", "dense"):
         assert run("-e --resume", last, "--tta", tta, program=example) == 0
         assert f"6 pictures, 1 network, {tta}: loss" in capsys.readouterr().out
+
+    average = tmp_path / "whole" / "checkpoint_ema.npz"
+    assert run("-e --resume", average, program=example) == 0
+    assert "6 pictures, 1 network, 1 crop: loss" in capsys.readouterr().out
+    assert run("--resume", average, program=example) == 2
+    assert "an average of weights" in capsys.readouterr().err
 
 
 def test_auxiliary_heads_are_trained_kept_and_left_out_of_tests(folder, tmp_path, capsys):
