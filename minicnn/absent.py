@@ -151,7 +151,8 @@ ABSENT = (  # (names, what to write instead, or why)
     ("data.DistributedSampler", "DataLoader(part=world().part): this rank's rows of each batch"),
     ("data.IterableDataset data.ChainDataset", "a data set has __len__ and __getitem__"),
     ("data.ConcatDataset", "np.concatenate the arrays, or write a Dataset whose __getitem__ looks into both"),
-    ("minicnn.onnx minicnn.hub", "minicnn.pretrained reads weights of torch.save and torchvision"),
+    ("minicnn.onnx", "minicnn.export.onnx(model, path, input_shape) writes an ONNX file"),
+    ("minicnn.hub", "minicnn.pretrained reads weights of torch.save and torchvision"),
     ("SGD(maximize=) Adam(maximize=) AdamW(maximize=) RMSprop(maximize=)", "(-loss).backward()"),
     ("SGD(foreach=) Adam(foreach=) AdamW(foreach=) SGD(fused=) Adam(fused=) AdamW(fused=) Adam(capturable=) "
      "AdamW(capturable=) SGD(differentiable=) Adam(differentiable=) AdamW(differentiable=) RMSprop(foreach=) "

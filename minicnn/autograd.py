@@ -27,6 +27,7 @@ from .contract import check_inputs, check_methods, check_saved, checked_result, 
 from .device import current_tier, device_of, implementation, naming_memory_errors, share_memory
 from .gradhooks import arrived, awaited, call_hooks
 from .gradmode import is_grad_enabled
+from .listening import listener
 from .precision import BFLOAT16, narrow, wide, widened
 from .types import Array
 from .variable import Variable, is_float
@@ -113,6 +114,8 @@ class Function(Memory):
             node._saved = tuple(Saved(array, variables) for array in node._saved)  # with counts of changes
             node.inputs = [None if v is None else Edge(v) for v in inputs]
             result.stand_for(node)  # last: after an in-place op `result` is one of the inputs
+        if hear := listener():
+            hear(node, inputs, options, result)
         return result
 
     def save_for_backward(self, *arrays: Array) -> None:

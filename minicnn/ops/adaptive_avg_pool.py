@@ -11,7 +11,7 @@ Test      tests/ops/test_adaptive_avg_pool.py
 import numpy as np
 
 from ..autograd import Function
-from ..types import Array, Shape
+from ..types import Array, DTypeLike, Shape
 from ..variable import V
 from .geometry import check_images, pair
 from .summation import mean
@@ -49,17 +49,17 @@ def adaptive_avg_pool2d_forward(x: Array, out_size: tuple[int, int]) -> Array:
     """y (N, C, OH, OW) = rows @ x @ columns^T, or the mean of each whole image."""
     if out_size == (1, 1):  # the usual case, and as right as a long sum can be
         return mean(x, (2, 3), keepdims=True)
-    rows, columns = (_averages(*sizes, x.dtype) for sizes in zip(x.shape[2:], out_size, strict=True))
+    rows, columns = (averages(*sizes, x.dtype) for sizes in zip(x.shape[2:], out_size, strict=True))
     return rows @ x @ columns.T  # (OH, H) @ (N, C, H, W) @ (W, OW)
 
 
 def adaptive_avg_pool2d_backward(grad_out: Array, x_shape: Shape) -> Array:
     """grad_x (N, C, H, W) = rows^T @ grad_out @ columns."""
-    rows, columns = (_averages(*s, grad_out.dtype) for s in zip(x_shape[2:], grad_out.shape[2:], strict=True))
+    rows, columns = (averages(*s, grad_out.dtype) for s in zip(x_shape[2:], grad_out.shape[2:], strict=True))
     return rows.T @ grad_out @ columns  # (H, OH) @ (N, C, OH, OW) @ (OW, W)
 
 
-def _averages(size, out, dtype):
+def averages(size: int, out: int, dtype: DTypeLike) -> Array:
     """(out, size): row i holds 1/length at the pixels that output i averages, and 0 elsewhere."""
     matrix = np.zeros((out, size), dtype)
     for i in range(out):

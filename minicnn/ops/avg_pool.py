@@ -9,6 +9,8 @@ Mirrors   kernels/cpu/avg_pool.py   kernels/numba_cuda/avg_pool.py   kernels/cud
 Test      tests/ops/test_avg_pool.py
 """
 
+from typing import Any
+
 import numpy as np
 
 from ..autograd import Function
@@ -59,7 +61,7 @@ def avg_pool2d_forward(x: Array, windows: Windows, count_include_pad: bool, divi
     y = np.zeros((*x.shape[:2], *windows.out_size), x.dtype if len(taps) <= FEW else np.float64)
     for tap in taps:  # what this tap sees of every window: (N, C, OH, OW)
         y += xpad[tap]
-    y /= _divisor(x.shape[2:], windows, count_include_pad, divisor_override)  # (OH, OW), the same for every channel
+    y /= divisor(x.shape[2:], windows, count_include_pad, divisor_override)  # (OH, OW), the same for every channel
     return y.astype(x.dtype, copy=False)
 
 
@@ -67,7 +69,7 @@ def avg_pool2d_backward(
     grad_out: Array, x_shape: Shape, windows: Windows, count_include_pad: bool, divisor_override: float | None
 ) -> Array:
     """grad_x (N, C, H, W): each pixel sums grad_out / divisor over the windows that it is in."""
-    per_pixel = grad_out / _divisor(x_shape[2:], windows, count_include_pad, divisor_override)  # (N, C, OH, OW)
+    per_pixel = grad_out / divisor(x_shape[2:], windows, count_include_pad, divisor_override)  # (N, C, OH, OW)
     per_pixel = per_pixel.astype(grad_out.dtype, copy=False)  # float32 by integers (OH, OW) is float64
     grad_pad = padded_zeros(x_shape, grad_out.dtype, windows)
     for tap in windows.taps():  # through one tap, no two windows see the same pixel
@@ -75,7 +77,7 @@ def avg_pool2d_backward(
     return unpadded(grad_pad, x_shape, windows)
 
 
-def _divisor(size, windows, count_include_pad, divisor_override):
+def divisor(size: Any, windows: Windows, count_include_pad: bool, divisor_override: float | None) -> Array:
     """What each sum is divided by, (OH, OW): the number of pixels in the window."""
     if divisor_override is not None:
         return np.full(windows.out_size, divisor_override)
