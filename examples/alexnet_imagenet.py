@@ -75,7 +75,7 @@ def main(argv=None):
         train_loader, val_loader = cli.loaders(args, train_set, val_set, augment)
 
         # Model, optimiser, schedule
-        model = cli.for_training(args, build_model(args, len(train_set.classes)))
+        model = cli.for_training(args, cli.begin(args, len(train_set.classes), build_model))
         cli.check_feasible(args, model, len(train_set))
         optimizer, schedule = build_optimizer(args, model)  # the schedule changes its lr
 

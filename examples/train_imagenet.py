@@ -152,7 +152,7 @@ def main(argv=None):
         train_loader, val_loader = cli.loaders(args, train_set, val_set, augment)
 
         # Model, optimiser, schedule
-        model = cli.for_training(args, build_model(args, len(train_set.classes)))
+        model = cli.for_training(args, cli.begin(args, len(train_set.classes), build_model))
         cli.check_feasible(args, model, len(train_set))
         optimizer = build_optimizer(args, model)
         schedule = cli.build_schedule(args, optimizer, train_loader)  # which changes its lr

@@ -25,8 +25,8 @@ from .config import load_config
 from .remembered import OF_THIS_CALL, check_settings, flag, settings
 
 # when a run is resumed; anything else would make it another run
-WATCHING = ("workers", "print_freq", "checkpoint_every", "tensorboard", "max_bad_fraction")
-WATCHING += ("step_timeout", "early_stop")
+PROGRESS = ("print_freq", "checkpoint_every", "tensorboard")
+WATCHING = ("workers", *PROGRESS, "max_bad_fraction", "step_timeout", "early_stop")
 COMPUTING = ("device", "tier", "precision", "cuda_graph", "accumulate", "send")
 MAY_CHANGE = (*OF_THIS_CALL, *WATCHING, *COMPUTING, "dir", "epochs")
 MAY_CHANGE_IN_A_TEST = (*MAY_CHANGE, "batch_size", "shorter_side")

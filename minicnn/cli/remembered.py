@@ -22,6 +22,7 @@ ADDED |= {"cuda_graph": False}
 ADDED |= {"opt": "sgd", "nesterov": False, "norm_weight_decay": None, "bias_weight_decay": None}
 ADDED |= {"label_smoothing": 0.0, "clip_grad_norm": None, "early_stop": None}
 ADDED |= {"model_ema": False, "model_ema_steps": 32, "model_ema_decay": 0.99998}
+ADDED |= {"weights": None}
 ADDED |= {"step_size": 30, "gamma": 0.1, "lr_min": 0.0, "warmup_epochs": 0, "warmup_decay": 0.01}
 # what earlier checkpoints call them, in programs that have these
 RENAMED = {"warmup_steps": "warmup", "sched": "schedule"}

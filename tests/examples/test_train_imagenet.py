@@ -14,7 +14,7 @@ from minicnn.data import ColorNoise, RandomCrop, RandomFlip, RandomShorterSide, 
 from minicnn.models import names
 from minicnn.models.resnet import zero_pads
 from minicnn.runlog import TIME_COLUMNS, read_log
-from minicnn.train import load_checkpoint
+from minicnn.train import load_checkpoint, save_checkpoint
 
 example = load_example(EXAMPLES / "train_imagenet.py")
 TINY = "-a shufflenet_v2_x1_0 --image-size 32 --shorter-side 34 -b 4 -j 1 -p 9"
@@ -161,6 +161,26 @@ def test_auxiliary_heads_are_trained_kept_and_left_out_of_tests(folder, tmp_path
     made.load_state_dict(state["model"])
     assert run("-e --resume", tmp_path / "run" / "checkpoint_last.npz", program=example) == 0
     assert f"1 crop: loss {float(rows[-1]['val_loss']):.3f}" in capsys.readouterr().out
+
+
+def test_begins_with_weights_of_a_file(folder, tmp_path, capsys):
+    """Of three classes, as the pictures are, or of others: then the head is a new one."""
+    for classes in (3, 5):
+        known = models.create("shufflenet_v2_x1_0", classes, {})
+        save_checkpoint(tmp_path / "known.npz", {"model": known.state_dict()})
+        args = settings(str(folder), "-a", "shufflenet_v2_x1_0", "--weights", str(tmp_path / "known.npz"))
+        begun, expected = cli.begin(args, 3, example.build_model).state_dict(), known.state_dict()
+        for name, value in begun.items():
+            if classes == 3 or not name.startswith("fc"):
+                assert np.array_equal(value.numpy(), expected[name].numpy()), name
+        assert begun["fc.weight"].shape == (3, 1024)
+    assert (
+        run(folder, "-a resnet18 --weights", tmp_path / "known.npz", "--output-dir", tmp_path / "a", program=example)
+        == 2
+    )
+    assert "known.npz" in capsys.readouterr().err
+    assert run(folder, "-a resnet18 --weights V9 --output-dir", tmp_path / "a", program=example) == 2
+    assert "resnet18 has no weights 'V9'" in capsys.readouterr().err
 
 
 # Errors
