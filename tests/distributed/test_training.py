@@ -91,9 +91,11 @@ def test_one_process_trains_as_a_plain_loop_does(tmp_path, net):
 
 @mpi.skip_without_mpi
 def test_two_ranks_end_where_one_process_does(tmp_path):
-    """All that matters in one run of each: dropout, a last batch of one row, unreadable pictures; and shards."""
+    """All that matters in one run of each: dropout, a last batch of one row, unreadable pictures; and shards, by LARS,
+    with clipped gradients and an average of the weights."""
     uneven = {"bad": [1, 2, 9], "val_bad": [5], "tier": "plain"}
     shards = {"net": "batch_norm", "bits": 32, "shards": 4, "bad": [4], "epochs": 1, "tier": "plain"}
+    shards |= {"lars": True, "lr": 1.0, "clip_grad_norm": 0.5, "ema": True}
     two, sharded, one, one_sharded = folders(tmp_path, "two", "sharded", "one", "one sharded")
     found = on_ranks(2, run(two, **uneven), run(sharded, **shards))
     expected = alone(run(one, **uneven), run(one_sharded, **shards))
@@ -113,6 +115,7 @@ CASES = {
     "auxiliary heads": {"net": "head", "schedule_each": "batch"},
     "without validation": {"val": 0},
     "the last batch is left out": {"drop_last": True},
+    "LARS, clipped gradients, an average": {"lars": True, "lr": 1.0, "clip_grad_norm": 0.5, "ema": True},
     "in parts": {"accumulate": 2, "checkpoint_every": 2},
     "written to be read": {"tier": "plain", "epochs": 1},
     "most cannot be read": {"bad": [*range(12), 20, 21, 22, 24], "schedule_each": "batch", "epochs": 3},

@@ -24,7 +24,7 @@ from minicnn.data import BadImage, CenterCrop, Compose, DataLoader, RandomCrop, 
 from minicnn.distributed import world
 from minicnn.optim import lr_scheduler
 from minicnn.runlog import TIME_COLUMNS, read_log
-from minicnn.train import Interrupted, Trainer, load_checkpoint
+from minicnn.train import Interrupted, ModelEma, Trainer, load_checkpoint
 from minicnn.train.step import Steps
 
 PROGRAM = (
@@ -106,12 +106,14 @@ def make(
     folder: Any, net: str = "dropout", *, bits: int = 64, count: int = 25, bad: Any = (), white: bool = False,
     batch_size: int = 8, val: int = 13, val_bad: Any = (), drop_last: bool = False, max_bad: float = 0.9,
     epochs: int = 2, schedule_each: str = "epoch", device: str = "cpu", lr: float = 0.05, checkpoint_every: int = 0,
-    callbacks: Any = (), loss: Any = None, **steps: Any,
+    callbacks: Any = (), loss: Any = None, lars: bool = False, ema: bool = False, **steps: Any,
 ) -> Trainer:  # fmt: skip
-    """The trainer of one run; steps: those of ``Steps``."""
+    """The trainer of one run; lars: by LARS; ema: with an average of the weights; steps: those of ``Steps``."""
     minicnn.manual_seed(1)
     model = NETS[net]().to(minicnn.float64 if bits == 64 else minicnn.float32).to(device)
-    optimizer = optim.SGD(model.parameters(), lr, momentum=0.9, weight_decay=1e-3)
+    kind = optim.LARS if lars else optim.SGD
+    optimizer = kind(model.parameters(), lr, momentum=0.9, weight_decay=1e-3)
+    callbacks = [*callbacks, *([ModelEma(model, 0.75)] if ema else [])]
     if schedule_each == "batch":
         schedule = lr_scheduler.LinearWarmup(optimizer, 50, 0.1)  # another rate at each step
     else:
@@ -155,6 +157,8 @@ def train(folder, *, stop=0, tier="fast", below="", room=None, others=None, **op
 def arrays(state):
     """{name: array} of what has been learned: parameters, buffers, velocities."""
     named = {f"model {name}": np.asarray(array) for name, array in state["model"].items()}
+    averaged = state.get("callbacks", {}).get("ModelEma", {"model": {}})["model"]
+    named |= {f"average {name}": np.asarray(array) for name, array in averaged.items()}
     velocities = enumerate(state["optimizer"]["velocities"])
     return named | {f"velocity {i}": np.asarray(array) for i, array in velocities if array is not None}
 
