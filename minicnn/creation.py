@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from .device import device_of, plain_array, to_device
+from .dlpack import borrow
 from .dtypes import checked_dtype, float32, int64
 from .ops.arguments import check_tensors
 from .precision import BFLOAT16
@@ -51,6 +52,12 @@ def from_numpy(array: Array) -> Tensor:
     if not isinstance(array, np.ndarray):
         raise TypeError(f"from_numpy: takes a NumPy array, not a {kind_of(array)}; minicnn.tensor takes others")
     return Tensor(array)
+
+
+def from_dlpack(array: Any) -> Tensor:
+    """A Tensor in the memory of another library's array (PyTorch's, JAX's, NumPy's, CuPy's), which stays there as long
+    as the Tensor does. JAX's can only be read. TypeError or BufferError for what cannot be shared."""
+    return Tensor(borrow(array))
 
 
 # One value everywhere

@@ -101,6 +101,14 @@ class EmulatedArray(np.ndarray):
     def __float__(self):
         return float(self.item()) if self.size == 1 else super().__float__()
 
+    # Another library would take it for memory of the processor, and so it would a GPU's for one of its own
+
+    def __dlpack_device__(self):
+        raise BufferError("__dlpack__: an array of the emulated GPU cannot be lent; lend a copy, x.to('cpu')")
+
+    def __dlpack__(self, **options):
+        return self.__dlpack_device__()
+
     # CuPy's take no more than this: no `initial`, no `where`
 
     def max(self, axis=None, out=None, keepdims=False):

@@ -2,7 +2,7 @@
 
 import weakref
 from collections.abc import Callable
-from typing import Any, Self, TypeVar
+from typing import Any, NamedTuple, Self, TypeVar
 
 import numpy as np
 
@@ -22,14 +22,26 @@ def is_float(dtype: np.dtype) -> bool:
     return dtype in FLOATS or dtype == BFLOAT16
 
 
+class Lending(NamedTuple):
+    """That another library was given memory (``dlpack.py``)."""
+
+    changes: int  # the memory's count of them from then on
+    view: Any  # a weak reference to what was given: an array that is alive as long as somebody holds it
+
+    def is_held(self) -> bool:
+        """Whether the other library has it still."""
+        return self.view() is not None
+
+
 class Version:
     """Counts in-place changes of memory; a tensor and its views share one counter (``versions.py`` compares it)."""
 
-    __slots__ = ("count", "has_views")
+    __slots__ = ("count", "has_views", "lendings")
 
     def __init__(self) -> None:
         self.count = 0
         self.has_views = False  # whether several tensors of a graph lie in this memory
+        self.lendings: tuple[Lending, ...] = ()  # to other libraries
 
 
 class Variable:

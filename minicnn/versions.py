@@ -7,7 +7,8 @@
 A tensor's memory has a ``Version``, a count that every change in place raises; views of it share the count. A node of
 the graph remembers the counts of what it saved (``Saved``). Writing into a NumPy array raises no count: nobody hears of
 ``labels[:] = next_labels``. Labels and indices steer where a kernel reads and writes, so they must not change unseen:
-they are copied, and compared with the copy before backward uses it (``Constant``).
+they are copied, and compared with the copy before backward uses it (``Constant``). What lies in memory that another
+library sees, too, is copied when it is saved (dlpack.py).
 ``F.relu(x, inplace=True)`` is another matter: there the op itself changes its input, and x becomes the result
 (``Memory.overwrite``).
 """
@@ -19,6 +20,7 @@ import numpy as np
 
 from .contract import check_writeable
 from .device import device_of, share_memory
+from .dlpack import is_borrowed
 from .gradmode import is_grad_enabled
 from .types import Array
 from .variable import Variable, Version
@@ -30,14 +32,21 @@ class Saved:
     __slots__ = ("array", "counts")
 
     def __init__(self, array: Array, variables: Sequence[Variable]) -> None:
-        self.array = array
         # mostly one of them, or none: an array that the op made for itself (batch norm's mean) nobody else can change
         self.counts = [(v.version, v.version.count) for v in variables if share_memory(v.data, array)]
+        is_lent = any(version.lendings and _is_held(version) for version, _ in self.counts)
+        # what another library may write into is copied: it would not be heard of
+        self.array = array.copy(order="K") if is_lent or is_borrowed(array) else array
 
     def check(self, op: str) -> None:
         """RuntimeError if one of the counts has moved."""
-        if any(version.count != count for version, count in self.counts):
-            raise _changed(op, "a tensor", self.array)
+        for version, count in self.counts:
+            if any(lending.changes > count for lending in version.lendings):
+                what = f"{op}: a tensor of shape {self.array.shape} that backward() needs was lent to another library"
+                advice = "lend a copy, x.detach().clone(), or lend it after backward()"
+                raise RuntimeError(f"{what} (__dlpack__) after the forward pass, and may have been changed; {advice}")
+            if version.count != count:
+                raise _changed(op, "a tensor", self.array)
 
 
 class Constant:
@@ -117,6 +126,11 @@ class Memory:
         """RuntimeError if something that ``backward`` reads was changed since ``forward``."""
         for entry in (*self._saved, *self._constants):  # a Saved or a Constant
             entry.check(type(self).__name__)
+
+
+def _is_held(version):
+    """Whether another library has the memory still."""
+    return any(lending.is_held() for lending in version.lendings)
 
 
 def _changed(op, what, array):

@@ -9,6 +9,7 @@ from typing import Any, Self
 import numpy as np
 
 from ..device import device_of, host_array, plain_array, to_device
+from ..dlpack import device_numbers, lend
 from ..precision import wide
 from ..types import Array, DTypeLike
 from ..variable import FLOATS, Variable, Version, holds_gradients, is_float
@@ -47,6 +48,16 @@ class ArrayProtocols(Variable):
         if isinstance(kwargs.get("out"), Variable):
             raise TypeError(f"np.{function.__name__}: out= would write into a Tensor unseen; assign to tensor[...]")
         return function(*_values(args), **_values(kwargs))
+
+    # Its memory, for another library (dlpack.py)
+
+    def __dlpack__(
+        self, *, stream: Any = None, max_version: Any = None, dl_device: Any = None, copy: bool | None = None
+    ) -> Any:
+        return lend(self, stream, max_version, dl_device, copy)
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return device_numbers(self.data)
 
     # A sequence
 
