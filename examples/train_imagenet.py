@@ -65,6 +65,7 @@ def arguments():
     cli.add_schedule_flags(recipe)
     cli.add_optimizer_flags(parser)
     cli.add_step_flags(parser)
+    cli.add_augment_flags(parser)
     network = parser.add_argument_group("network")
     network.add_argument("--dropout", type=number(0, 1), help="probability to drop a neuron (default: the arch's)")
     network.add_argument("--width", type=whole(0), help="neurons in AlexNet's and VGG's hidden fully connected layers")
@@ -102,10 +103,9 @@ def has(arch, name):
 
 def describe(args):
     """The recipe in a line, as it is after all flags."""
-    sides = f"{args.shorter_side} to {largest_side(args)}" if largest_side(args) else str(args.shorter_side)
     heads = "; auxiliary heads count, too" if args.aux_logits else ""
     said = f"recipe {args.recipe}: batches of {args.batch_size}, {cli.describe_optimizer(args)}"
-    return f"{said}; shorter side {sides}, cut to {args.image_size}{heads}"
+    return f"{said}; {cli.describe_augment(args, largest_side(args))}{heads}"
 
 
 def note(args):
@@ -132,9 +132,9 @@ def build_optimizer(args, model):
 
 
 def augment(args):
-    """A random crop of the picture, at some size, or of its mirror image, in another light."""
+    """A random crop of the picture, at some size, or of its mirror image, in another light; and what flags ask for."""
     noise = [ColorNoise.imagenet(args.color_noise)] if args.color_noise else []  # along the colours' principal axes
-    return cli.crop_and_flip(args, *noise, largest=largest_side(args))
+    return cli.augmented(args, *noise, largest=largest_side(args))
 
 
 def main(argv=None):
@@ -149,6 +149,7 @@ def main(argv=None):
     train_set, val_set, known = cli.known_pictures(args, cli.open_pictures, state)
     random.manual_seed(args.seed)  # of initial weights and dropout
     with cli.as_setting_error():  # what cannot be built of these arguments is told in one line
+        cli.check_augment(args)
         train_loader, val_loader = cli.loaders(args, train_set, val_set, augment)
 
         # Model, optimiser, schedule
@@ -166,6 +167,7 @@ def main(argv=None):
         options["warmup"] = cli.warmup(args, optimizer, train_loader)
         options["schedule_each"], options["loss"] = cli.schedule_each(args), cli.loss_of(args)
         options["callbacks"] = [*callbacks, *options["callbacks"]]
+        options["mix"] = cli.mix_of(args, len(train_set.classes))
         trainer = Trainer(model, optimizer, schedule, train_loader, val_loader, normalize, **options)
         if state:
             trainer.load_state_dict(state, args.resume)

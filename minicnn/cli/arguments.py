@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import console
+from ..data.geometry import FILTERS
 from ..data.subset import PictureSet
 from ..device import DEVICES, TIERS, cpu_unit, current_tier, set_tier
 from ..distributed import world
@@ -43,8 +44,11 @@ def make_parser(description: str, archs: Sequence[str]) -> ArgumentParser:
     data = parser.add_argument_group("pictures")
     data.add_argument("--dummy", action="store_true", help="random pictures, no files")
     data.add_argument("-j", "--workers", type=whole(0), default=4, help="threads that decode pictures")
-    data.add_argument("--image-size", type=whole(1), help="pixels, after cropping (default: the arch's)")
-    data.add_argument("--shorter-side", type=whole(1), default=256, help="pixels, before cropping; 32 for CIFAR's nets")
+    size = "pixels, after cropping (default: the arch's)"
+    data.add_argument("--image-size", "--val-crop-size", metavar="PIXELS", type=whole(1), help=size)
+    side: dict[str, Any] = {"metavar": "PIXELS", "type": whole(1), "default": 256}
+    data.add_argument("--shorter-side", "--val-resize-size", help="before cropping; 32 for CIFAR's nets", **side)
+    data.add_argument("--interpolation", choices=FILTERS, default="bilinear", help="how pictures are resized")
     kinds = ("mean_image", "channel_mean", "mean_std")
     data.add_argument("--preprocess", choices=kinds, help="what is subtracted (default: the arch's)")
     plain = "train on the centre crop, neither flipped nor recoloured"

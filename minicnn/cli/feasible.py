@@ -3,6 +3,7 @@
 import contextlib
 from argparse import Namespace
 from collections.abc import Iterator
+from itertools import product
 
 import numpy as np
 
@@ -33,13 +34,16 @@ def check_feasible(args: Namespace, model: Module, count: int) -> None:
     check_steps(steps, args.batch_size, world().size, args.device)
     check_precision(args.device, args.tier)
     check_graph(args.cuda_graph, steps, world().size, args.device)
-    for attempt, who in ((try_out, ""), (try_auxiliary, "the auxiliary heads of ")):
+    own = getattr(args, "train_crop_size", None)  # which some programs have
+    sizes = {"--image-size": args.image_size} | ({"--train-crop-size": own} if own else {})
+    attempts = ((try_out, ""), (try_auxiliary, "the auxiliary heads of "))
+    for (flag, size), (attempt, who) in product(sizes.items(), attempts):
         try:
-            attempt(model, args.image_size)
+            attempt(model, size)
         except ValueError as error:
-            what = f"{who}{args.arch} cannot be trained on pictures of --image-size {args.image_size}"
+            what = f"{who}{args.arch} cannot be trained on pictures of {flag} {size}"
             raise ValueError(f"{what}; take larger ones: {error}") from error
-    try_single_pictures(model, args.image_size, count, args.batch_size, args.drop_last, steps, args.sync_bn)
+    try_single_pictures(model, own or args.image_size, count, args.batch_size, args.drop_last, steps, args.sync_bn)
     if args.tensorboard:
         event_package()  # SettingError without the package
 

@@ -76,15 +76,20 @@ def data_name(args: Namespace, sample: str) -> str:
     return "dummy" if args.dummy else Path(args.dir).resolve().name if args.dir else sample
 
 
-def crop_and_flip(args: Namespace, *more: Any, largest: int | None = None) -> data.Compose:
+def crop_and_flip(args: Namespace, *more: Any, size: int | None = None, largest: int | None = None) -> data.Compose:
     """A random crop of the picture or of its mirror image, and whatever is to happen to it then.
 
+    size: of the crop; None: --image-size
     largest: the shorter side is drawn anew each time, from --shorter-side to this; None: it is --shorter-side.
     """
     resize = _resize(args)
+    size = args.image_size if size is None else size
+    if args.shorter_side < size:
+        what = f"--train-crop-size {size} cannot be cut from pictures of --shorter-side {args.shorter_side}"
+        raise ValueError(f"{what}; choose a smaller one, or --random-resized-crop")
     if largest is not None:
-        resize = data.RandomShorterSide(args.shorter_side, largest)
-    return data.Compose([resize, data.RandomCrop(args.image_size), data.RandomFlip(), *more])
+        resize = data.RandomShorterSide(args.shorter_side, largest, args.interpolation)
+    return data.Compose([resize, data.RandomCrop(size), data.RandomFlip(), *more])
 
 
 def shift_and_flip(args: Namespace) -> data.Compose:
@@ -150,4 +155,4 @@ def _resize(args, scale=None):
     flag, side = ("--shorter-side", args.shorter_side) if scale is None else ("--scales", scale)
     if side < args.image_size:
         raise ValueError(f"--image-size {args.image_size} cannot be cut from pictures of {flag} {side}")
-    return data.ResizeShorter(side)
+    return data.ResizeShorter(side, args.interpolation)

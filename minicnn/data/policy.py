@@ -83,8 +83,9 @@ class RandAugment(_Policy):
         mask_fill: int = 0,
     ) -> None:
         self.num_ops = whole(self, "num_ops", num_ops)
-        self._set(num_magnitude_bins, interpolation, fill, mask_fill)
-        self.magnitude = whole(self, "magnitude", magnitude, 0, self.num_magnitude_bins - 1)
+        bins = whole(self, "num_magnitude_bins", num_magnitude_bins, 2)
+        self.magnitude = whole(self, "magnitude", magnitude, 0, bins - 1)
+        self._set(bins, interpolation, fill, mask_fill)
 
     def draw(self, size, rng):
         farthest = tuple(150 / 331 * side for side in size)
