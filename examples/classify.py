@@ -69,7 +69,8 @@ def of_checkpoint(path):
     load_model(model, state, state["classes"], path)
     classifier = Classifier(model.eval(), load_normalizer(state, size, path))
     with reading(path, "settings"):
-        transform = Compose([ResizeShorter(shorter_side), CenterCrop(size)])
+        how = state["settings"].get("interpolation", "bilinear")  # which earlier ones do not name
+        transform = Compose([ResizeShorter(shorter_side, how), CenterCrop(size)])
         classify(classifier, transform, Image.new("RGB", (size, size)))
     return classifier, transform, state["classes"]
 

@@ -24,6 +24,7 @@ from minicnn.cli.testing import as_dense
 from minicnn.console import say, tell
 from minicnn.data import DataError, ImageFolder
 from minicnn.data.cifar import cifar10_test, is_cifar10
+from minicnn.data.geometry import FILTERS
 from minicnn.distributed import world
 from minicnn.distributed.first import rank_0_first
 from minicnn.models import names
@@ -44,6 +45,8 @@ def arguments():
     sides.add_argument("--scales", metavar="PIXELS", type=whole(1), nargs="+", help="test on several shorter sides")
     side = "before cropping (default: that of the first WEIGHTS, even if others differ; FILE: that of ARCH's default)"
     sides.add_argument("--shorter-side", metavar="PIXELS", type=whole(1), help=side)
+    how = "how pictures are resized (default: bilinear, as torchvision does for its weights)"
+    parser.add_argument("--interpolation", choices=FILTERS, default="bilinear", help=how)
     parser.add_argument("-b", "--batch-size", type=whole(1), default=32, help="pictures to a batch (default: 32)")
     parser.add_argument("-j", "--workers", type=whole(0), default=4, help="threads that decode pictures (default: 4)")
     add_precision(parser)

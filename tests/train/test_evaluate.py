@@ -214,7 +214,15 @@ def test_loaders_of_different_pictures_are_refused():
     [(None, [(4, 3, 16, 16), (1, 3, 16, 16)]), ("10crop", 5 * [(1, 10, 3, 16, 16)]), ("dense", 5 * [(1, 2, 3, 0, 0)])],
 )
 def test_the_loaders_of_random_pictures(tta, batches):
-    given = {"shorter_side": 18, "image_size": 16, "batch_size": 4, "seed": 0, "workers": 0, "max_bad_fraction": 0}
+    given = {
+        "interpolation": "bilinear",
+        "shorter_side": 18,
+        "image_size": 16,
+        "batch_size": 4,
+        "seed": 0,
+        "workers": 0,
+        "max_bad_fraction": 0,
+    }
     for scales, sides in ((None, [18]), ([16, 20, 30], [16, 20, 30])):
         args = Namespace(tta=tta, scales=scales, **given)
         loaders = of_arguments.test_loaders(args, RandomPictures(5, 0, CLASSES, 20))
