@@ -79,23 +79,32 @@ def _grad_of_phase(grad_out, grad_x, weight, phase):
 
 
 def conv2d_grad_weight(grad_out, x, geometry):
-    """grad_weight (OC, C/groups, KH, KW) from grad_out (N, OH, OW, OC) and x (N, H, W, C)."""
-    filters = geometry.filters
+    """grad_weight (OC, C/groups, KH, KW) from grad_out (N, OH, OW, OC) and x (N, H, W, C).
+
+    Threads share the pixels, and their sums are then added up; or the filters where these are more: then each thread
+    copies all windows, which is less.
+    """
+    filters, pixels = geometry.filters, math.prod(grad_out.shape[:3])
     windows, count = windows_of(x, geometry), filters // geometry.groups  # count: filters of a group
-    chunks, depth = threads.chunks(math.prod(grad_out.shape[:3])), windows.depth
+    depth = windows.depth
+    chunks = threads.chunks(pixels) if pixels >= count else [(0, pixels)]
     wide, gradients = padded(depth, x.dtype), grad_out.reshape(-1)
-    sums = memory.scratch("im2col.sums", (max(1, len(chunks)), filters, wide), x.dtype)  # one for each thread
-    if not chunks:
+    sums = memory.scratch("im2col.sums", (max(1, len(chunks)), filters, wide), x.dtype)  # one for each chunk
+    if not pixels:
         sums[...] = 0
 
-    def work(chunk):
+    def work(chunk, start, stop):  # of the pixels; of a group's filters
         total, space = sums[chunk].reshape(-1), transposing_space(x.dtype)
         for group in range(geometry.groups):
-            c = total, group * count * wide, wide  # this group's rows
+            column = group * count + start
+            c = total, column * wide, wide  # these filters' rows
             for begin, end in windows.blocks(*chunks[chunk]):
                 col = windows.rows(begin, end, group)
-                a, more = (gradients, begin * filters + group * count, filters), begin > chunks[chunk][0]
-                multiply_transposed(a, col, c, (end - begin, count, depth), more, space)
+                a, more = (gradients, begin * filters + column, filters), begin > chunks[chunk][0]
+                multiply_transposed(a, col, c, (end - begin, stop - start, depth), more, space)
 
-    threads.run(work, len(chunks))
+    if len(chunks) > 1:
+        threads.run(lambda chunk: work(chunk, 0, count), len(chunks))
+    else:
+        threads.run_chunks(lambda start, stop: work(0, start, stop), count)
     return filters_gradient(sums, geometry)

@@ -58,6 +58,7 @@ from .winograd_tiles import TILE, Tiling, collect_filters, cut, join, multiply_p
 
 BLOCK_BYTES = 3 << 19  # of V and M, 1.5 MB, for the bands of a cache block: they stay in the second cache
 LEAST_TILES = 112  # but no fewer than that in a cache block, as U is read once for each
+STREAMED = 1 << 22  # bytes of U, more than the second cache: then it is written to memory straight away
 WORTH = 24  # multiplications that take as long as transforming a number, writing and reading it
 READING = 10  # multiplications that take as long as reading one of U from memory
 
@@ -191,9 +192,11 @@ def _transformed_filters(weight, turned):
         flat = plain(weight).reshape(-1)
         u, peaks = space("winograd.u", (side * side * count * depth * wide,), weight.dtype), _peaks(count, weight.dtype)
 
+        how = turned, u.nbytes >= STREAMED and u.ctypes.data % REGISTER == 0
+
         def work(start, stop):  # of the panels
             buffer = memory.scratch("winograd.buffer", ((taps * (taps + side) + wide) * wide,), weight.dtype)
-            spread_filters(flat, steps, u, buffer, peaks, (start, stop), (depth, columns, taps), turned)
+            spread_filters(flat, steps, u, buffer, peaks, (start, stop), (depth, columns, taps), how)
 
         threads.run_chunks(work, count)
         return None if mark_outliers(flat, peaks, np.zeros(1, bool)) else u

@@ -28,7 +28,7 @@ way back with A: 6 places of a tile are 4 pixels in a row of the buffer, 6 rows 
 
 from typing import NamedTuple
 
-from ..gemm.lanes import clear, lanes, larger, linear_map, load, nothing, store, transpose
+from ..gemm.lanes import clear, end_of_stream, lanes, larger, linear_map, load, nothing, store, stream, transpose
 from ..gemm.matmul import multiply
 from ..gemm.transposed import multiply_transposed
 from ..machine.jit import jit
@@ -84,12 +84,20 @@ def _join_map(m, at, y, to, last, taps):
 
 
 @jit(forceinline=True)
-def _filter_map(g, at, u, to, taps):
+def _filter_map(g, at, u, to, taps, streamed):
     """G."""
     if taps == 3:
-        store(u, to[0], to[1], 0, 6, _g3(load(g, at[0], at[1], 3, 0, 3)))  # 3 -> 6
+        transformed = _g3(load(g, at[0], at[1], 3, 0, 3))  # 3 -> 6
+        if streamed:
+            stream(u, to[0], to[1], transformed)
+        else:
+            store(u, to[0], to[1], 0, 6, transformed)
     else:
-        store(u, to[0], to[1], 0, 8, _g5(load(g, at[0], at[1], 5, 0, 5)))  # 5 -> 8
+        transformed5 = _g5(load(g, at[0], at[1], 5, 0, 5))  # 5 -> 8
+        if streamed:
+            stream(u, to[0], to[1], transformed5)
+        else:
+            store(u, to[0], to[1], 0, 8, transformed5)
 
 
 @jit(forceinline=True)
@@ -170,15 +178,15 @@ def join(m, y, buffer, bands, tiling):
 
 
 @jit
-def spread_filters(weight, steps, u, buffer, peaks, numbers, size, turned):
+def spread_filters(weight, steps, u, buffer, peaks, numbers, size, how):
     """U, for the panels of these numbers (start, stop): at each place those (matmul.py) of a matrix (depth, columns).
 
     A panel is `wide` filters side by side, two vectors of them, which are transformed as pixels' channels are. The
-    filter at (k, column) begins at weight[k*steps[0] + column*steps[1]]; turned: by 180 degrees.
-    size: (depth, columns, taps).
+    filter at (k, column) begins at weight[k*steps[0] + column*steps[1]].
+    size: (depth, columns, taps); how: (whether they are turned by 180 degrees, whether U goes past the caches).
     buffer: first the filters' numbers (taps*taps, wide), then, from `half` on, those transformed down the columns.
     """
-    (depth_step, column_step), (depth, columns, taps) = steps, size
+    (depth_step, column_step), (depth, columns, taps), (turned, streamed) = steps, size, how
     wide, side, area = 2 * lanes(u), TILE + taps - 1, taps * taps
     apart = (columns + wide - 1) // wide * depth * wide  # numbers of a place: its panels (depth, wide)
     half = wide * (area + lanes(u))  # as the squares of transpose() may go beyond `area`
@@ -204,12 +212,14 @@ def spread_filters(weight, steps, u, buffer, peaks, numbers, size, turned):
                 from_, step = (area - 1) * wide + j % wide - j // wide * wide, -taps * wide
                 if not turned:
                     from_, step = j, taps * wide
-                _filter_map(buffer, (from_, step), buffer, (half + j, taps * wide), taps)
+                _filter_map(buffer, (from_, step), buffer, (half + j, taps * wide), taps, False)
             for r in range(side):  # (G g) G^T: to the places (r, 0) ... (r, side - 1)
                 for j in range(0, wide, lanes(u)):
                     to = r * side * apart + (panel * depth + k) * wide + j  # place (r, 0), row k of the panel
-                    _filter_map(buffer, (half + r * taps * wide + j, wide), u, (to, apart), taps)
+                    _filter_map(buffer, (half + r * taps * wide + j, wide), u, (to, apart), taps, streamed)
         store(peaks, panel * lanes(u), 0, 0, 1, (most,))
+    if streamed:
+        end_of_stream()
 
 
 @jit

@@ -93,6 +93,38 @@ def store(context, y, start, step, first, last, values):
 
 
 @intrinsic
+def stream(context, y, start, step, values):
+    """Write values[i] to y[start + i*step] past the caches, for what is more than they hold.
+
+    `store` has a line read before it is overwritten, and others make room for it. Each place must be a multiple of
+    REGISTER bytes in memory. Before another thread reads it: ``end_of_stream()``.
+    """
+
+    def emit(context, builder, signature, arguments):
+        array, start, step, values = indices(context, builder, signature.args, arguments)
+        vector = context.get_value_type(signature.args[-1].dtype)
+        mark = builder.module.add_metadata([ir.Constant(ir.IntType(32), 1)])
+        for i, value in enumerate(cgutils.unpack_tuple(builder, values)):
+            place = _at(builder, start, step, ir.Constant(step.type, i))
+            address = pointer(context, builder, signature.args[0], array, place, vector)
+            builder.store(value, address, align=REGISTER).set_metadata("nontemporal", mark)
+        return context.get_dummy_value()
+
+    return types.none(y, types.intp, types.intp, values), emit
+
+
+@intrinsic
+def end_of_stream(context):
+    """What was streamed is in memory when this is over."""
+
+    def emit(context, builder, signature, arguments):
+        builder.fence("seq_cst")
+        return context.get_dummy_value()
+
+    return types.none(), emit
+
+
+@intrinsic
 def nothing(context, x):
     """A vector of zeros, of x's dtype."""
     kind = Vector(x.dtype)

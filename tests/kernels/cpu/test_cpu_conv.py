@@ -38,6 +38,7 @@ CASES = {  # module, x (N, C, H, W), weight (OC, C/groups, KH, KW), stride, padd
     "stem of ResNet": (stem, (1, 3, 64, 63), (40, 3, 7, 7), (2, 2), ((3, 3), (3, 3)), ONE, 1),
     "stem, wider padding than taps": (stem, (2, 1, 4, 5), (3, 1, 2, 3), (1, 3), ((3, 3), (4, 4)), ONE, 1),
     "strided": (im2col, (2, 48, 15, 14), (64, 48, 3, 3), (2, 2), ((1, 1), (1, 1)), ONE, 1),
+    "strided, few pixels": (im2col, (1, 24, 6, 5), (40, 24, 3, 3), (2, 2), ((1, 1), (1, 1)), ONE, 1),
     "strided, pointwise": (im2col, (2, 48, 15, 14), (33, 48, 1, 1), (2, 3), NONE, ONE, 1),
     "dilated": (im2col, (2, 20, 19, 17), (40, 20, 3, 3), (3, 2), ((2, 2), (4, 4)), (2, 3), 1),
     "dilated like the stride": (im2col, (1, 20, 15, 17), (24, 20, 3, 3), (2, 4), ((2, 2), (1, 3)), (2, 2), 1),
