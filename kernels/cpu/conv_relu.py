@@ -6,11 +6,12 @@ sums; elsewhere the convolution is float32, of the same numbers, and the pass wr
 result is rounded already, and a ReLU changes no digit.
 """
 
-from minicnn.precision import BFLOAT16, narrow, takes_bfloat16, wide
+from minicnn.precision import BFLOAT16, takes_bfloat16, wide
 
 from .activation import relu_forward
 from .conv import choose, conv2d_forward, convolved, geometry_of
 from .convolution import bfloat16
+from .convolution.in_float32 import rounded_factor
 from .machine.bfloat16 import narrowed, widened
 from .machine.elementwise import elementwise
 from .machine.jit import jit
@@ -37,7 +38,7 @@ def _rounded_once(x, weight, bias, geometry, residual):
     if choose(len(x), shared, x.dtype) is bfloat16:  # whose sums are float32 as they are stored
         arrays = channels_last(x), readable(weight), plain(wide(bias)), shared, channels_last(residual)
         return behind_channels(bfloat16.conv2d_forward(*arrays))
-    return elementwise(_add_relu, residual, conv2d_forward(wide(x), wide(narrow(weight)), wide(bias), *geometry))
+    return elementwise(_add_relu, residual, conv2d_forward(wide(x), rounded_factor(weight), wide(bias), *geometry))
 
 
 @jit

@@ -13,7 +13,7 @@ import math
 
 import numpy as np
 
-from minicnn.precision import BFLOAT16, narrow, wide, wide_dtype
+from minicnn.precision import BFLOAT16, wide_dtype
 
 from ..gemm.bfloat16 import store_rows16
 from ..machine import memory, threads
@@ -21,6 +21,7 @@ from ..machine.bfloat16 import bits, widened
 from ..machine.jit import jit
 from ..machine.kept import kept
 from .epilogue import Epilogue
+from .in_float32 import rounded_factor
 
 FORWARD, GRAD_X, GRAD_WEIGHT = range(3)
 LEAST_NUMBERS = 1 << 16  # of an image, below which a band of it is not worth waking a thread for; 256 KB of float32
@@ -58,7 +59,7 @@ def conv2d_grad_weight(grad_out, x, geometry):
 def _convolve(which, results, images, weight, epilogue, geometry):
     """Fill the results: y from x, or grad_x from grad_out."""
     bands, rounds = _bands(results), results.dtype == BFLOAT16
-    weight, behind = _by_taps(wide(narrow(weight)) if rounds else weight), epilogue._replace(bias=None)
+    weight, behind = _by_taps(rounded_factor(weight) if rounds else weight), epilogue._replace(bias=None)
 
     def work(first, last):
         for image, start, stop in bands[first:last]:

@@ -83,6 +83,13 @@ def convert(x, y):
         y[i] = narrowed(widened(x[i]), y)
 
 
+@jit
+def nearest(x, y):
+    """y (float32) = the bfloat16 numbers nearest to those of x, 1-D arrays that do not overlap."""
+    for i in range(x.size):
+        y[i] = widened(rounded(widened(x[i])))
+
+
 def _real(dtype):
     return types.float32 if dtype == types.uint16 else dtype
 

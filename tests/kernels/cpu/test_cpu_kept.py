@@ -11,7 +11,9 @@ from test_cpu_conv import CASES, inputs
 
 from minicnn.immutable import immutable, is_immutable
 from minicnn.kernels.cpu import conv, conv_transpose, linear
+from minicnn.kernels.cpu.convolution import winograd16
 from minicnn.kernels.cpu.machine import kept, memory
+from minicnn.precision import narrow, wide
 
 SOME = [name for name in CASES if "many" not in name]
 
@@ -45,6 +47,25 @@ def test_convolutions(name, makes):
         if factor == 1.0:
             made = len(makes)
     assert len(makes) == made  # nothing at the second picture
+
+
+@pytest.mark.parametrize("name", ["winograd", "depthwise"])
+def test_convolutions_in_bfloat16(name, makes, monkeypatch):
+    """The same, bit for bit; what Winograd's algorithm makes of a rounded weight is kept, too."""
+    monkeypatch.setattr(winograd16, "unit", lambda: "avx512")
+    _, x_shape, weight_shape, *geometry = CASES[name]
+    x, weight, bias, grad_out = inputs(x_shape, weight_shape, geometry, np.float32)
+    fixed = immutable(weight)
+    for factor in (1, -3):
+        images, gradients = narrow(factor * x), narrow(factor * grad_out)
+        for y, expected in (
+            [conv.conv2d_forward(images, each, bias, *geometry) for each in (fixed, weight)],
+            [conv.conv2d_grad_x(gradients, x.shape, each, *geometry) for each in (fixed, weight)],
+        ):
+            np.testing.assert_array_equal(wide(y), wide(expected))
+        if factor == 1:
+            made = len(makes)
+    assert len(makes) == made > 0
 
 
 def test_weights_that_winograd_leaves_alone(makes):
