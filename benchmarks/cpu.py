@@ -22,6 +22,7 @@ reach --limit has fewer steps than the others there. torch.compile takes its tim
 """
 
 import argparse
+import sys
 from functools import partial
 from pathlib import Path
 
@@ -36,6 +37,7 @@ from cpubench.turns import settings_of, take_turns, write
 from minicnn.console import say
 from minicnn.device import cpu_unit
 from minicnn.kernels.cpu.machine import awake, threads
+from minicnn.train import exit_code
 from minicnn.train.environment import cpu_name
 
 TRAINING = {"alexnet": (64,), "resnet18": (16,), "resnet50": (8,)}  # model: batch sizes
@@ -119,4 +121,4 @@ PARTS = {
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(exit_code(main))

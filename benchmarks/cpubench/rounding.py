@@ -13,7 +13,6 @@ from collections import namedtuple
 import numpy as np
 
 from minicnn.console import say
-from minicnn.kernels.cpu import conv as kernels
 from minicnn.ops import conv, linear
 from minicnn.ops.geometry import output_size
 from minicnn.precision import BFLOAT16, narrow
@@ -46,6 +45,8 @@ class Case(namedtuple("Case", "n c size oc k stride groups", defaults=(1, 1))):
 
     def algorithm(self, x, weight, grad_out):
         """The name of the fast tier's algorithm for arrays of that dtype."""
+        from minicnn.kernels.cpu import conv as kernels  # which look at $MINICNN_CPU: main() reports what it cannot be
+
         geometry = kernels.geometry_of(x.shape, weight.shape, grad_out.shape[2:], *self.geometry)
         return kernels.choose(self.n, geometry, x.dtype).__name__.rpartition(".")[2]
 

@@ -1,116 +1,14 @@
-"""fuse: which batch norms it folds, that results stay, that the model does; the networks of minicnn.models."""
-
-import copy
-import io
-import pickle
+"""fuse: which batch norms it folds, which stay and why, and which models and pictures it does not take."""
 
 import numpy as np
 import pytest
 from checks import raises
+from fusion import PICTURE, check_same, noise, small
 from networks import with_statistics
 
 import minicnn
 import minicnn.functional as F
-from minicnn import Tensor, models, nn, no_grad, optim
-from minicnn.autograd import topological_order
-from minicnn.nn.fuse import Chain
-from minicnn.nn.fused import chain
-from minicnn.nn.watch import tensors_in
-from minicnn.precision import BFLOAT16
-
-
-def noise(*shape, dtype="f"):
-    return Tensor(np.random.default_rng(1).standard_normal(shape).astype(dtype))
-
-
-def check_same(model, fused, *pictures, tolerance=1e-5):
-    with no_grad():
-        results = zip(tensors_in(model(*pictures)), tensors_in(fused(*pictures)), strict=True)
-    for expected, found in [(a.numpy(), b.numpy()) for a, b in results]:
-        assert found.dtype == expected.dtype and np.isfinite(expected).all() and expected.any()
-        np.testing.assert_allclose(found, expected, rtol=0, atol=tolerance * np.abs(expected).max())
-        if expected.ndim == 2:
-            np.testing.assert_array_equal(found.argmax(1), expected.argmax(1))
-
-
-def ops_of(y):
-    return {type(node).__name__ for node in topological_order(y.node)}
-
-
-# The networks of minicnn.models
-
-
-def segmented(backbone):
-    model = models.fcn(backbone, 3, stride=16)
-    for score in model.scores:
-        nn.init.normal_(score.weight)  # they begin as zeros
-    return model
-
-
-slow = pytest.mark.slow
-NETWORKS = {  # a maker, the picture's side, how many batch norms stay as they are
-    "resnet8": (lambda: models.cifar_resnet(8), 8, 0),
-    "resnet8 B": (lambda: models.cifar_resnet(8, shortcut="B"), 8, 0),
-    "plain8": (lambda: models.cifar_resnet(8, residual=False), 8, 0),
-    "resnet20": (lambda: models.cifar_resnet(20), 8, 0),
-    "mobilenet_v2": (lambda: models.mobilenet_v2(5), 32, 0),
-    "shufflenet_v2": (lambda: models.shufflenet_v2_x1_0(5), 32, 0),
-    "googlenet": (lambda: models.googlenet(5), 32, 2),  # of the auxiliary heads
-    "alexnet": (lambda: models.alexnet(5, width=8), 63, 0),
-    "resnet18": (lambda: models.resnet18(5), 32, 0),
-    "resnet50": (lambda: models.resnet50(5), 32, 0),
-    "resnet50 paper": (lambda: models.resnet50(5, shortcut="C", paper_stride=True), 32, 0),
-    "vgg11_bn": (lambda: models.vgg11_bn(5, width=8), 32, 0),
-    "vgg16_bn": (lambda: models.vgg16_bn(5, width=8), 32, 0),
-    "vgg11": (lambda: models.vgg11(5, width=8), 32, 0),
-    "alexnet_2012": (lambda: models.alexnet_2012(5, width=8), 67, 0),
-    "inception_v3": (lambda: models.inception_v3(5), 75, 1 + 1),
-    "fcn of resnet18": (lambda: segmented(models.resnet18()), 64, 0),
-    "ssd of resnet18": (lambda: models.ssd(models.resnet18(), 3, ["layer2", "layer3"]), 64, 0),
-    "dense resnet18": (lambda: models.fully_convolutional(models.resnet18(5)), 64, 0),
-}
-QUICK = {"resnet8", "resnet8 B", "mobilenet_v2", "shufflenet_v2", "googlenet"}
-
-
-@pytest.mark.parametrize("name", [pytest.param(n, marks=[] if n in QUICK else [slow]) for n in NETWORKS])
-def test_every_network_gives_what_it_gave(name):
-    make, side, stay = NETWORKS[name]
-    minicnn.manual_seed(0)
-    model = with_statistics(make())
-    names = [name for name, layer in model.named_modules() if isinstance(layer, nn.BatchNorm2d)]
-    for dtype, tolerance in (("f", 1e-5), ("d", 1e-12)):
-        model.astype(dtype)
-        fused = minicnn.fuse(model)
-        check_same(model, fused, noise(2, 3, side, side, dtype=dtype), tolerance=tolerance)
-        report = fused.fusion_report
-        assert len(report.left) == stay and sorted([*report.folded, *report.left]) == sorted(names)
-        assert all("evaluation" in reason for reason in report.left.values())
-
-
-def test_a_resnet_is_convolutions_with_everything_in_them():
-    fused = minicnn.fuse(with_statistics(models.cifar_resnet(8, shortcut="B")))
-    images = noise(1, 3, 8, 8).requires_grad_()
-    assert ops_of(fused(images)) == {"Conv2d", "Conv2dReLU", "AdaptiveAvgPool2d", "Reshape", "Linear"}
-    assert sorted(fused.fusion_report.folded.items())[:2] == [("bn1", "conv1"), ("layer1.0.bn1", "layer1.0.conv1")]
-    assert fused.fusion_report.folded["layer2.0.downsample.1"] == "layer2.0.downsample.0"
-    assert "bn1: folded into conv1\n" in str(fused.fusion_report)
-    assert isinstance(fused.bn1, nn.Identity) and "bn1" in dict(fused.named_modules())
-
-
-def test_without_batch_norm_nothing_is_run_and_convolutions_take_their_relus():
-    def forward(x):
-        raise AssertionError("it is run")
-
-    model = models.alexnet(5, width=8)
-    model.avgpool.forward = forward
-    fused = minicnn.fuse(model)
-    assert fused.fusion_report.folded == fused.fusion_report.left == {} and not fused.training
-    assert str(fused.fusion_report) == "there is no batch norm"
-    assert type(fused.features) is Chain and type(model.features) is nn.Sequential
-    assert "ReLU" not in ops_of(fused.features(noise(1, 3, 63, 63)))
-
-
-# What belongs to what
+from minicnn import Tensor, nn, no_grad
 
 
 class Misleading(nn.Module):
@@ -131,7 +29,6 @@ class Misleading(nn.Module):
         return self.function(self, x)
 
 
-PICTURE = 3, 6, 6
 ALL = {"a": "first", "b": "second"}
 
 
@@ -266,140 +163,6 @@ def test_a_network_of_several_inputs():
     check_same(model, fused, noise(2, 3, 4, 4), noise(2, 2, 6, 6))
 
 
-# The copy, and the model
-
-
-def small():
-    minicnn.manual_seed(0)
-    return with_statistics(
-        nn.Sequential(
-            nn.Conv2d(3, 8, 3, padding=1, bias=False),
-            nn.BatchNorm2d(8),
-            nn.ReLU(inplace=True),
-            nn.Conv2d(8, 8, 3, groups=8),
-            nn.BatchNorm2d(8),
-            nn.ReLU6(),
-            nn.Dropout(0.5),
-            nn.Flatten(),
-            nn.Linear(128, 4),
-        )
-    )
-
-
-def test_the_same_on_every_device_and_tier(place):
-    model = small().to(place.device)
-    fused = minicnn.fuse(model, PICTURE)
-    assert {tensor.device for tensor in fused.state_dict().values()} == {place.device}
-    check_same(model, fused, place.tensor(noise(2, *PICTURE).numpy()))
-
-
-def test_in_bfloat16_it_is_as_near_as_bfloat16_is():
-    model = small()
-    fused, images = minicnn.fuse(model, PICTURE), noise(4, *PICTURE)
-    with no_grad():
-        exact = model(images).numpy()
-        with minicnn.precision("bfloat16"):
-            found = minicnn.fuse(model, PICTURE)(images), fused(images)
-    for y in found:
-        assert y.dtype == BFLOAT16
-        assert np.abs(y.numpy().astype("f") - exact).max() < 2.0**-6 * np.abs(exact).max()
-    assert {p.dtype for p in fused.parameters()} == {np.dtype("f")}
-
-
-def test_the_model_stays_as_it_is_to_the_bit_whatever_becomes_of_the_copy():
-    model = small().train()
-    model[0].eval()
-    model[3].freeze()
-    F.cross_entropy(model(noise(2, *PICTURE)), [0, 1]).backward()
-    before, grad = pickle.dumps(model), model[0].weight.grad.numpy().copy()
-    minicnn.manual_seed(3)
-    drawn = minicnn.rand(4).numpy()
-    minicnn.manual_seed(3)
-    fused = minicnn.fuse(model, PICTURE)
-    np.testing.assert_array_equal(minicnn.rand(4).numpy(), drawn)  # nor are random numbers used up
-    assert all(parameter.grad is None for parameter in fused.parameters())
-    with no_grad():
-        for tensor in fused.state_dict().values():
-            tensor[...] = 7
-    fused[0] = nn.Identity()
-    fused.double().train().freeze()
-    assert pickle.dumps(model) == before
-    np.testing.assert_array_equal(model[0].weight.grad.numpy(), grad)
-    assert [layer.training for layer in model][:2] == [False, True]
-
-
-def test_saved_and_loaded_it_is_the_same(tmp_path):
-    fused, images = minicnn.fuse(small(), PICTURE), noise(2, *PICTURE)
-    assert list(fused.state_dict()) == ["0.weight", "0.bias", "3.weight", "3.bias", "8.weight", "8.bias"]
-    minicnn.save(fused.state_dict(), tmp_path / "fused.pt")
-    other = minicnn.fuse(with_statistics(small(), seed=5), PICTURE)
-    other.load_state_dict(minicnn.load(tmp_path / "fused.pt"))
-    for each in (other, copy.deepcopy(fused), pickle.loads(pickle.dumps(fused)), minicnn.fuse(fused)):
-        np.testing.assert_array_equal(each(images).numpy(), fused(images).numpy())
-    assert copy.deepcopy(fused).fusion_report == fused.fusion_report
-    with raises(KeyError, "another model", "0.bias"):
-        fused.load_state_dict(small().state_dict())
-
-
-def test_it_can_be_trained_without_statistics_of_the_batch():
-    fused, images = minicnn.fuse(small(), PICTURE).train(), noise(4, *PICTURE)
-    fused[6].p = 0.0
-    together = fused(images).numpy()
-    apart = np.concatenate([fused(images[i : i + 1]).numpy() for i in range(4)])
-    np.testing.assert_allclose(together, apart, atol=1e-5)  # in training mode, too
-    optimizer, losses = optim.SGD(fused.parameters(), lr=0.05), []
-    for _ in range(5):
-        losses.append(F.cross_entropy(fused(images), [0, 1, 2, 3]))
-        optimizer.zero_grad()
-        losses[-1].backward()
-        assert fused[0].bias.grad is not None
-        optimizer.step()
-    assert losses[-1].item() < losses[0].item()
-
-
-def test_of_a_sealed_network_and_sealed_itself():
-    model = minicnn.seal(small())
-    fused = minicnn.seal(minicnn.fuse(model, PICTURE))
-    check_same(model, fused, noise(1, *PICTURE))
-    assert fused.fusion_report.folded == {"1": "0", "4": "3"} and not any(p.requires_grad for p in fused.parameters())
-
-
-def test_what_was_frozen_stays_so():
-    model = small()
-    model[:3].freeze()
-    fused = minicnn.fuse(model, PICTURE)
-    assert [parameter.requires_grad for parameter in fused.parameters()] == [False, False, True, True, True, True]
-    assert fused[0].frozen and not fused[3].frozen
-
-
-# The chain
-
-
-@pytest.mark.parametrize(
-    "behind", [[], [nn.Identity()], [nn.BatchNorm2d(3).eval()], [nn.BatchNorm2d(3).eval(), nn.ReLU()]]
-)
-def test_a_residual_comes_before_the_last_layer_of_a_chain(behind):
-    conv, x, residual = nn.Conv2d(3, 3, 1), noise(2, 3, 4, 4), noise(2, 3, 4, 4) * 3
-    for layers in (
-        [conv, *behind, nn.ReLU()],
-        [conv, nn.Identity(), *behind, nn.ReLU()],
-        [nn.ReLU(), conv, nn.Identity()],
-    ):
-        y = x
-        for layer in layers[:-1]:
-            y = layer(y)
-        expected = layers[-1](F.residual_add(y, residual))
-        np.testing.assert_allclose(chain(x, *layers, residual=residual).numpy(), expected.numpy(), atol=1e-6)
-
-
-def test_a_hook_of_a_fused_copy_is_called():
-    fused, seen = minicnn.fuse(small(), PICTURE), []
-    fused[0].register_forward_hook(lambda layer, inputs, output: seen.append(output.numpy().min()))
-    expected = minicnn.fuse(small(), PICTURE)(noise(1, *PICTURE)).numpy()
-    np.testing.assert_allclose(fused(noise(1, *PICTURE)).numpy(), expected, atol=1e-6)
-    assert seen and seen[0] < 0  # what is before the ReLU
-
-
 # What is refused
 
 
@@ -466,9 +229,3 @@ def test_what_the_graph_does_not_know_is_found_by_the_result():
         fused_of(lambda m, x: F.dropout(m.a(m.first(x)), 0.5))
     with raises(RuntimeError, "fuse", "does not run any more", "running_var", "a batch norm's tensors"):
         fused_of(lambda m, x: m.a(m.first(x)) * m.a.running_var.sum())
-
-
-def test_it_prints_as_what_it_is():
-    text = io.StringIO()
-    print(minicnn.fuse(small(), PICTURE), file=text)
-    assert "Chain(" in text.getvalue() and "(1): Identity(" in text.getvalue() and "bias=True" in text.getvalue()
