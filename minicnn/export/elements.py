@@ -92,6 +92,14 @@ def extreme(graph: Nodes, step: Step, x: str) -> str:
     return graph.add(op, x, keepdims=int(step.options["keepdim"]))
 
 
+def picked(graph: Nodes, step: Step, x: str) -> str:
+    """ReduceMax or ReduceMin, along an axis. ExportError for elements in order, as sort and topk have them."""
+    if step.options.get("why") is None:
+        raise ExportError("onnx: sort and topk have no counterpart here; x.max(dim).values and x.min(dim).values do")
+    op = "ReduceMax" if step.options["why"] == "max" else "ReduceMin"
+    return graph.add(op, x, graph.integers(step.options["axis"]), keepdims=int(step.options["keepdim"]))
+
+
 def soft(op: str) -> Callable[..., str]:
     """Softmax, LogSoftmax."""
     return lambda graph, step, x: graph.add(op, x, axis=step.options["dim"])
@@ -196,6 +204,7 @@ ELEMENTS: dict[Any, Callable[..., str]] = {
     reduction.Sum: reduced("ReduceSum"),
     reduction.Mean: reduced("ReduceMean"),
     reduction.ExtremeOfAll: extreme,
+    reduction.Pick: picked,
     rounding.Step: rounded,
     shape.Reshape: reshape,
     shape.Permute: permute,

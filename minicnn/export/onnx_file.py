@@ -17,7 +17,6 @@ MOST_BYTES = 2**31 - 1  # a file of protocol buffers
 NODES = LAYERS | ELEMENTS
 WITHOUT = {  # ops whose absence says more than that
     "Dropout": "it draws random numbers, in evaluation, too; F.dropout takes training=self.training",
-    "Pick": "its places depend on the pictures; export the network up to there",
     "AllGather": "it needs other processes; export the whole network",
     "AllReduce": "it needs other processes; export the whole network",
 }

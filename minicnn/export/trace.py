@@ -26,7 +26,8 @@ from ..tensor import Tensor
 from ..types import Shape
 from ..variable import Variable
 
-SHAPES = ("shape", "size")  # options of ops that say the shape of the result, which may depend on the batch
+# Options that may differ: they say the shape of the result, which is known; or where maxima stand, which is found anew
+OWN = ("shape", "size", "winners")
 
 
 class ExportError(ValueError):
@@ -169,7 +170,7 @@ def _compare(name, first, second, known):
             ops = [getattr(getattr(each, "op", None), "__name__", "the end") for each in (step, other)]
             raise _depends(name, f"{ops[0]} follows in one run and {ops[1]} in another")
         for key, option in step.options.items() if step.op in known else ():
-            if key not in SHAPES and not _alike(option, other.options[key]):
+            if key not in OWN and not _alike(option, other.options[key]):
                 raise _depends(name, f"{step.op.__name__} has another {key} each time")
     pairs = [*zip(first.inputs, second.inputs, strict=True)]
     for step, other in zip(first.steps, second.steps, strict=True):

@@ -80,7 +80,7 @@ def _extreme(op, x, dim, keepdim):
         return ExtremeOfAll.apply(x, largest=op == "max", keepdim=keepdim)
     find = x.data.argmax if op == "max" else x.data.argmin  # both find the first one, or the first NaN
     winners = as_array(find(axis=axes[0], keepdims=True))  # length 1 along the axis, for take_along_axis
-    values = Pick.apply(x, winners=winners, axis=axes[0], keepdim=keepdim)
+    values = Pick.apply(x, winners=winners, axis=axes[0], keepdim=keepdim, why=op)
     return Extreme(values, x.like(winners if keepdim else winners.squeeze(axes[0])))  # indices are outside the graph
 
 
@@ -122,9 +122,11 @@ class ExtremeOfAll(Function):
 
 
 class Pick(Function):
-    """Some elements along an axis: those at the indices `winners`, of which each stands there once."""
+    """Some elements along an axis: those at the indices `winners`, of which each stands there once.
 
-    def forward(self, x, winners, axis, keepdim):
+    why: "max" or "min" where they are these, for those who listen (``export/``)."""
+
+    def forward(self, x, winners, axis, keepdim, why=None):
         self.x_shape, self.axis = x.shape, axis
         # a copy: the caller has these, and may change them
         self.winners = winners.copy() if self.needs_input_grad[0] else winners
