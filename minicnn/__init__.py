@@ -47,6 +47,7 @@ from .nn.fuse import fuse
 from .nn.seal import seal
 from .nn.summary import summary
 from .precision import precision, set_precision
+from .pretrained.zoo import create_model, list_models
 from .random import manual_seed
 from .saving import load, save
 from .tensor import Tensor
@@ -61,12 +62,12 @@ if find_spec("minicnn.kernels") is None:  # no link minicnn/kernels: git on Wind
 __version__ = "0.1.0"
 
 __all__ = [  # without bool, int, sum and their like: after `from minicnn import *`, Python's own mean what they did
-    "Function", "Tensor", "arange", "as_tensor", "bfloat16", "cat", "cuda", "device", "distributed", "double", "empty",
-    "empty_like", "enable_grad", "export", "eye", "float32", "float64", "from_dlpack", "from_numpy", "full",
-    "full_like", "functional", "fuse", "gradcheck", "int8", "int16", "int32", "int64", "is_grad_enabled", "linspace",
-    "load", "long", "manual_seed", "models", "nn", "no_grad", "ones", "ones_like", "optim", "precision", "rand",
-    "rand_like", "randint", "randn", "randn_like", "randperm", "save", "seal", "set_grad_enabled", "set_precision",
-    "set_tier", "short", "stack", "summary", "tensor", "tier", "uint8", "zeros", "zeros_like",
+    "Function", "Tensor", "arange", "as_tensor", "bfloat16", "cat", "create_model", "cuda", "device", "distributed",
+    "double", "empty", "empty_like", "enable_grad", "export", "eye", "float32", "float64", "from_dlpack", "from_numpy",
+    "full", "full_like", "functional", "fuse", "gradcheck", "int8", "int16", "int32", "int64", "is_grad_enabled",
+    "linspace", "list_models", "load", "long", "manual_seed", "models", "nn", "no_grad", "ones", "ones_like", "optim",
+    "precision", "rand", "rand_like", "randint", "randn", "randn_like", "randperm", "save", "seal", "set_grad_enabled",
+    "set_precision", "set_tier", "short", "stack", "summary", "tensor", "tier", "uint8", "zeros", "zeros_like",
 ]  # fmt: skip
 
 

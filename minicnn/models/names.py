@@ -1,5 +1,6 @@
 """Networks by name, as command lines and checkpoints give them."""
 
+import difflib
 from collections.abc import Mapping
 from functools import partial
 from typing import Any, TypeAlias
@@ -26,6 +27,7 @@ IMAGENET |= {make.__name__: partial(make, aux_logits=False, transform_input=True
 # ResNets without shortcuts, for comparison: table 2 of He et al., CVPR 2016
 PLAIN = {"plain18": partial(resnet18, residual=False), "plain34": partial(resnet34, residual=False)}
 CIFAR = {f"resnet{depth}": partial(cifar_resnet, depth) for depth in (20, 32, 44, 56, 110, 1202)}
+KNOWN: dict[str, Any] = IMAGENET | PLAIN | CIFAR
 SETTINGS = {  # of the training programs, that make a network what it is
     "alexnet": ("dropout", "width"),
     "alexnet_2012": ("dropout", "width", "groups", "pool_before_norm", "norm_across_halves"),
@@ -46,13 +48,18 @@ def create(arch: str, num_classes: int, settings: Mapping[str, Any] | None = Non
     settings: those of a program that trains such networks; the ones that are none of the network's are passed over.
     ValueError for a name that is in none of IMAGENET, PLAIN and CIFAR.
     """
-    known: dict[str, Any] = IMAGENET | PLAIN | CIFAR
-    if arch not in known:
-        raise ValueError(f"models.create: there is no network {arch!r}; there are {', '.join(known)}")
+    if arch not in KNOWN:
+        raise ValueError(f"models.create: {unknown(arch)}; there are {', '.join(KNOWN)}")
     options = network_settings(arch, settings or {})
     if "plain" in options:
         options["residual"] = not options.pop("plain")
-    return known[arch](num_classes=num_classes, **options)
+    return KNOWN[arch](num_classes=num_classes, **options)
+
+
+def unknown(arch: str) -> str:
+    """What is wrong with a name that is none, with the nearest ones: for messages."""
+    near = difflib.get_close_matches(str(arch).lower().replace("-", "_"), KNOWN)
+    return f"there is no network {arch!r:.60}{', but ' + ', '.join(near) if near else ''}"
 
 
 def network_settings(arch: str, settings: Mapping[str, Any]) -> dict[str, Any]:

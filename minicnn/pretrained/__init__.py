@@ -8,6 +8,7 @@ kinds.py        which kind it is           keys.py        whose names it uses
 pth.py          files of torch.save        unpickle.py    without running the code in them
 safetensors.py  the other common format    npz.py         NumPy's own        dtypes.py  numbers from bytes
 transfer.py     another head, frozen parts, learning rates by depth, probes
+zoo.py          a network by its name
 features.py     what a frozen backbone makes of the pictures, computed once
 error.py        the one error of them all
 
