@@ -237,11 +237,18 @@ def shapes(draw, make):
     return backward(draw, make, y, x, z)
 
 
+OPTIMIZERS = optim.SGD, optim.Adam, optim.AdamW, optim.RMSprop, optim.LARS
+
+
 def optimizer(draw, make):
     weights = [make(draw.array(*draw.one_of((3, 4), (70,), (2, 3, 3, 3), ())), True) for _ in range(draw.size(1, 4))]
-    kind, options = draw.one_of(optim.SGD, optim.Adam, optim.AdamW), {"weight_decay": draw.number(draw.one_of(0, 0.1))}
+    kind, options = draw.one_of(*OPTIMIZERS), {"weight_decay": draw.number(draw.one_of(0, 0.1))}
     if kind is optim.SGD:
         options |= {"momentum": draw.number(draw.one_of(0, 0.9)), "nesterov": draw.perhaps()}
+    elif kind is optim.RMSprop:
+        options |= {"momentum": draw.number(draw.one_of(0, 0.9)), "centered": draw.perhaps()}
+    elif kind is optim.LARS:
+        options |= {"trust_coefficient": draw.one_of(None, draw.number(0.1))}
     else:
         options |= {"betas": draw.one_of((0.9, 0.999), (draw.number(0.5), 0.5)), "amsgrad": draw.perhaps()}
     trained = kind(weights, lr=draw.number(0.1), **options)
