@@ -159,7 +159,8 @@ def check_resumed(args: Namespace, state: State | None) -> None:
 def describe_optimizer(args: Namespace) -> str:
     """The optimiser and the schedule in a few words, as they are after all flags."""
     name = {"sgd": "", "adam": "Adam, ", "adamw": "AdamW, ", "rmsprop": "RMSprop, ", "lars": "LARS, "}[args.opt]
-    grows = f" after {args.warmup_epochs} epochs of growing" if args.warmup_epochs else ""
+    epochs = "1 epoch" if args.warmup_epochs == 1 else f"{args.warmup_epochs} epochs"
+    grows = f" after {epochs} of growing" if args.warmup_epochs else ""
     nesterov = " (nesterov)" if args.nesterov else ""
     rate = f"{name}lr {scaled_lr(args):g}, {_falls(args)}{grows}"
     return f"{rate}; momentum {args.momentum:g}{nesterov}, weight decay {args.wd:g}"

@@ -21,6 +21,7 @@ from ..nn import Module
 from ..runlog import COLUMNS, read_log
 from ..storage.files import as_json, atomic_write, write_json
 from ..storage.lock import locked
+from ..train.ema import AVERAGED
 from ..train.environment import environment
 from ..train.exit import resume_command
 from ..train.trainer import BEST, LAST, Trainer
@@ -145,7 +146,9 @@ def _write_results(args, trainer, pictures, sample):
     watched = "train_top1" if last["val_top1"] is None else "val_top1"
     epochs = "1 epoch" if trainer.epoch == 1 else f"{trainer.epoch} epochs"
     say(f"{watched} {last[watched]:.2f} % after {epochs}, {duration(summary['seconds'])}. In {folder}:")
-    tell(f"  summary.json  log.csv  args.json  curves.png  filters.png  pictures.png  {BEST}  {LAST}", "  ")
+    average = [AVERAGED] if (folder / AVERAGED).exists() else []
+    files = ["summary.json", "log.csv", "args.json", "curves.png", "filters.png", "pictures.png", BEST, LAST, *average]
+    tell(f"  {'  '.join(files)}", "  ")
 
 
 def _write_all(folder, writers):

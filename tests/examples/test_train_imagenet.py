@@ -112,6 +112,31 @@ def test_plain_networks_have_resnets_weights_but_for_shortcuts():
     assert not plain.residual and residual.residual and len(zero_pads(residual)) == 3
 
 
+V2 = f"--config {EXAMPLES / 'resnet50_v2.json'}"
+
+
+def test_torchvisions_second_recipe_is_a_file():
+    args = settings("DIR", *V2.split())
+    assert (args.arch, args.epochs, args.batch_size, args.lr, args.wd) == ("resnet50", 600, 1024, 0.5, 2e-5)
+    kinds = [type(transform).__name__ for transform in example.augment(args).transforms]
+    assert kinds == ["RandomResizedCrop", "RandomFlip", "TrivialAugmentWide", "RandomErasing"]
+    optimizer, schedule = built(args, nn.Sequential(nn.Conv2d(3, 2, 3), nn.BatchNorm2d(2)))
+    assert [(group["lr"], group["weight_decay"]) for group in optimizer.param_groups] == [
+        (0.005, 2e-5), (0.005, 0.0), (0.005, 2e-5),
+    ]  # fmt: skip
+    assert (schedule.periods, schedule.after.T_max) == (5, 595)
+
+
+@pytest.mark.slow
+def test_torchvisions_second_recipe_runs(folder, tmp_path, capsys):
+    smaller = "-a shufflenet_v2_x1_0 --epochs 2 --warmup-epochs 1 -b 4 --lr 0.02 -j 1"
+    smaller += " --train-crop-size 24 --image-size 32 --shorter-side 34"
+    state, rows = train(folder, tmp_path / "run", V2, smaller)
+    assert [float(row["lr"]) for row in rows] == pytest.approx([0.0002, 0.02])
+    assert state["settings"]["mixup"] == 0.2 and state["callbacks"]["ModelEma"]["count"] == 1
+    assert "mixup 0.2, CutMix 1" in capsys.readouterr().out
+
+
 def test_alexnet_is_trained_as_by_its_own_program(pictures, trained, tmp_path):
     flags = "-a alexnet --image-size 64 --shorter-side 66 --width 8 -b 4 -j 1 -p 1 --epochs 2 --dropout 0"
     state, rows = train(pictures, tmp_path / "run", flags)
