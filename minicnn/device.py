@@ -133,9 +133,9 @@ def plain_array(value: Any) -> Array:
     """`value` as an array of one of the two libraries: itself, or what ``np.asarray`` makes of it; of another
     library's array on the GPU, as PyTorch's, CuPy's of the same memory.
 
-    TypeError for a masked array, whose hidden numbers would be computed with, and for a list of arrays on the GPU,
-    ValueError for lists of different lengths. A matrix becomes an ordinary array of the same memory, whose ``*`` is no
-    matrix product.
+    TypeError for a masked array, whose hidden numbers would be computed with, a list of arrays on the GPU, and a dtype
+    that NumPy does not have; ValueError for lists of different lengths. A matrix becomes an ordinary array of the same
+    memory, whose ``*`` is no matrix product.
     """
     if isinstance(value, np.ma.MaskedArray):
         raise TypeError("a masked array would lose its mask; give its .filled(...) values")
@@ -151,6 +151,11 @@ def plain_array(value: Any) -> Array:
         if "inhomogeneous" in str(error):
             raise ValueError("lists of different lengths make no array; give each row as many numbers") from None
         raise
+    except TypeError as error:  # of PyTorch's bfloat16, which its conversion to NumPy does not know
+        if "ScalarType" not in str(error):
+            raise
+        what = f"a {type(value).__module__.partition('.')[0]}.{type(value).__name__} of {value.dtype}"
+        raise TypeError(f"NumPy cannot have {what}; convert it there, to float32 say") from None
 
 
 def host_array(value: Any) -> Array:

@@ -118,7 +118,7 @@ def padded(graph: Nodes, step: Step, x: str) -> str:
 
 def reshape(graph: Nodes, step: Step, x: str) -> str:
     """Reshape, whatever the number of pictures."""
-    return graph.reshape(x, step.x, step.output.lengths)
+    return graph.reshape(x, step.output.lengths)
 
 
 def permute(graph: Nodes, step: Step, x: str) -> str:
@@ -155,7 +155,7 @@ def getitem(graph: Nodes, step: Step, x: str) -> str:
         x = graph.add("Slice", x, *(graph.integers(*each) for each in (starts, ends, axes, steps)))
     if all(isinstance(part, slice) for part in kept) and None not in parts:
         return x
-    return graph.reshape(x, value, step.output.lengths)
+    return graph.reshape(x, step.output.lengths)
 
 
 def _gathered(graph, parts, axis, x):

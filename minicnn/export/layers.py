@@ -92,8 +92,8 @@ def local_response_norm(graph: Nodes, step: Step, x: str) -> str:
     if groups == 1 and len(value.shape) == 4:
         return graph.add("LRN", x, **numbers)
     _, channels, *rest = value.shape
-    apart = graph.reshape(x, value, (None, channels // groups, math.prod(rest), 1))  # each group a picture of its own
-    return graph.reshape(graph.add("LRN", apart, **numbers), value, value.lengths)
+    apart = graph.reshape(x, (None, channels // groups, math.prod(rest), 1))  # each group a picture of its own
+    return graph.reshape(graph.add("LRN", apart, **numbers), value.lengths)
 
 
 def max_pool2d(graph: Nodes, step: Step, x: str) -> str:

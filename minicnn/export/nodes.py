@@ -6,7 +6,7 @@ import numpy as np
 
 from ..device import host_array
 from ..types import Array
-from .trace import Network, Step, Value
+from .trace import ExportError, Network, Step, Value
 
 BATCH = "batch"  # the name of the axis whose length is open
 
@@ -62,13 +62,12 @@ class Nodes:
         """A constant without axes, of the dtype of `like`."""
         return self.constant(np.array(value, like.dtype))
 
-    def reshape(self, x: str, have: Value, lengths: Any) -> str:
-        """x, which is `have`, in the shape `lengths`, in which None depends on the number of pictures."""
-        sizes = [-1 if length is None else length for length in lengths]
-        for axis, length in enumerate(lengths):
-            if length is None and sizes.count(-1) > 1 and have.lengths[axis : axis + 1] == (None,):
-                sizes[axis] = 0  # ONNX: as long as this axis of x
-        return self.add("Reshape", x, self.integers(*sizes), allowzero=0)
+    def reshape(self, x: str, lengths: Any) -> str:
+        """x in the shape `lengths`; None: an axis that is as long as the number of pictures has it be. ExportError for
+        two of these."""
+        if lengths.count(None) > 1:
+            raise ExportError("onnx: a Reshape to two axes that depend on the number of pictures has no counterpart")
+        return self.add("Reshape", x, self.integers(*(-1 if length is None else length for length in lengths)))
 
     def name_of(self, value: Value | None) -> str | None:
         """What a value is called in the graph; a constant gets into it here."""

@@ -19,9 +19,9 @@ from ..gradmode import enable_grad
 from ..listening import listening
 from ..nn import Module
 from ..nn.evaluating import evaluating
+from ..nn.trial import cannot_run, shapes_of_inputs
 from ..nn.watch import tensors_in
 from ..precision import precision
-from ..settings import kind_of, whole
 from ..tensor import Tensor
 from ..types import Shape
 from ..variable import Variable
@@ -78,7 +78,7 @@ def trace(model: Module, input_shape: Shape | list[Shape], known: Collection[typ
     the options of others are not looked at. TypeError for another input_shape; ValueError if the model cannot be run on
     such pictures; ExportError if what it does depends on what is in them.
     """
-    shapes, name = _shapes(input_shape), type(model).__name__
+    shapes, name = shapes_of_inputs("onnx", input_shape), type(model).__name__
     like = next(itertools.chain(model.parameters(), model.buffers()), Tensor(np.zeros(1, np.float32)))
     runs = []
     for count, sign in ((1, 1), (2, -1)):  # numbers above 0, then below: whoever asks for their sign is found out
@@ -111,10 +111,7 @@ class _Run:
         except ExportError:
             raise
         except Exception as error:  # whatever a network says to a picture that it does not take
-            shapes = ", ".join(str(tensor.shape) for tensor in pictures)
-            what = f"onnx: {self.name} cannot be run on noise of shape {shapes} ({type(error).__name__}: {error})"
-            advice = "give input_shape=(C, H, W) of what it takes, or a list of such shapes"
-            raise ValueError(f"{what}; {advice}") from error
+            raise cannot_run("onnx", model, [tensor.shape[1:] for tensor in pictures], error) from error
         if not results:
             raise ExportError(f"onnx: {self.name} returns no Tensor")
         self.outputs = [self._value(tensor, _key(tensor)) for tensor in results]
@@ -231,16 +228,3 @@ def _needed(network):
             needed |= {id(value) for value in step.inputs}
             steps.append(step)
     return steps[::-1]
-
-
-def _shapes(input_shape):
-    """The shapes of all inputs, without the batch."""
-    if not isinstance(input_shape, (tuple, list)) or not input_shape:
-        raise TypeError(f"onnx: input_shape is (C, H, W), or a list of shapes, not {_shown(input_shape)}")
-    several = all(isinstance(shape, (tuple, list)) for shape in input_shape)
-    shapes = input_shape if several else [input_shape]
-    return [tuple(whole("onnx", "a size of input_shape", size) for size in shape) for shape in shapes]
-
-
-def _shown(value):
-    return repr(value) if isinstance(value, (int, float, str, tuple, list)) else f"a {kind_of(value)}"

@@ -35,6 +35,23 @@ class Call(NamedTuple):
     passing: list[Any]  # the nodes of all Tensors that went in or came out
 
 
+def shapes_of_inputs(owner: str, input_shape: Any) -> list[Shape]:
+    """The shapes of all inputs of a network, without the batch, of (C, H, W) or of a list of such shapes; TypeError for
+    anything else, in the name of `owner`."""
+    if not isinstance(input_shape, (tuple, list)) or not input_shape:
+        raise TypeError(f"{owner}: input_shape is (C, H, W), or a list of shapes, not {input_shape!r:.60}")
+    several = all(isinstance(shape, (tuple, list)) for shape in input_shape)
+    shapes: Any = input_shape if several else [input_shape]
+    return [tuple(whole(owner, "a size of input_shape", size) for size in shape) for shape in shapes]
+
+
+def cannot_run(owner: str, model: Module, shapes: list[Shape], error: Exception) -> ValueError:
+    """What `owner` raises of a model that has raised `error` on noise of these shapes."""
+    what = f"{type(model).__name__} cannot be run on noise of shape {', '.join(map(str, shapes))}"
+    advice = "give input_shape=(C, H, W) of what it takes, or a list of such shapes"
+    return ValueError(f"{owner}: {what} ({type(error).__name__}: {error}); {advice}")
+
+
 class Trial:
     """The run, in evaluation mode, in float32 or float64 as the parameters are, of a model that is left as it is.
 
@@ -76,21 +93,15 @@ class Trial:
                 with evaluating(self.model), enable_grad(), precision("float32"), watching, np.errstate(all="ignore"):
                     return tensors_in(self.model(*self._inputs(True)))
             except Exception as error:  # whatever a network says to a picture that it does not take
-                refusal, tried = error, ", ".join(map(str, shapes))
-        what = f"{type(self.model).__name__} cannot be run on noise of shape {tried}"
-        advice = "give input_shape=(C, H, W) of what it takes, or a list of such shapes"
-        raise ValueError(f"fuse: {what} ({type(refusal).__name__}: {refusal}); {advice}") from refusal
+                refusal, tried = error, shapes
+        raise cannot_run("fuse", self.model, tried, refusal) from refusal
 
     def _shapes(self, input_shape):
         """Lists of the shapes of all inputs, without the batch, that may fit."""
         if input_shape is None:
             first = next((layer for layer in self.model.modules() if isinstance(layer, Conv2d)), None)
             return [[(3 if first is None else first.in_channels, side, side)] for side in SIDES]
-        if not isinstance(input_shape, (tuple, list)) or not input_shape:
-            raise TypeError(f"fuse: input_shape is (C, H, W), or a list of shapes, not {input_shape!r}")
-        several = all(isinstance(shape, (tuple, list)) for shape in input_shape)
-        shapes: Any = input_shape if several else [input_shape]
-        return [[tuple(whole("fuse", "a size of input_shape", size) for size in shape) for shape in shapes]]
+        return [shapes_of_inputs("fuse", input_shape)]
 
     def _inputs(self, in_graph):
         like = next(itertools.chain(self.model.parameters(), self.model.buffers()))

@@ -183,6 +183,8 @@ def test_dtypes_that_cannot_be_shared(torch):
         np.from_dlpack(Tensor([1.0]).bfloat16())
     with raises(BufferError, "torch.Tensor of torch.bfloat16", "convert it there"):
         minicnn.from_dlpack(torch.ones(2, dtype=torch.bfloat16))
+    with raises(TypeError, "torch.Tensor of torch.bfloat16", "convert it there"):
+        Tensor(torch.ones(2, dtype=torch.bfloat16))
     with raises(TypeError, "float16", "convert it first"):
         minicnn.from_dlpack(np.ones(2, np.float16))
 
