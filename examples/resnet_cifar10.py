@@ -1,6 +1,6 @@
 """Train ResNets, and plain networks of the same depth, on CIFAR-10 or any folder of small pictures.
 
-    python examples/resnet_cifar10.py                     CIFAR-10, downloaded by torchvision: ResNet-20, 64,000 steps
+    python examples/resnet_cifar10.py                     CIFAR-10, downloaded once: ResNet-20, 64,000 steps
     python examples/resnet_cifar10.py DIR --arch resnet56 --plain      DIR/train/<class>/*, no shortcuts
     python examples/resnet_cifar10.py DIR --epochs 25 --milestones 1000 1500           for 10,000 pictures: 1,975 steps
 
@@ -15,7 +15,7 @@ import sys
 from minicnn import cli, models, optim, random
 from minicnn.cache import cache_dir
 from minicnn.cli import whole
-from minicnn.data.published import cifar10
+from minicnn.data.cifar import cifar10
 from minicnn.models import names
 from minicnn.train import Trainer, exit_code
 

@@ -1,6 +1,6 @@
 """Transfer what a network has learnt from a million pictures to a small set of others.
 
-    python examples/transfer_flowers102.py                           Flowers-102, downloaded by torchvision, ResNet-18
+    python examples/transfer_flowers102.py                           Flowers-102, downloaded once, ResNet-18
     python examples/transfer_flowers102.py DIR --arch resnet50 --weights IMAGENET1K_V1 --probes --scratch
     python examples/transfer_flowers102.py DIR --arch resnet20 --weights runs/resnet20-cifar10-1/checkpoint_best.npz
     python examples/transfer_flowers102.py --resume runs/resnet18-flowers102-1/option2/checkpoint_last.npz
@@ -29,7 +29,7 @@ from minicnn.cache import cache_dir
 from minicnn.cli import number
 from minicnn.console import say
 from minicnn.data import ChannelMeanStd
-from minicnn.data.published import flowers102
+from minicnn.data.flowers import flowers102
 from minicnn.distributed import world
 from minicnn.distributed.first import rank_0_first
 from minicnn.errors import SettingError

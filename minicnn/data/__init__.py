@@ -5,8 +5,8 @@ package, one file per step:
 
     folder.py     which labels, train and val; which files are pictures: listing.py
     decode.py     one file                                      path          -> PIL image, "RGB"
-    published.py  CIFAR-10 and Flowers-102, through torchvision               -> PIL image, "RGB"
-    cifar.py      CIFAR-10's test pictures, from their file     an index      -> PIL image, "RGB"
+    published.py  data sets that are downloaded: cifar.py, CIFAR-10; flowers.py, Flowers-102
+                                                                an index      -> PIL image, "RGB"
     subset.py     some classes, some pictures of each; a split by a seed
     augment.py    resize, crop, flip, pad, per picture          PIL image     -> PIL image
     distort.py    shift, turn, stretch, shear, bend
@@ -38,7 +38,7 @@ And beside them:
     errors.py     DataError, BadImage
     sample.py     a small synthetic set to run all of this on, drawn once into a cache folder
 
-Needs NumPy and Pillow only (published.py: torchvision), and of minicnn nothing above tensor.py.
+Needs NumPy and Pillow only (flowers.py: SciPy), and of minicnn nothing above tensor.py.
 """
 
 from typing import TYPE_CHECKING

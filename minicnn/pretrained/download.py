@@ -5,22 +5,14 @@ when a file arrives and each time it is used again. A file gets its name when al
 is never half of one under that name, and two processes at once only do the work twice.
 """
 
-import hashlib
 import http.client
-import urllib.error
-import urllib.request
 from pathlib import Path
 
-from tqdm import tqdm
-
 from ..cache import CacheError, cache_dir
-from ..console import stderr
+from ..storage.download import download, why
 from ..storage.files import atomic_write
 from .checksum import in_name, sha256
 from .error import WeightsError
-
-TIMEOUT = 30  # seconds without a byte
-READ = 1 << 20  # bytes at a time
 
 
 def fetch(url: str, folder: Path | str | None = None) -> Path:
@@ -42,28 +34,12 @@ def fetch(url: str, folder: Path | str | None = None) -> Path:
             return path
         path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_write(path) as file:
-            found = _download(url, file)
+            found = download(url, file)
             if not found.startswith(checksum):
                 raise WeightsError(_cannot(url, path, f"what arrived has another SHA-256, {found[: len(checksum)]}..."))
     except (OSError, http.client.HTTPException) as error:
-        raise WeightsError(_cannot(url, path, getattr(error, "reason", None) or error)) from error
+        raise WeightsError(_cannot(url, path, why(error))) from error
     return path
-
-
-def _download(url, file):
-    """Write what is at `url` into a file -> its SHA-256 in hex."""
-    digest = hashlib.sha256()
-    with urllib.request.urlopen(url, timeout=TIMEOUT) as response:
-        length = int(response.headers.get("Content-Length") or 0)
-        name = url.rpartition("/")[2]
-        with tqdm(total=length or None, desc=name, unit="B", unit_scale=True, disable=None, file=stderr) as bar:
-            while read := response.read(READ):
-                file.write(read)
-                digest.update(read)
-                bar.update(len(read))
-        if file.tell() < length:
-            raise http.client.HTTPException(f"the connection broke after {file.tell():,} of {length:,} bytes")
-    return digest.hexdigest()
 
 
 def _cannot(url, path, reason):

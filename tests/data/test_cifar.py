@@ -1,5 +1,6 @@
-"""CIFAR-10's test pictures from the files of its author: both versions, packed or not, damaged, and hostile."""
+"""CIFAR-10 from the files of its author: both versions, packed or not, downloaded, damaged, and hostile."""
 
+import hashlib
 import io
 import os
 import pickle
@@ -9,9 +10,11 @@ import tarfile
 import numpy as np
 import pytest
 from checks import raises
+from test_download import serving
 
-from minicnn.data import CenterCrop, DataError, DataLoader
-from minicnn.data.cifar import CLASSES, cifar10_test, is_cifar10
+from minicnn.data import CenterCrop, DataError, DataLoader, cifar
+from minicnn.data.cifar import CLASSES, cifar10, cifar10_test, is_cifar10, read_cifar10
+from minicnn.data.published import Source
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (30, 3072), np.uint8)
 LABELS = [int(label) for label in np.random.default_rng(1).permutation(np.arange(30) % 10)]
@@ -74,6 +77,74 @@ def test_archives_and_folders(tmp_path, version):
         assert is_cifar10(path)
         check(cifar10_test(path))
     assert not is_cifar10(tmp_path)
+
+
+def batches(end=""):
+    """All six files, whose labels are shifted by the number of the file."""
+    names = [*(f"data_batch_{i}" for i in range(1, 6)), "test_batch"]
+    found = {}
+    for shift, name in enumerate(names):
+        labels = [(label + shift) % 10 for label in LABELS]
+        rows = np.concatenate([np.array(labels, np.uint8)[:, None], PIXELS], axis=1).tobytes()
+        found[name + end] = rows if end else pickle.dumps({"labels": labels, "data": PIXELS}, 2)
+    return found
+
+
+@pytest.mark.parametrize("end", ["", ".bin"])
+def test_the_five_training_batches_are_one(tmp_path, end):
+    folder = "cifar-10-batches-bin" if end else "cifar-10-batches-py"
+    archive = packed(tmp_path / "cifar.tar.gz", {f"{folder}/{name}": content for name, content in batches(end).items()})
+    (tmp_path / folder).mkdir()
+    for name, content in batches(end).items():
+        (tmp_path / folder / name).write_bytes(content)
+    for path in (archive, tmp_path / folder, tmp_path):
+        train = read_cifar10(path, "train")
+        assert [label for _, label in train.samples] == [(label + i) % 10 for i in range(5) for label in LABELS]
+        assert np.array_equal(np.asarray(train.load(149)).transpose(2, 0, 1).ravel(), PIXELS[29])
+        assert [label for _, label in cifar10_test(path).samples] == [(label + 5) % 10 for label in LABELS]
+    (tmp_path / folder / f"data_batch_3{end}").unlink()
+    with raises(DataError, "no training pictures of CIFAR-10", "data_batch_1", "to 5"):
+        read_cifar10(tmp_path, "train")
+
+
+def test_it_is_downloaded_once_checked_and_unpacked(tmp_path, monkeypatch):
+    content = packed(
+        tmp_path / "it.tar.gz", {f"cifar-10-batches-py/{name}": part for name, part in batches().items()}
+    ).read_bytes()
+    root = tmp_path / "cache" / "cifar10"
+    with serving(content) as server:
+        source = Source(server.url + "cifar-10-python.tar.gz", hashlib.md5(content).hexdigest())
+        monkeypatch.setattr(cifar, "SOURCE", source)
+        with raises(DataError, "there is no cifar-10-python.tar.gz", root, source.url):
+            cifar10(root, download=False)
+        server.trouble = "another file"
+        with raises(DataError, "what arrived has another MD5", "by hand"):
+            cifar10(root)
+        server.trouble = "truncated"
+        with raises(DataError, "the connection broke"):
+            cifar10(root)
+        assert not list(root.iterdir())
+        server.trouble = ""
+        for _ in range(2):
+            train, test = cifar10(root)
+            assert (len(train), len(test), train.classes) == (150, 30, list(CLASSES))
+        assert server.requests == 3 and sorted(path.name for path in root.iterdir()) == [
+            "cifar-10-batches-py", "cifar-10-python.tar.gz"]  # fmt: skip
+
+
+def test_a_damaged_archive_is_fetched_again_and_one_that_cannot_be_is_told(tmp_path, monkeypatch):
+    archive = tmp_path / "cifar-10-python.tar.gz"
+    archive.write_bytes(b"half of it")
+    with raises(DataError, archive, "is damaged: its MD5 is"):
+        cifar10(tmp_path, download=False)
+    monkeypatch.setattr(cifar, "SOURCE", Source(cifar.SOURCE.url, hashlib.md5(b"half of it").hexdigest()))
+    with raises(DataError, archive, "cannot be unpacked", "fetch it again"):
+        cifar10(tmp_path, download=False)
+    packed(archive, {"../evil/data_batch_1": b"x", "cifar-10-batches-py/../data_batch_2": b"x"})
+    monkeypatch.setattr(cifar, "SOURCE", Source(cifar.SOURCE.url, hashlib.md5(archive.read_bytes()).hexdigest()))
+    with raises(DataError, "it has no folder cifar-10-batches-py"):
+        cifar10(tmp_path, download=False)
+    assert [path.name for path in tmp_path.iterdir()] == [archive.name]
 
 
 def test_the_order_is_that_of_the_classes_names():

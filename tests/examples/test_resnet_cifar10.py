@@ -121,7 +121,7 @@ def test_padding():
 
 
 def test_without_a_folder_it_takes_cifar10(tmp_path, monkeypatch):
-    """From the cache folder, where torchvision puts it; here, a stand-in."""
+    """From the cache folder, where torchvision puts it, too; here, a stand-in."""
     rng = np.random.default_rng(0)
     pictures = [(Image.fromarray(rng.integers(0, 256, (32, 32, 3), np.uint8)), i % 3) for i in range(12)]
     seen = []

@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from minicnn.pretrained import WeightsError, download, fetch
+from minicnn.pretrained import WeightsError, fetch
+from minicnn.storage import download
 
 CONTENT = np.random.default_rng(0).bytes(3_000_000)
 NAME = f"weights-{hashlib.sha256(CONTENT).hexdigest()[:8]}.pth"
