@@ -17,6 +17,7 @@ from ..device import DEVICES, TIERS, cpu_unit, current_tier, set_tier
 from ..distributed import world
 from ..distributed.agree import agree
 from ..precision import PRECISIONS, current_precision, set_precision
+from ..report import Report
 from ..storage.checkpoint import CheckpointError, State
 from ..train.callbacks import Callback
 from ..train.restore import load_run, unusable
@@ -213,7 +214,7 @@ def trainer_options(args: Namespace, folder: Path, train: PictureSet, known: Sta
 
 def callbacks_of(args: Namespace) -> list[Callback]:
     """What watches the run."""
-    return [TensorBoard()] if args.tensorboard else []
+    return [*([TensorBoard()] if args.tensorboard else []), Report()]
 
 
 def steps_of(args: Namespace) -> Steps:

@@ -18,6 +18,7 @@ from ..data.subset import PictureSet
 from ..distributed import world
 from ..errors import OutputError, SettingError
 from ..nn import Module
+from ..report.files import PAGE
 from ..runlog import COLUMNS, read_log
 from ..storage.files import as_json, atomic_write, write_json
 from ..storage.lock import locked
@@ -146,9 +147,9 @@ def _write_results(args, trainer, pictures, sample):
     watched = "train_top1" if last["val_top1"] is None else "val_top1"
     epochs = "1 epoch" if trainer.epoch == 1 else f"{trainer.epoch} epochs"
     say(f"{watched} {last[watched]:.2f} % after {epochs}, {duration(summary['seconds'])}. In {folder}:")
-    average = [AVERAGED] if (folder / AVERAGED).exists() else []
-    files = ["summary.json", "log.csv", "args.json", "curves.png", "filters.png", "pictures.png", BEST, LAST, *average]
-    tell(f"  {'  '.join(files)}", "  ")
+    pictures = ["curves.png", "filters.png", "pictures.png"]
+    more = [name for name in (PAGE, AVERAGED) if (folder / name).exists()]
+    tell(f"  {'  '.join(['summary.json', 'log.csv', 'args.json', *pictures, BEST, LAST, *more])}", "  ")
 
 
 def _write_all(folder, writers):

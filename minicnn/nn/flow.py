@@ -31,14 +31,16 @@ def flow(model: Module, images: Any) -> list[Step]:
     The model is left as it was. Names are unique: "relu 2" is the second use of the layer relu.
     """
     names: dict[Any, str] = {}  # node -> the layer that has made it
+    blocks: dict[Any, str] = {}  # node -> the block whose result it is
 
     def look(name, layer, x, y):
         for tensor in tensors_in(y):
-            if tensor.node is not None:
-                names.setdefault(tensor.node, name)  # a layer that lets everything pass has made nothing
+            if tensor.node is not None:  # the first: a layer that lets everything pass has made nothing
+                (blocks if list(layer.children()) else names).setdefault(tensor.node, name)
 
+    modules = [name for name, _ in model.named_modules()]
     x = Tensor(images, requires_grad=True)  # of frozen layers, too, there are nodes
-    with keeping_modes(model), enable_grad(), watch(model, look):
+    with keeping_modes(model), enable_grad(), watch(model, look, modules):
         model.eval()
         results = tensors_in(model(x))
     layers = {id(p): name.rpartition(".")[0] for name, p in model.named_parameters()}
@@ -55,7 +57,7 @@ def flow(model: Module, images: Any) -> list[Step]:
         inputs = tuple(numbers[edge.node] if edge.node else INPUT for edge in edges if edge.node or edge.leaf is x)
         weights = [edge.leaf for edge in edges if id(edge.leaf) in layers]
         own = names.get(node) or next((layers[id(weight)] for weight in weights), None)
-        name = own or f"{_block(steps, inputs)}{type(node).__name__}"
+        name = own or f"{blocks.get(node) or _block(steps, inputs)}.{type(node).__name__}".lstrip(".")
         taken[name] = taken.get(name, 0) + 1
         unique = name if taken[name] == 1 else f"{name} {taken[name]}"
         numbers[node] = len(steps)
@@ -65,7 +67,6 @@ def flow(model: Module, images: Any) -> list[Step]:
 
 
 def _block(steps, inputs):
-    """Where an op is that is no layer: in the block of the step before it, "layer1.0."."""
+    """Where an op is that is no layer: in the block of the step before it, "layer1.0"."""
     before = max(inputs, default=INPUT)
-    name = steps[before].name if before != INPUT else ""
-    return name[: name.rfind(".") + 1]
+    return steps[before].name.rpartition(".")[0] if before != INPUT else ""

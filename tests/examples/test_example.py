@@ -25,15 +25,17 @@ FILES = {
     "filters.png",
     "pictures.png",
     "log.csv",
+    "report.html",
     "summary.json",
 }
+RECORD = "report.npz"  # what report.html is made of: it is not told
 
 
 # What a run leaves
 
 
 def test_files(trained):
-    assert {path.name for path in trained.iterdir()} == FILES
+    assert {path.name for path in trained.iterdir()} == {*FILES, RECORD}
     summary = json.loads((trained / "summary.json").read_text())
     rows = read_log(trained / "log.csv")
     assert summary["val_top1"] == float(rows[-1]["val_top1"]) and len(rows) == summary["epochs"] == 2
