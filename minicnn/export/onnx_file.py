@@ -13,7 +13,7 @@ from .nodes import BATCH, Nodes
 from .trace import ExportError, Network, trace
 
 OPSET = 21  # of ONNX 1.16, April 2024: onnxruntime reads it since 1.18
-MOST_BYTES = 2**31 - 1  # a file of protocol buffers
+MOST_BYTES = 2**31 - 2**24  # of weights: protocol buffers end at 2^31, and there are nodes as well
 NODES = LAYERS | ELEMENTS
 WITHOUT = {  # ops whose absence says more than that
     "Dropout": "it draws random numbers, in evaluation, too; F.dropout takes training=self.training",
@@ -66,11 +66,10 @@ def _content(library: Any, network: Network) -> bytes:
         name = f"output{i}" if len(network.outputs) > 1 else "output"
         graph.nodes.append(library.helper.make_node("Identity", [graph.name_of(value)], [name], name))
         outputs.append(_described(library, name, value))
-    bytes_ = sum(len(tensor.raw_data) for tensor in graph.constants.values())
-    if bytes_ > MOST_BYTES:
-        raise ExportError(
-            f"onnx: {network.name} has {bytes_:,} bytes of weights, and a file takes at most {MOST_BYTES:,}"
-        )
+    size = sum(len(tensor.raw_data) for tensor in graph.constants.values())
+    if size > MOST_BYTES:
+        what = f"onnx: {network.name} has {size:,} bytes of weights"
+        raise ExportError(f"{what}, and a file takes at most {MOST_BYTES:,}; export its parts")
     parts = library.helper.make_graph(graph.nodes, network.name, inputs, outputs, list(graph.constants.values()))
     opsets = [library.helper.make_opsetid("", OPSET)]
     model = library.helper.make_model(
@@ -96,6 +95,6 @@ def _nodes_of(network, graph, step):
 def _described(library, name, value):
     """An input or an output of the graph: its dtype and shape."""
     kind = library.helper.np_dtype_to_tensor_dtype(value.dtype)
-    # of an axis that the pictures make longer: one position for each, or several, whose number has no name
-    one_each = [length or (BATCH if n == 1 else None) for n, length in zip(value.shape, value.lengths, strict=True)]
-    return library.helper.make_tensor_value_info(name, kind, one_each)
+    pairs = zip(value.shape, value.lengths, strict=True)  # an axis of several positions a picture has no name
+    sizes = [BATCH if length is None and of_one == 1 else length for of_one, length in pairs]
+    return library.helper.make_tensor_value_info(name, kind, sizes)

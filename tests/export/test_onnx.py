@@ -14,6 +14,7 @@ from networks import with_statistics
 import minicnn
 import minicnn.functional as F
 from minicnn import Tensor, export, models, nn, no_grad
+from minicnn.export import onnx_file
 from minicnn.export.onnx_file import NODES
 from minicnn.export.trace import ExportError, trace
 from minicnn.models import names
@@ -333,6 +334,9 @@ def test_wrong_arguments(tmp_path, monkeypatch):
         export.onnx(check, path, (3, 16, 16))
     with pytest.raises(OSError):
         export.onnx(model, tmp_path / "nowhere" / "model.onnx", (3, 16, 16))
+    with monkeypatch.context() as small, raises(ExportError, "bytes of weights", "at most 1,000"):
+        small.setattr(onnx_file, "MOST_BYTES", 1000)
+        export.onnx(model, path, (3, 16, 16))
     monkeypatch.setitem(sys.modules, "onnx", None)
     with raises(ImportError, "pip install 'minicnn[onnx]'"):
         export.onnx(model, path, (3, 16, 16))
