@@ -1,9 +1,11 @@
 """--opt, --sched and what goes with them: what is built of the flags, and what is refused."""
 
+import re
+
 import numpy as np
 import pytest
 from checks import raises
-from paths import EXAMPLES
+from paths import EXAMPLES, ROOT
 from programs import load_example
 
 from minicnn import cli, nn, optim
@@ -123,6 +125,18 @@ def test_around_a_step():
 def test_an_average_is_not_gone_on_from():
     with raises(CheckpointError, "average", "checkpoint_last.npz"):
         cli.check_resumed(settings(""), {"settings": {"epochs": 90}, "optimizer": {}})
+
+
+def test_the_page_of_torchvisions_flags_is_right():
+    """43 flags (one of them by two names), of which those that are the same here are flags of the program."""
+    rows = re.findall(r"^\| (`-.+?) \| (.+?) \|$", (ROOT / "docs" / "recipes.md").read_text(), re.M)
+    known = {option for action in example.arguments()._actions for option in action.option_strings}
+    flags = {flag: here for there, here in rows for flag in re.findall(r"--[\w-]+", there)}
+    assert len(flags) == 43 + 1
+    same = {flag for flag, here in flags.items() if here.startswith("the same")}
+    assert len(same) > 25 and not same - known
+    named = {flag for _, here in rows for flag in re.findall(r"`(--[\w-]+)", here)}
+    assert not named - known - {"--weights"} and sum(here.startswith("none:") for _, here in rows) == 2
 
 
 def test_settings_of_earlier_checkpoints_are_taken():
