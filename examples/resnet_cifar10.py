@@ -15,7 +15,7 @@ import sys
 from minicnn import cli, models, optim, random
 from minicnn.cache import cache_dir
 from minicnn.cli import whole
-from minicnn.data.cifar import cifar10
+from minicnn.data import cifar10
 from minicnn.models import names
 from minicnn.train import Trainer, exit_code
 

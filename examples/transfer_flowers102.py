@@ -28,8 +28,7 @@ from minicnn import Tensor, cli, models, nn, optim, plot, pretrained, random
 from minicnn.cache import cache_dir
 from minicnn.cli import number
 from minicnn.console import say
-from minicnn.data import ChannelMeanStd
-from minicnn.data.flowers import flowers102
+from minicnn.data import ChannelMeanStd, flowers102
 from minicnn.distributed import world
 from minicnn.distributed.first import rank_0_first
 from minicnn.errors import SettingError

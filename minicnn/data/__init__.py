@@ -57,11 +57,13 @@ from .augment import (
     WithMirror,
 )
 from .batch import Batch
+from .cifar import cifar10
 from .color import ColorJitter, ColorNoise
 from .datasets import Dataset, Subset, TensorDataset
 from .distort import LensDistortion, RandomAffine, RandomRotation, RandomStretch
 from .erase import Cutout, RandomErasing
 from .errors import BadImage, DataError
+from .flowers import flowers102
 from .folder import ImageFolder, train_and_val
 from .loader import DataLoader, TooManyBadImages
 from .mix import CutMix, MixUp, RandomChoice
@@ -78,8 +80,8 @@ __all__ = [
     "MeanImage", "MixUp", "Normalize", "Pad", "RandAugment", "RandomAffine", "RandomChoice", "RandomCrop",
     "RandomErasing", "RandomFlip", "RandomResizedCrop", "RandomRotation", "RandomShorterSide", "RandomStretch",
     "ResizeShorter", "Subset", "TenCrop", "TensorDataset", "TooManyBadImages", "TrivialAugmentWide", "Whitening",
-    "WithMirror", "ZeroToOne", "draw_sample", "only_classes", "random_split", "some_per_class", "to_array",
-    "train_and_val",
+    "WithMirror", "ZeroToOne", "cifar10", "draw_sample", "flowers102", "only_classes", "random_split",
+    "some_per_class", "to_array", "train_and_val",
 ]  # fmt: skip
 
 

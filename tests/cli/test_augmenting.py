@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from parity import without_initial_weights
 from paths import EXAMPLES
 from programs import load_example, run
 
@@ -89,6 +90,17 @@ def test_flags_that_do_not_go_together(words, message):
     with pytest.raises(ValueError, match=message):
         cli.check_augment(args)
         example.augment(args)
+
+
+@pytest.mark.filterwarnings("ignore:invalid value")  # of weights that are whatever lay in memory
+def test_training_pictures_that_are_too_small_for_the_network():
+    args = settings("-a", "vgg11", "--val-crop-size", "64", "--train-crop-size", "20", "-b", "4")
+    with without_initial_weights():
+        model = example.build_model(args, 3)
+    with pytest.raises(
+        ValueError, match="vgg11 cannot be trained on pictures of --train-crop-size 20; take larger ones"
+    ):
+        cli.check_feasible(args, model, 8)
 
 
 @pytest.mark.slow
