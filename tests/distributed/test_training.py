@@ -94,7 +94,7 @@ def test_two_ranks_end_where_one_process_does(tmp_path):
     """All that matters in one run of each: dropout, a last batch of one row, unreadable pictures; and shards, by LARS,
     with clipped gradients and an average of the weights."""
     uneven = {"bad": [1, 2, 9], "val_bad": [5], "tier": "plain"}
-    shards = {"net": "batch_norm", "bits": 32, "shards": 4, "bad": [4], "epochs": 1, "tier": "plain"}
+    shards = {"net": "batch_norm", "bits": 32, "shards": 4, "mix": True, "bad": [4], "epochs": 1, "tier": "plain"}
     shards |= {"lars": True, "lr": 1.0, "clip_grad_norm": 0.5, "ema": True}
     two, sharded, one, one_sharded = folders(tmp_path, "two", "sharded", "one", "one sharded")
     found = on_ranks(2, run(two, **uneven), run(sharded, **shards))

@@ -20,7 +20,7 @@ from small_disk import Disk
 import minicnn
 from minicnn import Tensor, models, nn, optim
 from minicnn.cli.pictures import RandomPictures
-from minicnn.data import BadImage, CenterCrop, Compose, DataLoader, RandomCrop, RandomFlip
+from minicnn.data import BadImage, CenterCrop, Compose, CutMix, DataLoader, MixUp, RandomChoice, RandomCrop, RandomFlip
 from minicnn.distributed import world
 from minicnn.optim import lr_scheduler
 from minicnn.runlog import TIME_COLUMNS, read_log
@@ -106,9 +106,11 @@ def make(
     folder: Any, net: str = "dropout", *, bits: int = 64, count: int = 25, bad: Any = (), white: bool = False,
     batch_size: int = 8, val: int = 13, val_bad: Any = (), drop_last: bool = False, max_bad: float = 0.9,
     epochs: int = 2, schedule_each: str = "epoch", device: str = "cpu", lr: float = 0.05, checkpoint_every: int = 0,
-    callbacks: Any = (), loss: Any = None, lars: bool = False, ema: bool = False, **steps: Any,
+    callbacks: Any = (), loss: Any = None, lars: bool = False, ema: bool = False,
+    mix: bool = False, **steps: Any,
 ) -> Trainer:  # fmt: skip
-    """The trainer of one run; lars: by LARS; ema: with an average of the weights; steps: those of ``Steps``."""
+    """The trainer of one run; lars: by LARS; ema: with an average of the weights; mix: on mixed pictures; steps: those
+    of ``Steps``."""
     minicnn.manual_seed(1)
     model = NETS[net]().to(minicnn.float64 if bits == 64 else minicnn.float32).to(device)
     kind = optim.LARS if lars else optim.SGD
@@ -123,10 +125,12 @@ def make(
     pictures = Pictures(count, 0, bad, white)
     train = DataLoader(pictures, batch_size, True, transform=augment, seed=3, drop_last=drop_last, **bad_allowed)
     val_loader = DataLoader(Pictures(val, 1, val_bad), 4, transform=CenterCrop(SIZE), **bad_allowed) if val else None
+    kinds = [MixUp(num_classes=CLASSES), CutMix(num_classes=CLASSES)]
     return Trainer(
         model, optimizer, schedule, train, val_loader, Scale(np.float64 if bits == 64 else np.float32),
         folder=folder, epochs=epochs, schedule_each=schedule_each, device=device, classes=pictures.classes,
         checkpoint_every=checkpoint_every, callbacks=callbacks, loss=loss, steps=Steps(**steps),
+        mix=RandomChoice(kinds) if mix else None,
     )  # fmt: skip
 
 
