@@ -2,7 +2,7 @@
 
     --opt      sgd       lr of the recipe; --momentum, --nesterov
                adam      lr 0.001; --momentum is beta1                            adamw: weight decay beside the means
-               rmsprop   lr 0.01; alpha 0.9, eps 0.0316, as torchvision trains MobileNets
+               rmsprop   lr 0.001; alpha 0.9, eps 0.0316, as torchvision trains MobileNets
                lars      lr 1; biases and batch norms by plain SGD
     --sched    step      * --gamma after every --step-size epochs                 multistep: after each of --milestones
                plateau   * --gamma after --patience epochs without improvement
@@ -36,7 +36,7 @@ from .remembered import SAID
 from .scaling import scaled_lr
 
 OPTIMIZERS = ("sgd", "adam", "adamw", "rmsprop", "lars")
-OWN_LR = {"adam": 0.001, "adamw": 0.001, "rmsprop": 0.01, "lars": 1.0}  # a recipe's is that of SGD
+OWN_LR = {"adam": 0.001, "adamw": 0.001, "rmsprop": 0.001, "lars": 1.0}  # a recipe's is that of SGD
 SCHEDULES = ("step", "multistep", "plateau", "cosine", "onecycle")
 TO_THE_END = ("cosine", "onecycle")  # whose rate comes down to nearly nothing at the end of the run
 

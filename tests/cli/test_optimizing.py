@@ -46,7 +46,7 @@ def rates(words, periods):
         ("--nesterov --lr 0.2", optim.SGD, {"lr": 0.2, "nesterov": True}),
         ("--opt adam --wd 0.1", optim.Adam, {"lr": 0.001, "betas": (0.9, 0.999), "weight_decay": 0.1}),
         ("--opt adamw --momentum 0.8 --lr 0.5", optim.AdamW, {"lr": 0.5, "betas": (0.8, 0.999)}),
-        ("--opt rmsprop", optim.RMSprop, {"lr": 0.01, "alpha": 0.9, "eps": 0.0316, "momentum": 0.9}),
+        ("--opt rmsprop", optim.RMSprop, {"lr": 0.001, "alpha": 0.9, "eps": 0.0316, "momentum": 0.9}),
         ("--opt lars", optim.LARS, {"lr": 1.0, "momentum": 0.9, "trust_coefficient": 0.001}),
     ],
 )
