@@ -28,7 +28,11 @@ def write_report(folder: Path | str, found: dict[str, Any] | None = None) -> Pat
         raise LogError(f"{folder / 'log.csv'} has no epoch yet; wait until the first one is over")
     if found is None:
         found = load_checkpoint(folder / FOUND) if (folder / FOUND).exists() else of_checkpoint(folder)
-    text = page(folder.resolve().name, rows, found)
+    try:
+        text = page(folder.resolve().name, rows, found)
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:  # anybody may have written the file
+        what = f"what {folder} has of its run cannot be shown, {type(error).__name__}: {error}"
+        raise CheckpointError(f"{what}; remove {FOUND}, and let the run go on") from error
     with atomic_write(folder / PAGE) as file:
         file.write(text.encode())
     return folder / PAGE

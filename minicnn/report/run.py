@@ -4,6 +4,7 @@ Nothing is tested twice: predictions are those of the last validation, and of it
 are kept. What is left for the end is a look into the network with a dozen pictures.
 """
 
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -39,6 +40,7 @@ class Report(Callback):
         self.predictions: list[tuple[Array, Array, Array]] = []  # labels, guesses, how sure, of each batch
         self.mistakes: list[dict[str, Any]] = []  # the surest come first
         self.example: Array | None = None  # a picture as it enters the normaliser: (1, C, H, W)
+        self.fault: str | None = None  # why there will be no report
 
     def on_batch_end(self, trainer: Any, batch: Batch, outcome: Outcome) -> None:
         """A picture to look at, where there will be none of validation."""
@@ -47,6 +49,12 @@ class Report(Callback):
 
     def on_validation_batch(self, trainer: Any, batch: Batch, log_p: Array) -> None:
         """What the network makes of these pictures; those that it gets wrong."""
+        try:
+            self._gather(trainer, batch, log_p)
+        except Exception as error:  # the run shall go on
+            self.fault = self.fault or reason(error)
+
+    def _gather(self, trainer, batch, log_p):
         if self.is_over:
             self.is_over, self.predictions, self.mistakes = False, [], []
         if batch.position == 0:
@@ -69,17 +77,22 @@ class Report(Callback):
         """The report, unless there was nothing to do."""
         if not self.epochs:
             return
-        of_ranks = trainer.world.gather_values((self.predictions, self.mistakes))
-        if not trainer.world.is_main:
-            return
-        predictions = [part for parts, _ in of_ranks for part in parts]
-        mistakes = surest([mistake for _, parts in of_ranks for mistake in parts])
+        of_ranks = trainer.world.gather_values((self.predictions, self.mistakes, self.fault))
+        if trainer.world.is_main:
+            all_predictions, all_mistakes, faults = zip(*of_ranks, strict=True)
+            fault = next(filter(None, faults), None) or self._write(trainer, all_predictions, all_mistakes)
+            if fault:
+                say(f"note: there is no report.html: {fault}")
+
+    def _write(self, trainer, predictions, mistakes):
+        """Both files, of what all ranks have gathered. Returns why not, if so: the run itself is whole."""
         try:
-            found = gathered(trainer, predictions, mistakes, self.example)
+            found = gathered(trainer, [*chain(*predictions)], surest([*chain(*mistakes)]), self.example)
             save_found(trainer.folder, found)
             write_report(trainer.folder, found)
-        except Exception as error:  # whatever it is, the run itself is whole
-            say(f"note: there is no report.html: {reason(error)}")
+        except Exception as error:
+            return reason(error)
+        return None
 
 
 def surest(mistakes: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -28,7 +28,7 @@ TAGS = {  # of the columns of log.csv: a group, and the name in it
     "data_seconds": "time/seconds_waiting_for_data", "images_per_second": "time/images_per_second",
 }  # fmt: skip
 BINS = 60  # of a histogram
-LEGIBLE = 96  # pixels: pictures are shown at least that wide, for the names below them
+LEGIBLE = 96  # pixels: pictures are shown about that wide, for the names below them and for small files
 
 
 class TensorBoard(Callback):
@@ -39,7 +39,7 @@ class TensorBoard(Callback):
     The step of everything is its epoch.
     """
 
-    def __init__(self, images: int = 24, histograms: bool = True, graph: bool = True) -> None:
+    def __init__(self, images: int = 16, histograms: bool = True, graph: bool = True) -> None:
         self.images, self.histograms = whole("TensorBoard", "images", images, 0), histograms
         self.package = event_package()
         self.graph_is_due = graph
@@ -73,7 +73,8 @@ class TensorBoard(Callback):
         guesses = log_p.argmax(axis=1)
         pairs = zip(guesses[: self.images], batch.labels[: self.images], strict=True)
         labels = [names[guess] if guess == label else f"{names[guess]}, no: {names[label]}" for guess, label in pairs]
-        zoom = -(-LEGIBLE // pictures.shape[3])
+        pictures = _smaller(pictures, pictures.shape[3] // LEGIBLE)
+        zoom = max(1, round(LEGIBLE / pictures.shape[3]))
         self.sheet = np.asarray(sheet(pictures, zoom, labels))
 
     def on_epoch_end(self, trainer: Any, metrics: dict[str, float]) -> None:
@@ -123,6 +124,16 @@ def graph_of(model: Module, images: Array) -> Any:
             shape.dim.add(size=size)
         node.attr["parameters"].i = step.parameters
     return graph
+
+
+def _smaller(pictures, factor):
+    """Each pixel the mean of factor x factor of them."""
+    if factor < 2:
+        return pictures
+    count, channels, height, width = pictures.shape
+    rows, columns = height // factor, width // factor
+    whole_ones = pictures[:, :, : rows * factor, : columns * factor]
+    return whole_ones.reshape(count, channels, rows, factor, columns, factor).mean(axis=(3, 5)).astype(np.uint8)
 
 
 def _plain(value):

@@ -20,7 +20,7 @@ from minicnn.report import Report, run, write_report
 from minicnn.report.charts import ticks
 from minicnn.report.confusion import chosen, counts
 from minicnn.runlog import LogError
-from minicnn.storage.checkpoint import CheckpointError, load_checkpoint
+from minicnn.storage.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 from minicnn.train import Interrupted, Trainer
 
 SECTIONS = ["curves", "mistakes", "confusion", "classes", "filters", "maps", "network", "settings", "environment"]
@@ -140,6 +140,9 @@ def test_it_can_be_made_again(trained, tmp_path):
     assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == f"{again / 'report.html'}\n"
     assert (again / "report.html").read_bytes() == (folder / "report.html").read_bytes()
 
+    save_checkpoint(again / "report.npz", {"predictions": [1, 2, 3]})
+    with raises(CheckpointError, "of its run cannot be shown, TypeError", "remove report.npz"):
+        write_report(again)
     (again / "report.npz").unlink()  # as of a run that was killed
     write_report(again)
     page = read(again)
@@ -168,6 +171,13 @@ def test_a_fault_in_it_is_one_line(tmp_path, capsys, monkeypatch):
     small_trainer(tmp_path, epochs=1, callbacks=[Report()]).fit()
     assert capsys.readouterr().out.endswith("note: there is no report.html: OSError: the disk is full\n")
     assert not (tmp_path / "report.html").exists() and (tmp_path / "checkpoint_last.npz").exists()
+
+
+def test_a_fault_while_it_gathers_is_one_line_too(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(run, "shown", lambda name: 1 / 0)
+    small_trainer(tmp_path, epochs=2, callbacks=[Report()]).fit()
+    assert capsys.readouterr().out.endswith("note: there is no report.html: ZeroDivisionError: division by zero\n")
+    assert not list(tmp_path.glob("report.*"))
 
 
 def test_a_part_that_cannot_be_made_says_why(tmp_path, monkeypatch):

@@ -13,7 +13,7 @@ from minicnn import models
 from minicnn.errors import SettingError
 from minicnn.runlog import COLUMNS, read_log
 from minicnn.train import Interrupted, TensorBoard
-from minicnn.train.tensorboard import graph_of
+from minicnn.train.tensorboard import _smaller, graph_of
 
 accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator", reason="no TensorBoard")
 HParamsPluginData = pytest.importorskip("tensorboard.plugins.hparams.plugin_data_pb2").HParamsPluginData
@@ -91,7 +91,14 @@ def test_pictures_histograms_graph_and_settings(tmp_path):
     assert found.SummaryMetadata("_hparams_/session_end_info")
 
 
-def test_boxes_of_modules(monkeypatch):
+def test_large_pictures_are_made_smaller():
+    pictures = np.arange(2 * 3 * 4 * 6, dtype=np.uint8).reshape(2, 3, 4, 6)
+    assert _smaller(pictures, 1) is pictures
+    found = _smaller(pictures, 2)
+    assert found.shape == (2, 3, 2, 3) and found[0, 0, 0, 0] == (0 + 1 + 6 + 7) // 4
+
+
+def test_boxes_of_modules():
     model = models.resnet18(num_classes=3)
     nodes = {node.name: node for node in graph_of(model, np.zeros((1, 3, 32, 32), np.float32)).node}
     assert set(nodes["layer2/0/ResidualAdd"].input) == {"layer2/0/bn2", "layer2/0/downsample/1"}
