@@ -9,10 +9,12 @@ from ..autograd import topological_order
 from ..gradmode import enable_grad
 from ..tensor import Tensor
 from .evaluating import keeping_modes
+from .layers import Dropout, Identity
 from .module import Module
 from .watch import tensors_in, watch
 
 INPUT = -1  # the number of what enters the network
+PASSING = (Dropout, Identity)  # which let everything pass, in evaluation
 
 
 class Step(NamedTuple):
@@ -34,8 +36,8 @@ def flow(model: Module, images: Any) -> list[Step]:
     blocks: dict[Any, str] = {}  # node -> the block whose result it is
 
     def look(name, layer, x, y):
-        for tensor in tensors_in(y):
-            if tensor.node is not None:  # the first: a layer that lets everything pass has made nothing
+        for tensor in tensors_in(y) if not isinstance(layer, PASSING) else ():
+            if tensor.node is not None:  # the first: what contains a layer has made nothing else
                 (blocks if list(layer.children()) else names).setdefault(tensor.node, name)
 
     modules = [name for name, _ in model.named_modules()]

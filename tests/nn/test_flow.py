@@ -35,3 +35,8 @@ def test_a_layer_that_lets_all_pass_has_no_step(frozen):
     assert [(step.name, step.inputs) for step in flow(model, IMAGE)] == [
         ("0", (-1,)), ("2", (0,)), ("3", (1,)), ("4", (2,)),
     ]  # fmt: skip
+
+
+def test_dropout_gives_no_other_op_its_name():
+    names = [step.name for step in flow(models.alexnet(num_classes=3), np.zeros((1, 3, 67, 67), np.float32))]
+    assert "Reshape" in names and not {"classifier.0", "classifier.3"} & set(names)
