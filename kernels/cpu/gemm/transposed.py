@@ -25,6 +25,8 @@ from .matmul import SUMMANDS, width
 from .micro_kernel import TILE_ROWS, copy_row, tile_of_1, tile_of_4, tile_of_many
 
 PACKED_ROWS = 516  # of c, for which a is packed: 43 register tiles, 516 * 256 numbers or 516 KB
+FEW_COLUMNS = 96  # of c: fewer than three panels use a packed slice of a
+NEAR = 1 << 14  # numbers of a slice of a, 64 KB, that hardly leave the first cache
 GAP = 16  # numbers between two packed register tiles: a line of float32
 
 
@@ -64,14 +66,19 @@ def multiply_transposed(a, b, c, size, more, space):
     for k in range(0, max(1, depth), SUMMANDS):
         height = min(SUMMANDS, depth - k)  # rows of both factors
         packed = tiles, 0, TILE_ROWS * height + GAP, TILE_ROWS  # (height, TILE_ROWS) of each register tile
+        is_near = columns < FEW_COLUMNS and height * a_row <= NEAR  # little of a, and little use of it: as it lies
         for i in range(0, rows, PACKED_ROWS):
             count = min(PACKED_ROWS, rows - i)  # rows of c
             start = at + k * a_row + i  # where this slice of a begins
-            _pack_tiles((x, start, a_row), tiles, height, count)
+            if not is_near:
+                _pack_tiles((x, start, a_row), tiles, height, count)
             for j in range(0, columns, wide):
                 _pack_panel((z, b_at + k * b_row + j, b_row), panel, height, min(wide, columns - j))
                 to, add = (y, c_at + i * c_row + j, c_row), more or k > 0
-                transposed_times(packed, (1, 0), panel, count, height, to, add)
+                if is_near:
+                    transposed_times((x, start, TILE_ROWS, a_row), (1, 0), panel, count, height, to, add)
+                else:
+                    transposed_times(packed, (1, 0), panel, count, height, to, add)
 
 
 @jit
