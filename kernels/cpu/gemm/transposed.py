@@ -16,6 +16,7 @@ packed slice by slice in the order in which the micro-kernel reads them, b in pa
 A row of a is cut into pieces of 12 numbers, one for each register tile, and these are 256 * 12 numbers or 12 KB apart.
 Numbers that are a multiple of 4 KB apart share a few lines of the first cache: the pieces would push each other out of
 it before any line is full. So there is a GAP of a line between the tiles, with which packing takes half the time.
+Where c has few columns, little use is made of a packed slice: a small one is read as it lies.
 """
 
 from ..machine import memory
@@ -26,7 +27,7 @@ from .micro_kernel import TILE_ROWS, copy_row, tile_of_1, tile_of_4, tile_of_man
 
 PACKED_ROWS = 516  # of c, for which a is packed: 43 register tiles, 516 * 256 numbers or 516 KB
 FEW_COLUMNS = 96  # of c: fewer than three panels use a packed slice of a
-NEAR = 1 << 14  # numbers of a slice of a, 64 KB, that hardly leave the first cache
+NEAR = 1 << 15  # numbers of a slice of a, 128 KB, that are never far away
 GAP = 16  # numbers between two packed register tiles: a line of float32
 
 
