@@ -27,7 +27,11 @@ from .contract import check_inputs, check_methods, check_saved, checked_result, 
 from .device import current_tier, device_of, implementation, naming_memory_errors, share_memory
 from .gradhooks import arrived, awaited, call_hooks
 from .gradmode import is_grad_enabled
+<<<<<<< HEAD
 from .listening import listener
+=======
+from .gradparts import Parts
+>>>>>>> 19af897 (A convolution and the batch norms beside it do each other's first passes while numbers are in the cache)
 from .precision import BFLOAT16, narrow, wide, widened
 from .types import Array
 from .variable import Variable, is_float
@@ -74,6 +78,7 @@ class Function(Memory):
     inputs: Sequence[Any] = ()  # Edges, or None. Of the class, as a subclass may have an __init__ of its own
     needs_input_grad: Sequence[bool] = ()
     retaining: Any = None  # a weak reference to its result, if that shall keep its gradient
+    parts: Parts | None = None  # in `backward`: what other ops have given of its inputs' gradients (gradparts.py)
     freed = False
     device: str  # of the result, and so of the gradient that comes back
     tier: str
@@ -162,20 +167,21 @@ def backward(root: Variable, grad: Any, retain_graph: bool, add: Any) -> None:
         _accumulate(root, grad, owned=False)  # backward() of a leaf: d root / d root = 1. grad is the caller's: copied
         call_hooks(root)
         return
-    pending = {root.node: grad}  # node -> the gradient of its result: the sum over those uses that are passed
     order = topological_order(root.node)
+    parts = Parts(order, add)  # of the gradient of each node's result, from those uses that are passed
+    parts.put(root.node, grad)
     hooked = awaited(order)  # of leaves with hooks (gradhooks.py), which are few: how many uses are still to come
     while order:
         node = order.pop()  # the last that is left: every use of its result is passed, so its sum is complete
         if node.freed:
             what = f"backward() came to a {type(node).__name__} whose saved arrays an earlier backward() has freed"
             raise RuntimeError(f"{what}; run the forward pass again, or pass retain_graph=True to the earlier call")
-        grad_out = pending.pop(node)
+        grad_out = parts.take(node)
         node.check_unchanged()  # what forward saved is still what it was
         result = node.retaining and node.retaining()
         if result is not None and result.node is node:  # else it has become another op's result, in place
             _accumulate(result, grad_out, owned=False)
-        with naming_memory_errors(f"{type(node).__name__}.backward"):
+        with naming_memory_errors(f"{type(node).__name__}.backward"), parts.shown_to(node):
             grads = gradients_of(node, grad_out)  # node.backward(grad_out), looked at (contract.py)
         for i, (edge, grad) in enumerate(zip(node.inputs, grads, strict=True)):
             if grad is None:  # an input that is absent, or that requires no gradient
@@ -185,10 +191,9 @@ def backward(root: Variable, grad: Any, retain_graph: bool, add: Any) -> None:
                 _accumulate(edge.leaf, grad, owned=_is_alone(grad, others))
                 if edge.leaf in hooked:
                     arrived(edge.leaf, hooked)
-            elif edge.node in pending:  # another use was passed before
-                pending[edge.node] = edge.node.run(add, pending[edge.node], grad)  # not in place: it may be shared
             else:
-                pending[edge.node] = grad
+                parts.put(edge.node, grad)
+        parts.passed(node)
         if not retain_graph:
             node.free()  # its arrays go now, before the next node asks for memory
 
@@ -203,7 +208,9 @@ def topological_order(root: Any) -> list[Any]:
         elif node not in seen:
             seen.add(node)  # once: a node with two uses is reached twice
             stack.append((node, True))  # comes off the stack again after all that is put on top of it now
-            stack.extend((edge.node, False) for edge in node.inputs if edge is not None and edge.node is not None)
+            # the first input on top, with all that is behind it: so it comes last in the walk backwards
+            edges = [edge for edge in reversed(node.inputs) if edge is not None and edge.node is not None]
+            stack.extend((edge.node, False) for edge in edges)
     return order
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any, TypeGuard, TypeVar
 
 from .. import functional as F
+from ..ops.conv_batchnorm import conv2d_batch_norm
 from ..tensor import Tensor
 from .layers import BatchNorm2d, Identity, ReLU
 from .module import Module
@@ -26,14 +27,20 @@ def chain(x: Tensor, *layers: Module, residual: Tensor | None = None) -> Any:
     waiting: list[Any] = [layer for layer in layers[:-1] if not _is_plain(layer, Identity)]
     waiting += layers[-1:]  # whatever it is, the residual comes before it
     while waiting:
-        layer = waiting.pop(0)
-        if waiting and _is_plain(waiting[0], ReLU) and (op := _with_relu(layer)):
+        layer, norm = waiting.pop(0), None
+        if waiting and _is_plain(layer, Conv2d) and _is_plain(waiting[0], BatchNorm2d):
+            if len(waiting) > 1 or residual is None:  # what is added before a last batch norm comes between the two
+                norm = waiting.pop(0)
+        op = _with_relu(norm or layer) if waiting and _is_plain(waiting[0], ReLU) else None
+        if op:
             del waiting[0]  # the ReLU: done by the fused op
-            x = op(x, *layer.options(), residual=None if waiting else residual)
-            continue
-        if residual is not None and not waiting:  # layer is the last one
-            x = F.residual_add(x, residual)
-        x = layer(x)
+        added = None if waiting else residual
+        if norm:
+            x = conv2d_batch_norm(x, layer.options(), norm.options(), op is not None, added)
+        elif op:
+            x = op(x, *layer.options(), residual=added)
+        else:
+            x = layer(x if added is None else F.residual_add(x, added))
     return x
 
 

@@ -80,20 +80,29 @@ def batch_norm_relu(
     residual: Variable | None = None,
 ) -> V:
     """relu(batch_norm(...) + residual); residual: a Tensor of the input's shape, or None."""
-    if residual is not None:
-        check_tensors("batch_norm_relu", {"input": input, "residual": residual})
-        if residual.data.shape != input.data.shape:
-            what = f"batch_norm_relu: input {input.data.shape} and residual {residual.data.shape} must have one shape"
-            raise ValueError(f"{what}; give the shortcut a projection")
+    check_residual(input, residual)
     inputs, running = (input, weight, bias, residual), (running_mean, running_var)
     return checked_apply(BatchNormReLU, inputs, running, training, momentum, eps)
+
+
+def check_residual(input: Variable, residual: Variable | None) -> None:
+    """ValueError unless the residual has the input's shape, or is None."""
+    if residual is None:
+        return
+    check_tensors("batch_norm_relu", {"input": input, "residual": residual})
+    if residual.data.shape != input.data.shape:
+        what = f"batch_norm_relu: input {input.data.shape} and residual {residual.data.shape} must have one shape"
+        raise ValueError(f"{what}; give the shortcut a projection")
 
 
 class BatchNorm(Function):
     takes_bfloat16 = float32_weights = True
     op = "batch_norm"  # the user's function, for messages
 
-    def forward(self, x, weight, bias, running, training, momentum, eps):
+    moments: tuple[Array, Array] | None = None  # (mean, variance) of x, if the op that made x knows: conv_batchnorm.py
+
+    def forward(self, x, weight, bias, running, training, momentum, eps, moments=None):
+        self.moments = moments
         mean, inv_std = self.normalisation(x, running, training, momentum, eps)  # (C,) each
         # what a user may change in place is saved as it is, and its count compared; not x_hat, an array as large as x
         self.save_for_backward(x, mean, inv_std) if weight is None else self.save_for_backward(x, mean, inv_std, weight)
@@ -110,7 +119,11 @@ class BatchNorm(Function):
         """(mean, inv_std) of the batch; `running` moves towards it."""
         if x.size == x.shape[1]:  # M is 1
             raise one_value(self.op, f"input of shape {x.shape} has")
-        return self.run(batch_norm_statistics, x, running, momentum, eps)
+        if self.moments is None:
+            return self.run(batch_norm_statistics, x, running, momentum, eps)
+        mean, var = self.moments
+        move_running(running, mean, var, x.size // x.shape[1], momentum)
+        return mean, inverse_std(var, eps)
 
     def backward(self, grad_out):
         x, mean, inv_std, *weight = self.saved  # a list of the weight, or of nothing
@@ -134,7 +147,8 @@ class BatchNormReLU(BatchNorm):
 
     op = "batch_norm_relu"
 
-    def forward(self, x, weight, bias, residual, **options):
+    def forward(self, x, weight, bias, residual, moments=None, **options):
+        self.moments = moments
         mean, inv_std = self.normalisation(x, **options)
         y = self.run(batch_norm_relu_forward, x, weight, bias, mean, inv_std, residual)
         self.given, self.residual = (weight is not None, bias is not None), residual is not None
@@ -143,10 +157,24 @@ class BatchNormReLU(BatchNorm):
         return y
 
     def backward(self, grad_out):
-        x, y, mean, inv_std, *rest = self.saved  # rest: weight and bias, as far as they were given
-        weight, bias = (rest.pop(0) if given else None for given in self.given)
+        x, y, weight, bias, mean, inv_std = self.arrays()
+        if self.parts is not None and self in self.parts.sums:  # the op behind has done the first pass
+            sums = self.parts.sums.pop(self)
+            grad_x = self.run(batch_norm_grad_x, grad_out, x, weight, mean, inv_std, sums if self.training else None)
+            return grad_x, *sums, grad_out if self.residual else None
         arrays = grad_out, x, y, weight, bias, (mean, inv_std)
         return self.run(batch_norm_relu_backward, *arrays, self.training, self.residual)
+
+    def arrays(self) -> tuple[Any, ...]:
+        """(x, y, weight, bias, mean, inv_std)."""
+        x, y, mean, inv_std, *rest = self.saved  # rest: weight and bias, as far as they were given
+        weight, bias = (rest.pop(0) if given else None for given in self.given)
+        return x, y, weight, bias, mean, inv_std
+
+    def of_first_pass(self) -> tuple[Any, ...]:
+        """The same, for the op that does it in this one's place; y only if its sign does not follow from x."""
+        x, y, *others = self.arrays()
+        return x, y if self.residual else None, *others
 
 
 @float32(results=ALL)

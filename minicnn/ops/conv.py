@@ -92,10 +92,14 @@ class Conv2d(Function):
         x, weight, factor, *_ = self.saved
         need_x, need_weight, need_bias, *_ = self.needs_input_grad  # the first layer's x, the images, needs none
         return (
-            self.run(conv2d_grad_x, grad_out, x.shape, factor, *self.geometry) if need_x else None,
+            self.grad_x(grad_out, x, factor) if need_x else None,
             self.run(conv2d_grad_weight, grad_out, x, weight.shape, *self.geometry) if need_weight else None,
             self.run(conv2d_grad_bias, grad_out) if need_bias else None,
         )
+
+    def grad_x(self, grad_out: Array, x: Array, factor: Array) -> Array:
+        """The gradient of x; conv_batchnorm.py does more in the same pass."""
+        return self.run(conv2d_grad_x, grad_out, x.shape, factor, *self.geometry)
 
 
 @float32(factors=(1,))

@@ -5,6 +5,7 @@ from typing import Any
 from ..contract import check_writeable
 from ..precision import wide_dtype
 from ..settings import real
+from ..types import Array
 from ..variable import Variable
 from .arguments import check_tensors
 
@@ -16,14 +17,17 @@ def checked_apply(
     training: bool,
     momentum: float,
     eps: float,
+    moments: tuple[Array, Array] | None = None,
 ) -> Any:
     """``node.apply(*inputs, ...)``, the result of the op `node`, a subclass of BatchNorm.
 
     inputs: (input, weight, bias), and what else the op takes. running: (running_mean, running_var).
+    moments: (mean, variance) of the input, if they are known.
     """
     op, arrays = node.op, _checked(node.op, inputs, running, training)
     numbers = {"momentum": real(op, "momentum", momentum), "eps": real(op, "eps", eps, at_least=0)}
-    result = node.apply(*inputs, running=arrays, training=training, **numbers)
+    known = {} if moments is None else {"moments": moments}  # not every op takes them
+    result = node.apply(*inputs, running=arrays, training=training, **numbers, **known)
     for tensor in running if training else ():  # a graph that has read them shall know that they have changed
         if tensor is not None:
             tensor.version.count += 1  # as for a change in place (versions.py)

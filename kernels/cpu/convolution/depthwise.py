@@ -27,10 +27,10 @@ FORWARD, GRAD_X, GRAD_WEIGHT = range(3)
 LEAST_NUMBERS = 1 << 16  # of an image, below which a band of it is not worth waking a thread for; 256 KB of float32
 
 
-def conv2d_forward(x, weight, bias, geometry, residual=None, relu=False):
+def conv2d_forward(x, weight, bias, geometry, residual=None, relu=False, look=None):
     """y (N, OH, OW, C) for x (N, H, W, C) and weight (C, 1, KH, KW)."""
     y = memory.empty((len(x), *geometry.out_size, geometry.channels), x.dtype)
-    _convolve(FORWARD, y, x, weight, Epilogue.of(bias, residual, relu), geometry)
+    _convolve(FORWARD, y, x, weight, Epilogue.of(bias, residual, relu, look), geometry)
     return y
 
 

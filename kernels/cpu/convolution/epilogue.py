@@ -2,32 +2,82 @@
 
 A pass over y of its own would read it from memory again, and write it once more: for 64 channels of 56 x 56 pixels that
 takes as long as a 1x1 convolution of them. So each algorithm calls its Epilogue for a cache block of rows of y.
+
+A batch norm beside the convolution has its own reasons to look at y (conv_batchnorm.py): `look` is called with the block
+as it is stored, and what it finds is kept until all of y has been seen.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..machine import threads
 from ..machine.jit import jit
 
 
 class Epilogue(NamedTuple):
-    """bias: (OC,) or None; residual: flat, in y's order, or None; relu: whether there is one."""
+    """bias: (OC,) or None; residual: flat, in y's order, or None; relu: whether there is one; look: a Look, or None."""
 
     bias: np.ndarray | None
     residual: np.ndarray | None = None
     relu: bool = False
+    look: Any = None
 
     @classmethod
-    def of(cls, bias, residual, relu):
+    def of(cls, bias, residual=None, relu=False, look=None):
         """residual: (N, OH, OW, OC), C-contiguous, or None."""
-        return cls(bias, None if residual is None else residual.reshape(-1), relu)
+        return cls(bias, None if residual is None else residual.reshape(-1), relu, look)
 
     def apply(self, y, rows, columns, first=0):
         """To rows of y, (flat, where they begin, how far they are apart), for the `columns` filters from `first` on."""
-        bias, residual, relu = self
+        bias, residual, relu, look = self
         if bias is not None or residual is not None or relu:
             finish(y, (rows, columns), None if bias is None else bias[first : first + columns], residual, relu)
+        if look is not None:
+            look.at_block(y, rows, columns)
+
+    def apply_to_all(self, y):
+        """To y (N, OH, OW, OC), of an algorithm that has no epilogue; what there is to see is seen later."""
+        rows, columns = y.size // max(1, y.shape[-1]), y.shape[-1]
+        flat, without = y.reshape(-1), self._replace(look=None)
+        least = threads.LEAST // max(1, columns)
+        threads.run_chunks(lambda i, j: without.apply((flat, i * columns, columns), j - i, columns), rows, least)
+
+    def forget(self):
+        """Some rows have become others since: what a look has found is worth nothing."""
+        if self.look is not None:
+            self.look.found = {}
+
+
+NOTHING = Epilogue(None)
+
+
+class Look:
+    """What a look at each row of y (M, OC) finds, block by block, while that is in the cache.
+
+    see(block, start): what it finds in a block, rows start ... of y; it may change them, if a second look then finds
+    the same and changes nothing.
+    """
+
+    def __init__(self, see):
+        self.see, self.found = see, {}  # found: {(first row, row behind the last): what was found}
+
+    def at_block(self, y, rows, columns):
+        """y: (flat, where the block begins, how far its rows are apart). At some of the columns nobody looks yet."""
+        flat, at, row = y
+        if columns == row:
+            self._see(flat.reshape(-1, row), at // row, at // row + rows)
+
+    def results(self, y):
+        """What was found in y (M, OC), in the order of its rows; what no block has shown is looked at now."""
+        if sum(stop - start for start, stop in self.found) != len(y):
+            self.found = {}
+            least = threads.LEAST // max(1, y.shape[1])
+            threads.run_chunks(lambda start, stop: self._see(y, start, stop), len(y), least)
+        return [self.found[rows] for rows in sorted(self.found)]
+
+    def _see(self, y, start, stop):
+        self.found[start, stop] = self.see(y[start:stop], start)
 
 
 @jit

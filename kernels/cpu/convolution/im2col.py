@@ -23,12 +23,12 @@ from .epilogue import Epilogue
 from .windows import filters_gradient, filters_of, phases, windows_of
 
 
-def conv2d_forward(x, weight, bias, geometry, residual=None, relu=False):
+def conv2d_forward(x, weight, bias, geometry, residual=None, relu=False, look=None):
     """y (N, OH, OW, OC) for x (N, H, W, C) and weight (OC, C/groups, KH, KW)."""
     filters = geometry.filters
     y = memory.empty((len(x), *geometry.out_size, filters), x.dtype)
     windows, results, count = windows_of(x, geometry), y.reshape(-1), filters // geometry.groups  # count: of a group
-    depth, epilogue = windows.depth, Epilogue.of(bias, residual, relu)
+    depth, epilogue = windows.depth, Epilogue.of(bias, residual, relu, look)
 
     def work(start, stop, left, right):  # of the places, and of the group's filters
         for first, last in windows.blocks(start, stop):

@@ -17,7 +17,7 @@ from ..gemm.matmul import SUMMANDS, multiply, padded, panels, width
 from ..gemm.shares import share
 from ..gemm.transposed import multiply_transposed, transposing_space
 from ..machine import memory, threads
-from .epilogue import Epilogue
+from .epilogue import NOTHING, Epilogue
 from .windows import filters_gradient
 
 BLOCK_NUMBERS = 1 << 17  # of y, 512 KB, which are in the second cache when the epilogue comes
@@ -25,20 +25,20 @@ MANY = 4  # pixels for each filter, or channel: then it costs less to add up sum
 LEAST_ROWS = 252  # of y in a block, whole register tiles, so that the weights are read for many of them
 
 
-def conv2d_forward(x, weight, bias, geometry, residual=None, relu=False):
+def conv2d_forward(x, weight, bias, geometry, residual=None, relu=False, look=None):
     """y (N, H, W, OC) for x (N, H, W, C) and weight (OC, C, 1, 1)."""
     filters, channels = geometry.filters, geometry.channels
     # row k of b = weight^T is channel k: neighbouring weights of a filter; filters are `channels` numbers apart
     b = panels("pointwise.b", weight, 0, (1, 1, channels), (1, 1, 1), filters, channels)
-    return _rows_times(x, b, Epilogue.of(bias, residual, relu), channels, filters)
+    return _rows_times(x, b, Epilogue.of(bias, residual, relu, look), channels, filters)
 
 
-def conv2d_grad_x(grad_out, weight, geometry):
-    """grad_x (N, H, W, C) from grad_out (N, H, W, OC)."""
+def conv2d_grad_x(grad_out, weight, geometry, epilogue=NOTHING):
+    """grad_x (N, H, W, C) from grad_out (N, H, W, OC), with the epilogue."""
     filters, channels = geometry.filters, geometry.channels
     # row k of b = weight is filter k, as it lies
     b = panels("pointwise.b", weight, 0, (1, 1, filters), (1, 1, channels), channels, 1)
-    return _rows_times(grad_out, b, Epilogue(None), filters, channels)
+    return _rows_times(grad_out, b, epilogue, filters, channels)
 
 
 def conv2d_grad_weight(grad_out, x, geometry):

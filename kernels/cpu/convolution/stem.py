@@ -83,12 +83,12 @@ def _bands(start, stop, height, most):
         start += last - first
 
 
-def conv2d_forward(x, weight, bias, geometry, residual=None, relu=False):
+def conv2d_forward(x, weight, bias, geometry, residual=None, relu=False, look=None):
     """y (N, OH, OW, OC) for x (N, H, W, C) and weight (OC, C, KH, KW)."""
     (height, width), taps, filters = geometry.out_size, geometry.taps, geometry.filters
     y = memory.empty((len(x), height, width, filters), x.dtype)
     area, line, results = math.prod(taps), width * filters, y.reshape(-1)  # line: numbers of a row of outputs
-    frames, channels, epilogue = _Frames(x, geometry), geometry.channels, Epilogue.of(bias, residual, relu)
+    frames, channels, epilogue = _Frames(x, geometry), geometry.channels, Epilogue.of(bias, residual, relu, look)
     # b (KH*KW*C, OC): rows are counted (u, v, c) as pixels lie, in a filter (c, u, v)
     b = panels("stem.b", weight, 0, (*taps, channels), (taps[1], 1, area), filters, channels * area)
     rows = max(1, BAND_NUMBERS // (frames.distances[1] + line))  # of outputs, in a band

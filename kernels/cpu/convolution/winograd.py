@@ -52,7 +52,7 @@ from ..gemm.transposed import transposing_space
 from ..machine import memory, threads
 from ..machine.kept import kept, plain
 from . import im2col
-from .epilogue import Epilogue
+from .epilogue import NOTHING, Epilogue
 from .outliers import mark_outliers
 from .winograd_tiles import TILE, Tiling, collect_filters, cut, join, multiply_places, spread_filters, sum_places
 
@@ -77,24 +77,28 @@ def pays(images, geometry, u_is_kept=False):
     return work < images * math.prod(geometry.out_size) * math.prod(taps) * channels * filters
 
 
-def conv2d_forward(x, weight, bias, geometry, residual=None, relu=False):
+def conv2d_forward(x, weight, bias, geometry, residual=None, relu=False, look=None):
     """y (N, OH, OW, K) for x (N, H, W, C) and weight (K, C, R, R), R 3 or 5."""
-    epilogue = Epilogue.of(bias, residual, relu)
+    epilogue = Epilogue.of(bias, residual, relu, look)
     y, found = _convolve(x, weight, epilogue, geometry.out_size, geometry.before, turned=False)
     if found.any():  # a number stands out in these images: once more
         residual = None if residual is None else residual[found]
         y[found] = im2col.conv2d_forward(x[found], weight, bias, geometry, residual, relu)
+        epilogue.forget()
     return y
 
 
-def conv2d_grad_x(grad_out, weight, geometry):
-    """grad_x (N, H, W, C), by the same road: grad_out (N, OH, OW, K), and the filters turned by 180 degrees."""
+def conv2d_grad_x(grad_out, weight, geometry, epilogue=NOTHING):
+    """grad_x (N, H, W, C) by the same road: grad_out (N, OH, OW, K), the filters turned by 180 degrees, an epilogue."""
     # a pixel at the edge was seen through the last tap by the output `last - before` beyond it
     last = weight.shape[-1] - 1
     corner = last - geometry.before[0], last - geometry.before[1]
-    grad_x, found = _convolve(grad_out, weight, Epilogue(None), geometry.size, corner, turned=True)
+    grad_x, found = _convolve(grad_out, weight, epilogue, geometry.size, corner, turned=True)
     if found.any():
         grad_x[found] = im2col.conv2d_grad_x(grad_out[found], weight, geometry)
+        if epilogue.residual is not None:
+            grad_x[found] += epilogue.residual.reshape(grad_x.shape)[found]
+        epilogue.forget()
     return grad_x
 
 
