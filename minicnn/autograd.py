@@ -9,8 +9,8 @@ gradient, leaves the *instance* behind as a node of the graph: it knows its inpu
 
 Why the order matters: the output of Conv2d is used twice above. Its gradient is the *sum* over both uses, so
 Conv2d may go backwards only after ReLU and Add have both done so. ``topological_order`` guarantees that; a plain
-recursion from the loss would visit Conv2d twice, once with each half. The walk keeps the running sums in a
-local dictionary, so a gradient is left behind on leaves only (and on results that were asked to keep theirs,
+recursion from the loss would visit Conv2d twice, once with each half. The walk keeps the running sums to itself
+(``gradparts.py``), so a gradient is left behind on leaves only (and on results that were asked to keep theirs,
 ``retain_grad``), and it uses no recursion, so a graph may be as deep as memory allows.
 
 Gradients are first-order: ``backward`` methods work on arrays and build no graph of their own. What is not on this
@@ -27,11 +27,8 @@ from .contract import check_inputs, check_methods, check_saved, checked_result, 
 from .device import current_tier, device_of, implementation, naming_memory_errors, share_memory
 from .gradhooks import arrived, awaited, call_hooks
 from .gradmode import is_grad_enabled
-<<<<<<< HEAD
-from .listening import listener
-=======
 from .gradparts import Parts
->>>>>>> 19af897 (A convolution and the batch norms beside it do each other's first passes while numbers are in the cache)
+from .listening import listener
 from .precision import BFLOAT16, narrow, wide, widened
 from .types import Array
 from .variable import Variable, is_float

@@ -53,4 +53,4 @@ class Parts:
 
     def is_last(self, node: Any) -> bool:
         """Whether one part is missing, and the whole gradient is for `node` alone: no tensor shall keep it."""
-        return self._awaited[node] == 1 and not node.freed and not (node.retaining and node.retaining())
+        return self._awaited[node] == 1 and not node.freed and (node.retaining is None or node.retaining() is None)

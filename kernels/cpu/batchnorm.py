@@ -14,8 +14,8 @@ gradient in the same passes; the ReLU itself costs no bytes. On their own, the s
 forward and 3e backward. grad_residual is the gradient behind the ReLU, grad_out where y > 0: the first pass backward
 leaves it for the second. Without a residual nobody else wants it, and both passes work out the sign of y again from x.
 
-The loops backward are in normalisation/gradient.py, mean and variance in normalisation/statistics.py. Where a convolution
-stands before the batch norm, or behind it, it does the first line and the third while its result is in the cache:
+The loops backward are in normalisation/gradient.py, mean and variance in normalisation/statistics.py. A convolution
+before the batch norm, or behind it, does the first line, or the third, while its result is in the cache:
 conv_batchnorm.py.
 """
 

@@ -1,4 +1,5 @@
-"""Layers one after the other, of which a ReLU runs as one op with the batch norm or the convolution before it."""
+"""Layers one after the other, of which a ReLU runs as one op with the batch norm or the convolution before it, and a
+convolution beside a batch norm."""
 
 from collections.abc import Callable
 from typing import Any, TypeGuard, TypeVar
@@ -20,17 +21,18 @@ def chain(x: Tensor, *layers: Module, residual: Tensor | None = None) -> Any:
     """x through the layers; `residual`, if there is one, is added before the last of them.
 
     Batch norm, or a convolution, and a ReLU behind it become one op, which adds the residual, too, and saves passes
-    over memory: unless somebody looks at what passes between them. Layers that have hooks (``nn.watch`` gives them
-    some), are of classes of a user's own, or have another ``forward``, are called. So is a SyncBatchNorm, whose
-    statistics are not those of x alone. An Identity is passed over: ``fuse`` leaves one where a batch norm was.
+    over memory; a convolution and the batch norm behind it save more of them (ops/conv_batchnorm.py): unless somebody
+    looks at what passes between them. Layers that have hooks (``nn.watch`` gives them some), are of classes of a user's
+    own, or have another ``forward``, are called. So is a SyncBatchNorm, whose statistics are not those of x alone. An
+    Identity is passed over: ``fuse`` leaves one where a batch norm was.
     """
     waiting: list[Any] = [layer for layer in layers[:-1] if not _is_plain(layer, Identity)]
     waiting += layers[-1:]  # whatever it is, the residual comes before it
     while waiting:
         layer, norm = waiting.pop(0), None
-        if waiting and _is_plain(layer, Conv2d) and _is_plain(waiting[0], BatchNorm2d):
-            if len(waiting) > 1 or residual is None:  # what is added before a last batch norm comes between the two
-                norm = waiting.pop(0)
+        together = waiting and _is_plain(layer, Conv2d) and _is_plain(waiting[0], BatchNorm2d)
+        if together and (len(waiting) > 1 or residual is None):  # else the residual comes between the two
+            norm = waiting.pop(0)
         op = _with_relu(norm or layer) if waiting and _is_plain(waiting[0], ReLU) else None
         if op:
             del waiting[0]  # the ReLU: done by the fused op

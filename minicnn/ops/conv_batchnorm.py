@@ -4,8 +4,8 @@
 
 Batch norm does little with each number, but has to see all of them first: z once for the statistics, before it can be
 normalised, and backward the gradient of y and z once for two sums, before grad_z can be made of them. By themselves
-these passes take as long as z takes to come out of memory. But the convolution has z in the cache while it makes it, and
-the convolution behind has the gradient of y there while it makes that. So each does the other's first pass.
+these passes take as long as z takes to come out of memory. But the convolution has z in the cache while it makes it,
+and the one behind has the gradient of y there while it makes that. So each does the other's first pass.
 
 Forward   z = conv2d(x)     mean, var of z's channels, from the convolution     y as in batchnorm.py
 Backward  of the convolution: conv.py's grad_weight and grad_bias. Its grad_x
@@ -13,7 +13,7 @@ Backward  of the convolution: conv.py's grad_weight and grad_bias. Its grad_x
           2. if it is the last use of x, and x came out of batch_norm_relu: becomes the gradient behind that ReLU,
                  behind = grad where x > 0, else 0        (x is the y of that page)
              and gives that batch norm's grad_bias = sum behind and grad_weight = sum behind * x_hat
-          The batch norm then goes on with its second pass. (autograd.py's walk knows which uses have been: gradparts.py)
+          The batch norm then goes on with its second pass. (gradparts.py: how a node knows what other uses have given)
           All numbers are those of conv.py and batchnorm.py, but for the order in which sums are added up.
 Where     On the processor, in float32 and float64. On a GPU, and in bfloat16, each op goes by itself.
 Saves     what conv.py and batchnorm.py save
@@ -53,19 +53,20 @@ def conv2d_batch_norm(
     conv: the arguments of ``conv2d`` behind the input, norm: those of ``batch_norm``.
     """
     weight, bias, *numbers = conv
-    running_mean, running_var, scale, shift, *options = norm  # options: training, momentum, eps
+    running_mean, running_var, scale, shift, training, momentum, eps = norm
     input, moments = as_factor(input), None
-    if options[0] and is_grad_enabled() and device_of(input.data) == "cpu" and input.data.dtype != BFLOAT16:
+    if training and is_grad_enabled() and device_of(input.data) == "cpu" and input.data.dtype != BFLOAT16:
         geometry = checked_geometry("conv2d", (input, weight, bias), *numbers)
         z = Conv2dBesideNorm.apply(input, weight, bias, **geometry)
         moments = z.node and z.node.moments
     else:
         z = conv2d(input, *conv)
-    if not relu:
-        return checked_apply(BatchNorm, (z, scale, shift), (running_mean, running_var), *options, moments)
-    check_residual(z, residual)
-    inputs = z, scale, shift, residual
-    return checked_apply(BatchNormReLU, inputs, (running_mean, running_var), *options, moments)
+    node: type[BatchNorm] = BatchNorm
+    inputs: tuple[Any, ...] = (z, scale, shift)
+    if relu:
+        check_residual(z, residual)
+        node, inputs = BatchNormReLU, (*inputs, residual)
+    return checked_apply(node, inputs, (running_mean, running_var), training, momentum, eps, moments)
 
 
 class Conv2dBesideNorm(Conv2d):
@@ -106,9 +107,9 @@ def conv2d_grad_x_completed(
 ) -> tuple[Array, tuple[Array, Array] | None]:
     """(grad, sums): conv2d_grad_x + added; if x is a batch norm's and a ReLU's y, behind that ReLU, and the two sums.
 
-    geometry: (stride, padding, dilation, groups); added: the gradient of other uses of x, or None; norm: of that batch
-    norm (its x, y, weight, bias, mean, inv_std), or None, and then there are no sums. y may be None: its sign is that of
-    weight * x_hat + bias.
+    geometry: (stride, padding, dilation, groups); added: the gradient of other uses of x, or None; norm: (x, y,
+    weight, bias, mean, inv_std) of that batch norm, or None, and then there are no sums; its y may be None, and has the
+    sign of weight * x_hat + bias.
     """
     grad = conv2d_grad_x(grad_out, x_shape, weight, *geometry)
     if added is not None:

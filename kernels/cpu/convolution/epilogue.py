@@ -3,8 +3,8 @@
 A pass over y of its own would read it from memory again, and write it once more: for 64 channels of 56 x 56 pixels that
 takes as long as a 1x1 convolution of them. So each algorithm calls its Epilogue for a cache block of rows of y.
 
-A batch norm beside the convolution has its own reasons to look at y (conv_batchnorm.py): `look` is called with the block
-as it is stored, and what it finds is kept until all of y has been seen.
+A batch norm beside the convolution has its own reasons to look at y (conv_batchnorm.py): its Look sees the block as it
+is stored, and keeps what it has found until all of y has been seen.
 """
 
 from typing import Any, NamedTuple

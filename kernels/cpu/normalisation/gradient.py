@@ -13,6 +13,7 @@ from ..machine.jit import jit
 from ..machine.layout import behind_channels, channels_last, contiguous
 from .rows import BLOCK_ROWS, TOGETHER, chunks, folded, least, matrix_of
 
+
 def scale_of(inv_std, weight):
     """What x - mean is multiplied by, (C,)."""
     return contiguous(inv_std) if weight is None else inv_std * weight

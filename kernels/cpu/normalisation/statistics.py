@@ -46,14 +46,16 @@ def mean_and_variance(x):
         parts[i] = part_of(matrix[slice(*shares[i])])
 
     threads.run(work, len(shares))
-    return of_parts([Part(n, *pair) for n, *both in parts for pair in zip(*(_split(a, together) for a in both))], x)
+    if together > 1:  # rows that were one
+        parts = [one for part in parts for one in _split(part, together)]
+    return of_parts(parts, x)
 
 
 def of_parts(parts, x):
     """(mean, biased variance), each (C,), of all rows of x, which lie in the parts: Chan, Golub and LeVeque's sums."""
     mean, distance, count = np.zeros(x.shape[1]), np.zeros(x.shape[1]), 0
     if parts:
-        counts, means, distances = map(np.array, zip(*parts))
+        counts, means, distances = map(np.array, zip(*parts, strict=True))
         count, counts = counts.sum(), counts[:, None]  # (parts, 1)
         mean = (counts * means).sum(axis=0) / count
         distance = (distances + counts * np.square(means - mean)).sum(axis=0)
@@ -64,8 +66,10 @@ def of_parts(parts, x):
     return mean.astype(dtype), (distance / max(1, count)).astype(dtype)
 
 
-def _split(array, together):
-    return array.reshape(together, -1)
+def _split(part, together):
+    """A part of so many rows that were taken for one, as that many parts."""
+    pairs = zip(part.mean.reshape(together, -1), part.distance.reshape(together, -1), strict=True)
+    return [Part(part.count, mean, distance) for mean, distance in pairs]
 
 
 @jit
