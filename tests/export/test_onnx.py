@@ -213,14 +213,14 @@ def test_every_op_with_nodes_is_tried():
 
 
 def test_no_op_is_forgotten():
-    """One of minicnn's has nodes, or is known to have none."""
+    """One of minicnn's has nodes, or is known to have none; Conv2dBesideNorm is training's Conv2d."""
     pages = [importlib.import_module(f"minicnn.ops.{page.name}") for page in pkgutil.iter_modules(minicnn.ops.__path__)]
     classes = {value for page in pages for value in vars(page).values() if inspect.isclass(value)}
     without = {
         each.__name__ for each in classes - NODES.keys() - {minicnn.Function} if issubclass(each, minicnn.Function)
     }
     assert {name for name in without if not name.endswith(("Loss", "Entropy"))} == {
-        "AllGather", "AllReduce", "Dropout", "FloorDivide", "ReduceScatter", "Remainder",
+        "AllGather", "AllReduce", "Conv2dBesideNorm", "Dropout", "FloorDivide", "ReduceScatter", "Remainder",
     }  # fmt: skip
 
 
