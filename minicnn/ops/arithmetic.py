@@ -20,7 +20,7 @@ Backward  add   grad_a = g          grad_b = g
           An input that was broadcast was used many times: its gradient is summed over the axes it was stretched along.
 Saves     what the formulas name
 Mirrors   of residual_add: kernels/cpu/arithmetic.py   kernels/numba_cuda/arithmetic.py   kernels/cuda/arithmetic.cu
-          The rest is plain array arithmetic, on either array library
+          (and of add, for bfloat16 arrays of one shape). The rest is plain array arithmetic, on either array library
 Test      tests/ops/test_arithmetic.py
 """
 
@@ -31,6 +31,7 @@ from typing import Any
 import numpy as np
 
 from ..autograd import Function
+from ..precision import BFLOAT16, narrow, wide
 from ..types import Array, Shape
 from ..variable import V, Variable, is_float
 from .arguments import check_tensors
@@ -148,9 +149,15 @@ def residual_add_forward(x: Array, y: Array) -> Array:
 
 
 class Add(Function):
+    takes_bfloat16 = True
+
     def forward(self, a, b):
         self.shapes = a.shape, b.shape
-        return a + b  # NumPy broadcasts
+        if BFLOAT16 not in (a.dtype, b.dtype):
+            return a + b  # NumPy broadcasts
+        if a.dtype == b.dtype and a.shape == b.shape:  # without float32 copies
+            return self.run(residual_add_forward, a, b)
+        return narrow(wide(a) + wide(b))
 
     def backward(self, grad_out):
         # grad_out itself where nothing was broadcast
@@ -285,4 +292,5 @@ def unbroadcast(grad: Array, shape: Shape) -> Array:
     extra = grad.ndim - len(shape)  # axes that broadcasting put in front: (3,) beside (2, 3)
     # and those that it stretched from 1: (2, 1) beside (2, 3). reshape puts the 1 back
     stretched = tuple(extra + i for i, n in enumerate(shape) if n == 1 and grad.shape[extra + i] != 1)
-    return total(grad, (*range(extra), *stretched)).reshape(shape)
+    summed = total(wide(grad), (*range(extra), *stretched)).reshape(shape)
+    return narrow(summed) if grad.dtype == BFLOAT16 else summed  # rounded once

@@ -65,7 +65,7 @@ def test_every_op_has_a_mirror_of_its_name_and_arguments(reference, device, tier
 @pytest.mark.parametrize(
     "a_is_transposed, b_is_transposed", [(False, False), (False, True), (True, False), (True, True)]
 )
-@settings(max_examples=40)  # 28 times
+@settings(max_examples=20)  # for each of 64 kinds
 @given(rows=SIZES, columns=SIZES, depth=SIZES | st.just(0), biased=st.booleans(), seed=st.integers(0, 2**32 - 1))
 def test_products(kernel, dtype, a_is_transposed, b_is_transposed, rows, columns, depth, biased, seed):
     rng = np.random.default_rng(seed)
@@ -124,6 +124,7 @@ RUNGS = conv.conv2d_by_direct_sums, conv.conv2d_by_im2col, conv.conv2d_by_implic
 
 
 @pytest.mark.parametrize("rung", RUNGS)
+@settings(max_examples=60)  # conv2d_forward has those of tests/ops/test_conv.py, too
 @given(case=convolutions())
 def test_convolutions(rung, case):
     options = case.options

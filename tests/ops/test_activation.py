@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from checks import check_close, check_equals_torch, check_float32, check_gradients, forward, gradient, raises
 from hypothesis import given
-from strategies import ONE_SHAPE, away_from_zero, cases
+from strategies import ONE_SHAPE, a_quarter, away_from_zero, cases
 
 import minicnn.functional as F
 from minicnn import Tensor
@@ -14,23 +14,27 @@ every_activation = pytest.mark.parametrize("function", ACTIVATIONS)
 
 
 @every_activation
+@a_quarter
 @given(case=cases(ONE_SHAPE))
 def test_gradients(place, function, case):
     check_gradients(place, function, case.arrays(away_from_zero))
 
 
 @every_activation
+@a_quarter
 @given(case=cases(ONE_SHAPE))
 def test_equals_torch(place, torch, function, case):
     check_equals_torch(place, function, getattr(torch.nn.functional, function.__name__), case.arrays(away_from_zero))
 
 
 @every_activation
+@a_quarter
 @given(case=cases(ONE_SHAPE))
 def test_float32(place, function, case):
     check_float32(place, function, case.arrays(away_from_zero))
 
 
+@a_quarter
 @given(case=cases(ONE_SHAPE, layouts=("C", "F", "negative stride", "sliced", "channels last")))
 def test_inplace_relu_in_a_graph(place, case):
     """On a result, not on a leaf: (2 x) is overwritten."""
@@ -58,6 +62,7 @@ SLOPES = [0.2, 0.0, -0.5, 3.0]
 
 
 @pytest.mark.parametrize("slope", SLOPES)
+@a_quarter
 @given(case=cases(ONE_SHAPE))
 def test_slopes_of_leaky_relu(place, torch, slope, case):
     arrays = case.arrays(away_from_zero)
@@ -79,6 +84,7 @@ def test_leaky_relu_where_pytorch_decides(place, torch):
         np.testing.assert_array_equal(grad, theirs.grad.numpy())
 
 
+@a_quarter
 @given(case=cases(ONE_SHAPE, layouts=("C", "F", "negative stride", "sliced", "channels last")))
 def test_inplace_leaky_relu_in_a_graph(place, case):
     check_gradients(place, lambda x: F.leaky_relu(x * 2, 0.1, inplace=True), case.arrays(away_from_zero))
@@ -108,6 +114,7 @@ def below_between_and_above(rng, shape):
     return rng.choice([-3.0, 3.0, 9.0], shape) + rng.uniform(-2.5, 2.5, shape)
 
 
+@a_quarter
 @given(case=cases(ONE_SHAPE))
 def test_relu6_on_both_sides_of_6(place, torch, case):
     arrays = case.arrays(below_between_and_above)

@@ -16,11 +16,12 @@ from checks import (
 )
 from hypothesis import given
 from hypothesis import strategies as st
-from strategies import ONE_SHAPE, TWO_BROADCAST_SHAPES, TWO_EQUAL_SHAPES, away_from_zero, cases, positive
+from strategies import ONE_SHAPE, TWO_BROADCAST_SHAPES, TWO_EQUAL_SHAPES, a_quarter, away_from_zero, cases, positive
 
 import minicnn.functional as F
 from minicnn import Tensor, autograd
 from minicnn.device import current_tier
+from minicnn.precision import BFLOAT16
 
 BINARY = [operator.add, operator.sub, operator.mul, operator.truediv]
 UNARY = {
@@ -37,36 +38,42 @@ POWERS = st.sampled_from([-2, -0.5, 0, 1, 2, 3, 0.75])
 
 
 @every_operator
+@a_quarter
 @given(case=cases(TWO_BROADCAST_SHAPES))
 def test_gradients(place, function, case):
     check_gradients(place, function, case.arrays(away_from_zero))
 
 
 @every_operator
+@a_quarter
 @given(case=cases(TWO_BROADCAST_SHAPES))
 def test_equals_torch(place, torch, function, case):
     check_equals_torch(place, function, function, case.arrays(away_from_zero))
 
 
 @every_operator
+@a_quarter
 @given(case=cases(TWO_BROADCAST_SHAPES))
 def test_float32(place, function, case):
     check_float32(place, function, case.arrays(away_from_zero))
 
 
 @every_unary
+@a_quarter
 @given(case=cases(ONE_SHAPE))
 def test_gradients_of_one_argument(place, function, case):
     check_gradients(place, function, case.arrays(positive))
 
 
 @every_unary
+@a_quarter
 @given(case=cases(ONE_SHAPE))
 def test_one_argument_equals_torch(place, torch, function, case):
     check_equals_torch(place, function, function, case.arrays(positive))
     check_float32(place, function, case.arrays(positive))
 
 
+@a_quarter
 @given(case=cases(ONE_SHAPE), exponent=POWERS)
 def test_powers(place, torch, case, exponent):
     check_gradients(place, lambda x: x**exponent, case.arrays(positive))
@@ -84,12 +91,29 @@ def test_one_tensor_on_both_sides(place):
     check_close(gradient(place, lambda x: x * x - x / x, np.array([3.0, -2.0])), np.array([6.0, -4.0]), 1e-15)
 
 
+@a_quarter
 @given(case=cases(TWO_EQUAL_SHAPES))
 def test_residual_add(place, case):
     arrays = case.arrays()
     check_close(forward(place, F.residual_add, *arrays), arrays[0] + arrays[1], 0)
     check_gradients(place, F.residual_add, arrays)
     check_float32(place, F.residual_add, arrays)
+
+
+def test_sums_of_bfloat16_numbers_are_rounded_once(place):
+    """Of one shape they are residual_add's; a gradient over stretched axes is summed in float32."""
+    rng = np.random.default_rng(0)
+    a, b, row, grad = (rng.standard_normal(shape).astype(BFLOAT16) for shape in ((40, 3), (40, 3), (1, 3), (40, 3)))
+    for other in (b, row):
+        leaves = [place.tensor(array, requires_grad=True) for array in (a, other)]
+        sums = operator.add(*leaves)
+        sums.backward(place.tensor(grad))
+        results = sums, leaves[0].grad, leaves[1].grad
+        assert {tensor.dtype for tensor in results} == {BFLOAT16}
+        of_other = grad if other is b else grad.astype("d").sum(0, keepdims=True).astype(BFLOAT16)
+        exact = (a.astype("d") + other.astype("d")).astype(BFLOAT16), grad, of_other
+        for tensor, expected in zip(results, exact, strict=True):
+            np.testing.assert_array_equal(tensor.numpy(), expected.astype("f"))
 
 
 def test_residual_add_never_broadcasts():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from checks import check_gradients, forward, gradient, raises, run
 from hypothesis import given
-from strategies import ANY_SHAPE, ONE_SHAPE, SEEDS, cases
+from strategies import ANY_SHAPE, ONE_SHAPE, SEEDS, a_quarter, cases
 
 import minicnn.functional as F
 from minicnn import Tensor, manual_seed, random
@@ -18,11 +18,13 @@ def seeded(x, **options):
     return F.dropout(x, **options)
 
 
+@a_quarter
 @given(case=cases(ONE_SHAPE))
 def test_gradients(place, case):
     check_gradients(place, seeded, case.arrays(), p=0.4)
 
 
+@a_quarter
 @given(shape=ANY_SHAPE, seed=SEEDS)
 def test_backward_uses_the_same_mask(place, shape, seed):
     manual_seed(seed)

@@ -14,7 +14,7 @@ from checks import (
 )
 from hypothesis import given
 from hypothesis import strategies as st
-from strategies import TWO_EQUAL_SHAPES, cases
+from strategies import TWO_EQUAL_SHAPES, a_quarter, cases
 
 import minicnn.functional as F
 from minicnn import Tensor
@@ -24,16 +24,19 @@ PAIRS = cases(TWO_EQUAL_SHAPES, reduction=st.sampled_from(REDUCTIONS))
 every_reduction = pytest.mark.parametrize("reduction", REDUCTIONS)
 
 
+@a_quarter
 @given(case=PAIRS)
 def test_gradients(place, case):
     check_gradients(place, F.mse_loss, case.arrays(), **case.options)
 
 
+@a_quarter
 @given(case=PAIRS)
 def test_equals_torch(place, torch, case):
     check_equals_torch(place, F.mse_loss, torch.nn.functional.mse_loss, case.arrays(), **case.options)
 
 
+@a_quarter
 @given(case=PAIRS)
 def test_float32(place, case):
     check_float32(place, F.mse_loss, case.arrays(), **case.options)

@@ -6,7 +6,7 @@ from checks import check_close, check_equals_torch, check_gradients, forward, gr
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, basic_indices
-from strategies import ONE_SHAPE, SEEDS, Case, cases
+from strategies import ONE_SHAPE, SEEDS, Case, a_quarter, cases
 
 import minicnn.functional as F
 from minicnn import Tensor, cat, stack
@@ -17,6 +17,7 @@ def check_moves_numbers(place, function, expected, x):
     check_gradients(place, function, [x])
 
 
+@a_quarter
 @given(case=cases(ONE_SHAPE), data=st.data())
 def test_permute_and_reshape(place, case, data):
     (x,) = case.arrays()
@@ -25,6 +26,7 @@ def test_permute_and_reshape(place, case, data):
     check_moves_numbers(place, lambda t: t.permute(*dims).reshape(-1), x.transpose(dims).reshape(-1), x)
 
 
+@a_quarter
 @given(case=cases(array_shapes(max_dims=4, max_side=3).map(lambda s: (s,))), data=st.data())
 def test_flatten_and_transpose_equal_torch(place, torch, case, data):
     (x,) = case.arrays()
@@ -33,6 +35,7 @@ def test_flatten_and_transpose_equal_torch(place, torch, case, data):
     check_equals_torch(place, Tensor.transpose, torch.transpose, [x], dim0=first, dim1=last - x.ndim)
 
 
+@a_quarter
 @given(shape=array_shapes(max_dims=3, max_side=4), seed=SEEDS, data=st.data())
 def test_basic_indexing(place, shape, seed, data):
     (x,) = Case((shape,), seed=seed).arrays()
@@ -61,6 +64,7 @@ def test_tensors_as_indices(place):
     check_close(gradient(place, lambda t: t[t > 15], x), np.array([0.0, 1, 1]), 0)
 
 
+@a_quarter
 @given(data=st.data(), seed=SEEDS)
 def test_cat(place, torch, data, seed):
     shape = data.draw(array_shapes(max_dims=3, max_side=3))

@@ -5,7 +5,7 @@ import pytest
 from checks import check_close, check_equals_torch, check_float32, check_gradients, forward, gradient, raises
 from hypothesis import given
 from hypothesis import strategies as st
-from strategies import TWO_EQUAL_SHAPES, cases
+from strategies import TWO_EQUAL_SHAPES, a_quarter, cases
 
 import minicnn.functional as F
 from minicnn import Tensor
@@ -15,21 +15,25 @@ REDUCED = {"reduction": st.sampled_from(REDUCTIONS)}
 PAIRS = cases(TWO_EQUAL_SHAPES, **REDUCED, beta=st.sampled_from([0, 0.1, 1.0, 1.5]))
 
 
+@a_quarter
 @given(case=PAIRS)
 def test_gradients(place, case):
     check_gradients(place, F.smooth_l1_loss, case.arrays(), **case.options)
 
 
+@a_quarter
 @given(case=PAIRS)
 def test_equals_torch(place, torch, case):
     check_equals_torch(place, F.smooth_l1_loss, torch.nn.functional.smooth_l1_loss, case.arrays(), **case.options)
 
 
+@a_quarter
 @given(case=PAIRS)
 def test_float32(place, case):
     check_float32(place, F.smooth_l1_loss, case.arrays(), **case.options)
 
 
+@a_quarter
 @given(case=cases(TWO_EQUAL_SHAPES, **REDUCED))
 def test_l1_equals_torch(place, torch, case):
     check_equals_torch(place, F.l1_loss, torch.nn.functional.l1_loss, case.arrays(), **case.options)

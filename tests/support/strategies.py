@@ -28,6 +28,11 @@ def with_settings(test, change):
         yield
 
 
+def a_quarter(test):
+    """A quarter of the usual examples: for what is done number by number, where shapes and layouts are all there is."""
+    return settings(max_examples=max(10, settings.default.max_examples // 4))(test)
+
+
 # Values
 
 

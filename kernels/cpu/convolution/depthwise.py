@@ -6,6 +6,9 @@ The same numbers for all channels of a pixel side by side: the innermost loop of
 2*KH*KW operations for each number, which lies in the first cache while the taps are gone through. Of bfloat16 images
 the sums are float32, a band of an image at a time in scratch, and rounded as they leave it.
 
+Padding is skipped: nothing is multiplied by its zeros. So a NaN or an infinity in grad_out or in a filter stays where
+pixels are, while 0 * NaN, which is NaN, reaches what sees padding on the page and in im2col.py.
+
 Source    Howard et al., "MobileNets", 2017; Sifre 2014
 """
 

@@ -105,7 +105,8 @@ def emit(builder, text, given, changed=(), made=()):
     # what is written to comes out of a register that nothing else shares; what is changed goes into it, too
     outputs = ["=&r"] * (len(changed) + len(made))
     inputs = ["r"] * len(kept) + [str(i) for i in range(len(changed))]
-    destroyed = ["~{memory}", "~{cc}", *(f"~{{tmm{i}}}" for i in range(8))]
+    # by LLVM's own names: others, as C's "cc" for the flags, it passes over without a word
+    destroyed = ["~{memory}", "~{flags}", *(f"~{{tmm{i}}}" for i in range(8))]
     values = [given[name] for name in [*kept, *changed]]
     values = [ir.Constant(WORD, value) if isinstance(value, int) else value for value in values]
     result = ir.LiteralStructType([WORD] * len(outputs)) if outputs else ir.VoidType()

@@ -16,6 +16,7 @@ calls; where nobody named "amx", the next unit is then taken.
 """
 
 import ctypes
+import errno
 import functools
 import os
 import platform
@@ -71,7 +72,9 @@ def _refused():
     if sys.platform != "linux":
         return f"only Linux is asked for tiles, and this is {platform.system()}"
     if error := _ask():
-        return f"the system refuses its tiles to this process ({os.strerror(error)})"
+        # tiles are saved on the stack of a signal's handler, which some thread may have chosen too small
+        reason = "a stack for signals is too small for them" if error == errno.ENOSPC else os.strerror(error)
+        return f"the system refuses its tiles to this process ({reason})"
     return None
 
 

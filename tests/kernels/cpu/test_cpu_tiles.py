@@ -43,6 +43,15 @@ def assembled(*of_function):
         return b"".join(bytes(section.data()) for section in file.sections() if section.is_text())
 
 
+def executed(body, *numbers):
+    """What the function gives for whole numbers of 64 bits, on this processor."""
+    module = module_of(WORD, [WORD] * len(numbers), body)
+    engine = binding.create_mcjit_compiler(module, binding.Target.from_default_triple().create_target_machine())
+    engine.finalize_object()
+    kind = ctypes.CFUNCTYPE(ctypes.c_int64, *[ctypes.c_int64] * len(numbers))
+    return kind(engine.get_function_address("f"))(*numbers)
+
+
 def tile_instructions(code):
     """[(name, tiles)] of the instructions of AMX in machine code: a prefix of three bytes, opcode, ModRM."""
     found = []
@@ -96,11 +105,21 @@ def test_registers_hold_what_their_names_say():
         outputs = tiles.emit(builder, text, given, changed=["count"], made=["sum"])
         return builder.add(builder.extract_value(outputs, 1), count)  # LLVM keeps a count of its own
 
-    module = module_of(WORD, [WORD] * 3, body)
-    engine = binding.create_mcjit_compiler(module, binding.Target.from_default_triple().create_target_machine())
-    engine.finalize_object()
-    function = ctypes.CFUNCTYPE(ctypes.c_int64, *[ctypes.c_int64] * 3)(engine.get_function_address("f"))
-    assert function(1000, 7, 5) == 1000 + 5 * 7 + 5
+    assert executed(body, 1000, 7, 5) == 1000 + 5 * 7 + 5
+
+
+@x86
+def test_llvm_keeps_no_flags_beyond_instructions_that_change_them():
+    """The addition comes first and leaves its overflow in a flag, which testq clears."""
+
+    def body(builder, x, y):
+        overflow = builder.extract_value(builder.sadd_with_overflow(x, y), 1)
+        tiles.emit(builder, "testq {x}, {x}", {"x": x})
+        with builder.if_then(overflow):
+            builder.ret(WORD(1))
+        return WORD(0)
+
+    assert executed(body, 2**62, 2**62) == 1 and executed(body, 2**62, 2**61) == 0
 
 
 @x86

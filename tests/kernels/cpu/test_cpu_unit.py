@@ -43,10 +43,15 @@ def test_the_best_there_is(processor, name):
     assert unit() == name
 
 
-def test_without_the_systems_permission_the_next_one_multiplies(processor):
-    processor(ALL, answer=errno.EPERM)
+@pytest.mark.parametrize(
+    "answer, reason",
+    [(errno.EPERM, os.strerror(errno.EPERM)), (errno.ENOSPC, "a stack for signals")],
+    ids=["not permitted", "small stack"],
+)
+def test_without_the_systems_permission_the_next_one_multiplies(processor, answer, reason):
+    processor(ALL, answer=answer)
     assert unit() == "avx512bf16"
-    assert os.strerror(errno.EPERM) in why_not("amx")
+    assert reason in why_not("amx")
 
 
 def test_other_systems_are_not_asked(processor):
