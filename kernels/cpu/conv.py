@@ -7,6 +7,8 @@ winograd.py     3x3 windows, stride 1, at least   a quarter of the multiplicatio
 stem.py         larger windows of few channels    a matrix product that copies next to nothing      1e-6
 depthwise.py    a filter for each channel         nothing to multiply as matrices                   3e-7
 im2col.py       everything else                   windows are copied together in the cache          6e-7
+few.py          few pictures by kept weights:     no Python, and no copy twice, between the cores   theirs
+few_tiles.py    in their place; winograd.py's
 bfloat16.py     all of it in bfloat16, but        products alone: units that multiply bfloat16 do   3e-7
                 depthwise.py's                    so sooner than Winograd's way is gone
 winograd16.py   winograd.py's in bfloat16, where  Winograd's way, in float32                        8e-6
@@ -30,11 +32,13 @@ from minicnn.immutable import is_immutable
 from minicnn.ops.geometry import output_size
 from minicnn.precision import BFLOAT16, takes_bfloat16, wide
 
-from .convolution import bfloat16, depthwise, im2col, pointwise, stem, winograd, winograd16
+from .convolution import bfloat16, depthwise, few, few_tiles, im2col, pointwise, stem, winograd, winograd16
 from .convolution.geometry import Geometry
 from .gemm.sums import column_sums
 from .machine.kept import plain, readable
 from .machine.layout import behind_channels, channels_last, rows
+
+OF_FEW = {pointwise: few, im2col: few, winograd: few_tiles}  # forward, of a few pictures with kept weights
 
 
 @takes_bfloat16
@@ -77,7 +81,9 @@ def _plan(x_shape, weight_shape, numbers, dtype, weight_is_kept):
     """(The geometry, the module that takes channels-last arrays); numbers: (stride, padding, dilation, groups)."""
     out_size = output_size("conv2d", x_shape[2:], weight_shape[2:], *numbers[:3])
     geometry = geometry_of(x_shape, weight_shape, out_size, *numbers)
-    return geometry, choose(x_shape[0], geometry, dtype, weight_is_kept)
+    algorithm = choose(x_shape[0], geometry, dtype, weight_is_kept)
+    of_few = OF_FEW.get(algorithm)
+    return geometry, of_few if weight_is_kept and of_few and of_few.suits(x_shape[0], geometry) else algorithm
 
 
 def geometry_of(x_shape, weight_shape, out_size, stride, padding, dilation, groups):

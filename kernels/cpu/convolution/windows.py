@@ -52,7 +52,7 @@ class Windows(NamedTuple):
             channels = self.geometry[6]  # of a pixel
             return self.images, start * channels + group * self.depth, channels
         col = memory.scratch("windows.col", ((stop - start) * self.depth,), self.images.dtype)
-        _copy_windows(self.images, col, start, stop, group, self.geometry)
+        copy_windows(self.images, col, start, stop, group, self.geometry)
         return col, 0, self.depth
 
 
@@ -172,7 +172,7 @@ def _axis(kernel, stride, padding, dilation, a):
 
 
 @jit
-def _copy_windows(x, col, start, stop, group, geometry):
+def copy_windows(x, col, start, stop, group, geometry):
     """col (stop - start, KH*KW*C/groups) = the windows at those places, counted through all images; zeros outside."""
     size, out_size, taps, stride, before, dilation, total, _, groups = geometry
     (height, width), (out_h, out_w), (taps_h, taps_w) = size, out_size, taps

@@ -69,7 +69,7 @@ def pays(images, geometry, u_is_kept=False):
     # a vector of channels must be full; a tile that sees nothing but padding would be cut from outside the image
     if taps not in ((3, 3), (5, 5)) or min(channels, filters) < 16 or max(*geometry.before, *geometry.after) >= taps[0]:
         return False
-    tiles = images * math.prod(_grid(geometry.out_size))  # of all images
+    tiles = images * math.prod(grid_of(geometry.out_size))  # of all images
     places = (taps[0] + TILE - 1) ** 2  # 36 or 64
     # at each place: the products, and what it takes to make and move the numbers of V and M, and of U
     moved = WORTH * tiles * (channels + filters) + (READING if u_is_kept else WORTH) * channels * filters
@@ -108,14 +108,14 @@ def conv2d_grad_weight(grad_out, x, geometry):
     Threads share the rows of places, 6 or 8, not the tiles: so there is one M, not one for each thread to be added up.
     """
     channels, filters, taps = geometry.channels, geometry.filters, geometry.taps[0]
-    of_x = Tiling(x.shape[1:], _grid(geometry.out_size), geometry.before, taps)
+    of_x = Tiling(x.shape[1:], grid_of(geometry.out_size), geometry.before, taps)
     of_gradients = of_x._replace(size=grad_out.shape[1:], corner=(0, 0))
     side, wide, bands = taps + TILE - 1, padded(channels, x.dtype), len(x) * of_x.grid[0]  # side: 6 or 8
     # M and W lie in the scratch of U and M, which are not wanted here
     m, m_apart = _places("winograd.u", side * side, filters * wide, x.dtype)  # M (36, K, wide)
     grad_weight = memory.empty((filters, channels, taps, taps), x.dtype)
     images, gradients = x.reshape(-1), grad_out.reshape(-1)  # (N, H, W, C) and (N, OH, OW, K) as 1-D arrays
-    x_peaks, gradient_peaks = _peaks(bands, x.dtype), _peaks(bands, x.dtype)
+    x_peaks, gradient_peaks = peaks_of(bands, x.dtype), peaks_of(bands, x.dtype)
 
     def work(top, bottom):  # of the rows of places
         places = (bottom - top) * side  # those that this thread makes
@@ -149,15 +149,15 @@ def conv2d_grad_weight(grad_out, x, geometry):
 def _convolve(x, weight, epilogue, size, corner, turned):
     """(The results (N, *size, K), in which images a number stands out: their results are wrong)."""
     n, depth, columns, taps = len(x), x.shape[3], weight.shape[1 if turned else 0], weight.shape[-1]
-    tiling, side, wide = Tiling(x.shape[1:], _grid(size), corner, taps), taps + TILE - 1, padded(columns, x.dtype)
+    tiling, side, wide = Tiling(x.shape[1:], grid_of(size), corner, taps), taps + TILE - 1, padded(columns, x.dtype)
     grid, of_results, places = tiling.grid, tiling._replace(size=(*size, columns)), side * side
     y, found = memory.empty((n, *size, columns), x.dtype), np.zeros(n, bool)
-    u = _transformed_filters(weight, turned)
+    u = transformed_filters(weight, turned)
     if u is None:  # a weight stands out: all images see it
         found[:] = True
         return y, found
     images, results = x.reshape(-1), y.reshape(-1)  # (N, H, W, depth) and (N, *size, columns) as 1-D arrays
-    peaks = _peaks(n * grid[0], x.dtype)
+    peaks = peaks_of(n * grid[0], x.dtype)
     at_one, behind = Epilogue(epilogue.bias), epilogue._replace(bias=None)
 
     def work(start, stop):  # of the bands
@@ -181,7 +181,7 @@ def _convolve(x, weight, epilogue, size, corner, turned):
     return y, found
 
 
-def _transformed_filters(weight, turned):
+def transformed_filters(weight, turned):
     """U: at each place the panels (matmul.py) of a matrix (C, K), or of (K, C) for the filters `turned` around.
 
     None if a weight stands out. Of an immutable weight it is kept (machine/kept.py).
@@ -194,7 +194,10 @@ def _transformed_filters(weight, turned):
 
     def make(space):
         flat = plain(weight).reshape(-1)
-        u, peaks = space("winograd.u", (side * side * count * depth * wide,), weight.dtype), _peaks(count, weight.dtype)
+        u, peaks = (
+            space("winograd.u", (side * side * count * depth * wide,), weight.dtype),
+            peaks_of(count, weight.dtype),
+        )
 
         how = turned, u.nbytes >= STREAMED and u.ctypes.data % REGISTER == 0
 
@@ -208,7 +211,7 @@ def _transformed_filters(weight, turned):
     return kept(weight, ("winograd.u", turned), make)
 
 
-def _grid(size):
+def grid_of(size):
     """How many tiles cover so many rows and columns of results."""
     return -(-size[0] // TILE), -(-size[1] // TILE)
 
@@ -230,6 +233,6 @@ def _buffer(tiling, channels, dtype):
     return memory.scratch("winograd.buffer", (size,), dtype)
 
 
-def _peaks(count, dtype):
+def peaks_of(count, dtype):
     """Where cut() and spread_filters() leave the largest number of each band or panel: that of each lane."""
     return np.empty(count * (REGISTER // np.dtype(dtype).itemsize), dtype)

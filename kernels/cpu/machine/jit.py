@@ -143,11 +143,14 @@ def _is_ours(function):
     return function.__module__.startswith(f"{PACKAGE}.")
 
 
-def jit(function=None, **options):
-    """``@jit`` or ``@jit(forceinline=True)``. What stands elsewhere, in a notebook say, is compiled by each process."""
+def jit(function=None, keep=True, **options):
+    """``@jit`` or ``@jit(forceinline=True)``. What stands elsewhere, in a notebook say, is compiled by each process.
+
+    keep: whether it is to be found on disk; not where other functions are among its arguments, which have no name there
+    """
     if function is None:
-        return functools.partial(jit, **options)
+        return functools.partial(jit, keep=keep, **options)
     dispatcher = numba.njit(nogil=True, error_model="numpy", **options)(function)
-    if FOLDER and _is_ours(function):
+    if FOLDER and keep and _is_ours(function):
         dispatcher._cache = Kept(function)  # there is no public way to say this
     return dispatcher

@@ -6,6 +6,7 @@ does not go back to Python; it sleeps in the system's read() of an event.
 """
 
 import platform
+import time
 
 import numba
 import numpy as np
@@ -16,19 +17,19 @@ from numba.extending import intrinsic
 
 from .jit import jit
 
-MONOTONIC = 1  # Linux's number of that clock
+MONOTONIC = getattr(time, "CLOCK_MONOTONIC", 1)  # the system's number of that clock
 PAUSES = {  # the instruction that leaves a core, for a moment, to the other thread of the same core
     "x86_64": ("llvm.x86.sse2.pause", []),
     "aarch64": ("llvm.aarch64.hint", [ir.Constant(ir.IntType(32), 1)]),
 }
 
-_clock_gettime = types.ExternalFunction("clock_gettime", types.intc(types.intc, types.voidptr))
-_read = types.ExternalFunction("read", types.intp(types.intc, types.voidptr, types.uintp))
+clock_gettime = types.ExternalFunction("clock_gettime", types.intc(types.intc, types.voidptr))
+read = types.ExternalFunction("read", types.intp(types.intc, types.voidptr, types.uintp))
 _sched_setscheduler = types.ExternalFunction("sched_setscheduler", types.intc(types.intc, types.intc, types.voidptr))
 
 
 @intrinsic
-def _pause(context):
+def pause(context):
     def emit(context, builder, signature, arguments):
         if platform.machine() in PAUSES:
             name, values = PAUSES[platform.machine()]
@@ -45,16 +46,16 @@ def keep(work, asleep, event, lowest, quiet, longest):
 
     work: [how much there is now, how often that has changed]; asleep: [whether this one is], for whoever wakes it.
     """
-    priority, word, time = np.zeros(1, np.int32), np.zeros(1, np.int64), np.zeros(2, np.int64)
+    priority, word, clock = np.zeros(1, np.int32), np.zeros(1, np.int64), np.zeros(2, np.int64)
     if _sched_setscheduler(0, lowest, priority.ctypes) != 0:
         return  # that is not allowed here
-    while _read(event, word.ctypes, 8) == 8:  # asleep until someone writes to it
+    while read(event, word.ctypes, 8) == 8:  # asleep until someone writes to it
         changes, last, now = -1, 0, 0  # as seen last, when that was, the time
         while now - last <= (longest if work[0] > 0 else quiet):
             for _ in range(16):  # between two looks at the clock
-                _pause()
-            _clock_gettime(MONOTONIC, time.ctypes)
-            now = time[0] * 1_000_000_000 + time[1]  # nanoseconds
+                pause()
+            clock_gettime(MONOTONIC, clock.ctypes)
+            now = clock[0] * 1_000_000_000 + clock[1]  # nanoseconds
             if work[1] != changes:
                 changes, last = work[1], now
         asleep[0] = 1

@@ -1,9 +1,10 @@
 """A small pool of Python threads that divide an op's images, rows or tiles among them.
 
 Each chunk of work spends its time in a compiled function or in BLAS, both of which release the interpreter's lock, so
-Python threads really run side by side. Between ops they sleep, while the cores stay awake (awake.py). BLAS's own
-threads would fight with these for the cores: the one file here that calls BLAS, linear.py, has it run one thread in
-each of its calls (blas.py).
+Python threads really run side by side. Between ops they sleep, while the cores stay awake (awake.py). Work that is one
+compiled function needs no Python in the other threads, and is begun there sooner (team.py). BLAS's own threads would
+fight with these for the cores: the one file here that calls BLAS, linear.py, has it run one thread in each of its calls
+(blas.py).
 
 What a chunk holds depends on the sizes and the number of threads only, and partial sums are added in the order of the
 chunks: results repeat bit for bit for a given number of threads, whichever thread took which chunk.
@@ -16,7 +17,7 @@ import threading
 
 from minicnn import envvars
 
-from . import awake, cores
+from . import awake, cores, team
 
 MOST = 4096  # threads; more are a slip of the pen
 LEAST = 1 << 17  # elements that a chunk of element-wise work should have, as waking a thread takes its time too
@@ -68,6 +69,16 @@ def run_chunks(work, n, least=1):
     run(lambda i: work(*limits[i]), len(limits))
 
 
+def run_compiled(work, *arguments):
+    """``work(boxes, *arguments)``: a compiled function whose stages (team.py) the workers of these boxes help with.
+
+    MemoryError if it says that one of them found no memory. Where there is no such help, it does all by itself.
+    """
+    alone = threads() == 1 or _inside.active
+    if work(team.NOBODY, *arguments) if alone else _pool.run_compiled(work, arguments):
+        raise MemoryError("no memory is left for a thread's part of an op")
+
+
 class _Inside(threading.local):
     active = False  # whether this thread is at work on a chunk
 
@@ -110,6 +121,9 @@ class _Job:
             return self.taken - 1
 
 
+_END = object()  # what a pool that is closed puts into the queue, once for each worker
+
+
 class _Pool:
     """The calling thread and size - 1 others, which are started when they are first needed."""
 
@@ -118,7 +132,8 @@ class _Pool:
         if size is not None:
             self.size = size
         self.jobs = queue.SimpleQueue()  # a job is in it once for each helper
-        self.lock = threading.Lock()
+        self.boxes = team.NOBODY  # each worker's
+        self.lock, self.compiled = threading.Lock(), threading.Lock()  # compiled: held while the boxes are in use
 
     @functools.cached_property
     def size(self):
@@ -130,12 +145,24 @@ class _Pool:
         with self.keepers:
             self._share_out(work, count)
 
+    def run_compiled(self, work, arguments):
+        if not self.compiled.acquire(blocking=False):  # another thread's op has the workers
+            return work(team.NOBODY, *arguments)
+        try:
+            with self.lock:
+                self._start()
+            with self.keepers:
+                return work(self.boxes[: self.workers], *arguments)
+        finally:
+            self.compiled.release()
+
     def _share_out(self, work, count):
         with self.lock:
             helpers = min(self.workers, count - 1)
             job = _Job(work, count, helpers)
-            for _ in range(helpers):
+            for i in range(helpers):
                 self.jobs.put(job)
+                self._call(i)
         try:
             job.help()  # the calling thread takes chunks too
         except BaseException as interrupt:  # between two chunks
@@ -150,29 +177,49 @@ class _Pool:
 
     def close(self):
         with self.lock:
-            for _ in range(self.workers):
-                self.jobs.put(None)  # a worker that takes it ends
-            self.size, self.workers = 1, 0  # whoever still comes works alone
+            for i in range(self.workers):
+                self.jobs.put(_END)  # a worker that takes it ends
+                self._call(i)
+            self.size, self.workers, self.boxes = 1, 0, team.NOBODY  # whoever still comes works alone
 
     def _start(self):
         if self.keepers is None:
             self.keepers = awake.keepers(self.size)
+        if self.workers < self.size - 1 and team.POSSIBLE and not len(self.boxes):
+            self.boxes = team.new_boxes(self.size - 1)
         while self.workers < self.size - 1:
+            box = self.boxes[self.workers] if len(self.boxes) else None  # None: it waits for jobs alone
             try:
-                threading.Thread(target=_serve, args=(self.jobs,), name="minicnn", daemon=True).start()
+                threading.Thread(target=_serve, args=(self.jobs, box), name="minicnn", daemon=True).start()
             except RuntimeError:  # the system lets this process have no more: those there are do all the work
                 break
             self.workers += 1
 
+    def _call(self, i):
+        """Have worker i look at the queue."""
+        if len(self.boxes):
+            team.call_python(self.boxes[i])
 
-def _serve(jobs):
-    while True:
-        job = jobs.get()
+
+def _serve(jobs, box):
+    calls = 0  # of this worker, that it has seen
+    while (job := jobs.get() if box is None else _next(jobs)) is not _END:
         if job is None:
-            return
+            calls = team.stand_by(box, calls)  # until there is a job of Python's; all that were put before are taken
+            continue
         job.help()
         job.leave()
         del job  # what the chunks hold must not wait here for the next job
+    if box is not None:
+        team.close(box)
+
+
+def _next(jobs):
+    """The job that was put into the queue first; None if there is none."""
+    try:
+        return jobs.get_nowait()
+    except queue.Empty:
+        return None
 
 
 def _available():
@@ -183,6 +230,8 @@ def _after_fork():
     """A forked process has only the thread that forked: it starts a pool of its own."""
     global _pool
     awake.forget()
+    for box in _pool.boxes:
+        team.close(box)
     _pool = _Pool(vars(_pool).get("size"))
 
 

@@ -2,6 +2,7 @@
 
 import copy
 import gc
+import itertools
 import pickle
 import threading
 
@@ -12,7 +13,8 @@ from test_cpu_conv import CASES, inputs
 from minicnn.immutable import immutable, is_immutable
 from minicnn.kernels.cpu import conv, conv_transpose, linear
 from minicnn.kernels.cpu.convolution import winograd16
-from minicnn.kernels.cpu.machine import kept, memory
+from minicnn.kernels.cpu.machine import kept, memory, threads
+from minicnn.kernels.cpu.machine.layout import channels_last
 from minicnn.precision import narrow, wide
 
 SOME = [name for name in CASES if "many" not in name]
@@ -66,6 +68,33 @@ def test_convolutions_in_bfloat16(name, makes, monkeypatch):
         if factor == 1:
             made = len(makes)
     assert len(makes) == made > 0
+
+
+@pytest.mark.parametrize("name", ["pointwise", "im2col", "winograd", "strided, few filters"])
+def test_few_pictures_by_any_number_of_threads(name):
+    """Compiled work that threads share by rows, filters, bands or places: the same to the last bit, twice over."""
+    few = {  # (x, weight, stride, padding): of 49 windows threads share the filters, of 784 the rows
+        "pointwise": ((1, 64, 7, 7), (160, 64, 1, 1), 1, 0),
+        "im2col": ((1, 24, 14, 14), (200, 24, 3, 3), 2, 1),
+        "winograd": ((2, 160, 13, 14), (96, 160, 3, 3), 1, 1),
+        "strided, few filters": ((1, 24, 57, 56), (40, 24, 3, 3), 2, 1),
+    }
+    x_shape, weight_shape, stride, pad = few[name]
+    geometry = (stride, stride), ((pad, pad), (pad, pad)), (1, 1), 1
+    x, weight, bias, y = inputs(x_shape, weight_shape, geometry, np.float32)
+    fixed, before = immutable(weight), threads.threads()
+    try:
+        for given in itertools.product((bias, None), (y, None), (True, False)):  # bias, residual, relu
+            results, (own, residual, relu) = [], given
+            for count in (1, 2, 3, 2):
+                threads.set_threads(count)
+                more = {"residual": None if residual is None else channels_last(residual), "relu": relu}
+                results.append(conv.convolved(x, fixed, own, geometry, **more))
+            expected = conv.convolved(x, weight, own, geometry, **more)
+            for result in results:
+                np.testing.assert_array_equal(result, expected)
+    finally:
+        threads.set_threads(before)
 
 
 def test_weights_that_winograd_leaves_alone(makes):
