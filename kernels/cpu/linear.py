@@ -8,7 +8,8 @@ that must be cut into chunks, so that each thread reads (or writes) its own rows
     grad_weight   grad_weight (OC, C)   = grad_out^T @ x       OC, or C where that is larger
 
 No chunk cuts the axis that is summed over, so there is nothing to add up. Forward makes y^T, since BLAS packs the large
-factor better when it comes first; turning it round costs no more than adding the bias.
+factor better when it comes first; turning it round costs no more than adding the bias. Of one row it is a matrix times
+a vector (gemm/vector.py).
 
 bfloat16 is multiplied by gemm/bfloat16.py. Weights are float32, and are rounded a cache block at a time: a copy of all
 of them would cross the bus twice more. The larger axis is cut here, too; with many rows, where that is theirs, it is a
@@ -25,6 +26,7 @@ from minicnn.precision import BFLOAT16, takes_bfloat16, wide
 from .conv import conv2d_forward, conv2d_grad_weight, conv2d_grad_x
 from .gemm.bfloat16 import multiply16, multiply_transposed16, padded16, panels16, store_rows16
 from .gemm.sums import column_sums
+from .gemm.vector import times_vector
 from .machine import memory, threads
 from .machine.bfloat16 import bits, rounded
 from .machine.blas import one_thread
@@ -44,6 +46,8 @@ def linear_forward(x, weight, bias):
     """y (..., OC) = x @ weight^T + bias."""
     if x.dtype == BFLOAT16:
         return _forward16(_as_rows(x), plain(wide(weight)), plain(wide(bias))).reshape(*x.shape[:-1], len(weight))
+    if math.prod(x.shape[:-1]) == 1:
+        return times_vector(plain(weight), contiguous(x).reshape(-1), plain(bias)).reshape(*x.shape[:-1], len(weight))
     transposed = _product(plain(weight), _as_rows(x).T)  # y^T (OC, N)
     y = memory.empty(transposed.shape[::-1], x.dtype)
     np.add(transposed.T, x.dtype.type(0) if bias is None else bias, out=y)  # turned round, with the bias
@@ -83,9 +87,7 @@ def _product(a, b):
     out = memory.empty((a.shape[0], b.shape[1]), a.dtype)
 
     def work(start, stop):
-        if out.shape[1] == 1:  # a matrix times a vector, which BLAS does faster if it is told
-            np.dot(a[start:stop], b[:, 0], out=out[start:stop, 0])
-        elif out.shape[0] > out.shape[1]:  # cut along I: rows of a
+        if out.shape[0] > out.shape[1]:  # cut along I: rows of a
             np.matmul(a[start:stop], b, out=out[start:stop])
         else:
             np.matmul(a, b[:, start:stop], out=out[:, start:stop])  # cut along J: columns of b

@@ -58,6 +58,10 @@ class Hooks:
         self.before: list[Hook] = []
         self.after: list[Hook] = []
 
+    def __bool__(self) -> bool:
+        """Whether there are any."""
+        return bool(self.before or self.after)
+
     def list_of(self, hook: Hook) -> list[Hook]:
         """The one of the two lists that the hook belongs to."""
         return self.before if hook.kind == "forward pre-hook" else self.after

@@ -40,7 +40,7 @@ class Module(Attributes):
         raise NotImplementedError(f"{type(self).__name__} has no forward method; write one, or call its parts")
 
     def __call__(self, *inputs: Any, **keywords: Any) -> Any:
-        if self._hooks is None:  # almost always
+        if not self._hooks:  # almost always
             return self.forward(*inputs, **keywords)  # what a subclass writes
         return self._hooks.call(self, inputs, keywords)
 

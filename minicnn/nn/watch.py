@@ -18,7 +18,7 @@ from .module import Module
 
 def is_looked_at(layer: Module) -> bool:
     """Whether a call of the layer in this thread meets a hook, of a user or of ``watch``."""
-    return layer._hooks is not None and any(layer._hooks.present())
+    return bool(layer._hooks) and any(layer._hooks.present())
 
 
 @contextlib.contextmanager

@@ -44,7 +44,10 @@ from .geometry import check_images, output_size, pair, tap
 from .linear import weight_of_passes
 from .summation import total
 
+MOST_CHECKED = 1024  # arguments of convolutions that are found to be right, and need no second look
 COL_BYTES = 8 << 20  # bytes of col at a time: so many images are taken that it fits into a processor's cache
+
+_checked: dict[tuple[Any, ...], dict[str, Any]] = {}
 
 
 def conv2d(
@@ -71,6 +74,25 @@ def checked_geometry(op: str, inputs: Any, stride: Any, padding: Any, dilation: 
     """The options of a convolution's node, after a look at all arguments; inputs: (input, weight, bias)."""
     input, weight, bias = inputs
     check_tensors(op, {"input": input, "weight": weight}, {"bias": bias})
+    key = None
+    if type(stride) is type(padding) is type(dilation) is tuple:  # as layers give them, at each call the same
+        numbers = *stride, *padding, *dilation, groups
+        if all(type(number) is int for number in numbers):  # no float, which is equal to an int
+            shapes = input.data.shape, weight.data.shape, None if bias is None else bias.data.shape
+            key = op, shapes, stride, padding, dilation, groups
+    found = _checked.get(key)
+    if found is None:
+        found = _geometry(op, inputs, stride, padding, dilation, groups)
+        if len(_checked) >= MOST_CHECKED:
+            _checked.clear()
+        if key is not None:
+            _checked[key] = found
+    return found
+
+
+def _geometry(op, inputs, stride, padding, dilation, groups):
+    """The same, of Tensors."""
+    input, weight, bias = inputs
     groups = whole(op, "groups", groups)
     _check_shapes(op, input, weight, bias, groups)  # from here on groups divides C and OC
     stride, dilation = pair(op, "stride", stride, 1), pair(op, "dilation", dilation, 1)

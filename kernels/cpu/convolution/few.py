@@ -9,7 +9,6 @@ are those of im2col.py and pointwise.py, to the last bit: sums of the same produ
 """
 
 import functools
-import itertools
 import math
 
 import numpy as np
@@ -66,25 +65,17 @@ def _plan(images, geometry, dtype, count):
     plain = geometry.taps == geometry.stride == (1, 1) and geometry.before == geometry.after == (0, 0)
     by_rows = rows >= FEW_ROWS * count or filters < wide * count
     form = IN_PLACE if plain else IN_BLOCKS if by_rows else AT_ONCE
-    windows = table(rows, count, 1) if form == AT_ONCE else np.zeros((0, 3), np.int64)
+    windows = team.table(rows, count, 1) if form == AT_ONCE else np.zeros((0, 3), np.int64)
     if by_rows:
-        products = [(start, stop, 0, filters, number) for start, stop, number in table(rows, count, TILE_ROWS)]
+        products = [(start, stop, 0, filters, number) for start, stop, number in team.table(rows, count, TILE_ROWS)]
         block = max(FEW_ROWS, BLOCK_NUMBERS // filters)
         if not plain:
             block = max(LEAST_WINDOWS, BLOCK_BYTES // (depth * dtype.itemsize))
     else:
-        products = [(0, rows, first, last, number) for first, last, number in table(filters, count, wide)]
+        products = [(0, rows, first, last, number) for first, last, number in team.table(filters, count, wide)]
         block = rows
     size = 0 if plain else rows * depth if form == AT_ONCE else len(products) * block * depth
     return form, (form, depth, filters, block), (windows, np.array(products)), size
-
-
-def table(n, count, unit):
-    """Range(n) in at most `count` equal pieces of whole units: (start, stop, number of the piece)."""
-    units = -(-n // unit)
-    limits = [min(n, i * units // count * unit) for i in range(count + 1)]
-    pieces = [(start, stop) for start, stop in itertools.pairwise(limits) if start < stop]
-    return np.array([(start, stop, i) for i, (start, stop) in enumerate(pieces)])
 
 
 @jit

@@ -17,7 +17,7 @@ from ..gemm.matmul import padded
 from ..machine import memory, team, threads
 from ..machine.jit import jit
 from . import few, winograd
-from .few import epilogue_of, finish_columns, table
+from .few import epilogue_of, finish_columns
 from .outliers import mark_outliers
 from .winograd import grid_of, peaks_of, transformed_filters
 from .winograd_tiles import TILE, Tiling, cut, join, multiply_places
@@ -55,7 +55,7 @@ def _plan(images, geometry, dtype, count):
     of_x = Tiling((*geometry.size, channels), grid, geometry.before, taps)
     of_y = of_x._replace(size=(*geometry.out_size, filters))
     bands, places = images * grid[0], side * side
-    tables = table(bands, count, 1), table(places, count, 1)
+    tables = team.table(bands, count, 1), team.table(places, count, 1)
     apart = [
         n + 16 if n * dtype.itemsize % 1024 == 0 else n for n in (bands * grid[1] * channels, bands * grid[1] * wide)
     ]

@@ -28,6 +28,8 @@ into the main thread's stack (`_bundle`), with the address of a small function t
 to know no types. Where `POSSIBLE` is False there are no such workers: the main thread does all.
 """
 
+import functools
+import itertools
 import os
 
 import numpy as np
@@ -73,6 +75,16 @@ def close(box):
 
 
 NOBODY = np.zeros((0, WORDS), np.int64)
+
+
+@functools.lru_cache(1024)
+def table(n, count, unit):
+    """range(n) in at most `count` equal pieces of whole units, of which the last may be cut: a row (start, stop, number
+    of the piece) for each."""
+    units = -(-n // unit)
+    limits = [min(n, i * units // count * unit) for i in range(count + 1)]
+    pieces = [(start, stop) for start, stop in itertools.pairwise(limits) if start < stop]
+    return np.array([(*piece, i) for i, piece in enumerate(pieces)], np.int64).reshape(len(pieces), 3)
 
 
 @jit(keep=False)  # it is compiled for each kernel, in whatever calls it, and kept as a part of that

@@ -149,10 +149,12 @@ class _Pool:
         if not self.compiled.acquire(blocking=False):  # another thread's op has the workers
             return work(team.NOBODY, *arguments)
         try:
-            with self.lock:
-                self._start()
+            if self.workers < self.size - 1:
+                with self.lock:
+                    self._start()
+            boxes = self.boxes[: self.workers] if self.workers < len(self.boxes) else self.boxes
             with self.keepers:
-                return work(self.boxes[: self.workers], *arguments)
+                return work(boxes, *arguments)
         finally:
             self.compiled.release()
 
