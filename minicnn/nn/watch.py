@@ -18,7 +18,8 @@ from .module import Module
 
 def is_looked_at(layer: Module) -> bool:
     """Whether a call of the layer in this thread meets a hook, of a user or of ``watch``."""
-    return bool(layer._hooks) and any(layer._hooks.present())
+    hooks = layer._hooks
+    return any(hooks.present()) if hooks else False  # mostly there are none
 
 
 @contextlib.contextmanager

@@ -80,7 +80,7 @@ def checked_geometry(op: str, inputs: Any, stride: Any, padding: Any, dilation: 
         if all(type(number) is int for number in numbers):  # no float, which is equal to an int
             shapes = input.data.shape, weight.data.shape, None if bias is None else bias.data.shape
             key = op, shapes, stride, padding, dilation, groups
-    found = _checked.get(key)
+    found = None if key is None else _checked.get(key)
     if found is None:
         found = _geometry(op, inputs, stride, padding, dilation, groups)
         if len(_checked) >= MOST_CHECKED:
