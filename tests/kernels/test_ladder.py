@@ -15,7 +15,7 @@ from strategies import convolutions
 
 import minicnn
 from minicnn import optim
-from minicnn.device import MIRRORS, implementation
+from minicnn.device import MIRRORS, DeviceError, implementation
 from minicnn.kernels import arguments
 from minicnn.kernels.cuda import conv, matmul, split
 from minicnn.kernels.cuda.emulator.recording import recording
@@ -38,6 +38,8 @@ def gpu():
 
 # what a mirror may take from the page as it is: a conversion of the array library's, a few numbers for each channel
 WITHOUT_A_LOOP = {"cast_forward", "sync_batch_norm_statistics"}
+# for the processor's caches alone: on a GPU conv2d_batch_norm takes the ops that there are (ops/conv_batchnorm.py)
+NOT_ON_GPUS = {"conv2d_moments_forward", "conv2d_grad_x_completed"}
 
 
 def reference_functions():
@@ -55,6 +57,10 @@ def reference_functions():
 @pytest.mark.parametrize("reference", list(reference_functions()))
 def test_every_op_has_a_mirror_of_its_name_and_arguments(reference, device, tier):
     with Place(device, tier).active():
+        if device == "cuda" and reference.__name__ in NOT_ON_GPUS:
+            with raises(DeviceError, reference.__name__, "has no kernel for device 'cuda'"):
+                implementation(reference, device, tier)
+            return
         mirror = implementation(reference, device, tier)
     assert mirror.__name__ == reference.__name__ and (mirror is not reference or reference.__name__ in WITHOUT_A_LOOP)
     assert list(inspect.signature(mirror).parameters) == list(inspect.signature(reference).parameters)
