@@ -40,7 +40,8 @@ from .batchnorm import (
     mean_and_variance,
 )
 from .cast import as_factor
-from .conv import Conv2d, checked_geometry, conv2d, conv2d_forward, conv2d_grad_x
+from .conv import Conv2d, conv2d, conv2d_forward, conv2d_grad_x
+from .conv_arguments import checked_geometry
 from .linear import weight_of_passes
 from .per_channel import checked_apply
 

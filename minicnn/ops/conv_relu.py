@@ -27,7 +27,8 @@ from ..variable import V, Variable
 from .activation import relu_backward
 from .arguments import check_tensors
 from .cast import as_factor
-from .conv import Conv2d, checked_geometry, conv2d_forward
+from .conv import Conv2d, conv2d_forward
+from .conv_arguments import checked_geometry
 from .geometry import output_size
 from .linear import weight_of_passes
 
