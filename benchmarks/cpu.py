@@ -36,7 +36,6 @@ from cpubench.turns import settings_of, take_turns, write
 
 from minicnn.console import say
 from minicnn.device import cpu_unit
-from minicnn.kernels.cpu.machine import awake, threads
 from minicnn.train import exit_code
 from minicnn.train.environment import cpu_name
 
@@ -46,6 +45,8 @@ OTHER_PYTHON = "the interpreter that has a side's library, if it is not this one
 
 
 def main():
+    from minicnn.kernels.cpu.machine import awake, threads  # here: an error of $MINICNN_CPU is told by exit_code
+
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     of_all = "default: all, which is steps + inference"
     parser.add_argument("what", nargs="?", choices=("all", *PARTS), default="all", help=of_all)

@@ -1,16 +1,25 @@
 """Each way to multiply bfloat16 numbers (kernels/cpu/gemm/bfloat16.py), whatever the processor's unit is."""
 
 import contextlib
+import functools
 import threading
 
 import pytest
 from tiles import Machine
 
+from minicnn.kernels.cpu import conv
+from minicnn.kernels.cpu.convolution import winograd16
 from minicnn.kernels.cpu.gemm import amx, vdpbf16, widened
 from minicnn.kernels.cpu.gemm import bfloat16 as page
 from minicnn.kernels.cpu.machine.unit import why_not
 
 WAYS = {"widened": widened, "vdpbf16": vdpbf16, "amx": amx}
+
+
+def multiplied_by(unit, monkeypatch):
+    """Whether bfloat16 has a unit of its own decides between algorithms; what multiplies is what this machine has."""
+    monkeypatch.setattr(winograd16, "unit", lambda: unit)
+    monkeypatch.setattr(conv, "_plan", functools.lru_cache(conv._plan.__wrapped__))  # what was decided before is not
 
 
 @contextlib.contextmanager

@@ -47,9 +47,7 @@ AWAKE = 200_000  # nanoseconds that a worker looks at its box after it has had w
 PATIENCE = 1 << 12  # looks at a worker's box before the core is offered to others between them
 
 STATE, CODE, DATA, NUMBER, FAILED = range(5)  # the words of a box: what is handed over, and how that ended
-CALLS, ASLEEP, READ, WRITE, BYTE = range(
-    16, 21
-)  # on other cache lines: how often Python has called; a pipe to sleep at
+CALLS, ASLEEP, READ, WRITE, BYTE = range(16, 21)  # on other cache lines: Python's calls; a pipe to sleep at
 WORDS = 32
 FREE, HANDED, TAKEN = range(3)  # states
 

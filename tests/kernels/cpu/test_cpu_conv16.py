@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from paths import SUPPORT
 from test_cpu_conv import CASES, NONE, ONE, inputs, passes
-from ways import WAYS, multiplying
+from ways import WAYS, multiplied_by, multiplying
 
 from minicnn.kernels.cpu import conv, conv_transpose, linear
 from minicnn.kernels.cpu.convolution import bfloat16, depthwise, windows, winograd16
@@ -46,11 +46,6 @@ def arrays_of(name):
     _, x_shape, weight_shape, *geometry = CASES[name]
     x, weight, bias, grad_out = inputs(x_shape, weight_shape, geometry, np.float32)
     return (narrow(x), weight, bias, narrow(grad_out)), geometry
-
-
-def multiplied_by(unit, monkeypatch):
-    """Whether bfloat16 has a unit of its own decides between algorithms; what multiplies is what this machine has."""
-    monkeypatch.setattr(winograd16, "unit", lambda: unit)
 
 
 @pytest.mark.parametrize(

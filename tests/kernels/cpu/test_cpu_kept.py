@@ -9,10 +9,10 @@ import threading
 import numpy as np
 import pytest
 from test_cpu_conv import CASES, inputs
+from ways import multiplied_by
 
 from minicnn.immutable import immutable, is_immutable
 from minicnn.kernels.cpu import conv, conv_transpose, linear
-from minicnn.kernels.cpu.convolution import winograd16
 from minicnn.kernels.cpu.machine import kept, memory, threads
 from minicnn.kernels.cpu.machine.layout import channels_last
 from minicnn.precision import narrow, wide
@@ -57,7 +57,7 @@ IN_BFLOAT16 = {"winograd": {"in_float32.weight", "winograd.u"}, "depthwise": {"i
 @pytest.mark.parametrize("name", IN_BFLOAT16)
 def test_convolutions_in_bfloat16(name, makes, monkeypatch):
     """The same, bit for bit; what Winograd's algorithm makes of a rounded weight is kept, too."""
-    monkeypatch.setattr(winograd16, "unit", lambda: "avx512")
+    multiplied_by("avx512", monkeypatch)
     _, x_shape, weight_shape, *geometry = CASES[name]
     x, weight, bias, grad_out = inputs(x_shape, weight_shape, geometry, np.float32)
     fixed = immutable(weight)
