@@ -179,8 +179,9 @@ class _Pool:
 
     def close(self):
         with self.lock:
-            for i in range(self.workers):
+            for _ in range(self.workers):
                 self.jobs.put(_END)  # a worker that takes it ends
+            for i in range(self.workers):  # behind all of them: whoever comes finds one, if a busy worker took another
                 self._call(i)
             self.size, self.workers, self.boxes = 1, 0, team.NOBODY  # whoever still comes works alone
 
@@ -192,7 +193,7 @@ class _Pool:
         while self.workers < self.size - 1:
             box = self.boxes[self.workers] if len(self.boxes) else None  # None: it waits for jobs alone
             try:
-                threading.Thread(target=_serve, args=(self.jobs, box), name="minicnn", daemon=True).start()
+                threading.Thread(target=self._serve, args=(box,), name="minicnn", daemon=True).start()
             except RuntimeError:  # the system lets this process have no more: those there are do all the work
                 break
             self.workers += 1
@@ -202,18 +203,19 @@ class _Pool:
         if len(self.boxes):
             team.call_python(self.boxes[i])
 
-
-def _serve(jobs, box):
-    calls = 0  # of this worker, that it has seen
-    while (job := jobs.get() if box is None else _next(jobs)) is not _END:
-        if job is None:
-            calls = team.stand_by(box, calls)  # until there is a job of Python's; all that were put before are taken
-            continue
-        job.help()
-        job.leave()
-        del job  # what the chunks hold must not wait here for the next job
-    if box is not None:
-        team.close(box)
+    def _serve(self, box):
+        """A worker's life."""
+        calls = 0  # of this worker, that it has seen
+        while (job := self.jobs.get() if box is None else _next(self.jobs)) is not _END:
+            if job is None:
+                calls = team.stand_by(box, calls)  # until there is a job of Python's; all put before are taken
+                continue
+            job.help()
+            job.leave()
+            del job  # what the chunks hold must not wait here for the next job
+        if box is not None:
+            with self.lock, self.compiled:  # nobody is about to wake this one by its pipe
+                team.close(box)
 
 
 def _next(jobs):
