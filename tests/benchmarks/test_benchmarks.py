@@ -23,7 +23,7 @@ from gpu_benchmark import (
     result_of,
     table_rows,
 )
-from test_ladder import reference_functions
+from test_ladder import NOT_ON_GPUS, reference_functions
 
 from minicnn.kernels.cuda import hopper, launch, split, winograd
 from minicnn.kernels.cuda.source import FOLDER, kernels
@@ -45,7 +45,7 @@ def emulated(monkeypatch):
 @pytest.mark.parametrize("scale", list(sizes.LISTS))
 def test_every_op_has_a_case(scale):
     found = {case.reference for case in sizes.LISTS[scale]()}
-    assert {each.values[0] for each in reference_functions()} <= found
+    assert {each.values[0] for each in reference_functions() if each.id not in NOT_ON_GPUS} <= found
 
 
 @pytest.mark.parametrize("scale", list(sizes.LISTS))
