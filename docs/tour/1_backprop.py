@@ -268,7 +268,7 @@ draw(
 
 # %% [markdown]
 # And the engine, which finds its order without recursion, so that a graph may be ten thousand nodes deep. Its nodes are
-# the ops, so each stands for its result: `Mul` for the loss, `Add` for `p`, `Mul` for `q` (the other way round would be
+# the ops, so each stands for its result: `Mul` for the loss, `Mul` for `q`, `Add` for `p` (the other way round would be
 # right, too), `Mul` for `v`. No op has made `x`, a *leaf*; there the gradient stays.
 
 # %%

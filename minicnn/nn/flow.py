@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from ..autograd import topological_order
 from ..gradmode import enable_grad
+from ..listening import listening
 from ..tensor import Tensor
 from .evaluating import keeping_modes
 from .layers import Dropout, Identity
@@ -42,12 +43,14 @@ def flow(model: Module, images: Any) -> list[Step]:
 
     modules = [name for name, _ in model.named_modules()]
     x = Tensor(images, requires_grad=True)  # of frozen layers, too, there are nodes
-    with keeping_modes(model), enable_grad(), watch(model, look, modules):
+    ran: list[Any] = []  # the nodes in the order in which they were made
+    with keeping_modes(model), enable_grad(), watch(model, look, modules), listening(lambda node, *_: ran.append(node)):
         model.eval()
         results = tensors_in(model(x))
     layers = {id(p): name.rpartition(".")[0] for name, p in model.named_parameters()}
     shapes = {result.node: result.data.shape for result in results}
-    nodes = list(dict.fromkeys(node for result in results if result.node for node in topological_order(result.node)))
+    needed = {node for result in results if result.node for node in topological_order(result.node)}
+    nodes = [node for node in ran if node in needed]
     steps: list[Step] = []
     numbers: dict[Any, int] = {}
     taken: dict[str, int] = {}
