@@ -72,7 +72,7 @@ def pytest_runtest_call(item):
     def few(own):
         if place.device == "cpu":
             return own
-        most = 4 if place.simulated else max(10, own.max_examples // 10)  # a kernel here takes its time
+        most = 4 if place.simulated else max(10, own.max_examples // 16)  # a kernel here takes its time
         return settings(own, max_examples=min(own.max_examples, most))
 
     with place.active(), with_settings(item.obj, few):
