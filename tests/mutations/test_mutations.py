@@ -71,9 +71,9 @@ def combinations(test):
     sets = [parameter_sets(mark) for mark in getattr(test, "pytestmark", []) if mark.name == "parametrize"]
     if "place" in wanted:
         sets.append([{"place": PLACES[0]}])  # it is the processor's functions that are changed
-    fixtures = {name: None for name in ("monkeypatch", "torch") if name in wanted}
-    if "torch" in fixtures:
-        fixtures["torch"] = pytest.importorskip("torch", reason="PyTorch, the oracle of this test, is not installed")
+    fixtures = {name: None for name in ("monkeypatch", "torch", "torchvision") if name in wanted}
+    for oracle in {"torch", "torchvision"} & fixtures.keys():
+        fixtures[oracle] = pytest.importorskip(oracle, reason=f"{oracle}, the oracle of this test, is not installed")
     for chosen in itertools.product(*sets):
         yield dict(itertools.chain(fixtures.items(), *(part.items() for part in chosen)))
 
