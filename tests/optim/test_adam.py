@@ -1,16 +1,14 @@
 """Adam and AdamW against PyTorch's, step by step, on every device and tier, and interrupted halfway."""
 
-import copy
-
 import numpy as np
 import pytest
 from checks import check_close, raises
 from hypothesis import given
 from hypothesis import strategies as st
+from steps import check_it_continues, check_ten_steps_equal_torch, leaf, moved, parameters
 from strategies import PERHAPS, SEEDS
-from test_sgd import SHAPES, leaf, parameters, take_steps
 
-from minicnn import nn, optim
+from minicnn import optim
 from minicnn.device import to_device
 from minicnn.optim import Adam, AdamW
 
@@ -26,39 +24,9 @@ SETTINGS = st.fixed_dictionaries(
 KINDS = st.sampled_from(["Adam", "AdamW"])
 
 
-def gradient(seed, step, i, shape):
-    """That of parameter i in this step; the last one has none at first, and others have none now and then."""
-    rng = np.random.default_rng([seed, step, i])
-    absent = step < 3 if i == 3 else rng.random() < 0.2
-    return None if absent else np.array(rng.standard_normal(shape))
-
-
-def moved(place, p):
-    """A parameter of the place, with its values; one with a single axis has gaps in memory."""
-    spread = np.repeat(p.numpy()[..., None], 2 if p.ndim == 1 else 1, axis=-1)
-    return nn.Parameter(to_device(spread, place.device)[..., 0])
-
-
 @given(kind=KINDS, settings=SETTINGS, seed=SEEDS)
 def test_ten_steps_equal_torch(torch, place, kind, settings, seed):
-    """In two groups: a parameter without axes, one with gaps, one that has a gradient only later."""
-    originals = parameters(seed, [*SHAPES, (2, 3)])
-    ours = [moved(place, p) for p in originals]
-    theirs = [torch.nn.Parameter(torch.from_numpy(p.numpy().copy())) for p in originals]
-    other = settings | {"lr": 0.02, "betas": (0.8, 0.99)}
-    optimizers = [
-        getattr(module, kind)([{"params": tensors[:2]}, {"params": tensors[2:], **other}], **settings)
-        for module, tensors in ((optim, ours), (torch.optim, theirs))
-    ]
-    for step in range(10):
-        for i, (our, their) in enumerate(zip(ours, theirs, strict=True)):
-            grad = gradient(seed, step, i, our.shape)
-            our.grad = None if grad is None else our.like(to_device(grad, place.device))
-            their.grad = None if grad is None else torch.from_numpy(grad)
-        for optimizer in optimizers:
-            optimizer.step()
-    for our, their in zip(ours, theirs, strict=True):
-        check_close(to_device(our.data, "cpu"), their.detach().numpy(), 1e-10)
+    check_ten_steps_equal_torch(torch, place, kind, settings, {"lr": 0.02, "betas": (0.8, 0.99)}, seed)
 
 
 @pytest.mark.parametrize("kind", ["Adam", "AdamW"])
@@ -133,16 +101,7 @@ def test_gradients_are_left_alone(place):
 
 @given(kind=KINDS, settings=SETTINGS, seed=SEEDS)
 def test_continues_exactly_from_a_saved_state(kind, settings, seed):
-    kind = getattr(optim, kind)
-    whole, half = parameters(seed), parameters(seed)
-    take_steps(kind(whole, **settings), whole, seed, range(6))
-    first = kind(half, **settings)
-    take_steps(first, half, seed, range(3))
-    second = kind(half, lr=9.0)
-    second.load_state_dict(copy.deepcopy(first.state_dict()))
-    take_steps(second, half, seed, range(3, 6))
-    for a, b in zip(whole, half, strict=True):
-        assert np.array_equal(a.numpy(), b.numpy())
+    check_it_continues(getattr(optim, kind), settings, seed)
 
 
 def test_what_is_kept_has_the_names_of_torch():

@@ -5,7 +5,7 @@ import copy
 import numpy as np
 import pytest
 from checks import raises
-from test_sgd import leaf, parameters, take_steps
+from steps import leaf, parameters, take_steps
 
 from minicnn import Tensor, nn, tier
 from minicnn.device import to_device

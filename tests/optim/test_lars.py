@@ -1,15 +1,12 @@
 """LARS against the formula written out with PyTorch's SGD, step by step, on every device and tier."""
 
-import copy
-
 import numpy as np
 import pytest
 from checks import check_close, raises
 from hypothesis import given
 from hypothesis import strategies as st
+from steps import SHAPES, check_it_continues, gradient, leaf, moved, parameters
 from strategies import SEEDS
-from test_adam import gradient, moved
-from test_sgd import SHAPES, leaf, parameters, take_steps
 
 from minicnn.device import to_device
 from minicnn.optim import LARS
@@ -74,15 +71,7 @@ def test_squares_that_overflow_do_not_stop_it():
 
 @given(settings=SETTINGS, seed=SEEDS)
 def test_continues_exactly_from_a_saved_state(settings, seed):
-    whole, half = parameters(seed), parameters(seed)
-    take_steps(LARS(whole, **settings), whole, seed, range(6))
-    first = LARS(half, **settings)
-    take_steps(first, half, seed, range(3))
-    second = LARS(half, lr=9.0)
-    second.load_state_dict(copy.deepcopy(first.state_dict()))
-    take_steps(second, half, seed, range(3, 6))
-    for a, b in zip(whole, half, strict=True):
-        assert np.array_equal(a.numpy(), b.numpy())
+    check_it_continues(LARS, settings, seed)
 
 
 @pytest.mark.parametrize(

@@ -1,17 +1,14 @@
 """RMSprop against PyTorch's, step by step, on every device and tier, and interrupted halfway."""
 
-import copy
-
 import numpy as np
 import pytest
 from checks import check_close, raises
 from hypothesis import given
 from hypothesis import strategies as st
+from steps import check_it_continues, check_ten_steps_equal_torch, leaf, moved, parameters
 from strategies import PERHAPS, SEEDS
-from test_adam import gradient, moved
-from test_sgd import SHAPES, leaf, parameters, take_steps
 
-from minicnn import Tensor, optim
+from minicnn import Tensor
 from minicnn.device import to_device
 from minicnn.optim import RMSprop
 
@@ -28,25 +25,9 @@ SETTINGS = st.fixed_dictionaries(
 
 @given(settings=SETTINGS, centered=PERHAPS, seed=SEEDS)
 def test_ten_steps_equal_torch(torch, place, settings, centered, seed):
-    """In two groups: a parameter without axes, one with gaps, one that has a gradient only later."""
     settings = settings | {"centered": centered and settings["alpha"] > 0}  # else the spread is rounding alone
-    originals = parameters(seed, [*SHAPES, (2, 3)])
-    ours = [moved(place, p) for p in originals]
-    theirs = [torch.nn.Parameter(torch.from_numpy(p.numpy().copy())) for p in originals]
-    other = settings | {"lr": 0.02, "alpha": 0.9, "momentum": 0.5}
-    optimizers = [
-        module.RMSprop([{"params": tensors[:2]}, {"params": tensors[2:], **other}], **settings)
-        for module, tensors in ((optim, ours), (torch.optim, theirs))
-    ]
-    for step in range(10):
-        for i, (our, their) in enumerate(zip(ours, theirs, strict=True)):
-            grad = gradient(seed, step, i, our.shape)
-            our.grad = None if grad is None else our.like(to_device(grad, place.device))
-            their.grad = None if grad is None else torch.from_numpy(grad)
-        for optimizer in optimizers:
-            optimizer.step()
-    for our, their in zip(ours, theirs, strict=True):
-        check_close(to_device(our.data, "cpu"), their.detach().numpy(), 1e-10)
+    other = {"lr": 0.02, "alpha": 0.9, "momentum": 0.5}
+    check_ten_steps_equal_torch(torch, place, "RMSprop", settings, other, seed)
 
 
 def test_the_first_steps_by_hand():
@@ -93,16 +74,7 @@ def test_a_loss_that_is_not_finite_changes_nothing(place):
 
 @given(settings=SETTINGS, centered=PERHAPS, seed=SEEDS)
 def test_continues_exactly_from_a_saved_state(settings, centered, seed):
-    whole, half = parameters(seed), parameters(seed)
-    settings = settings | {"centered": centered}
-    take_steps(RMSprop(whole, **settings), whole, seed, range(6))
-    first = RMSprop(half, **settings)
-    take_steps(first, half, seed, range(3))
-    second = RMSprop(half, lr=9.0)
-    second.load_state_dict(copy.deepcopy(first.state_dict()))
-    take_steps(second, half, seed, range(3, 6))
-    for a, b in zip(whole, half, strict=True):
-        assert np.array_equal(a.numpy(), b.numpy())
+    check_it_continues(RMSprop, settings | {"centered": centered}, seed)
 
 
 @pytest.mark.parametrize(

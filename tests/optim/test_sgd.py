@@ -1,18 +1,15 @@
 """SGD against torch.optim.SGD, step by step, and interrupted halfway."""
 
-import copy
-
 import numpy as np
 import pytest
 from checks import check_close, raises
 from hypothesis import given
 from hypothesis import strategies as st
+from steps import check_it_continues, gradients, leaf, parameters, take_steps
 from strategies import PERHAPS, SEEDS
 
-from minicnn import nn
 from minicnn.optim import SGD, sgd
 
-SHAPES = [(3, 2, 2), (4,), ()]
 SETTINGS = st.fixed_dictionaries(
     {
         "lr": st.sampled_from([0.1, 1e-3]),
@@ -22,28 +19,6 @@ SETTINGS = st.fixed_dictionaries(
         "nesterov": PERHAPS,
     }
 ).map(lambda s: s | ({"momentum": 0.9, "dampening": 0.0} if s["nesterov"] else {}))
-
-
-def parameters(seed, shapes=SHAPES, dtype=np.float64):
-    rng = np.random.default_rng(seed)
-    return [nn.Parameter(np.array(rng.standard_normal(shape), dtype)) for shape in shapes]
-
-
-def leaf():
-    return nn.Parameter(np.ones((3, 2), np.float32))
-
-
-def gradients(seed, step, shapes=SHAPES):
-    """One for each parameter; in some steps a parameter has none."""
-    rng = np.random.default_rng([seed, step])
-    return [None if rng.random() < 0.2 else np.array(rng.standard_normal(shape)) for shape in shapes]
-
-
-def take_steps(optimizer, tensors, seed, steps):
-    for step in steps:
-        for tensor, grad in zip(tensors, gradients(seed, step), strict=True):
-            tensor.grad = None if grad is None else tensor.like(grad)
-        optimizer.step()
 
 
 @given(settings=SETTINGS, seed=SEEDS)
@@ -62,15 +37,7 @@ def test_equals_torch(torch, settings, seed):
 
 @given(settings=SETTINGS, seed=SEEDS)
 def test_continues_exactly_from_a_saved_state(settings, seed):
-    whole, half = parameters(seed), parameters(seed)
-    take_steps(SGD(whole, **settings), whole, seed, range(6))
-    first = SGD(half, **settings)
-    take_steps(first, half, seed, range(3))
-    second = SGD(half, lr=9.0)
-    second.load_state_dict(copy.deepcopy(first.state_dict()))
-    take_steps(second, half, seed, range(3, 6))
-    for a, b in zip(whole, half, strict=True):
-        assert np.array_equal(a.numpy(), b.numpy())
+    check_it_continues(SGD, settings, seed)
 
 
 def test_the_first_steps_by_hand():
