@@ -12,8 +12,6 @@ from kill_and_resume import after_batches, ask_to_stop, repeated_part, resumed, 
 from paths import ROOT
 from training_of_ranks import make
 
-import minicnn.functional as F
-from minicnn import Tensor
 from minicnn.runlog import COLUMNS, read_log
 from minicnn.storage.checkpoint import CheckpointError
 from minicnn.train import Callback, EarlyStop, Interrupted, TrainingError, load_checkpoint
@@ -213,97 +211,6 @@ def test_a_state_that_is_not_its_own_changes_nothing(tmp_path):
     ):
         trainer.load_state_dict(state, "FILE")
     assert trainer.epoch == 0 and trainer.optimizer.state_dict()["velocities"] == before
-
-
-# EarlyStop
-
-
-def with_top1(trainer, values):
-    """`trainer`, whose validation comes to these values of top-1, epoch by epoch."""
-    validate = trainer.validate
-
-    def set_top1():
-        scores = validate()
-        average = scores.averages["top1"]
-        average.total, average.count = values[trainer.epoch], 1
-        return scores
-
-    trainer.validate = set_top1
-    return trainer
-
-
-def test_early_stop(tmp_path, capsys):
-    values = [50.0, 60.0, 60.0, 55.0, 70.0, 80.0]
-    trainer = with_top1(small_trainer(tmp_path, callbacks=[EarlyStop(2)]), values)
-    trainer.fit()
-    assert trainer.epoch == 4 and "last epoch: no better epoch in 2" in capsys.readouterr().out
-    assert load_checkpoint(tmp_path / LAST)["callbacks"]["EarlyStop"] == {"best": 60.0, "waited": 2}
-    again = resumed(with_top1(small_trainer(tmp_path, callbacks=[EarlyStop(2)]), values))
-    again.fit()  # it is over already
-    assert again.epoch == 4 and len(read_log(tmp_path / "log.csv")) == 4
-    longer = resumed(with_top1(small_trainer(tmp_path, callbacks=[EarlyStop(3)]), values))
-    longer.fit()
-    assert longer.epoch == 6 and longer.stop_reason is None
-
-
-def test_early_stop_watches_training_where_there_is_no_validation(tmp_path):
-    trainer = small_trainer(tmp_path, validate=False, callbacks=[stop := EarlyStop(6)])
-    trainer.fit()
-    assert stop.best == pytest.approx(max(float(row["train_top1"]) for row in read_log(tmp_path / "log.csv")), rel=1e-5)
-    with raises(ValueError, "EarlyStop: patience must be"):
-        EarlyStop(0)
-
-
-# The loss
-
-
-def test_a_loss_of_ones_own(tmp_path):
-    """Half of the cross entropy is minimised as it is by half the rate."""
-    own, half = tmp_path / "own", tmp_path / "half"
-    own.mkdir(), half.mkdir()
-    seen = []
-
-    def loss(scores, targets):
-        seen.append((type(scores), type(targets), targets.dtype, scores.shape[0] == targets.shape[0]))
-        return 0.5 * F.cross_entropy(scores, targets)
-
-    trainer = make(own, bits=64, epochs=1)
-    trainer.loss = loss
-    trainer.fit()
-    assert set(seen) == {(Tensor, Tensor, np.dtype(np.int64), True)}
-    other = make(half, bits=64, epochs=1)
-    for group in other.optimizer.param_groups:
-        group["lr"], group["weight_decay"] = group["lr"] / 2, group["weight_decay"] * 2
-    other.fit()
-    expected = dict(other.model.named_parameters())
-    for name, parameter in trainer.model.named_parameters():
-        np.testing.assert_allclose(parameter.numpy(), expected[name].numpy(), rtol=0, atol=1e-12)
-
-
-def test_a_loss_of_ones_own_in_parts_is_that_of_the_whole(tmp_path):
-    models = []
-    for number, parts in enumerate(({}, {"accumulate": 3})):
-        (tmp_path / str(number)).mkdir()
-        trainer = make(tmp_path / str(number), bits=64, epochs=1, **parts)
-        trainer.loss = lambda scores, targets: F.nll_loss(F.log_softmax(scores, 1), targets)
-        trainer.fit()
-        models.append(trainer.model.state_dict())
-    for name, array in models[0].items():
-        np.testing.assert_allclose(np.asarray(array), np.asarray(models[1][name]), rtol=0, atol=1e-12)
-
-
-@pytest.mark.parametrize(
-    "loss, found",
-    [(lambda s, t: F.cross_entropy(s, t, reduction="none"), r"a Tensor \(8,\)"), (lambda s, t: 0.5, "a float")],
-)
-def test_a_loss_that_is_no_number(tmp_path, loss, found):
-    with pytest.raises(TypeError, match=f"Trainer: loss has returned {found}; it must return one number"):
-        make(tmp_path, loss=loss).fit()
-
-
-def test_a_loss_that_is_no_function(tmp_path):
-    with raises(TypeError, "Trainer: loss is a function of (scores, targets)", "not a str"):
-        small_trainer(tmp_path, loss="cross entropy")
 
 
 # Several ranks
