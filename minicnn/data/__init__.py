@@ -57,18 +57,17 @@ from .augment import (
     WithMirror,
 )
 from .batch import Batch
-from .cifar import cifar10
 from .color import ColorJitter, ColorNoise
 from .datasets import Dataset, Subset, TensorDataset
 from .distort import LensDistortion, RandomAffine, RandomRotation, RandomStretch
 from .erase import Cutout, RandomErasing
 from .errors import BadImage, DataError
-from .flowers import flowers102
 from .folder import ImageFolder, train_and_val
 from .loader import DataLoader, TooManyBadImages
 from .mix import CutMix, MixUp, RandomChoice
 from .normalize import ChannelMean, ChannelMeanStd, MeanImage, Normalize, ZeroToOne
 from .policy import RandAugment, TrivialAugmentWide
+from .published import cifar10, flowers102
 from .sample import draw_sample
 from .subset import only_classes, random_split, some_per_class
 from .transform import Compose, to_array

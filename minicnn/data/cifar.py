@@ -20,8 +20,9 @@ from typing import Any
 
 import numpy as np
 
+from .archives import Source, fetched, unpacked
 from .errors import DataError, shown
-from .published import PublishedSet, Source, fetched, unpacked
+from .split import PublishedSet
 from .subset import PictureSet
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")

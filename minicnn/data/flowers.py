@@ -14,9 +14,10 @@ from typing import Any
 
 import numpy as np
 
+from .archives import Source, fetched, unpacked
 from .decode import load_image
 from .errors import DataError, shown
-from .published import PublishedSet, Source, fetched, unpacked
+from .split import PublishedSet
 
 URL = "https://www.robots.ox.ac.uk/~vgg/data/flowers/102/"
 PHOTOGRAPHS = Source(URL + "102flowers.tgz", "52808999861908f626f3c1f4e79d11fa")

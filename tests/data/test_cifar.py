@@ -13,8 +13,8 @@ from checks import raises
 from test_download import serving
 
 from minicnn.data import CenterCrop, DataError, DataLoader, cifar
+from minicnn.data.archives import Source
 from minicnn.data.cifar import CLASSES, cifar10, cifar10_test, is_cifar10, read_cifar10
-from minicnn.data.published import Source
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (30, 3072), np.uint8)
 LABELS = [int(label) for label in np.random.default_rng(1).permutation(np.arange(30) % 10)]

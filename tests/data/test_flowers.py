@@ -12,8 +12,8 @@ from PIL import Image
 from test_download import serving
 
 from minicnn.data import DataError, flowers
+from minicnn.data.archives import Source
 from minicnn.data.flowers import CLASSES, flowers102, flowers102_splits
-from minicnn.data.published import Source
 
 scipy_io = pytest.importorskip("scipy.io", reason="SciPy reads and writes .mat files")
 COUNT = 12
