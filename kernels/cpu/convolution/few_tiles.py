@@ -19,7 +19,7 @@ from ..machine.jit import jit
 from . import few, winograd
 from .few import epilogue_of, finish_columns
 from .outliers import mark_outliers
-from .winograd import grid_of, peaks_of, transformed_filters
+from .winograd import apart_of, grid_of, peaks_of, transformed_filters
 from .winograd_tiles import TILE, Tiling, cut, join, multiply_places
 
 MOST_BYTES = 1 << 22  # of V and M, which lie there as a whole: in the second caches of two cores
@@ -56,9 +56,7 @@ def _plan(images, geometry, dtype, count):
     of_y = of_x._replace(size=(*geometry.out_size, filters))
     bands, places = images * grid[0], side * side
     tables = team.table(bands, count, 1), team.table(places, count, 1)
-    apart = [
-        n + 16 if n * dtype.itemsize % 1024 == 0 else n for n in (bands * grid[1] * channels, bands * grid[1] * wide)
-    ]
+    apart = [apart_of(bands * grid[1] * columns, dtype) for columns in (channels, wide)]
     buffer = side * (grid[1] * TILE + taps - 1) * max(channels, filters)
     numbers = places, side, channels, filters, wide, *apart, buffer, bands * grid[1]
     return tables, numbers, (tuple(of_x), tuple(of_y)), (places * apart[0], places * apart[1], len(tables[0]) * buffer)

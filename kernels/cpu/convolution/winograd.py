@@ -220,10 +220,15 @@ def _bands_in_block(bytes_per_tile, grid):
     return max(1, BLOCK_BYTES // (bytes_per_tile * grid[1]), LEAST_TILES // grid[1])
 
 
+def apart_of(size, dtype):
+    """How far matrices of that size lie apart: not by a multiple of a kilobyte, as numbers at the same place of each
+    are written together and would all fall upon the same few lines of the first cache."""
+    return size + 16 if size * np.dtype(dtype).itemsize % 1024 == 0 else size  # numbers: 64 bytes further
+
+
 def _places(name, places, size, dtype):
-    """(Scratch for so many matrices of that size, how far they lie apart): not by a multiple of a kilobyte, as numbers
-    at the same place of each are written together and would all fall upon the same few lines of the first cache."""
-    apart = size + 16 if size * np.dtype(dtype).itemsize % 1024 == 0 else size  # numbers: 64 bytes further
+    """(Scratch for so many matrices of that size, how far they lie apart)."""
+    apart = apart_of(size, dtype)
     return memory.scratch(name, (places * apart,), dtype), apart
 
 
