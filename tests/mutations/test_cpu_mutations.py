@@ -45,6 +45,16 @@ def test_the_checks_themselves_pass():
     assert not wrong and len(errors) == len(CHECKS)
 
 
+def test_a_wrong_version_reaches_who_calls_it_and_leaves_nothing_behind(tmp_path):
+    """The test calls ``team.stage``, a name in a module; it has been compiled before, and is not compiled for good."""
+    mutation = next(mutation for mutation in MUTATIONS if mutation.file == "kernels/cpu/machine/team.py")
+    assert list(errors_of([mutation.check]).values()) == [None]
+    with in_force(mutation, tmp_path):
+        (error,) = errors_of([mutation.check]).values()
+        assert isinstance(error, AssertionError)
+    assert list(errors_of([mutation.check]).values()) == [None]
+
+
 def test_every_file_has_a_mutation():
     assert {mutation.file for mutation in MUTATIONS} == set(CPU_FILES)
     assert len({mutation.name for mutation in MUTATIONS}) == len(MUTATIONS) >= 30

@@ -87,7 +87,11 @@ def exchanged(mutation, text):
 
 def loaded():
     """The modules of the checkout, the tests' included, that are loaded."""
-    return [m for m in list(sys.modules.values()) if str(getattr(m, "__file__", None) or "").startswith(f"{ROOT}/")]
+    return [module for module in list(sys.modules.values()) if is_of_checkout(module)]
+
+
+def is_of_checkout(module):
+    return str(getattr(module, "__file__", None) or "").startswith(f"{ROOT}/")
 
 
 def forget():
@@ -179,8 +183,11 @@ def compiled(part, names):
 
 
 def used_by(function):
-    """The functions that its names stand for."""
-    values = (function.__globals__.get(name) for name in names_in(function.__code__))
+    """The functions that its names stand for, those in modules included: ``team.stage``."""
+    names = names_in(function.__code__)
+    values = [function.__globals__.get(name) for name in names]
+    modules = [value for value in values if isinstance(value, types.ModuleType) and is_of_checkout(value)]
+    values += [getattr(module, name, None) for module in modules for name in names]
     return [plain(value) for value in values if is_function(value)]
 
 

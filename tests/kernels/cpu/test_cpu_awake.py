@@ -42,8 +42,8 @@ def keepers():
     return found
 
 
-def eventually(condition):
-    deadline = time.monotonic() + 60
+def eventually(condition, seconds=60):
+    deadline = time.monotonic() + seconds
     while not condition() and time.monotonic() < deadline:
         time.sleep(0.01)
     return condition()
@@ -64,8 +64,7 @@ def test_each_core_has_a_keeper_of_the_lowest_priority(keepers):
 def test_keepers_are_awake_during_work_and_sleep_after_it(keepers):
     for _ in range(2):
         with keepers, keepers:  # two threads may have work
-            time.sleep(5e-9 * awake.QUIET)
-            assert not any(keepers.asleep)
+            assert not eventually(lambda: any(keepers.asleep), seconds=0.8e-9 * awake.LONGEST)
         assert eventually(lambda: all(keepers.asleep))
 
 
