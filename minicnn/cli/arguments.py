@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from .. import console
+from .. import calling, console
 from ..data.geometry import FILTERS
 from ..data.subset import PictureSet
 from ..device import DEVICES, TIERS, cpu_unit, current_tier, set_tier
@@ -125,7 +125,14 @@ def add_precision(group: Any, choices: Sequence[str] = ON_A_PROCESSOR) -> None:
 
 
 class Parser(ArgumentParser):
-    """An ``ArgumentParser`` of which several processes say what it says only once."""
+    """An ``ArgumentParser`` that names the program as it was called, and of which several processes say what it says
+    only once. doc: a docstring, whose examples of `command` stand below the help."""
+
+    def __init__(self, *, doc: str | None = None, command: str = "", **options: Any) -> None:
+        if doc:
+            raw = argparse.RawDescriptionHelpFormatter
+            options = {"epilog": calling.usage(doc, command), "formatter_class": raw, **options}
+        super().__init__(**{"prog": calling.prog(), **options})
 
     def _print_message(self, message, file=None):
         if not console.silent:  # of several processes, one says what is wrong with the arguments, or how to use them

@@ -23,6 +23,8 @@ def write_report(folder: Path | str, found: dict[str, Any] | None = None) -> Pat
     log of at least one epoch, CheckpointError without any of these files.
     """
     folder = Path(folder)
+    if not folder.is_dir():
+        raise LogError(f"there is no folder {folder}; give the folder of a run")
     rows = read_log(folder / "log.csv", COLUMNS)
     if not rows:
         raise LogError(f"{folder / 'log.csv'} has no epoch yet; wait until the first one is over")

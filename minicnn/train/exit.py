@@ -4,12 +4,11 @@ import os
 import shlex
 import signal
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from .. import console
+from .. import calling, console
 from ..capture import CaptureError
 from ..console import complain, say
 from ..data import DataError
@@ -97,7 +96,7 @@ def resume_command(checkpoint: Path | str) -> str:
     path = str(checkpoint)
     if path.startswith("-"):  # which would be a flag
         path = os.path.join(os.curdir, path)
-    words = ["python", sys.argv[0], "--resume", path]
+    words = [*calling.words(), "--resume", path]
     if (size := world().size) > 1:
         words = ["mpiexec", "-n", str(size), *words]  # on fewer or more, it would go on with other roundings
     return subprocess.list2cmdline(words) if os.name == "nt" else shlex.join(words)

@@ -3,15 +3,13 @@
 import numpy as np
 import pytest
 from parity import without_initial_weights
-from paths import EXAMPLES
-from programs import load_example, run
+from programs import run
 
 from minicnn import cli
 from minicnn.cli.arguments import parse
+from minicnn.commands import train as example
 from minicnn.data import CutMix, MixUp
 from minicnn.train import load_checkpoint
-
-example = load_example(EXAMPLES / "train_imagenet.py")
 
 
 def settings(*words):

@@ -4,13 +4,10 @@ import json
 
 import pytest
 from checks import raises
-from paths import EXAMPLES
-from programs import load_example
 
 from minicnn.cli.arguments import parse
+from minicnn.commands import train as example
 from minicnn.errors import SettingError
-
-example = load_example(EXAMPLES / "train_imagenet.py")
 
 
 @pytest.fixture

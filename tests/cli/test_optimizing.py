@@ -5,16 +5,15 @@ import re
 import numpy as np
 import pytest
 from checks import raises
-from paths import EXAMPLES, ROOT
-from programs import load_example
+from paths import ROOT
 
 from minicnn import cli, nn, optim
 from minicnn.cli import remembered
 from minicnn.cli.arguments import parse
+from minicnn.commands import train as example
 from minicnn.errors import SettingError
 from minicnn.storage.checkpoint import CheckpointError
 
-example = load_example(EXAMPLES / "train_imagenet.py")
 MODEL = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Linear(4, 2))
 BATCHES = range(5)  # of an epoch
 

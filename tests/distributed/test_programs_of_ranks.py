@@ -10,6 +10,7 @@ from paths import EXAMPLES, ROOT
 from programs import arguments, load_example, run
 
 from minicnn import models
+from minicnn.commands import evaluate
 from minicnn.runlog import read_log
 from minicnn.train import load_checkpoint
 
@@ -78,7 +79,7 @@ def test_the_loop_of_the_documents_ends_alike_on_two_ranks(tmp_path, monkeypatch
 def test_weights_are_tested_as_by_one_process(folder, tmp_path, capsys):
     save_weights(tmp_path / "weights.npz")
     words = folder, f"resnet20:{tmp_path / 'weights.npz'}", "-b 2 -j 0"
-    load_example(EXAMPLES / "evaluate_weights.py").test(arguments(words))
+    evaluate.main(arguments(words))
     said = capsys.readouterr().out.splitlines()[-1]
     assert "6 pictures" in said and program(EXAMPLES / "evaluate_weights.py", *words).splitlines()[-1] == said
     ended = mpi.run(2, EXAMPLES / "evaluate_weights.py", folder, timeout=60)

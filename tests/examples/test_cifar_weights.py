@@ -1,4 +1,4 @@
-"""Weights of PyTorch's ResNets for CIFAR in the programs: evaluate_weights, classify and transfer, offline."""
+"""Weights of PyTorch's ResNets for CIFAR in evaluate, classify and transfer, offline."""
 
 import argparse
 
@@ -11,12 +11,11 @@ from programs import load_example
 from test_cifar import packed
 
 from minicnn import models, pretrained
+from minicnn.commands import classify, evaluate
 from minicnn.data.cifar import CLASSES
 from minicnn.models.resnet import zero_pads
 from minicnn.train import exit_code, load_checkpoint, save_checkpoint
 
-evaluate_weights = load_example(EXAMPLES / "evaluate_weights.py")
-classify = load_example(EXAMPLES / "classify.py")
 transfer = load_example(EXAMPLES / "transfer_flowers102.py")
 COUNT, RIGHT = 40, 30
 
@@ -54,7 +53,7 @@ def cifar(torch, tmp_path_factory):
 
 
 def evaluated(capsys, *words):
-    assert exit_code(evaluate_weights.test, [str(word) for word in words]) == 0
+    assert exit_code(evaluate.main, [str(word) for word in words]) == 0
     return capsys.readouterr().out.splitlines()[-1]
 
 
@@ -79,7 +78,7 @@ def test_an_ensemble_and_other_views(cifar, capsys):
 
 
 def fails(capsys, *words):
-    assert exit_code(evaluate_weights.test, [str(word) for word in words]) == 2
+    assert exit_code(evaluate.main, [str(word) for word in words]) == 2
     err = capsys.readouterr().err
     assert err.startswith("error: ") and err.count("\n") == 1, err
     return err
@@ -131,9 +130,9 @@ def test_where_the_zeros_go_travels_with_transferred_networks(cifar, tmp_path, c
     made = models.create("resnet20", 10, state["settings"])
     assert {layer.zero_padding for layer in zero_pads(made)} == {"around"}
     seen = []
-    real = classify.models.create
+    real = models.create
     with pytest.MonkeyPatch.context() as monkeypatch:
-        monkeypatch.setattr(classify.models, "create", lambda *a: (seen.append(real(*a)), seen[-1])[1])
+        monkeypatch.setattr(models, "create", lambda *a: (seen.append(real(*a)), seen[-1])[1])
         picture = next((cifar / "pictures").rglob("0.png"))
         assert classify.main([str(picture), "--weights", str(checkpoint)]) == 0
     assert {layer.zero_padding for layer in zero_pads(seen[0])} == {"around"}

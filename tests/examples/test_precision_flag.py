@@ -11,6 +11,7 @@ from PIL import Image
 from programs import load_example, run
 
 from minicnn import models
+from minicnn.commands import classify, evaluate, train
 from minicnn.precision import current_precision
 from minicnn.runlog import read_log
 from minicnn.train import load_checkpoint
@@ -61,20 +62,18 @@ def test_it_changes_the_numbers_but_little(folder, tmp_path):
     assert losses[0] != losses[1] and losses[1] == pytest.approx(losses[0], rel=0.05)
 
 
-PROGRAMS = ("alexnet_imagenet", "alexnet_two_ranks", "classify", "evaluate_weights", "resnet_cifar10")
-PROGRAMS += ("train_imagenet", "transfer_flowers102")
+OWN = "alexnet_imagenet", "alexnet_two_ranks", "resnet_cifar10", "transfer_flowers102"
+PROGRAMS = [load_example(EXAMPLES / f"{name}.py") for name in OWN] + [classify, evaluate, train]
 
 
-@pytest.mark.parametrize("name", PROGRAMS)
-def test_every_program_has_the_flag(name):
-    program = load_example(EXAMPLES / f"{name}.py")
+@pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program.__name__)
+def test_every_program_has_the_flag(program):
     flags = {action.dest: action for action in program.arguments()._actions}
     assert flags["precision"].default == "float32" and "bfloat16" in flags["precision"].choices
     assert ("tf32" in flags["precision"].choices) == ("device" in flags)
 
 
 def test_a_picture_is_named_in_bfloat16(tmp_path, capsys):
-    classify = load_example(EXAMPLES / "classify.py")
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 40, 3), np.uint8)).save(tmp_path / "a.png")
     np.savez(tmp_path / "resnet20.npz", **{k: v.numpy() for k, v in models.create("resnet20", 10).state_dict().items()})
     words = [str(tmp_path / "a.png"), "--arch", "resnet20", "--weights", str(tmp_path / "resnet20.npz"), "--top", "10"]

@@ -19,6 +19,7 @@ from PIL import Image
 
 import minicnn.functional as F
 from minicnn import manual_seed, pretrained
+from minicnn.commands import main
 from minicnn.pretrained import loading
 from minicnn.pretrained.weights import WEIGHTS
 from minicnn.train import save_checkpoint
@@ -168,24 +169,44 @@ def commands():
                     yield page, tuple(words)
 
 
+def words_of_the_command():
+    """(page, words) of every call of minicnn."""
+    for page in PAGES:
+        for block in blocks(page, "bash"):
+            for call in re.findall(r"^(?:\w+=\S+ )*minicnn (.*)$", re.sub(r"\\\n", " ", block.text), re.M):
+                yield page, tuple(shlex.split(call, True))
+
+
 class Understood(BaseException):
     """The arguments have been read; nothing is run."""
 
 
 @pytest.mark.parametrize("page, words", dict.fromkeys(commands()), ids=lambda value: str(value)[:60])
+def test_programs_are_understood(page, words, monkeypatch):
+    stop_at_the_arguments(monkeypatch)
+    program = ROOT / words[0]
+    monkeypatch.setattr(sys, "argv", [str(program), *words[1:]])
+    monkeypatch.syspath_prepend(program.parent)
+    with pytest.raises(Understood):
+        runpy.run_path(str(program), run_name="__main__")
+
+
+@pytest.mark.parametrize("page, words", dict.fromkeys(words_of_the_command()), ids=lambda value: str(value)[:60])
 def test_commands_are_understood(page, words, monkeypatch):
+    stop_at_the_arguments(monkeypatch)
+    with pytest.raises(Understood):
+        main(words)
+
+
+def stop_at_the_arguments(monkeypatch):
+    """No command line does more than to be read."""
     parse_args = argparse.ArgumentParser.parse_args
 
     def stop(parser, args=None, namespace=None):
         parse_args(parser, args, namespace)  # SystemExit for what it does not know
         raise Understood
 
-    program = ROOT / words[0]
     monkeypatch.setattr(argparse.ArgumentParser, "parse_args", stop)
-    monkeypatch.setattr(sys, "argv", [str(program), *words[1:]])
-    monkeypatch.syspath_prepend(program.parent)
-    with pytest.raises(Understood):
-        runpy.run_path(str(program), run_name="__main__")
 
 
 # What is there has its place in the documents, and the other way round

@@ -1,26 +1,23 @@
-"""examples/classify.py from its command line, with random weights from a file or a server in this process."""
+"""minicnn classify from its command line, with random weights from a file or a server in this process."""
 
 import hashlib
 
 import numpy as np
 import pytest
-from paths import EXAMPLES
 from PIL import Image
-from programs import load_example
 from test_download import serving
 
 from minicnn import Tensor, manual_seed, models, no_grad, pretrained
 from minicnn import functional as F
+from minicnn.commands import classify, networks
 from minicnn.data import CenterCrop, ChannelMean
 from minicnn.pretrained import weights
-from minicnn.train import load_checkpoint, save_checkpoint
+from minicnn.train import exit_code, load_checkpoint, save_checkpoint
 from minicnn.train.restore import PARTS
-
-classify = load_example(EXAMPLES / "classify.py")
 
 
 def run(*words):
-    return classify.main([str(word) for word in words])
+    return exit_code(classify.main, [str(word) for word in words])
 
 
 @pytest.fixture(scope="module")
@@ -75,8 +72,8 @@ def test_downloaded_weights(folder, tmp_path, capsys, monkeypatch):
 
 def test_a_checkpoint_brings_its_classes_and_its_normaliser(folder, capsys, monkeypatch):
     seen = []
-    real = classify.log_probabilities
-    monkeypatch.setattr(classify, "log_probabilities", lambda c, x: (seen.append((c.normalize, x)), real(c, x))[1])
+    real = networks.log_probabilities
+    monkeypatch.setattr(networks, "log_probabilities", lambda c, x: (seen.append((c.normalize, x)), real(c, x))[1])
     assert run(folder / "a.jpg", "--weights", folder / "flowers.npz") == 0
     lines = capsys.readouterr().out.splitlines()[1:]
     assert sorted(line.split()[-1] for line in lines) == ["daisy", "rose", "tulip"]

@@ -1,19 +1,17 @@
-"""examples/evaluate_weights.py from its command line, with CIFAR's networks in the place of ImageNet's, offline."""
+"""minicnn evaluate from its command line, with CIFAR's networks in the place of ImageNet's, offline."""
 
 import numpy as np
 import pytest
-from paths import EXAMPLES
 from pickles import save
 from PIL import Image
-from programs import load_example
 
 from minicnn import Tensor, manual_seed, models, no_grad
+from minicnn.commands import evaluate as program
 from minicnn.data import ChannelMeanStd
 from minicnn.pretrained import Weights, loading, weights
 from minicnn.train import exit_code, save_checkpoint
 from minicnn.train.meters import Scores
 
-program = load_example(EXAMPLES / "evaluate_weights.py")
 CLASSES = [f"n0{label}" for label in range(7)]
 SEEDS = {"one.npz": ("resnet20", 3), "two.npz": ("resnet20", 4), "other.npz": ("resnet32", 5)}
 REGISTRY = (  # arch, name, url, top1, top5, parameters, shorter side, image size
@@ -59,7 +57,7 @@ def offline(folder, monkeypatch):
 
 
 def run(*words):
-    return exit_code(program.test, [str(word) for word in words])
+    return exit_code(program.main, [str(word) for word in words])
 
 
 def last_line(capsys, *words):
@@ -227,9 +225,9 @@ def test_unreadable_pictures(folder, tmp_path, capsys):
 def test_usage(capsys):
     for words in (["DIR"], ["DIR", "resnet20", "--scales", "40", "--shorter-side", "40"], ["DIR", "a", "--tta", "5"]):
         with pytest.raises(SystemExit) as stop:
-            program.test(words)
+            program.main(words)
         assert stop.value.code == 2
     capsys.readouterr()
     with pytest.raises(SystemExit):
-        program.test(["--help"])
+        program.main(["--help"])
     assert "that of the first WEIGHTS" in " ".join(capsys.readouterr().out.split())

@@ -1,4 +1,4 @@
-"""examples/train_imagenet.py: the recipes of both papers, for each network; auxiliary heads; plain networks."""
+"""minicnn train: the recipes of both papers, for each network; auxiliary heads; plain networks."""
 
 import re
 
@@ -6,17 +6,17 @@ import numpy as np
 import pytest
 from parity import without_initial_weights
 from paths import EXAMPLES
-from programs import fails, load_example, run
+from programs import fails, run
 
 from minicnn import cli, models, nn
 from minicnn.cli.arguments import parse
+from minicnn.commands import train as example
 from minicnn.data import ColorNoise, RandomCrop, RandomFlip, RandomShorterSide, ResizeShorter
 from minicnn.models import names
 from minicnn.models.resnet import zero_pads
 from minicnn.runlog import TIME_COLUMNS, read_log
 from minicnn.train import load_checkpoint, save_checkpoint
 
-example = load_example(EXAMPLES / "train_imagenet.py")
 TINY = "-a shufflenet_v2_x1_0 --image-size 32 --shorter-side 34 -b 4 -j 1 -p 9"
 
 
