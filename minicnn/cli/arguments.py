@@ -5,7 +5,7 @@ given to --config; what the program sets for its architecture and data; the defa
 """
 
 import argparse
-from argparse import ArgumentParser, Namespace
+from argparse import ArgumentParser, BooleanOptionalAction, Namespace
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ from .config import load_config
 from .remembered import OF_THIS_CALL, check_settings, flag, settings
 
 # when a run is resumed; anything else would make it another run
-PROGRESS = ("print_freq", "checkpoint_every", "tensorboard")
+PROGRESS = ("print_freq", "checkpoint_every", "tensorboard", "report")
 WATCHING = ("workers", *PROGRESS, "max_bad_fraction", "step_timeout", "early_stop")
 COMPUTING = ("device", "tier", "precision", "cuda_graph", "accumulate", "send")
 MAY_CHANGE = (*OF_THIS_CALL, *WATCHING, *COMPUTING, "dir", "epochs")
@@ -89,6 +89,8 @@ def make_parser(description: str, archs: Sequence[str]) -> ArgumentParser:
     run.add_argument("--checkpoint-every", type=whole(0), default=0, help="batches; 0: at the end of an epoch only")
     run.add_argument("--tensorboard", action="store_true", help="log for TensorBoard too")
     run.add_argument("--no-tensorboard", action="store_false", dest="tensorboard", default=False, help="or no longer")
+    page = "write the run as one page, report.html, at its end; or do not"
+    run.add_argument("--report", action=BooleanOptionalAction, default=True, help=page)
 
     ranks = parser.add_argument_group("memory, and several processes (mpiexec -n 4 python ...)")
     parts = "work on a batch in so many parts, one after the other, for less memory"
@@ -221,7 +223,7 @@ def trainer_options(args: Namespace, folder: Path, train: PictureSet, known: Sta
 
 def callbacks_of(args: Namespace) -> list[Callback]:
     """What watches the run."""
-    return [*([TensorBoard()] if args.tensorboard else []), Report()]
+    return [*([TensorBoard()] if args.tensorboard else []), *([Report()] if args.report else [])]
 
 
 def steps_of(args: Namespace) -> Steps:

@@ -8,7 +8,7 @@ run, such as --resume, and args.json's account of the machine are left out; so i
 
 import difflib
 import json
-from argparse import ArgumentParser, Namespace
+from argparse import ArgumentParser, BooleanOptionalAction, Namespace
 from pathlib import Path
 from typing import Any
 
@@ -54,8 +54,10 @@ def load_config(path: Path | str, parser: ArgumentParser, args: Namespace) -> di
 def _options(parser):
     """(a flag, the name of its setting), of those that set it to anything or turn it on."""
     for action in parser._actions:
-        if action.const is not False:  # --no-tensorboard
-            yield from ((option, action.dest) for option in action.option_strings if option.startswith("--"))
+        for option in action.option_strings:
+            turns_off = action.const is False or (isinstance(action, BooleanOptionalAction) and option[:5] == "--no-")
+            if option.startswith("--") and not turns_off:  # neither --no-tensorboard nor --no-report
+                yield option, action.dest
 
 
 def _read(path):

@@ -148,7 +148,8 @@ def _write_results(args, trainer, pictures, sample):
     epochs = "1 epoch" if trainer.epoch == 1 else f"{trainer.epoch} epochs"
     say(f"{watched} {last[watched]:.2f} % after {epochs}, {duration(summary['seconds'])}. In {folder}:")
     pictures = ["curves.png", "filters.png", "pictures.png"]
-    more = [name for name in (PAGE, AVERAGED) if (folder / name).exists()]
+    pages = [PAGE] if args.report else []  # else the one that may be there is of an earlier part of the run
+    more = [name for name in (*pages, AVERAGED) if (folder / name).exists()]
     tell(f"  {'  '.join(['summary.json', 'log.csv', 'args.json', *pictures, BEST, LAST, *more])}", "  ")
 
 

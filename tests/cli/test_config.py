@@ -26,6 +26,7 @@ def test_goes_before_the_recipe_and_behind_the_command_line(settings):
     assert (args.recipe, args.lr, args.wd, args.sched) == ("alexnet", 1, 0.25, "multistep")
     assert args.no_augment and args.momentum == 0.9 and args.batch_size == 32  # AlexNet's, for the sample set
     assert settings({"recipe": "resnet", "arch": "vgg11", "dummy": True}).batch_size == 256
+    assert settings({"report": False}).report is False and settings({"report": False}, "--report").report is True
 
 
 def test_the_settings_of_a_run_give_it_once_more(settings):
@@ -49,6 +50,8 @@ def test_the_settings_of_a_run_give_it_once_more(settings):
         ({"opt": "adagrad"}, ["opt cannot be 'adagrad'", "--opt"]),
         ({"milestones": 3}, ["milestones cannot be 3"]),
         ({"no_augment": 1}, ["no_augment"]),
+        ({"no_report": True}, ["'no_report' is no setting", "did you mean report?"]),
+        ({"no-tensorboard": True}, ["'no-tensorboard' is no setting", "did you mean tensorboard?"]),
         ({"wd": 0.1, "weight-decay": 0.2}, ["wd stands there twice"]),
         ("[1]", ["holds no settings"]),
         ("{", ["is no JSON"]),

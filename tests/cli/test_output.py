@@ -72,6 +72,32 @@ def test_a_run_that_needs_tensorboard_goes_on_without_it(ours, capsys, monkeypat
     assert load_checkpoint(path)["settings"]["tensorboard"] is False
 
 
+def test_a_run_without_a_report(pictures, tmp_path, capsys):
+    """Nor what it is made of; and one that goes on may have it."""
+    folder = tmp_path / "run"
+    assert run(pictures, SMALL, "--no-report --output-dir", folder) == 0
+    assert not any("report" in path.name for path in folder.iterdir())
+    assert "report" not in capsys.readouterr().out.splitlines()[-1]
+    path = folder / "checkpoint_last.npz"
+    assert run("--epochs 2 --resume", path) == 0  # it remembers
+    assert not any("report" in path.name for path in folder.iterdir())
+    assert run("--epochs 3 --report --resume", path) == 0
+    assert {"report.html", "report.npz"} <= {path.name for path in folder.iterdir()}
+    assert capsys.readouterr().out.rstrip().endswith("report.html")
+    page = (folder / "report.html").read_bytes()
+    assert run("--epochs 4 --no-report --resume", path) == 0
+    assert (folder / "report.html").read_bytes() == page and "report" not in capsys.readouterr().out.splitlines()[-1]
+
+
+def test_a_checkpoint_of_before_there_was_the_choice(ours):
+    path = ours / "checkpoint_last.npz"
+    state = load_checkpoint(path)
+    del state["settings"]["report"]
+    save_checkpoint(path, state)
+    (ours / "report.html").unlink()
+    assert run("--epochs 3 --resume", path) == 0 and (ours / "report.html").exists()
+
+
 def test_args_json_on_a_full_disk(pictures, tmp_path, capsys, monkeypatch):
     def full(descriptor):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
