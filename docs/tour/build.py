@@ -1,8 +1,10 @@
-"""Run the chapters of the tour and the tutorial, and write each with what it prints and draws as a notebook.
+"""Run the chapters of the tour, the tutorial and examples/notebooks, and write each with what it prints and draws as a
+notebook.
 
-    python docs/tour/build.py               every chapter
-    python docs/tour/build.py 1_backprop    this one
-    python docs/tour/build.py tutorial      the tutorial, examples/tutorial.py
+    python docs/tour/build.py                 all of them
+    python docs/tour/build.py 1_backprop      this one
+    python docs/tour/build.py tutorial        the tutorial, examples/tutorial.py
+    python docs/tour/build.py own_pictures    one of examples/notebooks
 
 A chapter is a program in jupytext's percent format, ``1_backprop.py``: the one source of its text and its code. The
 notebook beside it, ``1_backprop.ipynb``, is made here and never by hand, so no output stands in one that was not
@@ -27,8 +29,9 @@ except ModuleNotFoundError as error:
     sys.exit(f"{error.name} is not installed; pip install -e '.[tour]' brings all that notebooks are made with")
 
 HERE = Path(__file__).resolve().parent
-TUTORIAL = HERE.parents[1] / "examples" / "tutorial.py"
-CHAPTERS = {path.stem: path for path in (*sorted(HERE.glob("[0-9]_*.py")), TUTORIAL)}
+EXAMPLES = HERE.parents[1] / "examples"
+SOURCES = *sorted(HERE.glob("[0-9]_*.py")), EXAMPLES / "tutorial.py", *sorted(EXAMPLES.glob("notebooks/*.py"))
+CHAPTERS = {path.stem: path for path in SOURCES}
 METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},

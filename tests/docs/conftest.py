@@ -1,4 +1,8 @@
-"""The chapters of the tour and the tutorial, as notebooks."""
+"""The chapters of the tour, the tutorial and examples/notebooks, as notebooks."""
+
+import importlib.util
+import subprocess
+import sys
 
 import pytest
 from paths import ROOT
@@ -14,3 +18,28 @@ def build():
         import build
 
         yield build
+
+
+@pytest.fixture
+def first_cell(build, monkeypatch):
+    """first_cell(program) -> run(repository, colab, missing): runs its first cell of code, where the package `missing`
+    is not installed -> the commands that have been called so far."""
+    called = []
+    found = importlib.util.find_spec
+    monkeypatch.setattr(subprocess, "run", lambda command, check: called.append(command))
+
+    def of(program):
+        cell = next(cell for cell in build.source(program).cells if cell.cell_type == "code")
+
+        def run(repository, colab, missing="minicnn"):
+            with monkeypatch.context() as context:
+                context.setattr(importlib.util, "find_spec", lambda name: None if name == missing else found(name))
+                context.delitem(sys.modules, "google.colab", raising=False)
+                if colab:
+                    context.setitem(sys.modules, "google.colab", sys)
+                exec(cell.source.replace('REPOSITORY = ""', f"REPOSITORY = {repository!r}"), {})
+            return called
+
+        return run
+
+    return of

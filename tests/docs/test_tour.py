@@ -9,7 +9,7 @@ import sys
 import pytest
 from checks import there_is_a_compiler
 from notebooks import outputs, pictures, shows_something
-from paths import ROOT
+from paths import NOTEBOOKS, ROOT
 
 TOUR = ROOT / "docs" / "tour"
 CHAPTERS = {path.stem: path for path in sorted(TOUR.glob("[0-9]_*.py"))}
@@ -148,5 +148,5 @@ def test_stderr_is_not_kept_and_what_repeats_is_the_same_file(build, tmp_path):
 
 
 def test_an_unknown_chapter(build):
-    there_are = ", ".join([*CHAPTERS, "tutorial"])
+    there_are = ", ".join([*CHAPTERS, "tutorial", *sorted(path.stem for path in NOTEBOOKS.glob("*.py"))])
     assert build.main(["6_transformers"]) == f"there is no chapter 6_transformers; there are {there_are}"

@@ -1,12 +1,9 @@
 """The tutorial: its notebook runs, exercises have solutions, and what is shown is what the program gives."""
 
-import importlib.util
 import re
-import subprocess
-import sys
 
 import pytest
-from notebooks import outputs, pictures, shows_something
+from notebooks import pictures, printed, shows_something
 from paths import EXAMPLES
 
 PROGRAM, NOTEBOOK = EXAMPLES / "tutorial.py", EXAMPLES / "tutorial.ipynb"
@@ -20,11 +17,6 @@ def is_solution(cell):
 
 def solutions(notebook):
     return [cell for cell in notebook.cells if is_solution(cell)]
-
-
-def printed(notebook):
-    """What its cells print, as one text."""
-    return "".join(output.text for output in outputs(notebook) if output.output_type == "stream")
 
 
 def holds(run):
@@ -83,29 +75,10 @@ def test_links_lead_somewhere():
     assert links and not [link for link in links if not (EXAMPLES / link).exists()]
 
 
-@pytest.fixture
-def setup(build, monkeypatch):
-    """setup(repository, colab=...) runs the first cell where minicnn is missing -> the commands that it has called."""
-    cell = next(cell for cell in build.source(PROGRAM).cells if cell.cell_type == "code")
-    called = []
-    found = importlib.util.find_spec
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "minicnn" else found(name))
-    monkeypatch.setattr(subprocess, "run", lambda command, check: called.append(command))
-
-    def run(repository, colab):
-        with monkeypatch.context() as context:
-            context.delitem(sys.modules, "google.colab", raising=False)
-            if colab:
-                context.setitem(sys.modules, "google.colab", sys)
-            exec(cell.source.replace('REPOSITORY = ""', f"REPOSITORY = {repository!r}"), {})
-        return called
-
-    return run
-
-
-def test_only_colab_installs(setup):
+def test_only_colab_installs(first_cell):
+    run = first_cell(PROGRAM)
     for repository, colab in (("", True), ("", False), ("https://a.b/c", False)):
         with pytest.raises(SystemExit, match=r"minicnn is not installed.*pip install -e \."):
-            setup(repository, colab)
-    (command,) = setup("https://a.b/c", colab=True)
+            run(repository, colab)
+    (command,) = run("https://a.b/c", colab=True)
     assert command[1:4] == ["-m", "pip", "install"] and command[-1] == "git+https://a.b/c"

@@ -142,13 +142,13 @@ def test_a_handler_of_signals_writes_where_stderr_is(tmp_path):
 
 
 def test_every_line_goes_through_this_module():
-    """No print(): it fails where say() and complain() go on. The first program and the tutorial print, as their readers
-    will."""
+    """No print(): it fails where say() and complain() go on. The first program, the tutorial and the notebooks print,
+    as their readers will."""
     found = []
     for folder in ("minicnn", "kernels", "examples", "benchmarks"):
         for path in (ROOT / folder).rglob("*.py"):
             for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
                 if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print":
                     found.append(f"{path.relative_to(ROOT)}:{node.lineno}")
-    printing = "examples/first_steps.py:", "examples/tutorial.py:"
+    printing = "examples/first_steps.py:", "examples/tutorial.py:", "examples/notebooks/"
     assert [place for place in found if not place.startswith(printing)] == []

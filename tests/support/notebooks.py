@@ -12,6 +12,11 @@ def outputs(notebook):
     return [output for cell in notebook.cells for output in cell.get("outputs", [])]
 
 
+def printed(notebook):
+    """What its cells print, as one text."""
+    return "".join(output.text for output in outputs(notebook) if output.output_type == "stream")
+
+
 def pictures(notebook):
     """Its pictures, as arrays (H, W, 3)."""
     data = [output.data["image/png"] for output in outputs(notebook) if "image/png" in output.get("data", {})]
