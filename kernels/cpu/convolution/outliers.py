@@ -17,7 +17,12 @@ large as the others, and training brings some channels down to 1e-20: nothing st
 as the larger numbers. Where one number in 4 is large, its neighbours' results are as by Winograd alone.
 """
 
-from ..gemm.lanes import magnitude
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from ..machine.bfloat16 import widened
 from ..machine.jit import jit
 
 LEAST, MOST, ONE_IN = 64, 256, 32  # how many numbers of an image are a sample: one in 32, but no fewer and no more
@@ -35,7 +40,7 @@ def mark_outliers(x, peaks, found):
     numbers and NaN above infinity.
     """
     size, each = len(x) // len(found), len(peaks) // len(found)  # numbers of an image; peaks of it
-    fraction, infinity = (23, 0xFF << 23) if x.itemsize == 4 else (52, 0x7FF << 52)
+    fraction, infinity = (23, 0xFF << 23) if peaks.itemsize == 4 else (52, 0x7FF << 52)
     far = fraction - 12 << fraction  # 11 or 40 powers of 2: rounding is then some 1e-3 of the others
     further = far + (3 << fraction)  # a factor of 8 more
     sample = min(max(size // ONE_IN, LEAST), MOST, size)
@@ -60,10 +65,43 @@ def _few(x, start, size, limits, count):
     others, close, near, random = 0, 0, 0, 0
     for i in range(count):
         random = (random * 1664525 + 1013904223) & 0xFFFFFFFF  # pseudo-random, [0, 2**32)
-        value = magnitude(x[start + (random * size >> 32 if count < size else i)])  # of a sample, or of all in order
+        value = magnitude(widened(x[start + (random * size >> 32 if count < size else i)]))  # of a sample, or of all in order
         others += value > 0
         close += value > limits[0]
         near += value > limits[1]
         if near * 4 > count and close * 64 > count:  # enough: the rest of them need no look
             return False
     return close * 64 <= count or near * 4 <= others  # the two rules of mark_outliers()
+
+
+@intrinsic
+def larger(context, most, values):
+    """In each lane the largest of a vector and some others, all without their signs; a NaN is larger than anything.
+
+    It compares bits, as integers (outliers.py): two instructions for a vector, and NaN needs no thought.
+    """
+
+    def emit(context, builder, signature, arguments):
+        vector = context.get_value_type(most)
+        integer = ir.VectorType(ir.IntType(most.dtype.bitwidth), vector.count)
+        mask = ir.Constant(integer, [(1 << (most.dtype.bitwidth - 1)) - 1] * vector.count)
+        total = builder.bitcast(arguments[0], integer)  # the same bits, seen as integers
+        for value in cgutils.unpack_tuple(builder, arguments[1]):
+            bits = builder.and_(builder.bitcast(value, integer), mask)
+            total = builder.select(builder.icmp_unsigned(">", bits, total), bits, total)
+        return builder.bitcast(total, vector)
+
+    return most(most, values), emit
+
+
+@intrinsic
+def magnitude(context, number):
+    """A number's bits without its sign, as an integer: of two numbers, the larger has the larger one."""
+    integer = ir.IntType(number.bitwidth)
+
+    def emit(context, builder, signature, arguments):
+        mask = ir.Constant(integer, (1 << (number.bitwidth - 1)) - 1)
+        bits = builder.and_(builder.bitcast(arguments[0], integer), mask)
+        return context.cast(builder, bits, types.Integer.from_bitwidth(number.bitwidth, True), types.intp)
+
+    return types.intp(number), emit

@@ -26,6 +26,7 @@ over channels by itself, the tiles of all images being its rows:
 grad_x        the same with the filters turned by 180 degrees, K and C swapped
 grad_weight   y is linear in g, and its gradient the formula's transpose: G^T [ (A dy A^T) * (B^T d B) ] G, summed
               over the tiles before G^T: at each place a product M (36, K, C) = (A dy A^T)^T @ V
+bfloat16      images are widened as they are read, and results rounded as they are written: V, M and U are float32
 bias          one of the points of cook_toom.py is 1, and its column of A^T all ones: so what is added to M at the place
               of this point in both directions comes out added to every result
 
@@ -46,12 +47,15 @@ import math
 
 import numpy as np
 
+from minicnn.precision import BFLOAT16
+
 from ..gemm.lanes import REGISTER
 from ..gemm.matmul import padded, width
 from ..gemm.transposed import transposing_space
 from ..machine import memory, threads
+from ..machine.bfloat16 import bits
 from ..machine.kept import kept, plain
-from . import im2col
+from . import bfloat16, im2col
 from .epilogue import NOTHING, Epilogue
 from .outliers import mark_outliers
 from .winograd_tiles import TILE, Tiling, collect_filters, cut, join, multiply_places, spread_filters, sum_places
@@ -83,7 +87,8 @@ def conv2d_forward(x, weight, bias, geometry, residual=None, relu=False, look=No
     y, found = _convolve(x, weight, epilogue, geometry.out_size, geometry.before, turned=False)
     if found.any():  # a number stands out in these images: once more
         residual = None if residual is None else residual[found]
-        y[found] = im2col.conv2d_forward(x[found], weight, bias, geometry, residual, relu)
+        more = () if x.dtype == BFLOAT16 else (residual, relu)
+        y[found] = _direct(x).conv2d_forward(x[found], weight, bias, geometry, *more)
         epilogue.forget()
     return y
 
@@ -95,7 +100,8 @@ def conv2d_grad_x(grad_out, weight, geometry, epilogue=NOTHING):
     corner = last - geometry.before[0], last - geometry.before[1]
     grad_x, found = _convolve(grad_out, weight, epilogue, geometry.size, corner, turned=True)
     if found.any():
-        grad_x[found] = im2col.conv2d_grad_x(grad_out[found], weight, geometry)
+        more = (epilogue.bias,) if grad_out.dtype == BFLOAT16 else ()
+        grad_x[found] = _direct(grad_out).conv2d_grad_x(grad_out[found], weight, geometry, *more)
         if epilogue.residual is not None:
             grad_x[found] += epilogue.residual.reshape(grad_x.shape)[found]
         epilogue.forget()
@@ -108,21 +114,22 @@ def conv2d_grad_weight(grad_out, x, geometry):
     Threads share the rows of places, 6 or 8, not the tiles: so there is one M, not one for each thread to be added up.
     """
     channels, filters, taps = geometry.channels, geometry.filters, geometry.taps[0]
+    dtype = _real(x.dtype)
     of_x = Tiling(x.shape[1:], grid_of(geometry.out_size), geometry.before, taps)
     of_gradients = of_x._replace(size=grad_out.shape[1:], corner=(0, 0))
-    side, wide, bands = taps + TILE - 1, padded(channels, x.dtype), len(x) * of_x.grid[0]  # side: 6 or 8
+    side, wide, bands = taps + TILE - 1, padded(channels, dtype), len(x) * of_x.grid[0]  # side: 6 or 8
     # M and W lie in the scratch of U and M, which are not wanted here
-    m, m_apart = _places("winograd.u", side * side, filters * wide, x.dtype)  # M (36, K, wide)
-    grad_weight = memory.empty((filters, channels, taps, taps), x.dtype)
-    images, gradients = x.reshape(-1), grad_out.reshape(-1)  # (N, H, W, C) and (N, OH, OW, K) as 1-D arrays
-    x_peaks, gradient_peaks = peaks_of(bands, x.dtype), peaks_of(bands, x.dtype)
+    m, m_apart = _places("winograd.u", side * side, filters * wide, dtype)  # M (36, K, wide)
+    grad_weight = memory.empty((filters, channels, taps, taps), dtype)
+    images, gradients = bits(x).reshape(-1), bits(grad_out).reshape(-1)  # (N, H, W, C) and (N, OH, OW, K) as 1-D arrays
+    x_peaks, gradient_peaks = peaks_of(bands, dtype), peaks_of(bands, dtype)
 
     def work(top, bottom):  # of the rows of places
         places = (bottom - top) * side  # those that this thread makes
-        step = min(bands, _bands_in_block(places * (channels + filters) * x.itemsize, of_x.grid))  # bands at once
-        v = _places("winograd.v", places, step * of_x.grid[1] * channels, x.dtype)  # V (places, tiles, C)
-        w = _places("winograd.m", places, step * of_x.grid[1] * filters, x.dtype)  # A dy A^T (places, tiles, K)
-        buffer, space = _buffer(of_x, max(channels, filters), x.dtype), transposing_space(x.dtype)
+        step = min(bands, _bands_in_block(places * (channels + filters) * dtype.itemsize, of_x.grid))  # bands at once
+        v = _places("winograd.v", places, step * of_x.grid[1] * channels, dtype)  # V (places, tiles, C)
+        w = _places("winograd.m", places, step * of_x.grid[1] * filters, dtype)  # A dy A^T (places, tiles, K)
+        buffer, space = _buffer(of_x, max(channels, filters), dtype), transposing_space(dtype)
         own = m[top * side * m_apart :], m_apart, wide  # this thread's places of M (36, K, C)
         for first in range(0, bands, step):
             last = min(first + step, bands)
@@ -132,13 +139,13 @@ def conv2d_grad_weight(grad_out, x, geometry):
             sum_places(w, v, own, places, size, first > 0, space)  # M (+)= W^T @ V
 
     def collect(start, stop):  # filters
-        buffer = memory.scratch("winograd.buffer", (taps * (taps + side) * channels,), x.dtype)
+        buffer = memory.scratch("winograd.buffer", (taps * (taps + side) * channels,), dtype)
         collect_filters((m, m_apart, wide), grad_weight.reshape(-1), buffer, (start, stop), (channels, taps))
 
     threads.run_chunks(work, side)
     found = np.zeros(len(x), bool)
     if mark_outliers(images, x_peaks, found) | mark_outliers(gradients, gradient_peaks, found):
-        grad_weight = im2col.conv2d_grad_weight(grad_out[found], x[found], geometry)
+        grad_weight = _direct(x).conv2d_grad_weight(grad_out[found], x[found], geometry)
         if not found.all():  # the others once more, without them
             grad_weight += conv2d_grad_weight(grad_out[~found], x[~found], geometry)
         return grad_weight
@@ -148,23 +155,23 @@ def conv2d_grad_weight(grad_out, x, geometry):
 
 def _convolve(x, weight, epilogue, size, corner, turned):
     """(The results (N, *size, K), in which images a number stands out: their results are wrong)."""
-    n, depth, columns, taps = len(x), x.shape[3], weight.shape[1 if turned else 0], weight.shape[-1]
-    tiling, side, wide = Tiling(x.shape[1:], grid_of(size), corner, taps), taps + TILE - 1, padded(columns, x.dtype)
+    dtype, n, depth, columns, taps = weight.dtype, len(x), x.shape[3], weight.shape[1 if turned else 0], weight.shape[-1]
+    tiling, side, wide = Tiling(x.shape[1:], grid_of(size), corner, taps), taps + TILE - 1, padded(columns, dtype)
     grid, of_results, places = tiling.grid, tiling._replace(size=(*size, columns)), side * side
     y, found = memory.empty((n, *size, columns), x.dtype), np.zeros(n, bool)
     u = transformed_filters(weight, turned)
     if u is None:  # a weight stands out: all images see it
         found[:] = True
         return y, found
-    images, results = x.reshape(-1), y.reshape(-1)  # (N, H, W, depth) and (N, *size, columns) as 1-D arrays
-    peaks = peaks_of(n * grid[0], x.dtype)
+    images, results = bits(x).reshape(-1), bits(y).reshape(-1)  # (N, H, W, depth) and (N, *size, columns) as 1-D arrays
+    peaks = peaks_of(n * grid[0], dtype)
     at_one, behind = Epilogue(epilogue.bias), epilogue._replace(bias=None)
 
     def work(start, stop):  # of the bands
-        step = min(stop - start, _bands_in_block(places * (depth + wide) * x.itemsize, grid))  # bands at once
-        v = _places("winograd.v", places, step * grid[1] * depth, x.dtype)  # V (36, tiles, depth)
-        m, m_apart = _places("winograd.m", places, step * grid[1] * wide, x.dtype)  # M (36, tiles, wide)
-        buffer = _buffer(tiling, max(depth, columns), x.dtype)
+        step = min(stop - start, _bands_in_block(places * (depth + wide) * dtype.itemsize, grid))  # bands at once
+        v = _places("winograd.v", places, step * grid[1] * depth, dtype)  # V (36, tiles, depth)
+        m, m_apart = _places("winograd.m", places, step * grid[1] * wide, dtype)  # M (36, tiles, wide)
+        buffer = _buffer(tiling, max(depth, columns), dtype)
         for first in range(start, stop, step):
             last = min(first + step, stop)
             tiles = (last - first) * grid[1]
@@ -209,6 +216,16 @@ def transformed_filters(weight, turned):
         return None if mark_outliers(flat, peaks, np.zeros(1, bool)) else u
 
     return kept(weight, ("winograd.u", turned), make)
+
+
+def _real(dtype):
+    """What V, M and U are made of."""
+    return np.dtype(np.float32) if dtype == BFLOAT16 else dtype
+
+
+def _direct(images):
+    """The algorithm that takes images in which a number stands out."""
+    return bfloat16 if images.dtype == BFLOAT16 else im2col
 
 
 def grid_of(size):

@@ -28,11 +28,24 @@ way back with A: 6 places of a tile are 4 pixels in a row of the buffer, 6 rows 
 
 from typing import NamedTuple
 
-from ..gemm.lanes import clear, end_of_stream, lanes, larger, linear_map, load, nothing, store, stream, transpose
+from ..gemm.lanes import (
+    clear,
+    end_of_stream,
+    lanes,
+    linear_map,
+    load,
+    load_real,
+    nothing,
+    store,
+    store_real,
+    stream,
+    transpose,
+)
 from ..gemm.matmul import multiply
 from ..gemm.transposed import multiply_transposed
 from ..machine.jit import jit
 from .cook_toom import cook_toom, transposed
+from .outliers import larger
 
 TILE = 4  # results in each direction of a tile
 SUMMANDS = 128  # of the sum over channels: results are small differences of such sums, so they should round little
@@ -65,22 +78,22 @@ def _cut_map(x, at, inside, v, to, taps, of_results):
     first, last = inside
     if of_results:
         if taps == 3:
-            store(v, to[0], to[1], 0, 6, _at3(load(x, at[0], at[1], 4, first, last)))  # 4 -> 6
+            store(v, to[0], to[1], 0, 6, _at3(load_real(x, at[0], at[1], 4, first, last)))  # 4 -> 6
         else:
-            store(v, to[0], to[1], 0, 8, _at5(load(x, at[0], at[1], 4, first, last)))  # 4 -> 8
+            store(v, to[0], to[1], 0, 8, _at5(load_real(x, at[0], at[1], 4, first, last)))  # 4 -> 8
     elif taps == 3:
-        store(v, to[0], to[1], 0, 6, _b3(load(x, at[0], at[1], 6, first, last)))  # 6 -> 6
+        store(v, to[0], to[1], 0, 6, _b3(load_real(x, at[0], at[1], 6, first, last)))  # 6 -> 6
     else:
-        store(v, to[0], to[1], 0, 8, _b5(load(x, at[0], at[1], 8, first, last)))  # 8 -> 8
+        store(v, to[0], to[1], 0, 8, _b5(load_real(x, at[0], at[1], 8, first, last)))  # 8 -> 8
 
 
 @jit(forceinline=True)
 def _join_map(m, at, y, to, last, taps):
     """A^T, of which the first `last` results are written."""
     if taps == 3:
-        store(y, to[0], to[1], 0, last, _a3(load(m, at[0], at[1], 6, 0, 6)))  # 6 -> 4
+        store_real(y, to[0], to[1], 0, last, _a3(load(m, at[0], at[1], 6, 0, 6)))  # 6 -> 4
     else:
-        store(y, to[0], to[1], 0, last, _a5(load(m, at[0], at[1], 8, 0, 8)))  # 8 -> 4
+        store_real(y, to[0], to[1], 0, last, _a5(load(m, at[0], at[1], 8, 0, 8)))  # 8 -> 4
 
 
 @jit(forceinline=True)
@@ -131,25 +144,25 @@ def cut(x, v, buffer, peaks, rows, tiling, of_results):
         at = (s // grid[0] * height + y) * row  # where that row begins in x
         if last <= first:  # nothing of the image: do not even point there
             first, last, at = 0, 0, 0
-        to, most = corner[1] * channels, nothing(x)  # the buffer's columns before that are padding
+        to, most = corner[1] * channels, nothing(v)  # the buffer's columns before that are padding
         # down the columns, into the buffer
         # inside an image no load is tested, and the rows from TILE on are the next band's first ones
         if first == 0 and last == pixels and s % grid[0] < grid[0] - 1:
-            for i in range(0, row, lanes(x)):
-                i = min(i, row - lanes(x))  # the last vector begins earlier, as all last ones here
-                most = larger(most, load(x, at + i, row, TILE, 0, TILE))
+            for i in range(0, row, lanes(v)):
+                i = min(i, row - lanes(v))  # the last vector begins earlier, as all last ones here
+                most = larger(most, load_real(x, at + i, row, TILE, 0, TILE))
                 _cut_map(x, (at + i, row), (0, 8), buffer, (to + i, line), taps, of_results)
         else:
-            for i in range(0, row, lanes(x)):
-                i = min(i, row - lanes(x))
-                most = larger(most, load(x, at + i, row, 8, first, last))
+            for i in range(0, row, lanes(v)):
+                i = min(i, row - lanes(v))
+                most = larger(most, load_real(x, at + i, row, 8, first, last))
                 _cut_map(x, (at + i, row), (first, last), buffer, (to + i, line), taps, of_results)
-        store(peaks, s * lanes(x), 0, 0, 1, (most,))  # the band's largest numbers, one in each lane
+        store(peaks, s * lanes(v), 0, 0, 1, (most,))  # the band's largest numbers, one in each lane
         # along the rows of the buffer, into V
         for r in range(top, bottom):
             for t in range(grid[1]):
-                for c in range(0, channels, lanes(x)):
-                    c = min(c, channels - lanes(x))
+                for c in range(0, channels, lanes(v)):
+                    c = min(c, channels - lanes(v))
                     to = (r - top) * side * apart + ((s - start) * grid[1] + t) * channels + c  # place (r, 0), tile t
                     at = r * line + t * TILE * channels + c  # row r of the buffer, the tile's first pixel
                     _cut_map(buffer, (at, channels), (0, pixels), v, (to, apart), taps, of_results)
@@ -165,15 +178,15 @@ def join(m, y, buffer, bands, tiling):
         # along the rows: 6 places become 4 pixels of the buffer
         for r in range(side):
             for t in range(grid[1]):
-                for c in range(0, channels, lanes(y)):
-                    c = min(c, channels - lanes(y))
+                for c in range(0, channels, lanes(m)):
+                    c = min(c, channels - lanes(m))
                     at = r * side * apart + ((s - start) * grid[1] + t) * m_row + c  # place (r, 0), the tile's row
                     _join_map(m, (at, apart), buffer, (r * line + t * TILE * channels + c, channels), TILE, taps)
         # down the columns: 6 rows of the buffer become 4 of y, or what is left of the image
         top = s % grid[0] * TILE
         at = (s // grid[0] * height + top) * row  # where row `top` of the image begins in y
-        for i in range(0, row, lanes(y)):
-            i = min(i, row - lanes(y))
+        for i in range(0, row, lanes(m)):
+            i = min(i, row - lanes(m))
             _join_map(buffer, (i, line), y, (at + i, row), min(TILE, height - top), taps)
 
 

@@ -8,6 +8,9 @@ it would first have to prove that no two of them overlap, and gives up. So the t
     e = B(d)                              linear combinations of them, where B = linear_map([[1, -3/2, -2, ...], ...])
     store(y, start, step, 0, 6, e)        and back to memory
 
+Of arrays with the bits of bfloat16 numbers, `load_real` makes vectors of float32 numbers, and `store_real` rounds such
+vectors into one; of other arrays they are `load` and `store`.
+
 A vector holds `lanes(x)` numbers of x's dtype, as many as fill a register of the unit that multiplies (unit.py): 64
 bytes with AVX-512, 32 with AVX2, else 16. Arrays are 1-D here, and nobody checks an index.
 
@@ -22,6 +25,7 @@ from numba import types
 from numba.core import cgutils, errors
 from numba.extending import intrinsic, models, register_model
 
+from ..machine.bfloat16 import real_of, round_, widen
 from ..machine.jit import jit
 from ..machine.unit import VECTOR_BYTES, unit
 
@@ -51,45 +55,58 @@ def lanes(context, x):
     return types.intp(x), lambda context, builder, signature, arguments: context.get_constant(types.intp, count)
 
 
-@intrinsic(prefer_literal=True)
-def load(context, x, start, step, count, first, last):
-    """The vectors at x[start + i*step], i in [0, count), as a tuple; a zero instead unless first <= i < last."""
-    if not isinstance(count, types.IntegerLiteral):
-        raise errors.TypingError("load: count must be a constant")
-    number = count.literal_value  # so the loop below is written out
-    kind = types.UniTuple(Vector(x.dtype), number)
+def _loading(as_it_lies):
+    @intrinsic(prefer_literal=True)
+    def apply(context, x, start, step, count, first, last):
+        """The vectors at x[start + i*step], i in [0, count), as a tuple; a zero instead unless first <= i < last."""
+        if not isinstance(count, types.IntegerLiteral):
+            raise errors.TypingError("load: count must be a constant")
+        number = count.literal_value  # so the loop below is written out
+        kind = types.UniTuple(Vector(x.dtype if as_it_lies else real_of(x.dtype)), number)
 
-    def emit(context, builder, signature, arguments):
-        array, start, step, _, first, last = indices(context, builder, signature.args, arguments)
-        vector = context.get_value_type(kind.dtype)
-        values = []
-        for i in range(number):
-            inside, place = _inside(i, builder, first, last), ir.Constant(step.type, i)
-            place = builder.select(inside, place, first)  # what is outside is not read, but one that is inside instead
-            address = pointer(context, builder, signature.args[0], array, _at(builder, start, step, place), vector)
-            value = builder.load(address, align=x.dtype.bitwidth // 8, typ=vector)
-            values.append(builder.select(inside, value, ir.Constant(vector, None)))
-        return context.make_tuple(builder, kind, values)
+        def emit(context, builder, signature, arguments):
+            array, start, step, _, first, last = indices(context, builder, signature.args, arguments)
+            vector = context.get_value_type(kind.dtype)
+            there = ir.VectorType(context.get_value_type(x.dtype), vector.count)  # in memory
+            values = []
+            for i in range(number):
+                inside, place = _inside(i, builder, first, last), ir.Constant(step.type, i)
+                place = builder.select(inside, place, first)  # what is outside is not read, but one inside instead
+                address = pointer(context, builder, signature.args[0], array, _at(builder, start, step, place), there)
+                value = builder.load(address, align=x.dtype.bitwidth // 8, typ=there)
+                value = value if there == vector else widen(builder, value)
+                values.append(builder.select(inside, value, ir.Constant(vector, None)))
+            return context.make_tuple(builder, kind, values)
 
-    return kind(x, types.intp, types.intp, count, types.intp, types.intp), emit
+        return kind(x, types.intp, types.intp, count, types.intp, types.intp), emit
+
+    return apply
 
 
-@intrinsic
-def store(context, y, start, step, first, last, values):
-    """Write values[i] to y[start + i*step] for each i with first <= i < last."""
+def _storing(as_it_lies):
+    @intrinsic
+    def apply(context, y, start, step, first, last, values):
+        """Write values[i] to y[start + i*step] for each i with first <= i < last."""
 
-    def emit(context, builder, signature, arguments):
-        array, start, step, first, last, values = indices(context, builder, signature.args, arguments)
-        vector = context.get_value_type(signature.args[-1].dtype)
-        for i, value in enumerate(cgutils.unpack_tuple(builder, values)):
-            # with constant bounds LLVM knows the answer, and no test is left
-            with builder.if_then(_inside(i, builder, first, last)):
-                place = _at(builder, start, step, ir.Constant(step.type, i))
-                address = pointer(context, builder, signature.args[0], array, place, vector)
-                builder.store(value, address, align=y.dtype.bitwidth // 8)
-        return context.get_dummy_value()
+        def emit(context, builder, signature, arguments):
+            array, start, step, first, last, values = indices(context, builder, signature.args, arguments)
+            for i, value in enumerate(cgutils.unpack_tuple(builder, values)):
+                # with constant bounds LLVM knows the answer, and no test is left
+                with builder.if_then(_inside(i, builder, first, last)):
+                    place = _at(builder, start, step, ir.Constant(step.type, i))
+                    value = value if as_it_lies or y.dtype == values_dtype else round_(builder, value)
+                    address = pointer(context, builder, signature.args[0], array, place, value.type)
+                    builder.store(value, address, align=y.dtype.bitwidth // 8)
+            return context.get_dummy_value()
 
-    return types.none(y, types.intp, types.intp, types.intp, types.intp, values), emit
+        values_dtype = values.dtype.dtype
+        return types.none(y, types.intp, types.intp, types.intp, types.intp, values), emit
+
+    return apply
+
+
+load, store = _loading(as_it_lies=True), _storing(as_it_lies=True)
+load_real, store_real = _loading(as_it_lies=False), _storing(as_it_lies=False)
 
 
 @intrinsic
@@ -129,39 +146,6 @@ def nothing(context, x):
     """A vector of zeros, of x's dtype."""
     kind = Vector(x.dtype)
     return kind(x), lambda context, builder, signature, arguments: ir.Constant(context.get_value_type(kind), None)
-
-
-@intrinsic
-def larger(context, most, values):
-    """In each lane the largest of a vector and some others, all without their signs; a NaN is larger than anything.
-
-    It compares bits, as integers (outliers.py): two instructions for a vector, and NaN needs no thought.
-    """
-
-    def emit(context, builder, signature, arguments):
-        vector = context.get_value_type(most)
-        integer = ir.VectorType(ir.IntType(most.dtype.bitwidth), vector.count)
-        mask = ir.Constant(integer, [(1 << (most.dtype.bitwidth - 1)) - 1] * vector.count)
-        total = builder.bitcast(arguments[0], integer)  # the same bits, seen as integers
-        for value in cgutils.unpack_tuple(builder, arguments[1]):
-            bits = builder.and_(builder.bitcast(value, integer), mask)
-            total = builder.select(builder.icmp_unsigned(">", bits, total), bits, total)
-        return builder.bitcast(total, vector)
-
-    return most(most, values), emit
-
-
-@intrinsic
-def magnitude(context, number):
-    """A number's bits without its sign, as an integer: of two numbers, the larger has the larger one."""
-    integer = ir.IntType(number.bitwidth)
-
-    def emit(context, builder, signature, arguments):
-        mask = ir.Constant(integer, (1 << (number.bitwidth - 1)) - 1)
-        bits = builder.and_(builder.bitcast(arguments[0], integer), mask)
-        return context.cast(builder, bits, types.Integer.from_bitwidth(number.bitwidth, True), types.intp)
-
-    return types.intp(number), emit
 
 
 @intrinsic

@@ -45,7 +45,7 @@ def bits(array):
 @intrinsic
 def real(context, array):
     """The type in which a loop computes with the numbers of `array`."""
-    return types.NumberClass(_real(array.dtype))(array), lambda context, *of_call: context.get_dummy_value()
+    return types.NumberClass(real_of(array.dtype))(array), lambda context, *of_call: context.get_dummy_value()
 
 
 @intrinsic
@@ -53,7 +53,7 @@ def widened(context, element):
     """float32 of the 16 bits of a bfloat16 number; a number of any other type is itself."""
     if element != types.uint16:
         return element(element), lambda context, builder, signature, arguments: arguments[0]
-    return types.float32(element), lambda context, builder, signature, arguments: _widened(builder, *arguments)
+    return types.float32(element), lambda context, builder, signature, arguments: widen(builder, *arguments)
 
 
 @intrinsic
@@ -63,7 +63,7 @@ def rounded(context, number):
     NaN stays NaN; what is nearer to 2^128 than to the largest number becomes infinite.
     """
     signature = types.uint16(types.float32)  # another number is made float32 first
-    return signature, lambda context, builder, signature, arguments: _rounded(builder, *arguments)
+    return signature, lambda context, builder, signature, arguments: round_(builder, *arguments)
 
 
 @intrinsic
@@ -71,9 +71,9 @@ def narrowed(context, number, array):
     """`number` as an element of `array`."""
 
     def emit(context, builder, signature, arguments):
-        return _rounded(builder, arguments[0]) if array.dtype == types.uint16 else arguments[0]
+        return round_(builder, arguments[0]) if array.dtype == types.uint16 else arguments[0]
 
-    return array.dtype(_real(array.dtype), array), emit
+    return array.dtype(real_of(array.dtype), array), emit
 
 
 @jit
@@ -90,22 +90,40 @@ def nearest(x, y):
         y[i] = widened(rounded(widened(x[i])))
 
 
-def _real(dtype):
+def real_of(dtype):
+    """The Numba type that numbers of `dtype` are computed with."""
     return types.float32 if dtype == types.uint16 else dtype
 
 
-def _widened(builder, half):
-    word = builder.shl(builder.zext(half, WORD), WORD(16))
-    return builder.bitcast(word, REAL)
+# The instructions, for the intrinsics here and those of vectors (gemm/lanes.py)
 
 
-def _rounded(builder, number):
+def widen(builder, half):
+    """``widened`` of 16 bits, or of a vector of them."""
+    words = _as_many(WORD, half)
+    word = builder.shl(builder.zext(half, words), _all(words, 16))
+    return builder.bitcast(word, _as_many(REAL, half))
+
+
+def round_(builder, number):
+    """``rounded`` of a float32 number, or of a vector of them."""
     set.add(builder.function.attributes, VECTORS)  # llvmlite's own `add` takes none that a processor defines
-    given = builder.bitcast(number, WORD)
-    upper = builder.lshr(given, WORD(16))  # what is kept, not rounded yet
-    odd = builder.and_(upper, WORD(1))
+    words = _as_many(WORD, number)
+    given = builder.bitcast(number, words)
+    upper = builder.lshr(given, _all(words, 16))  # what is kept, not rounded yet
+    odd = builder.and_(upper, _all(words, 1))
     # half of the last digit kept is added, a little less if that one is even: a carry reaches it where it should
-    nearest = builder.lshr(builder.add(given, builder.add(odd, WORD(0x7FFF))), WORD(16))
-    quiet = builder.or_(upper, WORD(0x40))  # of a NaN: its digits must not all be cut off, or it would be infinite
+    nearest = builder.lshr(builder.add(given, builder.add(odd, _all(words, 0x7FFF))), _all(words, 16))
+    # of a NaN: its digits must not all be cut off, or it would be infinite
+    quiet = builder.or_(upper, _all(words, 0x40))
     is_nan = builder.fcmp_unordered("uno", number, number)
-    return builder.trunc(builder.select(is_nan, quiet, nearest), HALF)
+    return builder.trunc(builder.select(is_nan, quiet, nearest), _as_many(HALF, number))
+
+
+def _as_many(kind, value):
+    """The type of as many numbers of that kind as `value` has side by side."""
+    return ir.VectorType(kind, value.type.count) if isinstance(value.type, ir.VectorType) else kind
+
+
+def _all(kind, number):
+    return kind([number] * kind.count) if isinstance(kind, ir.VectorType) else kind(number)
