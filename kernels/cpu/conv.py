@@ -9,10 +9,12 @@ depthwise.py    a filter for each channel         nothing to multiply as matrice
 im2col.py       everything else                   windows are copied together in the cache          6e-7
 few.py          few pictures by kept weights:     no Python, and no copy twice, between the cores   theirs
 few_tiles.py    in their place; winograd.py's
-bfloat16.py     all of it in bfloat16, but        products alone: units that multiply bfloat16 do   3e-7
-                depthwise.py's                    so sooner than Winograd's way is gone
-winograd16.py   winograd.py's in bfloat16, where  Winograd's way, in float32                        8e-6
-                no unit multiplies bfloat16
+bfloat16.py     all of it in bfloat16, but        products alone                                    3e-7
+                depthwise.py's
+stem16.py       in its place, stem.py's, where    rows of windows are read as pairs of numbers      3e-7
+                pairs of numbers are multiplied
+winograd16.py   winograd.py's in bfloat16, where  Winograd's way, in float32: bfloat16 is only      8e-6
+                no unit multiplies whole tiles    twice as fast, or not at all
 
 Rounding: the largest difference to float64 over the largest result, in any pass of layers like those of AlexNet and
 ResNet, by `python benchmarks/cpu.py rounding`; test_cpu_conv.py keeps it below 1e-5. In bfloat16 it is that to float64

@@ -9,8 +9,8 @@ at half the bytes. Weights are rounded as they are packed, sums stay float32 in 
 
 Only products, and no Winograd: a unit that multiplies bfloat16 many times as fast as float32 (gemm/bfloat16.py) makes
 multiplications the cheaper part, and the numbers in the transform domain need more digits than bfloat16 has. Where
-there is no such unit, winograd16.py comes first. Nor is there anything of its own for a network's first layer: its
-windows are few numbers, and soon copied; but for its images' gradient, for which hardly anybody asks.
+there is no such unit, winograd16.py comes first. A network's first layer has a way of its own (stem16.py) where pairs
+of numbers are multiplied; its images' gradient, for which hardly anybody asks, is float32's.
 """
 
 import math
@@ -23,13 +23,15 @@ from ..gemm.bfloat16 import multiply16, multiply_transposed16, padded16, panels1
 from ..machine import memory, threads
 from ..machine.bfloat16 import bits, widened
 from ..machine.jit import jit
-from . import in_float32, stem
+from . import in_float32, stem, stem16
 from .windows import filters_gradient, filters_of, phases, windows_of
 
 
 def conv2d_forward(x, weight, bias, geometry, residual=None):
     """y (N, OH, OW, OC) for x (N, H, W, C) and weight (OC, C/groups, KH, KW) float32; with a residual like y it is
     max(y + residual, 0), for conv_relu.py: rounded once, behind the sum."""
+    if residual is None and stem16.suits(x, geometry):
+        return stem16.conv2d_forward(x, weight, bias, geometry)
     filters = geometry.filters
     y = memory.empty((len(x), *geometry.out_size, filters), x.dtype)
     windows, results, count = windows_of(x, geometry), bits(y).reshape(-1), filters // geometry.groups  # of a group
@@ -114,6 +116,8 @@ def conv2d_grad_weight(grad_out, x, geometry):
 
     Each thread adds up its places, and then come the sums of the threads, in their order.
     """
+    if stem16.suits(x, geometry):
+        return stem16.conv2d_grad_weight(grad_out, x, geometry)
     filters, windows, gradients = geometry.filters, windows_of(x, geometry), bits(grad_out).reshape(-1)
     chunks, depth, count = threads.chunks(math.prod(grad_out.shape[:3])), windows.depth, filters // geometry.groups
     wide = padded16(depth)

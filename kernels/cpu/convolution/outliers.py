@@ -65,7 +65,8 @@ def _few(x, start, size, limits, count):
     others, close, near, random = 0, 0, 0, 0
     for i in range(count):
         random = (random * 1664525 + 1013904223) & 0xFFFFFFFF  # pseudo-random, [0, 2**32)
-        value = magnitude(widened(x[start + (random * size >> 32 if count < size else i)]))  # of a sample, or of all in order
+        number = x[start + (random * size >> 32 if count < size else i)]  # of a sample, or of all in order
+        value = magnitude(widened(number))
         others += value > 0
         close += value > limits[0]
         near += value > limits[1]

@@ -38,6 +38,7 @@ from ..gemm.lanes import clear, copy
 from ..gemm.matmul import SUMMANDS, multiply, multiply_windows, padded, panels
 from ..gemm.transposed import multiply_windows_transposed
 from ..machine import memory, threads
+from ..machine.bfloat16 import bits
 from ..machine.jit import jit
 from .epilogue import Epilogue
 from .geometry import Geometry
@@ -52,7 +53,7 @@ def suits(geometry):
     return whole and geometry.channels < 16 and min(geometry.taps) > 1
 
 
-class _Frames(NamedTuple):
+class Frames(NamedTuple):
     """Bands of images (N, H, W, C) as their windows see them: with the padding, in scratch."""
 
     images: np.ndarray
@@ -63,18 +64,20 @@ class _Frames(NamedTuple):
         """How far apart in a frame are: neighbouring windows, the windows of two rows of outputs, rows of pixels."""
         channels, (down, right) = self.geometry.channels, self.geometry.stride
         row = ((self.geometry.out_size[1] - 1) * right + self.geometry.taps[1]) * channels  # numbers, with the padding
+        row += row % (4 // min(4, self.images.itemsize))  # bfloat16 numbers: whole words (stem16.py)
         return right * channels, down * row, row
 
     def copy(self, image, first, last):
         """The pixels that rows first ... last of outputs see, with zeros outside: scratch, flat."""
         (down, _), (top, left) = self.geometry.stride, self.geometry.before
         rows, row = (last - first - 1) * down + self.geometry.taps[0], self.distances[2]  # of the frame
-        frame = memory.scratch("stem.frame", (rows * row,), self.images.dtype)
-        _copy_band(self.images[image].reshape(-1), self.images.shape[1:], frame, (first * down - top, -left), rows, row)
+        image = bits(self.images[image]).reshape(-1)
+        frame = memory.scratch("stem.frame", (rows * row,), image.dtype)
+        _copy_band(image, self.images.shape[1:], frame, (first * down - top, -left), rows, row)
         return frame
 
 
-def _bands(start, stop, height, most):
+def bands(start, stop, height, most):
     """Cut rows start ... stop of all images, `height` in each, into (image, first, last) of at most so many rows."""
     while start < stop:
         image, first = divmod(start, height)
@@ -88,13 +91,13 @@ def conv2d_forward(x, weight, bias, geometry, residual=None, relu=False, look=No
     (height, width), taps, filters = geometry.out_size, geometry.taps, geometry.filters
     y = memory.empty((len(x), height, width, filters), x.dtype)
     area, line, results = math.prod(taps), width * filters, y.reshape(-1)  # line: numbers of a row of outputs
-    frames, channels, epilogue = _Frames(x, geometry), geometry.channels, Epilogue.of(bias, residual, relu, look)
+    frames, channels, epilogue = Frames(x, geometry), geometry.channels, Epilogue.of(bias, residual, relu, look)
     # b (KH*KW*C, OC): rows are counted (u, v, c) as pixels lie, in a filter (c, u, v)
     b = panels("stem.b", weight, 0, (*taps, channels), (taps[1], 1, area), filters, channels * area)
     rows = max(1, BAND_NUMBERS // (frames.distances[1] + line))  # of outputs, in a band
 
     def work(start, stop):  # of the rows of outputs, of all images
-        for image, first, last in _bands(start, stop, height, rows):
+        for image, first, last in bands(start, stop, height, rows):
             frame, at = frames.copy(image, first, last), (image * height + first) * line
             counts = taps[0], last - first, width, taps[1] * channels, filters  # named in multiply_windows
             multiply_windows(frame, frames.distances, b, (results, at, filters, line), counts)
@@ -123,7 +126,7 @@ def conv2d_grad_x(grad_out, weight, geometry):
 
     def work(start, stop):  # of the rows of pixels, of all images
         windows = memory.scratch("stem.windows", (step * out_width * wide,), grad_out.dtype)
-        for image, first, last in _bands(start, stop, height, height):
+        for image, first, last in bands(start, stop, height, height):
             frame = memory.scratch("stem.frame", ((last - first) * row,), grad_out.dtype)
             frame[:] = 0
             # the rows of outputs whose windows reach into rows first ... last
@@ -151,7 +154,7 @@ def conv2d_grad_weight(grad_out, x, geometry):
     Each thread adds up its rows of outputs, and then come the sums of the threads, in their order.
     """
     n, height, width, filters = grad_out.shape
-    frames, taps, channels = _Frames(x, geometry), geometry.taps, geometry.channels
+    frames, taps, channels = Frames(x, geometry), geometry.taps, geometry.channels
     chunks, rows = threads.chunks(n * height), max(1, OUTPUTS // width)
     wide, depth = padded(filters, x.dtype), taps[1] * channels  # depth: numbers of a row of a window
     sums = memory.scratch("stem.sums", (max(1, len(chunks)), taps[0] * depth, wide), x.dtype)  # (chunks, KH*KW*C, wide)
@@ -161,17 +164,23 @@ def conv2d_grad_weight(grad_out, x, geometry):
     def work(chunk):
         total = sums[chunk].reshape(-1)
         panel = memory.scratch("stem.panel", (rows * width * wide,), x.dtype)  # of grad_out, packed
-        for image, first, last in _bands(*chunks[chunk], height, rows):
+        for image, first, last in bands(*chunks[chunk], height, rows):
             frame, band = frames.copy(image, first, last), gradients[image, first:last].reshape(-1)
             counts = taps[0], last - first, width, depth, filters  # named in multiply_windows
             multiply_windows_transposed(frame, frames.distances, band, (total, wide), counts, panel)
 
     threads.run(work, len(chunks))
+    return filters_of_sums(sums, geometry)
+
+
+def filters_of_sums(sums, geometry):
+    """grad_weight (OC, C, KH, KW) from sums (chunks, KH*KW*C, at least OC), added up in that order."""
     for other in sums[1:]:
-        sums[0] += other  # in the order of the chunks
+        sums[0] += other
     # (KH, KW, C, OC) -> (OC, C, KH, KW)
-    grad_weight = memory.empty((filters, channels, *taps), x.dtype)
-    grad_weight[...] = sums[0, :, :filters].reshape(*taps, channels, filters).transpose(3, 2, 0, 1)
+    grad_weight = memory.empty((geometry.filters, geometry.channels, *geometry.taps), sums.dtype)
+    inside = sums[0, :, : geometry.filters].reshape(*geometry.taps, geometry.channels, geometry.filters)
+    grad_weight[...] = inside.transpose(3, 2, 0, 1)
     return grad_weight
 
 

@@ -155,7 +155,8 @@ def conv2d_grad_weight(grad_out, x, geometry):
 
 def _convolve(x, weight, epilogue, size, corner, turned):
     """(The results (N, *size, K), in which images a number stands out: their results are wrong)."""
-    dtype, n, depth, columns, taps = weight.dtype, len(x), x.shape[3], weight.shape[1 if turned else 0], weight.shape[-1]
+    n, depth, columns, taps = len(x), x.shape[3], weight.shape[1 if turned else 0], weight.shape[-1]
+    dtype = weight.dtype
     tiling, side, wide = Tiling(x.shape[1:], grid_of(size), corner, taps), taps + TILE - 1, padded(columns, dtype)
     grid, of_results, places = tiling.grid, tiling._replace(size=(*size, columns)), side * side
     y, found = memory.empty((n, *size, columns), x.dtype), np.zeros(n, bool)

@@ -1,7 +1,7 @@
 """winograd.py for bfloat16 images: its transforms read them as float32, and round its results as they are written.
 
-Where an instruction multiplies 16 x 32 numbers (amx.py), all products are sooner done than the transforms alone. Without
-one for bfloat16 a multiplication costs as much as in float32, and three of four are saved, of 5x5 filters five of six.
+Where an instruction multiplies 16 x 32 numbers (amx.py), all products are done sooner than the transforms alone. With
+none for bfloat16 a multiplication costs as much as in float32, and three of four are saved, of 5x5 filters five of six.
 vdpbf16ps multiplies twice as many numbers as float32's instruction: that is not enough, either. On two cores of a
 processor that has it (AMD EPYC, Zen 4), milliseconds for forward, grad_x and grad_weight of a batch together:
 

@@ -196,7 +196,7 @@ def multiply_windows(frame, distances, b, c, counts):
     """
     (runs, lines, rows, depth, columns), (row, line, run), (y, c_at, c_row, c_line) = counts, distances, c
     wide = 2 * lanes(frame)
-    edge = np.empty(TILE_ROWS * wide, frame.dtype)
+    edge = np.empty(TILE_ROWS * wide, y.dtype)
     for j in range(0, columns, wide):
         b_j = b, j * depth * runs
         for i in range(lines):

@@ -58,7 +58,7 @@ def _pair_panels(numbers, shape, words, words_shape):
         there = depth if at < len(numbers) else 0  # its rows
         for k in range(height):
             if 2 * k < there:
-                _pair_rows(numbers, (at + 2 * k * wide, wide, 2 * k + 1 < there), words, k * panel + j, wide)
+                pair_rows(numbers, (at + 2 * k * wide, wide, 2 * k + 1 < there), words, k * panel + j, wide)
             else:
                 clear(words, k * panel + j, wide)
 
@@ -70,7 +70,7 @@ def pack_panel(b, panel, size):
     if columns < wide or 2 * steps > rows:
         clear(panel, 0, steps * wide)
     for k in range((rows + 1) // 2):
-        _pair_rows(x, (at + 2 * k * row, row, 2 * k + 1 < rows), panel, k * wide, columns)
+        pair_rows(x, (at + 2 * k * row, row, 2 * k + 1 < rows), panel, k * wide, columns)
 
 
 @jit(forceinline=True)
@@ -83,11 +83,11 @@ def pack_tiles(a, tiles, height, count):
         for i in range(0, whole, TILE_ROWS):
             _pair_tile(x, at + 2 * k * row + i, row, below, tiles, i * steps + k * TILE_ROWS)
         rest = at + 2 * k * row + whole, row, below
-        _pair_rows(x, rest, tiles, whole * steps + k * TILE_ROWS, count - whole)
+        pair_rows(x, rest, tiles, whole * steps + k * TILE_ROWS, count - whole)
 
 
 @jit(forceinline=True)
-def _pair_rows(x, pair, y, to, count):
+def pair_rows(x, pair, y, to, count):
     """y[to : to+count]: words of two rows; pair: (where the first begins, how far the next is, whether it is there)."""
     at, row, below = pair
     if count < lanes(y):

@@ -11,8 +11,9 @@ from test_cpu_conv import CASES, NONE, ONE, inputs, passes
 from ways import WAYS, multiplied_by, multiplying
 
 from minicnn.kernels.cpu import conv, conv_transpose, linear
-from minicnn.kernels.cpu.convolution import bfloat16, depthwise, windows, winograd16
+from minicnn.kernels.cpu.convolution import bfloat16, depthwise, stem16, windows, winograd16
 from minicnn.kernels.cpu.machine import threads
+from minicnn.kernels.cpu.machine.layout import channels_last
 from minicnn.ops import conv as reference
 from minicnn.ops import conv_transpose as reference_of_transposed
 from minicnn.ops import linear as reference_of_linear
@@ -120,11 +121,38 @@ def test_every_way_to_multiply(name, way, monkeypatch):
     check_rounded(layers, passes_of_linear(reference_of_linear, *map(exactly, (x, narrow(weight), bias, grad_out))))
 
 
+@pytest.mark.parametrize("name", ["stem of AlexNet", "stem of ResNet"])
+@pytest.mark.parametrize("is_odd", [True, False])
+def test_rows_of_a_first_layers_windows_are_read_as_words(name, is_odd):
+    """An odd number of them; an odd number of windows in a row, or not; by any number of threads; finite ones only."""
+    (x, weight, bias, grad_out), geometry = arrays_of(name)
+    if is_odd:
+        x, grad_out = x[..., : -geometry[0][1]], grad_out[..., :-1]
+    shared = conv.geometry_of(x.shape, weight.shape, grad_out.shape[2:], *geometry)
+    assert shared.out_size[1] % 2 == is_odd and shared.taps[1] * shared.channels % 2
+    exact = passes(reference, *(exactly(array) for array in (x, narrow(weight), bias, grad_out)), geometry)
+    with multiplying("vdpbf16"):
+        for count in (1, 3):
+            threads.set_threads(count)
+            check_rounded(passes(conv, x, weight, bias, grad_out, geometry), exact)
+        assert stem16.suits(channels_last(x), shared)
+        x[0, 0, 5, 7] = np.inf  # times the 0 beside a window it would be NaN
+        assert not stem16.suits(channels_last(x), shared)
+    assert not stem16.suits(channels_last(narrow(np.zeros_like(x))), shared._replace(stride=(1, 1)))  # odd places
+
+
 @pytest.mark.parametrize("value", [-np.inf, np.nan])
 @pytest.mark.parametrize("where", ["x", "weight", "grad_out"])
 @pytest.mark.parametrize(
     "name, unit",
-    [("pointwise", "amx"), ("winograd", "amx"), ("winograd", "avx512"), ("groups", "amx"), ("depthwise", "amx")],
+    [
+        ("pointwise", "amx"),
+        ("winograd", "amx"),
+        ("winograd", "avx512"),
+        ("groups", "amx"),
+        ("depthwise", "amx"),
+        ("stem of AlexNet", "avx512bf16"),
+    ],
 )
 def test_infinity_and_nan_flow_as_on_the_page(name, unit, where, value, monkeypatch):
     """But for a weight times padding, which only some of them multiply."""

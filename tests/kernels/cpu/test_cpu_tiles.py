@@ -134,6 +134,18 @@ def test_the_assembler_understands_the_product_of_pairs(monkeypatch):
     assert assembled(ROW, [ROW] * 3, body).startswith(bytes.fromhex("62f2764852c2 c3"))
 
 
+def test_the_product_of_pairs_is_spelled_out_for_other_processors():
+    words, row = ir.VectorType(ir.IntType(32), 1), ir.VectorType(ir.FloatType(), 1)
+
+    def body(builder, a, b):
+        vectors = [builder.bitcast(builder.trunc(x, ir.IntType(32)), words) for x in (a, b)]
+        total = dot.spelled_out(builder, *vectors, ir.Constant(row, [100.0]))
+        return builder.zext(builder.bitcast(total, ir.IntType(32)), WORD)
+
+    a, b = (int(np.array(pair, bfloat16).view(np.uint32)[0]) for pair in ([2, 3], [5, -7]))
+    assert np.uint32(executed(body, a, b)).view(np.float32) == 100 + 2 * 5 - 3 * 7
+
+
 # The machine in Python
 
 
