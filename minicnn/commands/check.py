@@ -45,7 +45,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     with tier(args.tier):
         for name, text in surroundings():
             say(f"{name:12}{text}")
-        check_available(args.device)  # DeviceError with the reason
         where = f"device {args.device}, tier {args.tier}"
         wrong = [*wrong_gradients(args.device)]
         found = "; ".join(wrong) or f"right: {', '.join(OPS)}"
