@@ -20,6 +20,7 @@ from ..precision import PRECISIONS, current_precision, set_precision
 from ..report import Report
 from ..storage.checkpoint import CheckpointError, State
 from ..train.callbacks import Callback
+from ..train.keep_best import KeepBest
 from ..train.restore import load_run, unusable
 from ..train.step import Steps
 from ..train.tensorboard import TensorBoard
@@ -27,7 +28,7 @@ from .config import load_config
 from .remembered import OF_THIS_CALL, check_settings, flag, settings
 
 # when a run is resumed; anything else would make it another run
-PROGRESS = ("print_freq", "checkpoint_every", "tensorboard", "report")
+PROGRESS = ("print_freq", "checkpoint_every", "tensorboard", "report", "keep_best")
 WATCHING = ("workers", *PROGRESS, "max_bad_fraction", "step_timeout", "early_stop")
 COMPUTING = ("device", "tier", "precision", "cuda_graph", "accumulate", "send")
 MAY_CHANGE = (*OF_THIS_CALL, *WATCHING, *COMPUTING, "dir", "epochs")
@@ -87,6 +88,8 @@ def make_parser(description: str, archs: Sequence[str]) -> ArgumentParser:
     run.add_argument("--output-dir", type=path, metavar="DIR", help=usual)
     run.add_argument("-p", "--print-freq", type=whole(1), default=10, help="batches between lines of progress")
     run.add_argument("--checkpoint-every", type=whole(0), default=0, help="batches; 0: at the end of an epoch only")
+    best = "also keep the networks of the best so many epochs, checkpoint_epoch*.npz"
+    run.add_argument("--keep-best", metavar="EPOCHS", type=whole(1), help=best)
     run.add_argument("--tensorboard", action="store_true", help="log for TensorBoard too")
     run.add_argument("--no-tensorboard", action="store_false", dest="tensorboard", default=False, help="or no longer")
     page = "write the run as one page, report.html, at its end; or do not"
@@ -223,7 +226,8 @@ def trainer_options(args: Namespace, folder: Path, train: PictureSet, known: Sta
 
 def callbacks_of(args: Namespace) -> list[Callback]:
     """What watches the run."""
-    return [*([TensorBoard()] if args.tensorboard else []), *([Report()] if args.report else [])]
+    kept = [KeepBest(args.keep_best)] if args.keep_best else []
+    return [*kept, *([TensorBoard()] if args.tensorboard else []), *([Report()] if args.report else [])]
 
 
 def steps_of(args: Namespace) -> Steps:

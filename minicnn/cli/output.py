@@ -25,6 +25,7 @@ from ..storage.lock import locked
 from ..train.ema import AVERAGED
 from ..train.environment import environment
 from ..train.exit import resume_command
+from ..train.keep_best import KEPT
 from ..train.trainer import BEST, LAST, Trainer
 from .known import say_notes
 from .leftovers import clear, foreign
@@ -149,7 +150,7 @@ def _write_results(args, trainer, pictures, sample):
     say(f"{watched} {last[watched]:.2f} % after {epochs}, {duration(summary['seconds'])}. In {folder}:")
     pictures = ["curves.png", "filters.png", "pictures.png"]
     pages = [PAGE] if args.report else []  # else the one that may be there is of an earlier part of the run
-    more = [name for name in (*pages, AVERAGED) if (folder / name).exists()]
+    more = [name for name in (*pages, AVERAGED) if (folder / name).exists()] + ([KEPT] if args.keep_best else [])
     tell(f"  {'  '.join(['summary.json', 'log.csv', 'args.json', *pictures, BEST, LAST, *more])}", "  ")
 
 

@@ -11,7 +11,7 @@ batch_step.py   what is done with one batch               one_step.py, graphed.p
 warmup.py       of the learning rate, batch by batch      folder.py       the files of a run: rank 0 writes
 callbacks.py    what else is to happen, and when          tensorboard.py, eventfile.py  TensorBoard's files
 state.py        what is saved of a run                    ema.py          an average of the weights, tested beside them
-find_lr.py      a test of learning rates
+find_lr.py      a test of learning rates                keep_best.py    the networks of the best epochs
 
 Read in this order. Checkpoints are ``minicnn.storage``'s, the command line is ``minicnn.cli``'s.
 """
@@ -24,13 +24,14 @@ from .evaluate import Classifier, evaluate
 from .exit import exit_code
 from .find_lr import LearningRates, find_lr
 from .interrupt import Interrupted
+from .keep_best import KeepBest
 from .statistics import update_bn
 from .tensorboard import TensorBoard
 from .trainer import Trainer
 from .trouble import TrainingError
 
 __all__ = [
-    "Callback", "CheckpointError", "Classifier", "EarlyStop", "Interrupted", "LearningRates", "ModelEma",
-    "SettingError", "TensorBoard", "Trainer", "TrainingError", "evaluate", "exit_code", "find_lr", "is_checkpoint",
-    "load_checkpoint", "save_checkpoint", "update_bn",
+    "Callback", "CheckpointError", "Classifier", "EarlyStop", "Interrupted", "KeepBest", "LearningRates",
+    "ModelEma", "SettingError", "TensorBoard", "Trainer", "TrainingError", "evaluate", "exit_code", "find_lr",
+    "is_checkpoint", "load_checkpoint", "save_checkpoint", "update_bn",
 ]  # fmt: skip

@@ -24,7 +24,7 @@ from ..variable import Variable, is_float
 from .callbacks import Callback
 from .evaluate import Classifier, evaluate
 from .meters import Scores
-from .state import state_of
+from .state import network_of
 from .step import Outcome
 
 AVERAGED = "checkpoint_ema.npz"
@@ -76,7 +76,7 @@ class ModelEma(Callback):
             if self.best is not None and top1 <= self.best:  # the first of equal ones stays the best
                 return
             self.best = top1
-        trainer.files.save(AVERAGED, lambda: self._network(trainer))
+        trainer.files.save(AVERAGED, lambda: network_of(trainer, self.model))
 
     def _tested(self, trainer) -> Scores:
         def after_batch(position, scores):
@@ -87,10 +87,6 @@ class ModelEma(Callback):
         asked = trainer.world.sum(np.array(float(trainer.interrupt.requested)))  # how many ranks
         trainer.stop_if_asked(float(asked))  # a run that is stopped here validates again
         return scores
-
-    def _network(self, trainer):
-        """What is tested and used like a run's checkpoint, and cannot go on as one."""
-        return {**state_of(trainer), "model": self.model.state_dict(), "optimizer": {}, "callbacks": {}}
 
     def state_dict(self) -> dict[str, Any]:
         """The average, of how many, and how good the best one was."""

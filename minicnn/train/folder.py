@@ -39,6 +39,10 @@ class RunFolder:
         """Write what state() returns as the checkpoint of this name."""
         self.world.on_rank_0(lambda: save_checkpoint(self.path / name, state()))
 
+    def remove(self, name: str) -> None:
+        """Remove the file of this name, if there is one."""
+        self.world.on_rank_0(lambda: (self.path / name).unlink(missing_ok=True))
+
     def has(self, name: str) -> bool:
         """Whether there is a file of this name."""
         return self.world.on_rank_0((self.path / name).exists)

@@ -6,6 +6,7 @@ from typing import Any
 from .. import random
 from ..console import say
 from ..data import DataLoader
+from ..nn import Module
 from .environment import differences, environment
 from .restore import add_parts, check_run, load_together
 
@@ -32,6 +33,12 @@ def state_of(trainer: Any) -> dict[str, Any]:
         "optimizer": trainer.optimizer.state_dict(),
         "callbacks": trainer.callbacks.state_dict(),
     }
+
+
+def network_of(trainer: Any, model: Module) -> dict[str, Any]:
+    """The same for `model`, a network beside the run: it is tested and used as any checkpoint, and no run goes on from
+    it."""
+    return {**state_of(trainer), "model": model.state_dict(), "optimizer": {}, "callbacks": {}}
 
 
 def go_on(trainer: Any, state: dict[str, Any], source: Path | str) -> None:
