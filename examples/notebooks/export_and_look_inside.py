@@ -33,7 +33,7 @@ import minicnn
 from minicnn import Tensor, export, models, optim, pretrained
 from minicnn import functional as F
 from minicnn.data import CenterCrop, Compose, DataLoader, ImageFolder, ResizeShorter, draw_sample
-from minicnn.report.look import feature_maps, grad_cam
+from minicnn.report import feature_maps, grad_cam
 
 plt.rcParams |= {"figure.dpi": 60}
 folder = draw_sample(train_per_class=80, val_per_class=30)

@@ -10,6 +10,7 @@ The page is one file: no script, nothing that is fetched. ``minicnn.train`` is b
 """
 
 from .files import write_report
+from .look import feature_maps, grad_cam
 from .run import Report
 
-__all__ = ["Report", "write_report"]
+__all__ = ["Report", "feature_maps", "grad_cam", "write_report"]
