@@ -20,7 +20,7 @@ def rst(lines: list[str]) -> list[str]:
     """A docstring in reStructuredText."""
     result: list[str] = []
     for block in blocks(lines):
-        if block[0].startswith(" "):
+        if block[0].startswith(" ") or has_three_columns(block):
             result += ["::", "", *(f"    {line}" for line in block)]
         elif is_row(block[0]):
             result += terms(block)
@@ -55,6 +55,12 @@ def is_row(line: str) -> bool:
     return not line.startswith(" ") and bool(COLUMNS.fullmatch(line))
 
 
+def has_three_columns(block: list[str]) -> bool:
+    """Whether it is a table that would be lost as a list of terms."""
+    rows = [COLUMNS.fullmatch(line) for line in block if is_row(line)]
+    return is_row(block[0]) and any(row and re.search(r"\S {3,}\S", row["text"]) for row in rows)
+
+
 def terms(block: list[str]) -> list[str]:
     """Two columns as a list of terms; what is indented goes on with the line above."""
     result: list[str] = []
@@ -68,17 +74,22 @@ def terms(block: list[str]) -> list[str]:
 
 
 def paragraph(block: list[str]) -> list[str]:
-    """One paragraph, or lines, if one ends although the next word had room behind it."""
-    early = any(len(line) + 1 + len(after.split()[0]) <= WIDTH for line, after in pairwise(block))
-    return [f"{'| ' if early else ''}{escaped(line)}" for line in block]
+    """One paragraph; or lines, if one ends although the next word had room behind it."""
+    found = [block[0]]
+    for before, line in pairwise(block):
+        if len(before) + 1 + len(line.split()[0]) <= WIDTH:
+            found.append(line)
+        else:
+            found[-1] += f" {line}"
+    return [f"{'| ' if len(found) > 1 else ''}{escaped(line)}" for line in found]
 
 
 def escaped(text: str) -> str:
-    """Stars, bars and underscores mean themselves, outside of code."""
+    """Stars, bars and underscores mean themselves, outside of code; and code may end before a letter: ``Tensor``s."""
     pieces = re.split(r"(``.+?``|`[^`]+`)", text)
-    pieces[::2] = [re.sub(r"([*|\\]|_\b)", r"\\\1", piece) for piece in pieces[::2]]
-    text = "".join(pieces)
-    return re.sub(r"(``.+?``|`[^`]+`)(?=\w)", r"\1\\ ", text)  # ``Tensor``s: code ends before a letter
+    plain = [re.sub(r"([*|\\]|_\b)", r"\\\1", piece) for piece in pieces[::2]]
+    pieces[::2] = [plain[0], *(re.sub(r"^(?=\w)", r"\\ ", piece) for piece in plain[1:])]
+    return "".join(pieces)
 
 
 def convert(app: "Sphinx", what: str, name: str, value: Any, options: Any, lines: list[str]) -> None:

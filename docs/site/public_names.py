@@ -17,6 +17,8 @@ ALIASES = {  # Sphinx sees what they stand for
     "~numpy.ndarray[tuple[~typing.Any, ...], ~numpy.dtype[~typing.Any]]": "~minicnn.types.Array",
     "tuple[int, ...]": "~minicnn.types.Shape",
     "int | tuple[int, int]": "~minicnn.types.Size",
+    "~minicnn.variable.Variable": "~minicnn.Tensor",  # its base, below the ops
+    "~minicnn.variable.V": "~minicnn.Tensor",
 }
 
 

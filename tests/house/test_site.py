@@ -50,11 +50,12 @@ def test_every_room_with_public_names_is_in_the_reference():
     ("docstring", "expected"),
     [
         ("Sums N*C values, *args and x_.", r"Sums N\*C values, \*args and x\_."),
-        ("``Tensor``s of `x_`", r"``Tensor``\ s of `x_`"),
+        ("``Tensor``s of `x_` and ``y``", r"``Tensor``\ s of `x_` and ``y``"),
         ("lr     the rate\n       of it\nw, b   both", "lr\n    the rate\n    of it\nw, b\n    both"),
+        ("a.py   one   b.py   two\nc.py   three", "::\n\n    a.py   one   b.py   two\n    c.py   three"),
         ("So:\n\n    y = x * 2", "So:\n\n::\n\n        y = x * 2"),
         ("input (N, C), a float\nReturns (N,).", "| input (N, C), a float\n| Returns (N,)."),
-        (f"{'word ' * 21}word\nand more", f"{'word ' * 21}word\nand more"),
+        (f"{'word ' * 21}word\nand more", f"{'word ' * 21}word and more"),
     ],
 )
 def test_a_docstring_becomes_what_sphinx_reads(docstring, expected):
