@@ -20,11 +20,13 @@ from numba import types
 from numba.extending import intrinsic
 
 from ..machine import memory, threads
+from ..machine.bfloat16 import round_, rounded
 from ..machine.jit import jit
 from . import matmul
-from .lanes import Vector, clear, indices, lanes, pointer
+from .lanes import Vector, clear, indices, lanes, pointer, transpose
 from .micro_kernel import TILE_ROWS
-from .widened import round_in_place
+
+SLICE = 1 << 10  # rows of words that are mirrored at once: 128 KB for a panel, in the second cache
 
 
 def panels(name, matrix, wide, height):
@@ -33,34 +35,82 @@ def panels(name, matrix, wide, height):
     matrix: (weight, start, counts, steps, columns, column_step), as matmul.py's panels() describe it; wide: columns of
     a panel, a multiple of theirs.
     """
-    weight, _, counts, _, columns, _ = matrix
-    depth, narrow = math.prod(counts), matmul.width(weight.dtype)
-    numbers = matmul.panels("pairs.numbers", *matrix)
-    count, size = -(-columns // wide), height * wide  # panels; words of one
-    out = memory.scratch(name, (count * size,), np.uint32)
-
-    def work(first, last):  # of the panels
-        for panel in range(first, last):
-            here = numbers[panel * wide * depth : (panel + 1) * wide * depth]
-            round_in_place(here)
-            _pair_panels(here.view(np.uint32), (depth, narrow), out[panel * size : (panel + 1) * size], (height, wide))
-
-    threads.run_chunks(work, count, least=max(1, threads.LEAST // max(1, depth * wide)))
+    weight, start, counts, steps, columns, column_step = matrix
+    depth, count = math.prod(counts), -(-columns // wide)  # count: of panels
+    out, sizes = memory.scratch(name, (count * height * wide,), np.uint32), (depth, columns, height, wide)
+    least = max(1, threads.LEAST // max(1, depth * wide))  # panels
+    if counts[:2] == (1, 1) and steps[2] == 1:  # the factors of a sum lie side by side
+        threads.run_chunks(lambda *some: _mirror(weight, (start, column_step), out, sizes, some), count, least)
+    elif counts[:2] == (1, 1) and column_step == 1:  # those of a row of b do
+        threads.run_chunks(lambda *some: _pair(weight, (start, steps[2]), out, sizes, some), count, least)
+    else:
+        numbers = matmul.panels("pairs.numbers", *matrix)
+        narrow = matmul.width(weight.dtype)
+        threads.run_chunks(lambda *some: _pair_panels(numbers, narrow, out, sizes, some), count, least)
     return out
 
 
+def _mirror(weight, place, out, sizes, numbers):
+    halves = memory.scratch("pairs.halves", (2 * SLICE * sizes[-1],), np.uint16)
+    _mirror_columns(weight, place, out, sizes, numbers, halves)
+
+
 @jit
-def _pair_panels(numbers, shape, words, words_shape):
-    """words (height, panel) from panels (depth, wide) of bfloat16 numbers as float32, which may be too few."""
-    (depth, wide), (height, panel) = shape, words_shape
-    for j in range(0, panel, wide):
-        at = j * depth  # where the panel of these columns begins
-        there = depth if at < len(numbers) else 0  # its rows
-        for k in range(height):
-            if 2 * k < there:
-                pair_rows(numbers, (at + 2 * k * wide, wide, 2 * k + 1 < there), words, k * panel + j, wide)
-            else:
-                clear(words, k * panel + j, wide)
+def _mirror_columns(weight, place, out, sizes, numbers, halves):
+    """Panels of these numbers (start, stop), where b[k, j] = weight[place[0] + j*place[1] + k].
+
+    What is rounded is in pairs then, as it should be: so words are mirrored, squares of them, in slices of SLICE rows.
+    """
+    (start, step), (depth, columns, height, wide) = place, sizes
+    words, high = halves.view(np.uint32), lanes(out)
+    for panel in range(numbers[0], numbers[1]):
+        count, at = min(wide, columns - panel * wide), start + panel * wide * step
+        for first in range(0, height, SLICE):
+            rows, to = min(SLICE, height - first), (panel * height + first) * wide  # of words; where they go
+            some = max(0, min(2 * rows, depth - 2 * first))  # numbers of a column that there are
+            for j in range(wide):
+                half = halves[2 * j * rows : 2 * (j + 1) * rows]
+                there = some if j < count else 0
+                number = weight[at + j * step + 2 * first : at + j * step + 2 * first + there]
+                for k in range(there):
+                    half[k] = rounded(number[k])
+                half[there:] = 0
+            for k in range(0, rows - rows % high, high):
+                for j in range(0, wide, high):
+                    transpose(words, j * rows + k, rows, out, to + k * wide + j, wide)
+            for k in range(rows - rows % high, rows):
+                for j in range(wide):
+                    out[to + k * wide + j] = words[j * rows + k]
+
+
+@jit
+def _pair(weight, place, out, sizes, numbers):
+    """Panels of these numbers (start, stop), where b[k, j] = weight[place[0] + k*place[1] + j]."""
+    (start, row), (depth, columns, height, wide) = place, sizes
+    for panel in range(numbers[0], numbers[1]):
+        count, at, to = min(wide, columns - panel * wide), start + panel * wide, panel * height * wide
+        if count < wide:
+            clear(out, to, height * wide)
+        whole = (depth + 1) // 2
+        for k in range(whole):
+            pair_rows(weight, (at + 2 * k * row, row, 2 * k + 1 < depth), out, to + k * wide, count)
+        clear(out, to + whole * wide, (height - whole) * wide)
+
+
+@jit
+def _pair_panels(numbers, narrow, out, sizes, some):
+    """Panels of words of these numbers (start, stop) from panels (depth, narrow) of float32, which may be too few."""
+    depth, _, height, wide = sizes
+    for panel in range(some[0], some[1]):
+        for j in range(0, wide, narrow):
+            at = (panel * wide + j) * depth  # where the panel of these columns begins
+            there = depth if at < len(numbers) else 0  # its rows
+            for k in range(height):
+                to = (panel * height + k) * wide + j
+                if 2 * k < there:
+                    pair_rows(numbers, (at + 2 * k * narrow, narrow, 2 * k + 1 < there), out, to, narrow)
+                else:
+                    clear(out, to, narrow)
 
 
 @jit(forceinline=True)
@@ -106,20 +156,20 @@ def _pairing(count):
     def apply(context, x, at, row, below, y, to):
         """y[to+i] = (x[at+i], x[at+row+i]), or (x[at+i], 0) unless `below`: then nothing there is read.
 
-        x has the bits of bfloat16 numbers, or of float32 numbers whose lower ones are 0.
+        x has the bits of bfloat16 numbers, or float32 numbers, which are rounded.
         """
 
         def emit(context, builder, signature, arguments):
             x_kind, y_kind = signature.args[0], signature.args[4]
             x_array, at, row, below, y_array, to = indices(context, builder, signature.args, arguments)
-            bits = x_kind.dtype.bitwidth
-            kind, word = (ir.VectorType(ir.IntType(size), count) for size in (bits, 32))
+            size, word = x_kind.dtype.bitwidth // 8, ir.VectorType(ir.IntType(32), count)
+            kind = ir.VectorType(context.get_value_type(x_kind.dtype), count)
             half = ir.Constant(word, [16] * count)
 
             def row_at(index):
                 place = pointer(context, builder, x_kind, x_array, index, kind)
-                value = builder.load(place, align=bits // 8, typ=kind)
-                return builder.lshr(value, half) if bits == 32 else builder.zext(value, word)
+                value = builder.load(place, align=size, typ=kind)
+                return builder.zext(round_(builder, value) if size == 4 else value, word)
 
             second = row_at(builder.add(at, builder.select(below, row, ir.Constant(row.type, 0))))
             second = builder.select(below, second, ir.Constant(word, None))

@@ -101,6 +101,27 @@ def test_no_products_at_all_are_zero():
     np.testing.assert_array_equal(c[:, :2], np.zeros((2, 2)))
 
 
+@pytest.mark.parametrize("lie", ["by columns", "by rows", "by taps"])
+@pytest.mark.parametrize(("depth", "columns"), [(6, 5), (24, 40), (302, 64), (4130, 33)])
+def test_weights_are_packed_however_they_lie(lie, depth, columns):
+    """As those of a pass forward, of a gradient of images, of a window of taps: (columns, depth/2, 2) in memory."""
+    rng = np.random.default_rng(0)
+    x, a = matrix(rng, 3, depth, 0)
+    weight = rng.standard_normal((columns, depth)).astype(np.float32)
+    counts, steps, step = (1, 1, depth), (1, 1, 1), depth
+    given, expected = weight, x @ weight.astype(bfloat16).astype(float).T
+    if lie == "by rows":
+        given, steps, step = np.ascontiguousarray(weight.T), (1, 1, columns), 1
+    elif lie == "by taps":  # the sum goes over the taps first
+        counts, steps = (1, 2, depth // 2), (2, 1, 2)
+        in_order = weight.reshape(columns, depth // 2, 2).transpose(0, 2, 1).reshape(columns, depth)
+        expected = x @ in_order.astype(bfloat16).astype(float).T
+    b = panels16("test.b", np.append(np.float32(7), given), 1, counts, steps, columns, step)
+    c = np.empty((3, columns), np.float32)
+    multiply16(a, b, (c.reshape(-1), 0, columns), (3, depth, columns))
+    assert_close(c, expected, depth)
+
+
 def test_weights_are_rounded_to_the_even_one_of_two():
     halves = np.array([1 + 2**-8, 1 + 3 * 2**-8, -1 - 2**-8, 1 + 2**-8 + 2**-20, np.inf, np.nan], np.float32)
     one = np.array([1], np.float32).astype(bfloat16).view(np.uint16)
