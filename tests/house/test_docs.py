@@ -200,6 +200,7 @@ def test_commands_are_understood(page, words, monkeypatch):
 
 def stop_at_the_arguments(monkeypatch):
     """No command line does more than to be read."""
+    monkeypatch.setenv("MINICNN_EMULATE_GPU", "0")  # which some programs set: afterwards it is what it was
     parse_args = argparse.ArgumentParser.parse_args
 
     def stop(parser, args=None, namespace=None):
