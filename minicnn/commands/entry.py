@@ -45,10 +45,12 @@ def main(argv: Sequence[str] | None = None, called: Sequence[str] = ("minicnn",)
 
     called: what was typed before it, which messages repeat.
     """
-    return exit_code(_command, sys.argv[1:] if argv is None else argv, called)
+    words = sys.argv[1:] if argv is None else list(argv)
+    with called_as(*called, *[word for word in words[:1] if word in COMMANDS]):
+        return exit_code(_command, words)
 
 
-def _command(words, called):
+def _command(words):
     if not words or words[0] in ("-h", "--help", "help"):
         say(HELP)
         return 0 if words else 2
@@ -56,9 +58,8 @@ def _command(words, called):
         say(f"minicnn {__version__}")
         return 0
     name, *rest = words
-    if name not in COMMANDS:
-        near = difflib.get_close_matches(name, COMMANDS, 1)
-        meant = f"; did you mean {near[0]}?" if near else "; there are " + ", ".join(COMMANDS)
-        raise SettingError(f"minicnn has no command {name!r:.60}{meant}")
-    with called_as(*called, name):
+    if name in COMMANDS:
         return COMMANDS[name].run(rest)
+    near = difflib.get_close_matches(name, COMMANDS, 1)
+    meant = f"; did you mean {near[0]}?" if near else "; there are " + ", ".join(COMMANDS)
+    raise SettingError(f"minicnn has no command {name!r:.60}{meant}")

@@ -3,9 +3,11 @@
 import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
 import tomllib
+from pathlib import Path
 
 import pytest
 from checks import raises
@@ -17,6 +19,7 @@ from minicnn import calling
 from minicnn.calling import called_as
 from minicnn.commands import entry, main
 from minicnn.commands.entry import COMMANDS
+from minicnn.train import Interrupted
 from minicnn.train.exit import resume_command
 
 
@@ -75,6 +78,15 @@ def test_how_to_go_on_is_said_in_the_words_it_was_called_by():
     with called_as("minicnn", "train"):
         assert shlex.split(resume_command("a b.npz")) == ["minicnn", "train", "--resume", "a b.npz"]
     assert shlex.split(resume_command("b.npz")) == ["python", sys.argv[0], "--resume", "b.npz"]
+
+
+def test_a_run_that_is_stopped_says_how_it_goes_on(monkeypatch, capsys):
+    def stopped(words):
+        raise Interrupted(Path("runs/a/checkpoint_last.npz"), signal.SIGINT)
+
+    monkeypatch.setitem(COMMANDS, "train", entry.Command(stopped, ""))
+    out, _ = said(capsys, "train", code=130)
+    assert out == "stopped; to go on: minicnn train --resume runs/a/checkpoint_last.npz\n"
 
 
 def test_a_bad_flag_is_answered_by_the_command(capsys):
