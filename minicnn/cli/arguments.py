@@ -108,7 +108,8 @@ def make_parser(description: str, archs: Sequence[str]) -> ArgumentParser:
     hang = "end the job, and say where it hangs, if a step takes longer; 0: never"
     ranks.add_argument("--step-timeout", metavar="SECONDS", type=number(0), default=0.0, help=hang)
 
-    parser.set_defaults(clip_grad_norm=None)  # the flag of some programs (around.py)
+    # flags of some programs (around.py, augmenting.py)
+    parser.set_defaults(clip_grad_norm=None, ra_sampler=False, ra_reps=3)
 
     testing = parser.add_argument_group("testing")
     testing.add_argument("-e", "--evaluate", action="store_true", help="test the checkpoint given to --resume, and end")

@@ -8,6 +8,7 @@
     --mixup, --cutmix       pictures of a batch mixed with one another; of both, one of     Zhang et al. 2018
                             them is drawn for each batch                                    Yun et al. 2019
     --train-crop-size       other pictures in training than in tests                        Touvron et al. 2019
+    --ra-sampler            an epoch takes a part of the pictures, each --ra-reps times     Hoffer et al. 2020
 
 Names and values are those of torchvision's reference trainer where it has them (--color-jitter is timm's).
 """
@@ -45,6 +46,9 @@ def add_augment_flags(parser: ArgumentParser) -> None:
     group.add_argument("--cutmix", "--cutmix-alpha", help=over, **alpha)
     size = "pixels of training pictures (default: --image-size)"
     group.add_argument("--train-crop-size", metavar="PIXELS", type=whole(1), help=size)
+    part = "repeated augmentation: an epoch takes a part of the pictures, and has --ra-reps versions of each in a row"
+    group.add_argument("--ra-sampler", action="store_true", help=part)
+    group.add_argument("--ra-reps", metavar="TIMES", type=whole(1), default=3, help="of --ra-sampler")
 
 
 def augmented(args: Namespace, *more: Any, largest: int | None = None) -> data.Compose:
@@ -101,4 +105,5 @@ def describe_augment(args: Namespace, largest: int | None = None) -> str:
         words += [f"{name} {amount:g}"] if amount else []
     for name, alpha in (("mixup", args.mixup), ("CutMix", args.cutmix)):
         words += [f"{name} {alpha:g}"] if alpha else []
+    words += [f"{args.ra_reps} versions of a picture in a row"] if args.ra_sampler else []
     return ", ".join(words)

@@ -111,12 +111,12 @@ def test_loaders(args: Namespace, pictures: PictureSet) -> list[data.DataLoader]
     return [_loader(args, pictures, val_transform(args, scale)) for scale in args.scales or [None]]
 
 
-def _loader(args, pictures, transform, shuffle=False, drop_last=False):
+def _loader(args, pictures, transform, shuffle=False, **more):
     """With ten crops of each picture, a batch has a tenth of them; whole pictures (--tta dense), each of its own size,
     come one by one."""
     batch_size = {"10crop": max(1, args.batch_size // 10), "dense": 1}.get(args.tta, args.batch_size)
     options = {"seed": args.seed, "num_workers": args.workers, "max_bad_fraction": args.max_bad_fraction}
-    return data.DataLoader(pictures, batch_size, shuffle, transform=transform, drop_last=drop_last, **options)
+    return data.DataLoader(pictures, batch_size, shuffle, transform=transform, **options, **more)
 
 
 def loaders(
@@ -125,8 +125,9 @@ def loaders(
     """(of the training pictures, shuffled, transformed by augment(args) unless --no-augment is given; of the validation
     pictures, None if there are none)."""
     transform = val_transform(args) if args.no_augment else augment(args)
+    repeats = args.ra_reps if args.ra_sampler else 1
     return (
-        _loader(args, train, transform, shuffle=True, drop_last=args.drop_last),
+        _loader(args, train, transform, shuffle=True, drop_last=args.drop_last, repeats=repeats),
         _loader(args, val, val_transform(args)) if len(val) else None,
     )
 

@@ -27,6 +27,7 @@ ADDED |= {"step_size": 30, "gamma": 0.1, "lr_min": 0.0, "warmup_epochs": 0, "war
 ADDED |= {"interpolation": "bilinear", "random_resized_crop": False, "crop_scale": [0.08, 1.0], "auto_augment": None}
 ADDED |= {"ra_magnitude": 9, "color_jitter": 0.0, "random_erase": 0.0, "mixup": 0.0, "cutmix": 0.0}
 ADDED |= {"train_crop_size": None, "report": True, "keep_best": None}
+ADDED |= {"ra_sampler": False, "ra_reps": 3}
 # what earlier checkpoints call them, in programs that have these
 RENAMED = {"warmup_steps": "warmup", "sched": "schedule"}
 SAID = {"sched": {"steps": "multistep"}}  # likewise of values

@@ -31,6 +31,7 @@ Beneath them:
     collate.py    items -> arrays -> Tensors
     empty.py      the batch of no items
     batch.py      pictures, labels, and where in the epoch they belong
+    others.py     settings of PyTorch's loader that are not here
 
 And beside them:
 

@@ -15,7 +15,7 @@ Several processes that train together take a part each of every batch: ``DataLoa
 parts together are, row by row, the batch that one process would take.
 
 One step a file: sources.py gets items, ahead.py lets threads do it, collate.py makes batches and Tensors of them,
-empty.py those of no items, batch.py is what a training loop gets.
+empty.py those of no items, batch.py is what a training loop gets; others.py: settings that are not here.
 """
 
 import math
@@ -36,24 +36,11 @@ from .datasets import TensorDataset
 from .empty import EmptyBatches
 from .errors import BadImage, DataError, shown
 from .normalize import ZeroToOne
+from .others import refuse_others
 from .sources import Arrays, source_of
 from .transform import check_takes_rng
 
 ORDER, AUGMENT, MIX = 1, 2, 6  # the purposes of the generators
-
-NOT_HERE = {  # PyTorch's other settings, and what to do instead
-    "sampler": "give the items in an order of your own, arrays[order], or shuffle=True; to ranks, part=world().part",
-    "batch_sampler": "give batch_size=, shuffle= and drop_last=",
-    "generator": "the order comes from seed=, a whole number",
-    "prefetch_factor": "give prefetch=, how many batches are fetched ahead by all threads together",
-    "worker_init_fn": "workers are threads, which share what is there; a transform is handed its generator",
-    "multiprocessing_context": "workers are threads",
-    "persistent_workers": "leave it out: workers are threads, and start at once",
-    "pin_memory": "leave it out: images.to(device) moves a batch",
-    "pin_memory_device": "leave it out: images.to(device) moves a batch",
-    "timeout": "leave it out: a batch is waited for",
-    "in_order": "leave it out: batches come in order",
-}
 
 
 class TooManyBadImages(DataError):
@@ -75,6 +62,8 @@ class DataLoader:
                  __getitem__ runs in several threads at once: files and generators must not be shared
     prefetch     how many batches are fetched ahead of the one in use
     collate_fn   a function of a list of items; what it returns is handed over in place of the batch
+    repeats      with shuffle: how often an item stands in an epoch's order, one after the other, each time transformed
+                 anew; an epoch is as long as ever, and takes that part of the items (Hoffer et al., CVPR 2020)
     drop_last    leave out the last batch of an epoch if it is not full
     part         (which one, of how many): only these rows of each batch (distributed/rows.py), for one of several
                  processes, ``part=world().part``; None, or (0, 1): all. It may be set later
@@ -105,12 +94,13 @@ class DataLoader:
         num_workers: int = 0,
         prefetch: int = 2,
         collate_fn: Callable | None = None,
+        repeats: int = 1,
         drop_last: bool = False,
         max_bad_fraction: float = 0.001,
         part: tuple[int, int] | None = None,
         **others: Any,
     ) -> None:
-        _refuse(others)
+        refuse_others(others)
         takes = {"transform": "(image, rng)", "normalize": "of a batch", "collate_fn": "of a list of items"}
         for name, function in (("transform", transform), ("normalize", normalize), ("collate_fn", collate_fn)):
             if not (function is None or callable(function)):
@@ -129,6 +119,9 @@ class DataLoader:
         self.num_workers = whole(self, "num_workers", num_workers, 0)
         self.prefetch = whole(self, "prefetch", prefetch)
         self.collate_fn = collate_fn
+        self.repeats = whole(self, "repeats", repeats)
+        if self.repeats > 1 and not self.shuffle:
+            raise ValueError(f"DataLoader: repeats={repeats} without shuffle=True takes the same items in every epoch")
         self.drop_last = flag(self, "drop_last", drop_last)
         self.max_bad_fraction = real(self, "max_bad_fraction", max_bad_fraction, at_least=0, at_most=1)
         self.part = part
@@ -157,6 +150,7 @@ class DataLoader:
 
     def __repr__(self):
         names = ["batch_size", "shuffle", "seed", "num_workers", "drop_last", *(["part"] if self._is_part else [])]
+        names += ["repeats"] if self.repeats > 1 else []
         shown = ", ".join(f"{name}={getattr(self, name)}" for name in names)
         return f"DataLoader({len(self._source)} items of {self._source}, {shown})"
 
@@ -170,7 +164,8 @@ class DataLoader:
         """int64 (len(dataset),): the items in the order in which this epoch takes them."""
         if not self.shuffle:
             return np.arange(len(self._source))
-        return np.random.default_rng([self.seed, ORDER, epoch]).permutation(len(self._source))
+        order = np.random.default_rng([self.seed, ORDER, epoch]).permutation(len(self._source))
+        return order.repeat(self.repeats)[: len(order)]
 
     def epoch(self, epoch: int, start: int = 0, stride: int = 1) -> Iterator[Batch]:
         """Iterate over the batches `start`, `start + stride`, ... of an epoch, each a Batch of arrays.
@@ -218,7 +213,9 @@ class DataLoader:
         batches = [order[p * self.batch_size : (p + 1) * self.batch_size] for p in positions]
         own = [rows(len(batch), *part) for batch in batches]  # of each, the rows that are this part's
         cuts = [batch[mine.start : mine.stop] for batch, mine in zip(batches, own, strict=True)]
-        found = self._rows(cuts) if isinstance(self._source, Arrays) else self._items(epoch, order, positions, cuts)
+        starts = [p * self.batch_size + mine.start for p, mine in zip(positions, own, strict=True)]
+        is_of_rows = isinstance(self._source, Arrays)
+        found = self._rows(cuts) if is_of_rows else self._items(epoch, order, positions, starts, cuts)
         with closing(found):
             for position, whole_batch, mine, indices in zip(positions, batches, own, cuts, strict=True):
                 asked = time.perf_counter()
@@ -239,18 +236,26 @@ class DataLoader:
         for indices in cuts:
             yield self._source.rows(indices), np.arange(len(indices))
 
-    def _items(self, epoch, order, positions, cuts):
-        """(a batch, which of its items could be read: their places in the cut), for each of them."""
+    def _items(self, epoch, order, positions, starts, cuts):
+        """(a batch, which of its items could be read: their places in the cut), for each of them. starts: the places of
+        the cuts in the order."""
+        count, repeats = len(self._source), self.repeats if self.shuffle else 1
+        # an item for the first time, the second, ...: index, index + count, ...
+        wanted = [
+            cut + count * ((start + np.arange(len(cut))) % repeats) for start, cut in zip(starts, cuts, strict=True)
+        ]
 
-        def fetch(index):  # runs in a worker
+        def fetch(number):  # runs in a worker
+            time, index = divmod(number, count)
+            key = [self.seed, AUGMENT, epoch, index] + ([time] if time else [])
             try:
-                return self._source.item(index, lambda: np.random.default_rng([self.seed, AUGMENT, epoch, index]))
+                return self._source.item(index, lambda: np.random.default_rng(key))
             except BadImage as bad:
                 return bad
 
         empty = EmptyBatches(fetch, self._source.stack, self.collate_fn)
         ahead = self.num_workers, self.prefetch
-        with closing(fetch_ahead(fetch, cuts, *ahead) if self.num_workers else fetch_now(fetch, cuts)) as fetched:
+        with closing(fetch_ahead(fetch, wanted, *ahead) if self.num_workers else fetch_now(fetch, wanted)) as fetched:
             for position, indices, found in zip(positions, cuts, fetched, strict=True):
                 good = [i for i, item in enumerate(found) if not isinstance(item, BadImage)]
                 for item in found:
@@ -278,12 +283,3 @@ class DataLoader:
             what = f"{len(self.bad)} of {count} pictures are unreadable"
             limit = f"max_bad_fraction={self.max_bad_fraction:g} allows {allowed}"
             raise TooManyBadImages(f"{what} and {limit}; repair or remove them: {first}")
-
-
-def _refuse(settings):
-    """TypeError for settings that are PyTorch's alone, unless they ask for nothing, and for those of nobody."""
-    for name, value in settings.items():
-        if name not in NOT_HERE:
-            raise TypeError(f"DataLoader has no setting {name}=")
-        if not (value is None or value is False):
-            raise TypeError(f"DataLoader: {name}= is not built in; {NOT_HERE[name]}")

@@ -40,6 +40,8 @@ def add_parts(state: Any) -> None:
     """Give the state of an earlier checkpoint the parts that there were none of."""
     for part in ADDED if isinstance(state, dict) else ():
         state.setdefault(part, {})
+    with contextlib.suppress(TypeError, KeyError, AttributeError):  # what is no such state is refused elsewhere
+        state["position"]["order"].setdefault("repeats", 1)
 
 
 def check_run(state: State, own: State, model: Module, batches: int, source: Path | str) -> None:
@@ -58,7 +60,7 @@ def check_run(state: State, own: State, model: Module, batches: int, source: Pat
         raise unusable(source, "position", f"an epoch has {batches} batches")
     if then["batch"] and then["order"] != now["order"]:
         what = f"{source} lies within an epoch of other batches ({then['order']}) than now ({now['order']})"
-        raise CheckpointError(f"{what}; resume with the same pictures, batch size and seed")
+        raise CheckpointError(f"{what}; resume with the same pictures, batch size, seed and repeats")
     check_model(model, state, own["classes"], source)
 
 

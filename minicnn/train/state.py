@@ -58,4 +58,5 @@ def go_on(trainer: Any, state: dict[str, Any], source: Path | str) -> None:
 
 def order_of(loader: DataLoader) -> dict[str, int]:
     """What the order of the training pictures depends on."""
-    return {"pictures": len(loader.dataset), "batch_size": loader.batch_size, "seed": loader.seed}
+    of_loader = {name: getattr(loader, name) for name in ("batch_size", "seed", "repeats")}
+    return {"pictures": len(loader.dataset), **of_loader}

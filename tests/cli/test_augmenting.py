@@ -90,6 +90,16 @@ def test_flags_that_do_not_go_together(words, message):
         example.augment(args)
 
 
+def test_the_sampler_is_of_training_pictures_alone(folder):
+    def repeats(*words):
+        args = parse(example.arguments(), [str(folder), *words], example.defaults)[0]
+        return [loader.repeats for loader in cli.loaders(args, *cli.open_pictures(args), example.augment)]
+
+    assert repeats("--ra-sampler") == [3, 1] and repeats("--ra-sampler", "--ra-reps", "4") == [4, 1]
+    assert repeats("--ra-reps", "4") == repeats() == [1, 1]
+    assert cli.describe_augment(settings("--ra-sampler")).endswith(", 3 versions of a picture in a row")
+
+
 @pytest.mark.filterwarnings("ignore:invalid value")  # of weights that are whatever lay in memory
 def test_training_pictures_that_are_too_small_for_the_network():
     args = settings("-a", "vgg11", "--val-crop-size", "64", "--train-crop-size", "20", "-b", "4")

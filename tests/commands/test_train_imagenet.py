@@ -120,6 +120,7 @@ def test_torchvisions_second_recipe_is_a_file():
     assert (args.arch, args.epochs, args.batch_size, args.lr, args.wd) == ("resnet50", 600, 1024, 0.5, 2e-5)
     kinds = [type(transform).__name__ for transform in example.augment(args).transforms]
     assert kinds == ["RandomResizedCrop", "RandomFlip", "TrivialAugmentWide", "RandomErasing"]
+    assert (args.ra_sampler, args.ra_reps) == (True, 4)
     optimizer, schedule = built(args, nn.Sequential(nn.Conv2d(3, 2, 3), nn.BatchNorm2d(2)))
     assert [(group["lr"], group["weight_decay"]) for group in optimizer.param_groups] == [
         (0.005, 2e-5), (0.005, 0.0), (0.005, 2e-5),
@@ -134,7 +135,7 @@ def test_torchvisions_second_recipe_runs(folder, tmp_path, capsys):
     state, rows = train(folder, tmp_path / "run", V2, smaller)
     assert [float(row["lr"]) for row in rows] == pytest.approx([0.0002, 0.02])
     assert state["settings"]["mixup"] == 0.2 and state["callbacks"]["ModelEma"]["count"] == 1
-    assert "mixup 0.2, CutMix 1" in capsys.readouterr().out
+    assert "mixup 0.2, CutMix 1, 4 versions of a picture in a row" in capsys.readouterr().out
 
 
 def test_alexnet_is_trained_as_by_its_own_program(pictures, trained, tmp_path):
