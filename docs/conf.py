@@ -33,6 +33,7 @@ extensions = [
     "docstrings",
     "formulas",
     "links",
+    "op_pages",
     "public_names",
     "reference",
 ]
