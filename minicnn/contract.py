@@ -57,15 +57,16 @@ def _has_float32_weights(inputs):
 
 def _are_alike(inputs):
     """Whether all are Variables of one dtype on one device, apart from None."""
-    first = None  # the first input that is not None: the others are compared with it
+    first = device = None  # the first input that is not None, with which the others are compared; where it lies
     for v in inputs:
         if v is None:
             continue
         if not isinstance(v, Variable):
             return False
+        array = v.data
         if first is None:
-            first = v.data
-        elif v.data.dtype != first.dtype or device_of(v.data) != device_of(first):
+            first, device = array, device_of(array)
+        elif array.dtype != first.dtype or device_of(array) != device:
             return False
     return first is not None  # an op of no input at all has no device
 

@@ -75,6 +75,7 @@ class Constant:
 class Memory:
     """The part of a ``Function`` (``autograd.py``) that knows which memory its arrays lie in, and who else uses it."""
 
+    is_fresh = False  # whether what forward returns never lies in an input's memory: then nobody looks whether it does
     _given: Sequence[Variable] = ()  # the inputs, while forward runs
     _overwritten: Variable | None = None  # the one among them whose memory forward writes its result into
     _saved: tuple[Any, ...] = ()  # what save_for_backward was given; after `apply`, a Saved for each
@@ -116,7 +117,7 @@ class Memory:
         given, overwritten = self._given, self._overwritten
         self._given, self._overwritten = (), None  # else node and result would hold each other, and stay in memory
         result = given[0].like(array) if overwritten is None else overwritten
-        for v in given:
+        for v in () if self.is_fresh else given:
             if v is not result and share_memory(array, v.data):  # a view of the input (reshape, x[0])
                 result.version = v.version  # memory has one count, by whatever tensor it is changed
                 result.version.has_views |= needs_grad  # a view outside the graph forbids nothing

@@ -1,5 +1,7 @@
 """Adaptive average-pooling: other windows, the same sums; mirrors minicnn/ops/adaptive_avg_pool.py."""
 
+import functools
+
 import numpy as np
 
 from minicnn.precision import takes_bfloat16
@@ -10,7 +12,7 @@ from .avg_pool import average, average_backward
 @takes_bfloat16
 def adaptive_avg_pool2d_forward(x, out_size):
     """y (N, C, OH, OW): the averages of windows that divide the image evenly."""
-    return average(x, *_extents(x.shape[2:], out_size))
+    return average(x, *_extents(x.shape[2:], tuple(out_size)))
 
 
 @takes_bfloat16
@@ -19,6 +21,7 @@ def adaptive_avg_pool2d_backward(grad_out, x_shape):
     return average_backward(grad_out, x_shape, *_extents(x_shape[2:], grad_out.shape[2:]))
 
 
+@functools.lru_cache(1024)  # a network asks the same again with each batch
 def _extents(size, out_size):
     """(rows (OH, 2), columns (OW, 2), divisor (OH, OW)): where each window starts and ends, and how many pixels it has.
 

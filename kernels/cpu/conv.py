@@ -8,7 +8,10 @@ stem.py         larger windows of few channels    a matrix product that copies n
 depthwise.py    a filter for each channel         nothing to multiply as matrices                   3e-7
 im2col.py       everything else                   windows are copied together in the cache          6e-7
 few.py          few pictures by kept weights:     no Python, and no copy twice, between the cores   theirs
-few_tiles.py    in their place; winograd.py's
+few_tiles.py    in their place; winograd.py's,
+few_stem.py     stem.py's
+few_small.py    one small picture by kept 3x3     fewer multiplications than windows have, fewer    5e-7
+                weights                           bytes of weights than larger tiles
 bfloat16.py     all of it in bfloat16, but        products alone                                    3e-7
                 depthwise.py's
 stem16.py       in its place, stem.py's, where    rows of windows are read as pairs of numbers      3e-7
@@ -34,13 +37,26 @@ from minicnn.immutable import is_immutable
 from minicnn.ops.geometry import output_size
 from minicnn.precision import BFLOAT16, takes_bfloat16, wide
 
-from .convolution import bfloat16, depthwise, few, few_tiles, im2col, pointwise, stem, winograd, winograd16
+from .convolution import (
+    bfloat16,
+    depthwise,
+    few,
+    few_small,
+    few_stem,
+    few_tiles,
+    im2col,
+    pointwise,
+    stem,
+    winograd,
+    winograd16,
+)
 from .convolution.geometry import Geometry
 from .gemm.sums import column_sums
 from .machine.kept import plain, readable
 from .machine.layout import behind_channels, channels_last, rows
 
-OF_FEW = {pointwise: few, im2col: few, winograd: few_tiles}  # forward, of a few pictures with kept weights
+# forward, of a few pictures with kept weights
+OF_FEW = {pointwise: few, im2col: few, winograd: few_tiles, stem: few_stem}
 
 
 @takes_bfloat16
@@ -52,7 +68,8 @@ def conv2d_forward(x, weight, bias, stride, padding, dilation, groups):
 def convolved(x, weight, bias, numbers, **more):
     """The same; numbers: (stride, padding, dilation, groups); more: residual and relu, of conv_relu.py."""
     geometry, algorithm = _plan(x.shape, weight.shape, numbers, x.dtype, is_immutable(weight))
-    y = algorithm.conv2d_forward(channels_last(x), readable(weight), plain(wide(bias)), geometry, **more)
+    x = x if algorithm is few_stem else channels_last(x)  # which is done there on the way
+    y = algorithm.conv2d_forward(x, readable(weight), plain(wide(bias)), geometry, **more)
     return behind_channels(y)
 
 
@@ -84,7 +101,7 @@ def _plan(x_shape, weight_shape, numbers, dtype, weight_is_kept):
     out_size = output_size("conv2d", x_shape[2:], weight_shape[2:], *numbers[:3])
     geometry = geometry_of(x_shape, weight_shape, out_size, *numbers)
     algorithm = choose(x_shape[0], geometry, dtype, weight_is_kept)
-    of_few = OF_FEW.get(algorithm)
+    of_few = few_small if algorithm is im2col and few_small.suits(x_shape[0], geometry) else OF_FEW.get(algorithm)
     return geometry, of_few if weight_is_kept and of_few and of_few.suits(x_shape[0], geometry) else algorithm
 
 

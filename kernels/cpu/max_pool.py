@@ -10,11 +10,12 @@ import numpy as np
 
 from minicnn.precision import takes_bfloat16
 
+from .machine import team, threads
 from .machine.bfloat16 import bits, narrowed, widened
 from .machine.jit import jit
 from .machine.layout import behind_channels, channels_last
 from .machine.memory import empty
-from .windows import by_images, by_rows
+from .windows import by_images, shares_of_rows
 
 
 @takes_bfloat16
@@ -34,7 +35,7 @@ def _forward(x, winners_dtype, windows):
     y = empty((len(x), *windows.out_size, x.shape[3]), x.dtype)
     winners = None if winners_dtype is None else empty(y.shape, winners_dtype)
     # a plain tuple is sooner looked at by Numba than a named one
-    by_rows(_max, bits(x), (bits(y), winners), tuple(windows))
+    threads.run_compiled(_pool, shares_of_rows(y), (bits(x), bits(y), winners, tuple(windows)))
     return behind_channels(y), None if winners is None else behind_channels(winners)
 
 
@@ -42,6 +43,18 @@ def _forward(x, winners_dtype, windows):
 def max_pool2d_backward(grad_out, winners, x_shape, windows):
     """grad_x (N, C, H, W): each pixel collects the gradients of the windows that it won."""
     return by_images(_max_backward, x_shape, (grad_out, winners), tuple(windows))
+
+
+@jit
+def _pool(boxes, table, arguments):
+    return team.stage(boxes, _rows, table, arguments)
+
+
+@jit
+def _rows(limits, arguments):
+    """Rows limits[0] ... limits[1] of y."""
+    x, y, winners, windows = arguments
+    _max(x, y, winners, limits[0], limits[1], windows)
 
 
 @jit

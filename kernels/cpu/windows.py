@@ -2,10 +2,17 @@
 
 import numpy as np
 
-from .machine import threads
+from .machine import team, threads
 from .machine.bfloat16 import bits, convert
 from .machine.layout import behind_channels, channels_last
 from .machine.memory import empty, scratch
+
+
+def shares_of_rows(y):
+    """A table (machine/team.py) by which threads share the N*OH rows of y (N, OH, OW, C)."""
+    n, height, width, channels = y.shape
+    chunks = threads.chunks(n * height, threads.LEAST // max(1, width * channels))
+    return team.table(n * height, max(1, len(chunks)), 1)
 
 
 def by_rows(kernel, x, outputs, *geometry):

@@ -99,6 +99,8 @@ def fuse(model: M, input_shape: Shape | list[Shape] | None = None) -> M:
     for module in modules.values():
         if type(module) is Sequential and "forward" not in vars(module):
             module.__class__ = Chain
+        if not module._hooks:  # the trial's are gone: then no call shall ask an empty list
+            vars(module).pop("_hooks", None)
     if trial:
         _check_results(trial)
     vars(result)["fusion_report"] = FusionReport(folded, left)

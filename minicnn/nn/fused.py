@@ -30,7 +30,7 @@ def chain(x: Tensor, *layers: Module, residual: Tensor | None = None) -> Any:
     waiting += layers[-1:]  # whatever it is, the residual comes before it
     while waiting:
         layer, norm = waiting.pop(0), None
-        together = waiting and _is_plain(layer, Conv2d) and _is_plain(waiting[0], BatchNorm2d)
+        together = waiting and _is_plain(waiting[0], BatchNorm2d) and _is_plain(layer, Conv2d)
         if together and (len(waiting) > 1 or residual is None):  # else the residual comes between the two
             norm = waiting.pop(0)
         op = _with_relu(norm or layer) if waiting and _is_plain(waiting[0], ReLU) else None
@@ -48,7 +48,8 @@ def chain(x: Tensor, *layers: Module, residual: Tensor | None = None) -> Any:
 
 def _with_relu(layer):
     """The op of the layer and a ReLU behind it; None if there is none."""
-    return next((op for kind, op in WITH_RELU.items() if _is_plain(layer, kind)), None)
+    kind = type(layer)
+    return WITH_RELU[kind] if kind in WITH_RELU and _is_plain(layer, kind) else None
 
 
 def _is_plain(layer: Any, kind: type[M]) -> TypeGuard[M]:

@@ -67,7 +67,7 @@ def conv2d(
 
 
 class Conv2d(Function):
-    takes_bfloat16 = float32_weights = True
+    takes_bfloat16 = float32_weights = is_fresh = True
 
     def forward(self, x, weight, bias, stride, padding, dilation, groups):
         factor = weight_of_passes(self, x, weight, may_be_filled=True)  # mostly itself

@@ -18,7 +18,7 @@ def checked_geometry(op: str, inputs: Any, stride: Any, padding: Any, dilation: 
     key = None
     if type(stride) is type(padding) is type(dilation) is tuple:  # as layers give them, at each call the same
         numbers = *stride, *padding, *dilation, groups
-        if all(type(number) is int for number in numbers):  # no float, which is equal to an int
+        if set(map(type, numbers)) == {int}:  # no float, which is equal to an int
             shapes = input.data.shape, weight.data.shape, None if bias is None else bias.data.shape
             key = op, shapes, stride, padding, dilation, groups
     found = None if key is None else _found.get(key)

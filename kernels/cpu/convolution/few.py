@@ -37,8 +37,8 @@ def conv2d_forward(x, weight, bias, geometry, residual=None, relu=False, look=No
     look (epilogue.py) is shown no block: it looks at all of y when it is asked for its results.
     """
     y, dtype = memory.empty((len(x), *geometry.out_size, geometry.filters), x.dtype), x.dtype
-    form, numbers, tables, size = _plan(len(x), geometry, dtype, threads.threads())
-    b = panels("pointwise.b" if form == IN_PLACE else "im2col.b", weight, *filters_of(geometry, 0))
+    form, numbers, tables, size, filters = _plan(len(x), geometry, dtype, threads.threads())
+    b = panels("pointwise.b" if form == IN_PLACE else "im2col.b", weight, *filters)
     x, y_flat = x.reshape(-1), y.reshape(-1)
     col = x if form == IN_PLACE else memory.scratch("few.col", (size,), dtype)
     epilogue = epilogue_of(bias, residual, relu, dtype)
@@ -59,7 +59,8 @@ def _nothing(dtype):
 
 @functools.lru_cache(1024)
 def _plan(images, geometry, dtype, count):
-    """(Form, (form, depth, filters, rows of a block), (table of windows, table of products), numbers of col)."""
+    """(Form, (form, depth, filters, rows of a block), (table of windows, table of products), numbers of col, where the
+    filters' numbers are)."""
     rows, depth, filters = images * math.prod(geometry.out_size), math.prod(geometry.taps), geometry.filters
     depth, wide = depth * geometry.channels, width(dtype)
     plain = geometry.taps == geometry.stride == (1, 1) and geometry.before == geometry.after == (0, 0)
@@ -75,7 +76,7 @@ def _plan(images, geometry, dtype, count):
         products = [(0, rows, first, last, number) for first, last, number in team.table(filters, count, wide)]
         block = rows
     size = 0 if plain else rows * depth if form == AT_ONCE else len(products) * block * depth
-    return form, (form, depth, filters, block), (windows, np.array(products)), size
+    return form, (form, depth, filters, block), (windows, np.array(products)), size, filters_of(geometry, 0)
 
 
 @jit

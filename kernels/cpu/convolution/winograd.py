@@ -194,13 +194,13 @@ def transformed_filters(weight, turned):
 
     None if a weight stands out. Of an immutable weight it is kept (machine/kept.py).
     """
-    filters, channels, taps, _ = weight.shape
-    depth, columns = (filters, channels) if turned else (channels, filters)
-    steps = (channels * taps * taps, taps * taps) if turned else (taps * taps, channels * taps * taps)
-    wide, side = width(weight.dtype), taps + TILE - 1
-    count = padded(columns, weight.dtype) // wide  # panels
 
     def make(space):
+        filters, channels, taps, _ = weight.shape
+        depth, columns = (filters, channels) if turned else (channels, filters)
+        steps = (channels * taps * taps, taps * taps) if turned else (taps * taps, channels * taps * taps)
+        wide, side = width(weight.dtype), taps + TILE - 1
+        count = padded(columns, weight.dtype) // wide  # panels
         flat = plain(weight).reshape(-1)
         u, peaks = (
             space("winograd.u", (side * side * count * depth * wide,), weight.dtype),

@@ -72,10 +72,10 @@ def panels(name, weight, start, counts, steps, columns, column_step):
     b[(i, j, k), l] = weight[start + (i, j, k) @ steps + l*column_step] for (i, j, k) in range(counts), of weight flat;
     a row of panels (columns/width, depth, width), where zeros fill up the last.
     """
-    depth, wide = math.prod(counts), width(weight.dtype)
-    count = padded(columns, weight.dtype) // wide  # panels
 
     def make(space):
+        depth, wide = math.prod(counts), width(weight.dtype)
+        count = padded(columns, weight.dtype) // wide  # panels
         out, flat = space(name, (count * depth * wide,), weight.dtype), plain(weight).reshape(-1)
 
         def work(first, last):  # of the panels

@@ -72,11 +72,14 @@ def run_chunks(work, n, least=1):
 def run_compiled(work, *arguments):
     """``work(boxes, *arguments)``: a compiled function whose stages (team.py) the workers of these boxes help with.
 
-    MemoryError if it says that one of them found no memory. Where there is no such help, it does all by itself.
+    It returns a number, as this function does: 0, or bits of its own from 2 on. MemoryError for the bit 1: one of the
+    stages found no memory. Where there is no such help, it does all by itself.
     """
-    alone = threads() == 1 or _inside.active
-    if work(team.NOBODY, *arguments) if alone else _pool.run_compiled(work, arguments):
+    alone = _pool.size == 1 or _inside.active
+    status = work(team.NOBODY, *arguments) if alone else _pool.run_compiled(work, arguments)
+    if status & 1:
         raise MemoryError("no memory is left for a thread's part of an op")
+    return status
 
 
 class _Inside(threading.local):

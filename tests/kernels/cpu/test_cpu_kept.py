@@ -13,8 +13,9 @@ from ways import multiplied_by
 
 from minicnn.immutable import immutable, is_immutable
 from minicnn.kernels.cpu import conv, conv_transpose, linear
+from minicnn.kernels.cpu.convolution import few_small
 from minicnn.kernels.cpu.machine import kept, memory, threads
-from minicnn.kernels.cpu.machine.layout import channels_last
+from minicnn.kernels.cpu.machine.layout import behind_channels, channels_last
 from minicnn.precision import narrow, wide
 
 SOME = [name for name in CASES if "many" not in name]
@@ -73,7 +74,7 @@ def test_convolutions_in_bfloat16(name, makes, monkeypatch):
     assert len(makes) == made and set(makes) == IN_BFLOAT16[name]
 
 
-@pytest.mark.parametrize("name", ["pointwise", "im2col", "winograd", "strided, few filters"])
+@pytest.mark.parametrize("name", ["pointwise", "im2col", "winograd", "strided, few filters", "stem"])
 def test_few_pictures_by_any_number_of_threads(name):
     """Compiled work that threads share by rows, filters, bands or places: the same to the last bit, twice over."""
     few = {  # (x, weight, stride, padding): of 49 windows threads share the filters, of 784 the rows
@@ -81,6 +82,7 @@ def test_few_pictures_by_any_number_of_threads(name):
         "im2col": ((1, 24, 14, 14), (200, 24, 3, 3), 2, 1),
         "winograd": ((2, 160, 13, 14), (96, 160, 3, 3), 1, 1),
         "strided, few filters": ((1, 24, 57, 56), (40, 24, 3, 3), 2, 1),
+        "stem": ((2, 3, 64, 61), (33, 3, 7, 7), 2, 3),
     }
     x_shape, weight_shape, stride, pad = few[name]
     geometry = (stride, stride), ((pad, pad), (pad, pad)), (1, 1), 1
@@ -98,6 +100,54 @@ def test_few_pictures_by_any_number_of_threads(name):
                 np.testing.assert_array_equal(result, expected)
     finally:
         threads.set_threads(before)
+
+
+@pytest.mark.parametrize("padding", [((3, 3), (3, 3)), ((0, -2), (-1, 4)), ((9, 0), (0, 9))])
+def test_a_picture_in_either_order_in_memory(padding):
+    """The first layer's pictures are turned round on the way into frames, by few_stem.py, or lie as they should."""
+    x, weight, bias, _ = inputs((2, 3, 20, 23), (17, 3, 7, 5), ((2, 3), padding, (1, 1), 1), np.float32)
+    expected = conv.conv2d_forward(x, weight, bias, (2, 3), padding, (1, 1), 1)
+    for picture in (x, behind_channels(channels_last(x)), immutable(x)):
+        result = conv.conv2d_forward(picture, immutable(weight), bias, (2, 3), padding, (1, 1), 1)
+        np.testing.assert_array_equal(result, expected)
+
+
+@pytest.mark.parametrize(
+    "x_shape, weight_shape, padding",
+    [
+        ((1, 120, 7, 7), (152, 120, 3, 3), ((1, 1), (1, 1))),
+        ((1, 130, 8, 9), (127, 130, 3, 3), ((0, 2), (2, 0))),
+        ((1, 256, 12, 5), (64, 256, 3, 3), ((0, 0), (1, 1))),
+    ],
+)
+def test_small_maps(x_shape, weight_shape, padding):
+    """By tiles of 2 x 2 (few_small.py): few digits lost, the same to the last bit by any number of threads; a number
+    that stands out changes no window that does not see it."""
+    geometry = (1, 1), padding, (1, 1), 1
+    x, weight, bias, residual = inputs(x_shape, weight_shape, geometry, np.float32)
+    fixed, before = immutable(weight), threads.threads()
+    assert conv._plan(x.shape, weight.shape, geometry, x.dtype, True)[1] is few_small
+    exact = conv.conv2d_forward(*(array.astype(np.float64) for array in (x, weight, bias)), *geometry)
+    try:
+        for own, more, relu in itertools.product((bias, None), (residual, None), (True, False)):
+            expected = exact - (0 if own is not None else bias.reshape(-1, 1, 1)) + (0 if more is None else more)
+            expected = np.maximum(expected, 0) if relu else expected
+            results = []
+            for count in (1, 2, 3, 2):
+                threads.set_threads(count)
+                added = None if more is None else channels_last(more)
+                results.append(conv.convolved(x, fixed, own, geometry, residual=added, relu=relu))
+            np.testing.assert_allclose(results[0], expected, rtol=0, atol=1e-6 * np.abs(exact).max())
+            for result in results:
+                np.testing.assert_array_equal(result, results[0])
+    finally:
+        threads.set_threads(before)
+    x[0, 1, 3, 2] = 1e9
+    expected = conv.conv2d_forward(x, weight, bias, *geometry)
+    np.testing.assert_array_equal(conv.conv2d_forward(x, fixed, bias, *geometry), expected)
+    weight[1, 2, 0, 1] = 1e9
+    expected = conv.conv2d_forward(x, weight, bias, *geometry)
+    np.testing.assert_array_equal(conv.conv2d_forward(x, immutable(weight), bias, *geometry), expected)
 
 
 def test_weights_that_winograd_leaves_alone(makes):
