@@ -145,7 +145,7 @@ ABSENT = (  # (names, what to write instead, or why)
      "leave it out: DataLoader makes Tensors of pictures, float32 from 0 to 1"),
     ("data.RandomHorizontalFlip", "RandomFlip(p)"),
     ("data.CIFAR10 data.Flowers102", "train, test = cifar10(folder); train, val = flowers102(folder)"),
-    ("data.AutoAugment data.AugMix data.RandomApply", "RandAugment and TrivialAugmentWide draw operations from a list"),
+    ("data.RandomApply", "RandAugment and TrivialAugmentWide draw operations from a list"),
     ("data.Resize", "ResizeShorter(size), and a crop after it"),
     ("data.Sampler data.RandomSampler data.SequentialSampler data.SubsetRandomSampler data.WeightedRandomSampler "
      "data.BatchSampler", "DataLoader(shuffle=True), or Subset(dataset, order) in an order of your own"),

@@ -3,6 +3,8 @@
     --random-resized-crop   part of the picture, of random area (--crop-scale) and shape    Szegedy et al. 2015
     --auto-augment          ra: RandAugment, at --ra-magnitude                              Cubuk et al. 2020
                             ta_wide: TrivialAugmentWide                                     Müller and Hutter 2021
+                            imagenet, cifar10: AutoAugment                                  Cubuk et al. 2019
+                            augmix: AugMix                                                  Hendrycks et al. 2020
     --color-jitter X        brightness, contrast, saturation, each times 1 - X to 1 + X     Howard 2013
     --random-erase P        a rectangle of the mean colour, with probability P              Zhong et al. 2020
     --mixup, --cutmix       pictures of a batch mixed with one another; of both, one of     Zhang et al. 2018
@@ -24,6 +26,14 @@ from .pictures import crop_and_flip
 MEAN_COLOUR = 124, 116, 104  # of ImageNet's training pictures
 OF_PICTURES = ("random_resized_crop", "auto_augment", "color_jitter", "random_erase", "train_crop_size")
 
+POLICIES: dict[str, tuple[Callable[..., Any], str]] = {  # of --auto-augment: what makes it, and what it is called
+    "ra": (lambda args, **options: data.RandAugment(magnitude=args.ra_magnitude, **options), "RandAugment {}"),
+    "ta_wide": (lambda args, **options: data.TrivialAugmentWide(**options), "TrivialAugmentWide"),
+    "imagenet": (lambda args, **options: data.AutoAugment("imagenet", **options), "AutoAugment's rules for ImageNet"),
+    "cifar10": (lambda args, **options: data.AutoAugment("cifar10", **options), "AutoAugment's rules for CIFAR-10"),
+    "augmix": (lambda args, **options: data.AugMix(**options), "AugMix"),
+}
+
 
 def add_augment_flags(parser: ArgumentParser) -> None:
     """The flags, as a group of their own."""
@@ -32,8 +42,8 @@ def add_augment_flags(parser: ArgumentParser) -> None:
     group.add_argument("--random-resized-crop", action="store_true", help=resized)
     scale: dict[str, Any] = {"metavar": ("LOW", "HIGH"), "nargs": 2, "type": number(1e-6, 1), "default": [0.08, 1.0]}
     group.add_argument("--crop-scale", help="its area, as a fraction of the picture's", **scale)
-    policies = "operations drawn from a list: RandAugment, or TrivialAugmentWide"
-    group.add_argument("--auto-augment", choices=("ra", "ta_wide"), help=policies)
+    policies = "operations drawn from a list: RandAugment, TrivialAugmentWide, AutoAugment's rules, AugMix"
+    group.add_argument("--auto-augment", choices=tuple(POLICIES), help=policies)
     strength = "of --auto-augment ra, from 0 to 30"
     group.add_argument("--ra-magnitude", metavar="LEVEL", type=whole(0), default=9, help=strength)
     jitter = "how much brightness, contrast and saturation vary"
@@ -61,10 +71,9 @@ def augmented(args: Namespace, *more: Any, largest: int | None = None) -> data.C
         changes = [crop, data.RandomFlip()]
     else:
         changes = crop_and_flip(args, size=size, largest=largest).transforms
-    if args.auto_augment == "ra":
-        changes.append(data.RandAugment(magnitude=args.ra_magnitude, interpolation=args.interpolation))
-    elif args.auto_augment:
-        changes.append(data.TrivialAugmentWide(interpolation=args.interpolation))
+    if args.auto_augment:
+        make, _ = POLICIES[args.auto_augment]
+        changes.append(make(args, interpolation=args.interpolation))
     if args.color_jitter:
         changes.append(data.ColorJitter(args.color_jitter, args.color_jitter, args.color_jitter))
     changes += more
@@ -99,8 +108,7 @@ def describe_augment(args: Namespace, largest: int | None = None) -> str:
         words = [f"{low} to {high} % of a picture, resized to {size}"]
     else:
         words = [f"shorter side {args.shorter_side}{f' to {largest}' if largest else ''}, cut to {size}"]
-    policies = {"ra": f"RandAugment {args.ra_magnitude}", "ta_wide": "TrivialAugmentWide"}
-    words += [policies[args.auto_augment]] if args.auto_augment else []
+    words += [POLICIES[args.auto_augment][1].format(args.ra_magnitude)] if args.auto_augment else []
     for name, amount in (("colour jitter", args.color_jitter), ("erasing", args.random_erase)):
         words += [f"{name} {amount:g}"] if amount else []
     for name, alpha in (("mixup", args.mixup), ("CutMix", args.cutmix)):

@@ -12,7 +12,7 @@ package, one file per step:
     distort.py    shift, turn, stretch, shear, bend
     color.py      brightness, contrast, colours
     erase.py      a part of it taken away
-    policy.py     operations drawn from a list: RandAugment and its kind
+    policy.py     operations drawn from a list: RandAugment and its kind; auto_augment.py, augmix.py
     adapt.py      other libraries' transforms
     transform.py  the end of them; masks and boxes, too         PIL image     -> uint8 (3, H, W)
     loader.py     the order of an epoch, batches, bad files     many pictures -> uint8 (N, 3, H, W)
@@ -57,6 +57,8 @@ from .augment import (
     TenCrop,
     WithMirror,
 )
+from .augmix import AugMix
+from .auto_augment import AutoAugment
 from .batch import Batch
 from .color import ColorJitter, ColorNoise
 from .datasets import Dataset, Subset, TensorDataset
@@ -75,12 +77,12 @@ from .transform import Compose, to_array
 from .whiten import PCA, ZCA, Whitening
 
 __all__ = [
-    "PCA", "ZCA", "Adapt", "BadImage", "Batch", "CenterCrop", "ChannelMean", "ChannelMeanStd", "ColorJitter",
-    "ColorNoise", "Compose", "CutMix", "Cutout", "DataError", "DataLoader", "Dataset", "ImageFolder", "LensDistortion",
-    "MeanImage", "MixUp", "Normalize", "Pad", "RandAugment", "RandomAffine", "RandomChoice", "RandomCrop",
-    "RandomErasing", "RandomFlip", "RandomResizedCrop", "RandomRotation", "RandomShorterSide", "RandomStretch",
-    "ResizeShorter", "Subset", "TenCrop", "TensorDataset", "TooManyBadImages", "TrivialAugmentWide", "Whitening",
-    "WithMirror", "ZeroToOne", "cifar10", "draw_sample", "flowers102", "only_classes", "random_split",
+    "PCA", "ZCA", "Adapt", "AugMix", "AutoAugment", "BadImage", "Batch", "CenterCrop", "ChannelMean", "ChannelMeanStd",
+    "ColorJitter", "ColorNoise", "Compose", "CutMix", "Cutout", "DataError", "DataLoader", "Dataset", "ImageFolder",
+    "LensDistortion", "MeanImage", "MixUp", "Normalize", "Pad", "RandAugment", "RandomAffine", "RandomChoice",
+    "RandomCrop", "RandomErasing", "RandomFlip", "RandomResizedCrop", "RandomRotation", "RandomShorterSide",
+    "RandomStretch", "ResizeShorter", "Subset", "TenCrop", "TensorDataset", "TooManyBadImages", "TrivialAugmentWide",
+    "Whitening", "WithMirror", "ZeroToOne", "cifar10", "draw_sample", "flowers102", "only_classes", "random_split",
     "some_per_class", "to_array", "train_and_val",
 ]  # fmt: skip
 

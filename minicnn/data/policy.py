@@ -1,4 +1,5 @@
 """Operations drawn at random from a list of fourteen: RandAugment and TrivialAugment, which need no search.
+(AutoAugment, which does, is auto_augment.py, and AugMix augmix.py.)
 
                  RandAugment(num_ops=2, magnitude=9)         TrivialAugmentWide()
     operations   num_ops, one after the other                one
@@ -41,7 +42,9 @@ NAMES = (
 ONE_WAY = ("Identity", "Posterize", "Solarize", "AutoContrast", "Equalize")  # the others have two directions
 
 
-class _Policy(Transform, ABC):
+class Policy(Transform, ABC):
+    """Does what ``draw`` of a subclass draws."""
+
     def _set(self, num_magnitude_bins, interpolation, fill, mask_fill):
         self.num_magnitude_bins = whole(self, "num_magnitude_bins", num_magnitude_bins, 2)
         self.interpolation = one_of(self, "interpolation", interpolation, FILTERS)
@@ -66,11 +69,10 @@ class _Policy(Transform, ABC):
         name = NAMES[rng.integers(len(NAMES))]
         if name not in levels:
             return name, 0.0
-        magnitude = float(levels[name][level if isinstance(level, int) else level()])
-        return name, -magnitude if name not in ONE_WAY and rng.integers(2) else magnitude
+        return name, either_way(name, levels[name][level if isinstance(level, int) else level()], rng)
 
 
-class RandAugment(_Policy):
+class RandAugment(Policy):
     """`num_ops` operations drawn from NAMES, each at level `magnitude` of `num_magnitude_bins`, which count from 0."""
 
     def __init__(
@@ -93,7 +95,7 @@ class RandAugment(_Policy):
         return [self._drawn(levels, self.magnitude, rng) for _ in range(self.num_ops)]
 
 
-class TrivialAugmentWide(_Policy):
+class TrivialAugmentWide(Policy):
     """One operation drawn from NAMES, at a level drawn from `num_magnitude_bins`."""
 
     def __init__(
@@ -104,6 +106,11 @@ class TrivialAugmentWide(_Policy):
     def draw(self, size, rng):
         levels = magnitudes(self.num_magnitude_bins, 0.99, (32, 32), degrees=135, factor=0.99, bits=6)
         return [self._drawn(levels, lambda: rng.integers(self.num_magnitude_bins), rng)]
+
+
+def either_way(name: str, magnitude: float, rng: Any) -> float:
+    """How much, in one of the directions that the operation has."""
+    return -float(magnitude) if name not in ONE_WAY and rng.integers(2) else float(magnitude)
 
 
 def magnitudes(
@@ -144,6 +151,8 @@ def _change(policy, image, name, magnitude):
     if image.mode == "RGBA":
         owner = type(policy).__name__
         raise TypeError(f"{owner}: {name} takes pictures of mode 'RGB' or 'L', not 'RGBA'; image.convert('RGB') has")
+    if name == "Invert":
+        return ImageOps.invert(image)
     if name == "Posterize":
         return ImageOps.posterize(image, int(magnitude))
     if name == "Solarize":

@@ -36,6 +36,13 @@ def test_each_flag_is_a_transform_in_torchvisions_order():
     names = transforms("--auto-augment", "ra", "--ra-magnitude", "5", "--train-crop-size", "200")
     assert names[1:] == ["RandomCrop(200)", "RandomFlip(0.5)", "RandAugment(2, 5, 31, bilinear, 0, 0)"]
     assert names[0] == "RandomShorterSide(256, 480, bilinear)"
+    for name, expected in (
+        ("imagenet", "AutoAugment(imagenet, 10, bilinear, 0, 0)"),
+        ("cifar10", "AutoAugment(cifar10, 10, bilinear, 0, 0)"),
+        ("augmix", "AugMix(3, 3, -1, 1.0, True, 10, bilinear, 0, 0)"),
+    ):
+        assert transforms("--auto-augment", name)[3] == expected
+        assert expected.partition("(")[0] in cli.describe_augment(settings("--auto-augment", name))
 
 
 def test_mixing():
