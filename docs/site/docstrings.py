@@ -4,7 +4,9 @@ Paragraphs stay paragraphs. Two columns, a name and what it means, become a list
 line that ends early was meant to end there.
 """
 
+import ast
 import re
+import textwrap
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +23,7 @@ def rst(lines: list[str]) -> list[str]:
     result: list[str] = []
     for block in blocks(lines):
         if block[0].startswith(" ") or has_three_columns(block):
-            result += ["::", "", *(f"    {line}" for line in block)]
+            result += [f".. code-block:: {language(block)}", "", *(f"    {line}" for line in block)]
         elif is_row(block[0]):
             result += terms(block)
         else:
@@ -59,6 +61,15 @@ def has_three_columns(block: list[str]) -> bool:
     """Whether it is a table that would be lost as a list of terms."""
     rows = [COLUMNS.fullmatch(line) for line in block if is_row(line)]
     return is_row(block[0]) and any(row and re.search(r"\S {3,}\S", row["text"]) for row in rows)
+
+
+def language(block: list[str]) -> str:
+    """Of indented lines: Python, if it is."""
+    try:
+        ast.parse(textwrap.dedent("\n".join(block)))
+    except SyntaxError:
+        return "text"
+    return "python"
 
 
 def terms(block: list[str]) -> list[str]:

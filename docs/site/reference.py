@@ -51,7 +51,7 @@ def page(name: str) -> str:
 def summary(value: Any) -> str:
     """The first sentence of a docstring."""
     first = " ".join((inspect.getdoc(value) or "").split("\n\n")[0].split())
-    return escaped(re.split(r"(?<=\w[.)`]) (?=[A-Z])|(?<=\w[.:;]) ", first)[0].rstrip(":;."))
+    return escaped(re.split(r"(?<=[\w)`][.;]) |(?<=\w:) ", first)[0].rstrip(":;."))
 
 
 def directive(name: str, value: Any) -> list[str]:

@@ -52,8 +52,11 @@ def test_every_room_with_public_names_is_in_the_reference():
         ("Sums N*C values, *args and x_.", r"Sums N\*C values, \*args and x\_."),
         ("``Tensor``s of `x_` and ``y``", r"``Tensor``\ s of `x_` and ``y``"),
         ("lr     the rate\n       of it\nw, b   both", "lr\n    the rate\n    of it\nw, b\n    both"),
-        ("a.py   one   b.py   two\nc.py   three", "::\n\n    a.py   one   b.py   two\n    c.py   three"),
-        ("So:\n\n    y = x * 2", "So:\n\n::\n\n        y = x * 2"),
+        (
+            "a.py   one   b.py   two\nc.py   three",
+            ".. code-block:: text\n\n    a.py   one   b.py   two\n    c.py   three",
+        ),
+        ("So:\n\n    y = x * 2", "So:\n\n.. code-block:: python\n\n        y = x * 2"),
         ("input (N, C), a float\nReturns (N,).", "| input (N, C), a float\n| Returns (N,)."),
         (f"{'word ' * 21}word\nand more", f"{'word ' * 21}word and more"),
     ],
