@@ -124,6 +124,13 @@ def narrow(array: Any) -> Any:
         return array.astype(BFLOAT16)
 
 
+def by_rule(function: Callable[..., Any], *arguments: Any) -> Any:
+    """What a function of an op's page gives: as it is, or of bfloat16 arrays by the rule at the top."""
+    if getattr(arguments[0], "dtype", None) == BFLOAT16:
+        return widened(function, function, arguments)
+    return function(*arguments)
+
+
 def widened(implementation: Callable[..., Any], reference: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
     """What `implementation`, which knows no bfloat16, makes of bfloat16 `arguments` by the rule at the top.
 

@@ -13,8 +13,10 @@ the same is done in a pass of its own, with the same loops.
 
 import numpy as np
 
+from minicnn.precision import takes_bfloat16
+
 from .conv import choose, convolved, geometry_of
-from .convolution import pointwise, winograd
+from .convolution import bfloat16, depthwise, pointwise, winograd, winograd16
 from .convolution.epilogue import Epilogue, Look
 from .machine.kept import readable
 from .machine.layout import behind_channels, channels_last
@@ -22,7 +24,10 @@ from .normalisation.gradient import behind_and_sums, of_sums, scale_of, shift_of
 from .normalisation.rows import SHORT, matrix_of, some
 from .normalisation.statistics import mean_and_variance, of_parts, part_of
 
+WITH_EPILOGUE = bfloat16, depthwise, pointwise, winograd, winograd16  # in grad_x
 
+
+@takes_bfloat16
 def conv2d_moments_forward(x, weight, bias, stride, padding, dilation, groups):
     """(y, mean, biased variance) of the convolution, the latter (OC,)."""
     if len(weight) < SHORT:  # batch norm's own pass takes several rows of so few channels for one
@@ -33,6 +38,7 @@ def conv2d_moments_forward(x, weight, bias, stride, padding, dilation, groups):
     return y, *of_parts(look.results(matrix_of(y)), y)
 
 
+@takes_bfloat16
 def conv2d_grad_x_completed(grad_out, x_shape, weight, geometry, added, norm):
     """(grad, sums): grad_x + added, and behind the batch norm's ReLU; what its first pass finds, or None."""
     shared = geometry_of(x_shape, weight.shape, grad_out.shape[2:], *geometry)
@@ -40,7 +46,7 @@ def conv2d_grad_x_completed(grad_out, x_shape, weight, geometry, added, norm):
     arrays = channels_last(grad_out), readable(weight), shared
     look = None if norm is None else Look(_first_pass(*norm))
     epilogue = Epilogue.of(None, None if added is None else channels_last(added), look=look)
-    if algorithm in (pointwise, winograd):
+    if algorithm in WITH_EPILOGUE:
         grad = algorithm.conv2d_grad_x(*arrays, epilogue)
     else:
         grad = algorithm.conv2d_grad_x(*arrays)

@@ -3,6 +3,7 @@
 from minicnn.precision import BFLOAT16, takes_bfloat16, wide
 
 from .conv import choose, conv2d_grad_x, geometry_of
+from .convolution.epilogue import Epilogue
 from .machine import threads
 from .machine.jit import jit
 from .machine.kept import plain, readable
@@ -16,7 +17,8 @@ def conv_transpose2d_forward(x, weight, bias, out_size, stride, padding, dilatio
     if x.dtype == BFLOAT16:  # the bias is added before the only rounding
         geometry = geometry_of(y_shape, weight.shape, x.shape[2:], stride, padding, dilation, groups)
         algorithm = choose(len(x), geometry, x.dtype)
-        return behind_channels(algorithm.conv2d_grad_x(channels_last(x), readable(weight), geometry, plain(wide(bias))))
+        arrays = channels_last(x), readable(weight), geometry, Epilogue(plain(wide(bias)))
+        return behind_channels(algorithm.conv2d_grad_x(*arrays))
     y = conv2d_grad_x(x, y_shape, weight, stride, padding, dilation, groups)
     if bias is not None:
         bias, matrix = plain(bias), rows(y)  # (N*OH*OW, OC), a view: y is channels-last

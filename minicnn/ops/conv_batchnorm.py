@@ -15,7 +15,7 @@ Backward  of the convolution: conv.py's grad_weight and grad_bias. Its grad_x
              and gives that batch norm's grad_bias = sum behind and grad_weight = sum behind * x_hat
           The batch norm then goes on with its second pass. (gradparts.py: how a node knows what other uses have given)
           All numbers are those of conv.py and batchnorm.py, but for the order in which sums are added up.
-Where     On the processor, in float32 and float64. On a GPU, and in bfloat16, each op goes by itself.
+Where     On the processor. On a GPU each op goes by itself.
 Saves     what conv.py and batchnorm.py save
 Mirror    kernels/cpu/conv_batchnorm.py
 Test      tests/ops/test_conv_batchnorm.py
@@ -28,7 +28,7 @@ import numpy as np
 
 from ..device import device_of
 from ..gradmode import is_grad_enabled
-from ..precision import BFLOAT16
+from ..precision import by_rule, takes_bfloat16, wide
 from ..types import Array, Shape
 from ..variable import V, Variable
 from .batchnorm import (
@@ -56,7 +56,7 @@ def conv2d_batch_norm(
     weight, bias, *numbers = conv
     running_mean, running_var, scale, shift, training, momentum, eps = norm
     input, moments = as_factor(input), None
-    if training and is_grad_enabled() and device_of(input.data) == "cpu" and input.data.dtype != BFLOAT16:
+    if training and is_grad_enabled() and device_of(input.data) == "cpu":
         geometry = checked_geometry("conv2d", (input, weight, bias), *numbers)
         z = Conv2dBesideNorm.apply(input, weight, bias, **geometry)
         moments = z.node and z.node.moments
@@ -95,14 +95,16 @@ class Conv2dBesideNorm(Conv2d):
         return grad
 
 
+@takes_bfloat16
 def conv2d_moments_forward(
     x: Array, weight: Array, bias: Array | None, stride: Shape, padding: Any, dilation: Shape, groups: int
 ) -> tuple[Array, Array, Array]:
     """(y, mean, biased variance): the convolution, and what batch norm wants to know of its channels, (OC,) each."""
-    y = conv2d_forward(x, weight, bias, stride, padding, dilation, groups)
-    return y, *mean_and_variance(y)
+    y = by_rule(conv2d_forward, x, weight, bias, stride, padding, dilation, groups)
+    return y, *mean_and_variance(wide(y))
 
 
+@takes_bfloat16
 def conv2d_grad_x_completed(
     grad_out: Array, x_shape: Shape, weight: Array, geometry: tuple[Any, ...], added: Array | None, norm: Any
 ) -> tuple[Array, tuple[Array, Array] | None]:
@@ -112,12 +114,12 @@ def conv2d_grad_x_completed(
     weight, bias, mean, inv_std) of that batch norm, or None, and then there are no sums; its y may be None, and has the
     sign of weight * x_hat + bias.
     """
-    grad = conv2d_grad_x(grad_out, x_shape, weight, *geometry)
+    grad = by_rule(conv2d_grad_x, grad_out, x_shape, weight, *geometry)
     if added is not None:
         grad += added  # in place: conv2d_grad_x has just made it
     if norm is None:
         return grad, None
     x, y, scale, shift, mean, inv_std = norm
-    y = batch_norm_forward(x, scale, shift, mean, inv_std) if y is None else y
-    behind = np.where(y <= 0, 0, grad)
-    return behind, batch_norm_grad_weight_bias(behind, x, mean, inv_std)
+    y = by_rule(batch_norm_forward, x, scale, shift, mean, inv_std) if y is None else y
+    behind = np.where(y <= 0, grad.dtype.type(0), grad)
+    return behind, by_rule(batch_norm_grad_weight_bias, behind, x, mean, inv_std)

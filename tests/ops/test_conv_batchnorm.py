@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from checks import FAST_CPU, check_close, check_gradients, raises, run
+from ways import multiplied_by
 
 import minicnn
 import minicnn.functional as F
@@ -13,6 +14,7 @@ from minicnn.kernels.cpu.convolution.epilogue import Look
 from minicnn.kernels.cpu.machine import threads
 from minicnn.ops import conv_batchnorm
 from minicnn.ops.conv_batchnorm import conv2d_batch_norm
+from minicnn.precision import narrow, wide
 
 
 def one_after_the_other(x, conv, norm, relu=False, residual=None):
@@ -111,6 +113,43 @@ def test_each_does_the_others_first_pass(monkeypatch):
     assert not {"batch_norm_statistics", "batch_norm_relu_backward", "residual_add_forward"} & {*ran}
     assert ran.count("conv2d_grad_x_completed") == 3 and ran.count("batch_norm_grad_x") == 5
     assert len(looked) == 5 + 3 and all(looked)
+
+
+@pytest.mark.parametrize("tier", ["plain", "fast"])
+@pytest.mark.parametrize("unit", ["amx", "avx512"])
+@pytest.mark.parametrize("case", ["few channels", "Winograd", "stride", "many blocks"])
+def test_it_is_one_after_the_other_in_bfloat16(case, unit, tier, monkeypatch):
+    """The same numbers as by ops of their own, each rounded as there: but for sums, which are made in another order."""
+    multiplied_by(unit, monkeypatch)
+    channels, size, images, stride = CASES[case]
+    x, *weights = arrays(channels, size, images, np.float32)
+    results = []
+    with minicnn.tier(tier):
+        for op in (conv2d_batch_norm, one_after_the_other):
+            given = [Tensor(narrow(x), requires_grad=True), *(Tensor(w, requires_grad=True) for w in weights)]
+            y = block(*given, op=op, stride=stride)
+            y.backward(Tensor(narrow(np.random.default_rng(1).standard_normal(y.shape).astype(np.float32))))
+            results.append([y.data, *(t.grad.data for t in given)])
+    for value, wanted in zip(*results, strict=True):
+        assert value.dtype == wanted.dtype
+        apart = np.abs(wide(value) - wide(wanted)).max()
+        assert apart <= 0.02 * np.abs(wide(wanted)).max()
+
+
+@pytest.mark.parametrize("name", ["x", "weight", "both"])
+def test_bfloat16_results_are_rounded_as_by_ops_of_their_own(name):
+    """grad_x, its sum with another gradient: rounded twice, as there; zeros where the ReLU was."""
+    rng = np.random.default_rng(0)
+    grad_out, added, x, y = (narrow(rng.standard_normal((3, 40, 9, 8)).astype(np.float32)) for _ in range(4))
+    weight, mean = rng.standard_normal((40, 40, 1, 1)).astype(np.float32), np.zeros(40, np.float32)
+    geometry = (1, 1), ((0, 0), (0, 0)), (1, 1), 1
+    norm = x, y, None, None, mean, mean + 1
+    arguments = grad_out, x.shape, weight, geometry, None if name == "weight" else added, None if name == "x" else norm
+    grad, sums = fast.conv2d_grad_x_completed(*arguments)
+    expected, expected_sums = conv_batchnorm.conv2d_grad_x_completed(*arguments)
+    assert np.mean(wide(grad) != wide(expected)) < 0.01  # sums in float32 that end on different sides of a half
+    for value, wanted in zip(sums or (), expected_sums or (), strict=True):
+        np.testing.assert_allclose(value, wanted, rtol=0, atol=1e-3 * np.abs(wanted).max())
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])

@@ -24,18 +24,19 @@ from ..machine import memory, threads
 from ..machine.bfloat16 import bits, widened
 from ..machine.jit import jit
 from . import in_float32, stem, stem16
+from .epilogue import NOTHING
 from .windows import filters_gradient, filters_of, phases, windows_of
 
 
-def conv2d_forward(x, weight, bias, geometry, residual=None):
+def conv2d_forward(x, weight, bias, geometry, residual=None, look=None):
     """y (N, OH, OW, OC) for x (N, H, W, C) and weight (OC, C/groups, KH, KW) float32; with a residual like y it is
-    max(y + residual, 0), for conv_relu.py: rounded once, behind the sum."""
+    max(y + residual, 0), for conv_relu.py: rounded once, behind the sum. look: of epilogue.py, or None."""
     if residual is None and stem16.suits(x, geometry):
-        return stem16.conv2d_forward(x, weight, bias, geometry)
+        return stem16.conv2d_forward(x, weight, bias, geometry, look)
     filters = geometry.filters
     y = memory.empty((len(x), *geometry.out_size, filters), x.dtype)
     windows, results, count = windows_of(x, geometry), bits(y).reshape(-1), filters // geometry.groups  # of a group
-    added = None if residual is None else bits(residual).reshape(-1)
+    added, behind = None if residual is None else bits(residual).reshape(-1), NOTHING._replace(look=look)
 
     def store(sums, first, last):
         own = None if bias is None else bias[group * count : (group + 1) * count]
@@ -44,6 +45,7 @@ def conv2d_forward(x, weight, bias, geometry, residual=None):
             _add_relu(sums, own, (added, at, filters), size)
             own = None
         store_rows16(sums, own, (results, at, filters), size)
+        behind.apply((results, at, filters), *size)
 
     for group in range(geometry.groups):
         b = panels16("bfloat16.b", weight, *filters_of(geometry, group))
@@ -62,29 +64,36 @@ def _add_relu(sums, bias, residual, size):
             total[j] = 0 if v <= 0 else v  # NaN stays
 
 
-def conv2d_grad_x(grad_out, weight, geometry, bias=None):
-    """grad_x (N, H, W, C) from grad_out (N, OH, OW, OC); plus bias (C,), for conv_transpose.py."""
+def conv2d_grad_x(grad_out, weight, geometry, epilogue=NOTHING):
+    """grad_x (N, H, W, C) from grad_out (N, OH, OW, OC), with the epilogue; its bias (C,) is added before rounding."""
+    bias, behind = epilogue.bias, epilogue._replace(bias=None)
     if stem.suits(geometry):  # few channels are a small part of a panel, which would be multiplied all the same
-        return in_float32.grad_x(stem, grad_out, weight, bias, geometry)
+        grad_x = in_float32.grad_x(stem, grad_out, weight, bias, geometry)
+        behind.apply_to_all(grad_x)
+        return grad_x
     every = phases(geometry)
     grad_x = memory.empty((len(grad_out), *geometry.size, geometry.channels), grad_out.dtype)
     if not all(phase.is_seen for phase in every):  # pixels that no window saw
         threads.run_chunks(lambda start, stop: _fill(grad_x[start:stop], bias), len(grad_x))
     for phase in every:
         if phase.is_seen:
-            _grad_of_phase(grad_out, grad_x, weight, bias, phase)
+            _grad_of_phase(grad_out, grad_x, weight, bias, behind if len(every) == 1 else NOTHING, phase)
+    if len(every) > 1:  # their pixels lie between each other's
+        behind.apply_to_all(grad_x)
     return grad_x
 
 
-def _grad_of_phase(grad_out, grad_x, weight, bias, phase):
-    """Write the pixels of a phase of grad_x."""
+def _grad_of_phase(grad_out, grad_x, weight, bias, behind, phase):
+    """Write the pixels of a phase of grad_x; behind: the rest of the epilogue."""
     seen, total, pixels = phase.seen, grad_x.shape[3], bits(grad_x).reshape(-1)
     windows, channels = windows_of(grad_out, seen), total // seen.groups
 
     def store(sums, first, last):
         size, own = (last - first, channels), None if bias is None else bias[group * channels : (group + 1) * channels]
         if seen.out_size == phase.geometry.size:  # stride 1, the only phase: its pixels are all there are, in order
-            store_rows16(sums, own, (pixels, first * total + group * channels, total), size)
+            at = first * total + group * channels
+            store_rows16(sums, own, (pixels, at, total), size)
+            behind.apply((pixels, at, total), *size)
         else:
             rows = memory.scratch("bfloat16.rows", (math.prod(size),), np.uint16)
             store_rows16(sums, own, (rows, 0, channels), size)

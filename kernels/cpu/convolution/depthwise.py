@@ -23,7 +23,7 @@ from ..machine import memory, threads
 from ..machine.bfloat16 import bits, widened
 from ..machine.jit import jit
 from ..machine.kept import kept
-from .epilogue import Epilogue
+from .epilogue import NOTHING, Epilogue
 from .in_float32 import rounded_factor
 
 FORWARD, GRAD_X, GRAD_WEIGHT = range(3)
@@ -37,10 +37,10 @@ def conv2d_forward(x, weight, bias, geometry, residual=None, relu=False, look=No
     return y
 
 
-def conv2d_grad_x(grad_out, weight, geometry, bias=None):
-    """grad_x (N, H, W, C) from grad_out (N, OH, OW, C); plus bias (C,), for conv_transpose.py."""
+def conv2d_grad_x(grad_out, weight, geometry, epilogue=NOTHING):
+    """grad_x (N, H, W, C) from grad_out (N, OH, OW, C), with the epilogue."""
     grad_x = memory.empty((len(grad_out), *geometry.size, geometry.channels), grad_out.dtype)
-    _convolve(GRAD_X, grad_x, grad_out, weight, Epilogue(bias), geometry)
+    _convolve(GRAD_X, grad_x, grad_out, weight, epilogue, geometry)
     return grad_x
 
 
@@ -73,12 +73,11 @@ def _convolve(which, results, images, weight, epilogue, geometry):
                 _pass(FORWARD, images[image], sums, weight, start, geometry)
             else:
                 _grad_of_rows(sums, images[image], weight, start, geometry)
-            if not rounds:
-                channels, above = band.shape[2], (image * results.shape[1] + start) * band[0].size
-                behind.apply((results.reshape(-1), above, channels), band.size // max(1, channels), channels)
-            else:
+            if rounds:
                 c, size = (sums.reshape(-1), 0, sums[0].size), (len(sums), sums[0].size)
                 store_rows16(c, None, (bits(band).reshape(-1), 0, size[1]), size)
+            channels, above = band.shape[2], (image * results.shape[1] + start) * band[0].size
+            behind.apply((bits(results).reshape(-1), above, channels), band.size // max(1, channels), channels)
 
     threads.run_chunks(work, len(bands))
 

@@ -12,11 +12,15 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..machine import threads
+from ..machine.bfloat16 import bits, narrowed, widened
 from ..machine.jit import jit
 
 
 class Epilogue(NamedTuple):
-    """bias: (OC,) or None; residual: flat, in y's order, or None; relu: whether there is one; look: a Look, or None."""
+    """bias: (OC,) or None; residual: flat, in y's order, or None; relu: whether there is one; look: a Look, or None.
+
+    Where y is bfloat16, it and the residual are bits; a number of y is rounded before them, and once more behind them.
+    """
 
     bias: np.ndarray | None
     residual: np.ndarray | None = None
@@ -26,7 +30,7 @@ class Epilogue(NamedTuple):
     @classmethod
     def of(cls, bias, residual=None, relu=False, look=None):
         """residual: (N, OH, OW, OC), C-contiguous, or None."""
-        return cls(bias, None if residual is None else residual.reshape(-1), relu, look)
+        return cls(bias, None if residual is None else bits(residual).reshape(-1), relu, look)
 
     def apply(self, y, rows, columns, first=0):
         """To rows of y, (flat, where they begin, how far they are apart), for the `columns` filters from `first` on."""
@@ -39,7 +43,7 @@ class Epilogue(NamedTuple):
     def apply_to_all(self, y):
         """To y (N, OH, OW, OC), of an algorithm that has no epilogue; what there is to see is seen later."""
         rows, columns = y.size // max(1, y.shape[-1]), y.shape[-1]
-        flat, without = y.reshape(-1), self._replace(look=None)
+        flat, without = bits(y).reshape(-1), self._replace(look=None)
         least = threads.LEAST // max(1, columns)
         threads.run_chunks(lambda i, j: without.apply((flat, i * columns, columns), j - i, columns), rows, least)
 
@@ -88,9 +92,9 @@ def finish(c, size, bias, residual, relu):
         y = x[at + i * row : at + i * row + columns]  # so LLVM sees that a row's numbers follow one another
         more = y if residual is None else residual[at + i * row : at + i * row + columns]
         for j in range(columns):
-            v = y[j]
+            v = widened(y[j])
             if bias is not None:  # what is None is known when this is compiled
                 v += bias[j]
             if residual is not None:
-                v += more[j]
-            y[j] = 0 if relu and v <= 0 else v  # NaN stays
+                v += widened(more[j])
+            y[j] = narrowed(0 if relu and v <= 0 else v, y)  # NaN stays

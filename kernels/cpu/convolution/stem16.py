@@ -31,6 +31,7 @@ from ..machine import memory, threads
 from ..machine.bfloat16 import bits
 from ..machine.jit import jit
 from . import stem
+from .epilogue import NOTHING
 from .stem import BAND_NUMBERS, OUTPUTS, Frames, bands, filters_of_sums
 
 
@@ -40,11 +41,12 @@ def suits(x, geometry):
     return bfloat16.way is vdpbf16 and even and stem.suits(geometry) and _all_finite(x)
 
 
-def conv2d_forward(x, weight, bias, geometry):
-    """y (N, OH, OW, OC) for x (N, H, W, C) and weight (OC, C, KH, KW) float32."""
+def conv2d_forward(x, weight, bias, geometry, look=None):
+    """y (N, OH, OW, OC) for x (N, H, W, C) and weight (OC, C, KH, KW) float32; look: of epilogue.py, or None."""
     (height, width), taps, filters = geometry.out_size, geometry.taps, geometry.filters
     y = memory.empty((len(x), height, width, filters), x.dtype)
     frames, b, results = Frames(x, geometry), _panels(weight), bits(y).reshape(-1)
+    behind = NOTHING._replace(look=look)
     line, run = width * filters, (taps[1] * geometry.channels + 1) // 2  # numbers of a row of outputs; words
     rows = max(1, BAND_NUMBERS // (frames.distances[1] + line))  # of outputs, in a band
     distances = tuple(distance // 2 for distance in frames.distances)  # in words
@@ -57,6 +59,7 @@ def conv2d_forward(x, weight, bias, geometry):
             matmul.multiply_windows(words, distances, b, (sums, 0, filters, line), counts)
             at, size = (image * height + first) * line, ((last - first) * width, filters)
             store_rows16((sums, 0, filters), bias, (results, at, filters), size)
+            behind.apply((results, at, filters), *size)
 
     threads.run_chunks(work, len(x) * height)
     return y

@@ -100,10 +100,10 @@ def conv2d_grad_x(grad_out, weight, geometry, epilogue=NOTHING):
     corner = last - geometry.before[0], last - geometry.before[1]
     grad_x, found = _convolve(grad_out, weight, epilogue, geometry.size, corner, turned=True)
     if found.any():
-        more = (epilogue.bias,) if grad_out.dtype == BFLOAT16 else ()
+        more = (Epilogue(epilogue.bias),) if grad_out.dtype == BFLOAT16 else ()
         grad_x[found] = _direct(grad_out).conv2d_grad_x(grad_out[found], weight, geometry, *more)
         if epilogue.residual is not None:
-            grad_x[found] += epilogue.residual.reshape(grad_x.shape)[found]
+            grad_x[found] += epilogue.residual.view(grad_x.dtype).reshape(grad_x.shape)[found]
         epilogue.forget()
     return grad_x
 

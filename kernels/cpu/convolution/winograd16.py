@@ -21,7 +21,7 @@ numbers; other points, or sums cut shorter, do not come as far.
 
 from ..machine.unit import unit
 from . import winograd
-from .epilogue import Epilogue
+from .epilogue import NOTHING
 from .in_float32 import rounded_factor
 
 
@@ -33,14 +33,14 @@ def pays(images, geometry):
     return winograd.pays(images, geometry)
 
 
-def conv2d_forward(x, weight, bias, geometry):
-    """y (N, OH, OW, K) for x (N, H, W, C) and weight (K, C, R, R) float32, R 3 or 5."""
-    return winograd.conv2d_forward(x, rounded_factor(weight), bias, geometry)
+def conv2d_forward(x, weight, bias, geometry, look=None):
+    """y (N, OH, OW, K) for x (N, H, W, C) and weight (K, C, R, R) float32, R 3 or 5; look: of epilogue.py, or None."""
+    return winograd.conv2d_forward(x, rounded_factor(weight), bias, geometry, look=look)
 
 
-def conv2d_grad_x(grad_out, weight, geometry, bias=None):
-    """grad_x (N, H, W, C) from grad_out (N, OH, OW, K); plus bias (C,), for conv_transpose.py."""
-    return winograd.conv2d_grad_x(grad_out, rounded_factor(weight), geometry, Epilogue(bias))
+def conv2d_grad_x(grad_out, weight, geometry, epilogue=NOTHING):
+    """grad_x (N, H, W, C) from grad_out (N, OH, OW, K), with the epilogue; its bias (C,) is added before rounding."""
+    return winograd.conv2d_grad_x(grad_out, rounded_factor(weight), geometry, epilogue)
 
 
 def conv2d_grad_weight(grad_out, x, geometry):

@@ -74,7 +74,6 @@ WIDENED = {
     "mse_loss_backward", "mse_loss_forward", "mse_loss_sum", "nll_loss_backward", "nll_loss_forward",
     "smooth_l1_loss_backward", "smooth_l1_loss_forward", "softmax_backward", "softmax_forward",
 }  # fmt: skip
-IN_FLOAT32 = {"conv2d_moments_forward", "conv2d_grad_x_completed"}  # conv_batchnorm.py asks for these in no other dtype
 OF_CHANNELS = {"batch_norm_running_statistics", "sync_batch_norm_statistics"}  # whose arrays are float32 in any case
 
 
@@ -223,7 +222,7 @@ def test_which_functions_get_float32_copies():
     homes = {page(stem, name) for stem, name in run}  # some are another page's
     mirrors = [mirror(function.__module__.rpartition(".")[2], function.__name__) for function in homes]
     unmarked = {function.__name__ for function in mirrors if not hasattr(function, "takes_bfloat16")}
-    assert unmarked - OF_CHANNELS - IN_FLOAT32 == WIDENED
+    assert unmarked - OF_CHANNELS == WIDENED
 
 
 def test_a_training_step_copies_no_array_into_float32(monkeypatch):
