@@ -86,6 +86,16 @@ def test_tables_of_speed(task, precision):
         check_speed(row, measured(task, *stated(row)), precision)
 
 
+def test_the_ratios_of_the_processor_before():
+    for precision in ("float32", "bfloat16"):
+        ratios = []
+        for model, batch in (("alexnet", 64), ("resnet18", 16), ("resnet50", 8)):
+            figures = measured("train", model, batch, RESULTS / "xeon")
+            theirs = max(figures[side][0] for side in figures if side.startswith(f"torch {precision}"))
+            ratios.append(f"{figures[f'minicnn {precision} fast'][0] / theirs:.2f}")
+        assert "{}, {} and {}".format(*ratios) in SPEED
+
+
 def test_tables_of_memory_and_of_other_libraries():
     rows = tables(SPEED)["memory train"]
     assert len(rows) == len(list(RESULTS.glob("train_*.json")))
