@@ -67,7 +67,7 @@ def check_speed(row, figures, precision):
         elif title.startswith("onnxruntime"):
             assert numbers(cell) == [near(figures["onnxruntime float32"][0])]
         elif title.startswith("memory"):
-            assert numbers(cell) == [pytest.approx(figures[ours][2] / figures[theirs][2], abs=0.0051)]
+            assert numbers(cell) == [pytest.approx(figures[best_of_ours][2] / figures[theirs][2], abs=0.0051)]
         else:  # "fused / PyTorch", "ratio"
             rival = rivals[title.partition(" / ")[2] or "PyTorch"]
             ratios = [figures[best_of_ours][i] / figures[rival][i] for i in range(2)]
