@@ -96,5 +96,6 @@ def training_step(model, optimizer, cross_entropy, images, labels, forward=conte
 
 
 def variables():
-    """{name: value} of the environment's variables that the libraries read."""
-    return {name: value for name, value in sorted(os.environ.items()) if name.startswith(ENVIRONMENT)}
+    """{name: value} of the environment's variables that the libraries read, but for folders."""
+    given = {name: value for name, value in sorted(os.environ.items()) if name.startswith(ENVIRONMENT)}
+    return {name: value for name, value in given.items() if not name.endswith("_DIR")}

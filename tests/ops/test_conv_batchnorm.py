@@ -14,7 +14,7 @@ from minicnn.kernels.cpu.convolution.epilogue import Look
 from minicnn.kernels.cpu.machine import threads
 from minicnn.ops import conv_batchnorm
 from minicnn.ops.conv_batchnorm import conv2d_batch_norm
-from minicnn.precision import narrow, wide
+from minicnn.precision import BFLOAT16, narrow, wide
 
 
 def one_after_the_other(x, conv, norm, relu=False, residual=None):
@@ -150,6 +150,15 @@ def test_bfloat16_results_are_rounded_as_by_ops_of_their_own(name):
     assert np.mean(wide(grad) != wide(expected)) < 0.01  # sums in float32 that end on different sides of a half
     for value, wanted in zip(sums or (), expected_sums or (), strict=True):
         np.testing.assert_allclose(value, wanted, rtol=0, atol=1e-3 * np.abs(wanted).max())
+
+
+def test_a_picture_that_no_window_sees_keeps_the_other_gradient():
+    added, weight = np.ones((1, 4, 1, 1), np.float32), np.ones((4, 4, 1, 1), np.float32)
+    for dtype in (np.float32, BFLOAT16):
+        grad_out, other = np.ones((1, 4, 2, 2), dtype), added.astype(dtype)
+        numbers = (2, 2), ((1, 1), (1, 1)), (1, 1), 1
+        grad, _ = fast.conv2d_grad_x_completed(grad_out, added.shape, weight, numbers, other, None)
+        np.testing.assert_array_equal(wide(grad), added)
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])

@@ -78,7 +78,7 @@ def conv2d_grad_x(grad_out, weight, geometry, epilogue=NOTHING):
     for phase in every:
         if phase.is_seen:
             _grad_of_phase(grad_out, grad_x, weight, bias, behind if len(every) == 1 else NOTHING, phase)
-    if len(every) > 1:  # their pixels lie between each other's
+    if len(every) != 1 or not every[0].is_seen:  # pixels of phases lie between each other's
         behind.apply_to_all(grad_x)
     return grad_x
 

@@ -37,8 +37,9 @@ from .stem import BAND_NUMBERS, OUTPUTS, Frames, bands, filters_of_sums
 
 def suits(x, geometry):
     """Whether this is possible for images x (N, H, W, C), bfloat16, on this processor."""
-    even = geometry.stride[1] * geometry.channels % 2 == 0  # windows begin at whole words
-    return bfloat16.way is vdpbf16 and even and stem.suits(geometry) and _all_finite(x)
+    apart = geometry.stride[1] * geometry.channels  # from a window to the next one: they begin at whole words
+    is_in_words = bfloat16.way is vdpbf16 and apart > 0 and apart % 2 == 0
+    return is_in_words and stem.suits(geometry) and _all_finite(x)
 
 
 def conv2d_forward(x, weight, bias, geometry, look=None):
@@ -105,9 +106,11 @@ def conv2d_grad_weight(grad_out, x, geometry):
 @jit
 def _pair(frame, words, row, apart):
     """words = (x, the number `apart` behind it in its row, or 0) for the numbers x of a frame of such rows."""
+    alone = min(apart, row)  # numbers at the end of a row, behind which there is none
     for start in range(0, len(frame), row):
-        pair_rows(frame, (start, apart, True), words, start, row - apart)
-        pair_rows(frame, (start + row - apart, 0, False), words, start + row - apart, apart)
+        end = start + row - alone
+        pair_rows(frame, (start, apart, True), words, start, row - alone)
+        pair_rows(frame, (end, 0, False), words, end, alone)
 
 
 @jit

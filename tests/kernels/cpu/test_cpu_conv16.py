@@ -141,6 +141,26 @@ def test_rows_of_a_first_layers_windows_are_read_as_words(name, is_odd):
     assert not stem16.suits(channels_last(narrow(np.zeros_like(x))), shared._replace(stride=(1, 1)))  # odd places
 
 
+def test_a_row_of_one_window_has_no_pairs():
+    """Windows would begin further apart than a row is long; nothing is written beside the words of the frame."""
+    frame, words = np.arange(18, dtype=np.uint16), np.full(30, 7, np.uint32)
+    stem16._pair(frame, words[6:24], 6, 12)
+    np.testing.assert_array_equal(words[6:24], frame)
+    assert (words[:6] == 7).all() and (words[24:] == 7).all()
+
+
+@pytest.mark.parametrize("shape", [(2, 0, 4, 5), (0, 3, 4, 5), (2, 3, 6, 5)])
+def test_a_first_layer_of_nothing_and_of_one_window(shape):
+    rng = np.random.default_rng(0)
+    x, weight = rng.standard_normal(shape).astype(np.float32), rng.standard_normal((8, shape[1], 2, 2)).astype("f")
+    geometry = (4, 4), ((0, 0), (0, 0)), (1, 1), 1
+    out = reference.conv2d_forward(x, weight, None, *geometry).shape
+    arrays = narrow(x), weight, None, narrow(rng.standard_normal(out).astype(np.float32))
+    exact = passes(reference, *(a if a is None else exactly(narrow(a)) for a in arrays), geometry)
+    with multiplying("vdpbf16"):
+        check_rounded(passes(conv, *arrays, geometry), exact)
+
+
 @pytest.mark.parametrize("value", [-np.inf, np.nan])
 @pytest.mark.parametrize("where", ["x", "weight", "grad_out"])
 @pytest.mark.parametrize(
