@@ -18,7 +18,8 @@ has an environment of its own, whose interpreter --python names.
 
 Printed are the settings that speed depends on, medians over all timed steps, ratios of images per second, and the peak
 resident memory of each process in its timed steps. The raw figures go to --out as JSON. A side that is slow enough to
-reach --limit has fewer steps than the others there. torch.compile takes its time once: it keeps what it has compiled.
+reach --limit has fewer steps than the others there; it counts from the first step's end, and a turn that compiled for
+longer is a side's last. torch.compile takes its time once: it keeps what it has compiled.
 """
 
 import argparse
