@@ -173,10 +173,8 @@ def test_speed_and_memory_against_batch_size_and_depth():
     by_batch = np.corrcoef(batches, memory)[0, 1] ** 2
     by_depth = np.corrcoef(raw["depth_mib"], [mib for _, mib in raw["by_depth"]])[0, 1] ** 2
     text = " ".join(SPEED.split())
-    assert f"takes {1000 * constant:.0f} ms plus {1000 * each:.1f} ms per picture" in text
-    assert (
-        f"grows by {slope:.1f} MiB per picture, in a straight line from 1 to 128 pictures (R² {by_batch:.3f})" in text
-    )
+    assert f"took {1000 * constant:.0f} ms plus {1000 * each:.1f} ms per picture" in text
+    assert f"grew by {slope:.1f} MiB per picture, in a straight line from 1 to 128 pictures (R² {by_batch:.3f})" in text
     assert (
         f": {kept:.1f} MiB that the backward pass needs" in text and f"backward pass needs (R² {by_depth:.3f})" in text
     )
