@@ -20,7 +20,8 @@ winograd16.py   winograd.py's in bfloat16, where  Winograd's way, in float32: bf
                 no unit multiplies whole tiles    twice as fast, or not at all
 
 Rounding: the largest difference to float64 over the largest result, in any pass of layers like those of AlexNet and
-ResNet, by `python benchmarks/cpu.py rounding`; test_cpu_conv.py keeps it below 1e-5. In bfloat16 it is that to float64
+ResNet, by `python benchmarks/cpu.py rounding` (few_small.py's: of a 7 x 7 layer of 512 channels, by itself);
+test_cpu_conv.py keeps it below 1e-5. In bfloat16 it is that to float64
 of the rounded factors, before results are rounded (test_cpu_conv16.py). winograd.py leaves images with a NaN, an
 infinity or a number far larger than their others to im2col.py (outliers.py): those change no window that does not see
 them. All but depthwise.py stand on the matrix product of gemm/matmul.py, or of gemm/bfloat16.py.

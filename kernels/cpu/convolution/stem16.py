@@ -132,9 +132,9 @@ def _add_products(words, distances, gradients, c, counts, panel):
 
 
 def _all_finite(x):
-    flat, chunks = bits(x).reshape(-1), []
-    threads.run_chunks(lambda start, stop: chunks.append(_largest(flat[start:stop])), flat.size, threads.LEAST)
-    return max(chunks, default=0) < 0x7F80
+    flat, found = bits(x).reshape(-1), []  # found: the largest number of each chunk
+    threads.run_chunks(lambda start, stop: found.append(_largest(flat[start:stop])), flat.size, threads.LEAST)
+    return max(found, default=0) < 0x7F80
 
 
 @jit
